@@ -1,0 +1,85 @@
+"""The Typer app, and the one boundary where exceptions become words and exit codes."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+import ganctl
+from ganctl.cli import inspect, interpolate, sample, train
+from ganctl.cli.terminal import Terminal
+from ganctl.errors import GanctlError
+
+app = typer.Typer(
+    name="ganctl",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Train a GAN on images, draw samples from it, walk through its latent space, and look "
+    "into its checkpoints.",
+)
+app.command("train")(train.train)
+app.command("sample")(sample.sample)
+app.command("interpolate")(interpolate.interpolate)
+app.command("inspect")(inspect.inspect)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"ganctl {ganctl.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    pass
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code. Set GANCTL_DEBUG=1 to see tracebacks."""
+    terminal = Terminal()
+    try:
+        code = app(args=arguments, prog_name="ganctl", standalone_mode=False)
+        sys.stdout.flush()
+        return int(code or 0)
+    except KeyboardInterrupt:
+        terminal.error("stopped")
+        return 130
+    except BrokenPipeError:
+        # The reader of our output has left: nothing to say, and nobody to say it to.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except Exception as error:
+        if os.environ.get("GANCTL_DEBUG") == "1":
+            raise
+        return _explain(error, terminal)
+
+
+def _explain(error: Exception, terminal: Terminal) -> int:
+    if isinstance(error, GanctlError):
+        terminal.error(error.message, error.hint)
+        return error.exit_code
+    if isinstance(error, typer.TyperException):
+        message = getattr(error, "format_message", error.__str__)()
+        context = getattr(error, "ctx", None)
+        command = context.command_path if context else "ganctl"
+        if message:  # a bare `ganctl` has shown its help already
+            terminal.error(message[:1].lower() + message[1:], f"Try '{command} --help'.")
+        return int(getattr(error, "exit_code", 2))
+    if isinstance(error, MemoryError) or "out of memory" in str(error).lower():
+        terminal.error("out of memory", "Give a smaller --batch-size, or fewer samples.")
+        return 1
+    terminal.error(
+        f"an unexpected {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}",
+        "This is a defect of ganctl. GANCTL_DEBUG=1 shows where it happened.",
+    )
+    return 1

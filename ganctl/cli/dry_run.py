@@ -1,0 +1,115 @@
+"""ganctl train --dry-run: what would be trained, and what it would take."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import Any
+
+from ganctl import devices
+from ganctl.checkpoint import Checkpoint, encode
+from ganctl.cli.networks import describe_networks, show_networks
+from ganctl.cli.terminal import Terminal, duration, size
+from ganctl.config import settings
+from ganctl.latents import draw, step_rng
+from ganctl.training.session import Session
+from ganctl.training.step import train_step
+
+_WARM_UP, _TIMED = 2, 4
+
+
+def dry_run(session: Session, terminal: Terminal) -> None:
+    """Show the resolved configuration, the networks, and an estimate of time and memory.
+
+    The estimate is measured: a few updates of networks that are thrown away afterwards.
+    """
+    config = session.config
+    steps = session.total_steps - session.state.step
+    seconds_a_step = _time_steps(session)
+    report = {
+        "config": settings(config),
+        "device": devices.describe(session.state.device),
+        "out": str(session.run.path),
+        "data": {"name": session.dataset.name, "num_images": len(session.dataset)},
+        "steps": steps,
+        "steps_per_epoch": config.steps_per_epoch(len(session.dataset)),
+        **describe_networks(config.network),
+        "estimate": {
+            "seconds": steps * seconds_a_step,
+            "images_per_sec": config.batch_size / seconds_a_step,
+            "peak_memory_bytes": _peak_memory(session),
+            "checkpoint_bytes": _checkpoint_bytes(session),
+        },
+    }
+    if terminal.json_wanted:
+        terminal.document(report)
+    else:
+        _show(report, terminal)
+
+
+def _time_steps(session: Session) -> float:
+    """Seconds an update takes, the mean of a few; changes the session's state, which is unused."""
+    config, state, dataset = session.config, session.state, session.dataset
+    rng = step_rng(config.seed, 0)
+    real = dataset.images[: config.batch_size].float().div(127.5).sub(1)
+    started = 0.0
+    for step in range(_WARM_UP + _TIMED * config.r1_interval):
+        if step == _WARM_UP:
+            devices.synchronize(state.device)
+            started = time.perf_counter()
+        noise = draw(rng, config.batch_size, config.network.latent_dim).to(state.device)
+        train_step(state, real.detach(), noise, noise_seed=step)
+    devices.synchronize(state.device)
+    return (time.perf_counter() - started) / (_TIMED * config.r1_interval)
+
+
+def _peak_memory(session: Session) -> int | None:
+    """Bytes at the peak of those updates, on the GPU or of this process; None where unknown."""
+    import torch
+
+    if session.state.device.type == "cuda":
+        return int(torch.cuda.max_memory_allocated(session.state.device))
+    if sys.platform == "win32":
+        return None
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def _checkpoint_bytes(session: Session) -> int:
+    state = session.state
+    return len(
+        encode(
+            Checkpoint(
+                config=state.config, step=0, history=[], partial={}, data={}, made_by={},
+                **state.weights(),  # type: ignore[arg-type]
+                **state.moments(),  # type: ignore[arg-type]
+            )
+        )
+    )  # fmt: skip
+
+
+def _show(report: dict[str, Any], terminal: Terminal) -> None:
+    terminal.heading("configuration")
+    terminal.table(("setting", "value"), report["config"].items(), left=2)
+    show_networks(report, terminal)
+    estimate = report["estimate"]
+    memory = estimate["peak_memory_bytes"]
+    terminal.heading("estimate, from a few updates of networks that were thrown away")
+    terminal.table(
+        ("", ""),
+        [
+            ("device", report["device"]),
+            ("data", f"{report['data']['name']}, {report['data']['num_images']:,} images"),
+            ("steps", f"{report['steps']:,} ({report['steps_per_epoch']:,} an epoch)"),
+            (
+                "time",
+                f"{duration(estimate['seconds'])}, {estimate['images_per_sec']:,.0f} images/s",
+            ),
+            ("memory", size(memory) if memory else "not known on this system"),
+            ("disk", f"{size(estimate['checkpoint_bytes'])} a checkpoint, in {report['out']}"),
+        ],
+        left=2,
+    )
+    terminal.note("Dry run: nothing was trained, nothing was written.")

@@ -1,0 +1,68 @@
+"""A generator from a checkpoint, for the commands that draw."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+import ganctl
+from ganctl import store
+from ganctl.config import NetworkConfig
+from ganctl.errors import CheckpointError, UsageError
+from ganctl.networks import generator_from
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A generator that is ready to sample, and where it came from."""
+
+    path: Path
+    generator: nn.Module
+    network: NetworkConfig
+    ema: bool
+    digest: str
+    step: int
+
+    @property
+    def text(self) -> dict[str, str]:
+        """For a PNG's text chunks: which checkpoint, and which program, made the picture."""
+        return {
+            "Software": f"ganctl {ganctl.__version__}",
+            "checkpoint": self.digest,
+            "step": str(self.step),
+            "weights": "ema" if self.ema else "generator",
+        }
+
+
+def load_generator(path: Path, ema: bool | None) -> Loaded:
+    """The generator of the checkpoint or run at `path`; its moving average unless `ema` is False.
+
+    Raises CheckpointError; UsageError where the average is asked for and there is none.
+    """
+    checkpoint = store.read_checkpoint(path)
+    file = store.checkpoint_path(path)
+    has_ema = checkpoint.generator_ema is not None
+    if ema and not has_ema:
+        raise UsageError(
+            f"{file} has no moving average: preset '{checkpoint.config.preset}' keeps none",
+            "Leave out --ema.",
+        )
+    weights = checkpoint.generator if ema is False else checkpoint.generator_ema
+    network = checkpoint.config.network
+    try:
+        generator = generator_from(
+            network, checkpoint.generator if weights is None else weights, torch.device("cpu")
+        )
+    except CheckpointError as error:
+        raise store.named(error, file) from None
+    return Loaded(
+        path=file,
+        generator=generator,
+        network=network,
+        ema=weights is not None and ema is not False,
+        digest=checkpoint.digest,
+        step=checkpoint.step,
+    )

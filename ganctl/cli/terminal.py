@@ -1,0 +1,127 @@
+"""The only place that prints: results to stdout, progress and messages to stderr."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from typing import IO, TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_PIPE_WIDTH = 240
+_BLOCKS = "▁▂▃▄▅▆▇█"
+
+
+class Terminal:
+    """What a command shows. On a terminal with colour and live bars, elsewhere as plain lines."""
+
+    def __init__(self, *, json_wanted: bool = False) -> None:
+        self.json_wanted = json_wanted
+
+    @functools.cached_property
+    def out(self) -> Console:
+        """Where results go."""
+        return _console(sys.stdout)
+
+    @functools.cached_property
+    def err(self) -> Console:
+        """Where everything else goes."""
+        return _console(sys.stderr)
+
+    @property
+    def live(self) -> bool:
+        """Whether bars that move are welcome on stderr."""
+        return _is_rich(sys.stderr)
+
+    def document(self, value: Any) -> None:
+        """One JSON document on a line of stdout, for --json."""
+        print(json.dumps(value, ensure_ascii=False, allow_nan=False), flush=True)
+
+    def result(self, text: str) -> None:
+        """A line of the result."""
+        self.out.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    def note(self, text: str) -> None:
+        """A line beside the result."""
+        self.err.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    def heading(self, text: str) -> None:
+        """A line over a part of the result."""
+        self.out.print(f"\n{text}", style="bold", markup=False, highlight=False, soft_wrap=True)
+
+    def table(
+        self, columns: Sequence[str], rows: Iterable[Sequence[object]], *, left: int = 1
+    ) -> None:
+        """A table of the result; the first `left` columns flush left, the others flush right."""
+        from rich import box
+        from rich.table import Table
+        from rich.text import Text
+
+        rich = _is_rich(sys.stdout)
+        table = Table(
+            box=box.ROUNDED if rich else None,
+            show_header=any(columns),
+            header_style="bold",
+            padding=(0, 1) if rich else (0, 2, 0, 0),
+        )
+        for index, column in enumerate(columns):
+            table.add_column(column, justify="left" if index < left else "right", overflow="fold")
+        for row in rows:
+            table.add_row(*(Text(str(cell)) for cell in row))
+        self.out.print(table)
+
+    def error(self, message: str, hint: str | None = None) -> None:
+        """What went wrong, and what to do about it."""
+        self.note(f"ganctl: {message}")
+        if hint:
+            self.note(f"  {hint}")
+
+
+def sparkline(values: Sequence[float]) -> str:
+    """Values as a row of small bars."""
+    low, high = min(values), max(values)
+    scale = (len(_BLOCKS) - 1) / (high - low) if high > low else 0
+    return "".join(_BLOCKS[round((value - low) * scale)] for value in values)
+
+
+def duration(seconds: float) -> str:
+    """Seconds as '45 s', '3 min 20 s' or '2 h 05 min'."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def size(num_bytes: float) -> str:
+    """Bytes as '12.3 MB'."""
+    for unit in ("B", "kB", "MB"):
+        if num_bytes < 1000:
+            return f"{num_bytes:.0f} B" if unit == "B" else f"{num_bytes:.1f} {unit}"
+        num_bytes /= 1000
+    return f"{num_bytes:.1f} GB"
+
+
+def _is_rich(stream: IO[str]) -> bool:
+    return (
+        stream.isatty()
+        and not os.environ.get("NO_COLOR")
+        and os.environ.get("TERM", "") not in ("dumb", "unknown")
+    )
+
+
+def _console(stream: IO[str]) -> Console:
+    from rich.console import Console
+
+    rich = _is_rich(stream)
+    return Console(
+        file=stream,
+        force_terminal=rich,
+        no_color=not rich,
+        width=None if stream.isatty() else _PIPE_WIDTH,
+    )

@@ -1,0 +1,188 @@
+"""ganctl train: from images to a generator of images like them."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ganctl import config as configs
+from ganctl.cli.options import JsonOption
+from ganctl.cli.terminal import Terminal
+from ganctl.errors import UsageError
+
+if TYPE_CHECKING:
+    from ganctl.training.session import Session
+
+
+def _option(help_text: str, metavar: str = "N", default: str | bool = False) -> Any:
+    """An option that is not given is None: the preset, or a resumed run, decides."""
+    return typer.Option(metavar=metavar, help=help_text, show_default=default)
+
+
+def train(
+    data: Annotated[
+        str | None,
+        _option("mnist (ships with ganctl), fashion-mnist, kmnist, emnist or cifar10.", "NAME",
+                "mnist"),
+    ] = None,
+    preset: Annotated[
+        str | None,
+        _option("fast, or dcgan: the classic recipe to the letter.", "NAME", "fast"),
+    ] = None,
+    out: Annotated[
+        Path | None, _option("The run's folder.", "DIR", "runs/DATA-PRESET")
+    ] = None,
+    epochs: Annotated[int | None, _option("How often each image is seen.")] = None,
+    steps: Annotated[int | None, _option("The run's length in updates instead.")] = None,
+    batch_size: Annotated[int | None, _option("Images in an update.")] = None,
+    latent_dim: Annotated[int | None, _option("Length of the generator's input.")] = None,
+    lr_g: Annotated[float | None, _option("Learning rate of the generator.", "F")] = None,
+    lr_d: Annotated[float | None, _option("Learning rate of the discriminator.", "F")] = None,
+    seed: Annotated[int | None, _option("Decides all of the run's chance.", "N", "0")] = None,
+    device: Annotated[
+        str, typer.Option(metavar="auto|cpu|cuda|cuda:N|mps", help="Where to compute.")
+    ] = "auto",
+    precision: Annotated[
+        str | None,
+        _option("auto is bf16 where this device gains by it, else fp32.", "auto|fp32|bf16",
+                "auto"),
+    ] = None,
+    limit: Annotated[int | None, _option("Train on the first N images only.", "N", "all")] = None,
+    num_samples: Annotated[
+        int | None, _option("Samples drawn after every epoch.", "N", "16")
+    ] = None,
+    snapshot_every: Annotated[
+        int | None, _option("Keep a checkpoint every N epochs; 0: only the latest.", "N", "5")
+    ] = None,
+    keep: Annotated[int | None, _option("How many of those to keep.", "N", "3")] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", show_default=False,
+                help="Any other setting by its name, as --dry-run shows them; can be repeated."),
+    ] = None,
+    save_every: Annotated[
+        float,
+        typer.Option(metavar="SECONDS", help="Save at least so often: what a crash can cost."),
+    ] = 120.0,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the run in --out where it stopped.")
+    ] = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Show settings, networks, time and memory; train nothing."),
+    ] = False,
+    json: JsonOption = False,
+) -> None:  # fmt: skip
+    """Train a generator. Without options: on MNIST, in minutes, into runs/mnist-fast.
+
+    Ctrl-C saves at the next step and says how to go on; --resume goes on as if never stopped.
+
+    Examples: ganctl train; ganctl train --preset dcgan --out classic;
+    ganctl train --resume --epochs 20
+    """
+    given = {
+        "data": data, "epochs": epochs, "steps": steps, "batch_size": batch_size,
+        "latent_dim": latent_dim, "lr_g": lr_g, "lr_d": lr_d, "seed": seed,
+        "precision": precision, "limit": limit, "num_samples": num_samples,
+        "snapshot_every": snapshot_every, "keep": keep,
+    }  # fmt: skip
+    changes = {name: value for name, value in given.items() if value is not None}
+    for setting in settings or []:
+        name, value = configs.parse_setting(setting)
+        if name in changes:
+            raise UsageError(f"{name} is given twice")
+        changes[name] = value
+    if save_every <= 0:
+        raise UsageError(f"--save-every must be more than 0 seconds, not {save_every:g}")
+    config = configs.override(configs.preset(preset or configs.DEFAULT_PRESET), changes)
+    folder = out or Path("runs") / f"{config.data}-{config.preset}"
+
+    # Everything above is cheap; torch is loaded from here on.
+    from ganctl.training import session as sessions
+
+    terminal = Terminal(json_wanted=json)
+    if resume:
+        explicit = {**changes, **({"preset": preset} if preset else {})}
+        session = sessions.resume(folder, explicit, device)
+    else:
+        session = sessions.new(config, folder, device)
+    for notice in session.notices:
+        terminal.note(notice)
+    if dry_run:
+        from ganctl.cli.dry_run import dry_run as show_dry_run
+
+        show_dry_run(session, terminal)
+    else:
+        _run(session, terminal, save_every)
+
+
+def _run(session: Session, terminal: Terminal, save_every: float) -> None:
+    from ganctl import devices
+    from ganctl.cli.signals import StopSignals
+    from ganctl.cli.watch import observer, show_summary
+
+    config, folder = session.config, session.run.path
+    if session.state.step >= session.total_steps:
+        terminal.note(
+            f"The run in {folder} is complete: step {session.state.step} of {session.total_steps}. "
+            f"To go on, give more, for example --epochs {_more_epochs(session)}."
+        )
+        return
+    begun = f", from step {session.state.step} on" if session.state.step else ""
+    terminal.note(
+        f"Training '{config.preset}' on {config.data} ({len(session.dataset):,} images), "
+        f"{session.total_steps:,} steps of {config.batch_size}{begun}; "
+        f"{devices.describe(session.state.device)}, {config.precision}; into {folder}"
+    )
+    with StopSignals() as stop, observer(terminal) as watcher:
+        outcome = session.train(
+            watcher,
+            command=shlex.join(["ganctl", *sys.argv[1:]]),
+            save_every=save_every,
+            should_stop=stop,
+        )
+    again = f"ganctl train --resume --out {shlex.quote(str(folder))}"
+    if terminal.json_wanted:
+        last = outcome.history[-1] if outcome.history else {}
+        terminal.document(
+            {"event": "end", "finished": outcome.finished, "out": str(folder),
+             "step": session.state.step, "total_steps": session.total_steps, "last": last}
+        )  # fmt: skip
+    elif outcome.finished:
+        show_summary(outcome.history, terminal)
+        _show_files(session, terminal)
+    if not outcome.finished:
+        terminal.note(f"Stopped and saved at step {session.state.step}. To go on:\n  {again}")
+        raise typer.Exit(stop.exit_code)
+
+
+def _more_epochs(session: Session) -> int:
+    done = -(-session.state.step // session.config.steps_per_epoch(len(session.dataset)))
+    return 2 * done
+
+
+def _show_files(session: Session, terminal: Terminal) -> None:
+    run = session.run
+    quoted = shlex.quote(str(run.path))
+    terminal.heading("files")
+    terminal.table(
+        ("", ""),
+        [
+            ("samples, epoch by epoch", str(run.path / "samples")),
+            ("the same as an animation", str(run.animation)),
+            ("losses", f"{run.losses_plot}, losses.csv"),
+            ("checkpoint", str(run.latest)),
+        ],
+        left=2,
+    )
+    terminal.heading("next")
+    for command in (
+        f"ganctl sample {quoted} -n 64 -o grid.png",
+        f"ganctl interpolate {quoted} --loop -o walk.gif",
+        f"ganctl inspect {quoted}",
+    ):
+        terminal.result(f"  {command}")

@@ -1,0 +1,284 @@
+"""What a run is: frozen dataclasses, the presets, their validation. No torch here."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ganctl.errors import UsageError, nearest
+
+ARCHITECTURES = ("dcgan", "fast")
+LOSSES = ("bce", "relativistic")
+PRECISIONS = ("auto", "fp32", "bf16")
+MAX_SEED = 2**32 - 1
+"""Seeds are 32-bit, the range that NumPy's frozen RandomState takes."""
+
+
+def _require(condition: bool, name: str, value: object, rule: str) -> None:
+    if not condition:
+        raise UsageError(f"{name} must be {rule}, not {value}")
+
+
+def _require_known(name: str, value: str, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise UsageError(f"unknown {name} '{value}'", nearest(value, known))
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkConfig:
+    """Everything that is needed to rebuild both networks, and nothing else.
+
+    Bounds are checked here, before anything is allocated: a checkpoint's config comes from a file.
+    """
+
+    architecture: str
+    base_channels: int
+    latent_dim: int = 100
+    height: int = 28
+    width: int = 28
+    channels: int = 1
+
+    def __post_init__(self) -> None:
+        _require_known("architecture", self.architecture, ARCHITECTURES)
+        _require(1 <= self.base_channels <= 512, "base_channels", self.base_channels, "1 to 512")
+        _require(1 <= self.latent_dim <= 4096, "latent_dim", self.latent_dim, "1 to 4096")
+        for name in ("height", "width"):
+            size = getattr(self, name)
+            _require(
+                8 <= size <= 256 and size % 4 == 0, name, size, "a multiple of 4 from 8 to 256"
+            )
+        _require(self.channels in (1, 3), "channels", self.channels, "1 or 3")
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(C, H, W)."""
+        return (self.channels, self.height, self.width)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """One training run. A preset is a named TrainConfig.
+
+    Learning rate and EMA are functions of the step alone, never of the run's planned length: a run
+    that is resumed to more epochs equals one that was planned so long.
+    """
+
+    preset: str
+    network: NetworkConfig
+    loss: str
+    batch_size: int
+    lr_g: float
+    lr_d: float
+    beta1: float
+    beta2: float
+    data: str = "mnist"
+    epochs: int | None = None
+    """The run's length; exactly one of `epochs` and `steps` is set."""
+    steps: int | None = None
+    lr_decay_steps: int = 0
+    """The rate falls as 1/sqrt(step) after this many steps; 0: it never falls."""
+    r1_weight: float = 0.0
+    """Gamma of the R1 gradient penalty, Mescheder et al. 2018, eq. 9; 0: none."""
+    r1_interval: int = 1
+    """The penalty is applied every so many steps, times so much: lazy regularization,
+    Karras et al. 2020 (StyleGAN2), section 3.1."""
+    ema_images: int = 0
+    """Half-life of the generator's moving average, in images; 0: no average is kept."""
+    ema_ramp: float = 0.05
+    """Early on, the half-life is this share of the images seen so far, if that is less."""
+    seed: int = 0
+    precision: str = "auto"
+    limit: int | None = None
+    """Train on the first so many images only."""
+    num_samples: int = 16
+    """Images drawn after every epoch, from seeds 0, 1, 2, ..."""
+    snapshot_every: int = 5
+    """Keep a checkpoint every so many epochs; 0: none but the latest."""
+    keep: int = 3
+    """How many of those to keep, the newest first."""
+
+    def __post_init__(self) -> None:
+        _require_known("loss", self.loss, LOSSES)
+        _require_known("precision", self.precision, PRECISIONS)
+        if (self.epochs is None) == (self.steps is None):
+            raise UsageError("a run's length is epochs or steps, one of them")
+        for name, low, high in (
+            ("epochs", 1, 1_000_000),
+            ("steps", 1, 1_000_000_000),
+            ("batch_size", 1, 65_536),
+            ("lr_decay_steps", 0, 1_000_000_000),
+            ("r1_interval", 1, 1_000_000),
+            ("ema_images", 0, 1_000_000_000),
+            ("seed", 0, MAX_SEED),
+            ("limit", 1, 1_000_000_000),
+            ("num_samples", 1, 1024),
+            ("snapshot_every", 0, 1_000_000),
+            ("keep", 0, 1_000_000),
+        ):
+            value = getattr(self, name)
+            if value is not None:
+                _require(low <= value <= high, name, value, f"{low} to {high}")
+        for name in ("lr_g", "lr_d"):
+            value = getattr(self, name)
+            _require(0 < value <= 1, name, value, "more than 0 and at most 1")
+        for name in ("beta1", "beta2"):
+            value = getattr(self, name)
+            _require(0 <= value < 1, name, value, "at least 0 and less than 1")
+        _require(0 <= self.r1_weight <= 1e6, "r1_weight", self.r1_weight, "0 to 1e6")
+        _require(0 < self.ema_ramp <= 1, "ema_ramp", self.ema_ramp, "more than 0 and at most 1")
+
+    def steps_per_epoch(self, num_images: int) -> int:
+        """The last, smaller batch of an epoch is used too."""
+        return math.ceil(num_images / self.batch_size)
+
+    def total_steps(self, num_images: int) -> int:
+        """The run's length in steps, whichever way it was given."""
+        if self.steps is not None:
+            return self.steps
+        assert self.epochs is not None
+        return self.epochs * self.steps_per_epoch(num_images)
+
+    def learning_rate_factor(self, step: int) -> float:
+        """What both rates are multiplied with at `step`, counted from 0.
+
+        Inverse square root decay, Karras et al. 2024 (EDM2), eq. 67.
+        """
+        if not self.lr_decay_steps:
+            return 1.0
+        return 1.0 / math.sqrt(max(1.0, step / self.lr_decay_steps))
+
+    def ema_decay(self, step: int) -> float:
+        """The weight of the old average at `step`, counted from 0 (half-life as in StyleGAN2)."""
+        images = (step + 1) * self.batch_size
+        half_life = min(float(self.ema_images), self.ema_ramp * images)
+        return float(0.5 ** (self.batch_size / half_life))
+
+
+PRESETS: dict[str, TrainConfig] = {
+    "fast": TrainConfig(
+        preset="fast",
+        network=NetworkConfig(architecture="fast", base_channels=32),
+        loss="relativistic",
+        batch_size=32,
+        epochs=5,
+        lr_g=1e-3,
+        lr_d=1e-3,
+        beta1=0.0,
+        beta2=0.99,
+        lr_decay_steps=2000,
+        r1_weight=1.0,
+        r1_interval=4,
+        ema_images=20_000,
+    ),
+    "dcgan": TrainConfig(
+        preset="dcgan",
+        network=NetworkConfig(architecture="dcgan", base_channels=64),
+        loss="bce",
+        batch_size=256,
+        epochs=50,
+        lr_g=1e-4,
+        lr_d=1e-4,
+        beta1=0.9,
+        beta2=0.999,
+    ),
+}
+DEFAULT_PRESET = "fast"
+
+LENGTH_FIELDS = ("epochs", "steps")
+"""The only settings that may change when a run is resumed."""
+
+
+def preset(name: str) -> TrainConfig:
+    """The preset called `name`; UsageError names the nearest known one."""
+    if name not in PRESETS:
+        raise UsageError(f"unknown preset '{name}'", nearest(name, PRESETS))
+    return PRESETS[name]
+
+
+def override(config: TrainConfig, changes: Mapping[str, Any]) -> TrainConfig:
+    """`config` with `changes` applied by field name; a network's own fields go to the network.
+
+    Setting one of `epochs` and `steps` clears the other.
+    """
+    changes = dict(changes)
+    if "epochs" in changes and "steps" in changes:
+        raise UsageError("give --epochs or --steps, not both")
+    if "epochs" in changes:
+        changes["steps"] = None
+    elif "steps" in changes:
+        changes["epochs"] = None
+    of_network = {name: changes.pop(name) for name in list(changes) if name in NETWORK_FIELDS}
+    network = dataclasses.replace(config.network, **of_network)
+    return dataclasses.replace(config, network=network, **changes)
+
+
+def settings(config: TrainConfig) -> dict[str, Any]:
+    """Every setting by its own name, the network's among them: the flat view that options see."""
+    flat = to_dict(config)
+    return {**flat.pop("network"), **flat}
+
+
+def to_dict(config: TrainConfig) -> dict[str, Any]:
+    """Plain JSON-like values, read back by `from_dict`."""
+    return dataclasses.asdict(config)
+
+
+def from_dict(data: object) -> TrainConfig:
+    """The inverse of `to_dict`, for data of unknown origin: types, names and bounds are checked."""
+    config: TrainConfig = _build(TrainConfig, data, "config")
+    return config
+
+
+def parse_setting(text: str) -> tuple[str, Any]:
+    """`name=value` as typed by a user, the value in its field's own type."""
+    name, separator, value = text.partition("=")
+    name = name.strip().replace("-", "_")
+    if not separator:
+        raise UsageError(f"'{text}' is not a setting", "Write it as name=value.")
+    if name not in SETTINGS:
+        raise UsageError(f"unknown setting '{name}'", nearest(name, SETTINGS))
+    kinds = _kinds(SETTINGS[name])
+    if types.NoneType in kinds and value.lower() == "none":
+        return name, None
+    kind = next(kind for kind in kinds if kind is not types.NoneType)
+    try:
+        return name, kind(value)
+    except ValueError:
+        raise UsageError(f"{name} must be a number, not '{value}'") from None
+
+
+def _kinds(annotation: Any) -> tuple[type, ...]:
+    return typing.get_args(annotation) or (annotation,)
+
+
+def _build(cls: type[Any], data: object, where: str) -> Any:
+    if not isinstance(data, dict):
+        raise UsageError(f"{where} is not a table of settings")
+    hints = typing.get_type_hints(cls)
+    if set(data) != set(hints):
+        odd = sorted(str(name) for name in set(data) ^ set(hints))
+        raise UsageError(f"{where} has unknown or missing settings: {', '.join(odd)[:200]}")
+    values = {}
+    for name, annotation in hints.items():
+        value = data[name]
+        if dataclasses.is_dataclass(annotation):
+            value = _build(typing.cast(type[Any], annotation), value, name)
+        elif type(value) not in _kinds(annotation):
+            raise UsageError(f"{where}: {name} has the wrong type, {type(value).__name__}")
+        values[name] = value
+    return cls(**values)
+
+
+NETWORK_FIELDS: dict[str, Any] = typing.get_type_hints(NetworkConfig)
+_FROM_ELSEWHERE = {"network", "preset", "height", "width", "channels"}
+SETTINGS: dict[str, Any] = {
+    name: hint
+    for name, hint in (typing.get_type_hints(TrainConfig) | NETWORK_FIELDS).items()
+    if name not in _FROM_ELSEWHERE
+}
+"""The type of every setting a user may change, by name; images bring their own shape."""

@@ -1,0 +1,28 @@
+"""A name → images on a device, in an order addressed by index."""
+
+from __future__ import annotations
+
+from ganctl.datasets import downloads, mnist
+from ganctl.datasets.base import Dataset, epoch_order
+from ganctl.errors import UsageError, nearest
+
+__all__ = ["NAMES", "Dataset", "check_name", "epoch_order", "load"]
+
+NAMES = ("mnist", *downloads.NAMES)
+
+
+def check_name(name: str) -> str:
+    """`name` if it is a data set; UsageError names the nearest known one. Reads nothing."""
+    if name not in NAMES:
+        raise UsageError(f"unknown data '{name}'", nearest(name, NAMES))
+    return name
+
+
+def load(name: str, *, limit: int | None = None) -> Dataset:
+    """The training images called `name`, the first `limit` of them; on the CPU.
+
+    Raises UsageError for an unknown name, DataError where the images cannot be had.
+    """
+    check_name(name)
+    images, labels = mnist.load_train() if name == "mnist" else downloads.load_train(name)
+    return Dataset.from_arrays(name, images[:limit], labels[:limit])

@@ -1,0 +1,69 @@
+"""The shape every data set comes in."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+_ORDER_STREAM = 1
+"""Keeps the order's random numbers apart from every other use of a run's seed."""
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Images kept whole as bytes on the training device."""
+
+    name: str
+    images: Tensor
+    """uint8 (N, C, H, W)."""
+    labels: Tensor
+    """int64 (N,), always on the CPU."""
+    digest: str
+    """SHA-256 of the images' shape and bytes: tells a resumed run that its data is the same."""
+
+    @classmethod
+    def from_arrays(
+        cls, name: str, images: np.ndarray[tuple[int, ...], np.dtype[np.uint8]], labels: np.ndarray
+    ) -> Dataset:
+        """From uint8 (N, H, W) or (N, H, W, C) and N labels."""
+        if images.ndim == 3:
+            images = images[..., None]
+        channels_first = np.ascontiguousarray(images.transpose(0, 3, 1, 2))
+        digest = hashlib.sha256(repr(channels_first.shape).encode())
+        digest.update(channels_first.data)
+        return cls(
+            name,
+            torch.from_numpy(channels_first),
+            torch.from_numpy(labels.astype(np.int64)),
+            digest.hexdigest(),
+        )
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(C, H, W)."""
+        _, channels, height, width = self.images.shape
+        return (channels, height, width)
+
+    def to(self, device: torch.device) -> Dataset:
+        """The same images on `device`."""
+        return replace(self, images=self.images.to(device))
+
+    def batch(self, indices: Tensor) -> Tensor:
+        """The images at `indices` (on the images' device), float32 (N, C, H, W) in [-1, 1]."""
+        return self.images[indices].float().div_(127.5).sub_(1.0)
+
+
+def epoch_order(num_images: int, *, seed: int, epoch: int) -> Tensor:
+    """The order of the images in `epoch` (counted from 0): a function of its arguments alone.
+
+    int64 (num_images,), on the CPU.
+    """
+    rng = np.random.default_rng([_ORDER_STREAM, seed, epoch])
+    return torch.from_numpy(rng.permutation(num_images))

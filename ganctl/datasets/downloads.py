@@ -1,0 +1,67 @@
+"""Data sets that torchvision downloads, checks and caches."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import platformdirs
+
+from ganctl.errors import DataError
+
+_CLASSES: dict[str, tuple[str, dict[str, Any]]] = {
+    "fashion-mnist": ("FashionMNIST", {"train": True}),
+    "kmnist": ("KMNIST", {"train": True}),
+    "emnist": ("EMNIST", {"train": True, "split": "balanced"}),
+    "cifar10": ("CIFAR10", {"train": True}),
+}
+NAMES = tuple(_CLASSES)
+
+
+def cache_dir() -> Path:
+    """Where downloads are kept, in the platform's own cache folder."""
+    return platformdirs.user_cache_path("ganctl") / "datasets"
+
+
+def load_train(name: str) -> tuple[np.ndarray, np.ndarray]:
+    """The training images of `name`, uint8 (N, H, W) or (N, H, W, 3), and labels (N,).
+
+    Raises DataError, with the place for the files, where they are neither cached nor to be had.
+    """
+    import torchvision.datasets
+
+    class_name, arguments = _CLASSES[name]
+    dataset_class: Any = getattr(torchvision.datasets, class_name)
+    root = cache_dir()
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        dataset = dataset_class(root=str(root), download=True, **arguments)
+    except (OSError, RuntimeError, ValueError) as error:
+        raise DataError(
+            f"{name} is not in the cache and could not be downloaded ({_first_line(error)})",
+            f"Without a network, put its files by hand under {_place(dataset_class, root)} "
+            f"({_files(dataset_class)}), or train on the embedded data: --data mnist",
+        ) from None
+    images = np.asarray(dataset.data)
+    if name == "emnist":
+        images = images.transpose(0, 2, 1)  # EMNIST is stored with rows and columns swapped.
+    return images, np.asarray(dataset.targets)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:120]
+
+
+def _place(dataset_class: Any, root: Path) -> Path:
+    """torchvision's own folder for the files of `dataset_class`."""
+    return root if hasattr(dataset_class, "base_folder") else root / dataset_class.__name__ / "raw"
+
+
+def _files(dataset_class: Any) -> str:
+    """The files torchvision looks for, by name."""
+    if hasattr(dataset_class, "filename"):
+        return str(dataset_class.filename)
+    if hasattr(dataset_class, "url"):
+        return str(dataset_class.url).rsplit("/", 1)[-1]
+    return ", ".join(filename for filename, _ in dataset_class.resources)

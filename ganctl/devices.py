@@ -1,0 +1,89 @@
+"""Which device to compute on, and in which precision."""
+
+from __future__ import annotations
+
+import time
+
+import torch
+
+from ganctl.errors import DeviceError, UsageError, nearest
+
+KINDS = ("auto", "cpu", "cuda", "mps")
+
+
+def resolve_device(name: str) -> torch.device:
+    """`auto` (cuda, then mps, then cpu), `cpu`, `cuda`, `cuda:N` or `mps` → a device that is there.
+
+    Raises UsageError for an unknown name, DeviceError for a device that this machine lacks.
+    """
+    kind, _, index = name.partition(":")
+    if kind not in KINDS or (index and (kind != "cuda" or not index.isdecimal())):
+        raise UsageError(f"unknown device '{name}'", nearest(kind, KINDS))
+    if kind == "auto":
+        kind = "cuda" if torch.cuda.is_available() else "mps" if _has_mps() else "cpu"
+    if kind == "cuda":
+        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        if not count:
+            raise DeviceError("there is no CUDA device here", "Use --device cpu, or leave it out.")
+        if int(index or 0) >= count:
+            raise DeviceError(
+                f"there is no CUDA device {index} here",
+                f"There {'is 1' if count == 1 else f'are {count}'}, counted from cuda:0.",
+            )
+        return torch.device("cuda", int(index or 0))
+    if kind == "mps" and not _has_mps():
+        raise DeviceError("there is no MPS device here", "Use --device cpu, or leave it out.")
+    return torch.device(kind)
+
+
+def describe(device: torch.device) -> str:
+    """The device in words: 'cpu, 2 threads', 'cuda:0, NVIDIA H100'."""
+    if device.type == "cuda":
+        return f"{device}, {torch.cuda.get_device_name(device)}"
+    if device.type == "cpu":
+        threads = torch.get_num_threads()
+        return f"cpu, {threads} thread{'' if threads == 1 else 's'}"
+    return str(device)
+
+
+def resolve_precision(name: str, device: torch.device) -> str:
+    """`auto` → 'bf16' where `device` computes in it in hardware and gains by it, else 'fp32'.
+
+    On a CPU both are timed for a moment on a matrix product: several processors have bf16
+    instructions that are slower than their fp32 ones.
+    """
+    if name != "auto":
+        return name
+    if device.type == "cuda":
+        return "bf16" if torch.cuda.get_device_capability(device) >= (8, 0) else "fp32"
+    if device.type == "cpu" and _cpu_has_bf16():
+        gain = _product_seconds(torch.float32) / _product_seconds(torch.bfloat16)
+        return "bf16" if gain > 1.25 else "fp32"
+    return "fp32"
+
+
+def synchronize(device: torch.device) -> None:
+    """Wait until `device` has done all that was asked of it."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()
+
+
+def _has_mps() -> bool:
+    return torch.backends.mps.is_available()
+
+
+def _cpu_has_bf16() -> bool:
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
+def _product_seconds(dtype: torch.dtype, size: int = 768) -> float:
+    """The best of a few timings of a square matrix product, after one that warms up."""
+    matrix = torch.ones(size, size, dtype=dtype)
+    seconds = []
+    for _ in range(5):
+        start = time.perf_counter()
+        matrix @ matrix
+        seconds.append(time.perf_counter() - start)
+    return min(seconds[1:])

@@ -1,0 +1,50 @@
+"""The only exceptions meant for a user's eyes: what happened, and what to do about it."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class GanctlError(Exception):
+    """A failure explained in one line, with an optional second line that says what to do."""
+
+    exit_code = 1
+
+    def __init__(self, message: str, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class UsageError(GanctlError):
+    """A wrong option or value: nothing was started."""
+
+    exit_code = 2
+
+
+class CheckpointError(GanctlError):
+    """A checkpoint that is missing, damaged, foreign or hostile."""
+
+
+class DataError(GanctlError):
+    """Images that are missing, damaged or not to be had."""
+
+
+class DeviceError(GanctlError):
+    """A device that is not there."""
+
+
+class RunError(GanctlError):
+    """A run directory or output file that cannot be used as asked."""
+
+
+class TrainingError(GanctlError):
+    """A training that went wrong."""
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """A hint about an unknown `word`: the known one closest to it, or all of them."""
+    names = list(known)
+    match = difflib.get_close_matches(word.lower(), names, n=1, cutoff=0.5)
+    return f"Did you mean '{match[0]}'?" if match else f"Known: {', '.join(names)}."

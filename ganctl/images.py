@@ -1,0 +1,117 @@
+"""Tensors → pixels, grids, strips, PNG and animations."""
+
+from __future__ import annotations
+
+import io
+import math
+import zipfile
+from collections.abc import Iterable, Mapping, Sequence
+from typing import IO
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+from torch import Tensor
+
+Pixels = NDArray[np.uint8]
+"""uint8 (N, H, W, C) for images, (H, W, C) for a picture; C is 1 or 3."""
+
+PREVIEW_SIZE = 84
+"""Pictures made only to be looked at are enlarged until an image has about this height."""
+
+
+def to_pixels(images: Tensor) -> Pixels:
+    """float (N, C, H, W) in [-1, 1] → uint8 (N, H, W, C); values outside are clipped."""
+    scaled = images.detach().float().add(1.0).mul(127.5).round().clamp(0, 255)
+    pixels: Pixels = scaled.byte().permute(0, 2, 3, 1).cpu().numpy()
+    return pixels
+
+
+def grid(pixels: Pixels, columns: int | None = None) -> Pixels:
+    """Images (N, H, W, C) → one picture, row by row, with no gaps.
+
+    As square as N allows unless `columns` says otherwise; places left over are black.
+    """
+    count, height, width, channels = pixels.shape
+    columns = columns or math.ceil(math.sqrt(count))
+    rows = math.ceil(count / columns)
+    padded = np.zeros((rows * columns, height, width, channels), np.uint8)
+    padded[:count] = pixels
+    picture: Pixels = (
+        padded.reshape(rows, columns, height, width, channels)
+        .swapaxes(1, 2)
+        .reshape(rows * height, columns * width, channels)
+    )
+    return picture
+
+
+def strip(pixels: Pixels) -> Pixels:
+    """Images (N, H, W, C) → one row, (H, N*W, C)."""
+    return grid(pixels, columns=len(pixels))
+
+
+def enlarge(picture: Pixels, factor: int) -> Pixels:
+    """Pixels of a picture (H, W, C) or of images (N, H, W, C) as squares of `factor` a side."""
+    return picture.repeat(factor, axis=-3).repeat(factor, axis=-2)
+
+
+def preview_factor(height: int) -> int:
+    """The whole factor that brings images of `height` pixels to about PREVIEW_SIZE."""
+    return max(1, PREVIEW_SIZE // height)
+
+
+def png(picture: Pixels, text: Mapping[str, str] | None = None) -> bytes:
+    """A picture (H, W, C) as a PNG file, `text` as its text chunks."""
+    info = PngInfo()
+    for key, value in (text or {}).items():
+        info.add_text(key, value)
+    buffer = io.BytesIO()
+    _to_pil(picture).save(buffer, "PNG", pnginfo=info)
+    return buffer.getvalue()
+
+
+def animation(frames: Sequence[Pixels], kind: str, *, milliseconds: int, hold: int = 1) -> bytes:
+    """Pictures (H, W, C) of one size as an endless animation; `kind` is 'gif' or 'webp'.
+
+    `milliseconds` is the time of a frame; the last one is shown `hold` times as long.
+    """
+    first, *others = [_to_pil(frame) for frame in frames]
+    durations = [milliseconds] * len(others) + [milliseconds * hold]
+    options = {"lossless": True} if kind == "webp" else {"disposal": 1}
+    buffer = io.BytesIO()
+    first.save(buffer, kind.upper(), save_all=True, append_images=others,
+               duration=durations if others else durations[0], loop=0, **options)  # fmt: skip
+    return buffer.getvalue()
+
+
+def read(content: bytes) -> Pixels:
+    """The pixels of a PNG that ganctl made, (H, W, C)."""
+    with Image.open(io.BytesIO(content)) as image:
+        pixels: Pixels = np.asarray(image)
+    return pixels if pixels.ndim == 3 else pixels[..., None]
+
+
+def _to_pil(picture: Pixels) -> Image.Image:
+    return Image.fromarray(picture[..., 0] if picture.shape[-1] == 1 else picture)
+
+
+def concatenate(chunks: Iterable[Pixels]) -> Pixels:
+    """Chunks of images (N, H, W, C) as one array."""
+    whole: Pixels = np.concatenate(list(chunks))
+    return whole
+
+
+def write_npz(file: IO[bytes], chunks: Iterable[Pixels], shape: tuple[int, ...]) -> None:
+    """Chunks of images as `arr_0` of an .npz, uint8 of `shape` (N, H, W, C), chunk by chunk.
+
+    Only one chunk is in memory at a time, whatever N is.
+    """
+    header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+    with (
+        zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive,
+        archive.open("arr_0.npy", "w", force_zip64=True) as member,
+    ):
+        np.lib.format.write_array_header_1_0(member, header)
+        for chunk in chunks:
+            member.write(np.ascontiguousarray(chunk).data)

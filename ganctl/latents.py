@@ -1,0 +1,84 @@
+"""Seeds → latents, and the paths between latents. Always drawn on the CPU."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+_STEP_STREAM = 2
+"""Keeps a step's noise apart from every other use of a run's seed."""
+
+
+def from_seeds(seeds: Iterable[int], latent_dim: int) -> Tensor:
+    """One standard Gaussian latent a seed (0 to 2^32 - 1), float32 (N, latent_dim).
+
+    Each row is a function of its own seed alone. NumPy's RandomState is used since its streams are
+    frozen: seed 7 gives the same latent under every later version.
+    """
+    random = np.random.RandomState()
+    rows = []
+    for seed in seeds:
+        random.seed(seed)
+        rows.append(random.standard_normal(latent_dim))
+    return torch.from_numpy(np.asarray(rows, dtype=np.float32).reshape(-1, latent_dim))
+
+
+def step_rng(seed: int, step: int, rank: int = 0) -> np.random.Generator:
+    """The source of all noise of one training step."""
+    return np.random.default_rng([_STEP_STREAM, seed, step, rank])
+
+
+def draw(rng: np.random.Generator, count: int, latent_dim: int) -> Tensor:
+    """`count` standard Gaussian latents from `rng`, float32 (count, latent_dim)."""
+    return torch.from_numpy(rng.standard_normal((count, latent_dim), dtype=np.float32))
+
+
+def lerp(start: Tensor, end: Tensor, t: float) -> Tensor:
+    """The point at t in [0, 1] on the straight line between two latents, (latent_dim,) each."""
+    return (1 - t) * start + t * end
+
+
+def slerp(start: Tensor, end: Tensor, t: float) -> Tensor:
+    """The point at t in [0, 1] on the arc between two latents, (latent_dim,) each.
+
+    Shoemake 1985. Directions move along the great circle; lengths go linearly, so that both ends
+    are met exactly though their lengths differ. Falls back to `lerp` where the arc is not defined:
+    for parallel, opposite or zero latents.
+    """
+    start_length, end_length = start.norm(), end.norm()
+    cosine = torch.dot(start, end) / (start_length * end_length)
+    if not bool(cosine.abs() < 1 - 1e-6):  # NaN for a zero latent
+        return lerp(start, end, t)
+    angle = torch.arccos(cosine)
+    direction = (
+        torch.sin((1 - t) * angle) * (start / start_length)
+        + torch.sin(t * angle) * (end / end_length)
+    ) / torch.sin(angle)
+    point: Tensor = direction * lerp(start_length, end_length, t)
+    return point
+
+
+MODES = {"slerp": slerp, "lerp": lerp}
+
+
+def path(keyframes: Tensor, *, frames: int, mode: str = "slerp", loop: bool = False) -> Tensor:
+    """A walk through `keyframes`, (K, latent_dim) with K >= 2; float32 (F, latent_dim).
+
+    Each of the K - 1 legs takes `frames` steps, so F = (K - 1) * frames + 1, and every keyframe is
+    met exactly. With `loop` a last leg leads back to the first keyframe, which is not repeated, so
+    F = K * frames and an animation runs round without a jump.
+    """
+    between = MODES[mode]
+    stops: Sequence[Tensor] = [*keyframes, keyframes[0]] if loop else [*keyframes]
+    points = [
+        start if frame == 0 else between(start, end, frame / frames)
+        for start, end in itertools.pairwise(stops)
+        for frame in range(frames)
+    ]
+    if not loop:
+        points.append(stops[-1])
+    return torch.stack(points)

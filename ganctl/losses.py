@@ -1,0 +1,92 @@
+"""The adversarial losses: pure functions of logits, with no network and no device in sight.
+
+`real_pred` and `fake_pred` are the discriminator's logits, float (N, 1), for real images and for
+generated ones. Every loss is a mean over the batch, a scalar.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+
+def discriminator_loss(real_pred: Tensor, fake_pred: Tensor) -> Tensor:
+    """Binary cross-entropy of the real predictions against 1 plus that of the fake ones against 0.
+
+    Goodfellow et al. 2014, eq. 1, as a loss.
+    """
+    real = F.binary_cross_entropy_with_logits(real_pred, torch.ones_like(real_pred))
+    fake = F.binary_cross_entropy_with_logits(fake_pred, torch.zeros_like(fake_pred))
+    return real + fake
+
+
+def generator_loss(fake_pred: Tensor) -> Tensor:
+    """Binary cross-entropy of the fake predictions against 1: the non-saturating loss.
+
+    Goodfellow et al. 2014, section 3.
+    """
+    return F.binary_cross_entropy_with_logits(fake_pred, torch.ones_like(fake_pred))
+
+
+def relativistic_discriminator_loss(real_pred: Tensor, fake_pred: Tensor) -> Tensor:
+    """Each real image should look more real than the fake one it is paired with.
+
+    Jolicoeur-Martineau 2018 (RSGAN); Huang et al. 2024 (R3GAN), eq. 2.
+    """
+    return F.softplus(-_paired_difference(real_pred, fake_pred)).mean()
+
+
+def relativistic_generator_loss(real_pred: Tensor, fake_pred: Tensor) -> Tensor:
+    """Each fake image should look more real than the real one it is paired with."""
+    return F.softplus(_paired_difference(real_pred, fake_pred)).mean()
+
+
+def r1_penalty(real_pred: Tensor, real: Tensor) -> Tensor:
+    """Half the mean squared norm of the discriminator's gradient at the real images.
+
+    Mescheder et al. 2018, eq. 9, with gamma left to the caller. `real`, (N, C, H, W), must require
+    a gradient; the result can be differentiated again.
+    """
+    (gradient,) = torch.autograd.grad(real_pred.sum(), real, create_graph=True)
+    return gradient.square().sum(dim=(1, 2, 3)).mean() / 2
+
+
+def _paired_difference(real_pred: Tensor, fake_pred: Tensor) -> Tensor:
+    """An epoch's last batch may hold fewer reals than fakes: those left over have no pair."""
+    return real_pred - fake_pred[: len(real_pred)]
+
+
+def _bce_probabilities(real_pred: Tensor, fake_pred: Tensor) -> tuple[Tensor, Tensor]:
+    return real_pred.sigmoid().mean(), fake_pred.sigmoid().mean()
+
+
+def _relativistic_probabilities(real_pred: Tensor, fake_pred: Tensor) -> tuple[Tensor, Tensor]:
+    difference = _paired_difference(real_pred, fake_pred)
+    return difference.sigmoid().mean(), (-difference).sigmoid().mean()
+
+
+@dataclass(frozen=True)
+class AdversarialLoss:
+    """One family of losses, its two sides and its reading of the logits as probabilities."""
+
+    discriminator: Callable[[Tensor, Tensor], Tensor]
+    generator: Callable[[Tensor, Tensor], Tensor]
+    """Takes (real_pred, fake_pred)."""
+    probabilities: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+    """D(x) and D(G(z)), means over the batch: the probability that an image is real (for
+    `relativistic`: more real than the one it is paired with). Both are 0.5 at the equilibrium."""
+
+
+LOSSES: dict[str, AdversarialLoss] = {
+    "bce": AdversarialLoss(
+        discriminator_loss, lambda _, fake_pred: generator_loss(fake_pred), _bce_probabilities
+    ),
+    "relativistic": AdversarialLoss(
+        relativistic_discriminator_loss, relativistic_generator_loss, _relativistic_probabilities
+    ),
+}
+"""By the name that a config's `loss` gives."""

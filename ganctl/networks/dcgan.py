@@ -1,0 +1,87 @@
+"""The classic convolutional GAN, to the letter (preset `dcgan`).
+
+Layers, biases, initial weights and batch normalization's constants follow the Keras recipe; a
+kernel of 5 with stride 2 and padding 2 (and output padding 1 in the generator) is its 'same'.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from ganctl.config import NetworkConfig
+from ganctl.networks.dropout import Dropout
+
+_SLOPE = 0.3  # Keras's LeakyReLU
+_MOMENTUM, _EPSILON = 0.01, 1e-3  # Keras's 0.99 is torch's 1 - 0.99
+
+
+def _initialize(network: nn.Module, rng: torch.Generator) -> None:
+    """Glorot-uniform weights, zero biases (Glorot & Bengio 2010, eq. 16)."""
+    for module in network.modules():
+        if isinstance(module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
+            nn.init.xavier_uniform_(module.weight, generator=rng)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+
+
+class Generator(nn.Module):
+    """latents (N, latent_dim) → images (N, C, H, W) in [-1, 1]."""
+
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__()
+        base = config.base_channels
+        height, width = config.height // 4, config.width // 4
+
+        def upsample(inputs: int, outputs: int, stride: int) -> nn.Module:
+            return nn.ConvTranspose2d(inputs, outputs, 5, stride, padding=2,
+                                      output_padding=stride - 1, bias=False)  # fmt: skip
+
+        self.layers = nn.Sequential(
+            nn.Linear(config.latent_dim, 4 * base * height * width, bias=False),
+            nn.BatchNorm1d(4 * base * height * width, _EPSILON, _MOMENTUM),
+            nn.LeakyReLU(_SLOPE),
+            nn.Unflatten(1, (4 * base, height, width)),
+            upsample(4 * base, 2 * base, stride=1),
+            nn.BatchNorm2d(2 * base, _EPSILON, _MOMENTUM),
+            nn.LeakyReLU(_SLOPE),
+            upsample(2 * base, base, stride=2),
+            nn.BatchNorm2d(base, _EPSILON, _MOMENTUM),
+            nn.LeakyReLU(_SLOPE),
+            upsample(base, config.channels, stride=2),
+            nn.Tanh(),
+        )
+
+    def initialize(self, rng: torch.Generator) -> None:
+        """Initial weights from `rng`."""
+        _initialize(self, rng)
+
+    def forward(self, latents: Tensor) -> Tensor:
+        images: Tensor = self.layers(latents)
+        return images
+
+
+class Discriminator(nn.Module):
+    """images (N, C, H, W) in [-1, 1] → logits (N, 1)."""
+
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__()
+        base = config.base_channels
+        self.layers = nn.Sequential(
+            nn.Conv2d(config.channels, base, 5, stride=2, padding=2),
+            nn.LeakyReLU(_SLOPE),
+            Dropout(0.3),
+            nn.Conv2d(base, 2 * base, 5, stride=2, padding=2),
+            nn.LeakyReLU(_SLOPE),
+            Dropout(0.3),
+            nn.Flatten(),
+            nn.Linear(2 * base * (config.height // 4) * (config.width // 4), 1),
+        )
+
+    def initialize(self, rng: torch.Generator) -> None:
+        """Initial weights from `rng`."""
+        _initialize(self, rng)
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.layers(images)
+        return logits

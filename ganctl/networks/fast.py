@@ -1,0 +1,69 @@
+"""Small networks for many quick steps (preset `fast`)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from ganctl.config import NetworkConfig
+
+_SLOPE = 0.2
+
+
+def _initialize(network: nn.Module, rng: torch.Generator) -> None:
+    """He-normal weights, zero biases (He et al. 2015, eq. 15)."""
+    for module in network.modules():
+        if isinstance(module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
+            nn.init.kaiming_normal_(module.weight, _SLOPE, generator=rng)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+
+
+class Generator(nn.Module):
+    """latents (N, latent_dim) → images (N, C, H, W) in [-1, 1]."""
+
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__()
+        base = config.base_channels
+        height, width = config.height // 4, config.width // 4
+        self.layers = nn.Sequential(
+            nn.Linear(config.latent_dim, 4 * base * height * width),
+            nn.Unflatten(1, (4 * base, height, width)),
+            nn.LeakyReLU(_SLOPE),
+            nn.ConvTranspose2d(4 * base, 2 * base, 4, stride=2, padding=1),
+            nn.LeakyReLU(_SLOPE),
+            nn.ConvTranspose2d(2 * base, config.channels, 4, stride=2, padding=1),
+            nn.Tanh(),
+        )
+
+    def initialize(self, rng: torch.Generator) -> None:
+        """Initial weights from `rng`."""
+        _initialize(self, rng)
+
+    def forward(self, latents: Tensor) -> Tensor:
+        images: Tensor = self.layers(latents)
+        return images
+
+
+class Discriminator(nn.Module):
+    """images (N, C, H, W) in [-1, 1] → logits (N, 1)."""
+
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__()
+        base = config.base_channels
+        self.layers = nn.Sequential(
+            nn.Conv2d(config.channels, base, 4, stride=2, padding=1),
+            nn.LeakyReLU(_SLOPE),
+            nn.Conv2d(base, 2 * base, 4, stride=2, padding=1),
+            nn.LeakyReLU(_SLOPE),
+            nn.Flatten(),
+            nn.Linear(2 * base * (config.height // 4) * (config.width // 4), 1),
+        )
+
+    def initialize(self, rng: torch.Generator) -> None:
+        """Initial weights from `rng`."""
+        _initialize(self, rng)
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.layers(images)
+        return logits

@@ -1,0 +1,54 @@
+"""A network layer by layer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One layer as a table's row."""
+
+    name: str
+    kind: str
+    output_shape: tuple[int, ...]
+    """Without the batch."""
+    trained: int
+    """Parameters that the optimizer changes."""
+    kept: int
+    """Running statistics, which Keras counts as parameters too."""
+
+    @property
+    def parameters(self) -> int:
+        """All of them, as Keras counts."""
+        return self.trained + self.kept
+
+
+def layer_table(network: nn.Module, input_shape: tuple[int, ...]) -> list[Layer]:
+    """Every leaf of `network`, built on the meta device, in the order data flows through it.
+
+    `input_shape` is without the batch.
+    """
+    rows: list[Layer] = []
+    names = {module: name for name, module in network.named_modules()}
+
+    def record(module: nn.Module, _: object, output: Tensor) -> None:
+        rows.append(
+            Layer(
+                name=names[module],
+                kind=type(module).__name__,
+                output_shape=tuple(output.shape[1:]),
+                trained=sum(parameter.numel() for parameter in module.parameters()),
+                kept=sum(b.numel() for b in module.buffers() if b.is_floating_point()),
+            )
+        )
+
+    hooks = [module.register_forward_hook(record) for module in names if not any(module.children())]
+    with torch.no_grad():
+        network(torch.empty(2, *input_shape, device="meta"))
+    for hook in hooks:
+        hook.remove()
+    return rows

@@ -1,0 +1,45 @@
+"""The losses over the epochs as a picture."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+
+def losses_png(history: Sequence[Mapping[str, Any]], title: str) -> bytes:
+    """Both losses, and D(x) and D(G(z)) below them, over the epochs; a PNG file.
+
+    `history` has one row an epoch with epoch, g_loss, d_loss, d_real and d_fake.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+
+    figure = Figure(figsize=(8, 6), dpi=100, layout="constrained")
+    FigureCanvasAgg(figure)
+    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=[2, 1])
+    epochs = [row["epoch"] for row in history]
+    marker = "o" if len(epochs) < 30 else None
+    blue, orange = "#0072b2", "#d55e00"  # told apart in every kind of colour blindness
+    for axes, key, colour, label in (
+        (upper, "g_loss", blue, "generator loss"),
+        (upper, "d_loss", orange, "discriminator loss"),
+        (lower, "d_real", orange, "D(x), real images"),
+        (lower, "d_fake", blue, "D(G(z)), generated images"),
+    ):
+        axes.plot(epochs, [row[key] for row in history], color=colour, label=label,
+                  marker=marker, markersize=4)  # fmt: skip
+    lower.axhline(0.5, color="0.5", linewidth=1, linestyle="--", label="ideal: 0.5")
+    lower.set_ylim(0, 1)
+    upper.set_ylabel("loss")
+    lower.set_ylabel("probability")
+    lower.set_xlabel("epoch")
+    lower.xaxis.set_major_locator(MaxNLocator(integer=True))
+    upper.set_title(title)
+    for axes in (upper, lower):
+        axes.grid(alpha=0.25)
+        axes.legend(loc="best", fontsize="small")
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", metadata={"Software": None})
+    return buffer.getvalue()

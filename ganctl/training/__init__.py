@@ -1,0 +1,1 @@
+"""One update, and the epochs made of it."""

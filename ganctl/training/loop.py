@@ -1,0 +1,302 @@
+"""Epochs, cadence and stopping. Tells an observer what happens and prints nothing."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from ganctl import images, latents, plots
+from ganctl.checkpoint import Checkpoint, encode
+from ganctl.config import TrainConfig
+from ganctl.datasets import Dataset, epoch_order
+from ganctl.errors import TrainingError
+from ganctl.sampling import sample_seeds
+from ganctl.store import RunDirectory, write_atomic
+from ganctl.training.state import TrainState
+from ganctl.training.step import METRICS, train_step
+
+Row = dict[str, Any]
+"""One epoch's line in losses.csv: counts are since the run's beginning, the rest of the epoch."""
+
+_READ_EVERY = 50
+"""Steps between two readings of the metrics from a GPU: reading makes the host wait for it."""
+_DRAWING_SHARE = 0.01
+"""The plot and the animation are drawn anew when that takes at most this share of the time since
+they last were; at the end they always are."""
+_MAX_FRAMES = 120
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a training is, after a step."""
+
+    step: int
+    total_steps: int
+    epoch: int
+    """Counted from 1."""
+    epochs: int
+    step_in_epoch: int
+    steps_per_epoch: int
+    images_per_sec: float
+
+
+class Observer(Protocol):
+    """What a training tells the world."""
+
+    def on_step(self, progress: Progress) -> None: ...
+
+    def on_epoch(self, row: Row) -> None: ...
+
+
+@dataclass
+class Meter:
+    """The running epoch's sums: part of a checkpoint, so a resumed epoch's means are exact."""
+
+    sums: list[float] = field(default_factory=lambda: [0.0] * len(METRICS))
+    steps: int = 0
+    images: int = 0
+    seconds: float = 0.0
+
+    @classmethod
+    def from_dict(cls, partial: dict[str, Any]) -> Meter:
+        """From a checkpoint's `partial`; anything else than what `to_dict` gives counts as none."""
+        sums = partial.get("sums")
+        counts = [partial.get(name) for name in ("steps", "images", "seconds")]
+        if (
+            isinstance(sums, list)
+            and len(sums) == len(METRICS)
+            and all(isinstance(value, float) for value in sums)
+            and all(isinstance(value, int | float) and value >= 0 for value in counts)
+        ):
+            return cls(list(sums), int(counts[0] or 0), int(counts[1] or 0), float(counts[2] or 0))
+        return cls()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for a checkpoint."""
+        return {"sums": list(self.sums), "steps": self.steps, "images": self.images,
+                "seconds": self.seconds}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a training ended."""
+
+    history: list[Row]
+    """One row an epoch, the last one unfinished where the run ended inside an epoch."""
+    finished: bool
+    """False: it was stopped."""
+
+
+class Training:
+    """One run from its present state to its end, or until `should_stop` says so.
+
+    Everything that is written depends on (config, weights, optimizers, step) alone, except for
+    times: stopped at any step and resumed, a run ends with the same bits as one never stopped.
+    """
+
+    def __init__(
+        self,
+        state: TrainState,
+        dataset: Dataset,
+        run: RunDirectory,
+        observer: Observer,
+        *,
+        data: dict[str, Any],
+        made_by: dict[str, Any],
+        history: list[Row] | None = None,
+        partial: dict[str, Any] | None = None,
+        save_every: float = 120.0,
+        should_stop: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self.state = state
+        self.config: TrainConfig = state.config
+        self.dataset = dataset
+        self.run = run
+        self.observer = observer
+        self.data = data
+        self.made_by = made_by
+        self.history: list[Row] = list(history or [])
+        self.meter = Meter.from_dict(partial or {})
+        self.save_every = save_every
+        self.should_stop = should_stop
+        self.steps_per_epoch = self.config.steps_per_epoch(len(dataset))
+        self.total_steps = self.config.total_steps(len(dataset))
+        self._read_every = 1 if state.device.type == "cpu" else _READ_EVERY
+        self._pending: list[Tensor] = []
+        self._clock = self._last_saved = self._last_drawn = time.monotonic()
+        self._drawing_seconds = 0.0
+
+    def execute(self) -> Outcome:
+        """Train. Raises TrainingError where a loss or a weight is no longer a number."""
+        finished = True
+        self._clock = self._last_saved = self._last_drawn = time.monotonic()
+        if self.state.step == 0:
+            self._save()
+        while finished and self.state.step < self.total_steps:
+            finished = self._epoch()
+        history = self.history
+        if self.meter.steps:  # stopped inside an epoch: shown, but not part of the checkpoint
+            history = [*history, self._row()]
+            if finished:
+                self._draw_samples(history[-1]["epoch"])
+        self.run.write_losses(history)
+        self._draw(history)
+        return Outcome(history, finished)
+
+    def _epoch(self) -> bool:
+        """The rest of the epoch that the state is in; False if it was stopped."""
+        epoch, first = divmod(self.state.step, self.steps_per_epoch)
+        order = epoch_order(len(self.dataset), seed=self.config.seed, epoch=epoch)
+        order = order.to(self.state.device)
+        last = min(self.steps_per_epoch, self.total_steps - epoch * self.steps_per_epoch)
+        for index in range(first, last):
+            self._step(order[index * self.config.batch_size :][: self.config.batch_size])
+            if len(self._pending) >= self._read_every or index + 1 == last:
+                self._read_metrics()
+                self.observer.on_step(self._progress(epoch, index + 1))
+            ends_epoch = index + 1 == self.steps_per_epoch
+            if ends_epoch:
+                self._end_epoch()
+            if self.should_stop() and self.state.step < self.total_steps:
+                if not ends_epoch:
+                    self._save()
+                return False
+            if time.monotonic() - self._last_saved >= self.save_every or (
+                index + 1 == last and not ends_epoch
+            ):
+                self._save()
+        return True
+
+    def _step(self, indices: Tensor) -> None:
+        config = self.config
+        rng = latents.step_rng(config.seed, self.state.step)
+        # A full batch of fakes even beside an epoch's last, smaller batch of reals, as in the
+        # classic recipe.
+        noise = latents.draw(rng, config.batch_size, config.network.latent_dim)
+        metrics = train_step(
+            self.state,
+            self.dataset.batch(indices),
+            noise.to(self.state.device, non_blocking=True),
+            noise_seed=int(rng.integers(2**62)),
+        )
+        self._pending.append(metrics)
+        self.meter.images += len(indices)
+
+    def _read_metrics(self) -> None:
+        """Bring the pending steps' metrics to the host; each must be a number."""
+        if not self._pending:
+            return
+        rows = torch.stack(self._pending).tolist()
+        first = self.state.step - len(rows)
+        self._pending.clear()
+        for offset, row in enumerate(rows):
+            for name, value in zip(METRICS, row, strict=True):
+                if not math.isfinite(value):
+                    raise self._went_wrong(f"{name} became {value}", first + offset + 1)
+            self.meter.sums = [a + b for a, b in zip(self.meter.sums, row, strict=True)]
+            self.meter.steps += 1
+        now = time.monotonic()
+        self.meter.seconds += now - self._clock
+        self._clock = now
+
+    def _went_wrong(self, what: str, step: int) -> TrainingError:
+        return TrainingError(
+            f"{what} at step {step}; the training was stopped there",
+            f"The last good checkpoint is {self.run.latest}. Begin anew with lower rates "
+            f"(--lr-g {self.config.lr_g / 4:g} --lr-d {self.config.lr_d / 4:g})"
+            + (" or --precision fp32." if self.config.precision == "bf16" else "."),
+        )
+
+    def _end_epoch(self) -> None:
+        row = self._row()
+        self.history.append(row)
+        self.meter = Meter()
+        self._draw_samples(row["epoch"])
+        self._save(snapshot=row["epoch"])
+        self.run.write_losses(self.history)
+        if time.monotonic() - self._last_drawn > self._drawing_seconds / _DRAWING_SHARE:
+            self._draw(self.history)
+        self.observer.on_epoch(row)
+
+    def _row(self) -> Row:
+        epoch = (self.state.step - 1) // self.steps_per_epoch
+        earlier = self.history[-1] if self.history else {}
+        means = [total / self.meter.steps for total in self.meter.sums]
+        seconds = self.meter.seconds
+        return {
+            "epoch": epoch + 1,
+            "step": self.state.step,
+            "images": int(earlier.get("images", 0)) + self.meter.images,
+            "seconds": round(seconds, 3),
+            "elapsed_seconds": round(float(earlier.get("elapsed_seconds", 0)) + seconds, 3),
+            **dict(zip(METRICS, means, strict=True)),
+            "images_per_sec": round(self.meter.images / max(seconds, 1e-9), 1),
+        }
+
+    def _progress(self, epoch: int, step_in_epoch: int) -> Progress:
+        return Progress(
+            step=self.state.step,
+            total_steps=self.total_steps,
+            epoch=epoch + 1,
+            epochs=math.ceil(self.total_steps / self.steps_per_epoch),
+            step_in_epoch=step_in_epoch,
+            steps_per_epoch=self.steps_per_epoch,
+            images_per_sec=self.meter.images / max(self.meter.seconds, 1e-9),
+        )
+
+    def checkpoint(self) -> Checkpoint:
+        """The present state as it is saved."""
+        return Checkpoint(
+            config=self.config,
+            step=self.state.step,
+            history=self.history,
+            partial=self.meter.to_dict(),
+            data=self.data,
+            made_by=self.made_by,
+            **self.state.weights(),  # type: ignore[arg-type]
+            **self.state.moments(),  # type: ignore[arg-type]
+        )
+
+    def _save(self, snapshot: int | None = None) -> None:
+        """Write the state; never one that holds anything but numbers."""
+        self._read_metrics()
+        for name, tensor in self.state.tensors():
+            if not bool(torch.isfinite(tensor).all()):
+                raise self._went_wrong(f"{name} was no longer finite", self.state.step)
+        content = encode(self.checkpoint())
+        write_atomic(self.run.latest, content)
+        every = self.config.snapshot_every
+        if snapshot is not None and every and self.config.keep and snapshot % every == 0:
+            self.run.write_snapshot(snapshot, content, self.config.keep)
+        self._last_saved = time.monotonic()
+
+    def _draw_samples(self, epoch: int) -> None:
+        """The fixed samples: seeds 0, 1, 2, ..., as `ganctl sample` draws them."""
+        seeds = range(self.config.num_samples)
+        chunks = sample_seeds(self.state.sampler, seeds, self.config.network.latent_dim)
+        pixels = images.grid(images.concatenate(chunks))
+        factor = images.preview_factor(self.config.network.height)
+        write_atomic(self.run.sample(epoch), images.png(images.enlarge(pixels, factor)))
+
+    def _draw(self, history: list[Row]) -> None:
+        """The loss plot and the animation, from what is on disk and in the history."""
+        started = time.monotonic()
+        if history:
+            title = f"{self.config.preset} on {self.config.data}, seed {self.config.seed}"
+            write_atomic(self.run.losses_plot, plots.losses_png(history, title))
+        paths = [path for path in self.run.samples() if path.exists()]
+        if paths:
+            every = math.ceil(len(paths) / _MAX_FRAMES)
+            chosen = paths[::-1][::every][::-1]
+            frames = [images.read(path.read_bytes()) for path in chosen]
+            milliseconds = max(60, min(500, 8000 // len(frames)))
+            content = images.animation(frames, "gif", milliseconds=milliseconds, hold=4)
+            write_atomic(self.run.animation, content)
+        self._last_drawn = time.monotonic()
+        self._drawing_seconds = self._last_drawn - started

@@ -1,0 +1,194 @@
+"""From a config, or a run directory, to a training that is ready to go."""
+
+from __future__ import annotations
+
+import datetime
+import platform
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import ganctl
+from ganctl import config as configs
+from ganctl import datasets, devices
+from ganctl.config import LENGTH_FIELDS, TrainConfig
+from ganctl.datasets import Dataset
+from ganctl.errors import CheckpointError, RunError, UsageError
+from ganctl.store import RunDirectory, named, newest_whole
+from ganctl.training.loop import Observer, Outcome, Row, Training
+from ganctl.training.state import TrainState, create, restore
+
+
+@dataclass
+class Session:
+    """A training that is ready to go; nothing has been written yet."""
+
+    run: RunDirectory
+    state: TrainState
+    dataset: Dataset
+    history: list[Row] = field(default_factory=list)
+    partial: dict[str, Any] = field(default_factory=dict)
+    made_by: dict[str, Any] = field(default_factory=dict)
+    notices: list[str] = field(default_factory=list)
+    """What the user should know before it starts."""
+
+    @property
+    def config(self) -> TrainConfig:
+        """With everything resolved: the images' shape, the precision."""
+        return self.state.config
+
+    @property
+    def total_steps(self) -> int:
+        """The run's length."""
+        return self.config.total_steps(len(self.dataset))
+
+    def train(
+        self,
+        observer: Observer,
+        *,
+        command: str,
+        save_every: float,
+        should_stop: Callable[[], bool],
+    ) -> Outcome:
+        """Run to the end, or until `should_stop`; keeps every other training out of the folder."""
+        now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+        start = {
+            "command": command,
+            "date": now,
+            "from_step": self.state.step,
+            "device": devices.describe(self.state.device),
+            "save_every": save_every,
+            **versions(),
+        }
+        made_by = {**(self.made_by or start), "last_command": command, "last_date": now}
+        with self.run.lock():
+            if self.state.step == 0 and not self.made_by:
+                self.run.require_new()  # again, now that nobody else can start one here
+            self.run.prepare()
+            self.run.write_config(
+                {
+                    "config": configs.to_dict(self.config),
+                    "data": describe_data(self.dataset),
+                    "starts": [*self.run.read_config().get("starts", []), start],
+                }
+            )
+            return Training(
+                self.state,
+                self.dataset,
+                self.run,
+                observer,
+                data=describe_data(self.dataset),
+                made_by=made_by,
+                history=self.history,
+                partial=self.partial,
+                save_every=save_every,
+                should_stop=should_stop,
+            ).execute()
+
+
+def new(config: TrainConfig, out: Path, device: str) -> Session:
+    """A run from its beginning. Raises a GanctlError before anything is written or computed."""
+    datasets.check_name(config.data)
+    run = RunDirectory(out)
+    run.require_new()
+    on = devices.resolve_device(device)
+    dataset = datasets.load(config.data, limit=config.limit)
+    config = fit_to_data(config, dataset)
+    config = configs.override(
+        config, {"precision": devices.resolve_precision(config.precision, on)}
+    )
+    return Session(run, create(config, on), dataset.to(on))
+
+
+def resume(out: Path, changes: Mapping[str, Any], device: str) -> Session:
+    """The run in `out` from its newest whole checkpoint on.
+
+    `changes` are the settings that the user gave: only the run's length may differ from what the
+    checkpoint says. Raises a GanctlError before anything is written or computed.
+    """
+    run = RunDirectory(out)
+    if not run.is_run():
+        raise RunError(f"there is no run to resume in {out}", "Leave out --resume to begin one.")
+    on = devices.resolve_device(device)
+    checkpoint, problems = newest_whole(run)
+    config = checkpoint.config
+    refuse_changes(config, changes)
+    length = {name: changes[name] for name in LENGTH_FIELDS if name in changes}
+    config = configs.override(config, length) if length else config
+    dataset = datasets.load(config.data, limit=config.limit)
+    if checkpoint.data.get("digest") != dataset.digest:
+        raise RunError(
+            f"the images of '{config.data}' are not those this run was trained on",
+            "Bring back the old ones, or begin a new run with --out.",
+        )
+    total = config.total_steps(len(dataset))
+    if total < checkpoint.step:
+        raise UsageError(f"the run is already at step {checkpoint.step}, past its new end, {total}")
+    try:
+        state = restore(checkpoint, config, on)
+    except CheckpointError as error:
+        raise named(error, run.latest) from None
+    session = Session(
+        run, state, dataset.to(on), checkpoint.history, checkpoint.partial, checkpoint.made_by
+    )
+    for problem in problems:
+        session.notices.append(str(problem))
+    if problems:
+        session.notices.append(f"Going on from the newest whole checkpoint, step {state.step}.")
+    before = checkpoint.made_by.get("device")
+    if before != devices.describe(on):
+        session.notices.append(
+            f"The run began on {before}; on {devices.describe(on)} it goes on, but not bit for bit."
+        )
+    return session
+
+
+def fit_to_data(config: TrainConfig, dataset: Dataset) -> TrainConfig:
+    """`config` with the images' shape. Raises UsageError where the two do not go together."""
+    if config.batch_size > len(dataset):
+        raise UsageError(
+            f"a batch of {config.batch_size} is larger than the data, {len(dataset)} images",
+            "Give a smaller --batch-size.",
+        )
+    channels, height, width = dataset.image_shape
+    return configs.override(config, {"channels": channels, "height": height, "width": width})
+
+
+def refuse_changes(config: TrainConfig, changes: Mapping[str, Any]) -> None:
+    """UsageError, by name, old value and new, unless only the run's length differs."""
+    old = configs.settings(config)
+    differing = [
+        f"{name} was {old[name]}, now {value}"
+        for name, value in changes.items()
+        if name not in LENGTH_FIELDS
+        and value != old[name]
+        and (name, value) != ("precision", "auto")
+    ]
+    if differing:
+        raise UsageError(
+            f"a resumed run keeps its settings: {'; '.join(differing)}",
+            "Leave these options out, or begin a new run with another --out.",
+        )
+
+
+def describe_data(dataset: Dataset) -> dict[str, Any]:
+    """What the images are, for a checkpoint."""
+    return {
+        "name": dataset.name,
+        "num_images": len(dataset),
+        "image_shape": list(dataset.image_shape),
+        "digest": dataset.digest,
+    }
+
+
+def versions() -> dict[str, str]:
+    """What computes."""
+    return {
+        "ganctl": ganctl.__version__,
+        "torch": str(torch.__version__),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+    }
