@@ -14,6 +14,7 @@ from ganctl.errors import UsageError, nearest
 
 ARCHITECTURES = ("dcgan", "fast")
 LOSSES = ("bce", "relativistic")
+UPDATES = ("simultaneous", "alternating")
 PRECISIONS = ("auto", "fp32", "bf16")
 MAX_SEED = 2**32 - 1
 """Seeds are 32-bit, the range that NumPy's frozen RandomState takes."""
@@ -80,6 +81,9 @@ class TrainConfig:
     epochs: int | None = None
     """The run's length; exactly one of `epochs` and `steps` is set."""
     steps: int | None = None
+    updates: str = "simultaneous"
+    """Whether both gradients are taken before either network moves, or the generator's after the
+    discriminator has moved."""
     lr_decay_steps: int = 0
     """The rate falls as 1/sqrt(step) after this many steps; 0: it never falls."""
     r1_weight: float = 0.0
@@ -104,6 +108,7 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         _require_known("loss", self.loss, LOSSES)
+        _require_known("updates", self.updates, UPDATES)
         _require_known("precision", self.precision, PRECISIONS)
         if (self.epochs is None) == (self.steps is None):
             raise UsageError("a run's length is epochs or steps, one of them")
@@ -164,6 +169,7 @@ PRESETS: dict[str, TrainConfig] = {
         preset="fast",
         network=NetworkConfig(architecture="fast", base_channels=32),
         loss="relativistic",
+        updates="alternating",
         batch_size=32,
         epochs=5,
         lr_g=1e-3,

@@ -6,6 +6,8 @@ import sys
 import time
 from typing import Any
 
+import torch
+
 from ganctl import devices
 from ganctl.checkpoint import Checkpoint, encode
 from ganctl.cli.networks import describe_networks, show_networks
@@ -51,7 +53,7 @@ def _time_steps(session: Session) -> float:
     """Seconds an update takes, the mean of a few; changes the session's state, which is unused."""
     config, state, dataset = session.config, session.state, session.dataset
     rng = step_rng(config.seed, 0)
-    real = dataset.images[: config.batch_size].float().div(127.5).sub(1)
+    real = dataset.batch(torch.arange(config.batch_size, device=state.device))
     started = 0.0
     for step in range(_WARM_UP + _TIMED * config.r1_interval):
         if step == _WARM_UP:
@@ -65,8 +67,6 @@ def _time_steps(session: Session) -> float:
 
 def _peak_memory(session: Session) -> int | None:
     """Bytes at the peak of those updates, on the GPU or of this process; None where unknown."""
-    import torch
-
     if session.state.device.type == "cuda":
         return int(torch.cuda.max_memory_allocated(session.state.device))
     if sys.platform == "win32":

@@ -19,7 +19,7 @@ class Dataset:
 
     name: str
     images: Tensor
-    """uint8 (N, C, H, W)."""
+    """uint8 (N, H, W, C): channels last, so that batches come in the layout networks want."""
     labels: Tensor
     """int64 (N,), always on the CPU."""
     digest: str
@@ -32,12 +32,12 @@ class Dataset:
         """From uint8 (N, H, W) or (N, H, W, C) and N labels."""
         if images.ndim == 3:
             images = images[..., None]
-        channels_first = np.ascontiguousarray(images.transpose(0, 3, 1, 2))
-        digest = hashlib.sha256(repr(channels_first.shape).encode())
-        digest.update(channels_first.data)
+        images = np.ascontiguousarray(images)
+        digest = hashlib.sha256(repr(images.shape).encode())
+        digest.update(images.data)
         return cls(
             name,
-            torch.from_numpy(channels_first),
+            torch.from_numpy(images),
             torch.from_numpy(labels.astype(np.int64)),
             digest.hexdigest(),
         )
@@ -48,7 +48,7 @@ class Dataset:
     @property
     def image_shape(self) -> tuple[int, int, int]:
         """(C, H, W)."""
-        _, channels, height, width = self.images.shape
+        _, height, width, channels = self.images.shape
         return (channels, height, width)
 
     def to(self, device: torch.device) -> Dataset:
@@ -57,7 +57,7 @@ class Dataset:
 
     def batch(self, indices: Tensor) -> Tensor:
         """The images at `indices` (on the images' device), float32 (N, C, H, W) in [-1, 1]."""
-        return self.images[indices].float().div_(127.5).sub_(1.0)
+        return self.images[indices].permute(0, 3, 1, 2).float().div_(127.5).sub_(1.0)
 
 
 def epoch_order(num_images: int, *, seed: int, epoch: int) -> Tensor:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from ganctl.config import NetworkConfig
 from ganctl.networks.dropout import Dropout
+from ganctl.networks.layers import ToImage, ToVector
 
 _SLOPE = 0.3  # Keras's LeakyReLU
 _MOMENTUM, _EPSILON = 0.01, 1e-3  # Keras's 0.99 is torch's 1 - 0.99
@@ -41,7 +42,7 @@ class Generator(nn.Module):
             nn.Linear(config.latent_dim, 4 * base * height * width, bias=False),
             nn.BatchNorm1d(4 * base * height * width, _EPSILON, _MOMENTUM),
             nn.LeakyReLU(_SLOPE),
-            nn.Unflatten(1, (4 * base, height, width)),
+            ToImage(4 * base, height, width),
             upsample(4 * base, 2 * base, stride=1),
             nn.BatchNorm2d(2 * base, _EPSILON, _MOMENTUM),
             nn.LeakyReLU(_SLOPE),
@@ -74,7 +75,7 @@ class Discriminator(nn.Module):
             nn.Conv2d(base, 2 * base, 5, stride=2, padding=2),
             nn.LeakyReLU(_SLOPE),
             Dropout(0.3),
-            nn.Flatten(),
+            ToVector(),
             nn.Linear(2 * base * (config.height // 4) * (config.width // 4), 1),
         )
 

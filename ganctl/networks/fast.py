@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from ganctl.config import NetworkConfig
+from ganctl.networks.layers import ToImage, ToVector
 
 _SLOPE = 0.2
 
@@ -28,7 +29,7 @@ class Generator(nn.Module):
         height, width = config.height // 4, config.width // 4
         self.layers = nn.Sequential(
             nn.Linear(config.latent_dim, 4 * base * height * width),
-            nn.Unflatten(1, (4 * base, height, width)),
+            ToImage(4 * base, height, width),
             nn.LeakyReLU(_SLOPE),
             nn.ConvTranspose2d(4 * base, 2 * base, 4, stride=2, padding=1),
             nn.LeakyReLU(_SLOPE),
@@ -56,7 +57,7 @@ class Discriminator(nn.Module):
             nn.LeakyReLU(_SLOPE),
             nn.Conv2d(base, 2 * base, 4, stride=2, padding=1),
             nn.LeakyReLU(_SLOPE),
-            nn.Flatten(),
+            ToVector(),
             nn.Linear(2 * base * (config.height // 4) * (config.width // 4), 1),
         )
 

@@ -1,4 +1,4 @@
-"""A network layer by layer."""
+"""Layers that both architectures share, and a network layer by layer."""
 
 from __future__ import annotations
 
@@ -6,6 +6,31 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+
+
+class ToImage(nn.Module):
+    """vectors (N, H*W*C), channels last as in Keras, → images (N, C, H, W); copies nothing."""
+
+    def __init__(self, channels: int, height: int, width: int) -> None:
+        super().__init__()
+        self.shape = (height, width, channels)
+
+    def forward(self, vectors: Tensor) -> Tensor:
+        return vectors.view(-1, *self.shape).permute(0, 3, 1, 2)
+
+    def extra_repr(self) -> str:
+        return f"{self.shape}"
+
+
+class ToVector(nn.Module):
+    """images (N, C, H, W) → vectors (N, H*W*C), channels last as in Keras.
+
+    Copies nothing in the channels-last layout, where torch's own Flatten does, and slows down
+    everything that its differently laid out gradients meet.
+    """
+
+    def forward(self, images: Tensor) -> Tensor:
+        return images.permute(0, 2, 3, 1).flatten(1)
 
 
 @dataclass(frozen=True)

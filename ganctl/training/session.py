@@ -64,6 +64,7 @@ class Session:
             **versions(),
         }
         made_by = {**(self.made_by or start), "last_command": command, "last_date": now}
+        devices.prepare(self.state.device)
         with self.run.lock():
             if self.state.step == 0 and not self.made_by:
                 self.run.require_new()  # again, now that nobody else can start one here

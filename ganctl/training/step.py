@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor, nn
 
@@ -18,46 +16,61 @@ METRICS = ("g_loss", "d_loss", "d_real", "d_fake")
 def train_step(state: TrainState, real: Tensor, latents: Tensor, noise_seed: int) -> Tensor:
     """Update `state` in place; returns METRICS, float32 (4,), on the device, not waiting for it.
 
-    One batch of fakes serves both updates, and both gradients are taken before either network
-    moves. `real` is (N, C, H, W) in [-1, 1]; `latents` (M, latent_dim), M >= N; dropout is a
-    function of `noise_seed`.
+    One batch of fakes serves both updates. `simultaneous`: both gradients are taken before either
+    network moves. `alternating`: the generator is judged by the discriminator that has moved.
+    `real` is (N, C, H, W) in [-1, 1]; `latents` (M, latent_dim), M >= N; dropout is a function of
+    `noise_seed`.
     """
     config = state.config
     loss = LOSSES[config.loss]
-    with_penalty = config.r1_weight > 0 and state.step % config.r1_interval == 0
     seed_dropout(state.discriminator, noise_seed)
-    with torch.autocast(real.device.type, torch.bfloat16, enabled=config.precision == "bf16"):
+    bf16 = config.precision == "bf16"
+    autocast = torch.autocast(real.device.type, torch.bfloat16, enabled=bf16)
+    simultaneous = config.updates == "simultaneous"
+    with_penalty = config.r1_weight > 0 and state.step % config.r1_interval == 0
+    with autocast:
         fake = state.generator(latents)
         real_pred = state.discriminator(real.requires_grad_(with_penalty)).float()
-        fake_pred = state.discriminator(fake).float()
-    g_loss = loss.generator(real_pred, fake_pred)
+        fake_pred = state.discriminator(fake if simultaneous else fake.detach()).float()
     d_loss = loss.discriminator(real_pred, fake_pred)
     d_objective = d_loss
     if with_penalty:
         weight = config.r1_weight * config.r1_interval
         d_objective = d_loss + weight * r1_penalty(real_pred, real)
-    d_parameters = list(state.discriminator.parameters())
-    g_parameters = list(state.generator.parameters())
-    d_gradients = torch.autograd.grad(d_objective, d_parameters, retain_graph=True)
-    g_gradients = torch.autograd.grad(g_loss, g_parameters)
+    d_gradients = _gradients(d_objective, state.discriminator, retain_graph=simultaneous)
+    probabilities = loss.probabilities(real_pred.detach(), fake_pred.detach())
 
     factor = config.learning_rate_factor(state.step)
-    _apply(state.optimizer_d, d_parameters, d_gradients, config.lr_d * factor)
-    _apply(state.optimizer_g, g_parameters, g_gradients, config.lr_g * factor)
+    if simultaneous:
+        g_loss = loss.generator(real_pred, fake_pred)
+        g_gradients = _gradients(g_loss, state.generator)
+        _apply(state.optimizer_d, state.discriminator, d_gradients, config.lr_d * factor)
+    else:
+        _apply(state.optimizer_d, state.discriminator, d_gradients, config.lr_d * factor)
+        with autocast:
+            with torch.no_grad():
+                real_pred = state.discriminator(real).float()
+            fake_pred = state.discriminator(fake).float()
+        g_loss = loss.generator(real_pred, fake_pred)
+        g_gradients = _gradients(g_loss, state.generator)
+    _apply(state.optimizer_g, state.generator, g_gradients, config.lr_g * factor)
     if state.ema is not None:
         _average(state.ema, state.generator, config.ema_decay(state.step))
     state.step += 1
-    with torch.no_grad():
-        return torch.stack([g_loss, d_loss, *loss.probabilities(real_pred, fake_pred)])
+    return torch.stack([g_loss.detach(), d_loss.detach(), *probabilities])
+
+
+def _gradients(
+    objective: Tensor, network: nn.Module, *, retain_graph: bool = False
+) -> tuple[Tensor, ...]:
+    """Of `objective`, for `network`'s parameters alone: nothing is computed for the other one's."""
+    return torch.autograd.grad(objective, list(network.parameters()), retain_graph=retain_graph)
 
 
 def _apply(
-    optimizer: torch.optim.Adam,
-    parameters: Sequence[nn.Parameter],
-    gradients: Sequence[Tensor],
-    rate: float,
+    optimizer: torch.optim.Adam, network: nn.Module, gradients: tuple[Tensor, ...], rate: float
 ) -> None:
-    for parameter, gradient in zip(parameters, gradients, strict=True):
+    for parameter, gradient in zip(network.parameters(), gradients, strict=True):
         parameter.grad = gradient
     for group in optimizer.param_groups:
         group["lr"] = rate
