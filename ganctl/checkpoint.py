@@ -150,7 +150,7 @@ def _check_archive(data: bytes) -> None:
             ):
                 raise CheckpointError("is not a ganctl checkpoint: its archive is not torch's own")
             damaged = archive.testzip()
-    except (zipfile.BadZipFile, EOFError, OSError, ValueError, NotImplementedError, struct.error):
+    except (zipfile.BadZipFile, EOFError, OSError, ValueError, RuntimeError, struct.error):
         raise CheckpointError("is cut short or damaged", _DAMAGE_HINT) from None
     if damaged is not None:
         raise CheckpointError(f"is damaged (in {damaged})", _DAMAGE_HINT)
@@ -178,6 +178,10 @@ def _check_tensors(content: object, limit: int) -> None:
     def check(tensor: Tensor) -> Tensor:
         if (
             type(tensor) is not Tensor
+            or tensor.dtype not in (torch.float32, torch.int64)
+            or tensor.requires_grad
+            or tensor.is_neg()
+            or tensor.device.type != "cpu"
             or tensor.layout is not torch.strided
             or not tensor.is_contiguous()
             or tensor.numel() * tensor.element_size() > limit
@@ -220,7 +224,7 @@ def _feed(digest: Any, value: object, depth: int) -> None:
     elif isinstance(value, float):
         digest.update(b"F" + struct.pack("<d", value))
     elif value is None or isinstance(value, bool | int | str):
-        text = f"{value}".encode()
+        text = f"{value}".encode(errors="surrogatepass")
         digest.update(f"{type(value).__name__}{len(text)}:".encode() + text)
     else:
         raise CheckpointError("is damaged: it holds more than tensors and plain values")

@@ -84,6 +84,8 @@ class TrainConfig:
     updates: str = "simultaneous"
     """Whether both gradients are taken before either network moves, or the generator's after the
     discriminator has moved."""
+    lr_warmup_steps: int = 0
+    """The rate rises linearly over the first so many steps."""
     lr_decay_steps: int = 0
     """The rate falls as 1/sqrt(step) after this many steps; 0: it never falls."""
     r1_weight: float = 0.0
@@ -116,6 +118,7 @@ class TrainConfig:
             ("epochs", 1, 1_000_000),
             ("steps", 1, 1_000_000_000),
             ("batch_size", 1, 65_536),
+            ("lr_warmup_steps", 0, 1_000_000_000),
             ("lr_decay_steps", 0, 1_000_000_000),
             ("r1_interval", 1, 1_000_000),
             ("ema_images", 0, 1_000_000_000),
@@ -151,11 +154,11 @@ class TrainConfig:
     def learning_rate_factor(self, step: int) -> float:
         """What both rates are multiplied with at `step`, counted from 0.
 
-        Inverse square root decay, Karras et al. 2024 (EDM2), eq. 67.
+        Linear warm-up, then inverse square root decay, as in Karras et al. 2024 (EDM2), eq. 67.
         """
-        if not self.lr_decay_steps:
-            return 1.0
-        return 1.0 / math.sqrt(max(1.0, step / self.lr_decay_steps))
+        warmup = min(1.0, (step + 1) / self.lr_warmup_steps) if self.lr_warmup_steps else 1.0
+        decay = math.sqrt(max(1.0, step / self.lr_decay_steps)) if self.lr_decay_steps else 1.0
+        return warmup / decay
 
     def ema_decay(self, step: int) -> float:
         """The weight of the old average at `step`, counted from 0 (half-life as in StyleGAN2)."""
@@ -167,17 +170,18 @@ class TrainConfig:
 PRESETS: dict[str, TrainConfig] = {
     "fast": TrainConfig(
         preset="fast",
-        network=NetworkConfig(architecture="fast", base_channels=32),
+        network=NetworkConfig(architecture="fast", base_channels=16),
         loss="relativistic",
         updates="alternating",
         batch_size=32,
-        epochs=5,
-        lr_g=1e-3,
-        lr_d=1e-3,
+        epochs=8,
+        lr_g=4e-3,
+        lr_d=4e-3,
         beta1=0.0,
         beta2=0.99,
-        lr_decay_steps=2000,
-        r1_weight=1.0,
+        lr_warmup_steps=100,
+        lr_decay_steps=1000,
+        r1_weight=2.0,
         r1_interval=4,
         ema_images=20_000,
     ),

@@ -18,7 +18,11 @@ _MAX_ROWS = 20
 def inspect(ckpt: CheckpointArgument, json: JsonOption = False) -> None:
     """Show what made a checkpoint, its networks layer by layer, its losses, and what is wrong.
 
-    Examples: ganctl inspect runs/mnist-fast; ganctl inspect ckpt.pt --json
+    Examples:
+
+    ganctl inspect runs/mnist-fast
+
+    ganctl inspect ckpt.pt --json
     """
     from ganctl import store
 

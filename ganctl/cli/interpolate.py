@@ -56,7 +56,10 @@ def interpolate(
 ) -> None:  # fmt: skip
     """Walk through latent space from seed to seed; each seed's picture is the one `sample` gives.
 
-    Examples: ganctl interpolate runs/mnist-fast --seeds 3,7,12 --loop --upscale 8 -o walk.gif;
+    Examples:
+
+    ganctl interpolate runs/mnist-fast --seeds 3,7,12 --loop --upscale 8 -o walk.gif
+
     ganctl interpolate ckpt.pt --seeds 0,1 --frames 10 -o strip.png
     """
     terminal = Terminal(json_wanted=json)

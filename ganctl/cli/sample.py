@@ -61,7 +61,10 @@ def sample(
 ) -> None:  # fmt: skip
     """Draw samples. A seed's picture is the same whatever else is drawn beside it.
 
-    Examples: ganctl sample runs/mnist-fast -n 64 -o grid.png;
+    Examples:
+
+    ganctl sample runs/mnist-fast -n 64 -o grid.png
+
     ganctl sample ckpt.pt --seeds 3,7,20-29 -o picked/
     """
     terminal = Terminal(json_wanted=json)

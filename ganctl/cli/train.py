@@ -81,7 +81,12 @@ def train(
 
     Ctrl-C saves at the next step and says how to go on; --resume goes on as if never stopped.
 
-    Examples: ganctl train; ganctl train --preset dcgan --out classic;
+    Examples:
+
+    ganctl train
+
+    ganctl train --preset dcgan --out classic
+
     ganctl train --resume --epochs 20
     """
     given = {

@@ -37,11 +37,16 @@ def load_train(name: str) -> tuple[np.ndarray, np.ndarray]:
     try:
         root.mkdir(parents=True, exist_ok=True)
         dataset = dataset_class(root=str(root), download=True, **arguments)
-    except (OSError, RuntimeError, ValueError) as error:
+    except (OSError, RuntimeError) as error:  # a URLError is an OSError
         raise DataError(
             f"{name} is not in the cache and could not be downloaded ({_first_line(error)})",
             f"Without a network, put its files by hand under {_place(dataset_class, root)} "
             f"({_files(dataset_class)}), or train on the embedded data: --data mnist",
+        ) from None
+    except Exception as error:  # whatever a parser stumbles over in a damaged file
+        raise DataError(
+            f"the cached files of {name} are damaged ({_first_line(error)})",
+            f"Delete {_place(dataset_class, root)} and try again.",
         ) from None
     images = np.asarray(dataset.data)
     if name == "emnist":
@@ -50,7 +55,7 @@ def load_train(name: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:120]
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:120].rstrip(":")
 
 
 def _place(dataset_class: Any, root: Path) -> Path:

@@ -71,7 +71,9 @@ def _apply(
     optimizer: torch.optim.Adam, network: nn.Module, gradients: tuple[Tensor, ...], rate: float
 ) -> None:
     for parameter, gradient in zip(network.parameters(), gradients, strict=True):
-        parameter.grad = gradient
+        # Fused Adam reads both as they lie in memory; R1's gradients come in another layout.
+        same = gradient.stride() == parameter.stride()
+        parameter.grad = gradient if same else torch.empty_like(parameter).copy_(gradient)
     for group in optimizer.param_groups:
         group["lr"] = rate
     optimizer.step()
