@@ -1,0 +1,73 @@
+"""ganctl train --dry-run."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from ganctl.cli import dry_run
+from ganctl.config import PRESETS, settings
+from ganctl.training.step import train_step
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_it_shows_everything_and_writes_nothing(ok, fast_options, tmp_path, preset, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = ok("train", *fast_options, "--preset", preset, "--epochs", "3", "--dry-run")
+    assert list(tmp_path.iterdir()) == []
+    for name in settings(PRESETS[preset]):
+        assert f"\n{name} " in result.out
+    for words in ("generator: ", "discriminator: ", "Conv2d", "1x28x28", "cpu, 1 thread"):
+        assert words in result.out
+    for row in ("device", "data", "steps", "time", "memory", "disk"):
+        assert f"\n{row} " in result.out
+    assert "12 (4 an epoch)" in result.out
+    assert "nothing was written" in result.err
+
+
+def test_as_json(ok, fast_options, tmp_path):
+    folder = tmp_path / "run"
+    result = ok("train", *fast_options, "--steps", "7", "--out", folder, "--dry-run", "--json")
+    report = json.loads(result.out)
+    assert result.out.count("\n") == 1
+    assert not folder.exists()
+    assert report["out"] == str(folder)
+    assert report["config"]["batch_size"] == 16
+    assert report["config"]["base_channels"] == 4
+    assert (report["steps"], report["steps_per_epoch"]) == (7, 4)
+    assert report["data"] == {"name": "mnist", "num_images": 64}
+    for network in ("generator", "discriminator"):
+        layers = report[network]["layers"]
+        assert sum(layer["parameters"] for layer in layers) == report[network]["parameters"] > 0
+    assert report["generator"]["layers"][-1]["output_shape"] == [1, 28, 28]
+    estimate = report["estimate"]
+    assert estimate["seconds"] == pytest.approx(7 * 16 / estimate["images_per_sec"])
+    assert estimate["checkpoint_bytes"] > 4 * 4 * report["generator"]["parameters"]
+
+
+def test_the_checkpoint_is_as_large_as_was_said(ok, run, fast_options, tmp_path):
+    result = ok("train", *fast_options, "--out", tmp_path / "run", "--dry-run", "--json")
+    said = json.loads(result.out)["estimate"]["checkpoint_bytes"]
+    assert said == pytest.approx((run / "ckpt.pt").stat().st_size, rel=0.02)
+
+
+def test_of_a_resumed_run_it_shows_what_remains(ok, run, files):
+    before = files(run)
+    result = ok("train", "--out", run, "--resume", "--epochs", "5", "--dry-run", "--json")
+    assert json.loads(result.out)["steps"] == 12
+    assert files(run) == before
+
+
+def test_it_takes_a_few_updates_whatever_the_settings_are(ok, fast_options, tmp_path, monkeypatch):
+    """Though the penalty may be due every thousandth step only."""
+    steps = []
+
+    def counted(*arguments, **options):
+        steps.append(1)
+        assert len(steps) <= 100
+        return train_step(*arguments, **options)
+
+    monkeypatch.setattr(dry_run, "train_step", counted)
+    ok("train", *fast_options, "--set", "r1_interval=1000", "--out", tmp_path / "run", "--dry-run")
+    assert steps

@@ -1,0 +1,138 @@
+"""ganctl inspect: what is in a checkpoint, and what is wrong with it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import pytest
+import torch
+
+import ganctl
+from ganctl import checkpoint, datasets, store
+from ganctl.config import settings
+
+
+@pytest.fixture
+def altered(run, tmp_path):
+    """A checkpoint file in which a test changed something, with a digest that fits."""
+
+    def write(**changes):
+        content = checkpoint.encode(dataclasses.replace(store.read_checkpoint(run), **changes))
+        path = tmp_path / "altered.pt"
+        path.write_bytes(content)
+        return path
+
+    return write
+
+
+def test_for_people(ok, run):
+    result = ok("inspect", run)
+    found = store.read_checkpoint(run)
+    assert result.err == ""
+    for words in (
+        f"ganctl {ganctl.__version__}", f"torch {torch.__version__}", found.made_by["date"],
+        "ganctl train --limit 64", found.digest, found.data["digest"], "mnist: 64 images, 1x28x28",
+        "step 8 of 8, epoch 2", "sound", "Adam",
+    ):  # fmt: skip
+        assert words in result.out
+    for name in ("preset", "command", "digest", "optimizers", "losses"):
+        assert f"\n{name} " in result.out or f"\n{name}\n" in result.out
+    for row in found.history:
+        assert f"{row['g_loss']:.3f}" in result.out
+        assert f"{row['d_loss']:.3f}" in result.out
+
+
+def test_layers_with_their_parameter_counts(ok, run):
+    """The last layer of each network, counted by hand; the sums, from the weights."""
+    found = store.read_checkpoint(run)
+    report = json.loads(ok("inspect", run, "--json").out)
+    shown = ok("inspect", run).out
+    for part in ("generator", "discriminator"):
+        count = sum(tensor.numel() for tensor in getattr(found, part).values())
+        assert report[part]["parameters"] == count
+        assert f"{count:,} parameters" in shown
+        for layer in report[part]["layers"]:
+            prefix = f"{layer['name']}."
+            held = [t for name, t in getattr(found, part).items() if name.startswith(prefix)]
+            assert layer["parameters"] == sum(tensor.numel() for tensor in held)
+    last = report["discriminator"]["layers"][-1]
+    assert (last["kind"], last["output_shape"]) == ("Linear", [1])
+    assert report["generator"]["layers"][-1]["output_shape"] == [1, 28, 28]
+
+
+def test_running_statistics_are_counted_apart(ok, dcgan_run):
+    generator = json.loads(ok("inspect", dcgan_run, "--json").out)["generator"]
+    assert 0 < generator["trained"] < generator["parameters"]
+
+
+def test_as_json(ok, run):
+    result = ok("inspect", run / "ckpt.pt", "--json")
+    found = store.read_checkpoint(run)
+    report = json.loads(result.out)
+    assert result.out.count("\n") == 1
+    assert result.err == ""
+    expected = {
+        "path": str(run / "ckpt.pt"), "bytes": (run / "ckpt.pt").stat().st_size, "schema": 1,
+        "digest": found.digest, "made_by": found.made_by, "data": found.data,
+        "config": settings(found.config), "step": 8, "total_steps": 8, "epoch": 2.0, "ema": True,
+        "history": found.history, "problems": [],
+    }  # fmt: skip
+    assert {name: report[name] for name in expected} == expected
+    assert report["optimizers"]["generator"]["rate"] == found.config.lr_g
+
+
+def test_it_needs_no_data(ok, run, monkeypatch):
+    def raises(*_, **__):
+        raise AssertionError("inspect asked for the images")
+
+    monkeypatch.setattr(datasets, "load", raises)
+    assert json.loads(ok("inspect", run, "--json").out)["data"]["name"] == "mnist"
+
+
+@pytest.mark.parametrize("part", ["generator", "generator_ema", "discriminator"])
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_weight_that_is_no_number_is_named(ok, run, altered, part, value):
+    weights = dict(getattr(store.read_checkpoint(run), part))
+    name = next(reversed(weights))
+    weights[name] = weights[name].clone()
+    weights[name].view(-1)[0] = value
+    path = altered(**{part: weights})
+    (problem,) = json.loads(ok("inspect", path, "--json").out)["problems"]
+    assert problem.startswith(f"{part} {name}: ")
+    shown = ok("inspect", path).out
+    assert problem in shown
+    assert "sound" not in shown
+
+
+def test_a_dead_layer_is_named(ok, run, altered):
+    weights = dict(store.read_checkpoint(run).generator)
+    name = next(name for name in weights if name.endswith("weight"))
+    path = altered(generator={**weights, name: torch.zeros_like(weights[name])})
+    assert f"generator {name}: dead" in ok("inspect", path).out
+
+
+def test_a_run_before_its_first_epoch(ok, altered):
+    shown = ok("inspect", altered(step=0, history=[])).out
+    assert "no epoch is finished yet" in shown
+    assert "step 0 of 8" in shown
+
+
+@pytest.mark.parametrize("epochs", [21, 50, 1000])
+def test_a_long_history_is_thinned_out_with_both_ends(ok, run, altered, epochs):
+    row = store.read_checkpoint(run).history[0]
+    history = [{**row, "epoch": epoch, "g_loss": 0.75} for epoch in range(1, epochs + 1)]
+    path = altered(history=history)
+    rows = [line.split() for line in ok("inspect", path).out.splitlines() if " 0.750 " in line]
+    shown = [int(row[0]) for row in rows]
+    assert (shown[0], shown[-1]) == (1, epochs)
+    assert len(shown) <= 21
+    assert len(json.loads(ok("inspect", path, "--json").out)["history"]) == epochs
+
+
+def test_weights_that_do_not_fit_the_configuration(cli, run, altered):
+    config = store.read_checkpoint(run).config
+    network = dataclasses.replace(config.network, base_channels=8)
+    result = cli("inspect", altered(config=dataclasses.replace(config, network=network)))
+    assert (result.code, result.out) == (1, "")
+    assert "does not fit its own configuration" in result.err

@@ -1,0 +1,130 @@
+"""ganctl interpolate: strips and animations."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ganctl import store
+
+SIDE = 28
+
+
+def strip(path):
+    """A strip's images, from left to right."""
+    with Image.open(path) as picture:
+        assert picture.height == SIDE
+        return np.asarray(picture).reshape(SIDE, -1, SIDE).swapaxes(0, 1)
+
+
+def frames(path):
+    """An animation's frames, as grey values."""
+    with Image.open(path) as animation:
+        shown = []
+        for index in range(animation.n_frames):
+            animation.seek(index)
+            shown.append(np.asarray(animation.convert("L")))
+        return shown
+
+
+@pytest.fixture
+def picture_of(ok, run, tmp_path):
+    """What `sample` draws for a seed."""
+
+    def draw(seed):
+        out = tmp_path / "one.png"
+        ok("sample", run, "--seed", seed, "-n", 1, "-o", out)
+        with Image.open(out) as picture:
+            pixels = np.asarray(picture)
+        out.unlink()
+        return pixels
+
+    return draw
+
+
+def test_a_strip_begins_and_ends_with_what_sample_draws(ok, run, tmp_path, picture_of):
+    ok("interpolate", run, "--seeds", "3,7,5", "--frames", 4, "-o", tmp_path / "x.png")
+    images = strip(tmp_path / "x.png")
+    assert len(images) == 9
+    for index, seed in ((0, 3), (4, 7), (8, 5)):
+        assert np.array_equal(images[index], picture_of(seed))
+    assert len({image.tobytes() for image in images}) == 9
+
+
+@pytest.mark.parametrize("suffix", ["gif", "webp"])
+@pytest.mark.parametrize(("loop", "count"), [([], 11), (["--loop"], 15)])
+def test_an_animation(ok, run, tmp_path, picture_of, suffix, loop, count):
+    out = tmp_path / f"x.{suffix}"
+    ok("interpolate", run, "--seeds", "3,7,5", "--frames", 5, *loop, "-o", out)
+    shown = frames(out)
+    assert len(shown) == count
+    for index, seed in ((0, 3), (5, 7), (10, 5)):
+        assert np.array_equal(shown[index], picture_of(seed))
+    with Image.open(out) as animation:
+        assert animation.format == suffix.upper()
+        assert animation.size == (SIDE, SIDE)
+        assert animation.info["loop"] == 0  # for ever
+
+
+@pytest.mark.parametrize(("fps", "milliseconds"), [(25, 40), (10, 100)])
+def test_frames_a_second(ok, run, tmp_path, fps, milliseconds):
+    out = tmp_path / "x.gif"
+    ok("interpolate", run, "--seeds", "3,7", "--frames", 2, "--fps", fps, "-o", out)
+    with Image.open(out) as animation:
+        assert animation.info["duration"] == milliseconds
+
+
+def test_the_default_is_a_walk_in_walk_gif(ok, run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    ok("interpolate", run)
+    assert [path.name for path in tmp_path.iterdir()] == ["walk.gif"]
+    assert len(frames("walk.gif")) == 3 * 24 + 1
+
+
+def test_upscale(ok, run, tmp_path):
+    ok("interpolate", run, "--frames", 2, "--upscale", 4, "-o", tmp_path / "x.webp")
+    assert {frame.shape for frame in frames(tmp_path / "x.webp")} == {(4 * SIDE, 4 * SIDE)}
+
+
+def test_the_modes_differ_between_the_seeds_only(ok, run, tmp_path):
+    drawn = {}
+    for mode in ("lerp", "slerp"):
+        out = tmp_path / f"{mode}.png"
+        ok("interpolate", run, "--seeds", "3,7", "--frames", 4, "--mode", mode, "-o", out)
+        drawn[mode] = strip(out)
+    same = [np.array_equal(a, b) for a, b in zip(drawn["lerp"], drawn["slerp"], strict=True)]
+    assert same == [True, False, False, False, True]
+
+
+def test_the_average_differs_from_the_weights(ok, run, tmp_path):
+    for name in ("--ema", "--no-ema"):
+        ok("interpolate", run, name, "-o", tmp_path / f"{name}.png")
+    assert not np.array_equal(strip(tmp_path / "--ema.png"), strip(tmp_path / "--no-ema.png"))
+
+
+def test_a_strip_says_where_it_comes_from(ok, run, tmp_path):
+    ok("interpolate", run, "--seeds", "3,7", "--mode", "lerp", "-o", tmp_path / "x.png")
+    with Image.open(tmp_path / "x.png") as picture:
+        text = picture.text
+    assert (text["seeds"], text["mode"]) == ("3,7", "lerp")
+    assert text["checkpoint"] == store.read_checkpoint(run).digest
+
+
+def test_for_people(ok, run, tmp_path):
+    result = ok("interpolate", run, "--seeds", "3,7", "--loop", "-o", tmp_path / "x.gif")
+    assert result.err == ""
+    assert result.out == f"{tmp_path}/x.gif: 48 frames, seeds 3 → 7 → 3 (slerp)\n"
+
+
+def test_as_json(ok, run, tmp_path):
+    out = tmp_path / "x.webp"
+    result = ok("interpolate", run, "--seeds", "3,7", "--frames", 2, "--loop", "-o", out, "--json")
+    assert result.err == ""
+    assert json.loads(result.out) == {
+        "out": str(out), "kind": "webp", "seeds": [3, 7], "mode": "slerp", "loop": True,
+        "frames": 4, "ema": True, "checkpoint": str(run / "ckpt.pt"),
+        "digest": store.read_checkpoint(run).digest,
+    }  # fmt: skip

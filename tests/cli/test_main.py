@@ -1,0 +1,149 @@
+"""The app itself: help, version, and the boundary where exceptions become words."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+import ganctl
+from ganctl import store
+from ganctl.cli import main
+from ganctl.errors import CheckpointError
+
+COMMANDS = ("train", "sample", "interpolate", "inspect")
+
+_CALL_ALL = """
+import contextlib, io, json, sys
+from ganctl.cli import main
+codes = []
+for arguments in json.loads(sys.argv[1]):
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        codes.append(main(arguments))
+heavy = [name for name in ("torch", "torchvision", "numpy", "matplotlib") if name in sys.modules]
+print(json.dumps([codes, heavy]))
+"""
+
+
+@pytest.mark.parametrize("option", ["--help", "-h"])
+def test_the_help_names_every_command(ok, option):
+    result = ok(option)
+    assert result.err == ""
+    assert all(name in result.out for name in COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help_with_an_example(ok, command):
+    result = ok(command, "--help")
+    assert result.err == ""
+    assert "Usage: ganctl " + command in result.out
+    assert "Example" in result.out
+
+
+def test_help_and_version_and_wrong_options_do_not_import_torch(python):
+    helps = [["--help"], ["--version"], *([name, "--help"] for name in COMMANDS)]
+    wrong = [["train", "--preset", "no"], ["sample", "x", "-o", "x.no"], ["tain"]]
+    done = python(_CALL_ALL, json.dumps(helps + wrong))
+    codes, heavy = json.loads(done.stdout)
+    assert codes == [0] * len(helps) + [2] * len(wrong)
+    assert heavy == []
+
+
+def test_the_version(ok):
+    assert ok("--version").out == f"ganctl {ganctl.__version__}\n"
+
+
+def test_python_m_ganctl_is_the_same_command(command):
+    done = subprocess.run([*command, "--version"], capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == (f"ganctl {ganctl.__version__}\n", "")
+
+
+def test_without_arguments_it_shows_its_help(cli):
+    result = cli()
+    assert result.code == 2
+    assert "Usage: ganctl" in result.out + result.err
+    assert "ganctl: " not in result.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "nearest"),
+    [
+        (["tain"], "train"),
+        (["train", "--epoch", "1"], "--epochs"),
+        (["inspect", "x", "--jsn"], "--json"),
+        (["sample", "x", "--upscal", "2"], "--upscale"),
+    ],
+)
+def test_a_word_mistyped_is_met_with_the_nearest_known_one(cli, arguments, nearest):
+    result = cli(*arguments)
+    assert (result.code, result.out) == (2, "")
+    assert nearest in result.err
+    assert len(result.err.splitlines()) <= 2
+
+
+def test_the_process_ends_with_the_exit_code(command):
+    done = subprocess.run([*command, "sample"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("ganctl: ")
+
+
+class _UnforeseenError(Exception):
+    pass
+
+
+@pytest.fixture
+def _broken(monkeypatch, request):
+    """A store that raises what the test says."""
+
+    def raises(_):
+        raise request.param
+
+    monkeypatch.setattr(store, "read_checkpoint", raises)
+
+
+@pytest.mark.parametrize(
+    ("_broken", "words"),
+    [
+        (_UnforeseenError("first line\nsecond line"), "_UnforeseenError: first line"),
+        (_UnforeseenError(), "_UnforeseenError"),
+        (AssertionError(), "AssertionError"),
+        (MemoryError(), "out of memory"),
+        (RuntimeError("CUDA out of memory. Tried to allocate"), "out of memory"),
+    ],
+    indirect=["_broken"],
+)
+@pytest.mark.usefixtures("_broken")
+def test_an_exception_nobody_foresaw_becomes_two_plain_lines(cli, run, words):
+    result = cli("inspect", run)
+    assert (result.code, result.out) == (1, "")
+    assert words in result.err
+    assert result.err.startswith("ganctl: ")
+    assert len(result.err.splitlines()) == 2
+    assert "second line" not in result.err
+
+
+@pytest.mark.parametrize("_broken", [KeyboardInterrupt()], indirect=True)
+@pytest.mark.usefixtures("_broken")
+def test_ctrl_c_outside_a_training_is_one_line(cli, run):
+    result = cli("inspect", run)
+    assert (result.code, result.out) == (130, "")
+    assert result.err.strip() == "ganctl: stopped"
+
+
+def test_debug_lets_the_exception_through(monkeypatch, tmp_path):
+    monkeypatch.setenv("GANCTL_DEBUG", "1")
+    with pytest.raises(CheckpointError, match="no checkpoint"):
+        main(["inspect", str(tmp_path / "missing.pt")])
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes break differently there")
+def test_a_reader_that_leaves_early_is_no_error(command, run):
+    process = subprocess.Popen(
+        [*command, "inspect", run], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    process.stdout.close()
+    assert process.stderr.read().decode() == ""
+    process.stderr.close()
+    assert process.wait(60) == 141

@@ -1,0 +1,193 @@
+"""ganctl sample: grids, folders, arrays; a seed's picture is always the same."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import ganctl
+from ganctl import store
+
+SIDE = 28
+
+
+def pixels(path):
+    with Image.open(path) as picture:
+        return np.asarray(picture)
+
+
+def tiles(path, side=SIDE):
+    """A grid's images, row by row."""
+    picture = pixels(path)
+    rows, columns = picture.shape[0] // side, picture.shape[1] // side
+    return picture.reshape(rows, side, columns, side).swapaxes(1, 2).reshape(-1, side, side)
+
+
+@pytest.mark.parametrize(("num", "columns", "rows"), [(1, 1, 1), (5, 3, 2), (16, 4, 4), (65, 9, 8)])
+def test_a_grid(ok, run, tmp_path, num, columns, rows):
+    out = tmp_path / "grid.png"
+    result = ok("sample", run, "-n", num, "-o", out)
+    with Image.open(out) as picture:
+        assert (picture.format, picture.mode) == ("PNG", "L")
+        assert picture.size == (columns * SIDE, rows * SIDE)
+    drawn = tiles(out)
+    assert all(image.any() for image in drawn[:num])
+    assert len({image.tobytes() for image in drawn[:num]}) == num
+    assert not drawn[num:].any()  # places left over are black
+    assert str(out) in result.out
+    assert result.out.count("\n") == 1
+    assert result.err == ""
+
+
+def test_the_default_is_sixteen_in_samples_png(ok, run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    ok("sample", run)
+    assert [path.name for path in tmp_path.iterdir()] == ["samples.png"]
+    assert pixels("samples.png").shape == (4 * SIDE, 4 * SIDE)
+
+
+def test_a_png_says_where_it_comes_from(ok, run, tmp_path):
+    out = tmp_path / "grid.png"
+    ok("sample", run, "--seeds", "3,7,20-22", "-o", out)
+    with Image.open(out) as picture:
+        text = picture.text
+    assert text["seeds"] == "3,7,20-22"
+    assert text["checkpoint"] == store.read_checkpoint(run).digest
+    assert text["Software"] == f"ganctl {ganctl.__version__}"
+    assert (text["step"], text["weights"]) == ("8", "ema")
+
+
+@pytest.mark.parametrize("name", ["new/", "deep/er/", "there"])
+def test_a_folder_gets_a_png_a_sample(ok, run, tmp_path, name):
+    (tmp_path / "there").mkdir()
+    ok("sample", run, "--seeds", "3,70", "-o", f"{tmp_path}/{name}")
+    assert sorted(path.name for path in (tmp_path / name).iterdir()) == [
+        "seed-000003.png", "seed-000070.png",
+    ]  # fmt: skip
+    ok("sample", run, "--seed", 70, "-n", 1, "-o", tmp_path / "one.png")
+    assert np.array_equal(pixels(tmp_path / name / "seed-000070.png"), pixels(tmp_path / "one.png"))
+    with Image.open(tmp_path / name / "seed-000070.png") as picture:
+        assert picture.text["seeds"] == "70"
+
+
+@pytest.mark.parametrize(("upscale", "side"), [(1, 28), (2, 56)])
+def test_an_array(ok, run, tmp_path, upscale, side):
+    ok("sample", run, "-n", 70, "--upscale", upscale, "-o", tmp_path / "x.npz")
+    ok("sample", run, "-n", 70, "--upscale", upscale, "-o", tmp_path / "x.png")
+    with np.load(tmp_path / "x.npz", allow_pickle=False) as arrays:
+        assert arrays.files == ["arr_0"]
+        array = arrays["arr_0"]
+    assert (array.shape, array.dtype) == ((70, side, side, 1), np.uint8)
+    assert np.array_equal(array[..., 0], tiles(tmp_path / "x.png", side)[:70])
+
+
+def test_a_seeds_picture_does_not_depend_on_its_neighbours(ok, run, tmp_path):
+    ok("sample", run, "--seeds", "3,7,20-22", "-o", tmp_path / "all.png")
+    together = tiles(tmp_path / "all.png")
+    for index, seed in enumerate((3, 7, 20, 21, 22)):
+        ok("sample", run, "--seed", seed, "-n", 1, "-o", tmp_path / "one.png")
+        assert np.array_equal(together[index], pixels(tmp_path / "one.png"))
+
+
+def test_the_same_command_writes_the_same_bytes(ok, run, tmp_path):
+    for name in ("a", "b"):
+        ok("sample", run, "-n", 5, "-o", tmp_path / f"{name}.png")
+        ok("sample", run, "-n", 5, "-o", tmp_path / f"{name}.npz")
+    for suffix in ("png", "npz"):
+        first, second = (tmp_path / f"{name}.{suffix}" for name in ("a", "b"))
+        assert first.read_bytes() == second.read_bytes()
+
+
+def test_the_average_is_the_default_and_differs(ok, run, tmp_path):
+    for name, options in {"default": [], "ema": ["--ema"], "raw": ["--no-ema"]}.items():
+        ok("sample", run, *options, "-o", tmp_path / f"{name}.png")
+    default, ema, raw = (pixels(tmp_path / f"{name}.png") for name in ("default", "ema", "raw"))
+    assert np.array_equal(default, ema)
+    assert not np.array_equal(ema, raw)
+
+
+def test_without_an_average_it_is_not_to_be_had(cli, dcgan_run, tmp_path):
+    result = cli("sample", dcgan_run, "--ema", "-o", tmp_path / "x.png")
+    assert (result.code, result.out) == (2, "")
+    assert "dcgan" in result.err
+    assert "--ema" in result.err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("options", [[], ["--no-ema"]])
+def test_without_an_average_the_weights_are_drawn_from(ok, dcgan_run, tmp_path, options):
+    result = ok("sample", dcgan_run, *options, "-o", tmp_path / "x.png", "--json")
+    assert json.loads(result.out)["ema"] is False
+
+
+def test_upscale_repeats_pixels(ok, run, tmp_path):
+    ok("sample", run, "-n", 2, "-o", tmp_path / "small.png")
+    ok("sample", run, "-n", 2, "--upscale", 3, "-o", tmp_path / "large.png")
+    small = pixels(tmp_path / "small.png")
+    assert np.array_equal(pixels(tmp_path / "large.png"), small.repeat(3, 0).repeat(3, 1))
+
+
+@pytest.mark.parametrize("name", ["x.png", "x.npz", "x/"])
+def test_as_json(ok, run, tmp_path, name):
+    result = ok("sample", run, "--seeds", "3,5-6", "-o", f"{tmp_path}/{name}", "--json")
+    document = json.loads(result.out)
+    assert result.err == ""
+    assert document == {
+        "out": str(tmp_path / name), "seeds": "3,5-6", "num_samples": 3, "ema": True, "step": 8,
+        "kind": {"x.png": "png", "x.npz": "npz", "x/": "folder"}[name],
+        "checkpoint": str(run / "ckpt.pt"), "digest": store.read_checkpoint(run).digest,
+    }  # fmt: skip
+
+
+def test_the_trainings_last_picture_is_what_sample_draws(ok, run, tmp_path):
+    ok("sample", run, "-n", 16, "-o", tmp_path / "x.png")
+    drawn, kept = pixels(tmp_path / "x.png"), pixels(run / "samples" / "epoch-0002.png")
+    factor = kept.shape[0] // drawn.shape[0]
+    assert np.array_equal(kept, drawn.repeat(factor, 0).repeat(factor, 1))
+
+
+def test_a_run_and_its_checkpoint_are_the_same(ok, run, tmp_path):
+    ok("sample", run, "-o", tmp_path / "run.png")
+    ok("sample", run / "ckpt.pt", "-o", tmp_path / "file.png")
+    assert (tmp_path / "run.png").read_bytes() == (tmp_path / "file.png").read_bytes()
+
+
+def test_an_earlier_picture_is_replaced_whole(ok, run, tmp_path):
+    out = tmp_path / "x.png"
+    out.write_bytes(b"an older file" * 10_000)
+    ok("sample", run, "-n", 1, "-o", out)
+    assert pixels(out).shape == (SIDE, SIDE)
+    assert list(tmp_path.iterdir()) == [out]
+
+
+_PEAKS = """
+import re, resource, sys
+from ganctl.cli import main
+
+def peak():
+    try:  # of this process alone; ru_maxrss begins at that of the process it was forked from
+        with open("/proc/self/status") as file:
+            return int(re.search(r"VmHWM:\\s+(\\d+)", file.read()).group(1)) * 1024
+    except OSError:
+        unit = 1 if sys.platform == "darwin" else 1024
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+for num in ("1000", "20000"):
+    assert main(["sample", sys.argv[1], "-n", num, "--upscale", "3", "-o", sys.argv[2]]) == 0
+    print("peak", peak())
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no resource module there")
+def test_memory_does_not_grow_with_the_number_of_samples(python, run, tmp_path):
+    """The larger array is 141 MB."""
+    done = python(_PEAKS, run, tmp_path / "x.npz")
+    assert done.returncode == 0, done.stderr
+    few, many = (int(peak) for peak in re.findall(r"^peak (\d+)$", done.stdout, re.M))
+    assert (tmp_path / "x.npz").stat().st_size > 20_000 * (3 * SIDE) ** 2
+    assert many - few < 70e6

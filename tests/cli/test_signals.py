@@ -1,0 +1,170 @@
+"""Stopping a training from outside, without losing it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from ganctl import store
+from ganctl.cli import watch
+from ganctl.cli.signals import StopSignals
+from ganctl.training import loop
+
+pytestmark = [
+    pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX systems"),
+    pytest.mark.usefixtures("_no_plot"),
+]
+SIGNALS = {"SIGINT": 130, "SIGTERM": 143, "SIGHUP": 129}
+
+
+@pytest.fixture
+def send_after(monkeypatch):
+    """Have this process get signals right after a step."""
+
+    def prepare(step, *numbers):
+        def on_step(self, progress):
+            if progress.step == step:
+                for number in numbers:
+                    os.kill(os.getpid(), number)
+
+        monkeypatch.setattr(watch.PlainObserver, "on_step", on_step)
+        monkeypatch.setattr(watch.JsonObserver, "on_step", on_step)
+
+    return prepare
+
+
+@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
+def test_the_process_saves_and_ends_with_the_signals_code(
+    command, fast_options, tmp_path, name, code
+):
+    out = tmp_path / "a run"
+    process = subprocess.Popen(
+        [*command, "train", *fast_options, "--steps", "100000", "--out", out],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    with process:
+        said = ""
+        while "epoch 1:" not in said:
+            line = process.stderr.readline()
+            assert line, said
+            said += line
+        process.send_signal(getattr(signal, name))
+        output, rest = process.communicate(timeout=60)
+    assert (process.returncode, output) == (code, "")
+    step = store.read_checkpoint(out).step
+    assert step >= 4
+    assert f"saved at step {step}" in rest
+    line = next(line for line in rest.splitlines() if line.startswith("  ganctl "))
+    assert shlex.split(line) == ["ganctl", "train", "--resume", "--out", str(out)]
+    assert "Traceback" not in rest
+
+
+@pytest.mark.parametrize("name", SIGNALS)
+@pytest.mark.parametrize("step", [4, 6])
+def test_a_stopped_run_goes_on_as_if_never_stopped(
+    cli, ok, run, send_after, fast_options, tmp_path, name, step, monkeypatch
+):
+    out = tmp_path / "run"
+    send_after(step, getattr(signal, name))
+    result = cli("train", *fast_options, "--epochs", "2", "--out", out)
+    assert result.code == SIGNALS[name]
+    assert store.read_checkpoint(out).step == step
+    monkeypatch.undo()
+    pasted = re.search(r"^  ganctl (.*)$", result.err, re.M).group(1)
+    ok(*shlex.split(pasted))
+    ended, whole = store.read_checkpoint(out), store.read_checkpoint(run)
+    assert ended.step == whole.step
+    for part in ("generator", "generator_ema", "discriminator"):
+        mine, others = getattr(ended, part), getattr(whole, part)
+        assert all(torch.equal(mine[key], others[key]) for key in others)
+    last = "samples/epoch-0002.png"
+    assert (out / last).read_bytes() == (run / last).read_bytes()
+
+
+def test_a_signal_in_the_last_step_leaves_a_finished_run(cli, send_after, fast_options, tmp_path):
+    send_after(8, signal.SIGINT)
+    result = cli("train", *fast_options, "--epochs", "2", "--out", tmp_path / "run")
+    assert result.code == 0
+    assert store.read_checkpoint(tmp_path / "run").step == 8
+
+
+def test_a_stopped_run_in_json(cli, send_after, fast_options, tmp_path):
+    send_after(6, signal.SIGTERM)
+    result = cli("train", *fast_options, "--epochs", "2", "--out", tmp_path / "run", "--json")
+    end = json.loads(result.out.splitlines()[-1])
+    assert (result.code, end["event"], end["finished"], end["step"]) == (143, "end", False, 6)
+
+
+def test_a_second_ctrl_c_leaves_at_once_with_the_earlier_checkpoint(
+    cli, send_after, fast_options, tmp_path
+):
+    out = tmp_path / "run"
+    send_after(6, signal.SIGINT, signal.SIGINT)
+    result = cli("train", *fast_options, "--epochs", "2", "--out", out)
+    assert result.code == 130
+    assert "Traceback" not in result.err
+    assert result.err.splitlines()[-1] == "ganctl: stopped"
+    assert store.read_checkpoint(out).step == 4
+    assert not list(out.rglob("*.tmp"))
+
+
+def test_a_second_ctrl_c_while_saving_leaves_the_earlier_checkpoint_whole(
+    cli, send_after, fast_options, tmp_path, monkeypatch
+):
+    def interrupted(path, content):
+        with store.atomic_writer(path) as file:
+            file.write(content[: len(content) // 2])
+            if path.name == "ckpt.pt" and out.joinpath("ckpt.pt").exists() and interrupt:
+                os.kill(os.getpid(), signal.SIGINT)
+            file.write(content[len(content) // 2 :])
+
+    def on_step(self, progress):
+        if progress.step == 6:
+            interrupt.append(True)
+            os.kill(os.getpid(), signal.SIGINT)
+
+    out, interrupt = tmp_path / "run", []
+    monkeypatch.setattr(loop, "write_atomic", interrupted)
+    monkeypatch.setattr(watch.PlainObserver, "on_step", on_step)
+    result = cli("train", *fast_options, "--epochs", "2", "--out", out)
+    assert result.code == 130
+    assert store.read_checkpoint(out).step == 4
+    assert not list(out.rglob("*.tmp"))
+
+
+def test_the_handlers_are_put_back():
+    before = {name: signal.getsignal(getattr(signal, name)) for name in SIGNALS}
+    with StopSignals() as stop:
+        assert not stop()
+        assert stop.exit_code == 0
+        signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(signal.SIGTERM)  # a second one changes nothing
+        assert stop()
+        assert stop.exit_code == 143
+    assert {name: signal.getsignal(getattr(signal, name)) for name in SIGNALS} == before
+
+
+def test_only_a_second_ctrl_c_interrupts():
+    with StopSignals() as stop:
+        signal.raise_signal(signal.SIGTERM)
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        assert stop.exit_code == 143
+
+
+def test_nohup_is_respected():
+    previous = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with StopSignals() as stop:
+            signal.raise_signal(signal.SIGHUP)
+            assert not stop()
+    finally:
+        signal.signal(signal.SIGHUP, previous)

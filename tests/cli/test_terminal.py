@@ -1,0 +1,119 @@
+"""What is printed, and how it looks on a terminal and elsewhere."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import re
+
+import pytest
+
+from ganctl.cli import main
+from ganctl.cli.terminal import Terminal, duration, size, sparkline
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0, "0 s"), (59.4, "59 s"), (59.6, "1 min 00 s"), (200, "3 min 20 s"),
+        (3599.6, "1 h 00 min"), (7500, "2 h 05 min"),
+    ],
+)  # fmt: skip
+def test_duration(seconds, words):
+    assert duration(seconds) == words
+
+
+@pytest.mark.parametrize(
+    ("num_bytes", "words"),
+    [(0, "0 B"), (999, "999 B"), (1500, "1.5 kB"), (12_300_000, "12.3 MB"), (2.5e9, "2.5 GB")],
+)
+def test_size(num_bytes, words):
+    assert size(num_bytes) == words
+
+
+def test_a_sparkline_goes_from_the_lowest_to_the_highest():
+    assert sparkline([0, 7, 14]) == "▁▅█"
+
+
+def test_a_flat_sparkline_is_flat():
+    assert len(set(sparkline([2.0, 2.0, 2.0]))) == 1
+
+
+def test_results_go_to_stdout_and_talk_to_stderr(capsys):
+    terminal = Terminal()
+    terminal.result("result")
+    terminal.note("note")
+    terminal.error("error", "hint")
+    out, err = capsys.readouterr()
+    assert out == "result\n"
+    assert err == "note\nganctl: error\n  hint\n"
+
+
+def test_a_document_is_one_line_even_with_line_breaks_inside(capsys):
+    Terminal().document({"text": "a\nb é"})
+    assert capsys.readouterr().out == '{"text": "a\\nb é"}\n'
+
+
+def test_square_brackets_in_a_path_are_no_markup(capsys):
+    terminal = Terminal()
+    terminal.result("[bold]/out[1].png")
+    terminal.error("[red]x", "[/]")
+    terminal.table(("", ""), [("[bold]", "[/nothing]")])
+    out, err = capsys.readouterr()
+    assert "[bold]/out[1].png" in out
+    assert "[/nothing]" in out
+    assert err == "ganctl: [red]x\n  [/]\n"
+
+
+def test_a_long_line_in_a_pipe_is_not_folded(capsys):
+    Terminal().note("x" * 1000)
+    assert capsys.readouterr().err == "x" * 1000 + "\n"
+
+
+def test_a_long_cell_in_a_pipe_is_not_folded(capsys):
+    """A command line or a path in a table of `inspect` is to be pasted or searched for."""
+    Terminal().table(("", ""), [("command", "x" * 400)])
+    assert "x" * 400 in capsys.readouterr().out
+
+
+def test_inspect_is_bold_and_boxed_on_a_terminal(on_terminal, run):
+    shown = on_terminal("inspect", run).out
+    assert "\x1b[1m" in shown
+    assert "╭" in shown
+
+
+@pytest.mark.parametrize(("name", "value"), [("NO_COLOR", "1"), ("TERM", "dumb")])
+def test_inspect_is_plain_where_that_is_asked_for(on_terminal, run, monkeypatch, name, value):
+    monkeypatch.setenv(name, value)
+    shown = on_terminal("inspect", run).out
+    assert "generator" in shown
+    assert "\x1b" not in shown
+    assert "╭" not in shown
+
+
+@pytest.mark.parametrize(("name", "value"), [("NO_COLOR", "1"), ("TERM", "dumb")])
+def test_the_help_is_without_colour_where_that_is_asked_for(on_terminal, monkeypatch, name, value):
+    monkeypatch.setenv(name, value)
+    shown = on_terminal("--help").out
+    assert "interpolate" in shown
+    codes = re.findall(r"\x1b\[([0-9;]*)m", shown)
+    assert {part for code in codes for part in code.split(";")} <= {"0", "1", "2"}  # bold, dim
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
+@pytest.mark.parametrize("options", [[], ["--json"]])
+@pytest.mark.parametrize("name", ["inspect", "interpolate"])
+def test_a_pipe_that_cannot_take_every_character(run, tmp_path, name, options, encoding):
+    """As under LC_ALL=C, and in every pipe on Windows: bars and arrows may be lost, no more."""
+    folder = tmp_path / "läufe"
+    folder.mkdir()
+    (folder / "ckpt.pt").write_bytes((run / "ckpt.pt").read_bytes())
+    out = [] if name == "inspect" else ["-o", str(tmp_path / "x.gif")]
+    pipe, err = io.TextIOWrapper(io.BytesIO(), encoding), io.StringIO()
+    with contextlib.redirect_stdout(pipe), contextlib.redirect_stderr(err):
+        code = main([name, str(folder), *out, *options])
+    assert (code, err.getvalue()) == (0, "")
+    pipe.flush()
+    text = pipe.buffer.getvalue().decode(encoding)
+    assert json.loads(text) if options else "seeds 0" in text or "digest" in text

@@ -1,0 +1,364 @@
+"""ganctl train: the run directory, what is shown, and going on."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import ganctl
+from ganctl import store
+from ganctl.config import DEFAULT_PRESET, to_dict
+from ganctl.datasets import mnist
+from ganctl.training import loop
+
+pytestmark = pytest.mark.usefixtures("_no_plot")
+
+
+def weights(path):
+    """Every tensor of a checkpoint, by name, and its step."""
+    checkpoint = store.read_checkpoint(path)
+    tables = {
+        "generator": checkpoint.generator,
+        "ema": checkpoint.generator_ema or {},
+        "discriminator": checkpoint.discriminator,
+        **{f"g {name}": table for name, table in checkpoint.optimizer_g.items()},
+        **{f"d {name}": table for name, table in checkpoint.optimizer_d.items()},
+    }
+    named = {f"{part} {k}": v for part, table in tables.items() for k, v in table.items()}
+    return checkpoint.step, named
+
+
+def assert_same_weights(first, second):
+    (step, tensors), (other_step, others) = weights(first), weights(second)
+    assert step == other_step
+    assert tensors.keys() == others.keys()
+    assert [name for name in tensors if not torch.equal(tensors[name], others[name])] == []
+
+
+@pytest.fixture
+def copy(run, tmp_path):
+    """A copy of the finished run that a test may change."""
+    return shutil.copytree(run, tmp_path / "copy")
+
+
+# The run directory
+
+
+def test_the_run_directory(run):
+    found = {str(path.relative_to(run)) for path in run.rglob("*") if path.name != ".lock"}
+    assert found == {
+        "config.json", "losses.csv", "losses.png", "training.gif", "ckpt.pt", "samples",
+        "samples/epoch-0001.png", "samples/epoch-0002.png",
+    }  # fmt: skip
+
+
+def test_config_json_tells_what_the_run_is(run):
+    content = json.loads((run / "config.json").read_text("utf-8"))
+    checkpoint = store.read_checkpoint(run)
+    assert content["config"] == to_dict(checkpoint.config)
+    assert content["data"] == checkpoint.data
+    assert content["data"]["num_images"] == 64
+    (start,) = content["starts"]
+    assert start["command"].startswith("ganctl train --limit 64")
+    assert start["ganctl"] == ganctl.__version__
+    assert start["torch"] == torch.__version__
+
+
+def test_losses_csv_has_a_row_an_epoch(run):
+    with (run / "losses.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    named = {"epoch", "step", "images", "seconds", "g_loss", "d_loss", "d_real", "d_fake",
+             "images_per_sec"}  # fmt: skip
+    assert named <= rows[0].keys()
+    counts = [[int(row[name]) for name in ("epoch", "step", "images")] for row in rows]
+    assert counts == [[1, 4, 64], [2, 8, 128]]
+    assert all(0 < float(row[name]) < 1 for row in rows for name in ("d_real", "d_fake"))
+    history = store.read_checkpoint(run).history
+    assert [float(row["g_loss"]) for row in rows] == [row["g_loss"] for row in history]
+
+
+def test_the_pictures_open(run):
+    pictures = [Image.open(run / "samples" / f"epoch-000{epoch}.png") for epoch in (1, 2)]
+    first, second = (np.asarray(picture) for picture in pictures)
+    assert first.shape == second.shape
+    assert first.shape[0] == first.shape[1]
+    assert first.shape[0] % (4 * 28) == 0
+    assert (first != second).any()
+    with Image.open(run / "losses.png") as plot:
+        assert plot.format == "PNG"
+        assert min(plot.size) >= 300
+        assert len(np.unique(np.asarray(plot))) > 10
+    with Image.open(run / "training.gif") as animation:
+        assert (animation.format, animation.n_frames) == ("GIF", 2)
+        assert animation.size == pictures[0].size
+        for frame, picture in enumerate((first, second)):
+            animation.seek(frame)
+            assert np.array_equal(np.asarray(animation.convert("L")), picture)
+
+
+def test_snapshots_are_kept_as_asked(ok, fast_options, tmp_path):
+    out = tmp_path / "run"
+    ok("train", *fast_options, "--epochs", 3, "--snapshot-every", 1, "--keep", 2, "--out", out)
+    assert sorted(path.name for path in out.glob("epoch-*.pt")) == [
+        "epoch-0002.pt",
+        "epoch-0003.pt",
+    ]
+    assert weights(out / "epoch-0002.pt")[0] == 8
+    assert_same_weights(out / "epoch-0003.pt", out)
+
+
+def test_the_number_of_samples(ok, fast_options, tmp_path):
+    ok("train", *fast_options, "--steps", "4", "--num-samples", "5", "--out", tmp_path / "run")
+    with Image.open(tmp_path / "run" / "samples" / "epoch-0001.png") as picture:
+        assert picture.width * 2 == picture.height * 3
+        assert picture.width % (3 * 28) == 0
+
+
+def test_the_default_folder_is_named_for_data_and_preset(ok, fast_options, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    ok("train", "--limit", "16", "--batch-size", "16", "--steps", "1", "--set", "base_channels=4")
+    ok("train", "--limit", "16", "--batch-size", "16", "--steps", "1", "--preset", "dcgan",
+       "--set", "base_channels=1")  # fmt: skip
+    names = {path.name for path in (tmp_path / "runs").iterdir()}
+    assert names == {f"mnist-{DEFAULT_PRESET}", "mnist-dcgan"}
+    assert list(tmp_path.iterdir()) == [tmp_path / "runs"]
+
+
+def test_any_setting_can_be_set(ok, tmp_path, fast_options):
+    out = tmp_path / "run"
+    ok("train", *fast_options, "--steps", "1", "--set", "beta1=0.5", "--set", "lr-decay-steps=7",
+       "--lr-g", "0.002", "--latent-dim", "9", "--seed", "3", "--out", out)  # fmt: skip
+    config = store.read_checkpoint(out).config
+    assert (config.beta1, config.lr_decay_steps, config.lr_g) == (0.5, 7, 0.002)
+    assert (config.network.base_channels, config.network.latent_dim, config.seed) == (4, 9, 3)
+
+
+@pytest.mark.parametrize(("seconds", "saves"), [("1e-9", (9, 11)), ("120", (3,))])
+def test_save_every(ok, fast_options, tmp_path, monkeypatch, seconds, saves):
+    """At the start, at both epochs' ends, and as often as asked for: after each of 8 steps.
+
+    Where both fall on one step, saving twice does no harm.
+    """
+    written = []
+    write = loop.write_atomic
+
+    def counted(path, content):
+        written.append(path.name)
+        write(path, content)
+
+    monkeypatch.setattr(loop, "write_atomic", counted)
+    ok("train", *fast_options, "--epochs", "2", "--save-every", seconds, "--out", tmp_path / "run")
+    assert written.count("ckpt.pt") in saves
+    assert store.read_checkpoint(tmp_path / "run").step == 8
+
+
+# What is shown
+
+
+def test_the_end_tells_the_losses_the_files_and_what_to_do_next(training):
+    folder, result = training
+    rows = re.findall(
+        r"^ *(\d+) +\d+\.\d{3} +\d+\.\d{3} +\d\.\d{3} +\d\.\d{3} *$", result.out, re.M
+    )
+    assert rows == ["1", "2"]
+    assert "0.50" in result.out
+    for path in ("samples", "training.gif", "losses.png", "ckpt.pt"):
+        assert str(folder / path) in result.out
+    for command in ("sample", "interpolate", "inspect"):
+        assert f"\n  ganctl {command} {folder}" in result.out
+
+
+def test_the_next_commands_quote_the_folder(ok, fast_options, tmp_path):
+    result = ok("train", *fast_options, "--steps", "1", "--out", tmp_path / "a b")
+    assert f"ganctl inspect '{tmp_path}/a b'\n" in result.out
+
+
+def test_as_json(ok, fast_options, tmp_path):
+    out = tmp_path / "run"
+    result = ok("train", *fast_options, "--epochs", "2", "--out", out, "--json")
+    lines = [json.loads(line) for line in result.out.splitlines()]
+    assert [line["event"] for line in lines] == ["epoch", "epoch", "end"]
+    assert [line["epoch"] for line in lines[:2]] == [1, 2]
+    for name in ("step", "g_loss", "d_loss", "d_real", "d_fake", "images_per_sec"):
+        assert isinstance(lines[0][name], int | float)
+    end = lines[2]
+    assert (end["finished"], end["step"], end["total_steps"], end["out"]) == (True, 8, 8, str(out))
+    assert end["last"] == {key: value for key, value in lines[1].items() if key != "event"}
+
+
+# Going on
+
+
+def test_a_run_is_a_function_of_its_settings(ok, run, fast_options, tmp_path):
+    out = tmp_path / "run"
+    ok("train", *fast_options, "--steps", "8", "--out", out)
+    assert_same_weights(out, run)
+    assert (out / "samples/epoch-0002.png").read_bytes() == (
+        run / "samples/epoch-0002.png"
+    ).read_bytes()
+
+
+@pytest.mark.parametrize("preset", ["fast", "dcgan"])
+def test_a_run_that_goes_on_ends_as_one_never_stopped(
+    ok, fast_options, dcgan_options, tmp_path, preset
+):
+    """Stopped inside an epoch, then after one."""
+    options = fast_options if preset == "fast" else dcgan_options
+    ok("train", *options, "--epochs", "3", "--out", tmp_path / "whole")
+    parts = tmp_path / "parts"
+    ok("train", *options, "--steps", "6", "--out", parts)
+    ok("train", "--out", parts, "--resume", "--epochs", "2")
+    ok("train", "--out", parts, "--resume", "--epochs", "3")
+    assert_same_weights(parts, tmp_path / "whole")
+    rows = [store.read_checkpoint(path).history for path in (parts, tmp_path / "whole")]
+    timed = ("seconds", "elapsed_seconds", "images_per_sec")
+    first, second = (
+        [{k: v for k, v in r.items() if k not in timed} for r in part] for part in rows
+    )
+    assert first == second
+    for name in ("samples/epoch-0002.png", "samples/epoch-0003.png", "training.gif"):
+        assert (parts / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    assert len(json.loads((parts / "config.json").read_text("utf-8"))["starts"]) == 3
+
+
+def test_a_finished_run_says_so_and_how_to_go_on(ok, copy, files):
+    before = files(copy)
+    result = ok("train", "--resume", "--out", copy)
+    assert "complete" in result.err
+    assert "--epochs" in result.err
+    assert files(copy) == before
+
+
+def test_a_finished_run_says_so_in_json_too(ok, copy):
+    """A script that reads the last line finds one."""
+    result = ok("train", "--resume", "--out", copy, "--json")
+    end = json.loads(result.out.splitlines()[-1])
+    assert (end["event"], end["finished"], end["step"]) == ("end", True, 8)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--batch-size", "8"], "batch_size was 16, now 8"),
+        (["--seed", "5"], "seed was 0, now 5"),
+        (["--preset", "dcgan"], "preset was fast, now dcgan"),
+        (["--limit", "32"], "limit was 64, now 32"),
+        (["--set", "base_channels=8"], "base_channels was 4, now 8"),
+        (["--lr-g", "0.5", "--latent-dim", "7"], "latent_dim was 100, now 7"),
+    ],
+)
+def test_changed_settings_are_refused_by_name(cli, copy, files, options, words):
+    before = files(copy)
+    result = cli("train", "--resume", "--out", copy, "--epochs", "3", *options)
+    assert (result.code, result.out) == (2, "")
+    assert words in result.err
+    assert files(copy) == before
+
+
+def test_settings_given_again_unchanged_are_fine(ok, copy, fast_options):
+    ok("train", "--resume", "--out", copy, "--epochs", "3", *fast_options)
+    assert weights(copy)[0] == 12
+
+
+def test_a_run_does_not_become_shorter(cli, copy, files):
+    before = files(copy)
+    result = cli("train", "--resume", "--out", copy, "--epochs", "1")
+    assert (result.code, result.out) == (2, "")
+    assert "step 8" in result.err
+    assert files(copy) == before
+
+
+def test_an_existing_run_is_never_begun_anew(cli, copy, files, fast_options):
+    before = files(copy)
+    copy.with_name("copy-2").mkdir()
+    result = cli("train", *fast_options, "--out", copy)
+    assert (result.code, result.out) == (1, "")
+    assert "--resume" in result.err
+    assert f"--out {copy}-3" in result.err  # -2 is taken
+    assert files(copy) == before
+
+
+def test_a_folder_with_something_else_in_it_is_not_used(cli, fast_options, tmp_path, files):
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "chapter.txt").write_text("words")
+    before = files(tmp_path)
+    result = cli("train", *fast_options, "--out", tmp_path / "thesis")
+    assert (result.code, result.out) == (1, "")
+    assert "--out" in result.err
+    assert files(tmp_path) == before
+
+
+def test_a_damaged_latest_falls_back_on_the_newest_snapshot(ok, fast_options, tmp_path):
+    out = tmp_path / "run"
+    ok("train", *fast_options, "--epochs", "2", "--snapshot-every", "1", "--out", out)
+    content = (out / "ckpt.pt").read_bytes()
+    (out / "ckpt.pt").write_bytes(content[: len(content) // 2])
+    (out / "epoch-0002.pt").unlink()
+    result = ok("train", "--resume", "--out", out)
+    assert f"{out / 'ckpt.pt'} is" in result.err
+    assert "step 4" in result.err
+    assert weights(out)[0] == 8
+
+
+def test_other_images_under_the_same_name_are_refused(cli, copy, files, monkeypatch):
+    before = files(copy)
+    images, labels = mnist.load_train()
+    monkeypatch.setattr(mnist, "load_train", lambda: (images[::-1], labels[::-1]))
+    result = cli("train", "--resume", "--out", copy, "--epochs", "3")
+    assert (result.code, result.out) == (1, "")
+    assert "mnist" in result.err
+    assert files(copy) == before
+
+
+# What goes wrong on the way
+
+
+def _nan_at(step):
+    """train_step, with a loss that is NaN from `step` on."""
+
+    def broken(state, *arguments, **options):
+        metrics = step_of_old(state, *arguments, **options)
+        return metrics * float("nan") if state.step >= step else metrics
+
+    step_of_old = loop.train_step
+    return broken
+
+
+def test_a_loss_that_is_no_number_ends_the_training(cli, fast_options, tmp_path, monkeypatch):
+    monkeypatch.setattr(loop, "train_step", _nan_at(6))
+    out = tmp_path / "run"
+    result = cli("train", *fast_options, "--epochs", "2", "--out", out)
+    assert (result.code, result.out) == (1, "")
+    said = result.err[result.err.index("ganctl: ") :]
+    assert len(said.splitlines()) == 2
+    assert "at step 6" in said
+    assert str(out / "ckpt.pt") in said
+    assert weights(out)[0] == 4  # the first epoch's end
+    assert not list(out.rglob("*.tmp"))
+
+
+def test_rates_that_make_the_weights_explode_end_the_training(cli, fast_options, tmp_path):
+    """Adam without its second average takes steps without bound: the real thing."""
+    out = tmp_path / "run"
+    result = cli("train", *fast_options, "--steps", "2000", "--lr-g", "1", "--lr-d", "1",
+                 "--set", "beta1=0.99", "--set", "beta2=0", "--set", "r1_weight=1e6",
+                 "--out", out)  # fmt: skip
+    assert result.code == 1
+    assert re.search(r"ganctl: .* at step \d+;", result.err)
+    for tensor in weights(out)[1].values():
+        assert bool(tensor.isfinite().all())
+
+
+def test_two_trainings_never_share_a_folder(cli, copy):
+    with store.RunDirectory(copy).lock():
+        result = cli("train", "--resume", "--out", copy, "--epochs", "3")
+    assert result.code == 1
+    assert "another training" in result.err
+    assert weights(copy)[0] == 8

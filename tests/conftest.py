@@ -1,0 +1,75 @@
+"""Small configurations, data and checkpoints, so that a test trains in milliseconds."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from ganctl import config as configs
+from ganctl.checkpoint import Checkpoint
+from ganctl.config import TrainConfig
+from ganctl.datasets import Dataset, mnist
+from ganctl.training.state import create
+
+CPU = torch.device("cpu")
+NUM_IMAGES = 40
+
+
+def _tiny_arrays() -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (NUM_IMAGES, 28, 28), dtype=np.uint8)
+    return images, np.arange(NUM_IMAGES, dtype=np.uint8) % 10
+
+
+@pytest.fixture(scope="session")
+def tiny_config():
+    """A preset's recipe with small networks; on the tiny data an epoch is 3 steps."""
+
+    def make(preset: str = "fast", **changes) -> TrainConfig:
+        small = {
+            "base_channels": 4,
+            "latent_dim": 8,
+            "batch_size": 16,
+            "num_samples": 4,
+            "precision": "fp32",
+        }
+        if not {"epochs", "steps"} & changes.keys():
+            small["epochs"] = 2
+        return configs.override(configs.preset(preset), small | changes)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def tiny_dataset() -> Dataset:
+    """What `datasets.load("mnist")` gives under `tiny_mnist`."""
+    return Dataset.from_arrays("mnist", *_tiny_arrays())
+
+
+@pytest.fixture
+def tiny_mnist(monkeypatch):
+    """Have `datasets.load("mnist")` give a few dozen images of noise, at once."""
+    monkeypatch.setattr(mnist, "load_train", _tiny_arrays)
+
+
+@pytest.fixture
+def tiny_checkpoint(tiny_config, tiny_dataset) -> Checkpoint:
+    """A checkpoint of tiny networks as a training writes it after its first epoch."""
+    state = create(tiny_config(), CPU)
+    row = {"epoch": 1, "step": 3, "g_loss": 0.7, "d_loss": 0.6, "d_real": 0.5, "d_fake": 0.4}
+    return Checkpoint(
+        config=state.config,
+        step=3,
+        history=[row],
+        partial={"sums": [0.0] * 4, "steps": 0, "images": 0, "seconds": 0.0},
+        data={
+            "name": "mnist",
+            "num_images": NUM_IMAGES,
+            "image_shape": [1, 28, 28],
+            "digest": tiny_dataset.digest,
+        },
+        made_by={"ganctl": "0", "device": "cpu, 1 thread"},
+        **state.weights(),
+        **state.moments(),
+    )

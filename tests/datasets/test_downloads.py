@@ -1,0 +1,148 @@
+"""What torchvision does is not tested: only what is made of its answers and of its absence."""
+
+import gzip
+import hashlib
+import struct
+from urllib.error import URLError
+
+import numpy as np
+import pytest
+
+from ganctl.datasets import downloads
+from ganctl.errors import DataError
+
+FILES = {
+    "fashion-mnist": ("FashionMNIST/raw", "train-images-idx3-ubyte.gz"),
+    "kmnist": ("KMNIST/raw", "train-labels-idx1-ubyte.gz"),
+    "emnist": ("EMNIST/raw", "gzip.zip"),
+    "cifar10": ("", "cifar-10-python.tar.gz"),
+}
+CLASSES = {
+    "fashion-mnist": "FashionMNIST",
+    "kmnist": "KMNIST",
+    "emnist": "EMNIST",
+    "cifar10": "CIFAR10",
+}
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    """A cache of the test's own."""
+    monkeypatch.setattr(downloads, "cache_dir", lambda: tmp_path / "cache")
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def replace_class(monkeypatch):
+    """Put a subclass with other attributes in the place of torchvision's class for a name."""
+    import torchvision.datasets
+
+    def replace(name: str, **attributes) -> None:
+        original = getattr(torchvision.datasets, CLASSES[name])
+        changed = type(CLASSES[name], (original,), attributes)
+        monkeypatch.setattr(torchvision.datasets, CLASSES[name], changed)
+
+    return replace
+
+
+def giving(images, targets):
+    def init(self, root, train, download, **kwargs):
+        assert train
+        assert download
+        self.data, self.targets = images, targets
+
+    return init
+
+
+def raising(error):
+    def init(self, *args, **kwargs):
+        raise error
+
+    return init
+
+
+def test_every_name_is_known_here():
+    assert set(FILES) == set(downloads.NAMES)
+
+
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize(
+    "error",
+    [URLError("no route\nto host"), RuntimeError("no route"), OSError("no route")],
+    ids=lambda error: type(error).__name__,
+)
+def test_without_a_network_the_hint_says_which_file_goes_where(name, error, replace_class, cache):
+    replace_class(name, __init__=raising(error))
+    with pytest.raises(DataError, match="no route") as caught:
+        downloads.load_train(name)
+    folder, file = FILES[name]
+    assert name in caught.value.message
+    assert "\n" not in caught.value.message
+    assert f"under {cache / folder} (" in caught.value.hint
+    assert file in caught.value.hint
+    assert "--data mnist" in caught.value.hint
+
+
+def test_a_cache_that_cannot_be_made_is_a_data_error(cache):
+    cache.write_text("a file where the folder should be")
+    with pytest.raises(DataError):
+        downloads.load_train("kmnist")
+
+
+def test_images_and_labels_come_as_arrays(replace_class):
+    colour = np.arange(2 * 4 * 4 * 3, dtype=np.uint8).reshape(2, 4, 4, 3)
+    replace_class("cifar10", __init__=giving(colour, [3, 1]))
+    images, labels = downloads.load_train("cifar10")
+    assert np.array_equal(images, colour)
+    assert labels.tolist() == [3, 1]
+
+
+def test_emnist_is_turned_upright(replace_class):
+    import torch
+
+    stored = torch.arange(2 * 4 * 4, dtype=torch.uint8).reshape(2, 4, 4)
+    replace_class("emnist", __init__=giving(stored, torch.tensor([0, 1])))
+    images, _ = downloads.load_train("emnist")
+    assert np.array_equal(images, stored.mT.numpy())
+
+
+def idx(values: np.ndarray) -> bytes:
+    """The format MNIST and its likes come in."""
+    return (
+        struct.pack(f">{1 + values.ndim}I", 0x800 + values.ndim, *values.shape) + values.tobytes()
+    )
+
+
+@pytest.fixture
+def files_by_hand(replace_class, cache):
+    """Tiny files where the hint wants them, with their checksums known to the class."""
+    images = np.random.default_rng(0).integers(0, 256, (5, 28, 28), np.uint8)
+    contents = {
+        "train-images-idx3-ubyte.gz": images,
+        "train-labels-idx1-ubyte.gz": np.arange(5, dtype=np.uint8),
+        "t10k-images-idx3-ubyte.gz": images[:1],
+        "t10k-labels-idx1-ubyte.gz": np.zeros(1, np.uint8),
+    }
+    folder = cache / FILES["fashion-mnist"][0]
+    folder.mkdir(parents=True)
+    resources = []
+    for name, values in contents.items():
+        packed = gzip.compress(idx(values))
+        (folder / name).write_bytes(packed)
+        resources.append((name, hashlib.md5(packed).hexdigest()))
+    replace_class("fashion-mnist", resources=resources, mirrors=["http://127.0.0.1:9/"])
+    return images, folder
+
+
+def test_files_put_where_the_hint_says_are_found_without_a_network(files_by_hand):
+    images, labels = downloads.load_train("fashion-mnist")
+    assert np.array_equal(images, files_by_hand[0])
+    assert labels.tolist() == [0, 1, 2, 3, 4]
+
+
+def test_a_half_unpacked_file_is_a_data_error(files_by_hand):
+    downloads.load_train("fashion-mnist")
+    unpacked = files_by_hand[1] / "train-images-idx3-ubyte"
+    unpacked.write_bytes(unpacked.read_bytes()[:1000])
+    with pytest.raises(DataError):
+        downloads.load_train("fashion-mnist")

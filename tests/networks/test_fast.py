@@ -1,0 +1,51 @@
+"""What any `fast` network promises; its layers are research's to change."""
+
+import pytest
+import torch
+
+from ganctl.config import override, preset
+from ganctl.networks import build_discriminator, build_generator
+
+SHAPES = [(1, 28, 28), (3, 32, 32), (1, 8, 12)]
+
+
+def networks(shape, seed=0):
+    channels, height, width = shape
+    changes = {"channels": channels, "height": height, "width": width, "base_channels": 8}
+    config = override(preset("fast"), changes).network
+    rng = torch.Generator().manual_seed(seed)
+    return config, build_generator(config, rng), build_discriminator(config, rng)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_latents_become_images_and_images_logits(shape):
+    config, generator, discriminator = networks(shape)
+    latents = torch.randn(5, config.latent_dim, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        images = generator(latents)
+        logits = discriminator(images)
+    assert images.shape == (5, *shape)
+    assert images.abs().max() <= 1
+    assert images.std() > 0.01
+    assert logits.shape == (5, 1)
+    assert logits.isfinite().all()
+
+
+def test_initial_weights_are_a_function_of_the_random_numbers_given():
+    def weights(seed):
+        _, *both = networks((1, 28, 28), seed)
+        return [tensor for network in both for tensor in network.state_dict().values()]
+
+    once, again, other = weights(0), weights(0), weights(1)
+    assert all(map(torch.equal, once, again))
+    assert not all(map(torch.equal, once, other))
+
+
+def test_every_weight_has_a_part_in_the_logits():
+    config, generator, discriminator = networks((1, 28, 28))
+    latents = torch.randn(4, config.latent_dim, generator=torch.Generator().manual_seed(0))
+    discriminator(generator(latents)).square().sum().backward()
+    for network in (generator, discriminator):
+        for name, parameter in network.named_parameters():
+            assert parameter.grad is not None, name
+            assert parameter.grad.abs().max() > 0, name

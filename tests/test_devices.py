@@ -1,0 +1,114 @@
+import pytest
+import torch
+
+from ganctl import devices
+from ganctl.config import PRECISIONS
+from ganctl.errors import DeviceError, UsageError
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def cuda(monkeypatch):
+    """Pretend to have so many CUDA devices, and no MPS."""
+
+    def pretend(count):
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: count > 0)
+        monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
+        monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+
+    return pretend
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("cdua", "Did you mean 'cuda'?"),
+        ("CPU", "Did you mean 'cpu'?"),
+        ("tpu:0", "Did you mean 'cpu'?"),
+        ("cuda:x", "Did you mean 'cuda'?"),
+        ("cuda:-1", "Did you mean 'cuda'?"),
+        ("cpu:0", "Did you mean 'cpu'?"),
+        ("", "Known: auto, cpu, cuda, mps."),
+    ],
+)
+def test_an_unknown_device_suggests_a_known_one(name, hint):
+    with pytest.raises(UsageError, match=f"unknown device '{name}'") as caught:
+        devices.resolve_device(name)
+    assert caught.value.hint == hint
+
+
+@pytest.mark.parametrize(
+    ("name", "count", "complaint"),
+    [
+        ("cuda", 0, "no CUDA device here"),
+        ("cuda:0", 0, "no CUDA device here"),
+        ("cuda:9", 1, "no CUDA device 9 here"),
+        ("cuda:2", 2, "no CUDA device 2 here"),
+        ("mps", 1, "no MPS device here"),
+    ],
+)
+def test_a_device_that_is_not_there_is_refused(cuda, name, count, complaint):
+    cuda(count)
+    with pytest.raises(DeviceError, match=complaint) as caught:
+        devices.resolve_device(name)
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("name", "count", "device"),
+    [
+        ("cpu", 1, "cpu"),
+        ("auto", 0, "cpu"),
+        ("auto", 1, "cuda:0"),
+        ("cuda", 2, "cuda:0"),
+        ("cuda:1", 2, "cuda:1"),
+    ],
+)
+def test_a_device_that_is_there_is_found(cuda, name, count, device):
+    cuda(count)
+    assert devices.resolve_device(name) == torch.device(device)
+
+
+def test_auto_takes_mps_where_there_is_no_cuda(cuda, monkeypatch):
+    cuda(0)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    assert devices.resolve_device("auto") == torch.device("mps")
+    assert devices.resolve_device("mps") == torch.device("mps")
+
+
+@pytest.mark.parametrize("name", ["fp32", "bf16"])
+def test_a_precision_that_was_asked_for_is_kept(name):
+    assert devices.resolve_precision(name, CPU) == name
+
+
+def test_auto_precision_is_settled_on_a_cpu():
+    assert devices.resolve_precision("auto", CPU) in set(PRECISIONS) - {"auto"}
+
+
+@pytest.mark.parametrize(("capability", "name"), [((8, 0), "bf16"), ((7, 5), "fp32")])
+def test_auto_precision_on_cuda_follows_the_hardware(monkeypatch, capability, name):
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: capability)
+    assert devices.resolve_precision("auto", torch.device("cuda", 0)) == name
+
+
+def test_a_cpu_is_described_by_its_threads():
+    threads = torch.get_num_threads()
+    assert devices.describe(CPU).startswith(f"cpu, {threads} thread")
+
+
+def test_preparing_a_device_may_be_repeated_and_changes_no_result():
+    x = torch.arange(12.0).view(3, 4)
+    before = x @ x.T
+    devices.prepare(CPU)
+    devices.prepare(CPU)
+    devices.synchronize(CPU)
+    assert (x @ x.T).equal(before)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+def test_a_gpu_is_described_by_its_name():
+    device = devices.resolve_device("cuda")
+    assert torch.cuda.get_device_name(device) in devices.describe(device)
+    assert devices.resolve_precision("auto", device) in ("fp32", "bf16")

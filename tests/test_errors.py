@@ -1,0 +1,32 @@
+import pytest
+
+from ganctl import errors
+from ganctl.errors import GanctlError, UsageError, nearest
+
+
+@pytest.mark.parametrize(
+    ("word", "hint"),
+    [
+        ("mnits", "Did you mean 'mnist'?"),
+        ("MNIST", "Did you mean 'mnist'?"),
+        ("cifar", "Did you mean 'cifar10'?"),
+        ("zzz", "Known: mnist, cifar10."),
+        ("", "Known: mnist, cifar10."),
+    ],
+)
+def test_nearest_names_the_closest_word_or_all_of_them(word, hint):
+    assert nearest(word, ("mnist", "cifar10")) == hint
+
+
+def test_an_error_carries_message_and_hint():
+    error = GanctlError("it broke", "mend it")
+    assert (str(error), error.message, error.hint) == ("it broke", "it broke", "mend it")
+    assert GanctlError("it broke").hint is None
+
+
+def test_only_wrong_usage_exits_with_2():
+    kinds = [kind for kind in vars(errors).values() if isinstance(kind, type)]
+    codes = {kind: kind.exit_code for kind in kinds if issubclass(kind, GanctlError)}
+    assert codes.pop(UsageError) == 2
+    assert len(codes) >= 6
+    assert set(codes.values()) == {1}

@@ -1,0 +1,173 @@
+import io
+import weakref
+import zipfile
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from ganctl import images
+
+
+def numbered(count, channels=1, height=2, width=3):
+    """Images that are told apart by their one colour: 1, 2, 3, ..."""
+    values = np.arange(1, count + 1, dtype=np.uint8).reshape(-1, 1, 1, 1)
+    shades = values + 50 * np.arange(channels, dtype=np.uint8)
+    return np.broadcast_to(shades, (count, height, width, channels)).copy()
+
+
+@pytest.mark.parametrize(
+    ("value", "pixel"),
+    [
+        (-1.0, 0),
+        (1.0, 255),
+        (0.0, 128),  # 127.5, to the even neighbour
+        (-1.5, 0),
+        (2.0, 255),
+        (0.5 / 127.5 - 1 - 1e-4, 0),
+        (0.5 / 127.5 - 1 + 1e-4, 1),
+        (1 - 0.4 / 127.5, 255),
+        (1 - 0.6 / 127.5, 254),
+    ],
+)
+def test_values_are_rounded_and_clipped(value, pixel):
+    assert images.to_pixels(torch.full((1, 1, 1, 1), value)).item() == pixel
+
+
+def test_pixels_are_channels_last_bytes():
+    batch = torch.arange(-1.0, 1.0, 2 / (2 * 3 * 4 * 5)).view(2, 3, 4, 5)
+    pixels = images.to_pixels(batch.requires_grad_())
+    assert pixels.dtype == np.uint8
+    assert pixels.shape == (2, 4, 5, 3)
+    assert pixels[1, 2, 3, 0] == round((batch[1, 0, 2, 3].item() + 1) * 127.5)
+
+
+def test_every_byte_survives_scaling_and_back():
+    values = torch.arange(256, dtype=torch.uint8).view(1, 1, 16, 16)
+    scaled = values.float().div(127.5).sub(1)
+    assert np.array_equal(images.to_pixels(scaled)[0, :, :, 0], values[0, 0].numpy())
+
+
+@pytest.mark.parametrize(
+    ("count", "layout"),
+    [
+        (1, [[1]]),
+        (2, [[1, 2]]),
+        (5, [[1, 2, 3], [4, 5, 0]]),
+        (16, [[1, 2, 3, 4], [5, 6, 7, 8], [9, 10, 11, 12], [13, 14, 15, 16]]),
+    ],
+)
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_grid_goes_row_by_row_and_is_nearly_square(count, layout, channels):
+    picture = images.grid(numbered(count, channels))
+    assert picture.shape == (2 * len(layout), 3 * len(layout[0]), channels)
+    assert picture[::2, ::3, 0].tolist() == layout
+    whole = numbered(16, channels)
+    for row, numbers in enumerate(layout):
+        for column, number in enumerate(numbers):
+            tile = picture[2 * row : 2 * row + 2, 3 * column : 3 * column + 3]
+            assert np.array_equal(tile, whole[number - 1] if number else np.zeros_like(tile))
+
+
+def test_a_grid_has_the_columns_asked_for_and_a_strip_one_row():
+    assert images.grid(numbered(5), columns=2)[::2, ::3, 0].tolist() == [[1, 2], [3, 4], [5, 0]]
+    assert images.strip(numbered(3))[::2, ::3, 0].tolist() == [[1, 2, 3]]
+
+
+def test_enlarging_makes_squares_of_pixels():
+    picture = np.array([[[1], [2]]], np.uint8)
+    assert images.enlarge(picture, 2)[..., 0].tolist() == [[1, 1, 2, 2], [1, 1, 2, 2]]
+    assert images.enlarge(numbered(4, 3), 3).shape == (4, 6, 9, 3)
+    assert images.enlarge(picture, 1).tolist() == picture.tolist()
+
+
+@pytest.mark.parametrize(("height", "factor"), [(28, 3), (8, 10), (84, 1), (256, 1)])
+def test_previews_are_enlarged_to_about_one_height(height, factor):
+    assert images.preview_factor(height) == factor
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_png_comes_back_with_its_text(channels):
+    picture = np.random.default_rng(0).integers(0, 256, (5, 7, channels), np.uint8)
+    content = images.png(picture, {"seeds": "0-15", "ümlaut": "größer"})
+    assert np.array_equal(images.read(content), picture)
+    with Image.open(io.BytesIO(content)) as image:
+        assert image.format == "PNG"
+        assert image.text == {"seeds": "0-15", "ümlaut": "größer"}
+
+
+def test_the_same_picture_gives_the_same_bytes():
+    picture = numbered(1)[0]
+    assert images.png(picture) == images.png(picture.copy())
+
+
+@pytest.mark.parametrize("kind", ["gif", "webp"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_an_animation_has_its_frames_and_times_and_runs_for_ever(kind, channels):
+    frames = numbered(4, channels, height=8, width=8) * 20
+    content = images.animation(list(frames), kind, milliseconds=70, hold=3)
+    with Image.open(io.BytesIO(content)) as image:
+        assert image.format == kind.upper()
+        assert image.n_frames == 4
+        assert image.info["loop"] == 0
+        for index, milliseconds in enumerate([70, 70, 70, 210]):
+            image.seek(index)
+            image.load()
+            assert image.info["duration"] == milliseconds
+            shown = np.asarray(image.convert("RGB"))
+            assert np.array_equal(shown, np.broadcast_to(frames[index], (8, 8, 3)))
+
+
+@pytest.mark.parametrize("kind", ["gif", "webp"])
+def test_one_frame_is_an_animation_too(kind):
+    content = images.animation(list(numbered(1, height=8, width=8)), kind, milliseconds=70)
+    with Image.open(io.BytesIO(content)) as image:
+        assert image.size == (8, 8)
+        assert getattr(image, "n_frames", 1) == 1
+
+
+@pytest.mark.parametrize("kind", ["gif", "webp"])
+def test_frames_that_stand_still_keep_their_time(kind):
+    still = numbered(1, height=8, width=8)[0]
+    content = images.animation([still, still, still + 9], kind, milliseconds=50)
+    total = 0
+    with Image.open(io.BytesIO(content)) as image:
+        for index in range(image.n_frames):
+            image.seek(index)
+            image.load()
+            total += image.info["duration"]
+    assert total == 150
+
+
+def test_concatenate_joins_chunks_in_order():
+    whole = numbered(5)
+    assert np.array_equal(images.concatenate(iter([whole[:2], whole[2:]])), whole)
+
+
+def test_an_npz_is_what_numpy_reads():
+    whole = np.random.default_rng(0).integers(0, 256, (10, 4, 4, 3), np.uint8)
+    file = io.BytesIO()
+    images.write_npz(file, (whole[start : start + 4] for start in range(0, 10, 4)), whole.shape)
+    file.seek(0)
+    with np.load(file, allow_pickle=False) as arrays:
+        assert arrays.files == ["arr_0"]
+        assert arrays["arr_0"].dtype == np.uint8
+        assert np.array_equal(arrays["arr_0"], whole)
+    assert zipfile.ZipFile(file).testzip() is None
+
+
+def test_writing_an_npz_keeps_no_chunk_that_it_has_written():
+    made = []
+
+    def chunks():
+        for number in range(6):
+            # while a chunk is made, at most the one before it is still there
+            assert sum(reference() is not None for reference in made) <= 1
+            chunk = np.full((3, 2, 2, 1), number, np.uint8)
+            made.append(weakref.ref(chunk))
+            yield chunk
+            del chunk
+
+    images.write_npz(io.BytesIO(), chunks(), (18, 2, 2, 1))
+    assert len(made) == 6

@@ -1,0 +1,130 @@
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as npst
+from torch.testing import assert_close
+
+from ganctl import latents
+from ganctl.latents import draw, from_seeds, lerp, path, slerp, step_rng
+
+SEEDS = st.integers(0, 2**32 - 1)
+SHARES = st.floats(0, 1)
+
+
+def vectors(size=6):
+    elements = st.floats(-10, 10, width=32)
+    return npst.arrays(np.float32, size, elements=elements).map(torch.from_numpy)
+
+
+@given(seeds=st.lists(SEEDS, min_size=1, max_size=8), position=st.integers(0, 7))
+def test_a_row_is_a_function_of_its_own_seed_alone(seeds, position):
+    row = position % len(seeds)
+    np.random.seed(position)
+    assert from_seeds(seeds, 5)[row].equal(from_seeds([seeds[row]], 5)[0])
+
+
+def test_seed_7_is_what_it_always_was():
+    expected = torch.tensor([[1.6905257, -0.46593738, 0.03282016]])
+    assert_close(from_seeds([7], 3), expected, rtol=0, atol=1e-7)
+    assert from_seeds([7], 3).dtype == torch.float32
+
+
+def test_latents_are_standard_gaussian():
+    values = from_seeds(range(200), 100)
+    assert values.shape == (200, 100)
+    assert abs(values.mean().item()) < 5 / math.sqrt(20_000)
+    assert abs(values.var().item() - 1) < 5 * math.sqrt(2 / 20_000)
+
+
+def test_no_seeds_give_no_latents():
+    assert from_seeds([], 5).shape == (0, 5)
+
+
+def test_a_steps_noise_is_a_function_of_seed_step_and_rank():
+    def noise(*key):
+        return draw(step_rng(*key), 3, 4)
+
+    assert noise(1, 2).equal(noise(1, 2, 0))
+    assert noise(1, 2).shape == (3, 4)
+    assert noise(1, 2).dtype == torch.float32
+    different = [noise(1, 2), noise(2, 1), noise(1, 3), noise(1, 2, 1), noise(2, 2)]
+    assert len({tuple(values.flatten().tolist()) for values in different}) == len(different)
+
+
+@given(start=vectors(), end=vectors())
+@pytest.mark.parametrize("between", [lerp, slerp])
+def test_both_ends_are_met(between, start, end):
+    assert_close(between(start, end, 0.0), start, rtol=1e-5, atol=1e-6)
+    assert_close(between(start, end, 1.0), end, rtol=1e-5, atol=1e-6)
+
+
+def test_lerp_is_the_straight_line():
+    start, end = torch.tensor([0.0, 4.0]), torch.tensor([8.0, 0.0])
+    assert lerp(start, end, 0.25).tolist() == [2.0, 3.0]
+
+
+@given(start=vectors(), end=vectors(), t=SHARES)
+@pytest.mark.parametrize("between", [lerp, slerp])
+def test_the_way_back_is_the_same(between, start, end, t):
+    assert_close(between(start, end, t), between(end, start, 1 - t), rtol=1e-3, atol=1e-4)
+
+
+@given(seed=SEEDS, t=SHARES)
+def test_slerp_of_unit_vectors_is_a_rotation_in_their_plane(seed, t):
+    start, end = from_seeds([seed, seed ^ 1], 50)
+    start, end = start / start.norm(), end / end.norm()
+    # Gram-Schmidt: turn `start` towards the part of `end` that is at right angles to it
+    aside = end - torch.dot(start, end) * start
+    aside = aside / aside.norm()
+    angle = t * math.atan2(torch.dot(end, aside), torch.dot(end, start))
+    expected = math.cos(angle) * start + math.sin(angle) * aside
+    assert_close(slerp(start, end, t), expected, rtol=1e-4, atol=1e-5)
+
+
+@given(seed=SEEDS, t=SHARES, stretch=st.floats(0.1, 10))
+def test_slerps_length_goes_linearly(seed, t, stretch):
+    start, end = from_seeds([seed, seed ^ 1], 50)
+    end = end * stretch
+    expected = (1 - t) * start.norm() + t * end.norm()
+    assert_close(slerp(start, end, t).norm(), expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("start", "end"),
+    [([1.0, 2.0], [2.0, 4.0]), ([1.0, 2.0], [1.0, 2.0]), ([1.0, 2.0], [-1.0, -2.0]),
+     ([0.0, 0.0], [3.0, 4.0]), ([3.0, 4.0], [0.0, 0.0]), ([0.0, 0.0], [0.0, 0.0])],
+)  # fmt: skip
+def test_where_the_arc_is_not_defined_slerp_is_lerp(start, end):
+    start, end = torch.tensor(start), torch.tensor(end)
+    for t in (0.0, 0.3, 0.5, 1.0):
+        assert slerp(start, end, t).equal(lerp(start, end, t))
+
+
+@given(
+    keyframes=st.integers(2, 5),
+    frames=st.integers(1, 7),
+    mode=st.sampled_from(sorted(latents.MODES)),
+    loop=st.booleans(),
+)
+def test_a_path_meets_every_keyframe_exactly(keyframes, frames, mode, loop):
+    stops = from_seeds(range(keyframes), 10)
+    points = path(stops, frames=frames, mode=mode, loop=loop)
+    assert len(points) == (keyframes * frames if loop else (keyframes - 1) * frames + 1)
+    assert points[::frames].equal(stops)
+
+
+def test_a_path_moves_in_equal_steps_between_its_keyframes():
+    stops = torch.tensor([[0.0], [4.0], [0.0]])
+    assert path(stops, frames=2, mode="lerp").flatten().tolist() == [0, 2, 4, 2, 0]
+    looped = path(stops[:2], frames=4, mode="lerp", loop=True)
+    assert looped.flatten().tolist() == [0, 1, 2, 3, 4, 3, 2, 1]
+
+
+def test_a_path_is_an_arc_unless_told_otherwise():
+    stops = torch.eye(2)
+    middle = path(stops, frames=2)[1]
+    assert_close(middle, torch.full((2,), math.sqrt(0.5)))

@@ -1,0 +1,290 @@
+import csv
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ganctl import store
+from ganctl.checkpoint import encode
+from ganctl.errors import CheckpointError, RunError
+from ganctl.store import RunDirectory, atomic_writer, newest_whole, read_checkpoint, write_atomic
+
+
+@pytest.fixture
+def run(tmp_path) -> RunDirectory:
+    """An empty run directory."""
+    run = RunDirectory(tmp_path / "run")
+    run.prepare()
+    return run
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+# Atomic writes.
+
+
+def test_a_file_is_written_over_the_old_one(tmp_path):
+    path = tmp_path / "file"
+    for content in (b"old and longer", b"new"):
+        write_atomic(path, content)
+        assert path.read_bytes() == content
+    assert names(tmp_path) == ["file"]
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit])
+def test_an_exception_leaves_the_old_file_and_nothing_else(tmp_path, error):
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
+
+    def write_half():
+        with atomic_writer(path) as file:
+            file.write(b"half of the new")
+            raise error
+
+    with pytest.raises(error):
+        write_half()
+    assert path.read_bytes() == b"old"
+    assert names(tmp_path) == ["file"]
+
+
+def test_the_new_file_is_not_there_before_it_is_whole(tmp_path):
+    path = tmp_path / "file"
+    with atomic_writer(path) as file:
+        file.write(b"half")
+        file.flush()
+        assert not path.exists()
+    assert path.read_bytes() == b"half"
+
+
+def test_a_failed_rename_is_a_run_error_and_leaves_no_temporary_file(tmp_path):
+    (tmp_path / "file" / "in the way").mkdir(parents=True)
+    with pytest.raises(RunError, match="cannot be written"):
+        write_atomic(tmp_path / "file", b"new")
+    assert names(tmp_path) == ["file"]
+
+
+def test_a_full_disk_is_a_run_error_with_a_way_on(tmp_path, monkeypatch):
+    def full(_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(RunError, match="no space left") as caught:
+        write_atomic(tmp_path / "file", b"new")
+    assert "--resume" in caught.value.hint
+    assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda path: write_atomic(path / "file", b""),
+        store.make_folder,
+        lambda path: RunDirectory(path).prepare(),
+        lambda path: RunDirectory(path).lock().__enter__(),
+        lambda path: RunDirectory(path).write_config({}),
+    ],
+)
+def test_a_place_below_a_file_cannot_be_written(tmp_path, write):
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(RunError, match=re.escape(str(tmp_path / "file"))):
+        write(tmp_path / "file" / "below")
+
+
+@pytest.mark.skipif(
+    not hasattr(os, "geteuid") or os.geteuid() == 0, reason="permissions do not bind root"
+)
+def test_a_read_only_folder_is_a_run_error_with_a_way_on(tmp_path):
+    tmp_path.chmod(0o500)
+    with pytest.raises(RunError, match="permission denied") as caught:
+        write_atomic(tmp_path / "file", b"")
+    assert "may write to" in caught.value.hint
+
+
+# Where a run may begin.
+
+
+def test_a_run_may_begin_where_nothing_is(tmp_path):
+    RunDirectory(tmp_path / "not" / "there").require_new()
+    RunDirectory(tmp_path).require_new()
+    run = RunDirectory(tmp_path)
+    with run.lock():
+        run.require_new()
+
+
+@pytest.mark.parametrize("file", ["ckpt.pt", "config.json"])
+def test_a_run_does_not_begin_over_another(run, file):
+    (run.path / file).write_bytes(b"precious")
+    assert run.is_run()
+    with pytest.raises(RunError, match="already holds a run") as caught:
+        run.require_new()
+    assert "--resume" in caught.value.hint
+    assert str(run.path.with_name("run-2")) in caught.value.hint
+
+
+def test_a_run_does_not_begin_among_other_files(tmp_path):
+    (tmp_path / "holiday.jpg").write_bytes(b"")
+    assert not RunDirectory(tmp_path).is_run()
+    with pytest.raises(RunError, match="not empty and not a run"):
+        RunDirectory(tmp_path).require_new()
+
+
+def test_a_run_does_not_begin_in_a_file(tmp_path):
+    (tmp_path / "run").write_bytes(b"")
+    with pytest.raises(RunError, match="cannot be a run directory"):
+        RunDirectory(tmp_path / "run").require_new()
+
+
+def test_a_free_sibling_is_the_first_number_not_taken(tmp_path, monkeypatch):
+    run = RunDirectory(tmp_path / "run")
+    assert run.free_sibling() == tmp_path / "run-2"
+    for taken in ("run-2", "run-3", "run-5"):
+        (tmp_path / taken).mkdir()
+    assert run.free_sibling() == tmp_path / "run-4"
+    monkeypatch.chdir(tmp_path)
+    assert RunDirectory(Path("run")).free_sibling() == Path("run-4")
+
+
+def test_preparing_clears_what_a_killed_run_left(run):
+    leftovers = [run.path / ".ganctl-ckpt.pt.77.tmp", run.path / "samples" / ".ganctl-a.png.7.tmp"]
+    kept = [run.path / "notes.tmp", run.path / ".ganctl-notes"]
+    for path in leftovers + kept:
+        path.write_bytes(b"")
+    run.prepare()
+    assert not any(path.exists() for path in leftovers)
+    assert all(path.exists() for path in kept)
+
+
+# The lock.
+
+
+def test_a_folder_is_locked_once_and_released_after(run):
+    with run.lock(), pytest.raises(RunError, match="another training is running"), run.lock():
+        pass
+    with pytest.raises(ValueError, match="within"), run.lock():
+        raise ValueError("within")
+    with run.lock():
+        pass
+
+
+def test_another_process_holds_the_lock_until_it_dies(run):
+    code = (
+        "import sys, pathlib; from ganctl.store import RunDirectory\n"
+        "with RunDirectory(pathlib.Path(sys.argv[1])).lock():\n"
+        "    print('locked', flush=True); sys.stdin.read()"
+    )
+    command = [sys.executable, "-c", code, str(run.path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        try:
+            assert process.stdout.readline().strip() == b"locked"
+            with pytest.raises(RunError, match="another training is running"), run.lock():
+                pass
+        finally:
+            process.kill()
+            process.wait()
+    with run.lock():
+        pass
+
+
+# Files of a run.
+
+
+def test_files_have_the_names_that_were_promised(run):
+    found = [run.latest, run.losses_plot, run.animation, run.sample(1), run.snapshot(50)]
+    relative = [path.relative_to(run.path).as_posix() for path in found]
+    assert relative == [
+        "ckpt.pt",
+        "losses.png",
+        "training.gif",
+        "samples/epoch-0001.png",
+        "epoch-0050.pt",
+    ]
+
+
+def test_the_newest_snapshots_are_kept(run):
+    (run.path / "epoch-best.pt").write_bytes(b"the user's own")
+    for epoch in (8, 9, 10, 9_999, 10_000):
+        run.write_snapshot(epoch, b"%d" % epoch, keep=3)
+    kept = ["epoch-0010.pt", "epoch-9999.pt", "epoch-10000.pt"]
+    assert [path.name for path in run.snapshots()] == kept
+    assert run.snapshot(10_000).read_bytes() == b"10000"
+    assert (run.path / "epoch-best.pt").exists()
+
+
+def test_samples_are_in_the_order_of_their_epochs(run):
+    for epoch in (10_000, 2, 9_999):
+        run.sample(epoch).write_bytes(b"")
+    assert run.samples() == [run.sample(2), run.sample(9_999), run.sample(10_000)]
+
+
+def test_losses_are_a_table_of_the_whole_history(run):
+    history = [{"epoch": 1, "g_loss": 0.1}, {"epoch": 2, "g_loss": 1 / 3}]
+    for rows in (history[:1], history):
+        run.write_losses(rows)
+    text = (run.path / "losses.csv").read_text()
+    assert text == f"epoch,g_loss\n1,0.1\n2,{1 / 3}\n"
+    assert [float(row["g_loss"]) for row in csv.DictReader(text.splitlines())] == [0.1, 1 / 3]
+    run.write_losses([])
+    assert (run.path / "losses.csv").read_text() == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "found"), [("", {}), ("{", {}), ("[1]", {}), ('{"a": 1}', {"a": 1}), (None, {})]
+)
+def test_a_config_that_cannot_be_read_counts_as_none(run, text, found):
+    if text is not None:
+        (run.path / "config.json").write_text(text)
+    assert run.read_config() == found
+
+
+def test_a_config_comes_back(run):
+    run.write_config({"data": "ümlaut", "starts": [1, 2]})
+    assert run.read_config() == {"data": "ümlaut", "starts": [1, 2]}
+
+
+# Reading checkpoints.
+
+
+def test_a_checkpoint_is_read_from_its_file_or_its_run(run, tiny_checkpoint):
+    write_atomic(run.latest, encode(tiny_checkpoint))
+    assert read_checkpoint(run.latest).step == tiny_checkpoint.step
+    assert read_checkpoint(run.path).digest == read_checkpoint(run.latest).digest
+
+
+@pytest.mark.parametrize(
+    ("name", "complaint"),
+    [("none.pt", "no checkpoint at"), ("", "holds no ckpt.pt"), ("damaged.pt", "is not a ganctl")],
+)
+def test_a_checkpoint_that_cannot_be_read_is_named(tmp_path, name, complaint):
+    (tmp_path / "damaged.pt").write_bytes(b"what is this")
+    path = tmp_path / name
+    with pytest.raises(CheckpointError, match=complaint) as caught:
+        read_checkpoint(path)
+    assert str(path) in caught.value.message
+
+
+def test_a_damaged_latest_falls_back_to_the_newest_whole_snapshot(run, tiny_checkpoint):
+    content = encode(tiny_checkpoint)
+    write_atomic(run.latest, content[:-100])
+    write_atomic(run.snapshot(1), content)
+    write_atomic(run.snapshot(2), content)
+    write_atomic(run.snapshot(3), b"")
+    run.snapshot(1).write_bytes(b"not looked at")
+    found, problems = newest_whole(run)
+    assert found.step == tiny_checkpoint.step
+    assert [str(run.latest) in str(problems[0]), str(run.snapshot(3)) in str(problems[1])] == [
+        True,
+        True,
+    ]
+    assert len(problems) == 2
+
+
+def test_where_no_checkpoint_is_whole_the_latest_ones_fault_is_told(run):
+    run.latest.write_bytes(b"")
+    run.snapshot(1).write_bytes(b"what is this")
+    with pytest.raises(CheckpointError, match=r"ckpt\.pt is empty"):
+        newest_whole(run)

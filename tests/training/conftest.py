@@ -1,0 +1,90 @@
+"""Training on the tiny data, without drawing plots."""
+
+from __future__ import annotations
+
+import pytest
+
+from ganctl import plots
+from ganctl.checkpoint import Checkpoint
+from ganctl.store import read_checkpoint
+from ganctl.training import session
+from ganctl.training.loop import Outcome, Progress, Row
+from ganctl.training.session import Session
+
+TIMES = {"seconds", "elapsed_seconds", "images_per_sec"}
+
+
+class Recorder:
+    """An observer that remembers, and asks to stop after `stop_after`."""
+
+    def __init__(self, stop_after: int | None = None) -> None:
+        self.stop_after = stop_after
+        self.steps: list[Progress] = []
+        self.rows: list[Row] = []
+
+    def on_step(self, progress: Progress) -> None:
+        self.steps.append(progress)
+
+    def on_epoch(self, row: Row) -> None:
+        self.rows.append(row)
+
+    def should_stop(self) -> bool:
+        return bool(self.steps) and self.steps[-1].step == self.stop_after
+
+
+@pytest.fixture(autouse=True)
+def quick(tiny_mnist, monkeypatch):
+    """Tiny data in place of MNIST; a plot takes longer than a tiny training."""
+    monkeypatch.setattr(plots, "losses_png", lambda history, title: b"a plot")
+
+
+@pytest.fixture(scope="session")
+def train():
+    """Train a session that is ready to go, with a recorder to look at afterwards."""
+
+    def go(
+        ready: Session, recorder: Recorder | None = None, *, save_every: float = 1e9
+    ) -> tuple[Outcome, Recorder]:
+        recorder = recorder or Recorder()
+        outcome = ready.train(
+            recorder, command="test", save_every=save_every, should_stop=recorder.should_stop
+        )
+        return outcome, recorder
+
+    return go
+
+
+@pytest.fixture(scope="session")
+def train_with_stops(train):
+    """A new run at `out`, stopped after each of `stops` and resumed."""
+
+    def go(config, out, stops=(), changes=None) -> Checkpoint:
+        ready = session.new(config, out, "cpu")
+        for stop in stops:
+            outcome, _ = train(ready, Recorder(stop))
+            assert not outcome.finished
+            assert read_checkpoint(out).step == stop
+            ready = session.resume(out, {}, "cpu")
+        if changes:
+            train(ready)
+            ready = session.resume(out, changes, "cpu")
+        assert train(ready)[0].finished
+        return read_checkpoint(out)
+
+    return go
+
+
+@pytest.fixture(scope="session")
+def without_times():
+    """History rows, or rows of losses.csv, without what a clock decides."""
+
+    def strip(rows):
+        return [{key: row[key] for key in row if key not in TIMES} for row in rows]
+
+    return strip
+
+
+@pytest.fixture
+def recorder():
+    """Makes a Recorder."""
+    return Recorder

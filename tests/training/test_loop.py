@@ -1,0 +1,248 @@
+"""Epochs, cadence, stopping; and a stopped run that ends with the bits of one never stopped."""
+
+import csv
+import json
+
+import pytest
+import torch
+
+from ganctl import images
+from ganctl.errors import TrainingError
+from ganctl.sampling import sample_seeds
+from ganctl.store import RunDirectory, read_checkpoint
+from ganctl.training import session
+from ganctl.training.state import restore
+
+NETWORKS = ("generator", "generator_ema", "discriminator", "optimizer_g", "optimizer_d")
+
+
+def bits(value):
+    """Tensors as their bytes, so that == compares every bit."""
+    if isinstance(value, torch.Tensor):
+        return (value.dtype, tuple(value.shape), value.numpy().tobytes())
+    if isinstance(value, dict):
+        return {key: bits(item) for key, item in value.items()}
+    return value
+
+
+def sample_files(out):
+    return {path.name: path.read_bytes() for path in RunDirectory(out).samples()}
+
+
+@pytest.fixture
+def assert_same_run(without_times):
+    """Two runs ended with the same bits, whatever the clock said."""
+
+    def check(out, reference):
+        found, expected = read_checkpoint(out), read_checkpoint(reference)
+        for part in NETWORKS:
+            assert bits(getattr(found, part)) == bits(getattr(expected, part)), part
+        assert (found.step, found.config) == (expected.step, expected.config)
+        assert without_times(found.history) == without_times(expected.history)
+        assert without_times([found.partial]) == without_times([expected.partial])
+        assert sample_files(out) == sample_files(reference)
+        assert len(sample_files(out)) > 0
+
+    return check
+
+
+# Exact resume. An epoch has 3 steps.
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("preset", ["fast", "dcgan"])
+def test_a_run_stopped_and_resumed_ends_with_the_same_bits(
+    tmp_path, tiny_config, train_with_stops, assert_same_run, preset, precision
+):
+    config = tiny_config(preset, precision=precision)
+    train_with_stops(config, tmp_path / "whole")
+    # at the first step, inside an epoch, at an epoch's end, twice
+    for stops in [(1,), (2,), (3,), (2, 4)]:
+        out = tmp_path / "-".join(map(str, stops))
+        train_with_stops(config, out, stops)
+        assert_same_run(out, tmp_path / "whole")
+
+
+@pytest.mark.parametrize("first", [{"epochs": 1}, {"steps": 2}, {"steps": 4}])
+def test_a_run_resumed_to_more_epochs_equals_one_planned_that_long(
+    tmp_path, tiny_config, train_with_stops, assert_same_run, first
+):
+    train_with_stops(tiny_config(epochs=2), tmp_path / "planned")
+    train_with_stops(tiny_config(**first), tmp_path / "extended", changes={"epochs": 2})
+    assert_same_run(tmp_path / "extended", tmp_path / "planned")
+
+
+def test_another_seed_gives_another_run(tmp_path, tiny_config, train_with_stops):
+    runs = [train_with_stops(tiny_config(seed=s, steps=1), tmp_path / str(s)) for s in (0, 1)]
+    assert bits(runs[0].generator) != bits(runs[1].generator)
+
+
+def test_a_finished_run_resumed_changes_nothing(tmp_path, tiny_config, train):
+    train(session.new(tiny_config(), tmp_path / "run", "cpu"))
+    before, samples = (tmp_path / "run" / "ckpt.pt").read_bytes(), sample_files(tmp_path / "run")
+    outcome, recorder = train(session.resume(tmp_path / "run", {}, "cpu"))
+    assert outcome.finished
+    assert (recorder.steps, recorder.rows) == ([], [])
+    assert (tmp_path / "run" / "ckpt.pt").read_bytes() == before
+    assert sample_files(tmp_path / "run") == samples
+
+
+# What a run tells and writes.
+
+
+@pytest.fixture
+def finished(tmp_path, tiny_config, train):
+    """A run of 4 steps: an epoch of 3 and the first step of the next."""
+    ready = session.new(tiny_config(steps=4), tmp_path / "run", "cpu")
+    outcome, recorder = train(ready)
+    return ready, outcome, recorder
+
+
+def test_an_observer_hears_of_every_step_and_epoch(finished):
+    _, outcome, recorder = finished
+    places = [(p.step, p.epoch, p.step_in_epoch) for p in recorder.steps]
+    assert places == [(1, 1, 1), (2, 1, 2), (3, 1, 3), (4, 2, 1)]
+    last = recorder.steps[-1]
+    assert (last.total_steps, last.epochs, last.steps_per_epoch) == (4, 2, 3)
+    assert all(p.images_per_sec > 0 for p in recorder.steps)
+    assert recorder.rows == outcome.history[:1]
+
+
+def test_history_counts_steps_and_images_and_times_add_up(finished):
+    rows = finished[1].history
+    assert finished[1].finished
+    assert [(row["epoch"], row["step"], row["images"]) for row in rows] == [(1, 3, 40), (2, 4, 56)]
+    total = sum(row["seconds"] for row in rows)
+    assert rows[-1]["elapsed_seconds"] == pytest.approx(total, abs=0.002)
+    assert all(0 < row["d_real"] < 1 and 0 < row["d_fake"] < 1 for row in rows)
+
+
+def test_a_row_has_the_means_of_its_epochs_steps(tmp_path, tiny_config, train):
+    each = []
+    for steps in (1, 2, 3):
+        ready = session.new(tiny_config(steps=steps), tmp_path / str(steps), "cpu")
+        each.append(train(ready)[0].history[-1]["g_loss"] * steps)
+    sums = [each[0], each[1] - each[0], each[2] - each[1]]
+    assert sum(sums) / 3 == pytest.approx(each[2] / 3)
+    first = read_checkpoint(tmp_path / "1").partial
+    assert first["sums"][0] == pytest.approx(each[0])
+    assert (first["steps"], first["images"]) == (1, 16)
+    assert len(set(sums)) == 3
+
+
+def test_an_unfinished_epoch_is_shown_but_is_not_history(finished):
+    ready, outcome, _ = finished
+    saved = read_checkpoint(ready.run.path)
+    assert saved.history == outcome.history[:1]
+    assert (saved.step, saved.partial["steps"], saved.partial["images"]) == (4, 1, 16)
+    assert [path.name for path in ready.run.samples()] == ["epoch-0001.png", "epoch-0002.png"]
+
+
+def test_losses_csv_is_the_history(finished):
+    ready, outcome, _ = finished
+    with (ready.run.path / "losses.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [{name: float(value) for name, value in row.items()} for row in rows] == outcome.history
+
+
+def test_a_run_directory_holds_what_was_promised(finished):
+    run = finished[0].run
+    names = {path.name for path in run.path.iterdir()} - {".lock"}
+    assert names == {
+        "config.json", "losses.csv", "losses.png", "samples", "ckpt.pt", "training.gif"
+    }  # fmt: skip
+    written = json.loads((run.path / "config.json").read_text())
+    assert written["config"]["steps"] == 4
+    assert written["data"]["num_images"] == 40
+    assert [start["from_step"] for start in written["starts"]] == [0]
+
+
+def test_samples_are_those_that_the_checkpoint_gives(finished):
+    ready = finished[0]
+    saved = read_checkpoint(ready.run.path)
+    sampler = restore(saved, saved.config, torch.device("cpu")).sampler
+    chunks = sample_seeds(sampler, range(4), 8)
+    expected = images.enlarge(images.grid(images.concatenate(chunks)), 3)
+    assert (images.read(ready.run.sample(2).read_bytes()) == expected).all()
+
+
+@pytest.mark.parametrize(
+    ("changes", "kept"),
+    [
+        ({"snapshot_every": 1, "keep": 2}, [3, 4]),
+        ({"snapshot_every": 2, "keep": 5}, [2, 4]),
+        ({"snapshot_every": 3, "keep": 5}, [3]),
+        ({"snapshot_every": 0, "keep": 5}, []),
+        ({"snapshot_every": 1, "keep": 0}, []),
+    ],
+)
+def test_snapshots_are_kept_as_asked(tmp_path, tiny_config, train, changes, kept):
+    ready = session.new(tiny_config(epochs=4, limit=16, **changes), tmp_path / "run", "cpu")
+    train(ready)
+    assert ready.run.snapshots() == [ready.run.snapshot(epoch) for epoch in kept]
+    assert [read_checkpoint(path).step for path in ready.run.snapshots()] == kept
+
+
+@pytest.mark.parametrize(
+    ("save_every", "saved"), [(0, [0, 1, 2, 3, 4, 5]), (1e9, [0, 0, 0, 3, 3, 3])]
+)
+def test_the_state_is_saved_as_often_as_asked(
+    tmp_path, tiny_config, train, recorder, save_every, saved
+):
+    looking, found = recorder(), []
+    looking.on_step = lambda _: found.append(read_checkpoint(tmp_path / "run").step)
+    train(session.new(tiny_config(), tmp_path / "run", "cpu"), looking, save_every=save_every)
+    assert found == saved
+
+
+# What goes wrong.
+
+
+class Poisoner:
+    """After a step, makes one weight of a network something else."""
+
+    def __init__(self, ready, at, network, value):
+        self.ready, self.at, self.network, self.value = ready, at, network, value
+
+    def on_step(self, progress):
+        if progress.step == self.at:
+            with torch.no_grad():
+                next(getattr(self.ready.state, self.network).parameters()).view(-1)[0] = self.value
+
+    def on_epoch(self, row):
+        pass
+
+    def should_stop(self):
+        return False
+
+
+@pytest.mark.parametrize("network", ["generator", "discriminator"])
+@pytest.mark.parametrize("preset", ["fast", "dcgan"])
+def test_a_loss_that_is_no_number_ends_the_run_at_its_step(
+    tmp_path, tiny_config, train, preset, network
+):
+    ready = session.new(tiny_config(preset), tmp_path / "run", "cpu")
+    with pytest.raises(TrainingError, match=r"_loss became nan at step 3;") as caught:
+        train(ready, Poisoner(ready, 2, network, torch.nan))
+    assert str(ready.run.latest) in caught.value.hint
+    assert "--lr-g" in caught.value.hint
+    assert read_checkpoint(ready.run.path).step == 0
+
+
+@pytest.mark.parametrize("network", ["generator", "ema", "discriminator"])
+def test_a_state_that_is_not_finite_is_never_saved(tmp_path, tiny_config, train, network):
+    ready = session.new(tiny_config(), tmp_path / "run", "cpu")
+    name = {"ema": "generator_ema"}.get(network, network)
+    with pytest.raises(TrainingError, match=rf"^{name} .* no longer finite at step 6;"):
+        train(ready, Poisoner(ready, 6, network, torch.inf))
+    saved = read_checkpoint(ready.run.path)
+    assert saved.step == 3
+    assert all(tensor.isfinite().all() for tensor in saved.generator.values())
+
+
+def test_only_bf16_is_told_to_try_fp32(tmp_path, tiny_config, train):
+    for precision in ("fp32", "bf16"):
+        ready = session.new(tiny_config(precision=precision), tmp_path / precision, "cpu")
+        with pytest.raises(TrainingError) as caught:
+            train(ready, Poisoner(ready, 1, "discriminator", torch.nan))
+        assert ("--precision fp32" in caught.value.hint) == (precision == "bf16")

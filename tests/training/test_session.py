@@ -1,0 +1,163 @@
+"""What is refused before anything is written, and what a resumed run is told."""
+
+import json
+
+import numpy as np
+import pytest
+
+from ganctl import config as configs
+from ganctl.datasets import mnist
+from ganctl.errors import CheckpointError, DeviceError, RunError, UsageError
+from ganctl.store import RunDirectory, read_checkpoint
+from ganctl.training import session
+
+
+@pytest.fixture
+def stopped(tmp_path, tiny_config, train, recorder):
+    """A run stopped after 4 of its 6 steps, with a snapshot of step 3."""
+    config = tiny_config(snapshot_every=1)
+    train(session.new(config, tmp_path / "run", "cpu"), recorder(4))
+    return tmp_path / "run"
+
+
+def contents(folder):
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize(
+    ("changes", "device", "error", "complaint"),
+    [
+        ({"data": "mnits"}, "cpu", UsageError, "unknown data 'mnits'"),
+        ({}, "cdua", UsageError, "unknown device 'cdua'"),
+        ({}, "cuda:99", DeviceError, "no CUDA device"),
+        ({"batch_size": 41}, "cpu", UsageError, "a batch of 41 is larger than the data, 40"),
+        ({"limit": 15}, "cpu", UsageError, "a batch of 16 is larger than the data, 15"),
+    ],
+)
+def test_a_run_that_cannot_be_is_refused_before_anything_is_written(
+    tmp_path, tiny_config, changes, device, error, complaint
+):
+    with pytest.raises(error, match=complaint):
+        session.new(tiny_config(**changes), tmp_path / "run", device)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_new_run_has_everything_settled(tmp_path, tiny_config):
+    ready = session.new(tiny_config(precision="auto", limit=20), tmp_path / "run", "auto")
+    assert ready.config.precision in ("fp32", "bf16")
+    assert ready.config.network.image_shape == (1, 28, 28)
+    assert (len(ready.dataset), ready.total_steps) == (20, 4)
+    assert not (tmp_path / "run").exists()
+
+
+def test_images_bring_their_own_shape(tmp_path, tiny_config, monkeypatch, train):
+    colour = np.random.default_rng(0).integers(0, 256, (20, 32, 32, 3), np.uint8)
+    monkeypatch.setattr(mnist, "load_train", lambda: (colour, np.zeros(20, np.uint8)))
+    ready = session.new(tiny_config("dcgan", steps=1), tmp_path / "run", "cpu")
+    assert ready.config.network.image_shape == (3, 32, 32)
+    train(ready)
+    assert read_checkpoint(tmp_path / "run").data["image_shape"] == [3, 32, 32]
+
+
+def test_a_new_run_does_not_touch_an_old_one(stopped, tiny_config):
+    before = contents(stopped)
+    with pytest.raises(RunError, match="already holds a run"):
+        session.new(tiny_config(), stopped, "cpu")
+    assert contents(stopped) == before
+
+
+def test_a_folder_taken_since_is_left_alone(tmp_path, tiny_config, train):
+    ready, late = (session.new(tiny_config(steps=1), tmp_path / "run", "cpu") for _ in range(2))
+    train(ready)
+    before = contents(tmp_path / "run")
+    with pytest.raises(RunError, match="already holds a run"):
+        train(late)
+    assert contents(tmp_path / "run") == before
+
+
+def test_two_trainings_never_share_a_folder(stopped, train):
+    ready = session.resume(stopped, {}, "cpu")
+    with RunDirectory(stopped).lock(), pytest.raises(RunError, match="another training"):
+        train(ready)
+
+
+def test_there_must_be_a_run_to_resume(tmp_path):
+    with pytest.raises(RunError, match="no run to resume") as caught:
+        session.resume(tmp_path / "none", {}, "cpu")
+    assert "--resume" in caught.value.hint
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_resumed_run_keeps_its_settings(stopped):
+    before = contents(stopped)
+    changes = {"lr_g": 0.5, "latent_dim": 9, "seed": 0, "epochs": 3}
+    old = configs.settings(read_checkpoint(stopped).config)["lr_g"]
+    with pytest.raises(UsageError) as caught:
+        session.resume(stopped, changes, "cpu")
+    assert f"lr_g was {old}, now 0.5; latent_dim was 8, now 9" in caught.value.message
+    assert "seed" not in caught.value.message
+    assert contents(stopped) == before
+
+
+@pytest.mark.parametrize("changes", [{}, {"seed": 0, "latent_dim": 8}, {"precision": "auto"}])
+def test_settings_that_are_the_same_are_no_change(stopped, changes):
+    ready = session.resume(stopped, changes, "cpu")
+    assert ready.config == read_checkpoint(stopped).config
+    assert (ready.state.step, len(ready.history), ready.notices) == (4, 1, [])
+
+
+def test_only_the_length_may_change(stopped):
+    assert session.resume(stopped, {"epochs": 5}, "cpu").total_steps == 15
+    assert session.resume(stopped, {"steps": 5}, "cpu").total_steps == 5
+    with pytest.raises(UsageError, match="already at step 4, past its new end, 3"):
+        session.resume(stopped, {"epochs": 1}, "cpu")
+
+
+def test_a_run_goes_on_only_with_its_own_images(stopped, monkeypatch):
+    images, labels = mnist.load_train()
+    images = images.copy()
+    images[0, 0, 0] ^= 1
+    monkeypatch.setattr(mnist, "load_train", lambda: (images, labels))
+    with pytest.raises(RunError, match="not those this run was trained on"):
+        session.resume(stopped, {}, "cpu")
+
+
+def test_a_damaged_latest_goes_on_from_a_snapshot_and_says_so(
+    stopped, tmp_path, tiny_config, train, train_with_stops
+):
+    whole = train_with_stops(tiny_config(snapshot_every=1), tmp_path / "whole")
+    latest = RunDirectory(stopped).latest
+    latest.write_bytes(latest.read_bytes()[:-1000])
+    ready = session.resume(stopped, {}, "cpu")
+    assert ready.state.step == 3
+    assert str(latest) in ready.notices[0]
+    assert "newest whole checkpoint, step 3" in ready.notices[1]
+    train(ready)
+    found = read_checkpoint(stopped)
+    assert all(found.generator[name].equal(whole.generator[name]) for name in whole.generator)
+
+
+def test_a_run_without_a_whole_checkpoint_cannot_go_on(stopped):
+    for path in stopped.glob("*.pt"):
+        path.write_bytes(b"")
+    with pytest.raises(CheckpointError, match=r"ckpt\.pt is empty"):
+        session.resume(stopped, {}, "cpu")
+
+
+def test_every_start_is_on_record(stopped, train):
+    train(session.resume(stopped, {}, "cpu"))
+    starts = json.loads((stopped / "config.json").read_text())["starts"]
+    assert [(start["command"], start["from_step"]) for start in starts] == [
+        ("test", 0),
+        ("test", 4),
+    ]
+    made_by = read_checkpoint(stopped).made_by
+    assert made_by["command"] == "test"
+    assert {"ganctl", "torch", "python", "device", "date", "last_command"} <= made_by.keys()
+
+
+def test_a_run_that_moves_to_another_device_is_told(stopped, monkeypatch):
+    monkeypatch.setattr("ganctl.devices.describe", lambda _: "another machine")
+    (notice,) = session.resume(stopped, {}, "cpu").notices
+    assert "not bit for bit" in notice
+    assert "another machine" in notice

@@ -1,0 +1,137 @@
+import dataclasses
+
+import pytest
+import torch
+
+from ganctl.checkpoint import decode, encode
+from ganctl.config import PRESETS
+from ganctl.errors import CheckpointError
+from ganctl.latents import from_seeds
+from ganctl.training.loop import Training
+from ganctl.training.state import create, restore
+from ganctl.training.step import train_step
+
+CPU = torch.device("cpu")
+
+
+def updated(state, steps=2):
+    real = torch.rand(16, 1, 28, 28, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    for step in range(steps):
+        train_step(state, real, from_seeds(range(16), 8), noise_seed=step)
+    return state
+
+
+def same(state, other):
+    left, right = dict(state.tensors()), dict(other.tensors())
+    return left.keys() == right.keys() and all(left[name].equal(right[name]) for name in left)
+
+
+@pytest.fixture
+def checkpoint_of(tiny_checkpoint):
+    """The state as a file would give it back."""
+
+    def make(state):
+        filled = dataclasses.replace(
+            tiny_checkpoint, config=state.config, step=state.step, **state.weights(),
+            **state.moments()
+        )  # fmt: skip
+        return decode(encode(filled))
+
+    return make
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_the_initial_state_is_a_function_of_the_seed(tiny_config, preset):
+    torch.manual_seed(1)
+    once = create(tiny_config(preset), CPU)
+    torch.manual_seed(2)
+    assert same(create(tiny_config(preset), CPU), once)
+    assert not same(create(tiny_config(preset, seed=1), CPU), once)
+    assert once.step == 0
+
+
+def test_the_average_begins_at_the_generator_and_takes_no_gradient(tiny_config):
+    state = create(tiny_config("dcgan", ema_images=100), CPU)
+    pairs = [state.ema.state_dict(), state.generator.state_dict()]
+    assert all(pairs[0][name].equal(pairs[1][name]) for name in pairs[1])
+    assert not state.ema.training
+    assert not any(parameter.requires_grad for parameter in state.ema.parameters())
+    assert state.sampler is state.ema
+    without = create(tiny_config("dcgan", ema_images=0), CPU)
+    assert without.ema is None
+    assert without.sampler is without.generator
+
+
+def test_every_optimizer_has_its_own_networks_weights_and_rate(tiny_config):
+    state = create(tiny_config("dcgan", lr_g=0.25, lr_d=0.5), CPU)
+    for adam, network, rate in (
+        (state.optimizer_g, state.generator, 0.25),
+        (state.optimizer_d, state.discriminator, 0.5),
+    ):
+        (group,) = adam.param_groups
+        assert list(map(id, group["params"])) == list(map(id, network.parameters()))
+        assert (group["lr"], group["betas"], group["eps"]) == (rate, (0.9, 0.999), 1e-8)
+        assert group["weight_decay"] == 0
+
+
+def test_all_tensors_are_named_by_where_they_are(tiny_config):
+    names = [name for name, _ in updated(create(tiny_config(), CPU)).tensors()]
+    assert len(set(names)) == len(names)
+    parts = {" ".join(name.split()[:-1]) for name in names}
+    assert parts == {
+        "generator",
+        "generator_ema",
+        "discriminator",
+        "optimizer_g exp_avg",
+        "optimizer_g exp_avg_sq",
+        "optimizer_d exp_avg",
+        "optimizer_d exp_avg_sq",
+    }
+
+
+@pytest.mark.parametrize("steps", [0, 3])
+@pytest.mark.parametrize("preset", PRESETS)
+def test_a_state_is_restored_bit_for_bit_and_goes_on_alike(
+    tiny_config, checkpoint_of, preset, steps
+):
+    original = updated(create(tiny_config(preset), CPU), steps)
+    restored = restore(checkpoint_of(original), original.config, CPU)
+    assert restored.step == steps
+    assert same(restored, original)
+    assert same(updated(restored), updated(original))
+    layouts = [[tensor.stride() for _, tensor in s.tensors()] for s in (restored, original)]
+    assert layouts[0] == layouts[1]
+
+
+@pytest.mark.parametrize("part", ["generator", "generator_ema", "discriminator"])
+def test_weights_that_do_not_fit_are_refused(tiny_config, checkpoint_of, part):
+    whole = checkpoint_of(create(tiny_config(), CPU))
+    weights = getattr(whole, part)
+    name = next(iter(weights))
+    for wrong in ({}, {**weights, name: weights[name][1:]}, {**weights, "x": weights[name]}):
+        with pytest.raises(CheckpointError, match="does not fit its own configuration"):
+            restore(dataclasses.replace(whole, **{part: wrong}), whole.config, CPU)
+
+
+@pytest.mark.parametrize("part", ["optimizer_g", "optimizer_d"])
+@pytest.mark.parametrize("step", [0, 3])
+def test_moments_that_do_not_fit_are_refused(tiny_config, checkpoint_of, part, step):
+    whole = checkpoint_of(create(tiny_config(), CPU))
+    moments = getattr(whole, part)
+    wrong = {**moments, "exp_avg_sq": {**moments["exp_avg_sq"], "x": torch.ones(1)}}
+    with pytest.raises(CheckpointError, match="a stray 'x'"):
+        restore(dataclasses.replace(whole, step=step, **{part: wrong}), whole.config, CPU)
+
+
+def test_a_missing_average_is_refused_where_one_is_kept(tiny_config, checkpoint_of):
+    whole = checkpoint_of(create(tiny_config(ema_images=100), CPU))
+    with pytest.raises(CheckpointError, match="it lacks"):
+        restore(dataclasses.replace(whole, generator_ema=None), whole.config, CPU)
+
+
+def test_a_training_saves_what_its_state_is(tiny_config, tiny_dataset, tmp_path):
+    state = updated(create(tiny_config(), CPU))
+    training = Training(state, tiny_dataset, None, None, data={}, made_by={})
+    saved = training.checkpoint()
+    assert (saved.step, saved.config) == (2, state.config)
+    assert saved.generator.keys() == state.generator.state_dict().keys()

@@ -1,0 +1,313 @@
+"""One update against a plain transcription of the recipe, written here on its own."""
+
+import copy
+import math
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+from torch.testing import assert_close
+
+from ganctl import latents
+from ganctl.config import UPDATES, override
+from ganctl.networks.dropout import Dropout
+from ganctl.training.state import create
+from ganctl.training.step import METRICS, train_step
+
+CPU = torch.device("cpu")
+
+
+class PlainGenerator(nn.Module):
+    """Vectors are images with the channels last, as in Keras."""
+
+    def __init__(self, weights):
+        super().__init__()
+        self.weights = nn.ParameterList(weight.detach().clone() for weight in weights)
+        widths = [len(weight) for weight in self.weights if weight.ndim == 1][::2]
+        self.means = [torch.zeros(width) for width in widths]
+        self.variances = [torch.ones(width) for width in widths]
+
+    def normalize(self, x, index, gain, shift):
+        axes = [axis for axis in range(x.ndim) if axis != 1]
+        shape = [1, -1] + [1] * (x.ndim - 2)
+        mean, variance = x.mean(axes), x.var(axes, unbiased=False)
+        count = x.numel() / x.shape[1]
+        unbiased = variance.detach() * count / (count - 1)
+        self.means[index] = 0.99 * self.means[index] + 0.01 * mean.detach()
+        self.variances[index] = 0.99 * self.variances[index] + 0.01 * unbiased
+        x = (x - mean.view(shape)) / (variance.view(shape) + 1e-3).sqrt()
+        return F.leaky_relu(x * gain.view(shape) + shift.view(shape), 0.3)
+
+    def forward(self, z):
+        dense, g0, b0, conv1, g1, b1, conv2, g2, b2, conv3 = self.weights
+        x = self.normalize(z @ dense.T, 0, g0, b0)
+        x = x.view(len(z), 7, 7, -1).permute(0, 3, 1, 2)
+        x = self.normalize(F.conv_transpose2d(x, conv1, stride=1, padding=2), 1, g1, b1)
+        x = F.conv_transpose2d(x, conv2, stride=2, padding=2, output_padding=1)
+        x = self.normalize(x, 2, g2, b2)
+        return F.conv_transpose2d(x, conv3, stride=2, padding=2, output_padding=1).tanh()
+
+
+class PlainDiscriminator(nn.Module):
+    """`masks` are 0 or 1, two for each pass in the order of the passes; None: nothing dropped."""
+
+    def __init__(self, weights, masks=None):
+        super().__init__()
+        self.weights = nn.ParameterList(weight.detach().clone() for weight in weights)
+        self.masks = iter(masks) if masks is not None else None
+
+    def dropout(self, x):
+        return x if self.masks is None else x * next(self.masks) / 0.7
+
+    def forward(self, x):
+        conv1, bias1, conv2, bias2, dense, bias3 = self.weights
+        x = self.dropout(F.leaky_relu(F.conv2d(x, conv1, bias1, stride=2, padding=2), 0.3))
+        x = self.dropout(F.leaky_relu(F.conv2d(x, conv2, bias2, stride=2, padding=2), 0.3))
+        return x.permute(0, 2, 3, 1).flatten(1) @ dense.T + bias3
+
+
+def set_gradients(network, gradients):
+    for parameter, gradient in zip(network.parameters(), gradients, strict=True):
+        parameter.grad = gradient
+
+
+def plain_training(generator, discriminator, batches, noise, updates="simultaneous"):
+    """The classic recipe: the metrics of each step, and both optimizers.
+
+    `alternating`: the generator's loss is that of the discriminator that has moved.
+    """
+    g_adam = torch.optim.Adam(generator.parameters(), 1e-4, (0.9, 0.999), eps=1e-8)
+    d_adam = torch.optim.Adam(discriminator.parameters(), 1e-4, (0.9, 0.999), eps=1e-8)
+    metrics = []
+    for real, z in zip(batches, noise, strict=True):
+        fake = generator(z)
+        real_probability = discriminator(real).sigmoid()
+        fake_probability = discriminator(fake).sigmoid()
+        d_loss = -real_probability.log().mean() - (1 - fake_probability).log().mean()
+        g_loss = -fake_probability.log().mean()
+        d_gradients = torch.autograd.grad(d_loss, [*discriminator.parameters()], retain_graph=True)
+        if updates == "simultaneous":
+            g_gradients = torch.autograd.grad(g_loss, [*generator.parameters()])
+        set_gradients(discriminator, d_gradients)
+        d_adam.step()
+        if updates == "alternating":
+            g_loss = -discriminator(fake).sigmoid().log().mean()
+            g_gradients = torch.autograd.grad(g_loss, [*generator.parameters()])
+        set_gradients(generator, g_gradients)
+        g_adam.step()
+        values = (g_loss, d_loss, real_probability.mean(), fake_probability.mean())
+        metrics.append(torch.stack(values).detach())
+    return metrics, g_adam, d_adam
+
+
+def batches_and_noise(count, batch=8, latent_dim=100):
+    rng = torch.Generator().manual_seed(0)
+    batches = [torch.rand(batch, 1, 28, 28, generator=rng) * 2 - 1 for _ in range(count)]
+    return batches, [latents.from_seeds(range(batch), latent_dim) for _ in range(count)]
+
+
+def assert_same_state(state, generator, discriminator, g_adam, d_adam):
+    """Weights, running statistics and moments agree within fp32 rounding.
+
+    A weight moves by up to the rate, 1e-4, a step: 2e-7 is a 500th of that. Only where a gradient
+    is itself no more than rounding may Adam, which divides by it, move a weight anywhere within
+    the rate: fewer than one in 1,000.
+    """
+    for network, plain, ours, theirs in (
+        (state.generator, generator, state.optimizer_g, g_adam),
+        (state.discriminator, discriminator, state.optimizer_d, d_adam),
+    ):
+        for ours_p, plain_p in zip(network.parameters(), plain.parameters(), strict=True):
+            difference = (ours_p - plain_p).abs()
+            assert (difference > 1e-6).double().mean() < 1e-3
+            assert difference.max() <= 2 * 2e-4
+            for moment in ("exp_avg", "exp_avg_sq"):
+                expected = theirs.state[plain_p][moment]
+                scale = expected.abs().max().item()
+                found = ours.state[ours_p][moment]
+                assert scale > 0
+                assert_close(found, expected, rtol=1e-4, atol=1e-4 * scale)
+    buffers = dict(state.generator.named_buffers())
+    for name, expected in (("running_mean", generator.means), ("running_var", generator.variances)):
+        found = [buffer for key, buffer in buffers.items() if key.endswith(name)]
+        assert_close(found, expected, rtol=1e-4, atol=1e-6)
+
+
+@pytest.fixture
+def dcgan(tiny_config):
+    """A full-sized dcgan in fp32, before its first step."""
+    changes = {"base_channels": 64, "latent_dim": 100, "batch_size": 8}
+    return create(tiny_config("dcgan", **changes), CPU)
+
+
+@pytest.mark.parametrize("updates", UPDATES)
+def test_two_steps_without_dropout_equal_the_transcription(dcgan, updates):
+    dcgan.config = override(dcgan.config, {"updates": updates})
+    for module in dcgan.discriminator.modules():
+        if isinstance(module, Dropout):
+            module.p = 0
+    generator = PlainGenerator(dcgan.generator.parameters())
+    discriminator = PlainDiscriminator(dcgan.discriminator.parameters())
+    batches, noise = batches_and_noise(2)
+    expected, g_adam, d_adam = plain_training(generator, discriminator, batches, noise, updates)
+    for step in range(2):
+        found = train_step(dcgan, batches[step], noise[step], noise_seed=step)
+        assert_close(found, expected[step], rtol=1e-4, atol=1e-6)
+    assert dcgan.step == 2
+    assert_same_state(dcgan, generator, discriminator, g_adam, d_adam)
+
+
+def test_a_step_with_dropout_equals_the_transcription_with_the_same_masks(dcgan):
+    masks = []
+    for module in dcgan.discriminator.modules():
+        if isinstance(module, Dropout):
+            module.register_forward_hook(lambda _, x, y: masks.append((y != 0).float().detach()))
+    generator = PlainGenerator(dcgan.generator.parameters())
+    weights = [parameter.detach().clone() for parameter in dcgan.discriminator.parameters()]
+    batches, noise = batches_and_noise(1)
+    found = train_step(dcgan, batches[0], noise[0], noise_seed=5)
+    assert len(masks) == 4
+    assert all(abs(mask.mean() - 0.7) < 0.01 for mask in masks)
+    discriminator = PlainDiscriminator(weights, masks)
+    expected, g_adam, d_adam = plain_training(generator, discriminator, batches, noise)
+    assert_close(found, expected[0], rtol=1e-4, atol=1e-6)
+    assert_same_state(dcgan, generator, discriminator, g_adam, d_adam)
+
+
+def outcome(state, noise_seed=0, num_real=16):
+    """A step's metrics and the weights after it; `state` itself is left alone."""
+    state = copy.deepcopy(state)
+    config = state.config
+    batches, noise = batches_and_noise(1, config.batch_size, config.network.latent_dim)
+    metrics = train_step(state, batches[0][:num_real], noise[0], noise_seed=noise_seed)
+    return metrics, [parameter.detach() for parameter in state.discriminator.parameters()], state
+
+
+def test_dropout_is_a_function_of_the_noise_seed(tiny_config):
+    state = create(tiny_config("dcgan"), CPU)
+    first, first_weights, _ = outcome(state, noise_seed=1)
+    torch.manual_seed(99)
+    again, again_weights, _ = outcome(state, noise_seed=1)
+    other, _, _ = outcome(state, noise_seed=2)
+    assert first.equal(again)
+    assert all(map(torch.equal, first_weights, again_weights))
+    assert not first.equal(other)
+
+
+@pytest.mark.parametrize("preset", ["fast", "dcgan"])
+def test_metrics_are_four_numbers_of_their_own_meaning(tiny_config, preset):
+    metrics, _, _ = outcome(create(tiny_config(preset), CPU))
+    assert metrics.shape == (len(METRICS),) == (4,)
+    assert metrics.dtype == torch.float32
+    assert not metrics.requires_grad
+    assert metrics.isfinite().all()
+    named = dict(zip(METRICS, metrics.tolist(), strict=True))
+    assert 0 < named["d_real"] < 1
+    assert 0 < named["d_fake"] < 1
+    assert named["g_loss"] > 0
+    assert named["d_loss"] > 0
+
+
+@pytest.mark.parametrize("preset", ["fast", "dcgan"])
+def test_an_epochs_last_smaller_batch_will_do(tiny_config, preset):
+    metrics, _, _ = outcome(create(tiny_config(preset), CPU), num_real=3)
+    assert metrics.isfinite().all()
+
+
+@pytest.mark.parametrize("preset", ["fast", "dcgan"])
+def test_bf16_is_near_fp32_and_keeps_fp32_weights(tiny_config, preset):
+    fp32, _, _ = outcome(create(tiny_config(preset, base_channels=16), CPU))
+    bf16, _, after = outcome(create(tiny_config(preset, base_channels=16, precision="bf16"), CPU))
+    # bf16 has 8 bits: each of a few layers rounds by up to 2^-8
+    assert_close(bf16, fp32, rtol=0.05, atol=0.02)
+    assert not bf16.equal(fp32)
+    assert {tensor.dtype for _, tensor in after.tensors()} <= {torch.float32, torch.int64}
+
+
+def test_rates_follow_the_step_and_belong_to_their_network(tiny_config):
+    rates = {"lr_g": 0.004, "lr_d": 0.002, "lr_warmup_steps": 10, "lr_decay_steps": 100}
+    state = create(tiny_config(**rates), CPU)
+    for step, factor in ((4, 0.5), (50, 1.0), (400, 0.5)):
+        state.step = step
+        _, _, after = outcome(state)
+        rates = [adam.param_groups[0]["lr"] for adam in (after.optimizer_g, after.optimizer_d)]
+        assert rates == pytest.approx([0.004 * factor, 0.002 * factor])
+        # Adam's first move is the rate wherever the gradient is well above its epsilon
+        for before, now, rate in (
+            (state.generator, after.generator, rates[0]),
+            (state.discriminator, after.discriminator, rates[1]),
+        ):
+            moves = [
+                (b - n).abs().max().item()
+                for b, n in zip(before.parameters(), now.parameters(), strict=True)
+            ]
+            assert max(moves) == pytest.approx(rate, rel=1e-3)
+
+
+@pytest.mark.parametrize("step", [0, 50])
+def test_the_average_follows_the_generator_by_the_configs_decay(tiny_config, step):
+    changes = {"ema_images": 1000, "ema_ramp": 0.5, "batch_size": 16}
+    state = create(tiny_config("dcgan", **changes), CPU)
+    with torch.no_grad():
+        for average in state.ema.parameters():
+            average.add_(1)
+    state.step = step
+    _, _, after = outcome(state)
+    half_life = min(1000, 0.5 * 16 * (step + 1))
+    decay = 0.5 ** (16 / half_life)
+    assert math.isclose(decay, state.config.ema_decay(step))
+    for old, new, average in zip(state.ema.parameters(), after.generator.parameters(),
+                                 after.ema.parameters(), strict=True):  # fmt: skip
+        assert_close(average, decay * old + (1 - decay) * new)
+    pairs = list(zip(after.ema.buffers(), after.generator.buffers(), strict=True))
+    assert len(pairs) == 9
+    assert all(average.equal(now) for average, now in pairs)
+
+
+def test_r1_joins_the_gradient_every_so_many_steps_and_never_the_metric(tiny_config):
+    def discriminator_gradients(step, weight):
+        # with beta1 = 0, Adam's first moment is the gradient
+        changes = {"r1_weight": weight, "r1_interval": 4, "beta1": 0.0}
+        state = create(tiny_config("fast", **changes), CPU)
+        state.step = step
+        metrics, _, after = outcome(state)
+        return state, metrics, list(after.moments()["optimizer_d"]["exp_avg"].values())
+
+    state, metrics, plain = discriminator_gradients(0, 0.0)
+    _, metrics_with, penalized = discriminator_gradients(0, 0.5)
+    real = batches_and_noise(1, 16, 8)[0][0].requires_grad_()
+    (slope,) = torch.autograd.grad(state.discriminator(real).sum(), real, create_graph=True)
+    # half the mean squared norm, times the weight, times the interval
+    objective = 0.5 * 4 * slope.square().sum() / len(real) / 2
+    expected = torch.autograd.grad(
+        objective, [*state.discriminator.parameters()], allow_unused=True
+    )
+    for with_r1, without, extra in zip(penalized, plain, expected, strict=True):
+        extra = torch.zeros_like(without) if extra is None else extra
+        assert_close(with_r1, without + extra, rtol=1e-4, atol=1e-6)
+    assert any(extra is not None and extra.abs().max() > 1e-3 for extra in expected)
+    assert metrics[1:].equal(metrics_with[1:])  # the generator has met another discriminator
+    for step in (1, 3):
+        assert all(map(torch.equal, discriminator_gradients(step, 0.5)[2],
+                       discriminator_gradients(step, 0.0)[2]))  # fmt: skip
+    assert not all(map(torch.equal, discriminator_gradients(4, 0.5)[2],
+                       discriminator_gradients(4, 0.0)[2]))  # fmt: skip
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+@pytest.mark.parametrize("preset", ["fast", "dcgan"])
+def test_a_step_on_a_gpu_is_near_the_cpus(tiny_config, preset):
+    config = tiny_config(preset, base_channels=16)
+    batches, noise = batches_and_noise(1, 16, 8)
+    losses = []
+    for device in (CPU, torch.device("cuda")):
+        state = create(config, device)
+        for module in state.discriminator.modules():
+            if isinstance(module, Dropout):
+                module.p = 0  # another device draws other masks
+        metrics = train_step(state, batches[0].to(device), noise[0].to(device), noise_seed=0)
+        assert all(tensor.isfinite().all() for _, tensor in state.tensors())
+        losses.append(metrics.cpu())
+    assert_close(losses[1], losses[0], rtol=1e-2, atol=1e-3)
