@@ -92,6 +92,7 @@ def decode(data: bytes) -> Checkpoint:
             f"was written by a newer ganctl (schema {version}; this one reads up to {VERSION})",
             "Upgrade with: pip install --upgrade ganctl",
         )
+    _check_tree(content)
     _check_tensors(content, limit=len(data))
     digest = content.get("digest")
     if digest != content_digest(content):
@@ -170,6 +171,19 @@ def _unpickle(data: bytes) -> object:
         # Whatever torch stumbles over in a hostile file, the user needs one answer.
         raise CheckpointError("is damaged, or not a ganctl checkpoint", _DAMAGE_HINT) from None
     return content
+
+
+def _check_tree(content: object) -> None:
+    """No part is reached twice: walking shared parts takes time exponential in their depth."""
+    seen: set[int] = set()
+    parts = [content]
+    while parts:
+        part = parts.pop()
+        if isinstance(part, dict | list | tuple):
+            if id(part) in seen:
+                raise CheckpointError("is damaged: it holds one part twice")
+            seen.add(id(part))
+            parts += part.values() if isinstance(part, dict) else part
 
 
 def _check_tensors(content: object, limit: int) -> None:

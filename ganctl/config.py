@@ -251,6 +251,8 @@ def parse_setting(text: str) -> tuple[str, Any]:
     if not separator:
         raise UsageError(f"'{text}' is not a setting", "Write it as name=value.")
     if name not in SETTINGS:
+        if name == "preset":
+            raise UsageError("the preset is chosen with --preset")
         raise UsageError(f"unknown setting '{name}'", nearest(name, SETTINGS))
     kinds = _kinds(SETTINGS[name])
     if types.NoneType in kinds and value.lower() == "none":
@@ -259,7 +261,8 @@ def parse_setting(text: str) -> tuple[str, Any]:
     try:
         return name, kind(value)
     except ValueError:
-        raise UsageError(f"{name} must be a number, not '{value}'") from None
+        number = "a whole number" if kind is int else "a number"
+        raise UsageError(f"{name} must be {number}, not '{value}'") from None
 
 
 def _kinds(annotation: Any) -> tuple[type, ...]:

@@ -21,7 +21,8 @@ def resolve_device(name: str) -> torch.device:
     """
     kind, _, index = name.partition(":")
     if kind not in KINDS or (index and (kind != "cuda" or not index.isdecimal())):
-        raise UsageError(f"unknown device '{name}'", nearest(kind, KINDS))
+        hint = "Did you mean 'cuda'?" if kind.lower() == "gpu" else nearest(kind, KINDS)
+        raise UsageError(f"unknown device '{name}'", hint)
     if kind == "auto":
         kind = "cuda" if torch.cuda.is_available() else "mps" if _has_mps() else "cpu"
     if kind == "cuda":

@@ -43,6 +43,14 @@ class TrainingError(GanctlError):
     """A training that went wrong."""
 
 
+class StoppedError(GanctlError):
+    """A training that was stopped from outside; `exit_code` is the one a shell expects."""
+
+    def __init__(self, message: str, hint: str, exit_code: int) -> None:
+        super().__init__(message, hint)
+        self.exit_code = exit_code
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
     """A hint about an unknown `word`: the known one closest to it, or all of them."""
     names = list(known)

@@ -160,6 +160,12 @@ class RunDirectory:
             used = self.path.exists() and any(entry.name != _LOCK for entry in self.path.iterdir())
         except OSError as error:
             raise RunError(f"{self.path} cannot be a run directory: {_reason(error)}") from None
+        parent = next(path for path in self.path.absolute().parents if path.exists())
+        if not (parent.is_dir() and os.access(parent, os.W_OK)):
+            raise RunError(
+                f"{self.path} cannot be made: {parent} is not a folder to write to",
+                "Choose another one with --out.",
+            )
         if used:
             raise RunError(
                 f"{self.path} is not empty and not a run of ganctl; nothing was changed",
@@ -276,6 +282,7 @@ def _write_error(path: Path, error: OSError) -> RunError:
         errno.EACCES: "Choose a place that you may write to.",
         errno.EPERM: "Choose a place that you may write to.",
         errno.EROFS: "Choose a place that can be written to.",
+        errno.ENOENT: f"Is the folder {path.parent} there?",
     }
     return RunError(f"{path} cannot be written: {_reason(error)}", hints.get(error.errno or 0))
 

@@ -47,17 +47,17 @@ def _root(
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code. Set GANCTL_DEBUG=1 to see tracebacks."""
     terminal = Terminal()
+    words = sys.argv[1:] if arguments is None else list(arguments)
     try:
-        code = app(args=arguments, prog_name="ganctl", standalone_mode=False)
+        code = app(args=words, prog_name="ganctl", standalone_mode=False, obj=words)
+        if code == 130:  # what Typer makes of a KeyboardInterrupt
+            terminal.error("stopped")
         sys.stdout.flush()
         return int(code or 0)
-    except KeyboardInterrupt:
-        terminal.error("stopped")
-        return 130
     except BrokenPipeError:
         # The reader of our output has left: nothing to say, and nobody to say it to.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141
+        return 1
     except Exception as error:
         if os.environ.get("GANCTL_DEBUG") == "1":
             raise

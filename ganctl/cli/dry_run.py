@@ -17,7 +17,7 @@ from ganctl.latents import draw, step_rng
 from ganctl.training.session import Session
 from ganctl.training.step import train_step
 
-_WARM_UP, _TIMED = 2, 4
+_WARM_UP, _TIMED = 2, 5
 
 
 def dry_run(session: Session, terminal: Terminal) -> None:
@@ -27,6 +27,7 @@ def dry_run(session: Session, terminal: Terminal) -> None:
     """
     config = session.config
     steps = session.total_steps - session.state.step
+    devices.prepare(session.state.device)
     seconds_a_step = _time_steps(session)
     report = {
         "config": settings(config),
@@ -50,19 +51,30 @@ def dry_run(session: Session, terminal: Terminal) -> None:
 
 
 def _time_steps(session: Session) -> float:
-    """Seconds an update takes, the mean of a few; changes the session's state, which is unused."""
-    config, state, dataset = session.config, session.state, session.dataset
+    """Seconds an update takes, a mean with its share of penalties; spoils the session's state."""
+    config = session.config
+    plain = _time_step(session, number=1)
+    if not config.r1_weight:
+        return plain
+    with_penalty = _time_step(session, number=0)
+    return plain + max(0.0, with_penalty - plain) / config.r1_interval
+
+
+def _time_step(session: Session, number: int) -> float:
+    """Seconds that the update with this number takes, the mean of a few after a warm-up."""
+    config, state = session.config, session.state
     rng = step_rng(config.seed, 0)
-    real = dataset.batch(torch.arange(config.batch_size, device=state.device))
+    real = session.dataset.batch(torch.arange(config.batch_size, device=state.device))
     started = 0.0
-    for step in range(_WARM_UP + _TIMED * config.r1_interval):
-        if step == _WARM_UP:
+    for repeat in range(_WARM_UP + _TIMED):
+        if repeat == _WARM_UP:
             devices.synchronize(state.device)
             started = time.perf_counter()
+        state.step = number
         noise = draw(rng, config.batch_size, config.network.latent_dim).to(state.device)
-        train_step(state, real.detach(), noise, noise_seed=step)
+        train_step(state, real.detach(), noise, noise_seed=repeat)
     devices.synchronize(state.device)
-    return (time.perf_counter() - started) / (_TIMED * config.r1_interval)
+    return (time.perf_counter() - started) / _TIMED
 
 
 def _peak_memory(session: Session) -> int | None:

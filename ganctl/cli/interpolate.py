@@ -44,7 +44,7 @@ def interpolate(
         Path,
         typer.Option(
             "-o", "--out", metavar="OUT",
-            help="A .png (a strip, one row a leg), a .gif or a .webp (an animation).",
+            help="A .png (a strip), a .gif or a .webp (an animation).",
         ),
     ] = Path("walk.gif"),
     fps: Annotated[
@@ -75,16 +75,16 @@ def interpolate(
     steps = frames if frames is not None else 8 if suffix == ".png" else 24
     if steps < 1:
         raise UsageError(f"--frames must be at least 1, not {steps}")
-    if steps * len(stops) > _MAX_FRAMES:
-        raise UsageError(
-            f"a walk of {steps * len(stops)} frames is too long ({_MAX_FRAMES} at most)"
-        )
+    length = steps * len(stops)
+    if length > _MAX_FRAMES:
+        raise UsageError(f"a walk of {length} frames is too long ({_MAX_FRAMES} at most)")
 
     from ganctl import images, latents, store
-    from ganctl.cli.loading import load_generator
+    from ganctl.cli.loading import load_generator, require_room
     from ganctl.sampling import sample_latents
 
     loaded = load_generator(ckpt, ema)
+    require_room(length, loaded.network, upscale)
     points = latents.path(
         latents.from_seeds(stops, loaded.network.latent_dim), frames=steps, mode=mode, loop=loop
     )

@@ -14,6 +14,8 @@ from ganctl.config import NetworkConfig
 from ganctl.errors import CheckpointError, UsageError
 from ganctl.networks import generator_from
 
+_MAX_BYTES = 2**30
+
 
 @dataclass(frozen=True)
 class Loaded:
@@ -66,3 +68,14 @@ def load_generator(path: Path, ema: bool | None) -> Loaded:
         digest=checkpoint.digest,
         step=checkpoint.step,
     )
+
+
+def require_room(count: int, network: NetworkConfig, upscale: int) -> None:
+    """UsageError where `count` images, enlarged, are more than one file should hold."""
+    size = count * network.channels * network.height * network.width * upscale**2
+    if size > _MAX_BYTES:
+        raise UsageError(
+            f"{count} images enlarged {upscale} times are {size / 2**30:.1f} GiB of pixels, "
+            f"more than the {_MAX_BYTES // 2**30} GiB that one file may hold",
+            "Give fewer images or a smaller --upscale.",
+        )

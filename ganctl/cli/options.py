@@ -33,6 +33,8 @@ UpscaleOption = Annotated[
 ]
 
 MAX_UPSCALE = 64
+_MAX_DIGITS = len(str(MAX_SEED))
+_MAX_LISTED = 1_000_000
 
 
 def parse_seeds(text: str) -> list[int]:
@@ -40,13 +42,18 @@ def parse_seeds(text: str) -> list[int]:
     seeds: list[int] = []
     for part in text.split(","):
         first, dash, last = part.strip().partition("-")
+        shown = part.strip()[:40]
         if not first.isdecimal() or (dash and not last.isdecimal()):
-            raise UsageError(f"'{part.strip()}' is not a seed", "Write seeds as 7 or 0-15,40.")
+            raise UsageError(f"'{shown}' is not a seed", "Write seeds as 7 or 0-15,40.")
+        if max(len(first), len(last)) > _MAX_DIGITS:
+            raise UsageError(f"'{shown}' is not a range of seeds from 0 to {MAX_SEED}")
         start, end = int(first), int(last or first)
         if end < start or end > MAX_SEED:
-            raise UsageError(f"'{part.strip()}' is not a range of seeds from 0 to {MAX_SEED}")
-        if end - start + len(seeds) >= 100_000_000:
-            raise UsageError("more than 100 million seeds are too many for one command")
+            raise UsageError(f"'{shown}' is not a range of seeds from 0 to {MAX_SEED}")
+        if end - start + len(seeds) >= _MAX_LISTED:
+            raise UsageError(
+                f"more than {_MAX_LISTED:,} seeds are too many for a list", "Use --seed S -n N."
+            )
         seeds.extend(range(start, end + 1))
     return seeds
 

@@ -69,6 +69,8 @@ def sample(
     """
     terminal = Terminal(json_wanted=json)
     wanted = _wanted_seeds(num, seed, seeds)
+    if not out:
+        raise UsageError("-o needs a file or a folder")
     path = Path(out)
     kind = "folder" if _is_folder(out) else check_suffix(path, (".png", ".npz"), folder_too=True)
     check_upscale(upscale)
@@ -79,10 +81,12 @@ def sample(
         )
 
     from ganctl import images, store
-    from ganctl.cli.loading import load_generator
+    from ganctl.cli.loading import load_generator, require_room
     from ganctl.sampling import sample_seeds
 
     loaded = load_generator(ckpt, ema)
+    if kind == ".png":
+        require_room(len(wanted), loaded.network, upscale)
     chunks = (
         images.enlarge(chunk, upscale)
         for chunk in sample_seeds(loaded.generator, wanted, loaded.network.latent_dim)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import io
 import json
 import os
 import sys
@@ -12,7 +13,6 @@ from typing import IO, TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rich.console import Console
 
-_PIPE_WIDTH = 240
 _BLOCKS = "▁▂▃▄▅▆▇█"
 
 
@@ -39,7 +39,7 @@ class Terminal:
 
     def document(self, value: Any) -> None:
         """One JSON document on a line of stdout, for --json."""
-        print(json.dumps(value, ensure_ascii=False, allow_nan=False), flush=True)
+        print(json.dumps(value, allow_nan=False), flush=True)
 
     def result(self, text: str) -> None:
         """A line of the result."""
@@ -57,22 +57,31 @@ class Terminal:
         self, columns: Sequence[str], rows: Iterable[Sequence[object]], *, left: int = 1
     ) -> None:
         """A table of the result; the first `left` columns flush left, the others flush right."""
+        cells = [[str(cell) for cell in row] for row in rows]
+        if not _is_rich(sys.stdout):
+            self._plain_table(columns, cells, left)
+            return
         from rich import box
         from rich.table import Table
         from rich.text import Text
 
-        rich = _is_rich(sys.stdout)
-        table = Table(
-            box=box.ROUNDED if rich else None,
-            show_header=any(columns),
-            header_style="bold",
-            padding=(0, 1) if rich else (0, 2, 0, 0),
-        )
+        table = Table(box=box.ROUNDED, show_header=any(columns), header_style="bold")
         for index, column in enumerate(columns):
             table.add_column(column, justify="left" if index < left else "right", overflow="fold")
-        for row in rows:
-            table.add_row(*(Text(str(cell)) for cell in row))
+        for row in cells:
+            table.add_row(*map(Text, row))
         self.out.print(table)
+
+    def _plain_table(self, columns: Sequence[str], rows: list[list[str]], left: int) -> None:
+        """Whole cells in plain columns: a pipe has no width, and what is in it can be searched."""
+        lines = [list(columns), *rows] if any(columns) else rows
+        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+        for line in lines:
+            padded = [
+                cell.ljust(width) if index < left else cell.rjust(width)
+                for index, (cell, width) in enumerate(zip(line, widths, strict=True))
+            ]
+            self.result("  ".join(padded).rstrip())
 
     def error(self, message: str, hint: str | None = None) -> None:
         """What went wrong, and what to do about it."""
@@ -118,10 +127,7 @@ def _is_rich(stream: IO[str]) -> bool:
 def _console(stream: IO[str]) -> Console:
     from rich.console import Console
 
+    if isinstance(stream, io.TextIOWrapper):
+        stream.reconfigure(errors="replace")  # an arrow is no reason to fail in a cp1252 pipe
     rich = _is_rich(stream)
-    return Console(
-        file=stream,
-        force_terminal=rich,
-        no_color=not rich,
-        width=None if stream.isatty() else _PIPE_WIDTH,
-    )
+    return Console(file=stream, force_terminal=rich, no_color=not rich)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,9 +11,10 @@ import typer
 from ganctl import config as configs
 from ganctl.cli.options import JsonOption
 from ganctl.cli.terminal import Terminal
-from ganctl.errors import UsageError
+from ganctl.errors import StoppedError, UsageError
 
 if TYPE_CHECKING:
+    from ganctl.training.loop import Row
     from ganctl.training.session import Session
 
 
@@ -24,6 +24,7 @@ def _option(help_text: str, metavar: str = "N", default: str | bool = False) -> 
 
 
 def train(
+    context: typer.Context,
     data: Annotated[
         str | None,
         _option("mnist (ships with ganctl), fashion-mnist, kmnist, emnist or cifar10.", "NAME",
@@ -101,7 +102,7 @@ def train(
         if name in changes:
             raise UsageError(f"{name} is given twice")
         changes[name] = value
-    if save_every <= 0:
+    if not save_every > 0:  # NaN too
         raise UsageError(f"--save-every must be more than 0 seconds, not {save_every:g}")
     config = configs.override(configs.preset(preset or configs.DEFAULT_PRESET), changes)
     folder = out or Path("runs") / f"{config.data}-{config.preset}"
@@ -122,20 +123,23 @@ def train(
 
         show_dry_run(session, terminal)
     else:
-        _run(session, terminal, save_every)
+        _run(session, terminal, save_every, shlex.join(["ganctl", *context.obj]))
 
 
-def _run(session: Session, terminal: Terminal, save_every: float) -> None:
+def _run(session: Session, terminal: Terminal, save_every: float, command: str) -> None:
     from ganctl import devices
     from ganctl.cli.signals import StopSignals
     from ganctl.cli.watch import observer, show_summary
 
     config, folder = session.config, session.run.path
+    again = f"To go on: ganctl train --resume --out {shlex.quote(str(folder))}"
     if session.state.step >= session.total_steps:
         terminal.note(
             f"The run in {folder} is complete: step {session.state.step} of {session.total_steps}. "
             f"To go on, give more, for example --epochs {_more_epochs(session)}."
         )
+        if terminal.json_wanted:
+            _document_end(session, session.history, terminal)
         return
     begun = f", from step {session.state.step} on" if session.state.step else ""
     terminal.note(
@@ -143,26 +147,34 @@ def _run(session: Session, terminal: Terminal, save_every: float) -> None:
         f"{session.total_steps:,} steps of {config.batch_size}{begun}; "
         f"{devices.describe(session.state.device)}, {config.precision}; into {folder}"
     )
-    with StopSignals() as stop, observer(terminal) as watcher:
-        outcome = session.train(
-            watcher,
-            command=shlex.join(["ganctl", *sys.argv[1:]]),
-            save_every=save_every,
-            should_stop=stop,
-        )
-    again = f"ganctl train --resume --out {shlex.quote(str(folder))}"
+    try:
+        with StopSignals() as stop, observer(terminal) as watcher:
+            outcome = session.train(
+                watcher, command=command, save_every=save_every, should_stop=stop
+            )
+    except KeyboardInterrupt:
+        hint = f"The state that was saved last is whole. {again}"
+        raise StoppedError("stopped at once", hint, exit_code=130) from None
     if terminal.json_wanted:
-        last = outcome.history[-1] if outcome.history else {}
-        terminal.document(
-            {"event": "end", "finished": outcome.finished, "out": str(folder),
-             "step": session.state.step, "total_steps": session.total_steps, "last": last}
-        )  # fmt: skip
+        _document_end(session, outcome.history, terminal)
     elif outcome.finished:
         show_summary(outcome.history, terminal)
         _show_files(session, terminal)
     if not outcome.finished:
-        terminal.note(f"Stopped and saved at step {session.state.step}. To go on:\n  {again}")
-        raise typer.Exit(stop.exit_code)
+        raise StoppedError(f"stopped and saved at step {session.state.step}", again, stop.exit_code)
+
+
+def _document_end(session: Session, history: list[Row], terminal: Terminal) -> None:
+    terminal.document(
+        {
+            "event": "end",
+            "finished": session.state.step >= session.total_steps,
+            "out": str(session.run.path),
+            "step": session.state.step,
+            "total_steps": session.total_steps,
+            "last": history[-1] if history else None,
+        }
+    )
 
 
 def _more_epochs(session: Session) -> int:

@@ -37,16 +37,12 @@ def load_train(name: str) -> tuple[np.ndarray, np.ndarray]:
     try:
         root.mkdir(parents=True, exist_ok=True)
         dataset = dataset_class(root=str(root), download=True, **arguments)
-    except (OSError, RuntimeError) as error:  # a URLError is an OSError
+    except Exception as error:  # of a network, a file system, or a parser of damaged files
         raise DataError(
-            f"{name} is not in the cache and could not be downloaded ({_first_line(error)})",
+            f"{name} is not whole in the cache and could not be downloaded ({_first_line(error)})",
             f"Without a network, put its files by hand under {_place(dataset_class, root)} "
-            f"({_files(dataset_class)}), or train on the embedded data: --data mnist",
-        ) from None
-    except Exception as error:  # whatever a parser stumbles over in a damaged file
-        raise DataError(
-            f"the cached files of {name} are damaged ({_first_line(error)})",
-            f"Delete {_place(dataset_class, root)} and try again.",
+            f"({_files(dataset_class)}) in place of what is there, "
+            "or train on the embedded data: --data mnist",
         ) from None
     images = np.asarray(dataset.data)
     if name == "emnist":

@@ -1,7 +1,8 @@
 """The classic convolutional GAN, to the letter (preset `dcgan`).
 
 Layers, biases, initial weights and batch normalization's constants follow the Keras recipe; a
-kernel of 5 with stride 2 and padding 2 (and output padding 1 in the generator) is its 'same'.
+kernel of 5 with stride 2 and padding 2 (and output padding 1 in the generator) is its 'same', but
+for the odd pixel of padding, which lies on the other side: a mirror image of the same network.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ganctl.config import NetworkConfig
+from ganctl.networks import fourier
 from ganctl.networks.dropout import Dropout
 from ganctl.networks.layers import ToImage, ToVector
 
@@ -34,22 +36,23 @@ class Generator(nn.Module):
         base = config.base_channels
         height, width = config.height // 4, config.width // 4
 
-        def upsample(inputs: int, outputs: int, stride: int) -> nn.Module:
-            return nn.ConvTranspose2d(inputs, outputs, 5, stride, padding=2,
-                                      output_padding=stride - 1, bias=False)  # fmt: skip
+        def upsample(inputs: int, outputs: int) -> nn.Module:
+            return nn.ConvTranspose2d(
+                inputs, outputs, 5, stride=2, padding=2, output_padding=1, bias=False
+            )
 
         self.layers = nn.Sequential(
             nn.Linear(config.latent_dim, 4 * base * height * width, bias=False),
             nn.BatchNorm1d(4 * base * height * width, _EPSILON, _MOMENTUM),
             nn.LeakyReLU(_SLOPE),
             ToImage(4 * base, height, width),
-            upsample(4 * base, 2 * base, stride=1),
+            fourier.ConvTranspose2d(4 * base, 2 * base, kernel_size=5),
             nn.BatchNorm2d(2 * base, _EPSILON, _MOMENTUM),
             nn.LeakyReLU(_SLOPE),
-            upsample(2 * base, base, stride=2),
+            upsample(2 * base, base),
             nn.BatchNorm2d(base, _EPSILON, _MOMENTUM),
             nn.LeakyReLU(_SLOPE),
-            upsample(base, config.channels, stride=2),
+            upsample(base, config.channels),
             nn.Tanh(),
         )
 

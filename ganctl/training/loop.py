@@ -167,9 +167,8 @@ class Training:
                 if not ends_epoch:
                     self._save()
                 return False
-            if time.monotonic() - self._last_saved >= self.save_every or (
-                index + 1 == last and not ends_epoch
-            ):
+            overdue = time.monotonic() - self._last_saved >= self.save_every
+            if not ends_epoch and (overdue or index + 1 == last):
                 self._save()
         return True
 
@@ -223,6 +222,7 @@ class Training:
         if time.monotonic() - self._last_drawn > self._drawing_seconds / _DRAWING_SHARE:
             self._draw(self.history)
         self.observer.on_epoch(row)
+        self._clock = time.monotonic()
 
     def _row(self) -> Row:
         epoch = (self.state.step - 1) // self.steps_per_epoch
@@ -274,7 +274,7 @@ class Training:
         every = self.config.snapshot_every
         if snapshot is not None and every and self.config.keep and snapshot % every == 0:
             self.run.write_snapshot(snapshot, content, self.config.keep)
-        self._last_saved = time.monotonic()
+        self._last_saved = self._clock = time.monotonic()
 
     def _draw_samples(self, epoch: int) -> None:
         """The fixed samples: seeds 0, 1, 2, ..., as `ganctl sample` draws them."""

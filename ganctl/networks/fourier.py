@@ -1,0 +1,85 @@
+"""A transposed convolution of small images by way of the Fourier transform, for CPUs."""
+
+from __future__ import annotations
+
+import functools
+import math
+
+import torch
+from torch import Tensor, nn
+
+_MAX_PIXELS = 100
+
+
+class ConvTranspose2d(nn.ConvTranspose2d):
+    """nn.ConvTranspose2d with stride 1, an odd kernel and 'same' padding; several times as fast.
+
+    Convolution is multiplication in the Fourier domain (Mathieu, Henaff & LeCun 2014). On images of
+    7x7 pixels a 5x5 kernel costs 1,225 multiplications a pair of channels directly, but 164 here:
+    four for each of 41 frequencies. The transform is a product with a matrix of cosines and sines,
+    exact to rounding. Used on CPUs for images of at most 100 pixels; elsewhere this is torch's own
+    layer, whose weights and results it shares.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, kernel_size: int) -> None:
+        assert kernel_size % 2 == 1
+        super().__init__(
+            in_channels, out_channels, kernel_size, padding=kernel_size // 2, bias=False
+        )
+
+    def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
+        height, width = x.shape[2:]
+        if x.device.type != "cpu" or height * width > _MAX_PIXELS:
+            return super().forward(x, output_size)
+        # In fp32 even under autocast: still cheaper than the direct way in bf16.
+        with torch.autocast("cpu", enabled=False):
+            return _convolve(x.float(), self.weight)
+
+
+def _convolve(x: Tensor, weight: Tensor) -> Tensor:
+    """(N, C, H, W) and (C, K, S, S) → (N, K, H, W), channels-last in and out."""
+    count, inputs, height, width = x.shape
+    outputs, size = weight.shape[1:3]
+    to_x, to_weight, from_y = _transforms(height, width, size)
+    pixels = x.permute(2, 3, 0, 1).reshape(height * width, count * inputs)
+    taps = weight.permute(2, 3, 0, 1).reshape(size * size, inputs * outputs)
+    x_real, x_imaginary = (to_x @ pixels).view(2, -1, count, inputs)
+    w_real, w_imaginary = (to_weight @ taps).view(2, -1, inputs, outputs)
+    y_real = torch.baddbmm(torch.bmm(x_imaginary, w_imaginary), x_real, w_real, beta=-1)
+    y_imaginary = torch.baddbmm(torch.bmm(x_imaginary, w_real), x_real, w_imaginary)
+    y = from_y @ torch.stack([y_real, y_imaginary]).view(-1, count * outputs)
+    channels_last = y.view(height * width, count, outputs).transpose(0, 1).contiguous()
+    return channels_last.view(count, height, width, outputs).permute(0, 3, 1, 2)
+
+
+@functools.cache
+def _transforms(height: int, width: int, size: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Matrices from pixels and from kernel taps to frequencies, and back; float32.
+
+    (2Q, H*W), (2Q, size^2) and (H*W, 2Q), with Q frequencies' real parts first, then the imaginary
+    ones. On a circle longer than the image by half a kernel nothing wraps into what is kept. Of
+    each pair of conjugate frequencies one is enough, counted twice on the way back.
+    """
+    radius = size // 2
+    length_y, length_x = height + radius, width + radius
+    frequencies: dict[tuple[int, int], float] = {}
+    for v in range(length_y):
+        for u in range(length_x):
+            conjugate = (-v % length_y, -u % length_x)
+            if conjugate in frequencies:
+                frequencies[conjugate] = 2.0
+            else:
+                frequencies[v, u] = 1.0
+    vu = torch.tensor(list(frequencies), dtype=torch.float64)
+    counted = torch.tensor(list(frequencies.values()), dtype=torch.float64)
+    counted /= length_y * length_x
+
+    def waves(y: range, x: range) -> Tensor:
+        points = torch.cartesian_prod(torch.tensor(y), torch.tensor(x)).double()
+        angles = 2 * math.pi * (vu / vu.new_tensor([length_y, length_x])) @ points.T
+        return torch.cat([angles.cos(), -angles.sin()])
+
+    image = waves(range(height), range(width))
+    kernel = waves(range(-radius, radius + 1), range(-radius, radius + 1))
+    back = (image * counted.repeat(2)[:, None]).T
+    return image.float(), kernel.float(), back.float()
