@@ -260,8 +260,10 @@ def test_a_setting_is_parsed_into_its_own_type(text, setting):
     ("text", "complaint"),
     [
         ("seed", "is not a setting"),
-        ("seed=1.5", "seed must be a number, not '1.5'"),
-        ("seed=none", "seed must be a number"),
+        ("seed=1.5", "seed must be a whole number, not '1.5'"),
+        ("seed=none", "seed must be a whole number, not 'none'"),
+        ("lr_g=x", "lr_g must be a number, not 'x'"),
+        ("preset=fast", "the preset is chosen with --preset"),
         ("sede=1", "unknown setting 'sede'"),
         ("height=28", "unknown setting 'height'"),
     ],

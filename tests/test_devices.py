@@ -27,6 +27,8 @@ def cuda(monkeypatch):
         ("CPU", "Did you mean 'cpu'?"),
         ("tpu:0", "Did you mean 'cpu'?"),
         ("cuda:x", "Did you mean 'cuda'?"),
+        ("gpu", "Did you mean 'cuda'?"),
+        ("GPU:0", "Did you mean 'cuda'?"),
         ("cuda:-1", "Did you mean 'cuda'?"),
         ("cpu:0", "Did you mean 'cpu'?"),
         ("", "Known: auto, cpu, cuda, mps."),

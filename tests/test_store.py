@@ -105,6 +105,12 @@ def test_a_read_only_folder_is_a_run_error_with_a_way_on(tmp_path):
     assert "may write to" in caught.value.hint
 
 
+def test_where_the_folder_is_missing_the_hint_names_it(tmp_path):
+    with pytest.raises(RunError, match="no such file") as caught:
+        write_atomic(tmp_path / "missing" / "file", b"")
+    assert str(tmp_path / "missing") + " " in caught.value.hint
+
+
 # Where a run may begin.
 
 
@@ -137,6 +143,15 @@ def test_a_run_does_not_begin_in_a_file(tmp_path):
     (tmp_path / "run").write_bytes(b"")
     with pytest.raises(RunError, match="cannot be a run directory"):
         RunDirectory(tmp_path / "run").require_new()
+
+
+def test_a_run_does_not_begin_where_no_folder_can_be_made(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(os, "access", lambda path, _: asked.append(path))
+    with pytest.raises(RunError, match=re.escape(f"{tmp_path} is not a folder")) as caught:
+        RunDirectory(tmp_path / "not" / "there").require_new()
+    assert asked == [tmp_path]
+    assert "--out" in caught.value.hint
 
 
 def test_a_free_sibling_is_the_first_number_not_taken(tmp_path, monkeypatch):

@@ -146,4 +146,4 @@ def test_a_reader_that_leaves_early_is_no_error(command, run):
     process.stdout.close()
     assert process.stderr.read().decode() == ""
     process.stderr.close()
-    assert process.wait(60) == 141
+    assert process.wait(60) in (0, 1)

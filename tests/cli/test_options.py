@@ -31,11 +31,15 @@ def test_parse_seeds(text, seeds):
 @pytest.mark.parametrize(
     "text",
     ["", ",", "1,", "a", "-1", "1-", "3-1", "1.5", "1--2", "1 2", str(MAX_SEED + 1), "0x3", "²",
-     "0-100000000", "9" * 5000],
+     "0-100000000", "0-1000000", "7,0-999999", "9" * 5000],
 )  # fmt: skip
 def test_what_is_no_list_of_seeds_is_refused(text):
     with pytest.raises(UsageError):
         parse_seeds(text)
+
+
+def test_a_list_of_a_million_seeds_is_the_longest():
+    assert len(parse_seeds("7,0-999998")) == 1_000_000
 
 
 @given(seed_lists)

@@ -61,10 +61,15 @@ def test_the_process_saves_and_ends_with_the_signals_code(
     assert (process.returncode, output) == (code, "")
     step = store.read_checkpoint(out).step
     assert step >= 4
-    assert f"saved at step {step}" in rest
-    line = next(line for line in rest.splitlines() if line.startswith("  ganctl "))
-    assert shlex.split(line) == ["ganctl", "train", "--resume", "--out", str(out)]
+    said, hint = rest.splitlines()[-2:]
+    assert said == f"ganctl: stopped and saved at step {step}"
+    assert hint.startswith("  To go on: ")
+    pasted = shlex.split(hint.removeprefix("  To go on: "))
+    assert pasted == ["ganctl", "train", "--resume", "--out", str(out)]
     assert "Traceback" not in rest
+    (start,) = json.loads((out / "config.json").read_text("utf-8"))["starts"]
+    typed = ["train", *fast_options, "--steps", "100000", "--out", str(out)]
+    assert shlex.split(start["command"]) == ["ganctl", *typed]
 
 
 @pytest.mark.parametrize("name", SIGNALS)
@@ -78,7 +83,7 @@ def test_a_stopped_run_goes_on_as_if_never_stopped(
     assert result.code == SIGNALS[name]
     assert store.read_checkpoint(out).step == step
     monkeypatch.undo()
-    pasted = re.search(r"^  ganctl (.*)$", result.err, re.M).group(1)
+    pasted = re.search(r"^  To go on: ganctl (.*)$", result.err, re.M).group(1)
     ok(*shlex.split(pasted))
     ended, whole = store.read_checkpoint(out), store.read_checkpoint(run)
     assert ended.step == whole.step
@@ -101,6 +106,7 @@ def test_a_stopped_run_in_json(cli, send_after, fast_options, tmp_path):
     result = cli("train", *fast_options, "--epochs", "2", "--out", tmp_path / "run", "--json")
     end = json.loads(result.out.splitlines()[-1])
     assert (result.code, end["event"], end["finished"], end["step"]) == (143, "end", False, 6)
+    assert result.err.splitlines()[-2] == "ganctl: stopped and saved at step 6"
 
 
 def test_a_second_ctrl_c_leaves_at_once_with_the_earlier_checkpoint(
@@ -111,7 +117,11 @@ def test_a_second_ctrl_c_leaves_at_once_with_the_earlier_checkpoint(
     result = cli("train", *fast_options, "--epochs", "2", "--out", out)
     assert result.code == 130
     assert "Traceback" not in result.err
-    assert result.err.splitlines()[-1] == "ganctl: stopped"
+    assert result.err.splitlines()[-2:] == [
+        "ganctl: stopped at once",
+        "  The state that was saved last is whole. "
+        f"To go on: ganctl train --resume --out {shlex.quote(str(out))}",
+    ]
     assert store.read_checkpoint(out).step == 4
     assert not list(out.rglob("*.tmp"))
 

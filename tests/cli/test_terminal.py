@@ -50,9 +50,9 @@ def test_results_go_to_stdout_and_talk_to_stderr(capsys):
     assert err == "note\nganctl: error\n  hint\n"
 
 
-def test_a_document_is_one_line_even_with_line_breaks_inside(capsys):
+def test_a_document_is_one_line_of_ascii_even_with_line_breaks_inside(capsys):
     Terminal().document({"text": "a\nb é"})
-    assert capsys.readouterr().out == '{"text": "a\\nb é"}\n'
+    assert capsys.readouterr().out == '{"text": "a\\nb \\u00e9"}\n'
 
 
 def test_square_brackets_in_a_path_are_no_markup(capsys):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+import shlex
 import shutil
 
 import numpy as np
@@ -59,14 +60,15 @@ def test_the_run_directory(run):
     }  # fmt: skip
 
 
-def test_config_json_tells_what_the_run_is(run):
+def test_config_json_tells_what_the_run_is(run, fast_options):
     content = json.loads((run / "config.json").read_text("utf-8"))
     checkpoint = store.read_checkpoint(run)
     assert content["config"] == to_dict(checkpoint.config)
     assert content["data"] == checkpoint.data
     assert content["data"]["num_images"] == 64
     (start,) = content["starts"]
-    assert start["command"].startswith("ganctl train --limit 64")
+    typed = ["train", *fast_options, "--epochs", "2", "--out", str(run)]
+    assert shlex.split(start["command"]) == ["ganctl", *typed]
     assert start["ganctl"] == ganctl.__version__
     assert start["torch"] == torch.__version__
 
@@ -237,10 +239,14 @@ def test_a_finished_run_says_so_and_how_to_go_on(ok, copy, files):
 
 
 def test_a_finished_run_says_so_in_json_too(ok, copy):
-    """A script that reads the last line finds one."""
+    """A script that reads the last line finds one, and it is the only one."""
     result = ok("train", "--resume", "--out", copy, "--json")
-    end = json.loads(result.out.splitlines()[-1])
-    assert (end["event"], end["finished"], end["step"]) == ("end", True, 8)
+    assert [json.loads(line) for line in result.out.splitlines()] == [
+        {
+            "event": "end", "finished": True, "out": str(copy), "step": 8, "total_steps": 8,
+            "last": store.read_checkpoint(copy).history[-1],
+        }
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -14,20 +14,28 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from ganctl import checkpoint, store
+from ganctl import checkpoint, sampling, store
+from ganctl.cli.loading import require_room
+from ganctl.config import preset
+from ganctl.errors import UsageError
 
 pytestmark = pytest.mark.usefixtures("_no_plot")
 
 
 @pytest.fixture
 def refused(cli, tmp_path, files, monkeypatch):
-    """Call `ganctl` in an empty folder with something wrong; returns its stderr."""
+    """Call `ganctl` in an empty folder with something wrong; returns its stderr.
+
+    Only with `announced` may a training that was about to begin have said so before.
+    """
     monkeypatch.chdir(tmp_path)
 
-    def call(*arguments, code):
+    def call(*arguments, code, announced=False):
         before = files(tmp_path)
         result = cli(*arguments)
         lines = result.err.splitlines()
+        if announced and lines and lines[0].startswith("Training "):
+            del lines[0]
         assert result.code == code, result.err
         assert result.out == ""
         assert lines
@@ -145,13 +153,18 @@ def test_a_place_for_a_walk_that_cannot_be_written(refused, run, tmp_path, out):
     assert out in refused("interpolate", run, "-o", out, code=1)
 
 
-@pytest.mark.parametrize("out", ["file", "file/run", "/proc/run"])
+@pytest.mark.parametrize("out", ["file", "file/run"])
 def test_a_place_for_a_run_that_cannot_be_written(refused, fast_options, tmp_path, out):
     """Found before anything is announced or computed."""
-    if out.startswith("/proc") and sys.platform != "linux":
-        pytest.skip("no /proc here")
     (tmp_path / "file").write_text("not a folder")
     assert out in refused("train", *fast_options, "--steps", "1", "--out", out, code=1)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="no /proc here")
+def test_a_place_for_a_run_that_root_seems_to_be_able_to_write_to(refused, fast_options):
+    """Nobody can; to root the permissions say otherwise, and only the attempt tells."""
+    arguments = (*fast_options, "--steps", "1", "--out", "/proc/run")
+    assert "\nganctl: /proc/run" in "\n" + refused("train", *arguments, code=1, announced=True)
 
 
 def test_a_disk_that_is_full_leaves_the_earlier_file(refused, run, tmp_path, monkeypatch):
@@ -202,12 +215,12 @@ def test_a_disk_that_is_full_leaves_the_earlier_file(refused, run, tmp_path, mon
         (["--save-every", "nan"], "--save-every"),
         (["--set", "nonsense"], "name=value"),
         (["--set", "lr_h=1"], "Did you mean 'lr_"),
-        (["--set", "preset=dcgan"], "unknown setting 'preset'"),
+        (["--set", "preset=dcgan"], "the preset is chosen with --preset"),
         (["--set", "beta1=x"], "beta1 must be a number"),
         (["--set", "beta1=1"], "beta1"),
         (["--set", "epochs=none"], "epochs"),
-        (["--set", "batch_size="], "batch_size must be a number"),
-        (["--set", "batch_size=2.5"], "batch_size must be a"),
+        (["--set", "batch_size="], "batch_size must be a whole number"),
+        (["--set", "batch_size=2.5"], "batch_size must be a whole number, not '2.5'"),
         (["--set", "loss=mse"], "unknown loss"),
         (["--set", "architecture=resnet"], "unknown architecture"),
         (["--seed", "1", "--set", "seed=2"], "seed is given twice"),
@@ -258,7 +271,7 @@ def test_nothing_to_resume(refused, folder):
         (["-o", "x.pgn"], "Did you mean '.png'?"),
         (["-o", "x.gif"], ".png"),
         (["-o", "x"], "ending in /"),
-        (["-o", ""], "-o"),
+        (["-o", ""], "-o needs a file or a folder"),
     ],
 )
 def test_wrong_options_of_sample(refused, run, options, words):
@@ -284,6 +297,37 @@ def test_wrong_options_of_sample(refused, run, options, words):
 )
 def test_wrong_options_of_interpolate(refused, run, options, words):
     assert words in refused("interpolate", run, *options, code=2)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("interpolate", "--upscale", "64", "--frames", "5000", "--seeds", "3,7"),
+        ("interpolate", "--upscale", "64", "--frames", "5000", "--seeds", "3,7", "-o", "x.png"),
+        ("sample", "--upscale", "64", "-n", "10000"),
+    ],
+)
+def test_more_pixels_than_one_file_should_hold(refused, run, monkeypatch, arguments):
+    """Refused before the first is drawn."""
+
+    def draws(*_):
+        raise AssertionError
+
+    monkeypatch.setattr(sampling, "sample_latents", draws)
+    monkeypatch.setattr(sampling, "sample_seeds", draws)
+    command, *options = arguments
+    said = refused(command, run, *options, code=2)
+    assert "GiB" in said
+    assert "--upscale" in said
+
+
+def test_what_fits_into_one_file():
+    """2**30 bytes hold 1,369,568 images of 28x28, or a ninth of that enlarged three times."""
+    network = preset("fast").network
+    for count, upscale in ((1_369_568, 1), (152_174, 3)):
+        require_room(count, network, upscale)
+        with pytest.raises(UsageError, match=f"^{count + 1} images .* 1.0 GiB"):
+            require_room(count + 1, network, upscale)
 
 
 # Anything at all

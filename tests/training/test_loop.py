@@ -2,6 +2,7 @@
 
 import csv
 import json
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -10,7 +11,7 @@ from ganctl import images
 from ganctl.errors import TrainingError
 from ganctl.sampling import sample_seeds
 from ganctl.store import RunDirectory, read_checkpoint
-from ganctl.training import session
+from ganctl.training import loop, session
 from ganctl.training.state import restore
 
 NETWORKS = ("generator", "generator_ema", "discriminator", "optimizer_g", "optimizer_d")
@@ -115,6 +116,31 @@ def test_history_counts_steps_and_images_and_times_add_up(finished):
     total = sum(row["seconds"] for row in rows)
     assert rows[-1]["elapsed_seconds"] == pytest.approx(total, abs=0.002)
     assert all(0 < row["d_real"] < 1 and 0 < row["d_fake"] < 1 for row in rows)
+
+
+@pytest.mark.parametrize("save_every", [1e9, 0.5])
+def test_an_epochs_seconds_are_those_of_its_steps_alone(
+    tmp_path, tiny_config, train, recorder, monkeypatch, save_every
+):
+    """Not of saving and sampling, be it before the epoch, within it, or after it."""
+    now, watching = [0.0], recorder()
+    step, write = loop.train_step, loop.write_atomic
+
+    def lasting(seconds, function):
+        def call(*arguments, **options):
+            now[0] += seconds
+            return function(*arguments, **options)
+
+        return call
+
+    monkeypatch.setattr(loop, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr(loop, "train_step", lasting(1, step))
+    monkeypatch.setattr(loop, "write_atomic", lasting(100, write))
+    watching.on_epoch = lasting(1000, watching.on_epoch)
+    train(session.new(tiny_config(), tmp_path / "run", "cpu"), watching, save_every=save_every)
+    timed = ("seconds", "elapsed_seconds", "images_per_sec")
+    assert [[row[name] for name in timed] for row in watching.rows] == [[3, 3, 13.3], [3, 6, 13.3]]
+    assert now[0] > 2000
 
 
 def test_a_row_has_the_means_of_its_epochs_steps(tmp_path, tiny_config, train):
