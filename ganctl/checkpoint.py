@@ -11,6 +11,8 @@ import hashlib
 import io
 import math
 import pickle
+import pickletools
+import re
 import struct
 import warnings
 import zipfile
@@ -34,6 +36,7 @@ HISTORY_COLUMNS = {"epoch", "step", "g_loss", "d_loss", "d_real", "d_fake"}
 
 _MAX_MEMBERS = 10_000
 _MAX_DEPTH = 16
+_MAX_TUPLES = 5_000
 
 Weights = dict[str, Tensor]
 
@@ -92,7 +95,6 @@ def decode(data: bytes) -> Checkpoint:
             f"was written by a newer ganctl (schema {version}; this one reads up to {VERSION})",
             "Upgrade with: pip install --upgrade ganctl",
         )
-    _check_tree(content)
     _check_tensors(content, limit=len(data))
     digest = content.get("digest")
     if digest != content_digest(content):
@@ -124,6 +126,16 @@ _FIELDS: dict[str, type] = {
 _WEIGHTS = ("generator", "generator_ema", "discriminator")
 _OPTIMIZERS = ("optimizer_g", "optimizer_d")
 _MOMENTS = {"exp_avg", "exp_avg_sq"}
+_OPCODES = re.compile(
+    "PROTO|MARK|STOP|EMPTY_(DICT|LIST|TUPLE)|TUPLE[123]?|APPENDS?|SETITEMS?|BINUNICODE|BININT[12]?"
+    "|LONG1|BINFLOAT|NEWTRUE|NEWFALSE|NONE|(LONG_)?BIN(PUT|GET)|GLOBAL|BINPERSID|REDUCE|BUILD"
+)
+_GLOBALS = re.compile(
+    r"torch \w+Storage|torch\._utils _rebuild_(tensor_v2|parameter)|collections OrderedDict"
+)
+_ODD = "is damaged, or not a ganctl checkpoint"
+_NOT_PLAIN = "holds more than tensors and plain values, which a ganctl checkpoint never does"
+_NOT_OPENED = "It was not opened: loading it could run code."
 _DAMAGE_HINT = "Use an earlier checkpoint: a run directory keeps some as epoch-*.pt."
 
 
@@ -143,18 +155,49 @@ def _check_archive(data: bytes) -> None:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             members = archive.infolist()
-            stored = all(member.compress_type == zipfile.ZIP_STORED for member in members)
+            pickles = [member for member in members if member.filename.endswith("/data.pkl")]
             if (
                 len(members) > _MAX_MEMBERS
-                or not stored
+                or len({member.filename for member in members}) != len(members)
+                or any(member.compress_type != zipfile.ZIP_STORED for member in members)
                 or sum(member.file_size for member in members) > len(data)
+                or len(pickles) != 1
             ):
                 raise CheckpointError("is not a ganctl checkpoint: its archive is not torch's own")
             damaged = archive.testzip()
+            if damaged is None:
+                _check_pickle(archive.read(pickles[0]))
     except (zipfile.BadZipFile, EOFError, OSError, ValueError, RuntimeError, struct.error):
         raise CheckpointError("is cut short or damaged", _DAMAGE_HINT) from None
     if damaged is not None:
         raise CheckpointError(f"is damaged (in {damaged})", _DAMAGE_HINT)
+
+
+def _check_pickle(program: bytes) -> None:
+    """Only what torch.save writes for tensors and plain values, before anything is executed.
+
+    A pickle is a program. Fetching a container that was made before would let a few hundred bytes
+    describe a structure that takes days to walk or to hash; only strings and types are fetched.
+    """
+    fetchable: set[object] = set()
+    tuples = 0  # hashing them, as keys of a dict, descends without a limit of its own
+    before = ""
+    try:
+        for opcode, argument, _ in pickletools.genops(program):
+            name = opcode.name
+            known = _GLOBALS.fullmatch(str(argument)) if name == "GLOBAL" else True
+            if not (_OPCODES.fullmatch(name) and known):
+                raise CheckpointError(_NOT_PLAIN, _NOT_OPENED)
+            if name in ("BINPUT", "LONG_BINPUT") and before in ("BINUNICODE", "GLOBAL"):
+                fetchable.add(argument)
+            elif name in ("BINGET", "LONG_BINGET") and argument not in fetchable:
+                raise CheckpointError(f"{_ODD}: it holds one part twice")
+            tuples += name.startswith("TUPLE")
+            if tuples > _MAX_TUPLES:
+                raise CheckpointError(f"{_ODD}: it has too many parts")
+            before = name
+    except ValueError:
+        raise CheckpointError(_ODD, _DAMAGE_HINT) from None
 
 
 def _unpickle(data: bytes) -> object:
@@ -163,27 +206,11 @@ def _unpickle(data: bytes) -> object:
             warnings.simplefilter("ignore")
             content: object = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:
-        raise CheckpointError(
-            "holds more than tensors and plain values, which a ganctl checkpoint never does",
-            "It was not opened: loading it could run code.",
-        ) from None
+        raise CheckpointError(_NOT_PLAIN, _NOT_OPENED) from None
     except Exception:
         # Whatever torch stumbles over in a hostile file, the user needs one answer.
-        raise CheckpointError("is damaged, or not a ganctl checkpoint", _DAMAGE_HINT) from None
+        raise CheckpointError(_ODD, _DAMAGE_HINT) from None
     return content
-
-
-def _check_tree(content: object) -> None:
-    """No part is reached twice: walking shared parts takes time exponential in their depth."""
-    seen: set[int] = set()
-    parts = [content]
-    while parts:
-        part = parts.pop()
-        if isinstance(part, dict | list | tuple):
-            if id(part) in seen:
-                raise CheckpointError("is damaged: it holds one part twice")
-            seen.add(id(part))
-            parts += part.values() if isinstance(part, dict) else part
 
 
 def _check_tensors(content: object, limit: int) -> None:

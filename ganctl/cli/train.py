@@ -54,7 +54,7 @@ def train(
     ] = None,
     limit: Annotated[int | None, _option("Train on the first N images only.", "N", "all")] = None,
     num_samples: Annotated[
-        int | None, _option("Samples drawn after every epoch.", "N", "16")
+        int | None, _option("Samples drawn after every epoch.", "N", "fast: 64, dcgan: 16")
     ] = None,
     snapshot_every: Annotated[
         int | None, _option("Keep a checkpoint every N epochs; 0: only the latest.", "N", "5")

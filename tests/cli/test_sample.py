@@ -145,7 +145,7 @@ def test_as_json(ok, run, tmp_path, name):
 
 
 def test_the_trainings_last_picture_is_what_sample_draws(ok, run, tmp_path):
-    ok("sample", run, "-n", 16, "-o", tmp_path / "x.png")
+    ok("sample", run, "-n", 64, "-o", tmp_path / "x.png")  # as many as the preset draws
     drawn, kept = pixels(tmp_path / "x.png"), pixels(run / "samples" / "epoch-0002.png")
     factor = kept.shape[0] // drawn.shape[0]
     assert np.array_equal(kept, drawn.repeat(factor, 0).repeat(factor, 1))
