@@ -31,12 +31,16 @@ VERSION = 1
 UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
 """For each old version, the function that turns its dict into the next version's."""
 
-HISTORY_COLUMNS = {"epoch", "step", "g_loss", "d_loss", "d_real", "d_fake"}
-"""Every row of the history has at least these."""
+HISTORY_COLUMNS = {
+    *("epoch", "step", "images", "seconds", "elapsed_seconds", "images_per_sec"),
+    *("g_loss", "d_loss", "d_real", "d_fake"),
+}
+"""Every row of the history has these."""
 
 _MAX_MEMBERS = 10_000
 _MAX_DEPTH = 16
 _MAX_TUPLES = 5_000
+_MAX_COUNT = 2**53
 
 Weights = dict[str, Tensor]
 
@@ -281,8 +285,8 @@ def _from_content(content: dict[str, Any], digest: str) -> Checkpoint:
         value = values[name]
         if not (type(value) is kind or (name == "generator_ema" and value is None)):
             raise CheckpointError(f"is damaged: its '{name}' is missing or of the wrong kind")
-    if values["step"] < 0:
-        raise CheckpointError("is damaged: its step is negative")
+    if not 0 <= values["step"] < _MAX_COUNT:
+        raise CheckpointError("is damaged: its step cannot be")
     weights = [values[name] for name in _WEIGHTS if values[name] is not None]
     for name in _OPTIMIZERS:
         if set(values[name]) != _MOMENTS:
@@ -301,12 +305,15 @@ def _check_plain(values: dict[str, Any]) -> None:
     """The parts that are shown or computed with, down to each value's type."""
 
     def number(value: object) -> bool:
-        return type(value) in (int, float) and math.isfinite(value)  # type: ignore[arg-type]
+        # math.isfinite fails on an int that no float can hold
+        return (type(value) is int and abs(value) < _MAX_COUNT) or (
+            type(value) is float and math.isfinite(value)
+        )
 
     for row in values["history"]:
         if (
             not isinstance(row, dict)
-            or not row.keys() >= HISTORY_COLUMNS
+            or not row.keys() == HISTORY_COLUMNS
             or not all(isinstance(name, str) and number(value) for name, value in row.items())
         ):
             raise CheckpointError("is damaged: its history is not a table of numbers")
@@ -315,7 +322,7 @@ def _check_plain(values: dict[str, Any]) -> None:
     if not (
         all(type(data.get(name)) is str for name in ("name", "digest"))
         and type(data.get("num_images")) is int
-        and data["num_images"] > 0
+        and 0 < data["num_images"] < _MAX_COUNT
         and isinstance(shape, list)
         and all(type(length) is int for length in shape)
     ):

@@ -131,6 +131,8 @@ class TrainConfig:
             value = getattr(self, name)
             if value is not None:
                 _require(low <= value <= high, name, value, f"{low} to {high}")
+        if self.network.architecture == "dcgan":  # batch normalization has no variance of one
+            _require(self.batch_size >= 2, "batch_size", self.batch_size, "at least 2 for dcgan")
         for name in ("lr_g", "lr_d"):
             value = getattr(self, name)
             _require(0 < value <= 1, name, value, "more than 0 and at most 1")

@@ -105,6 +105,8 @@ def checkpoint_path(path: Path) -> Path:
         )
     if not path.exists():
         raise CheckpointError(f"there is no checkpoint at {path}")
+    if not path.is_file():
+        raise CheckpointError(f"{path} is not a file")
     return path
 
 
@@ -123,6 +125,11 @@ class RunDirectory:
     def animation(self) -> Path:
         """The fixed samples over the epochs."""
         return self.path / "training.gif"
+
+    @property
+    def losses_table(self) -> Path:
+        """One row an epoch."""
+        return self.path / "losses.csv"
 
     @property
     def losses_plot(self) -> Path:
@@ -147,7 +154,7 @@ class RunDirectory:
 
     def is_run(self) -> bool:
         """Whether a run was started here."""
-        return self.latest.exists() or (self.path / CONFIG).exists()
+        return self.latest.exists() or bool(self.snapshots())
 
     def require_new(self) -> None:
         """RunError unless a new run may begin here: no folder yet, or an empty one."""
@@ -156,8 +163,13 @@ class RunDirectory:
                 f"{self.path} already holds a run; nothing was changed",
                 f"Go on with it: add --resume. Or begin a new one: --out {self.free_sibling()}",
             )
+        # What a run killed before its first checkpoint leaves behind is no obstacle.
+        remains = {_LOCK, "samples"} | ({CONFIG} if "starts" in self.read_config() else set())
         try:
-            used = self.path.exists() and any(entry.name != _LOCK for entry in self.path.iterdir())
+            used = self.path.exists() and any(
+                entry.name not in remains and not _TEMPORARY.match(entry.name)
+                for entry in self.path.iterdir()
+            )
         except OSError as error:
             raise RunError(f"{self.path} cannot be a run directory: {_reason(error)}") from None
         parent = next(path for path in self.path.absolute().parents if path.exists())
@@ -227,7 +239,7 @@ class RunDirectory:
             writer = csv.DictWriter(text, list(history[0]), lineterminator="\n")
             writer.writeheader()
             writer.writerows(history)
-        write_atomic(self.path / "losses.csv", text.getvalue().encode())
+        write_atomic(self.losses_table, text.getvalue().encode())
 
     def write_snapshot(self, epoch: int, content: bytes, keep: int) -> None:
         """Keep `content` as the checkpoint of `epoch`, and only the newest `keep` of all."""
@@ -278,7 +290,7 @@ def _try_lock(file: IO[bytes]) -> bool:
 
 def _write_error(path: Path, error: OSError) -> RunError:
     hints = {
-        errno.ENOSPC: "Free some space, then go on with --resume.",
+        errno.ENOSPC: "Free some space; a training then goes on with --resume.",
         errno.EACCES: "Choose a place that you may write to.",
         errno.EPERM: "Choose a place that you may write to.",
         errno.EROFS: "Choose a place that can be written to.",

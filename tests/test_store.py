@@ -122,7 +122,7 @@ def test_a_run_may_begin_where_nothing_is(tmp_path):
         run.require_new()
 
 
-@pytest.mark.parametrize("file", ["ckpt.pt", "config.json"])
+@pytest.mark.parametrize("file", ["ckpt.pt", "epoch-0005.pt"])
 def test_a_run_does_not_begin_over_another(run, file):
     (run.path / file).write_bytes(b"precious")
     assert run.is_run()
@@ -254,6 +254,19 @@ def test_a_config_that_cannot_be_read_counts_as_none(run, text, found):
     if text is not None:
         (run.path / "config.json").write_text(text)
     assert run.read_config() == found
+
+
+def test_what_a_run_killed_at_its_beginning_left_is_no_obstacle(run):
+    run.write_config({"config": {}, "starts": [{}]})
+    (run.path / "samples").mkdir(exist_ok=True)
+    (run.path / ".ganctl-ckpt.pt.123.tmp").write_bytes(b"half")
+    run.require_new()
+
+
+def test_somebody_elses_config_is_left_alone(run):
+    (run.path / "config.json").write_text('{"mine": true}')
+    with pytest.raises(RunError, match="not empty and not a run"):
+        run.require_new()
 
 
 def test_a_config_comes_back(run):

@@ -11,6 +11,7 @@ import typer
 
 import ganctl
 from ganctl.cli import inspect, interpolate, sample, train
+from ganctl.cli.signals import exit_on_termination
 from ganctl.cli.terminal import Terminal
 from ganctl.errors import GanctlError
 
@@ -49,7 +50,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     terminal = Terminal()
     words = sys.argv[1:] if arguments is None else list(arguments)
     try:
-        code = app(args=words, prog_name="ganctl", standalone_mode=False, obj=words)
+        with exit_on_termination():
+            code = app(args=words, prog_name="ganctl", standalone_mode=False, obj=words)
         if code == 130:  # what Typer makes of a KeyboardInterrupt
             terminal.error("stopped")
         sys.stdout.flush()
@@ -75,6 +77,9 @@ def _explain(error: Exception, terminal: Terminal) -> int:
         if message:  # a bare `ganctl` has shown its help already
             terminal.error(message[:1].lower() + message[1:], f"Try '{command} --help'.")
         return int(getattr(error, "exit_code", 2))
+    if isinstance(error, OSError) and error.filename is not None:
+        terminal.error(f"{str(error.filename)[:200]}: {(error.strerror or str(error)).lower()}")
+        return 1
     if isinstance(error, MemoryError) or "out of memory" in str(error).lower():
         terminal.error("out of memory", "Give a smaller --batch-size, or fewer samples.")
         return 1

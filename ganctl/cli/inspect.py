@@ -44,10 +44,15 @@ def describe(checkpoint: Checkpoint, path: Path) -> dict[str, Any]:
     from ganctl.networks import both_networks, check_weights
 
     config = checkpoint.config
-    weights = {"generator": checkpoint.generator, "discriminator": checkpoint.discriminator}
+    networks = both_networks(config.network)
     try:
-        for part, network in both_networks(config.network).items():
-            check_weights(network, weights[part])
+        for part, network in networks.items():
+            optimizer = getattr(checkpoint, f"optimizer_{part[0]}")
+            check_weights(network, getattr(checkpoint, part))
+            for moment in optimizer.values():
+                check_weights(dict(network.named_parameters()), moment)
+        if checkpoint.generator_ema is not None:
+            check_weights(networks["generator"], checkpoint.generator_ema)
     except CheckpointError as error:
         raise store.named(error, path) from None
     num_images = checkpoint.data["num_images"]
@@ -85,6 +90,11 @@ def _problems(checkpoint: Checkpoint) -> list[str]:
                 problems.append(f"{part} {name}: holds NaN or infinity")
             elif checkpoint.step and name.endswith("weight") and not bool(tensor.any()):
                 problems.append(f"{part} {name}: dead, every weight is 0")
+    for part in ("optimizer_g", "optimizer_d"):
+        for moment, tensors in getattr(checkpoint, part).items():
+            for name, tensor in tensors.items():
+                if not bool(tensor.isfinite().all()):
+                    problems.append(f"{part} {moment} {name}: holds NaN or infinity")
     return problems
 
 

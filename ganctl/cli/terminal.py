@@ -43,21 +43,23 @@ class Terminal:
 
     def result(self, text: str) -> None:
         """A line of the result."""
-        self.out.print(text, markup=False, highlight=False, soft_wrap=True)
+        self.out.print(_printable(text), markup=False, highlight=False, soft_wrap=True)
 
     def note(self, text: str) -> None:
         """A line beside the result."""
-        self.err.print(text, markup=False, highlight=False, soft_wrap=True)
+        self.err.print(_printable(text), markup=False, highlight=False, soft_wrap=True)
 
     def heading(self, text: str) -> None:
         """A line over a part of the result."""
-        self.out.print(f"\n{text}", style="bold", markup=False, highlight=False, soft_wrap=True)
+        self.out.print(
+            f"\n{_printable(text)}", style="bold", markup=False, highlight=False, soft_wrap=True
+        )
 
     def table(
         self, columns: Sequence[str], rows: Iterable[Sequence[object]], *, left: int = 1
     ) -> None:
         """A table of the result; the first `left` columns flush left, the others flush right."""
-        cells = [[str(cell) for cell in row] for row in rows]
+        cells = [[_printable(str(cell)) for cell in row] for row in rows]
         if not _is_rich(sys.stdout):
             self._plain_table(columns, cells, left)
             return
@@ -114,6 +116,11 @@ def size(num_bytes: float) -> str:
             return f"{num_bytes:.0f} B" if unit == "B" else f"{num_bytes:.1f} {unit}"
         num_bytes /= 1000
     return f"{num_bytes:.1f} GB"
+
+
+def _printable(text: str) -> str:
+    """`text` without control characters: what a file says of itself must not steer a terminal."""
+    return "".join(letter if letter.isprintable() else "\ufffd" for letter in text)
 
 
 def _is_rich(stream: IO[str]) -> bool:

@@ -115,7 +115,7 @@ def train(
         explicit = {**changes, **({"preset": preset} if preset else {})}
         session = sessions.resume(folder, explicit, device)
     else:
-        session = sessions.new(config, folder, device)
+        session = sessions.new(config, folder, device, to_write=not dry_run)
     for notice in session.notices:
         terminal.note(notice)
     if dry_run:
@@ -158,7 +158,7 @@ def _run(session: Session, terminal: Terminal, save_every: float, command: str) 
     if terminal.json_wanted:
         _document_end(session, outcome.history, terminal)
     elif outcome.finished:
-        show_summary(outcome.history, terminal)
+        show_summary(outcome.history, config.loss, terminal)
         _show_files(session, terminal)
     if not outcome.finished:
         raise StoppedError(f"stopped and saved at step {session.state.step}", again, stop.exit_code)
@@ -191,7 +191,7 @@ def _show_files(session: Session, terminal: Terminal) -> None:
         [
             ("samples, epoch by epoch", str(run.path / "samples")),
             ("the same as an animation", str(run.animation)),
-            ("losses", f"{run.losses_plot}, losses.csv"),
+            ("losses", f"{run.losses_plot}, {run.losses_table}"),
             ("checkpoint", str(run.latest)),
         ],
         left=2,

@@ -64,6 +64,7 @@ class LiveObserver:
         self._bars = bars
         self._run: TaskID | None = None
         self._epoch: TaskID | None = None
+        self._epoch_number = 0
         self._shown = 0.0
         bars.console.print(_HEADER, style="bold", highlight=False)
 
@@ -77,6 +78,9 @@ class LiveObserver:
             self._run = self._bars.add_task("run", total=progress.total_steps, speed="",
                                             completed=progress.step - 1)  # fmt: skip
             self._epoch = self._bars.add_task("epoch", total=progress.steps_per_epoch, speed="")
+        if progress.epoch != self._epoch_number:  # a bar that was full once keeps its times
+            self._epoch_number = progress.epoch
+            self._bars.reset(self._epoch, total=progress.steps_per_epoch)
         self._bars.update(
             self._run,
             completed=progress.step,
@@ -121,7 +125,7 @@ def summary_epochs(count: int) -> list[int]:
     return sorted({1, *(max(1, round(count * share / 10)) for share in (4, 6, 8, 10))})
 
 
-def show_summary(history: list[Row], terminal: Terminal) -> None:
+def show_summary(history: list[Row], loss: str, terminal: Terminal) -> None:
     """The losses along the run, and how far the discriminator is from being fooled."""
     rows = [history[epoch - 1] for epoch in summary_epochs(len(history))]
     terminal.heading("losses")
@@ -134,10 +138,13 @@ def show_summary(history: list[Row], terminal: Terminal) -> None:
         left=0,
     )
     fooled = history[-1]["d_fake"]
+    verb = {
+        "bce": "takes a generated image for real",
+        "relativistic": "takes a generated image for the more real one of a pair",
+    }[loss]
     terminal.result(
-        f"The discriminator takes a generated image for real with probability {fooled:.2f} "
-        f"(D(G(z)) in the last epoch); fooled half of the time would be 0.50, "
-        f"{abs(0.5 - fooled):.2f} away."
+        f"The discriminator {verb} with probability {fooled:.2f} (D(G(z)) in the last epoch); "
+        f"fooled half of the time would be 0.50, {abs(0.5 - fooled):.2f} away."
     )
     terminal.result(
         f"Trained for {duration(history[-1]['elapsed_seconds'])}, "

@@ -57,7 +57,8 @@ class Dataset:
 
     def batch(self, indices: Tensor) -> Tensor:
         """The images at `indices` (on the images' device), float32 (N, C, H, W) in [-1, 1]."""
-        return self.images[indices].permute(0, 3, 1, 2).float().div_(127.5).sub_(1.0)
+        chosen = self.images.index_select(0, indices).permute(0, 3, 1, 2)
+        return chosen.float().div_(127.5).sub_(1.0)
 
 
 def epoch_order(num_images: int, *, seed: int, epoch: int) -> Tensor:

@@ -70,16 +70,27 @@ def _transforms(height: int, width: int, size: int) -> tuple[Tensor, Tensor, Ten
                 frequencies[conjugate] = 2.0
             else:
                 frequencies[v, u] = 1.0
+    # Kept for later calls: they must be ordinary tensors, though sampling may ask for them first.
+    with torch.inference_mode(False):
+        return _matrices(frequencies, (height, width), (length_y, length_x), radius)
+
+
+def _matrices(
+    frequencies: dict[tuple[int, int], float],
+    image_size: tuple[int, int],
+    lengths: tuple[int, int],
+    radius: int,
+) -> tuple[Tensor, Tensor, Tensor]:
     vu = torch.tensor(list(frequencies), dtype=torch.float64)
     counted = torch.tensor(list(frequencies.values()), dtype=torch.float64)
-    counted /= length_y * length_x
+    counted /= math.prod(lengths)
 
     def waves(y: range, x: range) -> Tensor:
         points = torch.cartesian_prod(torch.tensor(y), torch.tensor(x)).double()
-        angles = 2 * math.pi * (vu / vu.new_tensor([length_y, length_x])) @ points.T
+        angles = 2 * math.pi * (vu / vu.new_tensor(lengths)) @ points.T
         return torch.cat([angles.cos(), -angles.sin()])
 
-    image = waves(range(height), range(width))
+    image = waves(range(image_size[0]), range(image_size[1]))
     kernel = waves(range(-radius, radius + 1), range(-radius, radius + 1))
     back = (image * counted.repeat(2)[:, None]).T
     return image.float(), kernel.float(), back.float()

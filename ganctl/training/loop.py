@@ -71,8 +71,8 @@ class Meter:
         if (
             isinstance(sums, list)
             and len(sums) == len(METRICS)
-            and all(isinstance(value, float) for value in sums)
-            and all(isinstance(value, int | float) and value >= 0 for value in counts)
+            and all(isinstance(value, float) and math.isfinite(value) for value in sums)
+            and all(isinstance(value, int | float) and 0 <= value < 2**53 for value in counts)
         ):
             return cls(list(sums), int(counts[0] or 0), int(counts[1] or 0), float(counts[2] or 0))
         return cls()
@@ -207,8 +207,8 @@ class Training:
     def _went_wrong(self, what: str, step: int) -> TrainingError:
         return TrainingError(
             f"{what} at step {step}; the training was stopped there",
-            f"The last good checkpoint is {self.run.latest}. Begin anew with lower rates "
-            f"(--lr-g {self.config.lr_g / 4:g} --lr-d {self.config.lr_d / 4:g})"
+            f"The last good checkpoint is {self.run.latest}. Begin anew elsewhere with lower "
+            f"rates (--lr-g {self.config.lr_g / 4:g} --lr-d {self.config.lr_d / 4:g})"
             + (" or --precision fp32." if self.config.precision == "bf16" else "."),
         )
 

@@ -90,11 +90,15 @@ class Session:
             ).execute()
 
 
-def new(config: TrainConfig, out: Path, device: str) -> Session:
-    """A run from its beginning. Raises a GanctlError before anything is written or computed."""
+def new(config: TrainConfig, out: Path, device: str, *, to_write: bool = True) -> Session:
+    """A run from its beginning. Raises a GanctlError before anything is written or computed.
+
+    Without `to_write` (a dry run) the folder may be in use.
+    """
     datasets.check_name(config.data)
     run = RunDirectory(out)
-    run.require_new()
+    if to_write:
+        run.require_new()
     on = devices.resolve_device(device)
     dataset = datasets.load(config.data, limit=config.limit)
     config = fit_to_data(config, dataset)

@@ -9,13 +9,15 @@ import shlex
 import signal
 import subprocess
 import sys
+import time
 
 import pytest
 import torch
 
 from ganctl import store
 from ganctl.cli import watch
-from ganctl.cli.signals import StopSignals
+from ganctl.cli.signals import StopSignals, exit_on_termination
+from ganctl.store import atomic_writer
 from ganctl.training import loop
 
 pytestmark = [
@@ -178,3 +180,19 @@ def test_nohup_is_respected():
             assert not stop()
     finally:
         signal.signal(signal.SIGHUP, previous)
+
+
+def test_termination_outside_a_training_cleans_up(tmp_path):
+    target = tmp_path / "x.npz"
+
+    def write() -> None:
+        with exit_on_termination(), atomic_writer(target) as file:
+            file.write(b"half")
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(1)  # the handler runs at the next bytecode; this line is not waited out
+
+    with pytest.raises(SystemExit) as left:
+        write()
+    assert left.value.code == 143
+    assert list(tmp_path.iterdir()) == []
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL

@@ -117,3 +117,17 @@ def test_a_pipe_that_cannot_take_every_character(run, tmp_path, name, options, e
     pipe.flush()
     text = pipe.buffer.getvalue().decode(encoding)
     assert json.loads(text) if options else "seeds 0" in text or "digest" in text
+
+
+def test_a_files_words_do_not_steer_the_terminal(capsys):
+    terminal = Terminal()
+    hostile = "\x1b[31mred\x1b]0;title\nnext"
+    terminal.result(hostile)
+    terminal.heading(hostile)
+    terminal.table(("a",), [(hostile,)])
+    terminal.note(hostile)
+    out, err = capsys.readouterr()
+    assert "red" in out
+    assert "red" in err
+    assert "\x1b" not in out + err
+    assert "\nnext" not in out + err

@@ -7,9 +7,12 @@ import re
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich import progress as rich_progress
 
+from ganctl.cli import watch
 from ganctl.cli.terminal import Terminal
 from ganctl.cli.watch import show_summary, summary_epochs
+from ganctl.training.loop import Progress
 
 LINE = re.compile(
     r"epoch \d+: generator loss \d+\.\d+, discriminator loss \d+\.\d+, D\(x\) [01]\.\d+, "
@@ -33,14 +36,18 @@ def test_a_summary_goes_from_the_first_epoch_to_the_last(count):
     assert len(epochs) <= 5
 
 
-def test_the_summary_says_how_far_the_discriminator_is_from_being_fooled(capsys):
+@pytest.mark.parametrize(
+    ("loss", "words"), [("bce", "image for real"), ("relativistic", "the more real one of a pair")]
+)
+def test_the_summary_says_how_far_the_discriminator_is_from_being_fooled(capsys, loss, words):
     history = [
         {"epoch": n, "g_loss": 0.5, "d_loss": 1.25, "d_real": 0.75, "d_fake": 0.3,
          "images": 60_000 * n, "elapsed_seconds": 61.0 * n}
         for n in range(1, 51)
     ]  # fmt: skip
-    show_summary(history, Terminal())
+    show_summary(history, loss, Terminal())
     out = capsys.readouterr().out
+    assert words in out
     assert [int(row) for row in re.findall(r"^ *(\d+) +0\.500", out, re.M)] == [1, 20, 30, 40, 50]
     assert "probability 0.30" in out
     assert "0.20 away" in out
@@ -81,3 +88,16 @@ def test_plain_lines_on_a_terminal_where_that_is_asked_for(
     assert result.code == 0
     assert "\x1b" not in result.out
     assert len(LINE.findall(result.out)) == 2
+
+
+def test_the_step_bar_starts_anew_with_every_epoch(monkeypatch):
+    monkeypatch.setattr(watch, "_REFRESH_SECONDS", 0.0)
+    terminal = Terminal()
+    bars = rich_progress.Progress(console=terminal.err, disable=True)
+    live = watch.LiveObserver(terminal, bars)
+    for step in range(1, 6):  # epochs of 3 steps, the second one under way
+        epoch, index = divmod(step - 1, 3)
+        live.on_step(Progress(step, 6, epoch + 1, 2, index + 1, 3, 1.0))
+    run, epoch_bar = bars.tasks
+    assert (run.completed, run.finished) == (5, False)
+    assert (epoch_bar.completed, epoch_bar.finished) == (2, False)

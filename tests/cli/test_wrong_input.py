@@ -198,6 +198,7 @@ def test_a_disk_that_is_full_leaves_the_earlier_file(refused, run, tmp_path, mon
         (["--epochs", "1.5"], "'--epochs'"),
         (["--batch-size", "0"], "batch_size"),
         (["--batch-size", "-4"], "batch_size"),
+        (["--preset", "dcgan", "--batch-size", "1"], "at least 2 for dcgan"),
         (["--batch-size", "33", "--limit", "32"], "33 is larger than the data, 32 images"),
         (["--limit", "0"], "limit"),
         (["--latent-dim", "0"], "latent_dim"),
@@ -405,3 +406,9 @@ def test_any_right_options_of_train_can_be_tried(
     assert_plain(result)
     assert result.code == 0
     assert not (tmp_path / "run").exists()
+
+
+def test_a_name_too_long_and_a_thing_that_is_no_file(refused):
+    assert "too long" in refused("inspect", "a" * 300, code=1)
+    assert "too long" in refused("train", "--out", "a" * 300, code=1)
+    assert "is not a file" in refused("sample", "/dev/zero", code=1)
