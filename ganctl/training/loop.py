@@ -26,7 +26,9 @@ Row = dict[str, Any]
 
 _READ_EVERY = 50
 """Steps between two readings of the metrics from a GPU: reading makes the host wait for it."""
-_DRAWING_SHARE = 0.01
+_READ_SECONDS = 0.1
+"""On a CPU they are read by the clock instead, often enough for a person who watches."""
+_DRAWING_SHARE = 0.003
 """The plot and the animation are drawn anew when that takes at most this share of the time since
 they last were; at the end they always are."""
 _MAX_FRAMES = 120
@@ -127,7 +129,6 @@ class Training:
         self.should_stop = should_stop
         self.steps_per_epoch = self.config.steps_per_epoch(len(dataset))
         self.total_steps = self.config.total_steps(len(dataset))
-        self._read_every = 1 if state.device.type == "cpu" else _READ_EVERY
         self._pending: list[Tensor] = []
         self._clock = self._last_saved = self._last_drawn = time.monotonic()
         self._drawing_seconds = 0.0
@@ -157,7 +158,7 @@ class Training:
         last = min(self.steps_per_epoch, self.total_steps - epoch * self.steps_per_epoch)
         for index in range(first, last):
             self._step(order[index * self.config.batch_size :][: self.config.batch_size])
-            if len(self._pending) >= self._read_every or index + 1 == last:
+            if self._is_reading_due() or index + 1 == last:
                 self._read_metrics()
                 self.observer.on_step(self._progress(epoch, index + 1))
             ends_epoch = index + 1 == self.steps_per_epoch
@@ -171,6 +172,11 @@ class Training:
             if not ends_epoch and (overdue or index + 1 == last):
                 self._save()
         return True
+
+    def _is_reading_due(self) -> bool:
+        if self.state.device.type == "cpu":
+            return time.monotonic() - self._clock >= _READ_SECONDS
+        return len(self._pending) >= _READ_EVERY
 
     def _step(self, indices: Tensor) -> None:
         config = self.config

@@ -272,3 +272,14 @@ def test_only_bf16_is_told_to_try_fp32(tmp_path, tiny_config, train):
         with pytest.raises(TrainingError) as caught:
             train(ready, Poisoner(ready, 1, "discriminator", torch.nan))
         assert ("--precision fp32" in caught.value.hint) == (precision == "bf16")
+
+
+def test_how_often_metrics_are_read_changes_nothing(tmp_path, tiny_config, train, monkeypatch):
+    histories = []
+    for seconds in (0.0, 1e9):  # after every step; only where an epoch ends
+        monkeypatch.setattr(loop, "_READ_SECONDS", seconds)
+        ready = session.new(tiny_config(epochs=2), tmp_path / str(seconds), "cpu")
+        rows = train(ready)[0].history
+        histories.append([{k: v for k, v in row.items() if "sec" not in k} for row in rows])
+    assert histories[0] == histories[1]
+    assert len(histories[0]) == 2
