@@ -313,7 +313,7 @@ def _check_plain(values: dict[str, Any]) -> None:
     for row in values["history"]:
         if (
             not isinstance(row, dict)
-            or not row.keys() == HISTORY_COLUMNS
+            or row.keys() != HISTORY_COLUMNS
             or not all(isinstance(name, str) and number(value) for name, value in row.items())
         ):
             raise CheckpointError("is damaged: its history is not a table of numbers")
