@@ -31,16 +31,16 @@ class ConvTranspose2d(nn.ConvTranspose2d):
         height, width = x.shape[2:]
         if x.device.type != "cpu" or height * width > _MAX_PIXELS:
             return super().forward(x, output_size)
-        # In fp32 even under autocast: still cheaper than the direct way in bf16.
+        # In the weights' precision even under autocast: still cheaper than the direct way in bf16.
         with torch.autocast("cpu", enabled=False):
-            return _convolve(x.float(), self.weight)
+            return _convolve(x.to(self.weight.dtype), self.weight)
 
 
 def _convolve(x: Tensor, weight: Tensor) -> Tensor:
     """(N, C, H, W) and (C, K, S, S) → (N, K, H, W), channels-last in and out."""
     count, inputs, height, width = x.shape
     outputs, size = weight.shape[1:3]
-    to_x, to_weight, from_y = _transforms(height, width, size)
+    to_x, to_weight, from_y = _transforms(height, width, size, weight.dtype)
     pixels = x.permute(2, 3, 0, 1).reshape(height * width, count * inputs)
     taps = weight.permute(2, 3, 0, 1).reshape(size * size, inputs * outputs)
     x_real, x_imaginary = (to_x @ pixels).view(2, -1, count, inputs)
@@ -53,8 +53,10 @@ def _convolve(x: Tensor, weight: Tensor) -> Tensor:
 
 
 @functools.cache
-def _transforms(height: int, width: int, size: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Matrices from pixels and from kernel taps to frequencies, and back; float32.
+def _transforms(
+    height: int, width: int, size: int, dtype: torch.dtype
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Matrices from pixels and from kernel taps to frequencies, and back.
 
     (2Q, H*W), (2Q, size^2) and (H*W, 2Q), with Q frequencies' real parts first, then the imaginary
     ones. On a circle longer than the image by half a kernel nothing wraps into what is kept. Of
@@ -72,7 +74,8 @@ def _transforms(height: int, width: int, size: int) -> tuple[Tensor, Tensor, Ten
                 frequencies[v, u] = 1.0
     # Kept for later calls: they must be ordinary tensors, though sampling may ask for them first.
     with torch.inference_mode(False):
-        return _matrices(frequencies, (height, width), (length_y, length_x), radius)
+        matrices = _matrices(frequencies, (height, width), (length_y, length_x), radius)
+        return tuple(matrix.to(dtype) for matrix in matrices)  # type: ignore[return-value]
 
 
 def _matrices(
@@ -93,4 +96,4 @@ def _matrices(
     image = waves(range(image_size[0]), range(image_size[1]))
     kernel = waves(range(-radius, radius + 1), range(-radius, radius + 1))
     back = (image * counted.repeat(2)[:, None]).T
-    return image.float(), kernel.float(), back.float()
+    return image, kernel, back

@@ -28,6 +28,10 @@ _READ_EVERY = 50
 """Steps between two readings of the metrics from a GPU: reading makes the host wait for it."""
 _READ_SECONDS = 0.1
 """On a CPU they are read by the clock instead, often enough for a person who watches."""
+_STEPS_AHEAD = 16
+"""Noise is drawn for so many steps at once: alone, after a step, it finds every cache cold."""
+_VALUES_AHEAD = 2**20
+"""But for no more than so many numbers."""
 _DRAWING_SHARE = 0.003
 """The plot and the animation are drawn anew when that takes at most this share of the time since
 they last were; at the end they always are."""
@@ -130,6 +134,7 @@ class Training:
         self.steps_per_epoch = self.config.steps_per_epoch(len(dataset))
         self.total_steps = self.config.total_steps(len(dataset))
         self._pending: list[Tensor] = []
+        self._noise_ahead: list[tuple[Tensor, int]] = []
         self._clock = self._last_saved = self._last_drawn = time.monotonic()
         self._drawing_seconds = 0.0
 
@@ -179,19 +184,28 @@ class Training:
         return len(self._pending) >= _READ_EVERY
 
     def _step(self, indices: Tensor) -> None:
-        config = self.config
-        rng = latents.step_rng(config.seed, self.state.step)
-        # A full batch of fakes even beside an epoch's last, smaller batch of reals, as in the
-        # classic recipe.
-        noise = latents.draw(rng, config.batch_size, config.network.latent_dim)
+        noise, noise_seed = self._next_noise()
         metrics = train_step(
             self.state,
             self.dataset.batch(indices),
             noise.to(self.state.device, non_blocking=True),
-            noise_seed=int(rng.integers(2**62)),
+            noise_seed,
         )
         self._pending.append(metrics)
         self.meter.images += len(indices)
+
+    def _next_noise(self) -> tuple[Tensor, int]:
+        """The coming step's latents and the seed of its dropout: functions of (seed, step)."""
+        config, first = self.config, self.state.step
+        # A full batch of fakes even beside an epoch's last, smaller batch of reals, as in the
+        # classic recipe.
+        size = config.batch_size, config.network.latent_dim
+        if not self._noise_ahead:
+            ahead = max(1, min(_STEPS_AHEAD, _VALUES_AHEAD // math.prod(size)))
+            for step in reversed(range(first, first + ahead)):
+                rng = latents.step_rng(config.seed, step)
+                self._noise_ahead.append((latents.draw(rng, *size), int(rng.integers(2**62))))
+        return self._noise_ahead.pop()
 
     def _read_metrics(self) -> None:
         """Bring the pending steps' metrics to the host; each must be a number."""

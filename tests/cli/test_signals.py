@@ -27,6 +27,14 @@ pytestmark = [
 SIGNALS = {"SIGINT": 130, "SIGTERM": 143, "SIGHUP": 129}
 
 
+@pytest.fixture(autouse=True)
+def _ctrl_c_is_heard():
+    """As at a terminal; a shell starts what it runs in the background with SIGINT ignored."""
+    previous = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, previous)
+
+
 @pytest.fixture
 def send_after(monkeypatch):
     """Have this process get signals right after a step."""

@@ -44,7 +44,7 @@ def test_no_less_exact_than_the_direct_way() -> None:
 
 
 def test_frequencies_are_as_many_as_the_docstring_counts() -> None:
-    to_x, to_weight, from_y = fourier._transforms(7, 7, 5)
+    to_x, to_weight, from_y = fourier._transforms(7, 7, 5, torch.float32)
     assert to_x.shape == (82, 49)
     assert to_weight.shape == (82, 25)
     assert from_y.shape == (49, 82)
