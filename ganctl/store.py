@@ -1,65 +1,27 @@
-"""The run directory: atomic writes, the latest checkpoint, snapshots, logs."""
+"""The run directory: where everything is, the newest whole checkpoint, snapshots, logs."""
 
 from __future__ import annotations
 
 import contextlib
 import csv
-import errno
 import io
 import json
 import os
-import re
-import sys
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-from ganctl import checkpoint
+from ganctl import checkpoint, files
 from ganctl.checkpoint import Checkpoint
 from ganctl.errors import CheckpointError, RunError
+from ganctl.files import make_folder, reason, write_atomic
+
+Version = tuple[int, int, int] | None
 
 LATEST = "ckpt.pt"
 CONFIG = "config.json"
 _LOCK = ".lock"
-_TEMPORARY = re.compile(r"^\.ganctl-.*\.tmp$")
-
-
-@contextlib.contextmanager
-def atomic_writer(path: Path) -> Iterator[IO[bytes]]:
-    """A file that is there whole or not at all.
-
-    Written under a temporary name in the same folder, flushed to disk, then renamed over `path`;
-    on any exception the temporary file is removed and `path` is as it was. Raises RunError.
-    """
-    temporary = path.with_name(f".ganctl-{path.name}.{os.getpid()}.tmp")
-    try:
-        try:
-            with temporary.open("wb") as file:
-                yield file
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-            _sync_folder(path.parent)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                temporary.unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        raise _write_error(path, error) from None
-
-
-def write_atomic(path: Path, content: bytes) -> None:
-    """`content` as the file `path`, whole or not at all. Raises RunError."""
-    with atomic_writer(path) as file:
-        file.write(content)
-
-
-def make_folder(path: Path) -> None:
-    """`path` and its parents, where they are not there yet. Raises RunError."""
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise _write_error(path, error) from None
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
@@ -68,25 +30,43 @@ def read_checkpoint(path: Path) -> Checkpoint:
     try:
         content = file.read_bytes()
     except OSError as error:
-        raise CheckpointError(f"{file} cannot be read: {_reason(error)}") from None
+        raise CheckpointError(f"{file} cannot be read: {reason(error)}") from None
     try:
         return checkpoint.decode(content)
     except CheckpointError as error:
         raise named(error, file) from None
 
 
-def newest_whole(run: RunDirectory) -> tuple[Checkpoint, list[CheckpointError]]:
-    """The newest checkpoint of `run` that can be read, and what was wrong with newer ones.
+@dataclass(frozen=True)
+class Found:
+    """The newest checkpoint of a run that can be read."""
 
-    Raises CheckpointError where there is none.
-    """
+    checkpoint: Checkpoint
+    path: Path
+    version: Version
+    problems: list[CheckpointError]
+    """What is wrong with the newer ones."""
+
+
+def newest_whole(run: RunDirectory) -> Found:
+    """The newest checkpoint of `run` that can be read. Raises CheckpointError if there is none."""
     problems: list[CheckpointError] = []
     for path in (run.latest, *reversed(run.snapshots())):
+        version = file_version(path)
         try:
-            return read_checkpoint(path), problems
+            return Found(read_checkpoint(path), path, version, problems)
         except CheckpointError as error:
             problems.append(error)
     raise problems[0]
+
+
+def file_version(path: Path) -> Version:
+    """Differs from an earlier one once `path` was written anew; None where there is no file."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return (status.st_ino, status.st_size, status.st_mtime_ns)
 
 
 def named(error: CheckpointError, path: Path) -> CheckpointError:
@@ -167,11 +147,11 @@ class RunDirectory:
         remains = {_LOCK, "samples"} | ({CONFIG} if "starts" in self.read_config() else set())
         try:
             used = self.path.exists() and any(
-                entry.name not in remains and not _TEMPORARY.match(entry.name)
+                entry.name not in remains and not files.is_temporary(entry)
                 for entry in self.path.iterdir()
             )
         except OSError as error:
-            raise RunError(f"{self.path} cannot be a run directory: {_reason(error)}") from None
+            raise RunError(f"{self.path} cannot be a run directory: {reason(error)}") from None
         parent = next(path for path in self.path.absolute().parents if path.exists())
         if not (parent.is_dir() and os.access(parent, os.W_OK)):
             raise RunError(
@@ -195,10 +175,7 @@ class RunDirectory:
         """Make the folders, and clear what a killed run left behind half-written."""
         make_folder(self.path / "samples")
         for folder in (self.path, self.path / "samples"):
-            for entry in folder.iterdir():
-                if _TEMPORARY.match(entry.name):
-                    with contextlib.suppress(OSError):
-                        entry.unlink()
+            files.clear_abandoned(folder)
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
@@ -207,12 +184,8 @@ class RunDirectory:
         Raises RunError where another training holds it.
         """
         make_folder(self.path)
-        try:
-            file = (self.path / _LOCK).open("a+b")
-        except OSError as error:
-            raise _write_error(self.path, error) from None
-        with file:
-            if not _try_lock(file):
+        with files.exclusive(self.path / _LOCK) as alone:
+            if not alone:
                 raise RunError(
                     f"another training is running in {self.path}",
                     "Wait for it or stop it, or choose another folder with --out.",
@@ -242,10 +215,16 @@ class RunDirectory:
         write_atomic(self.losses_table, text.getvalue().encode())
 
     def write_snapshot(self, epoch: int, content: bytes, keep: int) -> None:
-        """Keep `content` as the checkpoint of `epoch`, and only the newest `keep` of all."""
-        write_atomic(self.snapshot(epoch), content)
+        """Keep `content` as the checkpoint of `epoch`, and of all up to it only the newest `keep`.
+
+        Later ones can be there where a run went on from an older checkpoint than its newest; they
+        must not push out the one that was just written.
+        """
+        latest = self.snapshot(epoch)
+        write_atomic(latest, content)
         snapshots = self.snapshots()
-        for path in snapshots[: max(0, len(snapshots) - keep)]:
+        up_to_now = snapshots[: snapshots.index(latest) + 1]
+        for path in up_to_now[: max(0, len(up_to_now) - max(1, keep))]:
             with contextlib.suppress(OSError):
                 path.unlink()
 
@@ -256,48 +235,3 @@ def _numbered(folder: Path, pattern: str) -> list[Path]:
         return int(digits) if digits.isdecimal() else -1
 
     return sorted((path for path in folder.glob(pattern) if number(path) >= 0), key=number)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a rename durable; Windows has no such thing, and some file systems refuse it."""
-    if sys.platform == "win32":
-        return
-    with contextlib.suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
-
-def _try_lock(file: IO[bytes]) -> bool:
-    """An exclusive lock that the system lets go of when its process ends, however it ends."""
-    try:
-        if sys.platform == "win32":
-            import msvcrt
-
-            file.seek(0)
-            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-        else:
-            import fcntl
-
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        # A file system without locks is no reason not to train.
-        return error.errno not in (errno.EWOULDBLOCK, errno.EACCES, errno.EDEADLK)
-    return True
-
-
-def _write_error(path: Path, error: OSError) -> RunError:
-    hints = {
-        errno.ENOSPC: "Free some space; a training then goes on with --resume.",
-        errno.EACCES: "Choose a place that you may write to.",
-        errno.EPERM: "Choose a place that you may write to.",
-        errno.EROFS: "Choose a place that can be written to.",
-        errno.ENOENT: f"Is the folder {path.parent} there?",
-    }
-    return RunError(f"{path} cannot be written: {_reason(error)}", hints.get(error.errno or 0))
-
-
-def _reason(error: OSError) -> str:
-    return (error.strerror or str(error) or type(error).__name__).lower()

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from ganctl import store
 from ganctl.checkpoint import encode
 from ganctl.errors import CheckpointError, RunError
-from ganctl.store import RunDirectory, atomic_writer, newest_whole, read_checkpoint, write_atomic
+from ganctl.files import write_atomic
+from ganctl.store import RunDirectory, file_version, newest_whole, read_checkpoint
 
 
 @pytest.fixture
@@ -19,96 +19,6 @@ def run(tmp_path) -> RunDirectory:
     run = RunDirectory(tmp_path / "run")
     run.prepare()
     return run
-
-
-def names(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir())
-
-
-# Atomic writes.
-
-
-def test_a_file_is_written_over_the_old_one(tmp_path):
-    path = tmp_path / "file"
-    for content in (b"old and longer", b"new"):
-        write_atomic(path, content)
-        assert path.read_bytes() == content
-    assert names(tmp_path) == ["file"]
-
-
-@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit])
-def test_an_exception_leaves_the_old_file_and_nothing_else(tmp_path, error):
-    path = tmp_path / "file"
-    path.write_bytes(b"old")
-
-    def write_half():
-        with atomic_writer(path) as file:
-            file.write(b"half of the new")
-            raise error
-
-    with pytest.raises(error):
-        write_half()
-    assert path.read_bytes() == b"old"
-    assert names(tmp_path) == ["file"]
-
-
-def test_the_new_file_is_not_there_before_it_is_whole(tmp_path):
-    path = tmp_path / "file"
-    with atomic_writer(path) as file:
-        file.write(b"half")
-        file.flush()
-        assert not path.exists()
-    assert path.read_bytes() == b"half"
-
-
-def test_a_failed_rename_is_a_run_error_and_leaves_no_temporary_file(tmp_path):
-    (tmp_path / "file" / "in the way").mkdir(parents=True)
-    with pytest.raises(RunError, match="cannot be written"):
-        write_atomic(tmp_path / "file", b"new")
-    assert names(tmp_path) == ["file"]
-
-
-def test_a_full_disk_is_a_run_error_with_a_way_on(tmp_path, monkeypatch):
-    def full(_):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(RunError, match="no space left") as caught:
-        write_atomic(tmp_path / "file", b"new")
-    assert "--resume" in caught.value.hint
-    assert names(tmp_path) == []
-
-
-@pytest.mark.parametrize(
-    "write",
-    [
-        lambda path: write_atomic(path / "file", b""),
-        store.make_folder,
-        lambda path: RunDirectory(path).prepare(),
-        lambda path: RunDirectory(path).lock().__enter__(),
-        lambda path: RunDirectory(path).write_config({}),
-    ],
-)
-def test_a_place_below_a_file_cannot_be_written(tmp_path, write):
-    (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(RunError, match=re.escape(str(tmp_path / "file"))):
-        write(tmp_path / "file" / "below")
-
-
-@pytest.mark.skipif(
-    not hasattr(os, "geteuid") or os.geteuid() == 0, reason="permissions do not bind root"
-)
-def test_a_read_only_folder_is_a_run_error_with_a_way_on(tmp_path):
-    tmp_path.chmod(0o500)
-    with pytest.raises(RunError, match="permission denied") as caught:
-        write_atomic(tmp_path / "file", b"")
-    assert "may write to" in caught.value.hint
-
-
-def test_where_the_folder_is_missing_the_hint_names_it(tmp_path):
-    with pytest.raises(RunError, match="no such file") as caught:
-        write_atomic(tmp_path / "missing" / "file", b"")
-    assert str(tmp_path / "missing") + " " in caught.value.hint
 
 
 # Where a run may begin.
@@ -230,6 +140,25 @@ def test_the_newest_snapshots_are_kept(run):
     assert (run.path / "epoch-best.pt").exists()
 
 
+def test_a_snapshot_is_never_pushed_out_by_later_ones(run):
+    """They lie there where a run went on from an older checkpoint than its newest."""
+    for epoch in (3, 6, 9):
+        run.write_snapshot(epoch, b"damaged later", keep=3)
+    run.write_snapshot(2, b"whole", keep=1)
+    assert run.snapshots() == [run.snapshot(epoch) for epoch in (2, 3, 6, 9)]
+    run.write_snapshot(6, b"whole", keep=1)
+    assert run.snapshots() == [run.snapshot(6), run.snapshot(9)]
+
+
+def test_a_file_has_another_version_once_it_was_written_anew(run):
+    assert file_version(run.latest) is None
+    versions = set()
+    for _ in range(3):
+        write_atomic(run.latest, b"the same")
+        versions.add(file_version(run.latest))
+    assert len(versions) == 3
+
+
 def test_samples_are_in_the_order_of_their_epochs(run):
     for epoch in (10_000, 2, 9_999):
         run.sample(epoch).write_bytes(b"")
@@ -302,13 +231,12 @@ def test_a_damaged_latest_falls_back_to_the_newest_whole_snapshot(run, tiny_chec
     write_atomic(run.snapshot(2), content)
     write_atomic(run.snapshot(3), b"")
     run.snapshot(1).write_bytes(b"not looked at")
-    found, problems = newest_whole(run)
-    assert found.step == tiny_checkpoint.step
-    assert [str(run.latest) in str(problems[0]), str(run.snapshot(3)) in str(problems[1])] == [
-        True,
-        True,
-    ]
-    assert len(problems) == 2
+    found = newest_whole(run)
+    assert (found.path, found.checkpoint.step) == (run.snapshot(2), tiny_checkpoint.step)
+    assert found.version == file_version(run.snapshot(2))
+    first, second = map(str, found.problems)
+    assert str(run.latest) in first
+    assert str(run.snapshot(3)) in second
 
 
 def test_where_no_checkpoint_is_whole_the_latest_ones_fault_is_told(run):

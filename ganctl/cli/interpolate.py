@@ -79,7 +79,7 @@ def interpolate(
     if length > _MAX_FRAMES:
         raise UsageError(f"a walk of {length} frames is too long ({_MAX_FRAMES} at most)")
 
-    from ganctl import images, latents, store
+    from ganctl import files, images, latents
     from ganctl.cli.loading import load_generator, require_room
     from ganctl.sampling import sample_latents
 
@@ -95,7 +95,8 @@ def interpolate(
         content = images.png(images.strip(pictures), {**loaded.text, "seeds": seeds, "mode": mode})
     else:
         content = images.animation(list(pictures), suffix[1:], milliseconds=round(1000 / fps))
-    store.write_atomic(out, content)
+    files.clear_abandoned(out.parent)
+    files.write_atomic(out, content)
     if json:
         terminal.document(
             {

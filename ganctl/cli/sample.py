@@ -80,7 +80,7 @@ def sample(
             "Write them as an array: -o samples.npz",
         )
 
-    from ganctl import images, store
+    from ganctl import files, images
     from ganctl.cli.loading import load_generator, require_room
     from ganctl.sampling import sample_seeds
 
@@ -91,17 +91,18 @@ def sample(
         images.enlarge(chunk, upscale)
         for chunk in sample_seeds(loaded.generator, wanted, loaded.network.latent_dim)
     )
+    files.clear_abandoned(path if kind == "folder" else path.parent)
     if kind == "folder":
-        store.make_folder(path)
+        files.make_folder(path)
         _write_folder(path, chunks, wanted, loaded.text)
     elif kind == ".npz":
         height, width = loaded.network.height * upscale, loaded.network.width * upscale
         shape = (len(wanted), height, width, loaded.network.channels)
-        with store.atomic_writer(path) as file:
+        with files.atomic_writer(path) as file:
             images.write_npz(file, chunks, shape)
     else:
         text = {**loaded.text, "seeds": _ranges(wanted)}
-        store.write_atomic(path, images.png(images.grid(images.concatenate(chunks)), text))
+        files.write_atomic(path, images.png(images.grid(images.concatenate(chunks)), text))
     if json:
         terminal.document(
             {
@@ -157,11 +158,11 @@ def _ranges(seeds: Sequence[int]) -> str:
 def _write_folder(
     folder: Path, chunks: Iterator[Pixels], seeds: Sequence[int], text: dict[str, str]
 ) -> None:
-    from ganctl import images, store
+    from ganctl import files, images
 
     numbers = iter(seeds)
     for chunk in chunks:
         for picture in chunk:
             seed = next(numbers)
             content = images.png(picture, {**text, "seeds": str(seed)})
-            store.write_atomic(folder / f"seed-{seed:06d}.png", content)
+            files.write_atomic(folder / f"seed-{seed:06d}.png", content)

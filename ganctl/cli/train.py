@@ -138,8 +138,10 @@ def _run(session: Session, terminal: Terminal, save_every: float, command: str) 
             f"The run in {folder} is complete: step {session.state.step} of {session.total_steps}. "
             f"To go on, give more, for example --epochs {_more_epochs(session)}."
         )
+        with observer(terminal) as watcher:
+            outcome = session.conclude(watcher)
         if terminal.json_wanted:
-            _document_end(session, session.history, terminal)
+            _document_end(session, outcome.history, terminal)
         return
     begun = f", from step {session.state.step} on" if session.state.step else ""
     terminal.note(

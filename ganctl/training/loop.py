@@ -16,8 +16,9 @@ from ganctl.checkpoint import Checkpoint, encode
 from ganctl.config import TrainConfig
 from ganctl.datasets import Dataset, epoch_order
 from ganctl.errors import TrainingError
+from ganctl.files import write_atomic
 from ganctl.sampling import sample_seeds
-from ganctl.store import RunDirectory, write_atomic
+from ganctl.store import RunDirectory
 from ganctl.training.state import TrainState
 from ganctl.training.step import METRICS, train_step
 
@@ -144,8 +145,15 @@ class Training:
         self._clock = self._last_saved = self._last_drawn = time.monotonic()
         if self.state.step == 0:
             self._save()
+        else:  # rows past the checkpoint may stand there, of a run that ended in mid-epoch
+            self.run.write_losses(self.history)
         while finished and self.state.step < self.total_steps:
             finished = self._epoch()
+        return self.conclude()
+
+    def conclude(self) -> Outcome:
+        """Bring the table and the pictures up to the present state."""
+        finished = self.state.step >= self.total_steps
         history = self.history
         if self.meter.steps:  # stopped inside an epoch: shown, but not part of the checkpoint
             history = [*history, self._row()]
@@ -290,10 +298,11 @@ class Training:
             if not bool(torch.isfinite(tensor).all()):
                 raise self._went_wrong(f"{name} was no longer finite", self.state.step)
         content = encode(self.checkpoint())
-        write_atomic(self.run.latest, content)
         every = self.config.snapshot_every
+        # Before the latest: a run that ends between the two makes its way here again.
         if snapshot is not None and every and self.config.keep and snapshot % every == 0:
             self.run.write_snapshot(snapshot, content, self.config.keep)
+        write_atomic(self.run.latest, content)
         self._last_saved = self._clock = time.monotonic()
 
     def _draw_samples(self, epoch: int) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from ganctl import datasets, devices
 from ganctl.config import LENGTH_FIELDS, TrainConfig
 from ganctl.datasets import Dataset
 from ganctl.errors import CheckpointError, RunError, UsageError
-from ganctl.store import RunDirectory, named, newest_whole
+from ganctl.store import Found, RunDirectory, file_version, named, newest_whole
 from ganctl.training.loop import Observer, Outcome, Row, Training
 from ganctl.training.state import TrainState, create, restore
 
@@ -34,6 +35,7 @@ class Session:
     made_by: dict[str, Any] = field(default_factory=dict)
     notices: list[str] = field(default_factory=list)
     """What the user should know before it starts."""
+    resumed_from: Found | None = None
 
     @property
     def config(self) -> TrainConfig:
@@ -65,10 +67,7 @@ class Session:
         }
         made_by = {**(self.made_by or start), "last_command": command, "last_date": now}
         devices.prepare(self.state.device)
-        with self.run.lock():
-            if self.state.step == 0 and not self.made_by:
-                self.run.require_new()  # again, now that nobody else can start one here
-            self.run.prepare()
+        with self._alone():
             self.run.write_config(
                 {
                     "config": configs.to_dict(self.config),
@@ -76,18 +75,46 @@ class Session:
                     "starts": [*self.run.read_config().get("starts", []), start],
                 }
             )
-            return Training(
-                self.state,
-                self.dataset,
-                self.run,
-                observer,
-                data=describe_data(self.dataset),
-                made_by=made_by,
-                history=self.history,
-                partial=self.partial,
-                save_every=save_every,
-                should_stop=should_stop,
+            return self._training(
+                observer, made_by=made_by, save_every=save_every, should_stop=should_stop
             ).execute()
+
+    def conclude(self, observer: Observer) -> Outcome:
+        """For a run that is complete: the table and pictures that it may not have come to write."""
+        with self._alone():
+            return self._training(observer, made_by=self.made_by).conclude()
+
+    def _training(self, observer: Observer, *, made_by: dict[str, Any], **how: Any) -> Training:
+        return Training(
+            self.state,
+            self.dataset,
+            self.run,
+            observer,
+            data=describe_data(self.dataset),
+            made_by=made_by,
+            history=self.history,
+            partial=self.partial,
+            **how,
+        )
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """With the folder ready, and every other training kept out of it."""
+        with self.run.lock():
+            self._require_unchanged()  # again, now that nobody else can train here
+            self.run.prepare()
+            yield
+
+    def _require_unchanged(self) -> None:
+        """RunError where another training has been in the folder since it was looked at."""
+        found = self.resumed_from
+        if found is None:
+            self.run.require_new()
+        elif file_version(found.path) != found.version:
+            raise RunError(
+                f"the run in {self.run.path} went on in the meantime; nothing was changed",
+                "Give the same command again.",
+            )
 
 
 def new(config: TrainConfig, out: Path, device: str, *, to_write: bool = True) -> Session:
@@ -118,7 +145,8 @@ def resume(out: Path, changes: Mapping[str, Any], device: str) -> Session:
     if not run.is_run():
         raise RunError(f"there is no run to resume in {out}", "Leave out --resume to begin one.")
     on = devices.resolve_device(device)
-    checkpoint, problems = newest_whole(run)
+    found = newest_whole(run)
+    checkpoint, problems = found.checkpoint, found.problems
     config = checkpoint.config
     refuse_changes(config, changes)
     length = {name: changes[name] for name in LENGTH_FIELDS if name in changes}
@@ -135,9 +163,15 @@ def resume(out: Path, changes: Mapping[str, Any], device: str) -> Session:
     try:
         state = restore(checkpoint, config, on)
     except CheckpointError as error:
-        raise named(error, run.latest) from None
+        raise named(error, found.path) from None
     session = Session(
-        run, state, dataset.to(on), checkpoint.history, checkpoint.partial, checkpoint.made_by
+        run,
+        state,
+        dataset.to(on),
+        history=checkpoint.history,
+        partial=checkpoint.partial,
+        made_by=checkpoint.made_by,
+        resumed_from=found,
     )
     for problem in problems:
         session.notices.append(str(problem))

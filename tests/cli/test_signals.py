@@ -17,7 +17,7 @@ import torch
 from ganctl import store
 from ganctl.cli import watch
 from ganctl.cli.signals import StopSignals, exit_on_termination
-from ganctl.store import atomic_writer
+from ganctl.files import atomic_writer
 from ganctl.training import loop
 
 pytestmark = [
@@ -140,7 +140,7 @@ def test_a_second_ctrl_c_while_saving_leaves_the_earlier_checkpoint_whole(
     cli, send_after, fast_options, tmp_path, monkeypatch
 ):
     def interrupted(path, content):
-        with store.atomic_writer(path) as file:
+        with atomic_writer(path) as file:
             file.write(content[: len(content) // 2])
             if path.name == "ckpt.pt" and out.joinpath("ckpt.pt").exists() and interrupt:
                 os.kill(os.getpid(), signal.SIGINT)

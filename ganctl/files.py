@@ -1,0 +1,185 @@
+"""Files that are there whole or not at all, however a program ends while it writes them."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import re
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+from ganctl.errors import RunError
+
+_TEMPORARY = re.compile(r"\.ganctl-.+\.tmp")
+_RENAME_ATTEMPTS = 50
+
+
+class Disk:
+    """What writing asks of the system, call by call; tests put one that fails in its place."""
+
+    def open(self, path: Path) -> IO[bytes]:
+        """A new, empty file."""
+        return path.open("wb")
+
+    def flush(self, file: IO[bytes]) -> None:
+        """Hand everything to the system."""
+        file.flush()
+
+    def sync(self, file: IO[bytes]) -> None:
+        """Have the system hand everything to the device."""
+        if sys.platform == "darwin":  # whose fsync leaves it in the drive's own cache
+            import fcntl
+
+            with contextlib.suppress(OSError):
+                fcntl.fcntl(file, fcntl.F_FULLFSYNC)
+                return
+        os.fsync(file.fileno())
+
+    def rename(self, old: Path, new: Path) -> None:
+        """Put `old` in the place of `new` in one step."""
+        # Windows refuses for as long as anyone, a virus scanner for one, has `new` open.
+        for _ in range(_RENAME_ATTEMPTS if sys.platform == "win32" else 0):
+            with contextlib.suppress(PermissionError):
+                old.replace(new)
+                return
+            time.sleep(0.1)
+        old.replace(new)
+
+    def sync_folder(self, folder: Path) -> None:
+        """Make a rename durable; Windows has no such thing, and some file systems refuse it."""
+        if sys.platform == "win32":
+            return
+        with contextlib.suppress(OSError):
+            descriptor = os.open(folder, os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+
+
+disk = Disk()
+
+
+@contextlib.contextmanager
+def atomic_writer(path: Path) -> Iterator[IO[bytes]]:
+    """A file that is there whole or not at all: the one way in which anything is written.
+
+    Written under a temporary name in the same folder, flushed to the device, then renamed over
+    `path`; on any exception the temporary file is removed and `path` is as it was. What a killed
+    program leaves is for `clear_abandoned`. Raises RunError.
+    """
+    temporary = path.with_name(f".ganctl-{path.name}.{os.getpid()}.tmp")
+    try:
+        try:
+            with disk.open(temporary) as file:
+                _mark_in_use(file)
+                yield file
+                disk.flush(file)
+                disk.sync(file)
+            disk.rename(temporary, path)
+            disk.sync_folder(path.parent)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise write_error(path, error) from None
+
+
+def write_atomic(path: Path, content: bytes) -> None:
+    """`content` as the file `path`, whole or not at all. Raises RunError."""
+    with atomic_writer(path) as file:
+        file.write(content)
+
+
+def make_folder(path: Path) -> None:
+    """`path` and its parents, where they are not there yet. Raises RunError."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise write_error(path, error) from None
+
+
+def is_temporary(path: Path) -> bool:
+    """Whether `path` is named like the temporary file of a write."""
+    return _TEMPORARY.fullmatch(path.name) is not None
+
+
+def clear_abandoned(folder: Path) -> None:
+    """Remove the temporary files in `folder` that nobody is writing any more."""
+    with contextlib.suppress(OSError):
+        for path in list(folder.iterdir()):
+            if is_temporary(path):
+                with contextlib.suppress(OSError):
+                    _remove_unless_in_use(path)
+
+
+@contextlib.contextmanager
+def exclusive(path: Path) -> Iterator[bool]:
+    """Hold the lock file `path`; yields whether nobody else does.
+
+    The system lets go of it when this process ends, however it ends. A file system without locks
+    counts as one where nobody else is. Raises RunError where the file cannot be made.
+    """
+    try:
+        file = path.open("a+b")
+    except OSError as error:
+        raise write_error(path, error) from None
+    with file:
+        try:
+            _lock(file)
+        except OSError as error:
+            yield error.errno not in (errno.EWOULDBLOCK, errno.EACCES, errno.EDEADLK)
+        else:
+            yield True
+
+
+def write_error(path: Path, error: OSError) -> RunError:
+    """Why `path` could not be written, in words."""
+    hints = {
+        errno.ENOSPC: "Free some space; a training then goes on with --resume.",
+        errno.EDQUOT: "Free some space; a training then goes on with --resume.",
+        errno.EACCES: "Choose a place that you may write to.",
+        errno.EPERM: "Choose a place that you may write to.",
+        errno.EROFS: "Choose a place that can be written to.",
+        errno.ENOENT: f"Is the folder {path.parent} there?",
+    }
+    return RunError(f"{path} cannot be written: {reason(error)}", hints.get(error.errno or 0))
+
+
+def reason(error: OSError) -> str:
+    """What the system says, without its number."""
+    return (error.strerror or str(error) or type(error).__name__).lower()
+
+
+def _lock(file: IO[bytes]) -> None:
+    """OSError where another open file has the lock, or where there are no locks."""
+    if sys.platform == "win32":
+        import msvcrt
+
+        file.seek(0)
+        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+    else:
+        import fcntl
+
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def _mark_in_use(file: IO[bytes]) -> None:
+    """So that no other program takes the file for abandoned; Windows keeps open files by itself."""
+    if sys.platform != "win32":
+        with contextlib.suppress(OSError):
+            _lock(file)
+
+
+def _remove_unless_in_use(path: Path) -> None:
+    if sys.platform == "win32":
+        path.unlink()
+        return
+    with path.open("rb") as file:
+        _lock(file)
+        path.unlink()

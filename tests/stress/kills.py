@@ -1,0 +1,242 @@
+"""Trainings killed with kill -9, resumed, and compared bit for bit with ones never stopped.
+
+    python tests/stress/kills.py [--kills 200] [--seed 0] [--points]
+
+Each training is a process of its own that goes through the whole command line. It is killed at a
+random moment of its life (--points: instead, in turn, at every call that it makes to the disk);
+then every checkpoint that lies in its folder must load, and it is started again with --resume (anew
+where it was killed before its first checkpoint), until it ends. Its weights, optimizers, history,
+losses.csv and sample pictures must equal those of the same training left alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import functools
+import importlib
+import itertools
+import os
+import random
+import signal
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from faults import FaultyDisk
+
+from ganctl import files, plots
+from ganctl.checkpoint import Checkpoint
+from ganctl.cli import main as ganctl
+from ganctl.datasets import mnist
+from ganctl.store import RunDirectory, read_checkpoint
+
+KINDS = [(preset, precision) for preset in ("fast", "dcgan") for precision in ("fp32", "bf16")]
+TIMES = {"seconds", "elapsed_seconds", "images_per_sec"}
+NETWORKS = ("generator", "generator_ema", "discriminator", "optimizer_g", "optimizer_d")
+
+
+def options(preset: str, precision: str, *, epochs: int, save_every: float) -> list[str]:
+    """Of a training that takes a moment."""
+    return [
+        *("train", "--preset", preset, "--precision", precision, "--device", "cpu"),
+        *("--limit", "128", "--batch-size", "32", "--epochs", f"{epochs}", "--num-samples", "4"),
+        *("--set", "base_channels=2", "--latent-dim", "8"),
+        *("--snapshot-every", "1", "--keep", "2", "--save-every", f"{save_every}"),
+    ]
+
+
+@dataclass
+class Tally:
+    """What happened."""
+
+    kills: int = 0
+    runs: int = 0
+    trainings: int = 0
+    where: Counter[str] = field(default_factory=Counter)
+
+
+def start(arguments: list[str], log: Path, prepare: Callable[[], None] = lambda: None) -> int:
+    """A training in a child process; its process id."""
+    process = os.fork()
+    if process:
+        return process
+    code = 99
+    try:
+        descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        os.dup2(descriptor, 1)
+        os.dup2(descriptor, 2)
+        prepare()
+        code = ganctl(arguments)
+        sys.stdout.flush()
+        sys.stderr.flush()
+    finally:
+        os._exit(code)
+
+
+def end_of(process: int, seconds: float | None = None) -> int:
+    """How it ended, a negative signal or an exit code; killed after `seconds`."""
+    deadline = None if seconds is None else time.monotonic() + seconds
+    while True:
+        done, status = os.waitpid(process, 0 if deadline is None else os.WNOHANG)
+        if done:
+            return os.waitstatus_to_exitcode(status)
+        if deadline is not None and time.monotonic() >= deadline:
+            os.kill(process, signal.SIGKILL)
+            deadline = None
+        else:
+            time.sleep(0.001)
+
+
+def bits(value: object) -> object:
+    """Tensors as their bytes, so that == compares every bit."""
+    if isinstance(value, torch.Tensor):
+        return (value.dtype, tuple(value.shape), value.numpy().tobytes())
+    if isinstance(value, dict):
+        return {key: bits(item) for key, item in value.items() if key not in TIMES}
+    if isinstance(value, list):
+        return [bits(item) for item in value]
+    return value
+
+
+def outcome(folder: Path) -> dict[str, object]:
+    """All of a finished run that does not hang on the clock."""
+    found: Checkpoint = read_checkpoint(folder)
+    parts = (*NETWORKS, "config", "step", "history", "partial", "data")
+    content = {part: bits(getattr(found, part)) for part in parts}
+    with (folder / "losses.csv").open(newline="") as file:
+        content["losses.csv"] = [bits(row) for row in csv.DictReader(file)]
+    for path in (*RunDirectory(folder).samples(), *RunDirectory(folder).snapshots()):
+        content[path.name] = path.read_bytes() if path.suffix == ".png" else bits(
+            {part: getattr(read_checkpoint(path), part) for part in NETWORKS}
+        )  # fmt: skip
+    return content
+
+
+def check_after_kill(folder: Path, tally: Tally) -> None:
+    """Nothing in the folder is half a file; notes what the kill hit."""
+    run = RunDirectory(folder)
+    for path in (run.latest, *run.snapshots()):
+        if path.exists():
+            read_checkpoint(path)
+    if not run.is_run():
+        tally.where["before the first checkpoint"] += 1
+    elif any(map(files.is_temporary, folder.rglob("*"))):
+        tally.where["in the middle of a write"] += 1
+    else:
+        tally.where["between writes"] += 1
+
+
+def one_run(
+    arguments: list[str],
+    folder: Path,
+    reference: dict[str, object],
+    tally: Tally,
+    killed: Callable[[list[str]], bool],
+) -> None:
+    """Train until `killed`, which starts and perhaps kills a training, says that it was not."""
+    arguments = [*arguments, "--out", str(folder)]
+    while killed([*arguments, "--resume"] if RunDirectory(folder).is_run() else arguments):
+        tally.kills += 1
+        check_after_kill(folder, tally)
+    tally.runs += 1
+    ended = outcome(folder)
+    assert ended.keys() == reference.keys(), (arguments, ended.keys() ^ reference.keys())
+    different = [name for name in reference if ended[name] != reference[name]]
+    assert not different, (arguments, different)
+    assert not any(map(files.is_temporary, folder.rglob("*"))), arguments
+
+
+def run_to_end(arguments: list[str], log: Path) -> None:
+    """A training left alone."""
+    code = end_of(start(arguments, log))
+    assert code == 0, f"exit code {code}: {log.read_text()}"
+
+
+def random_kills(work: Path, wanted: int, seed: int) -> Tally:
+    """`wanted` kills at moments drawn evenly from a training's life; it saves at every step."""
+    chance, tally, log = random.Random(seed), Tally(), work / "log"
+    of_kind = {kind: options(*kind, epochs=3, save_every=1e-6) for kind in KINDS}
+    references, durations = {}, {}
+    for kind, arguments in of_kind.items():
+        folder = work / f"whole-{'-'.join(kind)}"
+        begun = time.monotonic()
+        run_to_end([*arguments, "--out", str(folder)], log)
+        durations[kind] = time.monotonic() - begun
+        references[kind] = outcome(folder)
+
+    def killed(arguments: list[str]) -> bool:
+        tally.trainings += 1
+        moment = chance.uniform(0, durations[kind]) if tally.kills < wanted else None
+        code = end_of(start(arguments, log), moment)
+        assert code in (0, -signal.SIGKILL), f"exit code {code}: {log.read_text()}"
+        return code != 0
+
+    for number, kind in enumerate(itertools.cycle(KINDS)):
+        if tally.kills >= wanted:
+            return tally
+        one_run(of_kind[kind], work / f"killed-{number}", references[kind], tally, killed)
+    raise AssertionError
+
+
+def kills_at_every_point(work: Path, epochs: int) -> Tally:
+    """A kill in place of each call to the disk, which is right after the one before it."""
+    tally, log = Tally(), work / "log"
+    arguments = options(*KINDS[0], epochs=epochs, save_every=1e9)
+    run_to_end([*arguments, "--out", str(work / "whole")], log)
+    reference = outcome(work / "whole")
+
+    def die() -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    def killed(arguments: list[str]) -> bool:
+        nonlocal disk
+        tally.trainings += 1
+        code = end_of(start(arguments, log, lambda: setattr(files, "disk", disk)))
+        assert code in (0, -signal.SIGKILL), f"exit code {code}: {log.read_text()}"
+        disk = files.Disk()
+        return code != 0
+
+    for number in itertools.count(1):
+        kills = tally.kills
+        disk: files.Disk = FaultyDisk(die, number)
+        one_run(arguments, work / f"killed-{number}", reference, tally, killed)
+        if tally.kills == kills:  # the training makes no more calls than that
+            return tally
+    raise AssertionError
+
+
+def main() -> None:
+    """Print what happened; an assertion fails where a promise was broken."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--kills", type=int, default=200)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--points", action="store_true")
+    parser.add_argument("--epochs", type=int, default=3, help="of each training, with --points")
+    chosen = parser.parse_args()
+    # A child starts from this process as it is: with torch loaded, and one thread, since threads
+    # do not live on in it. Plots are not what is tested here, and take longer than all the rest.
+    torch.set_num_threads(1)
+    importlib.import_module("torch._dynamo")  # by torch.optim, two seconds at each start
+    mnist.load_train = functools.cache(mnist.load_train)
+    mnist.load_train()
+    plots.losses_png = lambda history, title: b"a plot"
+    begun = time.monotonic()
+    with tempfile.TemporaryDirectory() as work:
+        if chosen.points:
+            tally = kills_at_every_point(Path(work), chosen.epochs)
+        else:
+            tally = random_kills(Path(work), chosen.kills, chosen.seed)
+    print(f"{tally.kills} kills, {tally.trainings} trainings, {tally.runs} runs, all ended equal")
+    for where, count in sorted(tally.where.items()):
+        print(f"  {count:4d} {where}")
+    print(f"{time.monotonic() - begun:.0f} s")
+
+
+if __name__ == "__main__":
+    main()

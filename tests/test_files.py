@@ -1,0 +1,222 @@
+"""Whole or not at all: whatever goes wrong at whichever call to the disk."""
+
+import errno
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from faults import POINTS, FaultyDisk
+
+from ganctl import files
+from ganctl.errors import RunError
+from ganctl.files import Disk, atomic_writer, clear_abandoned, exclusive, make_folder, write_atomic
+from ganctl.store import RunDirectory
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def failing(number):
+    def fail():
+        raise OSError(number, os.strerror(number))
+
+    return fail
+
+
+def interrupted():
+    raise KeyboardInterrupt
+
+
+def test_a_file_is_written_over_the_old_one(tmp_path):
+    path = tmp_path / "file"
+    for content in (b"old and longer", b"new"):
+        write_atomic(path, content)
+        assert path.read_bytes() == content
+    assert names(tmp_path) == ["file"]
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit])
+def test_an_exception_leaves_the_old_file_and_nothing_else(tmp_path, error):
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
+
+    def write_half():
+        with atomic_writer(path) as file:
+            file.write(b"half of the new")
+            raise error
+
+    with pytest.raises(error):
+        write_half()
+    assert path.read_bytes() == b"old"
+    assert names(tmp_path) == ["file"]
+
+
+def test_the_new_file_is_not_there_before_it_is_whole(tmp_path):
+    path = tmp_path / "file"
+    with atomic_writer(path) as file:
+        file.write(b"half")
+        file.flush()
+        assert not path.exists()
+    assert path.read_bytes() == b"half"
+
+
+def test_a_failed_rename_is_a_run_error_and_leaves_no_temporary_file(tmp_path):
+    (tmp_path / "file" / "in the way").mkdir(parents=True)
+    with pytest.raises(RunError, match="cannot be written"):
+        write_atomic(tmp_path / "file", b"new")
+    assert names(tmp_path) == ["file"]
+
+
+def test_a_full_disk_is_a_run_error_with_a_way_on(tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "disk", FaultyDisk(failing(errno.ENOSPC), 2))
+    with pytest.raises(RunError, match="no space left") as caught:
+        write_atomic(tmp_path / "file", b"new")
+    assert "--resume" in caught.value.hint
+    assert names(tmp_path) == []
+
+
+# A fault at each call in turn.
+
+
+def test_a_write_asks_the_disk_for_everything_in_order(tmp_path, monkeypatch):
+    disk = FaultyDisk(interrupted)
+    monkeypatch.setattr(files, "disk", disk)
+    write_atomic(tmp_path / "file", b"content")
+    assert tuple(point for point, _ in disk.calls) == POINTS
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["in its place", "after it"])
+@pytest.mark.parametrize("at", range(1, len(POINTS) + 1), ids=POINTS)
+@pytest.mark.parametrize(
+    ("fault", "error"),
+    [(failing(errno.EIO), RunError), (interrupted, KeyboardInterrupt)],
+    ids=["error", "interrupt"],
+)
+def test_a_fault_leaves_the_old_file_or_the_new_one(tmp_path, monkeypatch, fault, error, at, after):
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
+    monkeypatch.setattr(files, "disk", FaultyDisk(fault, at, after=after))
+    with pytest.raises(error):
+        write_atomic(path, b"the new content")
+    renamed = at > POINTS.index("rename") + (0 if after else 1)
+    assert path.read_bytes() == (b"the new content" if renamed else b"old")
+    assert names(tmp_path) == ["file"]
+
+
+def test_windows_is_asked_again_while_someone_has_the_file_open(tmp_path, monkeypatch):
+    refusals = [PermissionError(), PermissionError()]
+    replace = Path.replace
+
+    def refuse(old, new):
+        if refusals:
+            raise refusals.pop()
+        return replace(old, new)
+
+    (tmp_path / "new").write_bytes(b"new")
+    monkeypatch.setattr(Path, "replace", refuse)
+    monkeypatch.setattr(files.time, "sleep", lambda _: None)
+    with monkeypatch.context() as windows:
+        windows.setattr(files.sys, "platform", "win32")
+        Disk().rename(tmp_path / "new", tmp_path / "file")
+    assert names(tmp_path) == ["file"]
+    refusals.append(PermissionError())
+    with pytest.raises(PermissionError):
+        Disk().rename(tmp_path / "file", tmp_path / "elsewhere")
+
+
+def test_a_folder_that_cannot_be_synced_is_no_failure(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.EINVAL, "")
+
+    monkeypatch.setattr(os, "open", refuse)
+    Disk().sync_folder(tmp_path)
+
+
+# What a killed program leaves.
+
+
+def test_abandoned_files_are_removed_and_no_others(tmp_path):
+    kept = ["notes.tmp", ".ganctl-notes", "file"]
+    for name in [".ganctl-file.77.tmp", ".ganctl-another.png.78.tmp", *kept]:
+        (tmp_path / name).write_bytes(b"")
+    clear_abandoned(tmp_path)
+    assert names(tmp_path) == sorted(kept)
+    clear_abandoned(tmp_path / "missing")
+
+
+def test_a_file_that_is_being_written_is_not_abandoned(tmp_path):
+    with atomic_writer(tmp_path / "file") as file:
+        file.write(b"whole")
+        clear_abandoned(tmp_path)
+    assert names(tmp_path) == ["file"]
+
+
+def test_a_killed_writers_file_is_abandoned(tmp_path):
+    code = (
+        "import os, pathlib, signal, sys; from ganctl.files import atomic_writer\n"
+        "with atomic_writer(pathlib.Path(sys.argv[1])) as file:\n"
+        "    file.write(b'half'); file.flush(); os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    subprocess.run([sys.executable, "-c", code, str(tmp_path / "file")], check=False)
+    assert len(names(tmp_path)) == 1
+    clear_abandoned(tmp_path)
+    assert names(tmp_path) == []
+
+
+# The lock.
+
+
+def test_only_one_holds_a_lock(tmp_path):
+    path = tmp_path / ".lock"
+    with exclusive(path) as first, exclusive(path) as second:
+        assert (first, second) == (True, False)
+    with exclusive(path) as alone:
+        assert alone
+
+
+def test_a_file_system_without_locks_keeps_nobody_out(tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "_lock", lambda file: failing(errno.ENOLCK)())
+    with exclusive(tmp_path / ".lock") as alone:
+        assert alone
+    (tmp_path / ".ganctl-file.77.tmp").write_bytes(b"")
+    clear_abandoned(tmp_path)
+    assert ".ganctl-file.77.tmp" in names(tmp_path)
+
+
+# Where nothing can be written.
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda path: write_atomic(path / "file", b""),
+        make_folder,
+        lambda path: RunDirectory(path).prepare(),
+        lambda path: RunDirectory(path).lock().__enter__(),
+        lambda path: RunDirectory(path).write_config({}),
+    ],
+)
+def test_a_place_below_a_file_cannot_be_written(tmp_path, write):
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(RunError, match=re.escape(str(tmp_path / "file"))):
+        write(tmp_path / "file" / "below")
+
+
+@pytest.mark.skipif(
+    not hasattr(os, "geteuid") or os.geteuid() == 0, reason="permissions do not bind root"
+)
+def test_a_read_only_folder_is_a_run_error_with_a_way_on(tmp_path):
+    tmp_path.chmod(0o500)
+    with pytest.raises(RunError, match="permission denied") as caught:
+        write_atomic(tmp_path / "file", b"")
+    assert "may write to" in caught.value.hint
+
+
+def test_where_the_folder_is_missing_the_hint_names_it(tmp_path):
+    with pytest.raises(RunError, match="no such file") as caught:
+        write_atomic(tmp_path / "missing" / "file", b"")
+    assert str(tmp_path / "missing") + " " in caught.value.hint
