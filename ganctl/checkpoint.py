@@ -27,15 +27,26 @@ from ganctl.config import TrainConfig, from_dict, to_dict
 from ganctl.errors import CheckpointError, UsageError
 
 FORMAT = "ganctl"
-VERSION = 1
-UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
+VERSION = 2
+
+
+def _add_diversity(content: dict[str, Any]) -> dict[str, Any]:
+    """1 → 2: each epoch has a `diversity`, which is not known of earlier ones."""
+    history = content.get("history")
+    if not isinstance(history, list):
+        return content
+    rows = [{**row, "diversity": None} if isinstance(row, dict) else row for row in history]
+    return {**content, "history": rows}
+
+
+UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _add_diversity}
 """For each old version, the function that turns its dict into the next version's."""
 
 HISTORY_COLUMNS = {
     *("epoch", "step", "images", "seconds", "elapsed_seconds", "images_per_sec"),
-    *("g_loss", "d_loss", "d_real", "d_fake"),
+    *("g_loss", "d_loss", "d_real", "d_fake", "diversity"),
 }
-"""Every row of the history has these."""
+"""Every row of the history has these, all of them numbers; `diversity` can be None."""
 
 _MAX_MEMBERS = 10_000
 _MAX_DEPTH = 16
@@ -314,7 +325,10 @@ def _check_plain(values: dict[str, Any]) -> None:
         if (
             not isinstance(row, dict)
             or row.keys() != HISTORY_COLUMNS
-            or not all(isinstance(name, str) and number(value) for name, value in row.items())
+            or not all(
+                number(value) or (name == "diversity" and value is None)
+                for name, value in row.items()
+            )
         ):
             raise CheckpointError("is damaged: its history is not a table of numbers")
     data = values["data"]

@@ -59,7 +59,8 @@ def tiny_checkpoint(tiny_config, tiny_dataset) -> Checkpoint:
     state = create(tiny_config(), CPU)
     row = {
         "epoch": 1, "step": 3, "images": 40, "seconds": 0.5, "elapsed_seconds": 0.5,
-        "g_loss": 0.7, "d_loss": 0.6, "d_real": 0.5, "d_fake": 0.4, "images_per_sec": 80.0,
+        "g_loss": 0.7, "d_loss": 0.6, "d_real": 0.5, "d_fake": 0.4, "diversity": 0.9,
+        "images_per_sec": 80.0,
     }  # fmt: skip
     return Checkpoint(
         config=state.config,

@@ -9,6 +9,7 @@ import re
 import struct
 import warnings
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,9 +22,11 @@ from ganctl import checkpoint, config
 from ganctl.checkpoint import Checkpoint, content_digest, decode, encode
 from ganctl.errors import CheckpointError
 
+FIXTURES = Path(__file__).parent / "fixtures"
 ROW = {
     "epoch": 1, "step": 3, "images": 40, "seconds": 0.5, "elapsed_seconds": 0.5,
-    "g_loss": 0.7, "d_loss": 0.6, "d_real": 0.5, "d_fake": 0.4, "images_per_sec": 80.0,
+    "g_loss": 0.7, "d_loss": 0.6, "d_real": 0.5, "d_fake": 0.4, "diversity": 0.9,
+    "images_per_sec": 80.0,
 }  # fmt: skip
 
 
@@ -300,7 +303,7 @@ def cyclic():
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
-        (set_in("version", to=2), "newer ganctl .schema 2"),
+        (set_in("version", to=3), "newer ganctl .schema 3"),
         (set_in("version", to="1"), "no schema version"),
         (set_in("version", to=True), "no schema version"),
         (set_in("version", to=0), "no schema version"),
@@ -433,9 +436,27 @@ def test_a_tensor_that_ganctl_does_not_write_is_refused(name):
 
 def test_an_older_version_is_upgraded_step_by_step(monkeypatch):
     data = encode(small())
-    monkeypatch.setattr(checkpoint, "VERSION", 3)
-    monkeypatch.setitem(checkpoint.UPGRADES, 1, lambda content: {**content, "step": 10})
+    monkeypatch.setattr(checkpoint, "VERSION", 4)
+    monkeypatch.setitem(checkpoint.UPGRADES, 2, lambda content: {**content, "step": 10})
     monkeypatch.setitem(
-        checkpoint.UPGRADES, 2, lambda content: {**content, "step": content["step"] + 1}
+        checkpoint.UPGRADES, 3, lambda content: {**content, "step": content["step"] + 1}
     )
     assert decode(data).step == 11
+
+
+@pytest.mark.parametrize("preset", ["fast", "dcgan"])
+def test_checkpoints_of_the_first_schema_load_for_ever(preset):
+    """Written by the first ganctl, after 6 steps of 4 an epoch."""
+    found = decode((FIXTURES / f"schema-1-{preset}.pt").read_bytes())
+    assert (found.config.preset, found.step, found.made_by["ganctl"]) == (preset, 6, "0.1.0")
+    assert [(row["step"], row["diversity"]) for row in found.history] == [(4, None)]
+    again = decode(encode(found))
+    assert content_of(again) == content_of(found)
+
+
+@pytest.mark.parametrize("history", [None, 7, [7], [{}], [[]]])
+def test_an_upgrade_of_nonsense_is_a_refusal(history):
+    def change(content):
+        content.update(version=1, history=history)
+
+    assert "history" in refusal(forged(change)).message

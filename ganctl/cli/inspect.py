@@ -75,7 +75,7 @@ def describe(checkpoint: Checkpoint, path: Path) -> dict[str, Any]:
             for name, rate in (("generator", config.lr_g), ("discriminator", config.lr_d))
         },
         "history": checkpoint.history,
-        "problems": _problems(checkpoint),
+        "problems": [*_problems(checkpoint), *_signs(checkpoint.history)],
     }  # fmt: skip
 
 
@@ -96,6 +96,24 @@ def _problems(checkpoint: Checkpoint) -> list[str]:
                 if not bool(tensor.isfinite().all()):
                     problems.append(f"{part} {moment} {name}: holds NaN or infinity")
     return problems
+
+
+def _signs(history: list[dict[str, Any]]) -> list[str]:
+    """What went wrong in the training, and in which epochs."""
+    from ganctl.training.health import signs
+
+    epochs: dict[str, list[int]] = {}
+    for row in history:
+        for sign in signs(row):
+            epochs.setdefault(sign.meaning, []).append(row["epoch"])
+    return [
+        f"{_epochs(found[0], found[-1])} ({len(found)} of {len(history)}): {meaning}"
+        for meaning, found in epochs.items()
+    ]
+
+
+def _epochs(first: int, last: int) -> str:
+    return f"epoch {first}" if first == last else f"epochs {first} to {last}"
 
 
 def _show(report: dict[str, Any], terminal: Terminal) -> None:
@@ -148,9 +166,16 @@ def _show_history(history: list[dict[str, Any]], terminal: Terminal) -> None:
     every = -(-len(history) // _MAX_ROWS)
     rows = [row for index, row in enumerate(history) if index % every == 0 or row is history[-1]]
     terminal.table(
-        ("epoch", "generator loss", "discriminator loss", "D(x)", "D(G(z))"),
+        ("epoch", "generator loss", "discriminator loss", "D(x)", "D(G(z))", "diversity"),
         [
-            *((row["epoch"], *(f"{row[name]:.3f}" for name in names)) for row in rows),
-            ("", *(sparkline([row[name] for row in rows]) for name in names)),
+            *(
+                (row["epoch"], *(f"{row[name]:.3f}" for name in names), _known(row["diversity"]))
+                for row in rows
+            ),
+            ("", *(sparkline([row[name] for row in rows]) for name in names), ""),
         ],
     )
+
+
+def _known(value: float | None) -> str:
+    return "" if value is None else f"{value:.2f}"

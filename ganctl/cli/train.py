@@ -167,6 +167,8 @@ def _run(session: Session, terminal: Terminal, save_every: float, command: str) 
 
 
 def _document_end(session: Session, history: list[Row], terminal: Terminal) -> None:
+    from ganctl.cli.watch import with_signs
+
     terminal.document(
         {
             "event": "end",
@@ -174,7 +176,7 @@ def _document_end(session: Session, history: list[Row], terminal: Terminal) -> N
             "out": str(session.run.path),
             "step": session.state.step,
             "total_steps": session.total_steps,
-            "last": history[-1] if history else None,
+            "last": with_signs(history[-1]) if history else None,
         }
     )
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress as Bars
     from rich.progress import TaskID
 
+    from ganctl.training.health import Sign
     from ganctl.training.loop import Observer, Progress, Row
 
 _HEADER = f"{'epoch':>7}  {'G loss':>7}  {'D loss':>7}  {'D(x)':>6}  {'D(G(z))':>7}  {'seconds':>8}"
@@ -26,24 +27,29 @@ def _line(row: Row) -> str:
     )
 
 
-class JsonObserver:
-    """One JSON line an epoch, on stdout."""
+class _Warner:
+    """What all observers do alike."""
 
     def __init__(self, terminal: Terminal) -> None:
         self._terminal = terminal
+
+    def on_sign(self, row: Row, sign: Sign) -> None:
+        """Say what is wrong, on stderr."""
+        self._terminal.error(f"warning: in epoch {row['epoch']} {sign.meaning}", sign.advice)
+
+
+class JsonObserver(_Warner):
+    """One JSON line an epoch, on stdout."""
 
     def on_step(self, progress: Progress) -> None:
         """Nothing: a script waits for the epoch."""
 
     def on_epoch(self, row: Row) -> None:
-        self._terminal.document({"event": "epoch", **row})
+        self._terminal.document({"event": "epoch", **with_signs(row)})
 
 
-class PlainObserver:
+class PlainObserver(_Warner):
     """One plain line an epoch, on stderr."""
-
-    def __init__(self, terminal: Terminal) -> None:
-        self._terminal = terminal
 
     def on_step(self, progress: Progress) -> None:
         """Nothing: a log is no place for a bar."""
@@ -56,11 +62,11 @@ class PlainObserver:
         )
 
 
-class LiveObserver:
+class LiveObserver(_Warner):
     """Bars with the time that remains, below a table that gains a row an epoch; on stderr."""
 
     def __init__(self, terminal: Terminal, bars: Bars) -> None:
-        self._terminal = terminal
+        super().__init__(terminal)
         self._bars = bars
         self._run: TaskID | None = None
         self._epoch: TaskID | None = None
@@ -95,6 +101,13 @@ class LiveObserver:
 
     def on_epoch(self, row: Row) -> None:
         self._bars.console.print(_line(row), highlight=False, markup=False)
+
+
+def with_signs(row: Row) -> Row:
+    """A row of the history as --json shows it, with what is wrong with the epoch."""
+    from ganctl.training.health import signs
+
+    return {**row, "signs": [sign.name for sign in signs(row)]}
 
 
 @contextlib.contextmanager

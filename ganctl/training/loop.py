@@ -19,8 +19,10 @@ from ganctl.errors import TrainingError
 from ganctl.files import write_atomic
 from ganctl.sampling import sample_seeds
 from ganctl.store import RunDirectory
+from ganctl.training import health
+from ganctl.training.health import Sign
 from ganctl.training.state import TrainState
-from ganctl.training.step import METRICS, train_step
+from ganctl.training.step import METRICS, gradient_names, train_step
 
 Row = dict[str, Any]
 """One epoch's line in losses.csv: counts are since the run's beginning, the rest of the epoch."""
@@ -37,6 +39,8 @@ _DRAWING_SHARE = 0.003
 """The plot and the animation are drawn anew when that takes at most this share of the time since
 they last were; at the end they always are."""
 _MAX_FRAMES = 120
+_NUM_COMPARED = 1024
+"""Real images that the samples' variety is compared with."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,9 @@ class Observer(Protocol):
     def on_step(self, progress: Progress) -> None: ...
 
     def on_epoch(self, row: Row) -> None: ...
+
+    def on_sign(self, row: Row, sign: Sign) -> None:
+        """Something is wrong with an epoch that was not with any before."""
 
 
 @dataclass
@@ -134,6 +141,8 @@ class Training:
         self.should_stop = should_stop
         self.steps_per_epoch = self.config.steps_per_epoch(len(dataset))
         self.total_steps = self.config.total_steps(len(dataset))
+        self._measured = (*METRICS, *(f"the gradient of {n}" for n in gradient_names(state)))
+        self._variety = health.variety(dataset.images[:_NUM_COMPARED].cpu().numpy())
         self._pending: list[Tensor] = []
         self._noise_ahead: list[tuple[Tensor, int]] = []
         self._clock = self._last_saved = self._last_drawn = time.monotonic()
@@ -146,7 +155,7 @@ class Training:
         if self.state.step == 0:
             self._save()
         else:  # rows past the checkpoint may stand there, of a run that ended in mid-epoch
-            self.run.write_losses(self.history)
+            self._write_losses(self.history)
         while finished and self.state.step < self.total_steps:
             finished = self._epoch()
         return self.conclude()
@@ -156,10 +165,8 @@ class Training:
         finished = self.state.step >= self.total_steps
         history = self.history
         if self.meter.steps:  # stopped inside an epoch: shown, but not part of the checkpoint
-            history = [*history, self._row()]
-            if finished:
-                self._draw_samples(history[-1]["epoch"])
-        self.run.write_losses(history)
+            history = [*history, self._row(self._draw_samples() if finished else None)]
+        self._write_losses(history)
         self._draw(history)
         return Outcome(history, finished)
 
@@ -193,13 +200,13 @@ class Training:
 
     def _step(self, indices: Tensor) -> None:
         noise, noise_seed = self._next_noise()
-        metrics = train_step(
+        measured = train_step(
             self.state,
             self.dataset.batch(indices),
             noise.to(self.state.device, non_blocking=True),
             noise_seed,
         )
-        self._pending.append(metrics)
+        self._pending.append(torch.cat(measured))
         self.meter.images += len(indices)
 
     def _next_noise(self) -> tuple[Tensor, int]:
@@ -223,10 +230,12 @@ class Training:
         first = self.state.step - len(rows)
         self._pending.clear()
         for offset, row in enumerate(rows):
-            for name, value in zip(METRICS, row, strict=True):
-                if not math.isfinite(value):
-                    raise self._went_wrong(f"{name} became {value}", first + offset + 1)
-            self.meter.sums = [a + b for a, b in zip(self.meter.sums, row, strict=True)]
+            bad = [n for n, x in zip(self._measured, row, strict=True) if not math.isfinite(x)]
+            if bad:
+                name = min(bad, key=_turn)
+                kind = "NaN" if math.isnan(row[self._measured.index(name)]) else "infinite"
+                raise self._went_wrong(f"{name} became {kind}", first + offset + 1)
+            self.meter.sums = [a + b for a, b in zip(self.meter.sums, row, strict=False)]
             self.meter.steps += 1
         now = time.monotonic()
         self.meter.seconds += now - self._clock
@@ -241,29 +250,37 @@ class Training:
         )
 
     def _end_epoch(self) -> None:
-        row = self._row()
+        row = self._row(self._draw_samples())
+        known = {sign.name for earlier in self.history for sign in health.signs(earlier)}
         self.history.append(row)
         self.meter = Meter()
-        self._draw_samples(row["epoch"])
         self._save(snapshot=row["epoch"])
-        self.run.write_losses(self.history)
+        self._write_losses(self.history)
         if time.monotonic() - self._last_drawn > self._drawing_seconds / _DRAWING_SHARE:
             self._draw(self.history)
         self.observer.on_epoch(row)
+        for sign in health.signs(row):
+            if sign.name not in known:
+                self.observer.on_sign(row, sign)
         self._clock = time.monotonic()
 
-    def _row(self) -> Row:
-        epoch = (self.state.step - 1) // self.steps_per_epoch
+    @property
+    def _epoch_number(self) -> int:
+        """Of the epoch that the last step belonged to, counted from 1."""
+        return (self.state.step - 1) // self.steps_per_epoch + 1
+
+    def _row(self, diversity: float | None) -> Row:
         earlier = self.history[-1] if self.history else {}
         means = [total / self.meter.steps for total in self.meter.sums]
         seconds = self.meter.seconds
         return {
-            "epoch": epoch + 1,
+            "epoch": self._epoch_number,
             "step": self.state.step,
             "images": int(earlier.get("images", 0)) + self.meter.images,
             "seconds": round(seconds, 3),
             "elapsed_seconds": round(float(earlier.get("elapsed_seconds", 0)) + seconds, 3),
             **dict(zip(METRICS, means, strict=True)),
+            "diversity": diversity,
             "images_per_sec": round(self.meter.images / max(seconds, 1e-9), 1),
         }
 
@@ -305,13 +322,26 @@ class Training:
         write_atomic(self.run.latest, content)
         self._last_saved = self._clock = time.monotonic()
 
-    def _draw_samples(self, epoch: int) -> None:
-        """The fixed samples: seeds 0, 1, 2, ..., as `ganctl sample` draws them."""
+    def _draw_samples(self) -> float | None:
+        """The fixed samples: seeds 0, 1, 2, ..., as `ganctl sample` draws them.
+
+        Returns how varied they are, 1 being as varied as the real images.
+        """
         seeds = range(self.config.num_samples)
         chunks = sample_seeds(self.state.sampler, seeds, self.config.network.latent_dim)
-        pixels = images.grid(images.concatenate(chunks))
+        pictures = images.concatenate(chunks)
         factor = images.preview_factor(self.config.network.height)
-        write_atomic(self.run.sample(epoch), images.png(images.enlarge(pixels, factor)))
+        content = images.png(images.enlarge(images.grid(pictures), factor))
+        write_atomic(self.run.sample(self._epoch_number), content)
+        if len(pictures) < 2 or not self._variety:
+            return None
+        return health.variety(pictures) / self._variety
+
+    def _write_losses(self, history: list[Row]) -> None:
+        """losses.csv, with a column more than the checkpoint needs: what is wrong, in words."""
+        self.run.write_losses(
+            [{**row, "signs": ", ".join(s.name for s in health.signs(row))} for row in history]
+        )
 
     def _draw(self, history: list[Row]) -> None:
         """The loss plot and the animation, from what is on disk and in the history."""
@@ -329,3 +359,8 @@ class Training:
             write_atomic(self.run.animation, content)
         self._last_drawn = time.monotonic()
         self._drawing_seconds = self._last_drawn - started
+
+
+def _turn(measured: str) -> int:
+    """When in a step it comes about: what went wrong first is the cause of the rest."""
+    return 0 if measured == "d_loss" else 1 if "discriminator" in measured else 2

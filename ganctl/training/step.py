@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor, nn
 
@@ -13,8 +15,17 @@ METRICS = ("g_loss", "d_loss", "d_real", "d_fake")
 """What a step measures: both losses, and D(x) and D(G(z)) as probabilities."""
 
 
-def train_step(state: TrainState, real: Tensor, latents: Tensor, noise_seed: int) -> Tensor:
-    """Update `state` in place; returns METRICS, float32 (4,), on the device, not waiting for it.
+class Measured(NamedTuple):
+    """What a step finds out, float32 on the device."""
+
+    metrics: Tensor
+    """METRICS, (4,)."""
+    gradients: Tensor
+    """A number for each of `gradient_names`, finite where all of that gradient is."""
+
+
+def train_step(state: TrainState, real: Tensor, latents: Tensor, noise_seed: int) -> Measured:
+    """Update `state` in place; returns what it measured without waiting for the device.
 
     One batch of fakes serves both updates. `simultaneous`: both gradients are taken before either
     network moves. `alternating`: the generator is judged by the discriminator that has moved.
@@ -57,7 +68,24 @@ def train_step(state: TrainState, real: Tensor, latents: Tensor, noise_seed: int
     if state.ema is not None:
         _average(state.ema, state.generator, config.ema_decay(state.step))
     state.step += 1
-    return torch.stack([g_loss.detach(), d_loss.detach(), *probabilities])
+    metrics = torch.stack([g_loss.detach(), d_loss.detach(), *probabilities])
+    return Measured(metrics, _check(d_gradients + g_gradients))
+
+
+def gradient_names(state: TrainState) -> list[str]:
+    """Of all parameters, in the order in which a step reports on their gradients."""
+    networks = {"discriminator": state.discriminator, "generator": state.generator}
+    return [
+        f"{part} {name}"
+        for part, network in networks.items()
+        for name, _ in network.named_parameters()
+    ]
+
+
+def _check(gradients: tuple[Tensor, ...]) -> Tensor:
+    if gradients[0].device.type == "cpu":  # where a sum is the cheapest
+        return torch.stack([gradient.sum() for gradient in gradients]).float()
+    return torch.stack(torch._foreach_norm(gradients)).float()
 
 
 def _gradients(

@@ -7,6 +7,7 @@ import json
 import re
 import shlex
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,10 +15,10 @@ import torch
 from PIL import Image
 
 import ganctl
-from ganctl import store
+from ganctl import images, store
 from ganctl.config import DEFAULT_PRESET, to_dict
 from ganctl.datasets import mnist
-from ganctl.training import loop
+from ganctl.training import health, loop
 
 pytestmark = pytest.mark.usefixtures("_no_plot")
 
@@ -255,7 +256,7 @@ def test_a_finished_run_says_so_in_json_too(ok, copy):
     assert [json.loads(line) for line in result.out.splitlines()] == [
         {
             "event": "end", "finished": True, "out": str(copy), "step": 8, "total_steps": 8,
-            "last": store.read_checkpoint(copy).history[-1],
+            "last": {**store.read_checkpoint(copy).history[-1], "signs": []},
         }
     ]  # fmt: skip
 
@@ -341,8 +342,9 @@ def _nan_at(step):
     """train_step, with a loss that is NaN from `step` on."""
 
     def broken(state, *arguments, **options):
-        metrics = step_of_old(state, *arguments, **options)
-        return metrics * float("nan") if state.step >= step else metrics
+        measured = step_of_old(state, *arguments, **options)
+        bad = measured._replace(metrics=measured.metrics * float("nan"))
+        return bad if state.step >= step else measured
 
     step_of_old = loop.train_step
     return broken
@@ -379,3 +381,48 @@ def test_two_trainings_never_share_a_folder(cli, copy):
     assert result.code == 1
     assert "another training" in result.err
     assert weights(copy)[0] == 8
+
+
+@pytest.mark.parametrize("json_wanted", [False, True])
+def test_a_collapse_is_warned_of_once(cli, fast_options, tmp_path, monkeypatch, json_wanted):
+    monkeypatch.setattr(health, "_SETTLED", 8)
+    monkeypatch.setattr(health, "_ALIKE", 1e9)
+    out = tmp_path / "run"
+    arguments = ["train", *fast_options, "--out", out, *(["--json"] if json_wanted else [])]
+    result = cli(*arguments, "--epochs", "3")
+    again = cli("train", "--resume", "--epochs", "4", "--out", out)
+    assert (result.code, again.code) == (0, 0)
+    (warning,) = [line for line in result.err.splitlines() if "warning" in line]
+    assert warning.startswith("ganctl: warning: in epoch 2 the samples are all but equal")
+    assert "--lr-g" in result.err
+    assert "warning" not in again.err
+    with (out / "losses.csv").open(newline="") as file:
+        assert [row["signs"] for row in csv.DictReader(file)] == ["", *["samples alike"] * 3]
+    if json_wanted:
+        lines = [json.loads(line) for line in result.out.splitlines()]
+        assert [line["signs"] for line in lines[:3]] == [[], ["samples alike"], ["samples alike"]]
+    (problem,) = json.loads(cli("inspect", out, "--json").out)["problems"]
+    assert problem.startswith("epochs 2 to 4 (3 of 4): the samples are all but equal")
+
+
+# Checkpoints of earlier versions
+
+
+@pytest.mark.parametrize("preset", ["fast", "dcgan"])
+def test_a_run_of_the_first_schema_goes_on(ok, tmp_path, preset):
+    """Every command takes it; the samples are the pictures of then, to rounding."""
+    fixture = Path(__file__).parents[1] / "fixtures" / f"schema-1-{preset}"
+    (tmp_path / "run").mkdir()
+    shutil.copy(fixture.with_suffix(".pt"), tmp_path / "run" / "ckpt.pt")
+    ok("sample", tmp_path / "run", "-n", "4", "--upscale", "3", "-o", tmp_path / "grid.png")
+    then, now = (
+        images.read(path.read_bytes()).astype(int)
+        for path in (fixture.with_suffix(".png"), tmp_path / "grid.png")
+    )
+    assert abs(then - now).max() <= 2
+    assert json.loads(ok("inspect", tmp_path / "run", "--json").out)["problems"] == []
+    ok("train", "--resume", "--epochs", "2", "--out", tmp_path / "run")
+    found = store.read_checkpoint(tmp_path / "run")
+    assert found.step == 8
+    assert found.history[0]["diversity"] is None
+    assert found.history[1]["diversity"] > 0

@@ -8,6 +8,7 @@ from ganctl import plots
 from ganctl.checkpoint import Checkpoint
 from ganctl.store import read_checkpoint
 from ganctl.training import session
+from ganctl.training.health import Sign
 from ganctl.training.loop import Outcome, Progress, Row
 from ganctl.training.session import Session
 
@@ -21,12 +22,16 @@ class Recorder:
         self.stop_after = stop_after
         self.steps: list[Progress] = []
         self.rows: list[Row] = []
+        self.signs: list[tuple[int, str]] = []
 
     def on_step(self, progress: Progress) -> None:
         self.steps.append(progress)
 
     def on_epoch(self, row: Row) -> None:
         self.rows.append(row)
+
+    def on_sign(self, row: Row, sign: Sign) -> None:
+        self.signs.append((row["epoch"], sign.name))
 
     def should_stop(self) -> bool:
         return bool(self.steps) and self.steps[-1].step == self.stop_after

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 from types import SimpleNamespace
 
 import pytest
@@ -11,7 +12,7 @@ from ganctl import images
 from ganctl.errors import TrainingError
 from ganctl.sampling import sample_seeds
 from ganctl.store import RunDirectory, read_checkpoint
-from ganctl.training import loop, session
+from ganctl.training import loop, session, step
 from ganctl.training.state import restore
 
 NETWORKS = ("generator", "generator_ema", "discriminator", "optimizer_g", "optimizer_d")
@@ -124,7 +125,7 @@ def test_an_epochs_seconds_are_those_of_its_steps_alone(
 ):
     """Not of saving and sampling, be it before the epoch, within it, or after it."""
     now, watching = [0.0], recorder()
-    step, write = loop.train_step, loop.write_atomic
+    one_step, write = loop.train_step, loop.write_atomic
 
     def lasting(seconds, function):
         def call(*arguments, **options):
@@ -134,7 +135,7 @@ def test_an_epochs_seconds_are_those_of_its_steps_alone(
         return call
 
     monkeypatch.setattr(loop, "time", SimpleNamespace(monotonic=lambda: now[0]))
-    monkeypatch.setattr(loop, "train_step", lasting(1, step))
+    monkeypatch.setattr(loop, "train_step", lasting(1, one_step))
     monkeypatch.setattr(loop, "write_atomic", lasting(100, write))
     watching.on_epoch = lasting(1000, watching.on_epoch)
     train(session.new(tiny_config(), tmp_path / "run", "cpu"), watching, save_every=save_every)
@@ -168,6 +169,7 @@ def test_losses_csv_is_the_history(finished):
     ready, outcome, _ = finished
     with (ready.run.path / "losses.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
+    assert [row.pop("signs") for row in rows] == ["", ""]
     assert [{name: float(value) for name, value in row.items()} for row in rows] == outcome.history
 
 
@@ -238,6 +240,9 @@ class Poisoner:
     def on_epoch(self, row):
         pass
 
+    def on_sign(self, row, sign):
+        pass
+
     def should_stop(self):
         return False
 
@@ -248,11 +253,40 @@ def test_a_loss_that_is_no_number_ends_the_run_at_its_step(
     tmp_path, tiny_config, train, preset, network
 ):
     ready = session.new(tiny_config(preset), tmp_path / "run", "cpu")
-    with pytest.raises(TrainingError, match=r"_loss became nan at step 3;") as caught:
+    with pytest.raises(TrainingError, match=r"_loss became NaN at step 3;") as caught:
         train(ready, Poisoner(ready, 2, network, torch.nan))
     assert str(ready.run.latest) in caught.value.hint
     assert "--lr-g" in caught.value.hint
     assert read_checkpoint(ready.run.path).step == 0
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+@pytest.mark.parametrize("part", ["discriminator", "generator"])
+@pytest.mark.parametrize("preset", ["fast", "dcgan"])
+def test_a_gradient_that_is_not_finite_is_named(
+    tmp_path, tiny_config, train, monkeypatch, preset, part, value
+):
+    """The losses of that step are still numbers."""
+    ready = session.new(tiny_config(preset), tmp_path / "run", "cpu")
+    name = [name for name, _ in getattr(ready.state, part).named_parameters()][1]
+
+    def poisoned(gradient):
+        if ready.state.step == 3:  # the step after the third, the fourth
+            gradient = gradient.clone()
+            gradient.view(-1)[0] = value
+        return gradient
+
+    plain = step._gradients
+    monkeypatch.setattr(step, "_gradients", lambda objective, network, **options: tuple(
+        poisoned(gradient) if network is getattr(ready.state, part) and index == 1 else gradient
+        for index, gradient in enumerate(plain(objective, network, **options))
+    ))  # fmt: skip
+    with pytest.raises(TrainingError) as caught:
+        train(ready)
+    kind = "NaN" if math.isnan(value) else "infinite"
+    expected = f"the gradient of {part} {name} became {kind} at step 4; "
+    assert caught.value.message.startswith(expected)
+    assert read_checkpoint(ready.run.path).step == 3
 
 
 @pytest.mark.parametrize("network", ["generator", "ema", "discriminator"])

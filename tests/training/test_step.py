@@ -160,7 +160,7 @@ def test_two_steps_without_dropout_equal_the_transcription(dcgan, updates):
     batches, noise = batches_and_noise(2, dtype=torch.float64)
     expected, g_adam, d_adam = plain_training(generator, discriminator, batches, noise, updates)
     for step in range(2):
-        found = train_step(dcgan, batches[step], noise[step], noise_seed=step)
+        found = train_step(dcgan, batches[step], noise[step], noise_seed=step).metrics
         assert_close(found, expected[step].float(), rtol=1e-4, atol=1e-6)
     assert dcgan.step == 2
     assert_same_state(dcgan, generator, discriminator, g_adam, d_adam)
@@ -174,7 +174,7 @@ def test_a_step_with_dropout_equals_the_transcription_with_the_same_masks(dcgan)
     generator = PlainGenerator(dcgan.generator.parameters())
     weights = [parameter.detach().clone() for parameter in dcgan.discriminator.parameters()]
     batches, noise = batches_and_noise(1, dtype=torch.float64)
-    found = train_step(dcgan, batches[0], noise[0], noise_seed=5)
+    found = train_step(dcgan, batches[0], noise[0], noise_seed=5).metrics
     assert len(masks) == 4
     assert all(abs(mask.mean() - 0.7) < 0.01 for mask in masks)
     discriminator = PlainDiscriminator(weights, masks)
@@ -188,7 +188,7 @@ def outcome(state, noise_seed=0, num_real=16):
     state = copy.deepcopy(state)
     config = state.config
     batches, noise = batches_and_noise(1, config.batch_size, config.network.latent_dim)
-    metrics = train_step(state, batches[0][:num_real], noise[0], noise_seed=noise_seed)
+    metrics = train_step(state, batches[0][:num_real], noise[0], noise_seed=noise_seed).metrics
     return metrics, [parameter.detach() for parameter in state.discriminator.parameters()], state
 
 
