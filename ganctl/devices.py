@@ -6,6 +6,7 @@ import contextlib
 import ctypes
 import sys
 import time
+from pathlib import Path
 
 import torch
 
@@ -54,6 +55,33 @@ def describe(device: torch.device) -> str:
         threads = torch.get_num_threads()
         return f"cpu, {threads} thread{'' if threads == 1 else 's'}"
     return str(device)
+
+
+def free_memory(device: torch.device) -> int | None:
+    """Bytes that this process can still take on a CPU under Linux; None elsewhere.
+
+    What the system has available, or less where a control group (a container) or this process
+    (ulimit -v) is given less.
+    """
+    if device.type != "cpu" or not sys.platform.startswith("linux"):
+        return None
+    try:
+        lines = Path("/proc/meminfo").read_text("ascii").splitlines()
+        kilobytes = next(line.split()[1] for line in lines if line.startswith("MemAvailable:"))
+    except (OSError, StopIteration):
+        return None
+    free = int(kilobytes) * 1024
+    with contextlib.suppress(OSError, ValueError):  # version 1, no limit ("max"), or no groups
+        group = Path("/sys/fs/cgroup")
+        limit = int((group / "memory.max").read_text("ascii"))
+        free = min(free, limit - int((group / "memory.current").read_text("ascii")))
+    import resource
+
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if limit != resource.RLIM_INFINITY:
+        pages = int(Path("/proc/self/statm").read_text("ascii").split()[0])
+        free = min(free, limit - pages * resource.getpagesize())
+    return max(0, free)
 
 
 def resolve_precision(name: str, device: torch.device) -> str:

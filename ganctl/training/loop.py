@@ -19,7 +19,7 @@ from ganctl.errors import TrainingError
 from ganctl.files import write_atomic
 from ganctl.sampling import sample_seeds
 from ganctl.store import RunDirectory
-from ganctl.training import health
+from ganctl.training import health, memory
 from ganctl.training.health import Sign
 from ganctl.training.state import TrainState
 from ganctl.training.step import METRICS, gradient_names, train_step
@@ -200,12 +200,19 @@ class Training:
 
     def _step(self, indices: Tensor) -> None:
         noise, noise_seed = self._next_noise()
-        measured = train_step(
-            self.state,
-            self.dataset.batch(indices),
-            noise.to(self.state.device, non_blocking=True),
-            noise_seed,
-        )
+        measured = None
+        try:
+            measured = train_step(
+                self.state,
+                self.dataset.batch(indices),
+                noise.to(self.state.device, non_blocking=True),
+                noise_seed,
+            )
+        except Exception as error:
+            if not memory.is_out_of_memory(error):
+                raise
+        if measured is None:  # only here is all that the step held let go of
+            raise self._out_of_memory()
         self._pending.append(torch.cat(measured))
         self.meter.images += len(indices)
 
@@ -247,6 +254,17 @@ class Training:
             f"The last good checkpoint is {self.run.latest}. Begin anew elsewhere with lower "
             f"rates (--lr-g {self.config.lr_g / 4:g} --lr-d {self.config.lr_d / 4:g})"
             + (" or --precision fp32." if self.config.precision == "bf16" else "."),
+        )
+
+    def _out_of_memory(self) -> TrainingError:
+        step = self.state.step + 1
+        size = memory.find_fitting_batch(self.state)
+        return TrainingError(
+            f"out of memory at step {step}, with a batch of {self.config.batch_size}",
+            f"Begin anew elsewhere with --batch-size {size}, which should fit."
+            if size
+            else "Not even a batch of 2 fits: free some memory, or make the networks smaller, for "
+            f"example with --set base_channels={max(1, self.config.network.base_channels // 4)}.",
         )
 
     def _end_epoch(self) -> None:

@@ -19,6 +19,7 @@ from ganctl.config import LENGTH_FIELDS, TrainConfig
 from ganctl.datasets import Dataset
 from ganctl.errors import CheckpointError, RunError, UsageError
 from ganctl.store import Found, RunDirectory, file_version, named, newest_whole
+from ganctl.training import memory
 from ganctl.training.loop import Observer, Outcome, Row, Training
 from ganctl.training.state import TrainState, create, restore
 
@@ -132,6 +133,7 @@ def new(config: TrainConfig, out: Path, device: str, *, to_write: bool = True) -
     config = configs.override(
         config, {"precision": devices.resolve_precision(config.precision, on)}
     )
+    memory.require_room(config, on)
     return Session(run, create(config, on), dataset.to(on))
 
 

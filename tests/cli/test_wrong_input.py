@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import re
 import sys
 import zipfile
 from pathlib import Path
@@ -412,3 +413,22 @@ def test_a_name_too_long_and_a_thing_that_is_no_file(refused):
     assert "too long" in refused("inspect", "a" * 300, code=1)
     assert "too long" in refused("train", "--out", "a" * 300, code=1)
     assert "is not a file" in refused("sample", "/dev/zero", code=1)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="known under Linux alone")
+def test_a_batch_that_does_not_fit_into_memory(python, tmp_path):
+    """A process that may take no more than a gigabyte more than it has."""
+    done = python(
+        "import resource, sys, pathlib, torch, ganctl.cli\n"
+        "pages = int(pathlib.Path('/proc/self/statm').read_text().split()[0])\n"
+        "limit = pages * resource.getpagesize() + 10**9\n"
+        "resource.setrlimit(resource.RLIMIT_AS, (limit, limit))\n"
+        "sys.exit(ganctl.cli.main(['train', '--preset', 'dcgan', '--device', 'cpu', '--precision',"
+        " 'fp32', '--batch-size', '4096', '--out', sys.argv[1]]))",
+        tmp_path / "run",
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    said, hint = done.stderr.splitlines()
+    assert said.startswith("ganctl: a batch of 4096 takes 5.4 GB of memory or more, and ")
+    assert re.fullmatch(r"  --batch-size (256|512) should fit\.", hint)
+    assert not (tmp_path / "run").exists()

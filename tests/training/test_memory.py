@@ -1,0 +1,116 @@
+"""Batches that do not fit: refused, noticed, and a smaller one named."""
+
+import pytest
+import torch
+
+from ganctl import config as configs
+from ganctl import devices
+from ganctl.errors import DeviceError, TrainingError
+from ganctl.store import read_checkpoint
+from ganctl.training import loop, memory, session
+from ganctl.training.memory import find_fitting_batch, fitting_power, is_out_of_memory, require_room
+from ganctl.training.state import create
+
+CPU = torch.device("cpu")
+
+
+def refusing_more_than(limit):
+    """train_step on a device with room for so many images."""
+
+    def step(state, real, noise, noise_seed):
+        tried.append(len(real))
+        if len(real) > limit:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+    tried = []
+    return step, tried
+
+
+@pytest.mark.parametrize(
+    ("free", "batch_size", "suggested"), [(2e9, 4096, 1024), (2e8, 4096, 64), (5e6, 256, 2)]
+)
+def test_a_batch_that_cannot_fit_is_refused(monkeypatch, free, batch_size, suggested):
+    config = configs.override(
+        configs.preset("dcgan"), {"batch_size": batch_size, "precision": "fp32"}
+    )
+    monkeypatch.setattr(devices, "free_memory", lambda _: int(free))
+    with pytest.raises(DeviceError, match=f"a batch of {batch_size} takes") as caught:
+        require_room(config, CPU)
+    assert f"--batch-size {suggested} " in caught.value.hint
+    require_room(configs.override(config, {"batch_size": suggested}), CPU)
+
+
+def test_without_any_room_no_size_is_named(monkeypatch):
+    monkeypatch.setattr(devices, "free_memory", lambda _: 1000)
+    config = configs.override(configs.preset("dcgan"), {"precision": "fp32"})
+    with pytest.raises(DeviceError) as caught:
+        require_room(config, CPU)
+    assert "--batch-size" not in caught.value.hint
+
+
+def test_where_nothing_is_known_of_memory_nothing_is_refused(monkeypatch):
+    monkeypatch.setattr(devices, "free_memory", lambda _: None)
+    require_room(configs.override(configs.preset("dcgan"), {"batch_size": 60_000}), CPU)
+
+
+@pytest.mark.parametrize(
+    ("error", "found"),
+    [
+        (MemoryError(), True),
+        (torch.OutOfMemoryError("CUDA out of memory"), True),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to"), True),
+        (RuntimeError("MPS backend out of memory"), True),
+        (RuntimeError("could not create a primitive"), True),
+        (RuntimeError("shapes cannot be multiplied"), False),
+        (ValueError("out of memory"), False),
+    ],
+)
+def test_running_out_of_memory_has_many_words(error, found):
+    assert is_out_of_memory(error) == found
+
+
+@pytest.mark.parametrize(
+    ("limit", "below", "power"), [(100, 256, 64), (64, 64, 32), (64, 65, 64), (3, 9, 2), (1, 9, 0)]
+)
+def test_powers(limit, below, power):
+    assert fitting_power(limit, below) == power
+
+
+@pytest.mark.parametrize(("limit", "found"), [(6, 4), (7, 4), (1, None)])
+def test_a_batch_that_fits_is_found_by_trying(tiny_config, monkeypatch, limit, found):
+    state = create(tiny_config(batch_size=16), CPU)
+    state.device = torch.device("meta")  # anything but a CPU
+    step, tried = refusing_more_than(limit)
+    monkeypatch.setattr(memory, "train_step", step)
+    assert find_fitting_batch(state) == found
+    assert sorted(set(tried), reverse=True) == [8, 4, 2][: len(set(tried))]
+
+
+def test_other_errors_are_not_taken_for_it(tiny_config, monkeypatch):
+    state = create(tiny_config(batch_size=16), CPU)
+    state.device = torch.device("meta")
+
+    def broken(*_, **__):
+        raise ValueError("something else")
+
+    monkeypatch.setattr(memory, "train_step", broken)
+    with pytest.raises(ValueError, match="something else"):
+        find_fitting_batch(state)
+
+
+def test_a_training_that_runs_out_of_memory_says_at_which_batch(
+    tmp_path, tiny_config, train, monkeypatch
+):
+    ready = session.new(tiny_config(), tmp_path / "run", "cpu")
+    plain = loop.train_step
+
+    def step(state, *arguments, **options):
+        if state.step == 4:
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+        return plain(state, *arguments, **options)
+
+    monkeypatch.setattr(loop, "train_step", step)
+    with pytest.raises(TrainingError, match="out of memory at step 5, with a batch of") as caught:
+        train(ready)
+    assert "--batch-size 4," in caught.value.hint
+    assert read_checkpoint(tmp_path / "run").step == 3
