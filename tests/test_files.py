@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from faults import POINTS, FaultyDisk
@@ -126,6 +127,38 @@ def test_windows_is_asked_again_while_someone_has_the_file_open(tmp_path, monkey
     refusals.append(PermissionError())
     with pytest.raises(PermissionError):
         Disk().rename(tmp_path / "file", tmp_path / "elsewhere")
+
+
+def test_a_mac_is_asked_to_empty_the_drives_own_cache(tmp_path, monkeypatch):
+    fcntl = pytest.importorskip("fcntl")
+    asked, synced = [], []
+    monkeypatch.setattr(files.sys, "platform", "darwin")
+    monkeypatch.setattr(fcntl, "F_FULLFSYNC", 51, raising=False)
+    monkeypatch.setattr(fcntl, "fcntl", lambda _, what: asked.append(what))
+    monkeypatch.setattr(os, "fsync", synced.append)
+    with (tmp_path / "file").open("wb") as file:
+        Disk().sync(file)
+        assert (asked, synced) == ([51], [])
+        monkeypatch.setattr(fcntl, "fcntl", lambda *_: failing(errno.ENOTSUP)())
+        Disk().sync(file)
+        assert synced == [file.fileno()]
+
+
+def test_windows_locks_with_its_own_call(tmp_path, monkeypatch):
+    calls = []
+    windows = SimpleNamespace(LK_NBLCK=2, locking=lambda *arguments: calls.append(arguments[1:]))
+    monkeypatch.setitem(sys.modules, "msvcrt", windows)
+    monkeypatch.setattr(files.sys, "platform", "win32")
+    with exclusive(tmp_path / ".lock") as alone:
+        assert alone
+    assert calls == [(2, 1)]
+    windows.locking = lambda *_: failing(errno.EACCES)()
+    with exclusive(tmp_path / ".lock") as alone:
+        assert not alone
+    write_atomic(tmp_path / "file", b"without a lock, which Windows needs not")
+    (tmp_path / ".ganctl-file.77.tmp").write_bytes(b"")
+    clear_abandoned(tmp_path)
+    assert names(tmp_path) == [".lock", "file"]
 
 
 def test_a_folder_that_cannot_be_synced_is_no_failure(tmp_path, monkeypatch):

@@ -32,7 +32,7 @@ def exit_on_termination() -> Iterator[None]:
 
 
 class StopSignals:
-    """While entered, the first SIGINT, SIGTERM or SIGHUP asks for a stop at the next step's end.
+    """While entered, the first SIGINT, SIGTERM, SIGHUP or SIGBREAK asks for a stop at a step's end.
 
     A second SIGINT does not wait: it raises KeyboardInterrupt.
     """
@@ -51,7 +51,8 @@ class StopSignals:
         return 0 if self.received is None else 128 + self.received
 
     def __enter__(self) -> StopSignals:
-        for name in ("SIGINT", "SIGTERM", "SIGHUP"):  # Windows has no SIGHUP
+        # Windows has no SIGHUP and never sends SIGTERM; only Windows has SIGBREAK, Ctrl-Break.
+        for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK"):
             number = getattr(signal, name, None)
             # nohup sets SIGHUP to be ignored: it stays so.
             if number is not None and signal.getsignal(number) is not signal.SIG_IGN:

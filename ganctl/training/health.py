@@ -8,7 +8,7 @@ from typing import Any
 
 from ganctl.images import Pixels
 
-_SETTLED = 2000
+_SETTLED = 1000
 """Steps before which nothing is amiss: every generator begins with one blob for all latents."""
 _SURE = 0.95
 _ALIKE = 0.1

@@ -180,6 +180,15 @@ def test_only_a_second_ctrl_c_interrupts():
         assert stop.exit_code == 143
 
 
+def test_signals_that_a_system_lacks_are_left_out(monkeypatch):
+    monkeypatch.delattr(signal, "SIGHUP")
+    with StopSignals() as stop:
+        signal.raise_signal(signal.SIGTERM)
+        assert stop.exit_code == 143
+    with exit_on_termination():
+        pass
+
+
 def test_nohup_is_respected():
     previous = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:

@@ -1,0 +1,52 @@
+"""What saving costs: the time of one save as a share of the time between two.
+
+    python tests/benchmarks/saving.py [--saves 20] [--out DIR]
+
+A save is all that a training does for it: reading the metrics, checking that every tensor is
+finite, the digest, and the write with everything flushed to the device, in the folder DIR.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+SAVE_EVERY = 120.0
+"""Seconds, the default of --save-every."""
+
+
+def main() -> None:
+    """Print a line for each preset."""
+    from ganctl import config
+    from ganctl.training import session
+    from ganctl.training.loop import Training
+
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--saves", type=int, default=20)
+    parser.add_argument("--out", type=Path, default=None)
+    chosen = parser.parse_args()
+    for preset in config.PRESETS:
+        with tempfile.TemporaryDirectory(dir=chosen.out) as folder:
+            ready = session.new(config.preset(preset), Path(folder) / "run", "cpu")
+            ready.run.prepare()
+            training = Training(
+                ready.state, ready.dataset, ready.run, None, data={}, made_by={}
+            )  # fmt: skip
+            seconds = []
+            for _ in range(chosen.saves):
+                start = time.perf_counter()
+                training._save()
+                seconds.append(time.perf_counter() - start)
+            size = ready.run.latest.stat().st_size
+        median, worst = statistics.median(seconds), max(seconds)
+        print(
+            f"{preset:6} {size / 1e6:5.1f} MB, a save {1000 * median:4.0f} ms (at most "
+            f"{1000 * worst:.0f}): {100 * median / SAVE_EVERY:.2f} % of every {SAVE_EVERY:g} s"
+        )
+
+
+if __name__ == "__main__":
+    main()
