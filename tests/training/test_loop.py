@@ -173,6 +173,22 @@ def test_losses_csv_is_the_history(finished):
     assert [{name: float(value) for name, value in row.items()} for row in rows] == outcome.history
 
 
+def test_losses_csv_is_cut_back_to_what_the_checkpoint_knows(
+    tmp_path, tiny_config, train, recorder
+):
+    def rows():
+        with (tmp_path / "run" / "losses.csv").open(newline="") as file:
+            return [row["step"] for row in csv.DictReader(file)]
+
+    train(session.new(tiny_config(), tmp_path / "run", "cpu"), recorder(5))
+    assert rows() == ["3", "5"]  # of the unfinished epoch, too
+    looking, found = recorder(), []
+    looking.on_step = lambda _: found.append(rows())
+    train(session.resume(tmp_path / "run", {}, "cpu"), looking)
+    assert found == [["3"]]
+    assert rows() == ["3", "6"]
+
+
 def test_a_run_directory_holds_what_was_promised(finished):
     run = finished[0].run
     names = {path.name for path in run.path.iterdir()} - {".lock"}

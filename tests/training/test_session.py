@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+import torch
 
 from ganctl import config as configs
 from ganctl.datasets import mnist
@@ -81,6 +82,15 @@ def test_two_trainings_never_share_a_folder(stopped, train):
         train(ready)
 
 
+def test_a_run_that_went_on_in_the_meantime_is_left_alone(stopped, train):
+    early, late = (session.resume(stopped, {}, "cpu") for _ in range(2))
+    train(early)
+    before = contents(stopped)
+    with pytest.raises(RunError, match="went on in the meantime"):
+        train(late)
+    assert contents(stopped) == before
+
+
 def test_there_must_be_a_run_to_resume(tmp_path):
     with pytest.raises(RunError, match="no run to resume") as caught:
         session.resume(tmp_path / "none", {}, "cpu")
@@ -154,6 +164,18 @@ def test_every_start_is_on_record(stopped, train):
     made_by = read_checkpoint(stopped).made_by
     assert made_by["command"] == "test"
     assert {"ganctl", "torch", "python", "device", "date", "last_command"} <= made_by.keys()
+
+
+def test_a_run_that_goes_on_with_other_threads_is_told(stopped, train):
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1 if threads > 1 else 2)
+    try:
+        ready = session.resume(stopped, {}, "cpu")
+        (notice,) = ready.notices
+        assert "not bit for bit" in notice
+        assert train(ready)[0].finished
+    finally:
+        torch.set_num_threads(threads)
 
 
 def test_a_run_that_moves_to_another_device_is_told(stopped, monkeypatch):
