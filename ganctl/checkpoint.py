@@ -1,8 +1,8 @@
 """The checkpoint's schema: state ↔ bytes. Knows no paths and no networks.
 
-See docs/checkpoint.md. Reading trusts nothing: the archive is checked before torch opens it, torch
-reads it with its restricted unpickler only, and a digest over all content is compared before
-anything is used. CheckpointError messages begin with a verb: the caller puts the file's name first.
+See docs/checkpoint.md. Reading trusts nothing: torch sees only what `archive` has checked, reads it
+with its restricted unpickler, and a digest over all content is compared before anything is used.
+CheckpointError messages begin with a verb: the caller puts the file's name first.
 """
 
 from __future__ import annotations
@@ -11,18 +11,16 @@ import hashlib
 import io
 import math
 import pickle
-import pickletools
-import re
 import struct
 import warnings
-import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import IO, Any
 
 import torch
 from torch import Tensor
 
+from ganctl import archive
 from ganctl.config import TrainConfig, from_dict, to_dict
 from ganctl.errors import CheckpointError, UsageError
 
@@ -48,9 +46,7 @@ HISTORY_COLUMNS = {
 }
 """Every row of the history has these, all of them numbers; `diversity` can be None."""
 
-_MAX_MEMBERS = 10_000
 _MAX_DEPTH = 16
-_MAX_TUPLES = 5_000
 _MAX_COUNT = 2**53
 
 Weights = dict[str, Tensor]
@@ -96,12 +92,12 @@ def encode(checkpoint: Checkpoint) -> bytes:
     return buffer.getvalue()
 
 
-def decode(data: bytes) -> Checkpoint:
-    """The inverse of `encode`, for bytes of unknown origin. Raises CheckpointError."""
-    _check_archive(data)
-    content = _unpickle(data)
+def decode(source: bytes | IO[bytes]) -> Checkpoint:
+    """The inverse of `encode`, for bytes or a file of unknown origin. Raises CheckpointError."""
+    file = io.BytesIO(source) if isinstance(source, bytes) else source
+    content = _unpickle(archive.vetted(file))
     if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise CheckpointError("is not a ganctl checkpoint: another program wrote this .pt file")
+        raise CheckpointError(archive.FOREIGN)
     version = content.get("version")
     if type(version) is not int or version < 1:
         raise CheckpointError("is damaged: it has no schema version")
@@ -110,10 +106,12 @@ def decode(data: bytes) -> Checkpoint:
             f"was written by a newer ganctl (schema {version}; this one reads up to {VERSION})",
             "Upgrade with: pip install --upgrade ganctl",
         )
-    _check_tensors(content, limit=len(data))
+    _map_tensors(content, _checked)
     digest = content.get("digest")
     if digest != content_digest(content):
-        raise CheckpointError("is damaged: its content does not match its digest", _DAMAGE_HINT)
+        raise CheckpointError(
+            "is damaged: its content does not match its digest", archive.DAMAGE_HINT
+        )
     for old in range(version, VERSION):
         content = UPGRADES[old](content)
     return _from_content(content, digest)
@@ -141,111 +139,25 @@ _FIELDS: dict[str, type] = {
 _WEIGHTS = ("generator", "generator_ema", "discriminator")
 _OPTIMIZERS = ("optimizer_g", "optimizer_d")
 _MOMENTS = {"exp_avg", "exp_avg_sq"}
-_OPCODES = re.compile(
-    "PROTO|MARK|STOP|EMPTY_(DICT|LIST|TUPLE)|TUPLE[123]?|APPENDS?|SETITEMS?|BINUNICODE|BININT[12]?"
-    "|LONG1|BINFLOAT|NEWTRUE|NEWFALSE|NONE|(LONG_)?BIN(PUT|GET)|GLOBAL|BINPERSID|REDUCE|BUILD"
-)
-_GLOBALS = re.compile(
-    r"torch \w+Storage|torch\._utils _rebuild_(tensor_v2|parameter)|collections OrderedDict"
-)
-_ODD = "is damaged, or not a ganctl checkpoint"
-_NOT_PLAIN = "holds more than tensors and plain values, which a ganctl checkpoint never does"
-_NOT_OPENED = "It was not opened: loading it could run code."
-_DAMAGE_HINT = "Use an earlier checkpoint: a run directory keeps some as epoch-*.pt."
 
 
-def _check_archive(data: bytes) -> None:
-    """A whole, uncompressed zip archive, as torch.save writes, is all that torch gets to see."""
-    if not data:
-        raise CheckpointError("is empty")
-    if not data.startswith(b"PK\x03\x04"):
-        if data.startswith(b"\x89PNG"):
-            raise CheckpointError("is a PNG picture, not a checkpoint")
-        if data[:1] == b"\x80":
-            raise CheckpointError(
-                "is a bare pickle, not a ganctl checkpoint",
-                "It was not opened: loading a pickle can run code.",
-            )
-        raise CheckpointError("is not a ganctl checkpoint")
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            members = archive.infolist()
-            pickles = [member for member in members if member.filename.endswith("/data.pkl")]
-            if (
-                len(members) > _MAX_MEMBERS
-                or len({member.filename for member in members}) != len(members)
-                or any(member.compress_type != zipfile.ZIP_STORED for member in members)
-                or sum(member.file_size for member in members) > len(data)
-                or len(pickles) != 1
-            ):
-                raise CheckpointError("is not a ganctl checkpoint: its archive is not torch's own")
-            damaged = archive.testzip()
-            if damaged is None:
-                _check_pickle(archive.read(pickles[0]))
-    except (zipfile.BadZipFile, EOFError, OSError, ValueError, RuntimeError, struct.error):
-        raise CheckpointError("is cut short or damaged", _DAMAGE_HINT) from None
-    if damaged is not None:
-        raise CheckpointError(f"is damaged (in {damaged})", _DAMAGE_HINT)
-
-
-def _check_pickle(program: bytes) -> None:
-    """Only what torch.save writes for tensors and plain values, before anything is executed.
-
-    A pickle is a program. Fetching a container that was made before would let a few hundred bytes
-    describe a structure that takes days to walk or to hash; only strings and types are fetched.
-    """
-    fetchable: set[object] = set()
-    tuples = 0  # hashing them, as keys of a dict, descends without a limit of its own
-    before = ""
-    try:
-        for opcode, argument, _ in pickletools.genops(program):
-            name = opcode.name
-            known = _GLOBALS.fullmatch(str(argument)) if name == "GLOBAL" else True
-            if not (_OPCODES.fullmatch(name) and known):
-                raise CheckpointError(_NOT_PLAIN, _NOT_OPENED)
-            if name in ("BINPUT", "LONG_BINPUT") and before in ("BINUNICODE", "GLOBAL"):
-                fetchable.add(argument)
-            elif name in ("BINGET", "LONG_BINGET") and argument not in fetchable:
-                raise CheckpointError(f"{_ODD}: it holds one part twice")
-            tuples += name.startswith("TUPLE")
-            if tuples > _MAX_TUPLES:
-                raise CheckpointError(f"{_ODD}: it has too many parts")
-            before = name
-    except ValueError:
-        raise CheckpointError(_ODD, _DAMAGE_HINT) from None
-
-
-def _unpickle(data: bytes) -> object:
+def _unpickle(file: IO[bytes]) -> object:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            content: object = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+            content: object = torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:
-        raise CheckpointError(_NOT_PLAIN, _NOT_OPENED) from None
+        raise CheckpointError(archive.NOT_PLAIN, archive.NOT_OPENED) from None
     except Exception:
         # Whatever torch stumbles over in a hostile file, the user needs one answer.
-        raise CheckpointError(_ODD, _DAMAGE_HINT) from None
+        raise CheckpointError(archive.ODD, archive.DAMAGE_HINT) from None
     return content
 
 
-def _check_tensors(content: object, limit: int) -> None:
-    """No tensor claims more memory than the file has bytes, by strides of 0 for example."""
-
-    def check(tensor: Tensor) -> Tensor:
-        if (
-            type(tensor) is not Tensor
-            or tensor.dtype not in (torch.float32, torch.int64)
-            or tensor.requires_grad
-            or tensor.is_neg()
-            or tensor.device.type != "cpu"
-            or tensor.layout is not torch.strided
-            or not tensor.is_contiguous()
-            or tensor.numel() * tensor.element_size() > limit
-        ):
-            raise CheckpointError("is damaged: it holds a tensor that ganctl does not write")
-        return tensor
-
-    _map_tensors(content, check)
+def _checked(tensor: Tensor) -> Tensor:
+    if tensor.dtype not in (torch.float32, torch.int64) or not tensor.is_contiguous():
+        raise CheckpointError("is damaged: it holds a tensor that ganctl does not write")
+    return tensor
 
 
 def _map_tensors(value: Any, change: Callable[[Tensor], Tensor], depth: int = 0) -> Any:
@@ -254,6 +166,8 @@ def _map_tensors(value: Any, change: Callable[[Tensor], Tensor], depth: int = 0)
     if isinstance(value, Tensor):
         return change(value)
     if isinstance(value, dict):
+        if any(isinstance(key, Tensor) for key in value):
+            raise CheckpointError("is damaged: a tensor is where a name should be")
         return {key: _map_tensors(item, change, depth + 1) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_map_tensors(item, change, depth + 1) for item in value]

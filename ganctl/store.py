@@ -28,11 +28,10 @@ def read_checkpoint(path: Path) -> Checkpoint:
     """The checkpoint at `path`, a file or a run directory (its latest). Raises CheckpointError."""
     file = checkpoint_path(path)
     try:
-        content = file.read_bytes()
+        with file.open("rb") as opened:
+            return checkpoint.decode(opened)
     except OSError as error:
         raise CheckpointError(f"{file} cannot be read: {reason(error)}") from None
-    try:
-        return checkpoint.decode(content)
     except CheckpointError as error:
         raise named(error, file) from None
 

@@ -328,9 +328,10 @@ def cyclic():
         (set_in("history", 0, "g_loss", to="0.7"), "not a table of numbers"),
         (set_in("history", 0, "g_loss", to=float("nan")), "not a table of numbers"),
         (set_in("history", 0, "more", to=1.0), "not a table of numbers"),
-        (set_in("history", 0, "g_loss", to=10**400), "not a table of numbers"),
-        (set_in("step", to=10**400), "step cannot be"),
-        (set_in("data", "num_images", to=10**400), "what its images were"),
+        (set_in("history", 0, "g_loss", to=2**60), "not a table of numbers"),
+        (set_in("step", to=2**60), "step cannot be"),
+        (set_in("step", to=10**400), "a number that is too large"),
+        (set_in("data", "num_images", to=2**60), "what its images were"),
         (lambda content: content["history"][0].pop("step"), "not a table of numbers"),
         (set_in("data", "num_images", to=0), "what its images were"),
         (set_in("data", "image_shape", to=[1, 28.0]), "what its images were"),
@@ -382,9 +383,10 @@ def shared_tuples(depth: int) -> bytes:
 @pytest.mark.parametrize(
     ("program", "complaint"),
     [
-        (shared_tuples(3), "one part twice"),
-        (shared_tuples(9), "one part twice"),  # days to hash, were it executed
-        (b"\x80\x02}K\x01" + b"\x85" * 200_000 + b"K\x01s.", "too many parts"),
+        (shared_tuples(3), "another program"),
+        (shared_tuples(9), "another program"),  # days to hash, were it executed
+        (b"\x80\x02}K\x01" + b"\x85" * 200_000 + b"K\x01s.", "another program"),
+        (b"\x80\x02" + b"}" * 200_000 + b".", "too many parts"),
         (b"\x80\x02cos\nsystem\nX\x04\x00\x00\x00true\x85R.", "more than tensors"),
         (b"\x80\x02ctorch\nload\n)R.", "more than tensors"),
         (b"\x80\x04\x8c\x02os\x8c\x06system\x93.", "more than tensors"),
@@ -430,7 +432,7 @@ def odd_tensors():
 @pytest.mark.parametrize("name", odd_tensors())
 def test_a_tensor_that_ganctl_does_not_write_is_refused(name):
     data = forged(set_in("generator", "weight", to=odd_tensors()[name]))
-    complaints = "a tensor that ganctl does not write|more than tensors and plain values"
+    complaints = "ganctl does not write|more than tensors and plain values|another program"
     assert re.search(complaints, refusal(data).message)
 
 

@@ -41,18 +41,11 @@ def describe(checkpoint: Checkpoint, path: Path) -> dict[str, Any]:
     from ganctl.checkpoint import VERSION
     from ganctl.config import settings
     from ganctl.errors import CheckpointError
-    from ganctl.networks import both_networks, check_weights
+    from ganctl.training.state import require_fit
 
     config = checkpoint.config
-    networks = both_networks(config.network)
     try:
-        for part, network in networks.items():
-            optimizer = getattr(checkpoint, f"optimizer_{part[0]}")
-            check_weights(network, getattr(checkpoint, part))
-            for moment in optimizer.values():
-                check_weights(dict(network.named_parameters()), moment)
-        if checkpoint.generator_ema is not None:
-            check_weights(networks["generator"], checkpoint.generator_ema)
+        require_fit(checkpoint)
     except CheckpointError as error:
         raise store.named(error, path) from None
     num_images = checkpoint.data["num_images"]

@@ -12,7 +12,7 @@ from torch.optim import Adam
 
 from ganctl.checkpoint import Checkpoint, Weights
 from ganctl.config import TrainConfig
-from ganctl.networks import build_discriminator, build_generator, check_weights
+from ganctl.networks import both_networks, build_discriminator, build_generator, check_weights
 
 _INITIAL_STREAM = 3
 """Keeps the initial weights' random numbers apart from every other use of a run's seed."""
@@ -90,6 +90,7 @@ def restore(checkpoint: Checkpoint, config: TrainConfig, device: torch.device) -
     `config` is the checkpoint's own, but for the run's length. Raises CheckpointError where the
     weights do not fit the networks that it describes.
     """
+    require_fit(checkpoint)
     state = create(config, device)
     for network, weights in (
         (state.generator, checkpoint.generator),
@@ -97,12 +98,30 @@ def restore(checkpoint: Checkpoint, config: TrainConfig, device: torch.device) -
         (state.discriminator, checkpoint.discriminator),
     ):
         if network is not None:
-            check_weights(network, weights or {})
             network.load_state_dict(weights or {})
     _set_moments(state.optimizer_g, state.generator, checkpoint.optimizer_g, checkpoint.step)
     _set_moments(state.optimizer_d, state.discriminator, checkpoint.optimizer_d, checkpoint.step)
     state.step = checkpoint.step
     return state
+
+
+def require_fit(checkpoint: Checkpoint) -> None:
+    """CheckpointError unless every tensor fits the networks that the config describes.
+
+    Allocates nothing: what a config claims is no larger than the file once all of it fits.
+    """
+    networks = both_networks(checkpoint.config.network)
+    tables = [("generator", checkpoint.generator), ("discriminator", checkpoint.discriminator)]
+    if checkpoint.config.ema_images or checkpoint.generator_ema is not None:
+        tables.append(("generator", checkpoint.generator_ema or {}))
+    for name, weights in tables:
+        check_weights(networks[name], weights)
+    for name, moments in (
+        ("generator", checkpoint.optimizer_g),
+        ("discriminator", checkpoint.optimizer_d),
+    ):
+        for table in moments.values():
+            check_weights(dict(networks[name].named_parameters()), table)
 
 
 def _adam(network: nn.Module, rate: float, config: TrainConfig, device: torch.device) -> Adam:
@@ -123,12 +142,9 @@ def _moments(optimizer: Adam, network: nn.Module) -> dict[str, Weights]:
 def _set_moments(
     optimizer: Adam, network: nn.Module, moments: Mapping[str, Weights], step: int
 ) -> None:
-    parameters = dict(network.named_parameters())
-    for weights in moments.values():
-        check_weights(parameters, weights)
     if step == 0:
         return
-    for name, parameter in parameters.items():
+    for name, parameter in network.named_parameters():
         on_device = parameter.device.type == "cuda"
         optimizer.state[parameter] = {
             "step": torch.tensor(float(step), device=parameter.device if on_device else "cpu"),

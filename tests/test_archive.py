@@ -1,0 +1,98 @@
+"""What torch gets to see of a file: ganctl's own archives, unchanged, and nothing else's."""
+
+import io
+import struct
+import zipfile
+
+import pytest
+import torch
+
+from ganctl import archive
+from ganctl.errors import CheckpointError
+
+PLAIN = {"name": "x", "number": 7, "share": 0.5, "list": [1, {"a": None}], "flags": [True, False]}
+
+
+def saved(content) -> bytes:
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    return buffer.getvalue()
+
+
+def vetted(data: bytes):
+    return torch.load(archive.vetted(io.BytesIO(data)), weights_only=True)
+
+
+def refusal(data: bytes) -> CheckpointError:
+    with pytest.raises(CheckpointError) as caught:
+        archive.vetted(io.BytesIO(data))
+    return caught.value
+
+
+class Counting(io.BytesIO):
+    """Knows how much was read of it."""
+
+    count = 0
+
+    def read(self, size=-1):
+        content = super().read(size)
+        self.count += len(content)
+        return content
+
+
+@pytest.mark.parametrize(
+    "shape", [(), (0,), (5,), (2, 3), (0, 4), (2, 1, 3), (1, 2, 3, 4), (1,) * 8]
+)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.int64])
+def test_tensors_of_every_shape_pass(shape, dtype):
+    tensor = torch.arange(torch.Size(shape).numel()).to(dtype).reshape(shape)
+    found = vetted(saved({**PLAIN, "tensor": tensor, "again": tensor.clone()}))
+    assert found.pop("again").equal(tensor)
+    assert found["tensor"].equal(tensor)
+    assert found.pop("tensor").dtype == dtype
+    assert found == PLAIN
+
+
+def test_an_archive_has_the_prefix_that_its_name_gave_it(tmp_path):
+    torch.save(PLAIN, tmp_path / "ünï code.pt")
+    with (tmp_path / "ünï code.pt").open("rb") as file:
+        assert torch.load(archive.vetted(file), weights_only=True) == PLAIN
+
+
+def test_another_programs_gigabytes_are_not_read():
+    model = {"model": torch.nn.Linear(1000, 1000).state_dict()}  # an OrderedDict
+    file = Counting(saved(model))
+    with pytest.raises(CheckpointError, match="another program"):
+        archive.vetted(file)
+    assert file.count < len(file.getvalue()) / 20
+
+
+def test_a_damaged_tensor_is_found_by_its_checksum():
+    data = bytearray(saved({"x": torch.full((100,), 3.0)}))
+    data[data.index(struct.pack("<f", 3.0) * 50)] ^= 1
+    assert refusal(bytes(data)).message == "is cut short or damaged"
+
+
+@pytest.mark.parametrize("change", [-4, 4, None], ids=["short", "long", "missing"])
+def test_a_tensor_has_as_many_bytes_as_it_says(change):
+    source = zipfile.ZipFile(io.BytesIO(saved({"x": torch.arange(10.0)})))
+    target = io.BytesIO()
+    with zipfile.ZipFile(target, "w") as changed:
+        for name in source.namelist():
+            content = source.read(name)
+            if name != "archive/data/0":
+                changed.writestr(name, content)
+            elif change is not None:
+                changed.writestr(name, (content + bytes(4))[: len(content) + change])
+    assert "differ in size" in refusal(target.getvalue()).message
+
+
+def test_tensors_that_share_a_storage_are_refused():
+    whole = torch.arange(10.0)
+    assert "one part twice" in refusal(saved([whole, whole.view(2, 5)])).message
+    assert "does not write" in refusal(saved([whole[5:]])).message
+
+
+def test_a_pickle_beyond_all_measure_is_not_read(monkeypatch):
+    monkeypatch.setattr(archive, "_MAX_PROGRAM", 100)
+    assert "not torch's own" in refusal(saved(PLAIN)).message
