@@ -28,11 +28,13 @@ SIGNALS = {"SIGINT": 130, "SIGTERM": 143, "SIGHUP": 129}
 
 
 @pytest.fixture(autouse=True)
-def _ctrl_c_is_heard():
-    """As at a terminal; a shell starts what it runs in the background with SIGINT ignored."""
-    previous = signal.signal(signal.SIGINT, signal.default_int_handler)
+def _signals_are_heard():
+    """As at a terminal; a shell ignores SIGINT for what it runs in the background, nohup SIGHUP."""
+    heard = {signal.SIGINT: signal.default_int_handler, signal.SIGHUP: signal.SIG_DFL}
+    previous = {number: signal.signal(number, handler) for number, handler in heard.items()}
     yield
-    signal.signal(signal.SIGINT, previous)
+    for number, handler in previous.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture
