@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 import ganctl
-from ganctl.cli import inspect, interpolate, sample, train
+from ganctl.cli import evaluate, inspect, interpolate, sample, train
 from ganctl.cli.signals import exit_on_termination
 from ganctl.cli.terminal import Terminal
 from ganctl.errors import GanctlError
@@ -20,13 +20,14 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    help="Train a GAN on images, draw samples from it, walk through its latent space, and look "
-    "into its checkpoints.",
+    help="Train a GAN on images, draw samples from it, walk through its latent space, look into "
+    "its checkpoints, and measure how near its images are to real ones.",
 )
 app.command("train")(train.train)
 app.command("sample")(sample.sample)
 app.command("interpolate")(interpolate.interpolate)
 app.command("inspect")(inspect.inspect)
+app.command("evaluate")(evaluate.evaluate)
 
 
 def _show_version(wanted: bool) -> None:

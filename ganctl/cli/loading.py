@@ -24,6 +24,8 @@ class Loaded:
     path: Path
     generator: nn.Module
     network: NetworkConfig
+    data: str
+    """The name of what it was trained on."""
     ema: bool
     digest: str
     step: int
@@ -64,6 +66,7 @@ def load_generator(path: Path, ema: bool | None) -> Loaded:
         path=file,
         generator=generator,
         network=network,
+        data=checkpoint.data["name"],
         ema=weights is not None and ema is not False,
         digest=checkpoint.digest,
         step=checkpoint.step,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import io
 import json
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import IO, TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -84,6 +85,15 @@ class Terminal:
                 for index, (cell, width) in enumerate(zip(line, widths, strict=True))
             ]
             self.result("  ".join(padded).rstrip())
+
+    @contextlib.contextmanager
+    def status(self, text: str) -> Iterator[None]:
+        """A moving sign, while something takes its time; nothing where that is not welcome."""
+        if not self.live or self.json_wanted:
+            yield
+            return
+        with self.err.status(text):
+            yield
 
     def error(self, message: str, hint: str | None = None) -> None:
         """What went wrong, and what to do about it."""

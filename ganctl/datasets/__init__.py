@@ -6,7 +6,7 @@ from ganctl.datasets import downloads, mnist
 from ganctl.datasets.base import Dataset, epoch_order
 from ganctl.errors import UsageError, nearest
 
-__all__ = ["NAMES", "Dataset", "check_name", "epoch_order", "load"]
+__all__ = ["NAMES", "Dataset", "check_name", "epoch_order", "load", "load_test"]
 
 NAMES = ("mnist", *downloads.NAMES)
 
@@ -26,3 +26,10 @@ def load(name: str, *, limit: int | None = None) -> Dataset:
     check_name(name)
     images, labels = mnist.load_train() if name == "mnist" else downloads.load_train(name)
     return Dataset.from_arrays(name, images[:limit], labels[:limit])
+
+
+def load_test(name: str) -> Dataset:
+    """The test images called `name`; no generator has seen them. Raises as `load`."""
+    check_name(name)
+    images, labels = mnist.load_test() if name == "mnist" else downloads.load_test(name)
+    return Dataset.from_arrays(name, images, labels)

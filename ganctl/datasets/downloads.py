@@ -11,10 +11,10 @@ import platformdirs
 from ganctl.errors import DataError
 
 _CLASSES: dict[str, tuple[str, dict[str, Any]]] = {
-    "fashion-mnist": ("FashionMNIST", {"train": True}),
-    "kmnist": ("KMNIST", {"train": True}),
-    "emnist": ("EMNIST", {"train": True, "split": "balanced"}),
-    "cifar10": ("CIFAR10", {"train": True}),
+    "fashion-mnist": ("FashionMNIST", {}),
+    "kmnist": ("KMNIST", {}),
+    "emnist": ("EMNIST", {"split": "balanced"}),
+    "cifar10": ("CIFAR10", {}),
 }
 NAMES = tuple(_CLASSES)
 
@@ -29,6 +29,15 @@ def load_train(name: str) -> tuple[np.ndarray, np.ndarray]:
 
     Raises DataError, with the place for the files, where they are neither cached nor to be had.
     """
+    return _load(name, train=True)
+
+
+def load_test(name: str) -> tuple[np.ndarray, np.ndarray]:
+    """The test images of `name`, and labels, as `load_train` gives those for training."""
+    return _load(name, train=False)
+
+
+def _load(name: str, *, train: bool) -> tuple[np.ndarray, np.ndarray]:
     import torchvision.datasets
 
     class_name, arguments = _CLASSES[name]
@@ -36,7 +45,7 @@ def load_train(name: str) -> tuple[np.ndarray, np.ndarray]:
     root = cache_dir()
     try:
         root.mkdir(parents=True, exist_ok=True)
-        dataset = dataset_class(root=str(root), download=True, **arguments)
+        dataset = dataset_class(root=str(root), train=train, download=True, **arguments)
     except Exception as error:  # of a network, a file system, or a parser of damaged files
         raise DataError(
             f"{name} is not whole in the cache and could not be downloaded ({_first_line(error)})",

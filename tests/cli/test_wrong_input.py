@@ -119,7 +119,7 @@ def _make(kind, whole, path):
         ("folder", "holds no ckpt.pt"),
     ],
 )
-@pytest.mark.parametrize("command", ["sample", "interpolate", "inspect"])
+@pytest.mark.parametrize("command", ["sample", "interpolate", "inspect", "evaluate"])
 def test_what_is_no_checkpoint(refused, run, tmp_path, command, kind, words):
     _make(kind, run / "ckpt.pt", tmp_path / "x.pt")
     said = refused(command, "x.pt", code=1)

@@ -138,6 +138,9 @@ def test_files_put_where_the_hint_says_are_found_without_a_network(files_by_hand
     images, labels = downloads.load_train("fashion-mnist")
     assert np.array_equal(images, files_by_hand[0])
     assert labels.tolist() == [0, 1, 2, 3, 4]
+    images, labels = downloads.load_test("fashion-mnist")
+    assert np.array_equal(images, files_by_hand[0][:1])
+    assert labels.tolist() == [0]
 
 
 def test_a_half_unpacked_file_is_a_data_error(files_by_hand):

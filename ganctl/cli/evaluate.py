@@ -1,0 +1,127 @@
+"""ganctl evaluate: how near a checkpoint's images are to real ones."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ganctl.cli.options import CheckpointArgument, EmaOption, JsonOption
+from ganctl.cli.terminal import Terminal
+from ganctl.errors import UsageError
+
+if TYPE_CHECKING:
+    from ganctl.cli.loading import Loaded
+
+_MAX_SAMPLES = 60_000
+_MAX_CLASSES = 10
+_SHOWN = {
+    "frechet_distance": ("Frechet distance", "lower", ".2f"),
+    "kernel_distance": ("kernel distance", "lower", ".4f"),
+    "precision": ("precision", "higher", ".3f"),
+    "recall": ("recall", "higher", ".3f"),
+    "density": ("density", "higher", ".3f"),
+    "coverage": ("coverage", "higher", ".3f"),
+    "classifier_score": ("classifier score", "higher", ".2f"),
+    "sure_share": ("classifier is sure", "higher", ".1%"),
+    "nearest_training": ("nearest training image", "not lower", ".2f"),
+}
+
+
+def evaluate(
+    ckpt: CheckpointArgument,
+    num_samples: Annotated[
+        int,
+        typer.Option("--num-samples", "-n", metavar="N", help="How many to draw: seeds 0 to N-1."),
+    ] = 10_000,
+    ema: EmaOption = None,
+    features: Annotated[
+        str,
+        typer.Option(
+            "--features", metavar="KIND|PATH",
+            help="What images are compared in: auto, digits (the classifier that ships with "
+            "ganctl), inception (an extra), or a file of Inception's weights.",
+        ),
+    ] = "auto",
+    json: JsonOption = False,
+) -> None:  # fmt: skip
+    """Measure how near samples are to real test images, beside what real images reach.
+
+    Figures of another number of samples, or of other features, cannot be compared.
+
+    Examples:
+
+    ganctl evaluate runs/mnist-fast
+
+    ganctl evaluate ckpt.pt --num-samples 2000 --json
+    """
+    from ganctl.evaluation import MIN_SAMPLES
+
+    terminal = Terminal(json_wanted=json)
+    if not MIN_SAMPLES <= num_samples <= _MAX_SAMPLES:
+        raise UsageError(
+            f"--num-samples must be {MIN_SAMPLES} to {_MAX_SAMPLES:,}, not {num_samples}"
+        )
+
+    from ganctl import datasets
+    from ganctl.cli.loading import load_generator
+    from ganctl.evaluation import Ruler
+    from ganctl.features import load
+    from ganctl.sampling import sample_seeds
+
+    loaded = load_generator(ckpt, ema)
+    network = load(features, loaded.data)
+    with terminal.status("encoding real images"):
+        train, test = datasets.load(loaded.data), datasets.load_test(loaded.data)
+        ruler = Ruler(
+            network, test=test.images.numpy(), train=train.images.numpy(), count=num_samples
+        )
+    with terminal.status(f"drawing {num_samples:,} samples"):
+        chunks = sample_seeds(loaded.generator, range(num_samples), loaded.network.latent_dim)
+        figures = asdict(ruler.measure(chunks))
+        floor = asdict(ruler.floor())
+    report = {
+        "checkpoint": str(loaded.path),
+        "digest": loaded.digest,
+        "step": loaded.step,
+        "ema": loaded.ema,
+        "data": loaded.data,
+        "num_test_images": ruler.num_test_images,
+        "features": network.name,
+        "figures": figures,
+        "floor": floor,
+    }
+    if json:
+        terminal.document(report)
+    else:
+        _show(report, loaded, terminal)
+
+
+def _show(report: dict[str, Any], loaded: Loaded, terminal: Terminal) -> None:
+    figures, floor = report["figures"], report["floor"]
+    weights = "moving average" if loaded.ema else "weights as trained"
+    terminal.heading(
+        f"{loaded.path}: {figures['num_samples']:,} samples ({weights}, step {loaded.step}) "
+        f"against {report['num_test_images']:,} test images of {loaded.data}, features of "
+        f"{report['features']}"
+    )
+    of_digits = len(figures["class_shares"]) <= _MAX_CLASSES  # Inception's are of other things
+    terminal.table(
+        ("", "samples", "real images", "better is"),
+        [
+            (label, format(figures[name], form), format(floor[name], form), better)
+            for name, (label, better, form) in _SHOWN.items()
+            if figures[name] is not None and (of_digits or name != "sure_share")
+        ],
+    )
+    if not of_digits:
+        return
+    terminal.heading("classes")
+    terminal.table(
+        ("", *map(str, range(len(figures["class_shares"])))),
+        [
+            ("samples", *(f"{share:.1%}" for share in figures["class_shares"])),
+            ("real images", *(f"{share:.1%}" for share in floor["class_shares"])),
+        ],
+    )

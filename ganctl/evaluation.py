@@ -1,0 +1,99 @@
+"""A generator's images beside real ones: which are compared, and in which figures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from ganctl import metrics
+from ganctl.features import Encoded, FeatureNetwork, encode
+from ganctl.images import Pixels
+from ganctl.metrics import NEIGHBOURS
+
+MIN_SAMPLES = NEIGHBOURS + 2
+_CHUNK = 64
+"""Real images encoded at once: as many as a generator draws, so that nothing differs but them."""
+
+
+@dataclass(frozen=True)
+class Figures:
+    """How near a set of images is to the test images. See docs/evaluation.md."""
+
+    num_samples: int
+    frechet_distance: float
+    kernel_distance: float
+    precision: float
+    recall: float
+    density: float
+    coverage: float
+    classifier_score: float
+    sure_share: float
+    class_shares: list[float]
+    nearest_training: float | None
+    """The median distance to the nearest training image; None where encoding all takes hours."""
+
+
+class Ruler:
+    """The real images, encoded once, and what `count` images are measured against.
+
+    `test` is what images are compared with; `train` is what the generator learned from, and what
+    the floor is measured on. Both uint8 (N, H, W, C).
+    """
+
+    def __init__(self, network: FeatureNetwork, *, test: Pixels, train: Pixels, count: int) -> None:
+        self._network = network
+        self._train: Encoded | None = None
+        self._test = encode(network, _chunks(test if network.small else test[:count]))
+        chosen = np.random.default_rng(0).permutation(len(train))[:count]
+        if network.small:
+            self._train = encode(network, _chunks(train))
+            self._floor = self._train[torch.from_numpy(chosen)]
+        else:
+            self._floor = encode(network, _chunks(train[chosen]))
+        self._frechet = metrics.Frechet(self._test.features)
+
+    @property
+    def num_test_images(self) -> int:
+        """How many images are compared with: all, or as many as samples where that takes hours."""
+        return len(self._test)
+
+    def measure(self, samples: Iterable[Pixels]) -> Figures:
+        """The figures of generated images, uint8 chunks (n, H, W, C); MIN_SAMPLES at least."""
+        found = encode(self._network, samples)
+        return self._figures(found, nearest_of=found)
+
+    def floor(self) -> Figures:
+        """The same figures for training images drawn at random: none can be better.
+
+        But for `nearest_training`, which is that of the test images.
+        """
+        return self._figures(self._floor, nearest_of=self._test)
+
+    def _figures(self, found: Encoded, *, nearest_of: Encoded) -> Figures:
+        fake, real = found.features, self._test.features
+        nearest = None
+        if self._train is not None:
+            table = metrics.nearest_distances(nearest_of.features, self._train.features)
+            nearest = float(table.median())
+        near = metrics.manifold(fake, real)
+        return Figures(
+            num_samples=len(found),
+            frechet_distance=self._frechet.distance(fake),
+            kernel_distance=metrics.kernel_distance(fake, real),
+            precision=near.precision,
+            recall=near.recall,
+            density=near.density,
+            coverage=near.coverage,
+            classifier_score=metrics.classifier_score(found.logits),
+            sure_share=metrics.sure_share(found.logits),
+            class_shares=metrics.class_shares(found.logits),
+            nearest_training=nearest,
+        )
+
+
+def _chunks(images: Pixels) -> Iterator[Pixels]:
+    for start in range(0, len(images), _CHUNK):
+        yield images[start : start + _CHUNK]

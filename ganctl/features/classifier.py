@@ -1,0 +1,87 @@
+"""A small classifier of handwritten digits: its last layer but one is what they are compared in.
+
+Trained by `tests/benchmarks/train_classifier.py` on MNIST's training images; in the package.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ganctl.errors import DataError
+
+PATH = Path(__file__).with_name("mnist-classifier.npz")
+SHA256 = "ad1deca08831b312da787590fb4637c3344db7c135a1fda894ae46a689df3c3e"
+NUM_FEATURES = 128
+NUM_CLASSES = 10
+
+
+class Classifier(nn.Module):
+    """Five 3x3 convolutions, each with batch normalization and ReLU, and a mean over the pixels."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.features = nn.Sequential(
+            *_block(1, 24), *_block(24, 24), nn.MaxPool2d(2),
+            *_block(24, 48), *_block(48, 48), nn.MaxPool2d(2),
+            *_block(48, NUM_FEATURES), nn.AdaptiveAvgPool2d(1), nn.Flatten(),
+        )  # fmt: skip
+        self.logits = nn.Linear(NUM_FEATURES, NUM_CLASSES)
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """(N, 1, 28, 28) in [-1, 1] → features (N, 128), at least 0, and logits (N, 10)."""
+        features = self.features(images)
+        return features, self.logits(features)
+
+
+class DigitFeatures:
+    """The shipped classifier as a feature network."""
+
+    name = "mnist-classifier"
+    small = True
+
+    def __init__(self, device: torch.device) -> None:
+        self._classifier = load().to(memory_format=torch.channels_last).to(device)
+        self._device = device
+
+    def __call__(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """uint8 (N, 28, 28, 1) → features (N, 128) and logits (N, 10)."""
+        scaled = images.to(self._device).permute(0, 3, 1, 2).float().div_(127.5).sub_(1.0)
+        features, logits = self._classifier(scaled)
+        return features, logits
+
+
+def _block(inputs: int, outputs: int) -> tuple[nn.Module, ...]:
+    return (
+        nn.Conv2d(inputs, outputs, 3, padding=1, bias=False),
+        nn.BatchNorm2d(outputs),
+        nn.ReLU(inplace=True),
+    )
+
+
+def to_bytes(classifier: Classifier) -> bytes:
+    """The weights as an .npz, the same bytes for the same weights."""
+    file = io.BytesIO()
+    np.savez(file, **{name: tensor.numpy() for name, tensor in classifier.state_dict().items()})
+    return file.getvalue()
+
+
+def load(path: Path = PATH) -> Classifier:
+    """The shipped classifier, in eval mode, on the CPU. Raises DataError where it is damaged."""
+    hint = "Reinstall ganctl: pip install --force-reinstall --no-deps ganctl"
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"the classifier of digits cannot be read: {error}", hint) from None
+    if hashlib.sha256(content).hexdigest() != SHA256:
+        raise DataError(f"the classifier of digits is damaged: {path} has another SHA-256", hint)
+    with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+        weights = {name: torch.from_numpy(arrays[name]) for name in arrays.files}
+    classifier = Classifier()
+    classifier.load_state_dict(weights)
+    return classifier.eval().requires_grad_(False)

@@ -1,0 +1,91 @@
+"""Inception's features, in which the literature compares photographs; through torch-fidelity."""
+
+from __future__ import annotations
+
+import tempfile
+import warnings
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+import torch
+from torch import Tensor
+
+from ganctl.errors import DataError
+
+URL = (
+    "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/"
+    "weights-inception-2015-12-05-6726825d.pth"
+)
+SHA256_PREFIX = "6726825d"
+
+
+class InceptionFeatures:
+    """Inception v3 of 2015 with its published weights (Szegedy et al. 2016)."""
+
+    name = "inception-v3-compat"
+    small = False
+
+    def __init__(self, device: torch.device, weights: Path | None = None) -> None:
+        """With the weights file at `weights`, or the published one from the cache or the network.
+
+        Raises DataError where the extra or the weights are missing.
+        """
+        try:
+            from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
+        except ImportError:
+            raise DataError(
+                "Inception features need torch-fidelity, which is not installed",
+                "Install it: pip install 'ganctl[inception]'",
+            ) from None
+        path = weights or _published()
+        state = _read(path)
+        with tempfile.TemporaryDirectory() as folder:
+            # torch-fidelity reads pickles with code in them: it gets one that was written here.
+            trusted = Path(folder) / "weights.pth"
+            torch.save(state, trusted)
+            try:
+                network = FeatureExtractorInceptionV3(
+                    self.name, ["2048", "logits_unbiased"],
+                    feature_extractor_weights_path=str(trusted),
+                )  # fmt: skip
+            except Exception:
+                raise DataError(f"{path} does not hold Inception's weights", _BY_HAND) from None
+        self._network = network.to(device)
+        self._device = device
+
+    def __call__(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """uint8 (N, H, W, C) of any size, C 1 or 3 → features (N, 2048) and logits (N, 1008)."""
+        colour = images.to(self._device).permute(0, 3, 1, 2).expand(-1, 3, -1, -1)
+        features, logits = self._network(colour)
+        return features, logits
+
+
+_BY_HAND = f"Without a network, get {URL} elsewhere and give the file: --features PATH"
+
+
+def _read(path: Path) -> Any:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror or error}", _BY_HAND) from None
+    except Exception:  # whatever torch stumbles over
+        raise DataError(f"{path} does not hold Inception's weights", _BY_HAND) from None
+
+
+def _published() -> Path:
+    path = platformdirs.user_cache_path("ganctl") / "features" / URL.rpartition("/")[2]
+    if path.exists():
+        return path
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # Into a temporary file that is renamed once its digest has been found right.
+        torch.hub.download_url_to_file(URL, str(path), SHA256_PREFIX, progress=False)
+    except Exception as error:  # of a network, a file system or a wrong digest
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:120]
+        raise DataError(
+            f"Inception's weights could not be downloaded ({reason})", _BY_HAND
+        ) from None
+    return path

@@ -1,0 +1,77 @@
+"""Real images measure near real ones, everything else does not."""
+
+import numpy as np
+import pytest
+import torch
+
+from ganctl import datasets, evaluation, features, metrics
+from ganctl.evaluation import Ruler
+
+
+@pytest.fixture(scope="module")
+def pictures():
+    """Real digits: (train, test)."""
+    train, test = datasets.load("mnist"), datasets.load_test("mnist")
+    return train.images[:600].numpy(), test.images[:500].numpy()
+
+
+@pytest.fixture(scope="module")
+def make_ruler(pictures):
+    train, test = pictures
+    network = features.load("auto", "mnist")
+    return lambda count: Ruler(network, test=test, train=train, count=count)
+
+
+@pytest.fixture(scope="module")
+def ruler(make_ruler):
+    return make_ruler(600)
+
+
+def test_the_floor_is_that_of_real_images(ruler, pictures):
+    train, test = pictures
+    floor = ruler.floor()
+    same = ruler.measure([train])
+    assert floor.num_samples == 600
+    for name in ("frechet_distance", "precision", "recall", "density", "coverage", "sure_share"):
+        assert getattr(same, name) == pytest.approx(getattr(floor, name), rel=1e-4)
+    # its subsets are drawn by place
+    assert same.kernel_distance == pytest.approx(floor.kernel_distance, abs=1e-3)
+    assert same.nearest_training == pytest.approx(0, abs=1e-3), "copies are known as such"
+    assert floor.nearest_training > 0.5
+    assert floor.sure_share > 0.95
+    assert sum(floor.class_shares) == pytest.approx(1)
+    assert ruler.measure([test]).frechet_distance < 1e-3 < floor.frechet_distance
+
+
+def test_fewer_are_drawn_at_random_and_always_the_same(make_ruler, ruler):
+    fewer = make_ruler(100).floor()
+    assert fewer == make_ruler(100).floor()
+    assert fewer.num_samples == 100
+    assert fewer.frechet_distance > ruler.floor().frechet_distance
+
+
+def test_noise_is_far_from_digits(ruler, pictures):
+    noise = np.random.default_rng(0).integers(0, 256, (600, 28, 28, 1), np.uint8)
+    floor, found = ruler.floor(), ruler.measure([noise[:100], noise[100:]])
+    assert found.num_samples == 600
+    assert found.frechet_distance > 20 * floor.frechet_distance
+    assert found.kernel_distance > 20 * abs(floor.kernel_distance)
+    for name in ("precision", "recall", "density", "coverage"):
+        assert getattr(found, name) < getattr(floor, name) / 2
+    assert found.classifier_score < floor.classifier_score / 2
+
+
+def test_one_digit_alone_is_precise_and_covers_little(ruler):
+    ones = datasets.load("mnist")
+    only = ones.images[ones.labels == 1][:600].numpy()
+    found, floor = ruler.measure([only]), ruler.floor()
+    assert found.class_shares[1] > 0.98
+    assert found.coverage < 0.3 < 0.9 < floor.coverage
+    assert found.classifier_score < 1.2
+
+
+def test_the_fewest_samples_that_can_be_measured(ruler, pictures):
+    found = ruler.measure([pictures[0][: evaluation.MIN_SAMPLES]])
+    assert all(np.isfinite(found.class_shares))
+    with pytest.raises(RuntimeError):
+        metrics.manifold(torch.zeros(metrics.NEIGHBOURS, 3), torch.zeros(30, 3))

@@ -1,0 +1,111 @@
+"""Against what others published: prdc, scipy and the formulas of the papers."""
+
+import numpy as np
+import prdc
+import pytest
+import scipy.linalg
+import scipy.stats
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ganctl import metrics
+
+
+@pytest.fixture(params=[0, 1])
+def clouds(request):
+    """Two sets of random features that overlap, of different sizes: (fake, real)."""
+    rng = np.random.default_rng(request.param)
+    mix = rng.standard_normal((12, 12))
+    fake = rng.standard_normal((1203, 12)) @ mix + 0.3
+    real = rng.standard_normal((1501, 12)) @ mix * 1.1
+    return torch.from_numpy(fake).float(), torch.from_numpy(real).float()
+
+
+def test_frechet_distance_is_scipys(clouds):
+    fake, real = (cloud.double().numpy() for cloud in clouds)
+    covariances = [np.cov(cloud, rowvar=False) for cloud in (fake, real)]
+    root = scipy.linalg.sqrtm(covariances[0] @ covariances[1]).real
+    expected = ((fake.mean(0) - real.mean(0)) ** 2).sum() + np.trace(sum(covariances) - 2 * root)
+    frechet = metrics.Frechet(clouds[1])
+    assert frechet.distance(clouds[0]) == pytest.approx(expected, rel=1e-9)
+    assert frechet.distance(clouds[1]) == pytest.approx(0, abs=1e-6)
+    assert frechet.distance(clouds[0]) == pytest.approx(expected, rel=1e-9), "it kept something"
+
+
+def test_kernel_distance_is_the_unbiased_estimate():
+    """With as many as one subset holds, every subset is the whole."""
+    rng = np.random.default_rng(0)
+    fake, real = rng.standard_normal((200, 5)) + 0.5, rng.standard_normal((200, 5))
+
+    def kernel(a, b):
+        return (a @ b.T / 5 + 1) ** 3
+
+    def without_diagonal(table):
+        return (table.sum() - np.trace(table)) / (200 * 199)
+
+    expected = (
+        without_diagonal(kernel(fake, fake))
+        + without_diagonal(kernel(real, real))
+        - 2 * kernel(fake, real).mean()
+    )
+    found = metrics.kernel_distance(torch.from_numpy(fake), torch.from_numpy(real))
+    assert found == pytest.approx(expected, rel=1e-9)
+
+
+def test_kernel_distance_depends_on_nothing_but_the_features(clouds):
+    torch.manual_seed(1)
+    first = metrics.kernel_distance(*clouds)
+    state = torch.get_rng_state()
+    torch.manual_seed(2)
+    assert metrics.kernel_distance(*clouds) == first
+    torch.manual_seed(1)
+    assert torch.get_rng_state().equal(state)
+
+
+def test_manifold_is_prdcs(clouds):
+    fake, real = clouds
+    expected = prdc.compute_prdc(real.double().numpy(), fake.double().numpy(), nearest_k=5)
+    assert vars(metrics.manifold(fake, real)) == pytest.approx(expected, rel=1e-12)
+
+
+def test_manifold_tells_what_is_wrong():
+    rng = np.random.default_rng(0)
+    real = torch.from_numpy(rng.standard_normal((1000, 4)))
+    same = torch.from_numpy(rng.standard_normal((1000, 4)))
+    collapsed = real[:1] + 0.01 * same
+    found, poor = metrics.manifold(same, real), metrics.manifold(collapsed, real)
+    assert min(vars(found).values()) > 0.85
+    assert poor.precision == 1
+    assert max(poor.recall, poor.coverage) < 0.05
+
+
+def test_nearest_distances(clouds):
+    fake, real = clouds
+    found = metrics.nearest_distances(fake, real)
+    row = (real.double() - fake[7].double()).norm(dim=1).min()
+    assert found.shape == (1203,)
+    assert float(found[7]) == pytest.approx(float(row), rel=1e-9)
+
+
+def test_classifier_score_is_the_papers_formula():
+    logits = torch.from_numpy(np.random.default_rng(0).standard_normal((300, 10)) * 3)
+    shares = logits.softmax(1).numpy()
+    divergence = [scipy.stats.entropy(row, shares.mean(0)) for row in shares]
+    assert metrics.classifier_score(logits) == pytest.approx(np.exp(np.mean(divergence)), rel=1e-9)
+
+
+def test_classifier_score_at_its_ends():
+    sure = torch.eye(10).repeat(5, 1) * 200
+    assert metrics.classifier_score(sure) == pytest.approx(10)
+    assert metrics.classifier_score(torch.zeros(20, 10)) == pytest.approx(1)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.lists(st.integers(0, 9), min_size=1, max_size=40))
+def test_shares_of_classes(classes):
+    logits = torch.nn.functional.one_hot(torch.tensor(classes), 10).double()
+    shares = metrics.class_shares(logits)
+    assert shares == pytest.approx([classes.count(c) / len(classes) for c in range(10)])
+    assert metrics.sure_share(logits * 100) == 1
+    assert metrics.sure_share(logits) == 0
