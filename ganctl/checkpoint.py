@@ -25,7 +25,7 @@ from ganctl.config import TrainConfig, from_dict, to_dict
 from ganctl.errors import CheckpointError, UsageError
 
 FORMAT = "ganctl"
-VERSION = 2
+VERSION = 3
 
 
 def _add_diversity(content: dict[str, Any]) -> dict[str, Any]:
@@ -37,14 +37,33 @@ def _add_diversity(content: dict[str, Any]) -> dict[str, Any]:
     return {**content, "history": rows}
 
 
-UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _add_diversity}
+def _add_figures(content: dict[str, Any]) -> dict[str, Any]:
+    """2 → 3: each epoch has figures of quality, and the config says on how many samples."""
+    config, history = content.get("config"), content.get("history")
+    if not isinstance(config, dict) or not isinstance(history, list):
+        return content
+    unknown = dict.fromkeys(FIGURES)
+    rows = [{**row, **unknown} if isinstance(row, dict) else row for row in history]
+    return {**content, "config": {"eval_samples": 1000, **config}, "history": rows}
+
+
+UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {
+    1: _add_diversity,
+    2: _add_figures,
+}
 """For each old version, the function that turns its dict into the next version's."""
 
+FIGURES = (
+    *("frechet_distance", "kernel_distance", "precision", "recall", "density", "coverage"),
+    *("classifier_score", "sure_share", "smallest_class", "largest_class"),
+)
+"""How near an epoch's samples are to real images; None where that was not measured."""
 HISTORY_COLUMNS = {
     *("epoch", "step", "images", "seconds", "elapsed_seconds", "images_per_sec"),
-    *("g_loss", "d_loss", "d_real", "d_fake", "diversity"),
+    *("g_loss", "d_loss", "d_real", "d_fake", "diversity", *FIGURES),
 }
-"""Every row of the history has these, all of them numbers; `diversity` can be None."""
+"""Every row of the history has these, all of them numbers, or None in some:"""
+_CAN_BE_NONE = {"diversity", *FIGURES}
 
 _MAX_DEPTH = 16
 _MAX_COUNT = 2**53
@@ -240,7 +259,7 @@ def _check_plain(values: dict[str, Any]) -> None:
             not isinstance(row, dict)
             or row.keys() != HISTORY_COLUMNS
             or not all(
-                number(value) or (name == "diversity" and value is None)
+                number(value) or (value is None and name in _CAN_BE_NONE)
                 for name, value in row.items()
             )
         ):

@@ -103,6 +103,9 @@ class TrainConfig:
     """Train on the first so many images only."""
     num_samples: int = 16
     """Images drawn after every epoch, from seeds 0, 1, 2, ..."""
+    eval_samples: int = 1000
+    """Samples that are measured after every epoch, where there is a classifier of such images; 0:
+    none."""
     snapshot_every: int = 5
     """Keep a checkpoint every so many epochs; 0: none but the latest."""
     keep: int = 3
@@ -125,6 +128,7 @@ class TrainConfig:
             ("seed", 0, MAX_SEED),
             ("limit", 1, 1_000_000_000),
             ("num_samples", 1, 1024),
+            ("eval_samples", 0, 5000),
             ("snapshot_every", 0, 1_000_000),
             ("keep", 0, 1_000_000),
         ):
@@ -133,6 +137,10 @@ class TrainConfig:
                 _require(low <= value <= high, name, value, f"{low} to {high}")
         if self.network.architecture == "dcgan":  # batch normalization has no variance of one
             _require(self.batch_size >= 2, "batch_size", self.batch_size, "at least 2 for dcgan")
+        _require(
+            self.eval_samples == 0 or self.eval_samples >= 10,
+            "eval_samples", self.eval_samples, "0 or at least 10",
+        )  # fmt: skip
         for name in ("lr_g", "lr_d"):
             value = getattr(self, name)
             _require(0 < value <= 1, name, value, "more than 0 and at most 1")

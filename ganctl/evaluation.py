@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -9,11 +10,13 @@ import numpy as np
 import torch
 
 from ganctl import metrics
+from ganctl.checkpoint import FIGURES
 from ganctl.features import Encoded, FeatureNetwork, encode
 from ganctl.images import Pixels
 from ganctl.metrics import NEIGHBOURS
 
 MIN_SAMPLES = NEIGHBOURS + 2
+_GAUGED = 5000
 _CHUNK = 64
 """Real images encoded at once: as many as a generator draws, so that nothing differs but them."""
 
@@ -92,6 +95,37 @@ class Ruler:
             class_shares=metrics.class_shares(found.logits),
             nearest_training=nearest,
         )
+
+
+class Gauge:
+    """A ruler for a training: cheap, on few samples, its numbers fit for a row of the history.
+
+    Its figures are not those of a Ruler, since they depend on the number of samples.
+    """
+
+    def __init__(self, network: FeatureNetwork, *, test: Pixels) -> None:
+        self._network = network
+        self._test = encode(network, _chunks(test[:_GAUGED]))
+        self._frechet = metrics.Frechet(self._test.features)
+
+    def measure(self, samples: Iterable[Pixels]) -> dict[str, float | None]:
+        """FIGURES of generated images, uint8 chunks (n, H, W, C), against as many test images.
+
+        The Frechet distance alone is to 5,000 of them. None for what is no number.
+        """
+        found = encode(self._network, samples)
+        fake, real = found.features, self._test.features[: len(found)]
+        shares = metrics.class_shares(found.logits)
+        figures = {
+            "frechet_distance": self._frechet.distance(fake),
+            "kernel_distance": metrics.kernel_distance(fake, real),
+            **vars(metrics.manifold(fake, real)),
+            "classifier_score": metrics.classifier_score(found.logits),
+            "sure_share": metrics.sure_share(found.logits),
+            "smallest_class": min(shares),
+            "largest_class": max(shares),
+        }
+        return {name: figures[name] if math.isfinite(figures[name]) else None for name in FIGURES}
 
 
 def _chunks(images: Pixels) -> Iterator[Pixels]:

@@ -50,7 +50,7 @@ class Found:
 def newest_whole(run: RunDirectory) -> Found:
     """The newest checkpoint of `run` that can be read. Raises CheckpointError if there is none."""
     problems: list[CheckpointError] = []
-    for path in (run.latest, *reversed(run.snapshots())):
+    for path in (run.latest, *reversed(run.snapshots()), run.best):
         version = file_version(path)
         try:
             return Found(read_checkpoint(path), path, version, problems)
@@ -101,6 +101,11 @@ class RunDirectory:
         return self.path / LATEST
 
     @property
+    def best(self) -> Path:
+        """The state after the epoch whose samples were nearest to real images."""
+        return self.path / "best.pt"
+
+    @property
     def animation(self) -> Path:
         """The fixed samples over the epochs."""
         return self.path / "training.gif"
@@ -133,7 +138,7 @@ class RunDirectory:
 
     def is_run(self) -> bool:
         """Whether a run was started here."""
-        return self.latest.exists() or bool(self.snapshots())
+        return self.latest.exists() or self.best.exists() or bool(self.snapshots())
 
     def require_new(self) -> None:
         """RunError unless a new run may begin here: no folder yet, or an empty one."""

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from ganctl import config as configs
-from ganctl.checkpoint import Checkpoint
+from ganctl.checkpoint import FIGURES, Checkpoint
 from ganctl.config import TrainConfig
 from ganctl.datasets import Dataset, mnist
 from ganctl.training.state import create
@@ -32,6 +32,7 @@ def tiny_config():
             "latent_dim": 8,
             "batch_size": 16,
             "num_samples": 4,
+            "eval_samples": 0,
             "precision": "fp32",
         }
         if not {"epochs", "steps"} & changes.keys():
@@ -51,6 +52,7 @@ def tiny_dataset() -> Dataset:
 def tiny_mnist(monkeypatch):
     """Have `datasets.load("mnist")` give a few dozen images of noise, at once."""
     monkeypatch.setattr(mnist, "load_train", _tiny_arrays)
+    monkeypatch.setattr(mnist, "load_test", _tiny_arrays)
 
 
 @pytest.fixture
@@ -60,7 +62,7 @@ def tiny_checkpoint(tiny_config, tiny_dataset) -> Checkpoint:
     row = {
         "epoch": 1, "step": 3, "images": 40, "seconds": 0.5, "elapsed_seconds": 0.5,
         "g_loss": 0.7, "d_loss": 0.6, "d_real": 0.5, "d_fake": 0.4, "diversity": 0.9,
-        "images_per_sec": 80.0,
+        "images_per_sec": 80.0, **dict.fromkeys(FIGURES),
     }  # fmt: skip
     return Checkpoint(
         config=state.config,

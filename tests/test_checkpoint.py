@@ -26,7 +26,7 @@ FIXTURES = Path(__file__).parent / "fixtures"
 ROW = {
     "epoch": 1, "step": 3, "images": 40, "seconds": 0.5, "elapsed_seconds": 0.5,
     "g_loss": 0.7, "d_loss": 0.6, "d_real": 0.5, "d_fake": 0.4, "diversity": 0.9,
-    "images_per_sec": 80.0,
+    "images_per_sec": 80.0, **dict.fromkeys(checkpoint.FIGURES), "frechet_distance": 2.5,
 }  # fmt: skip
 
 
@@ -303,7 +303,7 @@ def cyclic():
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
-        (set_in("version", to=3), "newer ganctl .schema 3"),
+        (set_in("version", to=4), "newer ganctl .schema 4"),
         (set_in("version", to="1"), "no schema version"),
         (set_in("version", to=True), "no schema version"),
         (set_in("version", to=0), "no schema version"),
@@ -438,10 +438,10 @@ def test_a_tensor_that_ganctl_does_not_write_is_refused(name):
 
 def test_an_older_version_is_upgraded_step_by_step(monkeypatch):
     data = encode(small())
-    monkeypatch.setattr(checkpoint, "VERSION", 4)
-    monkeypatch.setitem(checkpoint.UPGRADES, 2, lambda content: {**content, "step": 10})
+    monkeypatch.setattr(checkpoint, "VERSION", 5)
+    monkeypatch.setitem(checkpoint.UPGRADES, 3, lambda content: {**content, "step": 10})
     monkeypatch.setitem(
-        checkpoint.UPGRADES, 3, lambda content: {**content, "step": content["step"] + 1}
+        checkpoint.UPGRADES, 4, lambda content: {**content, "step": content["step"] + 1}
     )
     assert decode(data).step == 11
 
@@ -452,6 +452,8 @@ def test_checkpoints_of_the_first_schema_load_for_ever(preset):
     found = decode((FIXTURES / f"schema-1-{preset}.pt").read_bytes())
     assert (found.config.preset, found.step, found.made_by["ganctl"]) == (preset, 6, "0.1.0")
     assert [(row["step"], row["diversity"]) for row in found.history] == [(4, None)]
+    assert all(found.history[0][name] is None for name in checkpoint.FIGURES)
+    assert found.config.eval_samples == 1000
     again = decode(encode(found))
     assert content_of(again) == content_of(found)
 

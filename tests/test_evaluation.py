@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from ganctl import datasets, evaluation, features, metrics
-from ganctl.evaluation import Ruler
+from ganctl.checkpoint import FIGURES
+from ganctl.evaluation import Gauge, Ruler
 
 
 @pytest.fixture(scope="module")
@@ -75,3 +76,24 @@ def test_the_fewest_samples_that_can_be_measured(ruler, pictures):
     assert all(np.isfinite(found.class_shares))
     with pytest.raises(RuntimeError):
         metrics.manifold(torch.zeros(metrics.NEIGHBOURS, 3), torch.zeros(30, 3))
+
+
+def test_the_gauge_of_a_training_agrees_with_the_ruler(pictures, make_ruler):
+    """In all that does not depend on how many real images there are; on as many, in all."""
+    train, test = pictures
+    gauge = Gauge(features.load("auto", "mnist"), test=test)
+    found, full = gauge.measure([train[:500]]), make_ruler(500).measure([train[:500]])
+    assert tuple(found) == FIGURES
+    shared = set(FIGURES) & set(vars(full))
+    assert len(shared) == len(FIGURES) - 2
+    assert {name: found[name] for name in shared} == {name: vars(full)[name] for name in shared}
+    assert found["smallest_class"] == min(full.class_shares)
+    assert found["largest_class"] == max(full.class_shares)
+    assert gauge.measure([train[:100], train[100:500]]) == pytest.approx(found, rel=1e-4)
+
+
+def test_the_gauge_gives_none_for_what_is_no_number(pictures, monkeypatch):
+    gauge = Gauge(features.load("auto", "mnist"), test=pictures[1])
+    monkeypatch.setattr(evaluation.metrics, "classifier_score", lambda _: float("nan"))
+    found = gauge.measure([pictures[0][:20]])
+    assert [name for name in found if found[name] is None] == ["classifier_score"]

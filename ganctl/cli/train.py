@@ -160,7 +160,7 @@ def _run(session: Session, terminal: Terminal, save_every: float, command: str) 
     if terminal.json_wanted:
         _document_end(session, outcome.history, terminal)
     elif outcome.finished:
-        show_summary(outcome.history, config.loss, terminal)
+        show_summary(outcome.history, config, terminal)
         _show_files(session, terminal)
     if not outcome.finished:
         raise StoppedError(f"stopped and saved at step {session.state.step}", again, stop.exit_code)
@@ -197,6 +197,7 @@ def _show_files(session: Session, terminal: Terminal) -> None:
             ("the same as an animation", str(run.animation)),
             ("losses", f"{run.losses_plot}, {run.losses_table}"),
             ("checkpoint", str(run.latest)),
+            *([("the best epoch's", str(run.best))] if run.best.exists() else []),
         ],
         left=2,
     )
@@ -205,5 +206,6 @@ def _show_files(session: Session, terminal: Terminal) -> None:
         f"ganctl sample {quoted} -n 64 -o grid.png",
         f"ganctl interpolate {quoted} --loop -o walk.gif",
         f"ganctl inspect {quoted}",
+        f"ganctl evaluate {quoted}",
     ):
         terminal.result(f"  {command}")

@@ -13,17 +13,23 @@ if TYPE_CHECKING:
     from rich.progress import Progress as Bars
     from rich.progress import TaskID
 
+    from ganctl.config import TrainConfig
     from ganctl.training.health import Sign
     from ganctl.training.loop import Observer, Progress, Row
 
-_HEADER = f"{'epoch':>7}  {'G loss':>7}  {'D loss':>7}  {'D(x)':>6}  {'D(G(z))':>7}  {'seconds':>8}"
+_HEADER = (
+    f"{'epoch':>7}  {'G loss':>7}  {'D loss':>7}  {'D(x)':>6}  {'D(G(z))':>7}  {'Frechet':>7}"
+    f"  {'seconds':>8}"
+)
 _REFRESH_SECONDS = 0.1
 
 
 def _line(row: Row) -> str:
+    distance = row["frechet_distance"]
     return (
         f"{row['epoch']:>7}  {row['g_loss']:>7.3f}  {row['d_loss']:>7.3f}  {row['d_real']:>6.3f}"
-        f"  {row['d_fake']:>7.3f}  {row['seconds']:>8.1f}"
+        f"  {row['d_fake']:>7.3f}  {'' if distance is None else f'{distance:.2f}':>7}"
+        f"  {row['seconds']:>8.1f}"
     )
 
 
@@ -55,10 +61,12 @@ class PlainObserver(_Warner):
         """Nothing: a log is no place for a bar."""
 
     def on_epoch(self, row: Row) -> None:
+        distance = row["frechet_distance"]
+        measured = "" if distance is None else f"Frechet distance {distance:.2f}, "
         self._terminal.note(
             f"epoch {row['epoch']}: generator loss {row['g_loss']:.3f}, discriminator loss "
             f"{row['d_loss']:.3f}, D(x) {row['d_real']:.3f}, D(G(z)) {row['d_fake']:.3f}, "
-            f"{row['seconds']:.1f} s, {row['images_per_sec']:.0f} images/s"
+            f"{measured}{row['seconds']:.1f} s, {row['images_per_sec']:.0f} images/s"
         )
 
 
@@ -138,7 +146,7 @@ def summary_epochs(count: int) -> list[int]:
     return sorted({1, *(max(1, round(count * share / 10)) for share in (4, 6, 8, 10))})
 
 
-def show_summary(history: list[Row], loss: str, terminal: Terminal) -> None:
+def show_summary(history: list[Row], config: TrainConfig, terminal: Terminal) -> None:
     """The losses along the run, and how far the discriminator is from being fooled."""
     rows = [history[epoch - 1] for epoch in summary_epochs(len(history))]
     terminal.heading("losses")
@@ -154,7 +162,7 @@ def show_summary(history: list[Row], loss: str, terminal: Terminal) -> None:
     verb = {
         "bce": "takes a generated image for real",
         "relativistic": "takes a generated image for the more real one of a pair",
-    }[loss]
+    }[config.loss]
     terminal.result(
         f"The discriminator {verb} with probability {fooled:.2f} (D(G(z)) in the last epoch); "
         f"fooled half of the time would be 0.50, {abs(0.5 - fooled):.2f} away."
@@ -163,3 +171,10 @@ def show_summary(history: list[Row], loss: str, terminal: Terminal) -> None:
         f"Trained for {duration(history[-1]['elapsed_seconds'])}, "
         f"{history[-1]['images']:,} images seen."
     )
+    measured = [row for row in history if row["frechet_distance"] is not None]
+    if measured:
+        best = min(measured, key=lambda row: row["frechet_distance"])
+        terminal.result(
+            f"Its samples were nearest to real images after epoch {best['epoch']}: Frechet "
+            f"distance {best['frechet_distance']:.2f} on {config.eval_samples:,} of them."
+        )

@@ -16,7 +16,7 @@ from ganctl.errors import UsageError, nearest
 from ganctl.features.classifier import DigitFeatures
 from ganctl.features.inception import InceptionFeatures
 
-__all__ = ["CHOICES", "Encoded", "FeatureNetwork", "encode", "load"]
+__all__ = ["CHOICES", "Encoded", "FeatureNetwork", "encode", "is_known", "load"]
 
 CHOICES = ("auto", "digits", "inception")
 _CPU = torch.device("cpu")
@@ -51,6 +51,11 @@ class Encoded:
         return Encoded(self.features[which], self.logits[which])
 
 
+def is_known(data: str) -> bool:
+    """Whether the shipped classifier knows images of the data set `data`."""
+    return data == "mnist"
+
+
 def load(choice: str, data: str, device: torch.device = _CPU) -> FeatureNetwork:
     """The network that images of the data set `data` are compared with.
 
@@ -59,8 +64,8 @@ def load(choice: str, data: str, device: torch.device = _CPU) -> FeatureNetwork:
     """
     if choice not in CHOICES and not Path(choice).suffix:
         raise UsageError(f"unknown features '{choice}'", nearest(choice, CHOICES))
-    if choice == "digits" or (choice == "auto" and data == "mnist"):
-        if data != "mnist":
+    if choice == "digits" or (choice == "auto" and is_known(data)):
+        if not is_known(data):
             raise UsageError(
                 f"the classifier of digits says nothing about {data}", "Give --features inception."
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import time
 from collections.abc import Callable
@@ -12,10 +13,11 @@ import torch
 from torch import Tensor
 
 from ganctl import images, latents, plots
-from ganctl.checkpoint import Checkpoint, encode
+from ganctl.checkpoint import FIGURES, Checkpoint, encode
 from ganctl.config import TrainConfig
 from ganctl.datasets import Dataset, epoch_order
 from ganctl.errors import TrainingError
+from ganctl.evaluation import Gauge
 from ganctl.files import write_atomic
 from ganctl.sampling import sample_seeds
 from ganctl.store import RunDirectory
@@ -127,6 +129,7 @@ class Training:
         partial: dict[str, Any] | None = None,
         save_every: float = 120.0,
         should_stop: Callable[[], bool] = lambda: False,
+        make_gauge: Callable[[], Gauge] | None = None,
     ) -> None:
         self.state = state
         self.config: TrainConfig = state.config
@@ -139,6 +142,7 @@ class Training:
         self.meter = Meter.from_dict(partial or {})
         self.save_every = save_every
         self.should_stop = should_stop
+        self._make_gauge = make_gauge
         self.steps_per_epoch = self.config.steps_per_epoch(len(dataset))
         self.total_steps = self.config.total_steps(len(dataset))
         self._measured = (*METRICS, *(f"the gradient of {n}" for n in gradient_names(state)))
@@ -165,7 +169,8 @@ class Training:
         finished = self.state.step >= self.total_steps
         history = self.history
         if self.meter.steps:  # stopped inside an epoch: shown, but not part of the checkpoint
-            history = [*history, self._row(self._draw_samples() if finished else None)]
+            seen = self._look_at_samples() if finished else {}
+            history = [*history, self._row(seen)]
         self._write_losses(history)
         self._draw(history)
         return Outcome(history, finished)
@@ -268,7 +273,7 @@ class Training:
         )
 
     def _end_epoch(self) -> None:
-        row = self._row(self._draw_samples())
+        row = self._row(self._look_at_samples())
         known = {sign.name for earlier in self.history for sign in health.signs(earlier)}
         self.history.append(row)
         self.meter = Meter()
@@ -287,7 +292,7 @@ class Training:
         """Of the epoch that the last step belonged to, counted from 1."""
         return (self.state.step - 1) // self.steps_per_epoch + 1
 
-    def _row(self, diversity: float | None) -> Row:
+    def _row(self, seen: Row) -> Row:
         earlier = self.history[-1] if self.history else {}
         means = [total / self.meter.steps for total in self.meter.sums]
         seconds = self.meter.seconds
@@ -298,7 +303,9 @@ class Training:
             "seconds": round(seconds, 3),
             "elapsed_seconds": round(float(earlier.get("elapsed_seconds", 0)) + seconds, 3),
             **dict(zip(METRICS, means, strict=True)),
-            "diversity": diversity,
+            "diversity": None,
+            **dict.fromkeys(FIGURES),
+            **seen,
             "images_per_sec": round(self.meter.images / max(seconds, 1e-9), 1),
         }
 
@@ -337,8 +344,31 @@ class Training:
         # Before the latest: a run that ends between the two makes its way here again.
         if snapshot is not None and every and self.config.keep and snapshot % every == 0:
             self.run.write_snapshot(snapshot, content, self.config.keep)
+        if snapshot is not None and self._is_best():
+            write_atomic(self.run.best, content)
         write_atomic(self.run.latest, content)
         self._last_saved = self._clock = time.monotonic()
+
+    def _is_best(self) -> bool:
+        """Whether the last epoch's samples were nearer to real images than any before."""
+        *earlier, last = [row["frechet_distance"] for row in self.history]
+        return last is not None and all(other is None or last < other for other in earlier)
+
+    def _look_at_samples(self) -> Row:
+        """Draw the fixed samples and measure those that nobody sees, for a row of the history."""
+        return {"diversity": self._draw_samples(), **self._measure_samples()}
+
+    def _measure_samples(self) -> Row:
+        count = self.config.eval_samples
+        if not count or self._gauge is None:
+            return {}
+        dim = self.config.network.latent_dim
+        return self._gauge.measure(sample_seeds(self.state.sampler, range(count), dim))
+
+    @functools.cached_property
+    def _gauge(self) -> Gauge | None:
+        # Not before the first epoch's end: it takes seconds.
+        return self._make_gauge() if self._make_gauge else None
 
     def _draw_samples(self) -> float | None:
         """The fixed samples: seeds 0, 1, 2, ..., as `ganctl sample` draws them.

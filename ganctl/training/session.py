@@ -14,10 +14,11 @@ import torch
 
 import ganctl
 from ganctl import config as configs
-from ganctl import datasets, devices
+from ganctl import datasets, devices, features
 from ganctl.config import LENGTH_FIELDS, TrainConfig
 from ganctl.datasets import Dataset
 from ganctl.errors import CheckpointError, RunError, UsageError
+from ganctl.evaluation import Gauge
 from ganctl.store import Found, RunDirectory, file_version, named, newest_whole
 from ganctl.training import memory
 from ganctl.training.loop import Observer, Outcome, Row, Training
@@ -95,8 +96,13 @@ class Session:
             made_by=made_by,
             history=self.history,
             partial=self.partial,
+            make_gauge=self._gauge if features.is_known(self.config.data) else None,
             **how,
         )
+
+    def _gauge(self) -> Gauge:
+        network = features.load("auto", self.config.data, self.state.device)
+        return Gauge(network, test=datasets.load_test(self.config.data).images.numpy())
 
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:

@@ -19,7 +19,8 @@ from ganctl.cli import main
 from ganctl.datasets import mnist
 from ganctl.training import loop
 
-TINY = ("--limit", "64", "--batch-size", "16", "--device", "cpu", "--precision", "fp32")
+TINY = ("--limit", "64", "--batch-size", "16", "--device", "cpu", "--precision", "fp32",
+        "--set", "eval_samples=0")  # fmt: skip
 DCGAN = (*TINY, "--preset", "dcgan", "--set", "base_channels=2")
 FAST = (*TINY, "--preset", "fast", "--set", "base_channels=4", "--latent-dim", "100")
 

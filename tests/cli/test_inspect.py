@@ -73,7 +73,8 @@ def test_as_json(ok, run):
     assert result.out.count("\n") == 1
     assert result.err == ""
     expected = {
-        "path": str(run / "ckpt.pt"), "bytes": (run / "ckpt.pt").stat().st_size, "schema": 2,
+        "path": str(run / "ckpt.pt"), "bytes": (run / "ckpt.pt").stat().st_size,
+        "schema": checkpoint.VERSION,
         "digest": found.digest, "made_by": found.made_by, "data": found.data,
         "config": settings(found.config), "step": 8, "total_steps": 8, "epoch": 2.0, "ema": True,
         "history": found.history, "problems": [],

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich import progress as rich_progress
 
+from ganctl import config as configs
 from ganctl.cli import watch
 from ganctl.cli.terminal import Terminal
 from ganctl.cli.watch import show_summary, summary_epochs
@@ -42,10 +43,12 @@ def test_a_summary_goes_from_the_first_epoch_to_the_last(count):
 def test_the_summary_says_how_far_the_discriminator_is_from_being_fooled(capsys, loss, words):
     history = [
         {"epoch": n, "g_loss": 0.5, "d_loss": 1.25, "d_real": 0.75, "d_fake": 0.3,
-         "images": 60_000 * n, "elapsed_seconds": 61.0 * n}
+         "images": 60_000 * n, "elapsed_seconds": 61.0 * n,
+         "frechet_distance": abs(n - 30) + 0.5 if n > 20 else None}
         for n in range(1, 51)
     ]  # fmt: skip
-    show_summary(history, loss, Terminal())
+    config = configs.override(configs.preset("fast"), {"loss": loss})
+    show_summary(history, config, Terminal())
     out = capsys.readouterr().out
     assert words in out
     assert [int(row) for row in re.findall(r"^ *(\d+) +0\.500", out, re.M)] == [1, 20, 30, 40, 50]
@@ -53,6 +56,7 @@ def test_the_summary_says_how_far_the_discriminator_is_from_being_fooled(capsys,
     assert "0.20 away" in out
     assert "50 min 50 s" in out
     assert "3,000,000 images" in out
+    assert "after epoch 30: Frechet distance 0.50 on 1,000 of them" in out
 
 
 def test_a_pipe_gets_one_plain_line_an_epoch(training):
@@ -74,7 +78,7 @@ def test_a_terminal_gets_bars_and_a_growing_table(on_terminal, fast_options, tmp
     assert "epoch 2/2" in shown
     assert "step 4/4" in shown
     assert "images/s" in shown
-    assert re.search(r"epoch +G loss +D loss +D\(x\) +D\(G\(z\)\) +seconds", shown)
+    assert re.search(r"epoch +G loss +D loss +D\(x\) +D\(G\(z\)\) +Frechet +seconds", shown)
     assert len(re.findall(r"[\r\n] +[12] +\d+\.\d{3} +\d+\.\d{3} ", shown)) == 2
 
 

@@ -46,7 +46,7 @@ def options(preset: str, precision: str, *, epochs: int, save_every: float) -> l
     return [
         *("train", "--preset", preset, "--precision", precision, "--device", "cpu"),
         *("--limit", "128", "--batch-size", "32", "--epochs", f"{epochs}", "--num-samples", "4"),
-        *("--set", "base_channels=2", "--latent-dim", "8"),
+        *("--set", "base_channels=2", "--latent-dim", "8", "--set", "eval_samples=0"),
         *("--snapshot-every", "1", "--keep", "2", "--save-every", f"{save_every}"),
     ]
 

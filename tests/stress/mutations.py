@@ -72,7 +72,7 @@ def original(preset: str) -> Checkpoint:
     small = {"base_channels": 1, "latent_dim": 2, "batch_size": 2}
     config = configs.override(configs.preset(preset), small | {"height": 8, "width": 8})
     state = create(config, CPU)
-    row = dict.fromkeys(schema.HISTORY_COLUMNS, 0.5) | {"epoch": 1, "step": 3, "images": 40}
+    row = dict.fromkeys(sorted(schema.HISTORY_COLUMNS), 0.5) | {"epoch": 1, "step": 3, "images": 40}
     return Checkpoint(
         config=config,
         step=3,

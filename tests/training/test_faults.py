@@ -34,21 +34,22 @@ def outcome(run, without_times):
     pictures = {path.name: path.read_bytes() for path in run.samples()}
     snapshots = [path.name for path in run.snapshots()]
     networks = [bits(getattr(found, part)) for part in NETWORKS]
-    return found.step, networks, table, pictures, snapshots
+    best = run.best.exists() and read_checkpoint(run.best).step
+    return found.step, networks, table, pictures, snapshots, best
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["in a call's place", "after a call"])
 def test_whatever_call_fails_the_run_goes_on_to_the_same_end(
     tmp_path, tiny_config, train, without_times, monkeypatch, after
 ):
-    config = tiny_config(epochs=2, snapshot_every=1, keep=1, base_channels=1)
+    config = tiny_config(epochs=2, snapshot_every=1, keep=1, base_channels=1, eval_samples=10)
     whole, disk = RunDirectory(tmp_path / "whole"), FaultyDisk(full)
     monkeypatch.setattr(files, "disk", disk)
     train(session.new(config, whole.path, "cpu"))
     expected, calls = outcome(whole, without_times), disk.calls
     assert {name for point, name in calls if point == "rename"} == {
-        "config.json", "ckpt.pt", "epoch-0001.pt", "epoch-0002.pt", "losses.csv", "losses.png",
-        "epoch-0001.png", "epoch-0002.png", "training.gif",
+        "config.json", "ckpt.pt", "best.pt", "epoch-0001.pt", "epoch-0002.pt", "losses.csv",
+        "losses.png", "epoch-0001.png", "epoch-0002.png", "training.gif",
     }  # fmt: skip
     for at in range(1, len(calls) + 1):
         run = RunDirectory(tmp_path / f"fault-{at}")
@@ -58,7 +59,7 @@ def test_whatever_call_fails_the_run_goes_on_to_the_same_end(
             train(session.new(config, run.path, "cpu"))
         assert "--resume" in caught.value.hint
         renamed = {name for point, name in disk.calls[: at - (not after)] if point == "rename"}
-        for path in itertools.chain([run.latest], run.snapshots()):
+        for path in itertools.chain([run.latest, run.best], run.snapshots()):
             assert path.exists() or path.name not in renamed
             assert not path.exists() or read_checkpoint(path).step in (0, 3, 6)
         assert not any(map(files.is_temporary, run.path.rglob("*")))

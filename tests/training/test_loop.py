@@ -8,8 +8,10 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from ganctl import images
+from ganctl import datasets, features, images
+from ganctl.checkpoint import FIGURES
 from ganctl.errors import TrainingError
+from ganctl.evaluation import Gauge
 from ganctl.sampling import sample_seeds
 from ganctl.store import RunDirectory, read_checkpoint
 from ganctl.training import loop, session, step
@@ -170,7 +172,9 @@ def test_losses_csv_is_the_history(finished):
     with (ready.run.path / "losses.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row.pop("signs") for row in rows] == ["", ""]
-    assert [{name: float(value) for name, value in row.items()} for row in rows] == outcome.history
+    assert [
+        {name: float(value) if value else None for name, value in row.items()} for row in rows
+    ] == outcome.history
 
 
 def test_losses_csv_is_cut_back_to_what_the_checkpoint_knows(
@@ -225,6 +229,60 @@ def test_snapshots_are_kept_as_asked(tmp_path, tiny_config, train, changes, kept
     train(ready)
     assert ready.run.snapshots() == [ready.run.snapshot(epoch) for epoch in kept]
     assert [read_checkpoint(path).step for path in ready.run.snapshots()] == kept
+
+
+# How near the samples are to real images
+
+
+def test_every_epoch_is_measured_and_the_best_is_kept(
+    tmp_path, tiny_config, train_with_stops, assert_same_run
+):
+    config = tiny_config(epochs=3, eval_samples=12)
+    found = train_with_stops(config, tmp_path / "whole")
+    gauge = Gauge(features.load("auto", "mnist"), test=datasets.load_test("mnist").images.numpy())
+    sampler = restore(found, config, torch.device("cpu")).sampler
+    figures = gauge.measure(sample_seeds(sampler, range(12), config.network.latent_dim))
+    assert {name: found.history[-1][name] for name in FIGURES} == pytest.approx(figures)
+    distances = [row["frechet_distance"] for row in found.history]
+    best = read_checkpoint(RunDirectory(tmp_path / "whole").best)
+    assert [row["frechet_distance"] for row in best.history][-1] == min(distances)
+    train_with_stops(config, tmp_path / "stopped", stops=[4])
+    assert_same_run(tmp_path / "stopped", tmp_path / "whole")
+    again = read_checkpoint(RunDirectory(tmp_path / "stopped").best)
+    assert bits(again.generator) == bits(best.generator)
+
+
+def test_the_best_is_the_first_with_the_lowest_distance(
+    tmp_path, tiny_config, train, recorder, monkeypatch
+):
+    distances = iter([None, 3.0, 2.0, None, 2.5, 2.0])
+    kept = []
+
+    class Told:
+        def __init__(self, *_, **__):
+            pass
+
+        def measure(self, samples):
+            assert sum(map(len, samples)) == 10
+            return {"frechet_distance": next(distances)}
+
+    monkeypatch.setattr(session, "Gauge", Told)
+    run = RunDirectory(tmp_path / "run")
+    monkeypatch.setattr(
+        recorder, "on_epoch",
+        lambda self, row: kept.append(run.best.exists() and read_checkpoint(run.best).step),
+    )  # fmt: skip
+    train(session.new(tiny_config(epochs=6, eval_samples=10), run.path, "cpu"))
+    assert kept == [False, 6, 9, 9, 9, 9]
+
+
+def test_where_no_classifier_knows_the_images_nothing_is_measured(
+    tmp_path, tiny_config, train, monkeypatch
+):
+    monkeypatch.setattr(features, "is_known", lambda _: False)
+    outcome, _ = train(session.new(tiny_config(epochs=1, eval_samples=10), tmp_path / "run", "cpu"))
+    assert all(outcome.history[0][name] is None for name in FIGURES)
+    assert not RunDirectory(tmp_path / "run").best.exists()
 
 
 @pytest.mark.parametrize(
