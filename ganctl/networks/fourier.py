@@ -31,25 +31,43 @@ class ConvTranspose2d(nn.ConvTranspose2d):
         height, width = x.shape[2:]
         if x.device.type != "cpu" or height * width > _MAX_PIXELS:
             return super().forward(x, output_size)
-        # In the weights' precision even under autocast: still cheaper than the direct way in bf16.
+        dtype = self.weight.dtype
+        if torch.is_autocast_enabled("cpu"):
+            dtype = torch.get_autocast_dtype("cpu")
         with torch.autocast("cpu", enabled=False):
-            return _convolve(x.to(self.weight.dtype), self.weight)
+            return _convolve(x.to(dtype), self.weight)
 
 
 def _convolve(x: Tensor, weight: Tensor) -> Tensor:
-    """(N, C, H, W) and (C, K, S, S) → (N, K, H, W), channels-last in and out."""
+    """(N, C, H, W) and (C, K, S, S) → (N, K, H, W), channels-last in and out, in `x`'s precision.
+
+    The kernel, which is small, is transformed in its own.
+    """
     count, inputs, height, width = x.shape
     outputs, size = weight.shape[1:3]
     to_x, to_weight, from_y = _transforms(height, width, size, weight.dtype)
     pixels = x.permute(2, 3, 0, 1).reshape(height * width, count * inputs)
     taps = weight.permute(2, 3, 0, 1).reshape(size * size, inputs * outputs)
-    x_real, x_imaginary = (to_x @ pixels).view(2, -1, count, inputs)
-    w_real, w_imaginary = (to_weight @ taps).view(2, -1, inputs, outputs)
-    y_real = torch.baddbmm(torch.bmm(x_imaginary, w_imaginary), x_real, w_real, beta=-1)
-    y_imaginary = torch.baddbmm(torch.bmm(x_imaginary, w_real), x_real, w_imaginary)
-    y = from_y @ torch.stack([y_real, y_imaginary]).view(-1, count * outputs)
+    x_waves = (to_x.to(x.dtype) @ pixels).view(2, -1, count, inputs)
+    w_waves = (to_weight @ taps).view(2, -1, inputs, outputs).to(x.dtype)
+    y_waves = _multiply(x_waves, w_waves)
+    y = from_y.to(x.dtype) @ y_waves.view(-1, count * outputs)
     channels_last = y.view(height * width, count, outputs).transpose(0, 1).contiguous()
     return channels_last.view(count, height, width, outputs).permute(0, 3, 1, 2)
+
+
+def _multiply(x: Tensor, w: Tensor) -> Tensor:
+    """Complex (2, Q, N, C) times (2, Q, C, K), real parts first: a matrix product a frequency."""
+    (x_real, x_imaginary), (w_real, w_imaginary) = x, w
+    if x.dtype == torch.float32:
+        y_real = torch.baddbmm(torch.bmm(x_imaginary, w_imaginary), x_real, w_real, beta=-1)
+        y_imaginary = torch.baddbmm(torch.bmm(x_imaginary, w_real), x_real, w_imaginary)
+        return torch.stack([y_real, y_imaginary])
+    # In bf16 a sum of rounded products is rounded again: one product of both parts sums in fp32.
+    rows = torch.cat([x_real, x_imaginary], 2)
+    for_real = torch.cat([w_real, -w_imaginary], 1)
+    for_imaginary = torch.cat([w_imaginary, w_real], 1)
+    return torch.stack([torch.bmm(rows, for_real), torch.bmm(rows, for_imaginary)])
 
 
 @functools.cache

@@ -1,0 +1,48 @@
+"""Convolutions with one channel at one end, as products with a matrix, for CPUs.
+
+A convolution kernel blocked over channels is nearly idle where there is only one. A product over
+all pixels is not: with torch's own fold and unfold (im2col, Chellapilla et al. 2006) it computes
+the same sums. Elsewhere, and with more channels, these are torch's own layers, whose weights and
+results they share.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class Conv2d(nn.Conv2d):
+    """nn.Conv2d of grey images, quicker where the image itself needs a gradient."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.device.type != "cpu" or self.in_channels > 1 or not x.requires_grad:
+            return super().forward(x)
+        kernel, stride, padding = _square(self)
+        height, width = ((size + 2 * padding - kernel) // stride + 1 for size in x.shape[2:])
+        taps = F.unfold(x, kernel, padding=padding, stride=stride).transpose(1, 2)
+        pixels = F.linear(taps, self.weight.flatten(1), self.bias)
+        return pixels.view(-1, height, width, self.out_channels).permute(0, 3, 1, 2)
+
+
+class ConvTranspose2d(nn.ConvTranspose2d):
+    """nn.ConvTranspose2d to grey images."""
+
+    def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
+        if x.device.type != "cpu" or self.out_channels > 1:
+            return super().forward(x, output_size)
+        kernel, stride, padding = _square(self)
+        edge = kernel - 2 * padding + self.output_padding[0]
+        height, width = ((size - 1) * stride + edge for size in x.shape[2:])
+        taps = F.linear(x.flatten(2).transpose(1, 2), self.weight.flatten(1).T).transpose(1, 2)
+        image = F.fold(taps, (height, width), kernel, padding=padding, stride=stride)
+        if self.bias is None:
+            return image
+        return image + self.bias.view(-1, 1, 1).to(image.dtype)
+
+
+def _square(layer: nn.Conv2d | nn.ConvTranspose2d) -> tuple[int, int, int]:
+    """Kernel size, stride and padding, the same both ways."""
+    padding = layer.padding[0]
+    assert isinstance(padding, int)
+    return layer.kernel_size[0], layer.stride[0], padding
