@@ -25,7 +25,7 @@ from ganctl.config import TrainConfig, from_dict, to_dict
 from ganctl.errors import CheckpointError, UsageError
 
 FORMAT = "ganctl"
-VERSION = 3
+VERSION = 4
 
 
 def _add_diversity(content: dict[str, Any]) -> dict[str, Any]:
@@ -47,9 +47,19 @@ def _add_figures(content: dict[str, Any]) -> dict[str, Any]:
     return {**content, "config": {"eval_samples": 1000, **config}, "history": rows}
 
 
+def _add_classes(content: dict[str, Any]) -> dict[str, Any]:
+    """3 → 4: networks may know classes, which they did not; the last kernel of `fast` was 4x4."""
+    config = content.get("config")
+    if not isinstance(config, dict) or not isinstance(config.get("network"), dict):
+        return content
+    network = {"num_classes": 0, "last_kernel": 4, **config["network"]}
+    return {**content, "config": {"conditional": False, **config, "network": network}}
+
+
 UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {
     1: _add_diversity,
     2: _add_figures,
+    3: _add_classes,
 }
 """For each old version, the function that turns its dict into the next version's."""
 

@@ -40,6 +40,10 @@ class NetworkConfig:
     architecture: str
     base_channels: int
     latent_dim: int = 100
+    last_kernel: int = 6
+    """Size of the generator's last kernel, 4 or 6, where `architecture` leaves the choice."""
+    num_classes: int = 0
+    """How many classes both networks are told apart; 0: they know of none."""
     height: int = 28
     width: int = 28
     channels: int = 1
@@ -48,12 +52,19 @@ class NetworkConfig:
         _require_known("architecture", self.architecture, ARCHITECTURES)
         _require(1 <= self.base_channels <= 512, "base_channels", self.base_channels, "1 to 512")
         _require(1 <= self.latent_dim <= 4096, "latent_dim", self.latent_dim, "1 to 4096")
+        _require(self.last_kernel in (4, 6), "last_kernel", self.last_kernel, "4 or 6")
+        _require(0 <= self.num_classes <= 1000, "num_classes", self.num_classes, "0 to 1000")
         for name in ("height", "width"):
             size = getattr(self, name)
             _require(
                 8 <= size <= 256 and size % 4 == 0, name, size, "a multiple of 4 from 8 to 256"
             )
         _require(self.channels in (1, 3), "channels", self.channels, "1 or 3")
+
+    @property
+    def input_dim(self) -> int:
+        """Length of the generator's input: a latent, and after it a class as a one-hot vector."""
+        return self.latent_dim + self.num_classes
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -81,6 +92,8 @@ class TrainConfig:
     epochs: int | None = None
     """The run's length; exactly one of `epochs` and `steps` is set."""
     steps: int | None = None
+    conditional: bool = False
+    """Whether both networks are told the class of each image, where the data has classes."""
     updates: str = "simultaneous"
     """Whether both gradients are taken before either network moves, or the generator's after the
     discriminator has moved."""
@@ -180,8 +193,9 @@ class TrainConfig:
 PRESETS: dict[str, TrainConfig] = {
     "fast": TrainConfig(
         preset="fast",
-        network=NetworkConfig(architecture="fast", base_channels=16),
-        loss="relativistic",
+        network=NetworkConfig(architecture="fast", base_channels=16, latent_dim=32),
+        loss="bce",
+        conditional=True,
         updates="alternating",
         batch_size=32,
         epochs=10,
@@ -191,7 +205,7 @@ PRESETS: dict[str, TrainConfig] = {
         beta2=0.99,
         lr_warmup_steps=100,
         lr_decay_steps=1000,
-        r1_weight=2.0,
+        r1_weight=0.5,
         r1_interval=4,
         ema_images=20_000,
         num_samples=64,  # among 16 digits one or two of the ten are missing more often than not
@@ -269,6 +283,10 @@ def parse_setting(text: str) -> tuple[str, Any]:
     if types.NoneType in kinds and value.lower() == "none":
         return name, None
     kind = next(kind for kind in kinds if kind is not types.NoneType)
+    if kind is bool:
+        if value.lower() not in ("true", "false"):
+            raise UsageError(f"{name} must be true or false, not '{value}'")
+        return name, value.lower() == "true"
     try:
         return name, kind(value)
     except ValueError:
@@ -299,7 +317,7 @@ def _build(cls: type[Any], data: object, where: str) -> Any:
 
 
 NETWORK_FIELDS: dict[str, Any] = typing.get_type_hints(NetworkConfig)
-_FROM_ELSEWHERE = {"network", "preset", "height", "width", "channels"}
+_FROM_ELSEWHERE = {"network", "preset", "height", "width", "channels", "num_classes"}
 SETTINGS: dict[str, Any] = {
     name: hint
     for name, hint in (typing.get_type_hints(TrainConfig) | NETWORK_FIELDS).items()

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 _STEP_STREAM = 2
 """Keeps a step's noise apart from every other use of a run's seed."""
@@ -39,6 +40,14 @@ def draw(rng: np.random.Generator, count: int, latent_dim: int) -> Tensor:
     return torch.from_numpy(rng.standard_normal((count, latent_dim), dtype=np.float32))
 
 
+def with_classes(latents: Tensor, labels: Tensor, num_classes: int) -> Tensor:
+    """`latents`, (N, latent_dim), each followed by its class as a one-hot vector.
+
+    `labels` are int64 (N,), 0 to num_classes - 1, on the same device.
+    """
+    return torch.cat([latents, functional.one_hot(labels, num_classes).to(latents.dtype)], 1)
+
+
 def lerp(start: Tensor, end: Tensor, t: float) -> Tensor:
     """The point at t in [0, 1] on the straight line between two latents, (latent_dim,) each."""
     return (1 - t) * start + t * end
@@ -67,14 +76,23 @@ def slerp(start: Tensor, end: Tensor, t: float) -> Tensor:
 MODES = {"slerp": slerp, "lerp": lerp}
 
 
-def path(keyframes: Tensor, *, frames: int, mode: str = "slerp", loop: bool = False) -> Tensor:
-    """A walk through `keyframes`, (K, latent_dim) with K >= 2; float32 (F, latent_dim).
+def path(
+    keyframes: Tensor, latent_dim: int, *, frames: int, mode: str = "slerp", loop: bool = False
+) -> Tensor:
+    """A walk through `keyframes`, (K, latent_dim + classes) with K >= 2; float32, F rows as wide.
+
+    Classes, where there are any, are blended linearly.
 
     Each of the K - 1 legs takes `frames` steps, so F = (K - 1) * frames + 1, and every keyframe is
     met exactly. With `loop` a last leg leads back to the first keyframe, which is not repeated, so
     F = K * frames and an animation runs round without a jump.
     """
-    between = MODES[mode]
+    walk = MODES[mode]
+
+    def between(start: Tensor, end: Tensor, t: float) -> Tensor:
+        latent = walk(start[:latent_dim], end[:latent_dim], t)
+        return torch.cat([latent, lerp(start[latent_dim:], end[latent_dim:], t)])
+
     stops: Sequence[Tensor] = [*keyframes, keyframes[0]] if loop else [*keyframes]
     points = [
         start if frame == 0 else between(start, end, frame / frames)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ganctl import latents
+from ganctl.config import NetworkConfig
 from ganctl.images import Pixels, to_pixels
 
 CHUNK = 64
@@ -15,17 +16,35 @@ CHUNK = 64
 another shape may round differently: with one, a seed's picture never depends on its neighbours."""
 
 
-def sample_seeds(generator: nn.Module, seeds: Sequence[int], latent_dim: int) -> Iterator[Pixels]:
+def sample_seeds(
+    generator: nn.Module, seeds: Sequence[int], network: NetworkConfig, label: int | None = None
+) -> Iterator[Pixels]:
     """The images of `seeds`, in order, as chunks of uint8 (<= CHUNK, H, W, C).
 
-    A chunk is made when it is asked for, so that any number takes no more memory than one.
+    `label` is the class of all, where `network` has classes; None: each seed has its own. A chunk
+    is made when it is asked for, so that any number takes no more memory than one.
     """
     for start in range(0, len(seeds), CHUNK):
-        yield _sample_chunk(generator, latents.from_seeds(seeds[start : start + CHUNK], latent_dim))
+        chosen = seeds[start : start + CHUNK]
+        yield _sample_chunk(generator, inputs_of(chosen, network, label))
+
+
+def inputs_of(seeds: Sequence[int], network: NetworkConfig, label: int | None = None) -> Tensor:
+    """What the generator makes the images of `seeds` from, float32 (N, input_dim).
+
+    Unless `label` says which, seed k is of class k modulo their number: any ten seeds in a row are
+    ten digits.
+    """
+    points = latents.from_seeds(seeds, network.latent_dim)
+    count = network.num_classes
+    if not count:
+        return points
+    labels = [seed % count if label is None else label for seed in seeds]
+    return latents.with_classes(points, torch.tensor(labels, dtype=torch.int64), count)
 
 
 def sample_latents(generator: nn.Module, points: Tensor) -> Iterator[Pixels]:
-    """The images of `points`, float32 (N, latent_dim), as `sample_seeds` gives them."""
+    """The images of `points`, float32 (N, input_dim), as `sample_seeds` gives them."""
     for start in range(0, len(points), CHUNK):
         yield _sample_chunk(generator, points[start : start + CHUNK])
 

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 from ganctl import checkpoint, config
-from ganctl.checkpoint import Checkpoint, content_digest, decode, encode
+from ganctl.checkpoint import VERSION, Checkpoint, content_digest, decode, encode
 from ganctl.errors import CheckpointError
 
 FIXTURES = Path(__file__).parent / "fixtures"
@@ -303,7 +303,7 @@ def cyclic():
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
-        (set_in("version", to=4), "newer ganctl .schema 4"),
+        (set_in("version", to=VERSION + 1), f"newer ganctl .schema {VERSION + 1}"),
         (set_in("version", to="1"), "no schema version"),
         (set_in("version", to=True), "no schema version"),
         (set_in("version", to=0), "no schema version"),
@@ -438,10 +438,10 @@ def test_a_tensor_that_ganctl_does_not_write_is_refused(name):
 
 def test_an_older_version_is_upgraded_step_by_step(monkeypatch):
     data = encode(small())
-    monkeypatch.setattr(checkpoint, "VERSION", 5)
-    monkeypatch.setitem(checkpoint.UPGRADES, 3, lambda content: {**content, "step": 10})
+    monkeypatch.setattr(checkpoint, "VERSION", VERSION + 2)
+    monkeypatch.setitem(checkpoint.UPGRADES, VERSION, lambda content: {**content, "step": 10})
     monkeypatch.setitem(
-        checkpoint.UPGRADES, 4, lambda content: {**content, "step": content["step"] + 1}
+        checkpoint.UPGRADES, VERSION + 1, lambda content: {**content, "step": content["step"] + 1}
     )
     assert decode(data).step == 11
 
@@ -454,6 +454,8 @@ def test_checkpoints_of_the_first_schema_load_for_ever(preset):
     assert [(row["step"], row["diversity"]) for row in found.history] == [(4, None)]
     assert all(found.history[0][name] is None for name in checkpoint.FIGURES)
     assert found.config.eval_samples == 1000
+    assert not found.config.conditional
+    assert found.config.network.input_dim == found.config.network.latent_dim
     again = decode(encode(found))
     assert content_of(again) == content_of(found)
 

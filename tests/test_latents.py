@@ -9,7 +9,7 @@ from hypothesis.extra import numpy as npst
 from torch.testing import assert_close
 
 from ganctl import latents
-from ganctl.latents import draw, from_seeds, lerp, path, slerp, step_rng
+from ganctl.latents import draw, from_seeds, lerp, path, slerp, step_rng, with_classes
 
 SEEDS = st.integers(0, 2**32 - 1)
 SHARES = st.floats(0, 1)
@@ -112,19 +112,33 @@ def test_where_the_arc_is_not_defined_slerp_is_lerp(start, end):
 )
 def test_a_path_meets_every_keyframe_exactly(keyframes, frames, mode, loop):
     stops = from_seeds(range(keyframes), 10)
-    points = path(stops, frames=frames, mode=mode, loop=loop)
+    points = path(stops, 10, frames=frames, mode=mode, loop=loop)
     assert len(points) == (keyframes * frames if loop else (keyframes - 1) * frames + 1)
     assert points[::frames].equal(stops)
 
 
 def test_a_path_moves_in_equal_steps_between_its_keyframes():
     stops = torch.tensor([[0.0], [4.0], [0.0]])
-    assert path(stops, frames=2, mode="lerp").flatten().tolist() == [0, 2, 4, 2, 0]
-    looped = path(stops[:2], frames=4, mode="lerp", loop=True)
+    assert path(stops, 1, frames=2, mode="lerp").flatten().tolist() == [0, 2, 4, 2, 0]
+    looped = path(stops[:2], 1, frames=4, mode="lerp", loop=True)
     assert looped.flatten().tolist() == [0, 1, 2, 3, 4, 3, 2, 1]
 
 
 def test_a_path_is_an_arc_unless_told_otherwise():
     stops = torch.eye(2)
-    middle = path(stops, frames=2)[1]
+    middle = path(stops, 2, frames=2)[1]
     assert_close(middle, torch.full((2,), math.sqrt(0.5)))
+
+
+def test_a_path_blends_classes_in_a_straight_line():
+    stops = with_classes(torch.eye(2), torch.tensor([0, 2]), 3)
+    points = path(stops, 2, frames=4)
+    assert points[:, :2].norm(dim=1).tolist() == pytest.approx([1.0] * 5)
+    assert points[:, 2].tolist() == [1, 0.75, 0.5, 0.25, 0]
+    assert points[:, 3].tolist() == [0] * 5
+    assert points[:, 4].tolist() == [0, 0.25, 0.5, 0.75, 1]
+
+
+def test_classes_follow_the_latents():
+    points = with_classes(torch.full((2, 3), 0.5), torch.tensor([1, 0]), 2)
+    assert points.tolist() == [[0.5, 0.5, 0.5, 0, 1], [0.5, 0.5, 0.5, 1, 0]]

@@ -5,39 +5,45 @@ import pytest
 import torch
 
 from ganctl import images, latents
-from ganctl.config import PRESETS, preset
+from ganctl.config import PRESETS, override, preset
 from ganctl.networks import build_generator
-from ganctl.sampling import CHUNK, sample_latents, sample_seeds
+from ganctl.sampling import CHUNK, inputs_of, sample_latents, sample_seeds
 
 
 @pytest.fixture(scope="module", params=PRESETS)
-def generator(request):
+def config(request):
+    """Of `fast` with classes, of `dcgan` without."""
+    config = preset(request.param)
+    return override(config, {"num_classes": 10 if config.conditional else 0}).network
+
+
+@pytest.fixture(scope="module")
+def generator(config):
     """A full-sized one, with running statistics that are not those it began with."""
-    config = preset(request.param).network
     network = build_generator(config, torch.Generator().manual_seed(0))
     with torch.no_grad():
-        network.train()(latents.from_seeds(range(16), config.latent_dim))
+        network.train()(inputs_of(range(16), config))
     return network
 
 
 @pytest.fixture(scope="module")
-def alone(generator):
+def alone(generator, config):
     """The picture of a seed drawn with nothing beside it."""
     pictures = {}
 
     def draw(seed):
         if seed not in pictures:
-            pictures[seed] = images.concatenate(sample_seeds(generator, [seed], 100))[0]
+            pictures[seed] = images.concatenate(sample_seeds(generator, [seed], config))[0]
         return pictures[seed]
 
     return draw
 
 
 @pytest.mark.parametrize("count", [1, 63, 64, 65, 130])
-def test_a_picture_is_a_function_of_its_seed_alone(generator, alone, count):
+def test_a_picture_is_a_function_of_its_seed_alone(config, generator, alone, count):
     seeds = list(range(1000, 1000 + count))
     seeds[0] = seeds[count // 2] = seeds[-1] = 7
-    pixels = images.concatenate(sample_seeds(generator, seeds, 100))
+    pixels = images.concatenate(sample_seeds(generator, seeds, config))
     assert pixels.shape == (count, 28, 28, 1)
     for position in {0, count // 2, count - 1}:
         assert np.array_equal(pixels[position], alone(7))
@@ -49,41 +55,61 @@ def test_different_seeds_give_different_pictures(alone):
     assert not np.array_equal(alone(7), alone(8))
 
 
-def test_latents_give_the_pictures_of_their_seeds(generator, alone):
-    points = latents.from_seeds([3, 7], 100)
+def test_latents_give_the_pictures_of_their_seeds(config, generator, alone):
+    points = inputs_of([3, 7], config)
     pixels = images.concatenate(sample_latents(generator, points))
     assert np.array_equal(pixels[1], alone(7))
 
 
-def test_the_generator_is_used_in_eval_mode_and_left_as_it_was(generator, alone):
+def test_the_generator_is_used_in_eval_mode_and_left_as_it_was(config, generator, alone):
     seven = alone(7)
     before = {name: tensor.clone() for name, tensor in generator.state_dict().items()}
     for training in (True, False):
         generator.train(training)
-        assert np.array_equal(next(sample_seeds(generator, [7], 100))[0], seven)
+        assert np.array_equal(next(sample_seeds(generator, [7], config))[0], seven)
         assert generator.training is training
     after = generator.state_dict()
     assert all(after[name].equal(tensor) for name, tensor in before.items())
 
 
-def test_a_chunk_is_made_only_when_it_is_asked_for(generator):
+def test_a_chunk_is_made_only_when_it_is_asked_for(config, generator):
     passes = []
     hook = generator.register_forward_hook(lambda *_: passes.append(1))
-    chunks = sample_seeds(generator, range(10**6), 100)
+    chunks = sample_seeds(generator, range(10**6), config)
     assert (len(next(chunks)), len(passes)) == (CHUNK, 1)
     hook.remove()
 
 
 @pytest.mark.parametrize("count", [1, 65])
-def test_the_generator_only_ever_meets_one_batch_size(generator, count):
+def test_the_generator_only_ever_meets_one_batch_size(config, generator, count):
     """Another shape may choose another kernel, which may round differently."""
     shapes = []
     hook = generator.register_forward_hook(lambda _, inputs, __: shapes.append(inputs[0].shape))
-    list(sample_seeds(generator, range(count), 100))
-    list(sample_latents(generator, latents.from_seeds(range(count), 100)))
+    list(sample_seeds(generator, range(count), config))
+    list(sample_latents(generator, inputs_of(range(count), config)))
     hook.remove()
-    assert set(shapes) == {(CHUNK, 100)}
+    assert set(shapes) == {(CHUNK, config.input_dim)}
 
 
-def test_no_seeds_give_no_chunks(generator):
-    assert list(sample_seeds(generator, [], 100)) == []
+def test_no_seeds_give_no_chunks(config, generator):
+    assert list(sample_seeds(generator, [], config)) == []
+
+
+def test_any_ten_seeds_in_a_row_are_ten_classes(tiny_config):
+    config = override(tiny_config(), {"num_classes": 10}).network
+    points = inputs_of([9, 10, 11, 23], config)
+    assert points.shape == (4, 8 + 10)
+    assert points[:, :8].equal(latents.from_seeds([9, 10, 11, 23], 8))
+    assert points[:, 8:].argmax(1).tolist() == [9, 0, 1, 3]
+    assert points[:, 8:].sum(1).tolist() == [1.0] * 4
+    of_seven = inputs_of([9, 10], config, label=7)
+    assert of_seven[:, :8].equal(points[:2, :8])
+    assert of_seven[:, 8:].argmax(1).tolist() == [7, 7]
+
+
+def test_a_label_chooses_the_class_of_all_samples(tiny_config):
+    config = override(tiny_config(), {"num_classes": 10}).network
+    network = build_generator(config, torch.Generator().manual_seed(0))
+    own, of_three = (next(sample_seeds(network, range(10), config, label)) for label in (None, 3))
+    assert np.array_equal(own[3], of_three[3])
+    assert all(not np.array_equal(own[seed], of_three[seed]) for seed in range(10) if seed != 3)

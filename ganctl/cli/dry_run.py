@@ -71,7 +71,7 @@ def _time_step(session: Session, number: int) -> float:
             devices.synchronize(state.device)
             started = time.perf_counter()
         state.step = number
-        noise = draw(rng, config.batch_size, config.network.latent_dim).to(state.device)
+        noise = draw(rng, config.batch_size, config.network.input_dim).to(state.device)
         train_step(state, real.detach(), noise, noise_seed=repeat)
     devices.synchronize(state.device)
     return (time.perf_counter() - started) / _TIMED

@@ -78,7 +78,7 @@ def evaluate(
             network, test=test.images.numpy(), train=train.images.numpy(), count=num_samples
         )
     with terminal.status(f"drawing {num_samples:,} samples"):
-        chunks = sample_seeds(loaded.generator, range(num_samples), loaded.network.latent_dim)
+        chunks = sample_seeds(loaded.generator, range(num_samples), loaded.network)
         figures = asdict(ruler.measure(chunks))
         floor = asdict(ruler.floor())
     report = {

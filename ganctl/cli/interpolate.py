@@ -81,13 +81,14 @@ def interpolate(
 
     from ganctl import files, images, latents
     from ganctl.cli.loading import load_generator, require_room
-    from ganctl.sampling import sample_latents
+    from ganctl.sampling import inputs_of, sample_latents
 
     loaded = load_generator(ckpt, ema)
     require_room(length, loaded.network, upscale)
     points = latents.path(
-        latents.from_seeds(stops, loaded.network.latent_dim), frames=steps, mode=mode, loop=loop
-    )
+        inputs_of(stops, loaded.network), loaded.network.latent_dim,
+        frames=steps, mode=mode, loop=loop,
+    )  # fmt: skip
     pictures = images.concatenate(
         images.enlarge(chunk, upscale) for chunk in sample_latents(loaded.generator, points)
     )

@@ -10,12 +10,10 @@ from ganctl.config import NetworkConfig
 
 def describe_networks(config: NetworkConfig) -> dict[str, Any]:
     """The generator and the discriminator of `config`, a row a layer; counts as Keras counts."""
-    from ganctl.networks import both_networks, layer_table
+    from ganctl.networks import layer_tables
 
-    shapes = {"generator": (config.latent_dim,), "discriminator": config.image_shape}
     report = {}
-    for name, network in both_networks(config).items():
-        rows = layer_table(network, shapes[name])
+    for name, rows in layer_tables(config).items():
         report[name] = {
             "layers": [
                 {

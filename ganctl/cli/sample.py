@@ -23,6 +23,7 @@ from ganctl.config import MAX_SEED
 from ganctl.errors import UsageError
 
 if TYPE_CHECKING:
+    from ganctl.cli.loading import Loaded
     from ganctl.images import Pixels
 
 _MAX_GRID = 10_000
@@ -55,6 +56,13 @@ def sample(
             "ends in / (one PNG a sample).",
         ),
     ] = "samples.png",
+    label: Annotated[
+        int | None,
+        typer.Option(
+            "--class", metavar="K", show_default="each seed's own",
+            help="All of this class, where the run knows classes.",
+        ),
+    ] = None,
     ema: EmaOption = None,
     upscale: UpscaleOption = 1,
     json: JsonOption = False,
@@ -85,11 +93,12 @@ def sample(
     from ganctl.sampling import sample_seeds
 
     loaded = load_generator(ckpt, ema)
+    _check_class(label, loaded)
     if kind == ".png":
         require_room(len(wanted), loaded.network, upscale)
     chunks = (
         images.enlarge(chunk, upscale)
-        for chunk in sample_seeds(loaded.generator, wanted, loaded.network.latent_dim)
+        for chunk in sample_seeds(loaded.generator, wanted, loaded.network, label)
     )
     files.clear_abandoned(path if kind == "folder" else path.parent)
     if kind == "folder":
@@ -110,6 +119,7 @@ def sample(
                 "kind": kind.removeprefix("."),
                 "num_samples": len(wanted),
                 "seeds": _ranges(wanted),
+                "class": label,
                 "ema": loaded.ema,
                 "checkpoint": str(loaded.path),
                 "digest": loaded.digest,
@@ -135,6 +145,18 @@ def _wanted_seeds(num: int | None, seed: int | None, seeds: str | None) -> Seque
     if first < 0 or first + count - 1 > MAX_SEED:
         raise UsageError(f"seeds must be from 0 to {MAX_SEED}")
     return range(first, first + count)
+
+
+def _check_class(label: int | None, loaded: Loaded) -> None:
+    count = loaded.network.num_classes
+    if label is None:
+        return
+    if not count:
+        raise UsageError(
+            f"{loaded.path} knows no classes", "Train with --conditional, or leave out --class."
+        )
+    if not 0 <= label < count:
+        raise UsageError(f"--class must be 0 to {count - 1}, not {label}")
 
 
 def _is_folder(out: str) -> bool:

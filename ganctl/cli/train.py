@@ -41,6 +41,11 @@ def train(
     steps: Annotated[int | None, _option("The run's length in updates instead.")] = None,
     batch_size: Annotated[int | None, _option("Images in an update.")] = None,
     latent_dim: Annotated[int | None, _option("Length of the generator's input.")] = None,
+    conditional: Annotated[
+        bool | None,
+        typer.Option("--conditional/--unconditional", show_default="the preset's",
+                     help="Tell both networks the class of each image."),
+    ] = None,
     lr_g: Annotated[float | None, _option("Learning rate of the generator.", "F")] = None,
     lr_d: Annotated[float | None, _option("Learning rate of the discriminator.", "F")] = None,
     seed: Annotated[int | None, _option("Decides all of the run's chance.", "N", "0")] = None,
@@ -92,8 +97,8 @@ def train(
     """
     given = {
         "data": data, "epochs": epochs, "steps": steps, "batch_size": batch_size,
-        "latent_dim": latent_dim, "lr_g": lr_g, "lr_d": lr_d, "seed": seed,
-        "precision": precision, "limit": limit, "num_samples": num_samples,
+        "latent_dim": latent_dim, "conditional": conditional, "lr_g": lr_g, "lr_d": lr_d,
+        "seed": seed, "precision": precision, "limit": limit, "num_samples": num_samples,
         "snapshot_every": snapshot_every, "keep": keep,
     }  # fmt: skip
     changes = {name: value for name, value in given.items() if value is not None}

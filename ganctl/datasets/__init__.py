@@ -25,7 +25,7 @@ def load(name: str, *, limit: int | None = None) -> Dataset:
     """
     check_name(name)
     images, labels = mnist.load_train() if name == "mnist" else downloads.load_train(name)
-    return Dataset.from_arrays(name, images[:limit], labels[:limit])
+    return Dataset.from_arrays(name, images, labels, limit)
 
 
 def load_test(name: str) -> Dataset:

@@ -21,15 +21,23 @@ class Dataset:
     images: Tensor
     """uint8 (N, H, W, C): channels last, so that batches come in the layout networks want."""
     labels: Tensor
-    """int64 (N,), always on the CPU."""
+    """int64 (N,), on the images' device."""
+    num_classes: int
+    """Labels are less than this."""
     digest: str
     """SHA-256 of the images' shape and bytes: tells a resumed run that its data is the same."""
 
     @classmethod
     def from_arrays(
-        cls, name: str, images: np.ndarray[tuple[int, ...], np.dtype[np.uint8]], labels: np.ndarray
+        cls,
+        name: str,
+        images: np.ndarray[tuple[int, ...], np.dtype[np.uint8]],
+        labels: np.ndarray,
+        limit: int | None = None,
     ) -> Dataset:
-        """From uint8 (N, H, W) or (N, H, W, C) and N labels."""
+        """From uint8 (N, H, W) or (N, H, W, C) and N labels, the first `limit` of them."""
+        num_classes = int(labels.max()) + 1  # those past the limit, too
+        images, labels = images[:limit], labels[:limit]
         if images.ndim == 3:
             images = images[..., None]
         images = np.ascontiguousarray(images)
@@ -39,6 +47,7 @@ class Dataset:
             name,
             torch.from_numpy(images),
             torch.from_numpy(labels.astype(np.int64)),
+            num_classes,
             digest.hexdigest(),
         )
 
@@ -53,7 +62,7 @@ class Dataset:
 
     def to(self, device: torch.device) -> Dataset:
         """The same images on `device`."""
-        return replace(self, images=self.images.to(device))
+        return replace(self, images=self.images.to(device), labels=self.labels.to(device))
 
     def batch(self, indices: Tensor) -> Tensor:
         """The images at `indices` (on the images' device), float32 (N, C, H, W) in [-1, 1]."""

@@ -20,7 +20,7 @@ __all__ = [
     "build_generator",
     "check_weights",
     "generator_from",
-    "layer_table",
+    "layer_tables",
     "seed_dropout",
 ]
 
@@ -32,7 +32,7 @@ _DISCRIMINATORS: dict[str, type[nn.Module]] = {
 
 
 def build_generator(config: NetworkConfig, rng: torch.Generator | None = None) -> nn.Module:
-    """latents (N, latent_dim) → images (N, C, H, W) in [-1, 1].
+    """latents (N, input_dim) → images (N, C, H, W) in [-1, 1].
 
     Initial weights are drawn from `rng` (on the CPU); without one the network is a shape alone, on
     the meta device.
@@ -41,13 +41,27 @@ def build_generator(config: NetworkConfig, rng: torch.Generator | None = None) -
 
 
 def build_discriminator(config: NetworkConfig, rng: torch.Generator | None = None) -> nn.Module:
-    """images (N, C, H, W) in [-1, 1] → logits (N, 1). `rng` as for the generator."""
+    """images (N, C, H, W) in [-1, 1], one-hot classes (N, K) or None → logits (N, 1).
+
+    `rng` as for the generator.
+    """
     return _build(_DISCRIMINATORS[config.architecture], config, rng)
 
 
 def both_networks(config: NetworkConfig) -> dict[str, nn.Module]:
     """Both as shapes alone, on the meta device, by their names in a checkpoint."""
     return {"generator": build_generator(config), "discriminator": build_discriminator(config)}
+
+
+def layer_tables(config: NetworkConfig) -> dict[str, list[Layer]]:
+    """Both networks layer by layer, by their names in a checkpoint."""
+    inputs: dict[str, list[tuple[int, ...]]] = {
+        "generator": [(config.input_dim,)],
+        "discriminator": [config.image_shape, (config.num_classes,)],
+    }
+    return {
+        name: layer_table(network, *inputs[name]) for name, network in both_networks(config).items()
+    }
 
 
 def generator_from(

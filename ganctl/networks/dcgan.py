@@ -7,13 +7,15 @@ for the odd pixel of padding, which lies on the other side: a mirror image of th
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
 from ganctl.config import NetworkConfig
-from ganctl.networks import fourier
+from ganctl.networks import fourier, thin
 from ganctl.networks.dropout import Dropout
-from ganctl.networks.layers import ToImage, ToVector
+from ganctl.networks.layers import Logit, ToImage, ToVector
 
 _SLOPE = 0.3  # Keras's LeakyReLU
 _MOMENTUM, _EPSILON = 0.01, 1e-3  # Keras's 0.99 is torch's 1 - 0.99
@@ -29,30 +31,26 @@ def _initialize(network: nn.Module, rng: torch.Generator) -> None:
 
 
 class Generator(nn.Module):
-    """latents (N, latent_dim) → images (N, C, H, W) in [-1, 1]."""
+    """latents (N, input_dim) → images (N, C, H, W) in [-1, 1]."""
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
         base = config.base_channels
         height, width = config.height // 4, config.width // 4
 
-        def upsample(inputs: int, outputs: int) -> nn.Module:
-            return nn.ConvTranspose2d(
-                inputs, outputs, 5, stride=2, padding=2, output_padding=1, bias=False
-            )
-
+        upsample: dict[str, Any] = {"stride": 2, "padding": 2, "output_padding": 1, "bias": False}
         self.layers = nn.Sequential(
-            nn.Linear(config.latent_dim, 4 * base * height * width, bias=False),
+            nn.Linear(config.input_dim, 4 * base * height * width, bias=False),
             nn.BatchNorm1d(4 * base * height * width, _EPSILON, _MOMENTUM),
             nn.LeakyReLU(_SLOPE),
             ToImage(4 * base, height, width),
             fourier.ConvTranspose2d(4 * base, 2 * base, kernel_size=5),
             nn.BatchNorm2d(2 * base, _EPSILON, _MOMENTUM),
             nn.LeakyReLU(_SLOPE),
-            upsample(2 * base, base),
+            nn.ConvTranspose2d(2 * base, base, 5, **upsample),
             nn.BatchNorm2d(base, _EPSILON, _MOMENTUM),
             nn.LeakyReLU(_SLOPE),
-            upsample(base, config.channels),
+            thin.ConvTranspose2d(base, config.channels, 5, **upsample),
             nn.Tanh(),
         )
 
@@ -66,26 +64,30 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """images (N, C, H, W) in [-1, 1] → logits (N, 1)."""
+    """images (N, C, H, W) in [-1, 1], one-hot classes (N, K) or None → logits (N, 1)."""
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
         base = config.base_channels
         self.layers = nn.Sequential(
-            nn.Conv2d(config.channels, base, 5, stride=2, padding=2),
+            thin.Conv2d(config.channels, base, 5, stride=2, padding=2),
             nn.LeakyReLU(_SLOPE),
             Dropout(0.3),
             nn.Conv2d(base, 2 * base, 5, stride=2, padding=2),
             nn.LeakyReLU(_SLOPE),
             Dropout(0.3),
             ToVector(),
-            nn.Linear(2 * base * (config.height // 4) * (config.width // 4), 1),
+            Logit(2 * base * (config.height // 4) * (config.width // 4), config.num_classes),
         )
 
     def initialize(self, rng: torch.Generator) -> None:
         """Initial weights from `rng`."""
         _initialize(self, rng)
 
-    def forward(self, images: Tensor) -> Tensor:
-        logits: Tensor = self.layers(images)
+    def forward(self, images: Tensor, classes: Tensor | None = None) -> Tensor:
+        *body, logit = self.layers
+        x = images
+        for layer in body:
+            x = layer(x)
+        logits: Tensor = logit(x, classes)
         return logits

@@ -22,6 +22,23 @@ class ToImage(nn.Module):
         return f"{self.shape}"
 
 
+class Logit(nn.Linear):
+    """vectors (N, F) → one logit each, (N, 1).
+
+    With classes, as one-hot vectors (N, K), it is the sum of one that all share and of the class's
+    own: the projection discriminator, Miyato & Koyama 2018, eq. 3.
+    """
+
+    def __init__(self, num_features: int, num_classes: int) -> None:
+        super().__init__(num_features, 1 + num_classes)
+
+    def forward(self, vectors: Tensor, classes: Tensor | None = None) -> Tensor:
+        logits = super().forward(vectors)
+        if classes is None:
+            return logits[:, :1]
+        return logits[:, :1] + (logits[:, 1:] * classes).sum(1, keepdim=True)
+
+
 class ToVector(nn.Module):
     """images (N, C, H, W) → vectors (N, H*W*C), channels last as in Keras.
 
@@ -52,10 +69,10 @@ class Layer:
         return self.trained + self.kept
 
 
-def layer_table(network: nn.Module, input_shape: tuple[int, ...]) -> list[Layer]:
+def layer_table(network: nn.Module, *input_shapes: tuple[int, ...]) -> list[Layer]:
     """Every leaf of `network`, built on the meta device, in the order data flows through it.
 
-    `input_shape` is without the batch.
+    `input_shapes`, one an argument, are without the batch.
     """
     rows: list[Layer] = []
     names = {module: name for name, module in network.named_modules()}
@@ -73,7 +90,7 @@ def layer_table(network: nn.Module, input_shape: tuple[int, ...]) -> list[Layer]
 
     hooks = [module.register_forward_hook(record) for module in names if not any(module.children())]
     with torch.no_grad():
-        network(torch.empty(2, *input_shape, device="meta"))
+        network(*(torch.empty(2, *shape, device="meta") for shape in input_shapes))
     for hook in hooks:
         hook.remove()
     return rows

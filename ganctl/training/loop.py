@@ -210,7 +210,7 @@ class Training:
             measured = train_step(
                 self.state,
                 self.dataset.batch(indices),
-                noise.to(self.state.device, non_blocking=True),
+                self._inputs(noise.to(self.state.device, non_blocking=True), indices),
                 noise_seed,
             )
         except Exception as error:
@@ -220,6 +220,15 @@ class Training:
             raise self._out_of_memory()
         self._pending.append(torch.cat(measured))
         self.meter.images += len(indices)
+
+    def _inputs(self, noise: Tensor, indices: Tensor) -> Tensor:
+        """What the fakes are made from: `noise`, and the classes of the reals beside them."""
+        count = self.config.network.num_classes
+        if not count:
+            return noise
+        labels = self.dataset.labels[indices]
+        again = torch.arange(len(noise), device=labels.device) % len(labels)
+        return latents.with_classes(noise, labels[again], count)
 
     def _next_noise(self) -> tuple[Tensor, int]:
         """The coming step's latents and the seed of its dropout: functions of (seed, step)."""
@@ -362,8 +371,8 @@ class Training:
         count = self.config.eval_samples
         if not count or self._gauge is None:
             return {}
-        dim = self.config.network.latent_dim
-        return self._gauge.measure(sample_seeds(self.state.sampler, range(count), dim))
+        chunks = sample_seeds(self.state.sampler, range(count), self.config.network)
+        return self._gauge.measure(chunks)
 
     @functools.cached_property
     def _gauge(self) -> Gauge | None:
@@ -376,7 +385,7 @@ class Training:
         Returns how varied they are, 1 being as varied as the real images.
         """
         seeds = range(self.config.num_samples)
-        chunks = sample_seeds(self.state.sampler, seeds, self.config.network.latent_dim)
+        chunks = sample_seeds(self.state.sampler, seeds, self.config.network)
         pictures = images.concatenate(chunks)
         factor = images.preview_factor(self.config.network.height)
         content = images.png(images.enlarge(images.grid(pictures), factor))

@@ -11,7 +11,7 @@ from torch import Tensor
 from ganctl import devices
 from ganctl.config import NetworkConfig, TrainConfig
 from ganctl.errors import DeviceError
-from ganctl.networks import both_networks, layer_table
+from ganctl.networks import layer_tables
 from ganctl.training.state import TrainState
 from ganctl.training.step import train_step
 
@@ -84,7 +84,7 @@ def _fits(state: TrainState, batch_size: int) -> bool:
         torch.cuda.empty_cache()
     try:
         real = torch.zeros(batch_size, *config.image_shape, device=device)
-        noise = torch.zeros(batch_size, config.latent_dim, device=device)
+        noise = torch.zeros(batch_size, config.input_dim, device=device)
         _two_steps(state, real, noise)
     except Exception as error:
         if not is_out_of_memory(error):
@@ -103,11 +103,9 @@ def _two_steps(state: TrainState, real: Tensor, noise: Tensor) -> None:
 
 def _output_bytes(config: NetworkConfig) -> int:
     """Of all layers in fp32, for one real and one generated image."""
-    networks = both_networks(config)
-    inputs = {"generator": (config.latent_dim,), "discriminator": config.image_shape}
     passes = {"generator": 1, "discriminator": 2}
     return sum(
         4 * passes[part] * math.prod(layer.output_shape)
-        for part, network in networks.items()
-        for layer in layer_table(network, inputs[part])
+        for part, table in layer_tables(config).items()
+        for layer in table
     )

@@ -194,14 +194,22 @@ def resume(out: Path, changes: Mapping[str, Any], device: str) -> Session:
 
 
 def fit_to_data(config: TrainConfig, dataset: Dataset) -> TrainConfig:
-    """`config` with the images' shape. Raises UsageError where the two do not go together."""
+    """`config` with the images' shape and classes. Raises UsageError where the two do not fit."""
     if config.batch_size > len(dataset):
         raise UsageError(
             f"a batch of {config.batch_size} is larger than the data, {len(dataset)} images",
             "Give a smaller --batch-size.",
         )
     channels, height, width = dataset.image_shape
-    return configs.override(config, {"channels": channels, "height": height, "width": width})
+    return configs.override(
+        config,
+        {
+            "channels": channels,
+            "height": height,
+            "width": width,
+            "num_classes": dataset.num_classes if config.conditional else 0,
+        },
+    )
 
 
 def refuse_changes(config: TrainConfig, changes: Mapping[str, Any]) -> None:

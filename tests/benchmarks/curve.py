@@ -36,7 +36,7 @@ def measure(
     for path in paths:
         last = store.read_checkpoint(path).history[-1]
         loaded = load_generator(path, None)
-        samples = sample_seeds(loaded.generator, range(num_samples), loaded.network.latent_dim)
+        samples = sample_seeds(loaded.generator, range(num_samples), loaded.network)
         found = asdict(ruler.measure(samples))
         shares = found.pop("class_shares")
         own = last["elapsed_seconds"]

@@ -56,8 +56,9 @@ def test_the_digest_is_a_function_of_shape_and_bytes():
 def test_moving_keeps_everything_but_the_device():
     moved = dataset(COLOUR).to(torch.device("meta"))
     assert moved.images.device.type == "meta"
-    assert moved.labels.device.type == "cpu"
+    assert moved.labels.device.type == "meta"
     assert (moved.name, moved.digest) == ("some", dataset(COLOUR).digest)
+    assert moved.num_classes == dataset(COLOUR).num_classes
 
 
 @given(num_images=st.integers(1, 300), seed=st.integers(0, 2**32 - 1), epoch=st.integers(0, 10**6))
