@@ -253,6 +253,8 @@ def test_only_a_dict_can_be_a_config(data):
         ("limit=none", ("limit", None)),
         ("limit=10", ("limit", 10)),
         ("loss=bce", ("loss", "bce")),
+        ("conditional=False", ("conditional", False)),
+        ("conditional=true", ("conditional", True)),
     ],
 )
 def test_a_setting_is_parsed_into_its_own_type(text, setting):
@@ -266,6 +268,8 @@ def test_a_setting_is_parsed_into_its_own_type(text, setting):
         ("seed=1.5", "seed must be a whole number, not '1.5'"),
         ("seed=none", "seed must be a whole number, not 'none'"),
         ("lr_g=x", "lr_g must be a number, not 'x'"),
+        ("conditional=1", "conditional must be true or false, not '1'"),
+        ("num_classes=10", "unknown setting 'num_classes'"),
         ("preset=fast", "the preset is chosen with --preset"),
         ("sede=1", "unknown setting 'sede'"),
         ("height=28", "unknown setting 'height'"),

@@ -94,6 +94,7 @@ def sample(
 
     loaded = load_generator(ckpt, ema)
     _check_class(label, loaded)
+    text = {**loaded.text, **({} if label is None else {"class": str(label)})}
     if kind == ".png":
         require_room(len(wanted), loaded.network, upscale)
     chunks = (
@@ -103,14 +104,14 @@ def sample(
     files.clear_abandoned(path if kind == "folder" else path.parent)
     if kind == "folder":
         files.make_folder(path)
-        _write_folder(path, chunks, wanted, loaded.text)
+        _write_folder(path, chunks, wanted, text)
     elif kind == ".npz":
         height, width = loaded.network.height * upscale, loaded.network.width * upscale
         shape = (len(wanted), height, width, loaded.network.channels)
         with files.atomic_writer(path) as file:
             images.write_npz(file, chunks, shape)
     else:
-        text = {**loaded.text, "seeds": _ranges(wanted)}
+        text["seeds"] = _ranges(wanted)
         files.write_atomic(path, images.png(images.grid(images.concatenate(chunks)), text))
     if json:
         terminal.document(

@@ -138,7 +138,8 @@ def test_as_json(ok, run, tmp_path, name):
     document = json.loads(result.out)
     assert result.err == ""
     assert document == {
-        "out": str(tmp_path / name), "seeds": "3,5-6", "num_samples": 3, "ema": True, "step": 8,
+        "out": str(tmp_path / name), "seeds": "3,5-6", "num_samples": 3, "ema": True,
+        "class": None, "step": 8,
         "kind": {"x.png": "png", "x.npz": "npz", "x/": "folder"}[name],
         "checkpoint": str(run / "ckpt.pt"), "digest": store.read_checkpoint(run).digest,
     }  # fmt: skip
@@ -191,3 +192,29 @@ def test_memory_does_not_grow_with_the_number_of_samples(python, run, tmp_path):
     few, many = (int(peak) for peak in re.findall(r"^peak (\d+)$", done.stdout, re.M))
     assert (tmp_path / "x.npz").stat().st_size > 20_000 * (3 * SIDE) ** 2
     assert many - few < 70e6
+
+
+def test_a_class_is_chosen_for_all(ok, run, tmp_path):
+    ok("sample", run, "-n", 10, "-o", tmp_path / "own.npz")
+    document = json.loads(
+        ok("sample", run, "-n", 10, "--class", 7, "-o", tmp_path / "sevens.npz", "--json").out
+    )
+    assert document["class"] == 7
+    own, sevens = (np.load(tmp_path / f"{name}.npz")["arr_0"] for name in ("own", "sevens"))
+    same = [np.array_equal(own[seed], sevens[seed]) for seed in range(10)]
+    assert same == [seed == 7 for seed in range(10)]
+    ok("sample", run, "--class", 7, "-o", tmp_path / "sevens.png")
+    with Image.open(tmp_path / "sevens.png") as picture:
+        assert picture.text["class"] == "7"
+
+
+def test_a_class_that_is_not_there_is_refused(cli, run, dcgan_run, tmp_path):
+    for folder, number, words in (
+        (run, 10, "--class must be 0 to 9, not 10"),
+        (run, -1, "--class must be 0 to 9, not -1"),
+        (dcgan_run, 3, "knows no classes"),
+    ):
+        result = cli("sample", folder, "--class", number, "-o", tmp_path / "grid.png")
+        assert (result.code, result.out) == (2, "")
+        assert words in result.err
+    assert not list(tmp_path.iterdir())

@@ -49,3 +49,23 @@ def test_every_weight_has_a_part_in_the_logits():
         for name, parameter in network.named_parameters():
             assert parameter.grad is not None, name
             assert parameter.grad.abs().max() > 0, name
+
+
+def test_classes_make_a_difference_to_both_networks():
+    config = override(preset("fast"), {"base_channels": 8, "num_classes": 3}).network
+    rng = torch.Generator().manual_seed(0)
+    generator, discriminator = build_generator(config, rng), build_discriminator(config, rng)
+    classes = torch.eye(3)
+    latent = torch.randn(1, config.latent_dim).expand(3, -1)
+    images = generator(torch.cat([latent, classes], 1))
+    assert (images[0] - images[1]).abs().mean() > 0.01
+    logits = discriminator(images[:1].expand(3, -1, -1, -1), classes)
+    assert len(set(logits.flatten().tolist())) == 3
+
+
+@pytest.mark.parametrize(("last_kernel", "weights"), [(4, 16), (6, 36)])
+def test_the_last_kernel_is_as_large_as_asked(last_kernel, weights):
+    config = override(preset("fast"), {"last_kernel": last_kernel}).network
+    generator = build_generator(config, torch.Generator().manual_seed(0))
+    assert generator.layers[-2].weight.numel() == 16 * weights
+    assert generator(torch.zeros(2, config.latent_dim)).shape == (2, 1, 28, 28)

@@ -303,6 +303,49 @@ def test_r1_joins_the_gradient_every_so_many_steps_and_never_the_metric(tiny_con
                        discriminator_gradients(4, 0.0)[2]))  # fmt: skip
 
 
+@pytest.mark.parametrize("logit", [-200.0, -30.0, 0.0, 10.0])
+def test_the_generator_learns_however_sure_the_discriminator_is(tiny_config, logit):
+    """Its gradient is the discriminator's own, rescaled; far out that one is next to nothing."""
+    state = create(tiny_config("dcgan", beta1=0.0), CPU)
+    for module in state.discriminator.modules():
+        if isinstance(module, Dropout):
+            module.p = 0
+    with torch.no_grad():
+        state.discriminator.layers[-1].bias.fill_(logit)
+    _, noise = batches_and_noise(1, 16, 8)
+    judged = copy.deepcopy(state)
+    loss = F.softplus(-judged.discriminator(judged.generator(noise[0]))).mean()
+    expected = torch.autograd.grad(loss, list(judged.generator.parameters()))
+    _, _, after = outcome(state)
+    # with beta1 = 0, Adam's first moment is the gradient
+    found = after.moments()["optimizer_g"]["exp_avg"].values()
+    for ours, direct in zip(found, expected, strict=True):
+        assert direct.abs().max() > 0
+        assert_close(ours, direct, rtol=1e-3, atol=1e-4 * direct.abs().max().item())
+
+
+@pytest.mark.parametrize("updates", UPDATES)
+def test_a_real_is_judged_by_the_class_of_the_fake_beside_it(tiny_config, updates):
+    config = override(tiny_config("fast", updates=updates, r1_interval=1), {"num_classes": 3})
+    state = create(config, CPU)
+    judged = []
+    state.discriminator.register_forward_hook(
+        lambda _, given, __: judged.append((len(given[0]), given[1].argmax(1).tolist()))
+    )
+    batches, noise = batches_and_noise(1, 6, 8)
+    labels = torch.tensor([0, 1, 2, 2, 1, 0])
+    inputs = latents.with_classes(noise[0], labels, 3)
+    train_step(state, batches[0][:4], inputs, noise_seed=0)
+    reals, fakes = labels[:4].tolist(), labels.tolist()
+    assert (
+        judged
+        == {
+            "simultaneous": [(4, reals), (6, fakes), (4, reals)],  # the last one for the penalty
+            "alternating": [(10, reals + fakes), (4, reals), (6, fakes)],
+        }[updates]
+    )
+
+
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
 @pytest.mark.parametrize("preset", ["fast", "dcgan"])
