@@ -90,7 +90,7 @@ def ours(steps: int, precision: str) -> list[float]:
     for step in range(steps):
         start = time.perf_counter()
         rng = latents.step_rng(0, step)
-        train_step(state, real, latents.draw(rng, BATCH, 100), noise_seed=step).tolist()
+        train_step(state, real, latents.draw(rng, BATCH, 100), noise_seed=step).metrics.tolist()
         seconds.append(time.perf_counter() - start)
     return seconds
 

@@ -303,7 +303,7 @@ def test_r1_joins_the_gradient_every_so_many_steps_and_never_the_metric(tiny_con
                        discriminator_gradients(4, 0.0)[2]))  # fmt: skip
 
 
-@pytest.mark.parametrize("logit", [-200.0, -30.0, 0.0, 10.0])
+@pytest.mark.parametrize("logit", [-200.0, -30.0, 0.0, 4.0])
 def test_the_generator_learns_however_sure_the_discriminator_is(tiny_config, logit):
     """Its gradient is the discriminator's own, rescaled; far out that one is next to nothing."""
     state = create(tiny_config("dcgan", beta1=0.0), CPU)
