@@ -16,7 +16,7 @@ from ganctl.images import Pixels
 from ganctl.metrics import NEIGHBOURS
 
 MIN_SAMPLES = NEIGHBOURS + 2
-_GAUGED = 5000
+_GAUGED = 2000
 _CHUNK = 64
 """Real images encoded at once: as many as a generator draws, so that nothing differs but them."""
 
@@ -111,7 +111,7 @@ class Gauge:
     def measure(self, samples: Iterable[Pixels]) -> dict[str, float | None]:
         """FIGURES of generated images, uint8 chunks (n, H, W, C), against as many test images.
 
-        The Frechet distance alone is to 5,000 of them. None for what is no number.
+        The Frechet distance alone is to 2,000 of them. None for what is no number.
         """
         found = encode(self._network, samples)
         fake, real = found.features, self._test.features[: len(found)]
