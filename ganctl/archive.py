@@ -28,15 +28,25 @@ _ODD_TENSOR = f"{ODD}: it holds a tensor that ganctl does not write"
 DAMAGE_HINT = "Use an earlier checkpoint: a run directory keeps some as epoch-*.pt."
 
 _MAX_MEMBERS = 10_000
-_MAX_PROGRAM = 2**26
-"""Bytes of a pickle; the history of 100,000 epochs takes a sixth."""
+_MAX_BYTES = 2**32
+"""Of all tensors; the largest networks that a config can ask for take a third."""
+_MAX_PROGRAM = 2**23
+"""Bytes of a pickle; the history of `config.MAX_EPOCHS` epochs takes two thirds."""
 _BYTES_A_PART = 16
 """At least; an empty dict is one byte of a pickle and 64 of memory, a filled one is many."""
+_BYTES_A_WORD = 3
+"""At least, on average: reading takes a microsecond a word, however short."""
+_MENTIONED = 8
+"""Strings are no longer than so many times the pickle, each counted as often as it is mentioned:
+written once and mentioned a million times, one would be hashed a million times."""
+_MAX_DEPTH = 16
+"""Of marks; a tensor in its table, in its optimizer, takes six."""
 
 _LETTERS = {
     **dict.fromkeys(("PROTO", "STOP", "BINFLOAT", "NEWTRUE", "NONE"), "v"),
     **dict.fromkeys(("EMPTY_DICT", "EMPTY_LIST"), "p"),
-    **dict.fromkeys(("APPEND", "APPENDS", "SETITEM", "SETITEMS"), "v"),
+    **dict.fromkeys(("APPEND", "SETITEM"), "v"),
+    **dict.fromkeys(("APPENDS", "SETITEMS"), "e"),
     **dict.fromkeys(("BININT", "BININT1", "BININT2", "LONG1"), "i"),
     "BINUNICODE": "s", "NEWFALSE": "f", "MARK": "(",
     "EMPTY_TUPLE": ")", "TUPLE1": "1", "TUPLE2": "2", "TUPLE3": "3", "TUPLE": "t",
@@ -47,7 +57,7 @@ _LETTERS = {
 }  # fmt: skip
 """What torch.save writes, a letter each: opcodes, and the globals that a GLOBAL names."""
 _STORAGE = re.compile(r"torch \w+Storage")  # S
-_PLAIN = "vpifs("
+_PLAIN = "vepifs("
 """These alone make plain values. All others make tensors, in this order and no other:"""
 _SHAPE = r"(\)|i1|ii2|iii3|\(i{4,8}t)"
 _TENSOR = re.compile(rf"T\(\(sSssitQi{_SHAPE}\1fO\)RtR")
@@ -68,6 +78,8 @@ def vetted(file: IO[bytes]) -> IO[bytes]:
             prefix = _check_members(archive, file.seek(0, io.SEEK_END))
             program = archive.read(f"{prefix}data.pkl")
             sizes = {f"data/{key}": size for key, size in _check_program(program).items()}
+            if sum(sizes.values()) > _MAX_BYTES:
+                raise CheckpointError(f"{ODD}: it is larger than any that ganctl writes")
             found = {member.filename: member.file_size for member in archive.infolist()}
             target = io.BytesIO()
             with ZipFile(target, "w") as rewritten:
@@ -128,11 +140,17 @@ def _check_program(program: bytes) -> dict[str, int]:
     torch.save makes it.
     """
     sizes: dict[str, int] = {}
-    parts = 0
+    parts = words = mentioned = depth = 0
+    most_words = 1000 + len(program) // _BYTES_A_WORD
     tensor: list[tuple[str, Any]] = []  # as far as it is made
     try:
         for letter, value in _words(program):
+            words += 1
             parts += letter == "p"
+            mentioned += len(value) if letter == "s" else 0
+            depth += (letter == "(") - (letter in "et")
+            if words > most_words or depth > _MAX_DEPTH:
+                raise CheckpointError(f"{ODD}: it has too many parts")
             if not tensor and letter in _PLAIN:
                 continue
             if not tensor and letter != "T":
@@ -150,6 +168,8 @@ def _check_program(program: bytes) -> dict[str, int]:
         raise CheckpointError(ODD, DAMAGE_HINT) from None
     if tensor:
         raise CheckpointError(_ODD_TENSOR)
+    if mentioned > 2**16 + _MENTIONED * len(program):
+        raise CheckpointError(f"{ODD}: it holds one part twice")
     if parts > 1000 + len(program) // _BYTES_A_PART:
         raise CheckpointError(f"{ODD}: it has too many parts")
     return sizes

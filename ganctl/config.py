@@ -16,6 +16,8 @@ ARCHITECTURES = ("dcgan", "fast")
 LOSSES = ("bce", "relativistic")
 UPDATES = ("simultaneous", "alternating")
 PRECISIONS = ("auto", "fp32", "bf16")
+MAX_EPOCHS = 20_000
+"""A checkpoint holds a row of history an epoch, and is read only up to a certain size."""
 MAX_SEED = 2**32 - 1
 """Seeds are 32-bit, the range that NumPy's frozen RandomState takes."""
 
@@ -131,7 +133,7 @@ class TrainConfig:
         if (self.epochs is None) == (self.steps is None):
             raise UsageError("a run's length is epochs or steps, one of them")
         for name, low, high in (
-            ("epochs", 1, 1_000_000),
+            ("epochs", 1, MAX_EPOCHS),
             ("steps", 1, 1_000_000_000),
             ("batch_size", 1, 65_536),
             ("lr_warmup_steps", 0, 1_000_000_000),

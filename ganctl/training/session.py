@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import math
 import platform
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -165,6 +166,7 @@ def resume(out: Path, changes: Mapping[str, Any], device: str) -> Session:
             f"the images of '{config.data}' are not those this run was trained on",
             "Bring back the old ones, or begin a new run with --out.",
         )
+    config = fit_to_data(config, dataset)
     total = config.total_steps(len(dataset))
     if total < checkpoint.step:
         raise UsageError(f"the run is already at step {checkpoint.step}, past its new end, {total}")
@@ -199,6 +201,13 @@ def fit_to_data(config: TrainConfig, dataset: Dataset) -> TrainConfig:
         raise UsageError(
             f"a batch of {config.batch_size} is larger than the data, {len(dataset)} images",
             "Give a smaller --batch-size.",
+        )
+    epochs = math.ceil(config.total_steps(len(dataset)) / config.steps_per_epoch(len(dataset)))
+    if epochs > configs.MAX_EPOCHS:
+        raise UsageError(
+            f"{config.steps} steps are {epochs:,} epochs of these images, and a run has at most "
+            f"{configs.MAX_EPOCHS:,}",
+            "Give fewer --steps or a smaller --batch-size.",
         )
     channels, height, width = dataset.image_shape
     return configs.override(
