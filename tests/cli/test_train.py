@@ -256,7 +256,7 @@ def test_a_finished_run_says_so_in_json_too(ok, copy):
     assert [json.loads(line) for line in result.out.splitlines()] == [
         {
             "event": "end", "finished": True, "out": str(copy), "step": 8, "total_steps": 8,
-            "last": {**store.read_checkpoint(copy).history[-1], "signs": []},
+            "last": {**store.read_checkpoint(copy).history[-1], "complete": True, "signs": []},
         }
     ]  # fmt: skip
 
