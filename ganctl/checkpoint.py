@@ -48,11 +48,11 @@ def _add_figures(content: dict[str, Any]) -> dict[str, Any]:
 
 
 def _add_classes(content: dict[str, Any]) -> dict[str, Any]:
-    """3 → 4: networks may know classes, which they did not; the last kernel of `fast` was 4x4."""
+    """3 → 4: networks may know classes; until then the generator of `fast` had a layer less."""
     config = content.get("config")
     if not isinstance(config, dict) or not isinstance(config.get("network"), dict):
         return content
-    network = {"num_classes": 0, "last_kernel": 4, **config["network"]}
+    network = {"num_classes": 0, "refine": False, **config["network"]}
     return {**content, "config": {"conditional": False, **config, "network": network}}
 
 

@@ -42,8 +42,9 @@ class NetworkConfig:
     architecture: str
     base_channels: int
     latent_dim: int = 100
-    last_kernel: int = 6
-    """Size of the generator's last kernel, 4 or 6, where `architecture` leaves the choice."""
+    refine: bool = True
+    """Whether the generator of `fast` convolves once more at half size, and has a larger kernel
+    last; the first ones had neither."""
     num_classes: int = 0
     """How many classes both networks are told apart; 0: they know of none."""
     height: int = 28
@@ -54,7 +55,6 @@ class NetworkConfig:
         _require_known("architecture", self.architecture, ARCHITECTURES)
         _require(1 <= self.base_channels <= 512, "base_channels", self.base_channels, "1 to 512")
         _require(1 <= self.latent_dim <= 4096, "latent_dim", self.latent_dim, "1 to 4096")
-        _require(self.last_kernel in (4, 6), "last_kernel", self.last_kernel, "4 or 6")
         _require(0 <= self.num_classes <= 1000, "num_classes", self.num_classes, "0 to 1000")
         for name in ("height", "width"):
             size = getattr(self, name)
@@ -206,9 +206,9 @@ PRESETS: dict[str, TrainConfig] = {
         beta1=0.0,
         beta2=0.99,
         lr_warmup_steps=100,
-        lr_decay_steps=1000,
+        lr_decay_steps=3000,
         r1_weight=0.5,
-        r1_interval=4,
+        r1_interval=8,
         ema_images=20_000,
         num_samples=64,  # among 16 digits one or two of the ten are missing more often than not
     ),

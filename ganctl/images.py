@@ -18,7 +18,7 @@ Pixels = NDArray[np.uint8]
 """uint8 (N, H, W, C) for images, (H, W, C) for a picture; C is 1 or 3."""
 
 PREVIEW_SIZE = 84
-"""Pictures made only to be looked at are enlarged until an image has about this height."""
+"""Pictures made to be looked at are enlarged until an image has about this height."""
 
 
 def to_pixels(images: Tensor) -> Pixels:

@@ -20,7 +20,7 @@ def losses_png(history: Sequence[Mapping[str, Any]], title: str) -> bytes:
     FigureCanvasAgg(figure)
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=[2, 1])
     # Fixed margins: looking for the best ones takes longer than all the rest.
-    figure.subplots_adjust(left=0.09, right=0.98, top=0.94, bottom=0.08, hspace=0.08)
+    figure.subplots_adjust(left=0.09, right=0.98, top=0.9, bottom=0.08, hspace=0.2)
     epochs = [row["epoch"] for row in history]
     marker = "o" if len(epochs) < 30 else None
     blue, orange = "#0072b2", "#d55e00"  # told apart in every kind of colour blindness
@@ -38,10 +38,12 @@ def losses_png(history: Sequence[Mapping[str, Any]], title: str) -> bytes:
     lower.set_ylabel("probability")
     lower.set_xlabel("epoch")
     lower.xaxis.set_major_locator(MaxNLocator(integer=True))
-    upper.set_title(title)
+    upper.set_title(title, pad=24)
     for axes in (upper, lower):
         axes.grid(alpha=0.25)
-        axes.legend(loc="best", fontsize="small")
+        # Above the axes, where no data can be.
+        axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, fontsize="small",
+                    frameon=False, borderaxespad=0.2)  # fmt: skip
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", metadata={"Software": None})
     return buffer.getvalue()

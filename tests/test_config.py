@@ -19,7 +19,7 @@ def test_the_dcgan_preset_is_the_classic_recipe_to_the_letter():
             "architecture": "dcgan",
             "base_channels": 64,
             "latent_dim": 100,
-            "last_kernel": 6,  # of no use to it
+            "refine": True,  # of no use to it
             "num_classes": 0,
             "height": 28,
             "width": 28,

@@ -35,6 +35,25 @@ def test_losses_and_probabilities_are_drawn_over_the_epochs(epochs, monkeypatch)
     }
 
 
+def test_the_legends_cover_nothing(monkeypatch):
+    legends, legend = [], Axes.legend
+
+    def recording(axes, **style):
+        legends.append(legend(axes, **style))
+        return legends[-1]
+
+    monkeypatch.setattr(Axes, "legend", recording)
+    losses_png(history(40), "a title")
+    upper, lower = legends
+    above = {upper: upper.axes.title.get_window_extent(), lower: upper.axes.bbox}
+    for legend in (upper, lower):
+        box = legend.get_window_extent()
+        assert legend.axes.bbox.y1 <= box.y0
+        assert box.y1 <= above[legend].y0
+        assert legend.axes.bbox.x0 <= box.x0
+        assert box.x1 <= legend.axes.bbox.x1
+
+
 def test_the_plot_is_a_png_with_something_on_it():
     with Image.open(io.BytesIO(losses_png(history(3), "a title"))) as image:
         assert image.format == "PNG"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Sequence
 from typing import Annotated
@@ -13,7 +14,7 @@ import ganctl
 from ganctl.cli import evaluate, inspect, interpolate, sample, train
 from ganctl.cli.signals import exit_on_termination
 from ganctl.cli.terminal import Terminal
-from ganctl.errors import GanctlError
+from ganctl.errors import GanctlError, UsageError
 
 app = typer.Typer(
     name="ganctl",
@@ -64,10 +65,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:
         if os.environ.get("GANCTL_DEBUG") == "1":
             raise
-        return _explain(error, terminal)
+        return _explain(error, terminal, words)
 
 
-def _explain(error: Exception, terminal: Terminal) -> int:
+def _explain(error: Exception, terminal: Terminal, words: Sequence[str]) -> int:
+    if isinstance(error, UsageError):
+        terminal.error(_as_typed(error.message, words), error.hint)
+        return error.exit_code
     if isinstance(error, GanctlError):
         terminal.error(error.message, error.hint)
         return error.exit_code
@@ -89,3 +93,17 @@ def _explain(error: Exception, terminal: Terminal) -> int:
         "This is a defect of ganctl. GANCTL_DEBUG=1 shows where it happened.",
     )
     return 1
+
+
+def _as_typed(message: str, words: Sequence[str]) -> str:
+    """`message` with each setting that was given by an option called by that option's name.
+
+    The core knows settings alone: 'lr_g must be ...'; who typed --lr-g looks for '--lr-g must be'.
+    """
+    typed = {word.partition("=")[0] for word in words}
+
+    def option(match: re.Match[str]) -> str:
+        name = "--" + match[0].replace("_", "-")
+        return name if name in typed else match[0]
+
+    return re.sub(r"\b(?<!-)\w+(?= must be | was )", option, message)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from ganctl.checkpoint import Checkpoint
 
 _MAX_ROWS = 20
+_SHOWN = {"g_loss": "G loss", "d_loss": "D loss", "d_real": "D(x)", "d_fake": "D(G(z))"}
 
 
 def inspect(ckpt: CheckpointArgument, json: JsonOption = False) -> None:
@@ -39,6 +40,7 @@ def describe(checkpoint: Checkpoint, path: Path) -> dict[str, Any]:
     """Everything that inspect tells, as plain values."""
     from ganctl import store
     from ganctl.checkpoint import VERSION
+    from ganctl.cli.problems import problems
     from ganctl.config import settings
     from ganctl.errors import CheckpointError
     from ganctl.training.state import require_fit
@@ -49,6 +51,7 @@ def describe(checkpoint: Checkpoint, path: Path) -> dict[str, Any]:
     except CheckpointError as error:
         raise store.named(error, path) from None
     num_images = checkpoint.data["num_images"]
+    steps_per_epoch = config.steps_per_epoch(num_images)
     return {
         "path": str(path),
         "bytes": path.stat().st_size,
@@ -59,7 +62,8 @@ def describe(checkpoint: Checkpoint, path: Path) -> dict[str, Any]:
         "config": settings(config),
         "step": checkpoint.step,
         "total_steps": config.total_steps(num_images),
-        "epoch": checkpoint.step / config.steps_per_epoch(num_images),
+        "steps_per_epoch": steps_per_epoch,
+        "epoch": checkpoint.step / steps_per_epoch,
         "ema": checkpoint.generator_ema is not None,
         **describe_networks(config.network),
         "optimizers": {
@@ -68,69 +72,52 @@ def describe(checkpoint: Checkpoint, path: Path) -> dict[str, Any]:
             for name, rate in (("generator", config.lr_g), ("discriminator", config.lr_d))
         },
         "history": checkpoint.history,
-        "problems": [*_problems(checkpoint), *_signs(checkpoint.history)],
+        "unfinished": _unfinished(checkpoint),
+        "problems": problems(checkpoint),
     }  # fmt: skip
 
 
-def _problems(checkpoint: Checkpoint) -> list[str]:
-    """Weights that are not numbers, and weights that are dead: all zero after training."""
-    problems = []
-    for part in ("generator", "generator_ema", "discriminator"):
-        for name, tensor in (getattr(checkpoint, part) or {}).items():
-            if not tensor.is_floating_point():
-                continue
-            if not bool(tensor.isfinite().all()):
-                problems.append(f"{part} {name}: holds NaN or infinity")
-            elif checkpoint.step and name.endswith("weight") and not bool(tensor.any()):
-                problems.append(f"{part} {name}: dead, every weight is 0")
-    for part in ("optimizer_g", "optimizer_d"):
-        for moment, tensors in getattr(checkpoint, part).items():
-            for name, tensor in tensors.items():
-                if not bool(tensor.isfinite().all()):
-                    problems.append(f"{part} {moment} {name}: holds NaN or infinity")
-    return problems
+def _unfinished(checkpoint: Checkpoint) -> dict[str, Any] | None:
+    """The losses of the epoch that the checkpoint is inside of, over the steps that it has."""
+    from ganctl.training.loop import Meter
 
-
-def _signs(history: list[dict[str, Any]]) -> list[str]:
-    """What went wrong in the training, and in which epochs."""
-    from ganctl.training.health import signs
-
-    epochs: dict[str, list[int]] = {}
-    for row in history:
-        for sign in signs(row):
-            epochs.setdefault(sign.meaning, []).append(row["epoch"])
-    return [
-        f"{_epochs(found[0], found[-1])} ({len(found)} of {len(history)}): {meaning}"
-        for meaning, found in epochs.items()
-    ]
-
-
-def _epochs(first: int, last: int) -> str:
-    return f"epoch {first}" if first == last else f"epochs {first} to {last}"
+    meter = Meter.from_dict(checkpoint.partial)
+    if not meter.steps:
+        return None
+    per_epoch = checkpoint.config.steps_per_epoch(checkpoint.data["num_images"])
+    return {"epoch": checkpoint.step // per_epoch + 1, "steps": meter.steps, **meter.means()}
 
 
 def _show(report: dict[str, Any], terminal: Terminal) -> None:
     made, data, config = report["made_by"], report["data"], report["config"]
+    begun = {name: made.get(name, "?") for name in ("date", "command")}
+    resumed = {name: made.get(f"last_{name}", begun[name]) for name in begun}
+    was_resumed = resumed != begun
     terminal.heading(report["path"])
     shape = "x".join(map(str, data["image_shape"]))
     terminal.table(
         ("", ""),
         [
             ("state", "; ".join(report["problems"]) or "sound: every weight is a finite number"),
-            ("progress", f"step {report['step']} of {report['total_steps']}, "
-                         f"epoch {report['epoch']:.4g}"),
+            ("progress", _progress(report)),
             ("preset", f"{config['preset']}, seed {config['seed']}, {config['precision']}"),
             ("data", f"{data['name']}: {data['num_images']} images, {shape}"),
-            ("data digest", data["digest"]),
             ("made by", f"ganctl {made.get('ganctl', '?')}, torch {made.get('torch', '?')}, "
                         f"Python {made.get('python', '?')}"),
-            ("made on", f"{made.get('date', '?')}, {made.get('device', '?')}"),
-            ("command", made.get("command", "?")),
+            ("made on", f"{begun['date']}, {made.get('device', '?')}"),
+            *([("last resumed", str(resumed["date"]))] if was_resumed else []),
             ("size", f"{size(report['bytes'])}, schema {report['schema']}"),
-            ("digest", report["digest"]),
         ],
         left=2,
     )  # fmt: skip
+    terminal.lines(
+        [
+            ("command", str(begun["command"])),
+            *([("resumed by", str(resumed["command"]))] if was_resumed else []),
+            ("digest", report["digest"]),
+            ("data digest", data["digest"]),
+        ]
+    )
     show_networks(report, terminal, ema=report["ema"])
     terminal.heading("optimizers")
     terminal.table(
@@ -146,28 +133,39 @@ def _show(report: dict[str, Any], terminal: Terminal) -> None:
             for name, adam in report["optimizers"].items()
         ],
     )
-    _show_history(report["history"], terminal)
+    _show_history(report["history"], report["unfinished"], terminal)
 
 
-def _show_history(history: list[dict[str, Any]], terminal: Terminal) -> None:
-    """The losses epoch by epoch, thinned out where there are many, with a sparkline each."""
-    if not history:
-        terminal.heading("losses: no epoch is finished yet")
-        return
-    names = ("g_loss", "d_loss", "d_real", "d_fake")
-    terminal.heading("losses")
+def _progress(report: dict[str, Any]) -> str:
+    epochs, steps = divmod(report["step"], report["steps_per_epoch"])
+    inside = f", {steps} of {report['steps_per_epoch']} steps into the next" if steps else ""
+    return f"step {report['step']} of {report['total_steps']}, epoch {epochs}{inside}"
+
+
+def _show_history(
+    history: list[dict[str, Any]], unfinished: dict[str, Any] | None, terminal: Terminal
+) -> None:
+    """The losses epoch by epoch, thinned out where there are many, and all of them as bars."""
     every = -(-len(history) // _MAX_ROWS)
     rows = [row for index, row in enumerate(history) if index % every == 0 or row is history[-1]]
-    terminal.table(
-        ("epoch", "generator loss", "discriminator loss", "D(x)", "D(G(z))", "diversity"),
-        [
-            *(
-                (row["epoch"], *(f"{row[name]:.3f}" for name in names), _known(row["diversity"]))
-                for row in rows
-            ),
-            ("", *(sparkline([row[name] for row in rows]) for name in names), ""),
-        ],
-    )
+    cells = [(row["epoch"], *_losses(row), _known(row["diversity"])) for row in rows]
+    if unfinished:
+        cells.append((f"{unfinished['epoch']} part", *_losses(unfinished), ""))
+    if not cells:
+        terminal.heading("losses: no step is done yet")
+        return
+    terminal.heading("losses")
+    terminal.table(("epoch", *_SHOWN.values(), "diversity"), cells)
+    if history:
+        room = terminal.out.width - max(map(len, _SHOWN.values())) - 2
+        terminal.lines(
+            (label, sparkline([row[name] for row in history], room))
+            for name, label in _SHOWN.items()
+        )
+
+
+def _losses(row: dict[str, Any]) -> list[str]:
+    return [f"{row[name]:.3f}" for name in _SHOWN]
 
 
 def _known(value: float | None) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -20,6 +21,7 @@ from ganctl.cli.terminal import Terminal
 from ganctl.errors import UsageError, nearest
 
 _MODES = ("slerp", "lerp")
+_VIDEOS = (".mp4", ".mov", ".mkv", ".avi", ".webm")
 _MAX_FRAMES = 10_000
 
 
@@ -51,18 +53,23 @@ def interpolate(
         int, typer.Option("--fps", metavar="N", help="Frames a second in an animation.")
     ] = 25,
     ema: EmaOption = None,
-    upscale: UpscaleOption = 1,
+    upscale: UpscaleOption = None,
     json: JsonOption = False,
 ) -> None:  # fmt: skip
     """Walk through latent space from seed to seed; each seed's picture is the one `sample` gives.
 
     Examples:
 
-    ganctl interpolate runs/mnist-fast --seeds 3,7,12 --loop --upscale 8 -o walk.gif
+    ganctl interpolate runs/mnist-fast --seeds 3,7,12 --loop -o walk.gif
 
     ganctl interpolate ckpt.pt --seeds 0,1 --frames 10 -o strip.png
     """
     terminal = Terminal(json_wanted=json)
+    if out.suffix.lower() in _VIDEOS:
+        raise UsageError(
+            f"{out.suffix[1:]} is not supported: ganctl writes no videos",
+            f"Make an animation, .gif or .webp: -o {shlex.quote(str(out.with_suffix('.gif')))}",
+        )
     suffix = check_suffix(out, (".png", ".gif", ".webp"))
     check_upscale(upscale)
     stops = parse_seeds(seeds)
@@ -84,6 +91,7 @@ def interpolate(
     from ganctl.sampling import inputs_of, sample_latents
 
     loaded = load_generator(ckpt, ema)
+    upscale = upscale or images.preview_factor(loaded.network.height)
     require_room(length, loaded.network, upscale)
     points = latents.path(
         inputs_of(stops, loaded.network), loaded.network.latent_dim,

@@ -29,7 +29,13 @@ EmaOption = Annotated[
     ),
 ]
 UpscaleOption = Annotated[
-    int, typer.Option("--upscale", metavar="N", help="Enlarge each pixel to N x N.")
+    int | None,
+    typer.Option(
+        "--upscale",
+        metavar="N",
+        help="Enlarge each pixel to N x N.",
+        show_default="automatic in a picture, 1 in an .npz or a folder",
+    ),
 ]
 
 MAX_UPSCALE = 64
@@ -72,7 +78,7 @@ def check_suffix(out: Path, known: tuple[str, ...], folder_too: bool = False) ->
     return suffix
 
 
-def check_upscale(factor: int) -> None:
-    """Raises UsageError for a factor that makes no picture."""
-    if not 1 <= factor <= MAX_UPSCALE:
+def check_upscale(factor: int | None) -> None:
+    """Raises UsageError for a factor that makes no picture; None is chosen later."""
+    if factor is not None and not 1 <= factor <= MAX_UPSCALE:
         raise UsageError(f"--upscale must be 1 to {MAX_UPSCALE}, not {factor}")

@@ -64,7 +64,7 @@ def sample(
         ),
     ] = None,
     ema: EmaOption = None,
-    upscale: UpscaleOption = 1,
+    upscale: UpscaleOption = None,
     json: JsonOption = False,
 ) -> None:  # fmt: skip
     """Draw samples. A seed's picture is the same whatever else is drawn beside it.
@@ -82,6 +82,11 @@ def sample(
     path = Path(out)
     kind = "folder" if _is_folder(out) else check_suffix(path, (".png", ".npz"), folder_too=True)
     check_upscale(upscale)
+    if kind == "folder" and len(set(wanted)) < len(wanted):
+        raise UsageError(
+            "--seeds names a seed twice, and a folder holds one file a seed",
+            "Name each seed once, or draw a grid: -o samples.png",
+        )
     if kind == ".png" and len(wanted) > _MAX_GRID:
         raise UsageError(
             f"{len(wanted)} samples are too many for one picture ({_MAX_GRID} at most)",
@@ -95,6 +100,7 @@ def sample(
     loaded = load_generator(ckpt, ema)
     _check_class(label, loaded)
     text = {**loaded.text, **({} if label is None else {"class": str(label)})}
+    upscale = upscale or (images.preview_factor(loaded.network.height) if kind == ".png" else 1)
     if kind == ".png":
         require_room(len(wanted), loaded.network, upscale)
     chunks = (

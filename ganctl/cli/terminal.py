@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import functools
 import io
+import itertools
 import json
 import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from statistics import fmean
 from typing import IO, TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -75,6 +77,10 @@ class Terminal:
             table.add_row(*map(Text, row))
         self.out.print(table)
 
+    def lines(self, rows: Iterable[tuple[str, str]]) -> None:
+        """Names and values on lines that are never folded: values that are to be copied whole."""
+        self._plain_table(("", ""), [[_printable(cell) for cell in row] for row in rows], left=2)
+
     def _plain_table(self, columns: Sequence[str], rows: list[list[str]], left: int) -> None:
         """Whole cells in plain columns: a pipe has no width, and what is in it can be searched."""
         lines = [list(columns), *rows] if any(columns) else rows
@@ -102,8 +108,11 @@ class Terminal:
             self.note(f"  {hint}")
 
 
-def sparkline(values: Sequence[float]) -> str:
-    """Values as a row of small bars."""
+def sparkline(values: Sequence[float], width: int) -> str:
+    """Values as a row of small bars, each the mean of its share where there are more than fit."""
+    count = min(len(values), max(1, width))
+    ends = [index * len(values) // count for index in range(count + 1)]
+    values = [fmean(values[first:end]) for first, end in itertools.pairwise(ends)]
     low, high = min(values), max(values)
     scale = (len(_BLOCKS) - 1) / (high - low) if high > low else 0
     return "".join(_BLOCKS[round((value - low) * scale)] for value in values)

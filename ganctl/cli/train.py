@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -136,26 +137,28 @@ def _run(session: Session, terminal: Terminal, save_every: float, command: str) 
     from ganctl.cli.signals import StopSignals
     from ganctl.cli.watch import observer, show_summary
 
-    config, folder = session.config, session.run.path
+    config, folder, first_step = session.config, session.run.path, session.state.step
+    steps_per_epoch = _steps_per_epoch(session)
     again = f"To go on: ganctl train --resume --out {shlex.quote(str(folder))}"
     if session.state.step >= session.total_steps:
         terminal.note(
             f"The run in {folder} is complete: step {session.state.step} of {session.total_steps}. "
             f"To go on, give more, for example --epochs {_more_epochs(session)}."
         )
-        with observer(terminal) as watcher:
+        with observer(terminal, steps_per_epoch) as watcher:
             outcome = session.conclude(watcher)
         if terminal.json_wanted:
             _document_end(session, outcome.history, terminal)
         return
-    begun = f", from step {session.state.step} on" if session.state.step else ""
+    begun = f", from step {first_step} on" if first_step else ""
     terminal.note(
         f"Training '{config.preset}' on {config.data} ({len(session.dataset):,} images), "
         f"{session.total_steps:,} steps of {config.batch_size}{begun}; "
         f"{devices.describe(session.state.device)}, {config.precision}; into {folder}"
     )
+    started = time.monotonic()
     try:
-        with StopSignals() as stop, observer(terminal) as watcher:
+        with StopSignals() as stop, observer(terminal, steps_per_epoch) as watcher:
             outcome = session.train(
                 watcher, command=command, save_every=save_every, should_stop=stop
             )
@@ -165,14 +168,17 @@ def _run(session: Session, terminal: Terminal, save_every: float, command: str) 
     if terminal.json_wanted:
         _document_end(session, outcome.history, terminal)
     elif outcome.finished:
-        show_summary(outcome.history, config, terminal)
+        show_summary(
+            outcome.history, config, terminal, steps_per_epoch=steps_per_epoch,
+            seconds=time.monotonic() - started, since_step=first_step,
+        )  # fmt: skip
         _show_files(session, terminal)
     if not outcome.finished:
         raise StoppedError(f"stopped and saved at step {session.state.step}", again, stop.exit_code)
 
 
 def _document_end(session: Session, history: list[Row], terminal: Terminal) -> None:
-    from ganctl.cli.watch import with_signs
+    from ganctl.cli.watch import with_state
 
     terminal.document(
         {
@@ -181,14 +187,18 @@ def _document_end(session: Session, history: list[Row], terminal: Terminal) -> N
             "out": str(session.run.path),
             "step": session.state.step,
             "total_steps": session.total_steps,
-            "last": with_signs(history[-1]) if history else None,
+            "last": with_state(history[-1], _steps_per_epoch(session)) if history else None,
         }
     )
 
 
 def _more_epochs(session: Session) -> int:
-    done = -(-session.state.step // session.config.steps_per_epoch(len(session.dataset)))
+    done = -(-session.state.step // _steps_per_epoch(session))
     return 2 * done
+
+
+def _steps_per_epoch(session: Session) -> int:
+    return session.config.steps_per_epoch(len(session.dataset))
 
 
 def _show_files(session: Session, terminal: Terminal) -> None:

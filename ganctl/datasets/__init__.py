@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from ganctl.datasets import downloads, mnist
 from ganctl.datasets.base import Dataset, epoch_order
 from ganctl.errors import UsageError, nearest
@@ -14,6 +16,11 @@ NAMES = ("mnist", *downloads.NAMES)
 def check_name(name: str) -> str:
     """`name` if it is a data set; UsageError names the nearest known one. Reads nothing."""
     if name not in NAMES:
+        if "/" in name or "\\" in name or os.path.exists(name):  # noqa: PTH110 - never raises
+            raise UsageError(
+                f"no data '{name}': folders and files of your own are not supported yet",
+                f"Known: {', '.join(NAMES)}.",
+            )
         raise UsageError(f"unknown data '{name}'", nearest(name, NAMES))
     return name
 

@@ -44,13 +44,15 @@ class Generator(nn.Module):
         self.latent_dim = config.latent_dim
         base = config.base_channels
         height, width = config.height // 4, config.width // 4
-        last = config.last_kernel
+        last = 6 if config.refine else 4
+        refining = [nn.Conv2d(base, base, 3, padding=1), nn.ReLU()] if config.refine else []
         self.layers = nn.Sequential(
             nn.Linear(config.input_dim, 4 * base * height * width),
             ToImage(4 * base, height, width),
             nn.ReLU(),
             nn.ConvTranspose2d(4 * base, base, 4, stride=2, padding=1),
             nn.ReLU(),
+            *refining,
             thin.ConvTranspose2d(base, config.channels, last, stride=2, padding=last // 2 - 1),
             nn.Tanh(),
         )

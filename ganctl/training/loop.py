@@ -64,7 +64,8 @@ class Observer(Protocol):
 
     def on_step(self, progress: Progress) -> None: ...
 
-    def on_epoch(self, row: Row) -> None: ...
+    def on_epoch(self, row: Row) -> None:
+        """An epoch ended; or the run did inside one, whose row this is as far as it came."""
 
     def on_sign(self, row: Row, sign: Sign) -> None:
         """Something is wrong with an epoch that was not with any before."""
@@ -92,6 +93,10 @@ class Meter:
         ):
             return cls(list(sums), int(counts[0] or 0), int(counts[1] or 0), float(counts[2] or 0))
         return cls()
+
+    def means(self) -> dict[str, float]:
+        """Of each metric over the steps so far, of which there is one at least."""
+        return {name: total / self.steps for name, total in zip(METRICS, self.sums, strict=True)}
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for a checkpoint."""
@@ -162,7 +167,10 @@ class Training:
             self._write_losses(self.history)
         while finished and self.state.step < self.total_steps:
             finished = self._epoch()
-        return self.conclude()
+        outcome = self.conclude()
+        if self.meter.steps:
+            self.observer.on_epoch(outcome.history[-1])
+        return outcome
 
     def conclude(self) -> Outcome:
         """Bring the table and the pictures up to the present state."""
@@ -303,7 +311,6 @@ class Training:
 
     def _row(self, seen: Row) -> Row:
         earlier = self.history[-1] if self.history else {}
-        means = [total / self.meter.steps for total in self.meter.sums]
         seconds = self.meter.seconds
         return {
             "epoch": self._epoch_number,
@@ -311,7 +318,7 @@ class Training:
             "images": int(earlier.get("images", 0)) + self.meter.images,
             "seconds": round(seconds, 3),
             "elapsed_seconds": round(float(earlier.get("elapsed_seconds", 0)) + seconds, 3),
-            **dict(zip(METRICS, means, strict=True)),
+            **self.meter.means(),
             "diversity": None,
             **dict.fromkeys(FIGURES),
             **seen,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import dataclasses
 import json
+import re
 
 import pytest
 import torch
@@ -77,7 +79,7 @@ def test_as_json(ok, run):
         "schema": checkpoint.VERSION,
         "digest": found.digest, "made_by": found.made_by, "data": found.data,
         "config": settings(found.config), "step": 8, "total_steps": 8, "epoch": 2.0, "ema": True,
-        "history": found.history, "problems": [],
+        "steps_per_epoch": 4, "history": found.history, "unfinished": None, "problems": [],
     }  # fmt: skip
     assert {name: report[name] for name in expected} == expected
     assert report["optimizers"]["generator"]["rate"] == found.config.lr_g
@@ -115,8 +117,69 @@ def test_a_dead_layer_is_named(ok, run, altered):
 
 def test_a_run_before_its_first_epoch(ok, altered):
     shown = ok("inspect", altered(step=0, history=[])).out
-    assert "no epoch is finished yet" in shown
+    assert "no step is done yet" in shown
     assert "step 0 of 8" in shown
+
+
+def test_a_checkpoint_from_inside_an_epoch_shows_how_far_it_came(ok, fast_options, tmp_path):
+    ok("train", *fast_options, "--steps", "6", "--out", tmp_path / "run")
+    report = json.loads(ok("inspect", tmp_path / "run", "--json").out)
+    shown = ok("inspect", tmp_path / "run").out
+    with (tmp_path / "run" / "losses.csv").open(newline="") as file:
+        last = list(csv.DictReader(file))[-1]
+    losses = {name: float(last[name]) for name in ("g_loss", "d_loss", "d_real", "d_fake")}
+    assert report["unfinished"] == {"epoch": 2, "steps": 2, **losses}
+    assert "step 6 of 6, epoch 1, 2 of 4 steps into the next" in shown
+    assert re.search(rf"^ *2 part +{losses['g_loss']:.3f} +{losses['d_loss']:.3f} ", shown, re.M)
+    ok("train", *fast_options, "--steps", "2", "--out", tmp_path / "short")
+    assert re.search(r"^ *1 part +\d", ok("inspect", tmp_path / "short").out, re.M)
+
+
+def test_a_resume_is_shown_beside_the_first_start(ok, run, altered):
+    assert "resumed" not in ok("inspect", run).out
+    made = store.read_checkpoint(run).made_by
+    last = {"last_date": "2031-01-02T03:04:05+00:00", "last_command": "ganctl train --resume"}
+    shown = ok("inspect", altered(made_by={**made, **last})).out
+    for row in (
+        f"made on +{re.escape(made['date'])}",
+        f"command +{re.escape(made['command'])}",
+        r"last resumed +2031-01-02T03:04:05\+00:00",
+        r"resumed by +ganctl train --resume",
+    ):
+        assert re.search(rf"^{row}", shown, re.M)
+    first_alone = {name: made[name] for name in made if not name.startswith("last_")}
+    assert "resumed" not in ok("inspect", altered(made_by=first_alone)).out
+
+
+@pytest.mark.parametrize("columns", ["40", "60", "80"])
+def test_what_is_to_be_copied_is_not_folded(on_terminal, run, monkeypatch, columns):
+    monkeypatch.setenv("COLUMNS", columns)
+    found = store.read_checkpoint(run)
+    shown = on_terminal("inspect", run).out
+    for text in (found.digest, found.data["digest"], found.made_by["command"]):
+        assert text in shown
+
+
+@pytest.mark.parametrize("columns", [60, 80])
+@pytest.mark.parametrize("epochs", [3, 50, 1000])
+def test_a_long_history_folds_on_no_terminal(
+    on_terminal, run, altered, monkeypatch, columns, epochs
+):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    row = store.read_checkpoint(run).history[0]
+    history = [{**row, "epoch": n, "g_loss": float(n == epochs)} for n in range(1, epochs + 1)]
+    shown = re.sub(r"\x1b\[[0-9;]*m", "", on_terminal("inspect", altered(history=history)).out)
+    table = shown[shown.index("\nlosses") :].splitlines()[2:]
+    assert max(map(len, table)) <= columns
+    header = [cell.strip() for cell in table[1].strip("│").split("│")]
+    assert header == ["epoch", "G loss", "D loss", "D(x)", "D(G(z))", "diversity"]
+    first = [line.strip("│").split()[0] for line in table if line.startswith("│")]
+    assert (first[1], first[-1]) == ("1", str(epochs))
+    assert all(number.isdecimal() for number in first[1:])  # of no row a second line
+    bars = dict(line.rsplit(maxsplit=1) for line in table if line[-1] in "▁▂▃▄▅▆▇█")
+    assert list(bars) == ["G loss", "D loss", "D(x)", "D(G(z))"]
+    assert {len(line) for line in bars.values()} == {min(epochs, columns - 9)}
+    assert bars["G loss"].strip("▁") == "█"  # the last epoch's: drawn of the whole history
 
 
 @pytest.mark.parametrize("epochs", [21, 50, 1000])

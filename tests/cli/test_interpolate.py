@@ -10,7 +10,8 @@ from PIL import Image
 
 from ganctl import store
 
-SIDE = 28
+SIDE = 84
+"""Of an image in a picture that is made without --upscale."""
 
 
 def strip(path):
@@ -84,9 +85,14 @@ def test_the_default_is_a_walk_in_walk_gif(ok, run, tmp_path, monkeypatch):
     assert len(frames("walk.gif")) == 3 * 24 + 1
 
 
-def test_upscale(ok, run, tmp_path):
-    ok("interpolate", run, "--frames", 2, "--upscale", 4, "-o", tmp_path / "x.webp")
-    assert {frame.shape for frame in frames(tmp_path / "x.webp")} == {(4 * SIDE, 4 * SIDE)}
+@pytest.mark.parametrize("name", ["x.png", "x.gif", "x.webp"])
+@pytest.mark.parametrize(("options", "side"), [([], 84), (["--upscale", 1], 28)])
+def test_a_walk_is_enlarged_to_be_looked_at_unless_told_otherwise(
+    ok, run, tmp_path, name, options, side
+):
+    ok("interpolate", run, "--frames", 2, *options, "-o", tmp_path / name)
+    with Image.open(tmp_path / name) as picture:
+        assert picture.height == side
 
 
 def test_the_modes_differ_between_the_seeds_only(ok, run, tmp_path):

@@ -72,7 +72,7 @@ def test_an_unknown_suffix_is_met_with_known_ones(name, hint):
     assert hint in caught.value.hint
 
 
-@pytest.mark.parametrize("factor", [1, 2, MAX_UPSCALE])
+@pytest.mark.parametrize("factor", [None, 1, 2, MAX_UPSCALE])
 def test_a_factor_within_bounds(factor):
     check_upscale(factor)  # raises nothing
 

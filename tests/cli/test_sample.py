@@ -13,7 +13,8 @@ from PIL import Image
 import ganctl
 from ganctl import store
 
-SIDE = 28
+SIDE = 84
+"""Of an image in a grid that is made without --upscale."""
 
 
 def pixels(path):
@@ -69,7 +70,7 @@ def test_a_folder_gets_a_png_a_sample(ok, run, tmp_path, name):
     assert sorted(path.name for path in (tmp_path / name).iterdir()) == [
         "seed-000003.png", "seed-000070.png",
     ]  # fmt: skip
-    ok("sample", run, "--seed", 70, "-n", 1, "-o", tmp_path / "one.png")
+    ok("sample", run, "--seed", 70, "-n", 1, "--upscale", 1, "-o", tmp_path / "one.png")
     assert np.array_equal(pixels(tmp_path / name / "seed-000070.png"), pixels(tmp_path / "one.png"))
     with Image.open(tmp_path / name / "seed-000070.png") as picture:
         assert picture.text["seeds"] == "70"
@@ -126,10 +127,27 @@ def test_without_an_average_the_weights_are_drawn_from(ok, dcgan_run, tmp_path, 
 
 
 def test_upscale_repeats_pixels(ok, run, tmp_path):
-    ok("sample", run, "-n", 2, "-o", tmp_path / "small.png")
+    ok("sample", run, "-n", 2, "--upscale", 1, "-o", tmp_path / "small.png")
     ok("sample", run, "-n", 2, "--upscale", 3, "-o", tmp_path / "large.png")
     small = pixels(tmp_path / "small.png")
     assert np.array_equal(pixels(tmp_path / "large.png"), small.repeat(3, 0).repeat(3, 1))
+
+
+def test_only_a_grid_is_enlarged_unless_told_otherwise(ok, run, tmp_path):
+    for name in ("x.png", "x.npz", "x/"):
+        ok("sample", run, "-n", 1, "-o", f"{tmp_path}/{name}")
+    assert pixels(tmp_path / "x.png").shape == (84, 84)
+    assert pixels(tmp_path / "x" / "seed-000000.png").shape == (28, 28)
+    with np.load(tmp_path / "x.npz", allow_pickle=False) as arrays:
+        assert arrays["arr_0"].shape == (1, 28, 28, 1)
+
+
+def test_a_grid_shows_a_seed_as_often_as_it_is_named(ok, run, tmp_path):
+    ok("sample", run, "--seeds", "3,3,5,3", "-o", tmp_path / "x.png")
+    first, second, other, last = tiles(tmp_path / "x.png")
+    assert np.array_equal(first, second)
+    assert np.array_equal(first, last)
+    assert not np.array_equal(first, other)
 
 
 @pytest.mark.parametrize("name", ["x.png", "x.npz", "x/"])
@@ -147,9 +165,8 @@ def test_as_json(ok, run, tmp_path, name):
 
 def test_the_trainings_last_picture_is_what_sample_draws(ok, run, tmp_path):
     ok("sample", run, "-n", 64, "-o", tmp_path / "x.png")  # as many as the preset draws
-    drawn, kept = pixels(tmp_path / "x.png"), pixels(run / "samples" / "epoch-0002.png")
-    factor = kept.shape[0] // drawn.shape[0]
-    assert np.array_equal(kept, drawn.repeat(factor, 0).repeat(factor, 1))
+    kept = run / "samples" / "epoch-0002.png"
+    assert np.array_equal(pixels(tmp_path / "x.png"), pixels(kept))
 
 
 def test_a_run_and_its_checkpoint_are_the_same(ok, run, tmp_path):
@@ -190,7 +207,7 @@ def test_memory_does_not_grow_with_the_number_of_samples(python, run, tmp_path):
     done = python(_PEAKS, run, tmp_path / "x.npz")
     assert done.returncode == 0, done.stderr
     few, many = (int(peak) for peak in re.findall(r"^peak (\d+)$", done.stdout, re.M))
-    assert (tmp_path / "x.npz").stat().st_size > 20_000 * (3 * SIDE) ** 2
+    assert (tmp_path / "x.npz").stat().st_size > 20_000 * (3 * 28) ** 2
     assert many - few < 70e6
 
 

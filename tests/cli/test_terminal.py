@@ -33,11 +33,18 @@ def test_size(num_bytes, words):
 
 
 def test_a_sparkline_goes_from_the_lowest_to_the_highest():
-    assert sparkline([0, 7, 14]) == "▁▅█"
+    assert sparkline([0, 7, 14], 80) == "▁▅█"
 
 
 def test_a_flat_sparkline_is_flat():
-    assert len(set(sparkline([2.0, 2.0, 2.0]))) == 1
+    assert len(set(sparkline([2.0, 2.0, 2.0], 80))) == 1
+
+
+@pytest.mark.parametrize(
+    ("width", "bars"), [(4, "▁▃▆█"), (3, "▁▄█"), (2, "▁█"), (1, "▁"), (0, "▁"), (-5, "▁")]
+)
+def test_a_sparkline_of_more_than_fits_shows_the_mean_of_each_share(width, bars):
+    assert sparkline([0, 1, 2, 3], width) == bars
 
 
 def test_results_go_to_stdout_and_talk_to_stderr(capsys):

@@ -256,7 +256,7 @@ def test_a_finished_run_says_so_in_json_too(ok, copy):
     assert [json.loads(line) for line in result.out.splitlines()] == [
         {
             "event": "end", "finished": True, "out": str(copy), "step": 8, "total_steps": 8,
-            "last": {**store.read_checkpoint(copy).history[-1], "signs": []},
+            "last": {**store.read_checkpoint(copy).history[-1], "complete": True, "signs": []},
         }
     ]  # fmt: skip
 
@@ -264,12 +264,12 @@ def test_a_finished_run_says_so_in_json_too(ok, copy):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--batch-size", "8"], "batch_size was 16, now 8"),
+        (["--batch-size", "8"], "--batch-size was 16, now 8"),
         (["--seed", "5"], "seed was 0, now 5"),
-        (["--preset", "dcgan"], "preset was fast, now dcgan"),
+        (["--preset", "dcgan"], "--preset was fast, now dcgan"),
         (["--limit", "32"], "limit was 64, now 32"),
-        (["--set", "base_channels=8"], "base_channels was 4, now 8"),
-        (["--lr-g", "0.5", "--latent-dim", "7"], "latent_dim was 100, now 7"),
+        (["--set", "base_channels=8"], ": base_channels was 4, now 8"),
+        (["--lr-g", "0.5", "--latent-dim", "7"], "--latent-dim was 100, now 7"),
     ],
 )
 def test_changed_settings_are_refused_by_name(cli, copy, files, options, words):

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
+import json
 import re
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich import progress as rich_progress
+from rich.console import Console
 
 from ganctl import config as configs
 from ganctl.cli import watch
@@ -37,26 +40,69 @@ def test_a_summary_goes_from_the_first_epoch_to_the_last(count):
     assert len(epochs) <= 5
 
 
+def rows_of(count):
+    """Of epochs of 100 steps, the 30th the nearest to real images."""
+    return [
+        {"epoch": n, "step": 100 * n, "g_loss": 0.5, "d_loss": 1.25, "d_real": 0.75, "d_fake": 0.3,
+         "images": 60_000 * n, "seconds": 61.0, "elapsed_seconds": 61.0 * n,
+         "frechet_distance": abs(n - 30) + 0.5 if n > 20 else None}
+        for n in range(1, count + 1)
+    ]  # fmt: skip
+
+
+def summary(capsys, history, loss="relativistic", since_step=0):
+    config = configs.override(configs.preset("fast"), {"loss": loss})
+    show_summary(
+        history, config, Terminal(), steps_per_epoch=100, seconds=3200.0, since_step=since_step
+    )
+    return capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("loss", "words"), [("bce", "image for real"), ("relativistic", "the more real one of a pair")]
 )
 def test_the_summary_says_how_far_the_discriminator_is_from_being_fooled(capsys, loss, words):
-    history = [
-        {"epoch": n, "g_loss": 0.5, "d_loss": 1.25, "d_real": 0.75, "d_fake": 0.3,
-         "images": 60_000 * n, "elapsed_seconds": 61.0 * n,
-         "frechet_distance": abs(n - 30) + 0.5 if n > 20 else None}
-        for n in range(1, 51)
-    ]  # fmt: skip
-    config = configs.override(configs.preset("fast"), {"loss": loss})
-    show_summary(history, config, Terminal())
-    out = capsys.readouterr().out
+    out = summary(capsys, rows_of(50), loss)
     assert words in out
     assert [int(row) for row in re.findall(r"^ *(\d+) +0\.500", out, re.M)] == [1, 20, 30, 40, 50]
     assert "probability 0.30" in out
     assert "0.20 away" in out
-    assert "50 min 50 s" in out
-    assert "3,000,000 images" in out
     assert "after epoch 30: Frechet distance 0.50 on 1,000 of them" in out
+
+
+@pytest.mark.parametrize(("since_step", "words"), [(0, ""), (70, " since step 70")])
+def test_the_summary_tells_the_time_of_updates_from_that_of_all(capsys, since_step, words):
+    assert (
+        f"Trained for 50 min 50 s of updates, 3,000,000 images seen; 53 min 20 s in all{words}.\n"
+    ) in summary(capsys, rows_of(50), since_step=since_step)
+
+
+def test_the_summary_of_a_run_that_ended_inside_an_epoch(capsys):
+    """Its last row is shown for what it is, and is no candidate for best.pt."""
+    history = rows_of(32)
+    history[-1] |= {"step": 3150, "frechet_distance": 0.01}
+    out = summary(capsys, history)
+    assert re.search(r"^ *32 part +0\.500", out, re.M)
+    assert "after epoch 30: Frechet distance 0.50" in out
+
+
+@pytest.mark.parametrize("steps", [3, 6])
+def test_an_epoch_that_the_run_ended_inside_of_is_told_and_marked(
+    ok, fast_options, tmp_path, steps
+):
+    out = tmp_path / "run"
+    options = [option.replace("eval_samples=0", "eval_samples=10") for option in fast_options]
+    arguments = ["train", *options, "--steps", steps, "--out"]
+    events = [json.loads(line) for line in ok(*arguments, out, "--json").out.splitlines()]
+    whole, (last, end) = events[:-2], events[-2:]
+    assert [event["complete"] for event in whole] == [True] * (steps // 4)
+    assert (last["event"], last["epoch"], last["complete"]) == ("epoch", steps // 4 + 1, False)
+    assert end["last"] == {name: last[name] for name in last if name != "event"}
+    result = ok(*arguments, tmp_path / "again")
+    expected = f"epoch {steps // 4 + 1} (unfinished, {steps % 4} of 4 steps): generator loss"
+    assert expected in result.err
+    assert ("nearest to real images after epoch 1:" in result.out) == bool(whole)
+    assert (out / "best.pt").exists() == bool(whole)
 
 
 def test_a_pipe_gets_one_plain_line_an_epoch(training):
@@ -76,7 +122,7 @@ def test_a_terminal_gets_bars_and_a_growing_table(on_terminal, fast_options, tmp
     assert result.out.rindex("\x1b[?25h") > result.out.rindex("\x1b[?25l")
     assert "━" in shown
     assert "epoch 2/2" in shown
-    assert "step 4/4" in shown
+    assert "measuring" in shown
     assert "images/s" in shown
     assert re.search(r"epoch +G loss +D loss +D\(x\) +D\(G\(z\)\) +Frechet +seconds", shown)
     assert len(re.findall(r"[\r\n] +[12] +\d+\.\d{3} +\d+\.\d{3} ", shown)) == 2
@@ -98,10 +144,43 @@ def test_the_step_bar_starts_anew_with_every_epoch(monkeypatch):
     monkeypatch.setattr(watch, "_REFRESH_SECONDS", 0.0)
     terminal = Terminal()
     bars = rich_progress.Progress(console=terminal.err, disable=True)
-    live = watch.LiveObserver(terminal, bars)
+    live = watch.LiveObserver(terminal, 3, bars)
     for step in range(1, 6):  # epochs of 3 steps, the second one under way
         epoch, index = divmod(step - 1, 3)
         live.on_step(Progress(step, 6, epoch + 1, 2, index + 1, 3, 1.0))
     run, epoch_bar = bars.tasks
     assert (run.completed, run.finished) == (5, False)
     assert (epoch_bar.completed, epoch_bar.finished) == (2, False)
+
+
+@pytest.mark.parametrize("steps", [3, 5])
+def test_the_bar_says_what_goes_on_while_no_step_is_done(monkeypatch, steps):
+    """At an epoch's end, and where the run ends inside one."""
+    monkeypatch.setattr(watch, "_REFRESH_SECONDS", 0.0)
+    terminal = Terminal()
+    bars = rich_progress.Progress(console=terminal.err, disable=True)
+    live = watch.LiveObserver(terminal, 3, bars)
+    said = []
+    for step in range(1, steps + 1):
+        epoch, index = divmod(step - 1, 3)
+        live.on_step(Progress(step, steps, epoch + 1, 2, index + 1, 3, 1.0))
+        said.append(bars.tasks[1].description)
+    expected = ["step 1/3", "step 2/3", "measuring", "step 1/3", "measuring"]
+    assert said == expected[:steps]
+
+
+@pytest.mark.parametrize("width", [25, 40, 60, 63, 80])
+def test_the_live_table_folds_on_no_terminal(width):
+    screen = io.StringIO()
+    console = Console(file=screen, width=width)
+    live = watch.LiveObserver(Terminal(), 100, rich_progress.Progress(console=console))
+    row = rows_of(25)[-1]
+    live.on_epoch(row)
+    live.on_epoch({**row, "epoch": 26, "step": 2550})
+    header, whole, part = screen.getvalue().splitlines()
+    assert len(header) == len(whole) == len(part) <= width
+    assert header.split()[:5] == ["epoch", "G", "loss", "D", "loss"]
+    assert whole.split()[:3] == ["25", "0.500", "1.250"]
+    assert part.split()[:4] == ["26", "part", "0.500", "1.250"]
+    assert ("seconds" in header) == (width >= 61)
+    assert ("Frechet" in header) == (width >= 32)

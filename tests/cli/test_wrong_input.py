@@ -191,29 +191,34 @@ def test_a_disk_that_is_full_leaves_the_earlier_file(refused, run, tmp_path, mon
         (["--data", "mnits"], "Did you mean 'mnist'?"),
         (["--data", "fashion"], "Did you mean 'fashion-mnist'?"),
         (["--precision", "bf61"], "Did you mean 'bf16'?"),
-        (["--epochs", "0"], "epochs must be 1"),
-        (["--epochs", "-1"], "epochs must be 1"),
-        (["--steps", "0"], "steps must be 1"),
+        (["--epochs", "0"], "ganctl: --epochs must be 1"),
+        (["--epochs", "-1"], "ganctl: --epochs must be 1"),
+        (["--steps", "0"], "ganctl: --steps must be 1"),
         (["--epochs", "1", "--steps", "1"], "not both"),
         (["--epochs", "x"], "'--epochs'"),
         (["--epochs", "1.5"], "'--epochs'"),
-        (["--batch-size", "0"], "batch_size"),
-        (["--batch-size", "-4"], "batch_size"),
+        (["--batch-size", "0"], "--batch-size must be 1"),
+        (["--batch-size=-4"], "--batch-size must be 1"),
         (["--preset", "dcgan", "--batch-size", "1"], "at least 2 for dcgan"),
         (["--batch-size", "33", "--limit", "32"], "33 is larger than the data, 32 images"),
-        (["--limit", "0"], "limit"),
-        (["--latent-dim", "0"], "latent_dim"),
-        (["--num-samples", "0"], "num_samples"),
-        (["--snapshot-every", "-1"], "snapshot_every"),
-        (["--keep", "-1"], "keep"),
-        (["--lr-g", "-0.1"], "lr_g"),
-        (["--lr-d", "0"], "lr_d"),
-        (["--lr-d", "2"], "lr_d"),
-        (["--lr-g", "nan"], "lr_g"),
-        (["--lr-d", "inf"], "lr_d"),
-        (["--seed", "-1"], "seed must be 0"),
-        (["--seed", str(2**32)], "seed must be 0"),
-        (["--save-every", "0"], "--save-every"),
+        (["--limit", "0"], "--limit must be"),
+        (["--latent-dim", "0"], "--latent-dim must be"),
+        (["--num-samples", "0"], "--num-samples must be"),
+        (["--snapshot-every", "-1"], "--snapshot-every must be"),
+        (["--keep", "-1"], "--keep must be"),
+        (["--lr-g", "-0.1"], "--lr-g must be"),
+        (["--lr-d", "0"], "--lr-d must be"),
+        (["--lr-d", "2"], "--lr-d must be"),
+        (["--lr-g", "nan"], "--lr-g must be"),
+        (["--lr-d", "inf"], "--lr-d must be"),
+        (["--seed", "-1"], "ganctl: --seed must be 0"),
+        (["--seed", str(2**32)], "ganctl: --seed must be 0"),
+        (["--set", "lr-g=-1"], "ganctl: lr_g must be"),
+        (["--lr-d", "1", "--set", "lr_g=-1"], "ganctl: lr_g must be"),
+        (["--data", "./mydata"], "not supported yet"),
+        (["--data", "C:\\mydata"], "Known: mnist, fashion-mnist"),
+        (["--data", "x" * 300], "unknown data"),
+        (["--save-every", "0"], "ganctl: --save-every must be"),
         (["--save-every", "nan"], "--save-every"),
         (["--set", "nonsense"], "name=value"),
         (["--set", "lr_h=1"], "Did you mean 'lr_"),
@@ -234,6 +239,14 @@ def test_a_disk_that_is_full_leaves_the_earlier_file(refused, run, tmp_path, mon
 def test_wrong_options_of_train(refused, options, words):
     limit = [] if "--limit" in options else ["--limit", "64"]
     assert words in refused("train", *limit, *options, code=2)
+
+
+@pytest.mark.parametrize("name", ["mine", "mnist.npz"])
+def test_images_of_ones_own_are_not_a_misspelt_name(refused, tmp_path, name):
+    (tmp_path / name).mkdir()
+    said = refused("train", "--data", name, code=2)
+    assert "not supported yet" in said
+    assert "Known: mnist, fashion-mnist, kmnist, emnist, cifar10." in said
 
 
 @pytest.mark.parametrize("device", ["cuda", "cuda:99", "mps"])
@@ -270,6 +283,8 @@ def test_nothing_to_resume(refused, folder):
         (["--seeds", "3", "--seed", "2"], "either"),
         (["--upscale", "0"], "--upscale"),
         (["--upscale", "65"], "--upscale"),
+        (["--seeds", "3,3,3", "-o", "x/"], "a seed twice"),
+        (["--seeds", "0-5,4", "-o", "x/"], "a seed twice"),
         (["-o", "x.pgn"], "Did you mean '.png'?"),
         (["-o", "x.gif"], ".png"),
         (["-o", "x"], "ending in /"),
@@ -289,9 +304,11 @@ def test_wrong_options_of_sample(refused, run, options, words):
         (["--frames", "0"], "--frames"),
         (["--frames", "-1"], "--frames"),
         (["--frames", "100000"], "too long"),
-        (["--fps", "0"], "--fps"),
+        (["--fps", "0"], "ganctl: --fps must be"),
         (["--fps", "51"], "--fps"),
         (["--upscale", "0"], "--upscale"),
+        (["-o", "w.mp4"], "mp4 is not supported"),
+        (["-o", "w.MP4"], "-o w.gif"),
         (["-o", "x.gfi"], "Did you mean '.gif'?"),
         (["-o", "x"], ".webp"),
         (["-o", ""], "kind of file"),

@@ -63,9 +63,10 @@ def test_classes_make_a_difference_to_both_networks():
     assert len(set(logits.flatten().tolist())) == 3
 
 
-@pytest.mark.parametrize(("last_kernel", "weights"), [(4, 16), (6, 36)])
-def test_the_last_kernel_is_as_large_as_asked(last_kernel, weights):
-    config = override(preset("fast"), {"last_kernel": last_kernel}).network
+@pytest.mark.parametrize(("refine", "num_layers", "weights"), [(False, 7, 16), (True, 9, 36)])
+def test_the_generator_refines_as_asked(refine, num_layers, weights):
+    config = override(preset("fast"), {"refine": refine}).network
     generator = build_generator(config, torch.Generator().manual_seed(0))
+    assert len(generator.layers) == num_layers
     assert generator.layers[-2].weight.numel() == 16 * weights
     assert generator(torch.zeros(2, config.latent_dim)).shape == (2, 1, 28, 28)
