@@ -77,7 +77,8 @@ def test_a_training_on_a_full_disk_stops_and_goes_on_once_there_is_room(
     disk, remount = small_disk
     options = [*fast_options, "--epochs", "2", "--snapshot-every", "1"]
     hit = set()
-    for kilobytes in (4, 8, 1308, 2000, 2700, 4000):
+    checkpoint = 4 * -(-(run / "ckpt.pt").stat().st_size // 4096)  # in pages, as kilobytes
+    for kilobytes in (4, 8, checkpoint + 12, checkpoint * 3 // 2, 2 * checkpoint + 84, 4000):
         remount(f"size={kilobytes}k")
         (disk / "in the way").write_bytes(b"a page")
         out = disk / "run"
