@@ -71,7 +71,7 @@ def sample(
 
     Examples:
 
-    ganctl sample runs/mnist-fast -n 64 -o grid.png
+    ganctl sample runs/mnist-fast -n 100 -o grid.png
 
     ganctl sample ckpt.pt --seeds 3,7,20-29 -o picked/
     """

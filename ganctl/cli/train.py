@@ -60,7 +60,7 @@ def train(
     ] = None,
     limit: Annotated[int | None, _option("Train on the first N images only.", "N", "all")] = None,
     num_samples: Annotated[
-        int | None, _option("Samples drawn after every epoch.", "N", "fast: 64, dcgan: 16")
+        int | None, _option("Samples drawn after every epoch.", "N", "fast: 100, dcgan: 16")
     ] = None,
     snapshot_every: Annotated[
         int | None, _option("Keep a checkpoint every N epochs; 0: only the latest.", "N", "5")
@@ -218,7 +218,7 @@ def _show_files(session: Session, terminal: Terminal) -> None:
     )
     terminal.heading("next")
     for command in (
-        f"ganctl sample {quoted} -n 64 -o grid.png",
+        f"ganctl sample {quoted} -n 100 -o grid.png",
         f"ganctl interpolate {quoted} --loop -o walk.gif",
         f"ganctl inspect {quoted}",
         f"ganctl evaluate {quoted}",
