@@ -59,7 +59,7 @@ def test_layers_with_their_parameter_counts(ok, run):
             held = [t for name, t in getattr(found, part).items() if name.startswith(prefix)]
             assert layer["parameters"] == sum(tensor.numel() for tensor in held)
     last = report["discriminator"]["layers"][-1]
-    assert (last["kind"], last["output_shape"]) == ("Linear", [1])
+    assert (last["kind"], last["output_shape"]) == ("Logit", [1])
     assert report["generator"]["layers"][-1]["output_shape"] == [1, 28, 28]
 
 

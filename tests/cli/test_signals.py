@@ -59,7 +59,7 @@ def test_the_process_saves_and_ends_with_the_signals_code(
 ):
     out = tmp_path / "a run"
     process = subprocess.Popen(
-        [*command, "train", *fast_options, "--steps", "100000", "--out", out],
+        [*command, "train", *fast_options, "--steps", "80000", "--out", out],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     with process:
@@ -80,7 +80,7 @@ def test_the_process_saves_and_ends_with_the_signals_code(
     assert pasted == ["ganctl", "train", "--resume", "--out", str(out)]
     assert "Traceback" not in rest
     (start,) = json.loads((out / "config.json").read_text("utf-8"))["starts"]
-    typed = ["train", *fast_options, "--steps", "100000", "--out", str(out)]
+    typed = ["train", *fast_options, "--steps", "80000", "--out", str(out)]
     assert shlex.split(start["command"]) == ["ganctl", *typed]
 
 
