@@ -34,8 +34,9 @@ _MAX_PROGRAM = 2**23
 """Bytes of a pickle; the history of `config.MAX_EPOCHS` epochs takes two thirds."""
 _BYTES_A_PART = 16
 """At least; an empty dict is one byte of a pickle and 64 of memory, a filled one is many."""
-_BYTES_A_WORD = 3
-"""At least, on average: reading takes a microsecond a word, however short."""
+_BYTES_A_WORD = 2
+"""At least, on average: reading takes a microsecond a word, however short. A history of which
+little was measured has three."""
 _MENTIONED = 8
 """Strings are no longer than so many times the pickle, each counted as often as it is mentioned:
 written once and mentioned a million times, one would be hashed a million times."""

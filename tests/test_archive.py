@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from ganctl import archive
+from ganctl.checkpoint import HISTORY_COLUMNS
 from ganctl.errors import CheckpointError
 
 PLAIN = {"name": "x", "number": 7, "share": 0.5, "list": [1, {"a": None}], "flags": [True, False]}
@@ -96,3 +97,33 @@ def test_tensors_that_share_a_storage_are_refused():
 def test_a_pickle_beyond_all_measure_is_not_read(monkeypatch):
     monkeypatch.setattr(archive, "_MAX_PROGRAM", 100)
     assert "not torch's own" in refusal(saved(PLAIN)).message
+
+
+def pickled(program: bytes) -> bytes:
+    """An archive of that pickle alone."""
+    target = io.BytesIO()
+    with zipfile.ZipFile(target, "w") as file:
+        file.writestr(zipfile.ZipInfo("archive/data.pkl"), b"\x80\x02" + program + b".")
+    return target.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("program", "words"),
+    [
+        (b"](" + b"N" * 100_000 + b"e", "too many parts"),
+        (b"(" * 17, "too many parts"),
+        (b"](" + b"X\x00\x40\x00\x00" + b"a" * 2**14 + b"q\x00" + b"h\x00" * 99 + b"e", "twice"),
+    ],
+    ids=["values", "marks", "a string mentioned often"],
+)
+def test_reading_costs_no_more_than_a_pickles_length(program, words):
+    assert words in refusal(pickled(program)).message
+
+
+@pytest.mark.parametrize("num_unknown", [0, 11])
+def test_a_long_history_is_within_bounds(num_unknown):
+    """Of as many columns as there are; most strings in it are names, mentioned in every row."""
+    names = sorted(HISTORY_COLUMNS)
+    unknown = dict.fromkeys(names[:num_unknown])
+    rows = [{**dict.fromkeys(names, n / 7), "epoch": n, "step": n, **unknown} for n in range(5000)]
+    archive.vetted(io.BytesIO(saved({"history": rows})))
