@@ -92,7 +92,7 @@ def test_the_pictures_open(run):
     first, second = (np.asarray(picture) for picture in pictures)
     assert first.shape == second.shape
     assert first.shape[0] == first.shape[1]
-    assert first.shape[0] % (4 * 28) == 0
+    assert first.shape[0] % (10 * 28) == 0
     assert (first != second).any()
     with Image.open(run / "losses.png") as plot:
         assert plot.format == "PNG"
