@@ -164,7 +164,7 @@ def test_as_json(ok, run, tmp_path, name):
 
 
 def test_the_trainings_last_picture_is_what_sample_draws(ok, run, tmp_path):
-    ok("sample", run, "-n", 64, "-o", tmp_path / "x.png")  # as many as the preset draws
+    ok("sample", run, "-n", 100, "-o", tmp_path / "x.png")  # as many as the preset draws
     kept = run / "samples" / "epoch-0002.png"
     assert np.array_equal(pixels(tmp_path / "x.png"), pixels(kept))
 
