@@ -29,7 +29,7 @@ DAMAGE_HINT = "Use an earlier checkpoint: a run directory keeps some as epoch-*.
 
 _MAX_MEMBERS = 10_000
 _MAX_BYTES = 2**32
-"""Of all tensors; the largest networks that a config can ask for take a third."""
+"""Of all tensors: no file makes this program take more memory than that for its copy."""
 _MAX_PROGRAM = 2**23
 """Bytes of a pickle; the history of `config.MAX_EPOCHS` epochs takes two thirds."""
 _BYTES_A_PART = 16
