@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from typing import Any
@@ -14,6 +15,7 @@ from ganctl.cli.networks import describe_networks, show_networks
 from ganctl.cli.terminal import Terminal, duration, size
 from ganctl.config import settings
 from ganctl.latents import draw, step_rng
+from ganctl.sampling import sample_seeds
 from ganctl.training.session import Session
 from ganctl.training.step import train_step
 
@@ -23,25 +25,31 @@ _WARM_UP, _TIMED = 2, 5
 def dry_run(session: Session, terminal: Terminal) -> None:
     """Show the resolved configuration, the networks, and an estimate of time and memory.
 
-    The estimate is measured: a few updates of networks that are thrown away afterwards.
+    The estimate is measured: a few updates of networks that are thrown away afterwards, and one
+    epoch's end.
     """
     config = session.config
     steps = session.total_steps - session.state.step
+    steps_per_epoch = config.steps_per_epoch(len(session.dataset))
     devices.prepare(session.state.device)
     seconds_a_step = _time_steps(session)
+    seconds_once, seconds_an_epoch = _time_looking(session)
+    seconds = steps * seconds_a_step + seconds_once
+    seconds += math.ceil(steps / steps_per_epoch) * seconds_an_epoch
+    checkpoint_bytes = _checkpoint_bytes(session)
     report = {
         "config": settings(config),
         "device": devices.describe(session.state.device),
         "out": str(session.run.path),
         "data": {"name": session.dataset.name, "num_images": len(session.dataset)},
         "steps": steps,
-        "steps_per_epoch": config.steps_per_epoch(len(session.dataset)),
+        "steps_per_epoch": steps_per_epoch,
         **describe_networks(config.network),
         "estimate": {
-            "seconds": steps * seconds_a_step,
+            "seconds": seconds,
             "images_per_sec": config.batch_size / seconds_a_step,
             "peak_memory_bytes": _peak_memory(session),
-            "checkpoint_bytes": _checkpoint_bytes(session),
+            "checkpoint_bytes": checkpoint_bytes,
         },
     }
     if terminal.json_wanted:
@@ -77,8 +85,19 @@ def _time_step(session: Session, number: int) -> float:
     return (time.perf_counter() - started) / _TIMED
 
 
+def _time_looking(session: Session) -> tuple[float, float]:
+    """Seconds that go into measuring samples: once a run, and after each epoch."""
+    started = time.perf_counter()
+    gauge = session.gauge()
+    ready = time.perf_counter()
+    if gauge is not None:
+        seeds = range(session.config.eval_samples)
+        gauge.measure(sample_seeds(session.state.sampler, seeds, session.config.network))
+    return ready - started, time.perf_counter() - ready
+
+
 def _peak_memory(session: Session) -> int | None:
-    """Bytes at the peak of those updates, on the GPU or of this process; None where unknown."""
+    """Bytes at the peak of all that, on the GPU or of this process; None where unknown."""
     if session.state.device.type == "cuda":
         return int(torch.cuda.max_memory_allocated(session.state.device))
     if sys.platform == "win32":
@@ -108,7 +127,7 @@ def _show(report: dict[str, Any], terminal: Terminal) -> None:
     show_networks(report, terminal)
     estimate = report["estimate"]
     memory = estimate["peak_memory_bytes"]
-    terminal.heading("estimate, from a few updates of networks that were thrown away")
+    terminal.heading("estimate, from a few updates and an epoch's end, thrown away")
     terminal.table(
         ("", ""),
         [

@@ -134,7 +134,7 @@ class Training:
         partial: dict[str, Any] | None = None,
         save_every: float = 120.0,
         should_stop: Callable[[], bool] = lambda: False,
-        make_gauge: Callable[[], Gauge] | None = None,
+        make_gauge: Callable[[], Gauge | None] = lambda: None,
     ) -> None:
         self.state = state
         self.config: TrainConfig = state.config
@@ -375,16 +375,15 @@ class Training:
         return {"diversity": self._draw_samples(), **self._measure_samples()}
 
     def _measure_samples(self) -> Row:
-        count = self.config.eval_samples
-        if not count or self._gauge is None:
+        if self._gauge is None:
             return {}
-        chunks = sample_seeds(self.state.sampler, range(count), self.config.network)
-        return self._gauge.measure(chunks)
+        seeds = range(self.config.eval_samples)
+        return self._gauge.measure(sample_seeds(self.state.sampler, seeds, self.config.network))
 
     @functools.cached_property
     def _gauge(self) -> Gauge | None:
         # Not before the first epoch's end: it takes seconds.
-        return self._make_gauge() if self._make_gauge else None
+        return self._make_gauge()
 
     def _draw_samples(self) -> float | None:
         """The fixed samples: seeds 0, 1, 2, ..., as `ganctl sample` draws them.

@@ -97,11 +97,17 @@ class Session:
             made_by=made_by,
             history=self.history,
             partial=self.partial,
-            make_gauge=self._gauge if features.is_known(self.config.data) else None,
+            make_gauge=self.gauge,
             **how,
         )
 
-    def _gauge(self) -> Gauge:
+    def gauge(self) -> Gauge | None:
+        """What measures an epoch's samples; None where none are, or no network knows such images.
+
+        Takes seconds to make.
+        """
+        if not (self.config.eval_samples and features.is_known(self.config.data)):
+            return None
         network = features.load("auto", self.config.data, self.state.device)
         return Gauge(network, test=datasets.load_test(self.config.data).images.numpy())
 
