@@ -14,6 +14,8 @@ from ganctl.images import Pixels, to_pixels
 CHUNK = 64
 """The one batch size that a generator is ever sampled with. Kernels are chosen by shape, and
 another shape may round differently: with one, a seed's picture never depends on its neighbours."""
+_AHEAD = 16 * CHUNK
+"""Latents are drawn for so many seeds at once: alone, after a chunk, that finds every cache cold."""
 
 
 def sample_seeds(
@@ -22,11 +24,11 @@ def sample_seeds(
     """The images of `seeds`, in order, as chunks of uint8 (<= CHUNK, H, W, C).
 
     `label` is the class of all, where `network` has classes; None: each seed has its own. A chunk
-    is made when it is asked for, so that any number takes no more memory than one.
+    is made when it is asked for, so that any number takes no more memory than a few.
     """
-    for start in range(0, len(seeds), CHUNK):
-        chosen = seeds[start : start + CHUNK]
-        yield _sample_chunk(generator, inputs_of(chosen, network, label))
+    for start in range(0, len(seeds), _AHEAD):
+        chosen = seeds[start : start + _AHEAD]
+        yield from sample_latents(generator, inputs_of(chosen, network, label))
 
 
 def inputs_of(seeds: Sequence[int], network: NetworkConfig, label: int | None = None) -> Tensor:
