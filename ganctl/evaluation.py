@@ -35,6 +35,10 @@ class Figures:
     classifier_score: float
     sure_share: float
     class_shares: list[float]
+    """Empty where the feature network knows no classes of such images."""
+    classes_found: int | None
+    class_divergence: float | None
+    """How far the classes are from being as frequent, in nats."""
     nearest_training: float | None
     """The median distance to the nearest training image; None where encoding all takes hours."""
 
@@ -82,6 +86,7 @@ class Ruler:
             table = metrics.nearest_distances(nearest_of.features, self._train.features)
             nearest = float(table.median())
         near = metrics.manifold(fake, real)
+        shares = metrics.class_shares(found.logits) if self._network.num_classes else []
         return Figures(
             num_samples=len(found),
             frechet_distance=self._frechet.distance(fake),
@@ -92,7 +97,9 @@ class Ruler:
             coverage=near.coverage,
             classifier_score=metrics.classifier_score(found.logits),
             sure_share=metrics.sure_share(found.logits),
-            class_shares=metrics.class_shares(found.logits),
+            class_shares=shares,
+            classes_found=metrics.classes_found(shares) if shares else None,
+            class_divergence=metrics.uniform_divergence(shares) if shares else None,
             nearest_training=nearest,
         )
 

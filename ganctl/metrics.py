@@ -6,8 +6,9 @@ means, and what it does not: docs/evaluation.md.
 
 from __future__ import annotations
 
+import math
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -125,6 +126,20 @@ def class_shares(logits: Tensor) -> list[float]:
     """The share of images that each class gets, by `logits`, (N, C)."""
     counts = torch.bincount(logits.argmax(1), minlength=logits.shape[1])
     return [float(share) for share in counts.double() / len(logits)]
+
+
+def classes_found(shares: Sequence[float]) -> int:
+    """How many classes have a share at all: modes, where each class is one."""
+    return sum(share > 0 for share in shares)
+
+
+def uniform_divergence(shares: Sequence[float]) -> float:
+    """The Kullback-Leibler divergence, in nats, of `shares` from a uniform distribution.
+
+    As modes are counted in Metz et al. 2017, section 3.3.1. Never quite 0: N samples of K classes
+    as frequent have about (K - 1) / 2N.
+    """
+    return sum(share * math.log(share * len(shares)) for share in shares if share > 0)
 
 
 def sure_share(logits: Tensor) -> float:

@@ -15,7 +15,7 @@ CHUNK = 64
 """The one batch size that a generator is ever sampled with. Kernels are chosen by shape, and
 another shape may round differently: with one, a seed's picture never depends on its neighbours."""
 _AHEAD = 16 * CHUNK
-"""Latents are drawn for so many seeds at once: alone, after a chunk, that finds every cache cold."""
+"""Latents are drawn for so many seeds at once: after each chunk, that finds every cache cold."""
 
 
 def sample_seeds(

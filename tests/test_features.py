@@ -40,6 +40,23 @@ def test_features_are_those_of_each_image_alone(encoded, digits):
     assert len(encoded) == 10_000
 
 
+def test_a_stacked_image_has_the_classes_of_its_channels():
+    data = datasets.load_test("stacked-mnist")
+    network = features.load("auto", "stacked-mnist")
+    images = data.images[:300].numpy()
+    found = features.encode(network, [images[:100], images[100:]])
+    assert network.num_classes == 1000
+    assert found.logits.shape == (300, 1000)
+    assert found.features.shape == (300, 3 * classifier.NUM_FEATURES)
+    right = (found.logits.argmax(1) == data.labels[:300]).double().mean()
+    assert float(right) >= 0.97
+    alone = features.encode(features.load("auto", "mnist"), [images[..., 1:2]])
+    torch.testing.assert_close(found.features[:, 128:256], alone.features)
+    # the joint distribution's margin is that of the channel alone
+    joint = found.logits.softmax(1).view(300, 10, 10, 10).sum((1, 3))
+    torch.testing.assert_close(joint, alone.logits.softmax(1), atol=1e-5, rtol=1e-4)
+
+
 def test_the_file_is_small_and_the_pinned_one():
     content = classifier.PATH.read_bytes()
     assert len(content) <= 2**20

@@ -101,6 +101,15 @@ def test_classifier_score_at_its_ends():
     assert metrics.classifier_score(torch.zeros(20, 10)) == pytest.approx(1)
 
 
+def test_classes_found_and_their_divergence_from_uniform():
+    assert metrics.classes_found([0.5, 0.0, 0.5, 0.0]) == 2
+    assert metrics.uniform_divergence([0.25] * 4) == 0
+    assert metrics.uniform_divergence([0.5, 0.0, 0.5, 0.0]) == pytest.approx(np.log(2))
+    shares = np.random.default_rng(0).dirichlet(np.ones(30))
+    by_scipy = scipy.stats.entropy(shares, np.full(30, 1 / 30))
+    assert metrics.uniform_divergence(shares.tolist()) == pytest.approx(by_scipy)
+
+
 @settings(max_examples=20, deadline=None)
 @given(st.lists(st.integers(0, 9), min_size=1, max_size=40))
 def test_shares_of_classes(classes):

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from ganctl.cli.loading import Loaded
 
 _MAX_SAMPLES = 60_000
-_MAX_CLASSES = 10
+_MAX_CLASSES = 20
+"""More are too many for a table."""
 _SHOWN = {
     "frechet_distance": ("Frechet distance", "lower", ".2f"),
     "kernel_distance": ("kernel distance", "lower", ".4f"),
@@ -25,6 +26,8 @@ _SHOWN = {
     "coverage": ("coverage", "higher", ".3f"),
     "classifier_score": ("classifier score", "higher", ".2f"),
     "sure_share": ("classifier is sure", "higher", ".1%"),
+    "classes_found": ("classes found", "higher", ",d"),
+    "class_divergence": ("classes, KL from uniform", "lower", ".4f"),
     "nearest_training": ("nearest training image", "not lower", ".2f"),
 }
 
@@ -106,22 +109,22 @@ def _show(report: dict[str, Any], loaded: Loaded, terminal: Terminal) -> None:
         f"against {report['num_test_images']:,} test images of {loaded.data}, features of "
         f"{report['features']}"
     )
-    of_digits = len(figures["class_shares"]) <= _MAX_CLASSES  # Inception's are of other things
+    shares = figures["class_shares"]
     terminal.table(
         ("", "samples", "real images", "better is"),
         [
             (label, format(figures[name], form), format(floor[name], form), better)
             for name, (label, better, form) in _SHOWN.items()
-            if figures[name] is not None and (of_digits or name != "sure_share")
+            if figures[name] is not None and (shares or name != "sure_share")
         ],
     )
-    if not of_digits:
+    if not 0 < len(shares) <= _MAX_CLASSES:
         return
     terminal.heading("classes")
     terminal.table(
-        ("", *map(str, range(len(figures["class_shares"])))),
+        ("", *map(str, range(len(shares)))),
         [
-            ("samples", *(f"{share:.1%}" for share in figures["class_shares"])),
+            ("samples", *(f"{share:.1%}" for share in shares)),
             ("real images", *(f"{share:.1%}" for share in floor["class_shares"])),
         ],
     )

@@ -28,8 +28,8 @@ def train(
     context: typer.Context,
     data: Annotated[
         str | None,
-        _option("mnist (ships with ganctl), fashion-mnist, kmnist, emnist or cifar10.", "NAME",
-                "mnist"),
+        _option("mnist and stacked-mnist ship with ganctl; fashion-mnist, kmnist, emnist and "
+                "cifar10 are downloaded.", "NAME", "mnist"),
     ] = None,
     preset: Annotated[
         str | None,

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 
-from ganctl.datasets import downloads, mnist
+from ganctl.datasets import downloads, mnist, stacked
 from ganctl.datasets.base import Dataset, epoch_order
+from ganctl.datasets.mnist import Arrays
 from ganctl.errors import UsageError, nearest
 
 __all__ = ["NAMES", "Dataset", "check_name", "epoch_order", "load", "load_test"]
 
-NAMES = ("mnist", *downloads.NAMES)
+_EMBEDDED = {"mnist": mnist, "stacked-mnist": stacked}
+NAMES = (*_EMBEDDED, *downloads.NAMES)
 
 
 def check_name(name: str) -> str:
@@ -31,12 +33,17 @@ def load(name: str, *, limit: int | None = None) -> Dataset:
     Raises UsageError for an unknown name, DataError where the images cannot be had.
     """
     check_name(name)
-    images, labels = mnist.load_train() if name == "mnist" else downloads.load_train(name)
-    return Dataset.from_arrays(name, images, labels, limit)
+    module = _EMBEDDED.get(name)
+    return _dataset(name, module.load_train() if module else downloads.load_train(name), limit)
 
 
 def load_test(name: str) -> Dataset:
     """The test images called `name`; no generator has seen them. Raises as `load`."""
     check_name(name)
-    images, labels = mnist.load_test() if name == "mnist" else downloads.load_test(name)
-    return Dataset.from_arrays(name, images, labels)
+    module = _EMBEDDED.get(name)
+    return _dataset(name, module.load_test() if module else downloads.load_test(name))
+
+
+def _dataset(name: str, arrays: Arrays, limit: int | None = None) -> Dataset:
+    # Networks that are told the mode of a stacked image leave none out: nothing would be measured.
+    return Dataset.from_arrays(name, *arrays, limit, has_classes=name != "stacked-mnist")

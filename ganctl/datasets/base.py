@@ -23,7 +23,7 @@ class Dataset:
     labels: Tensor
     """int64 (N,), on the images' device."""
     num_classes: int
-    """Labels are less than this."""
+    """Labels are less than this; 0 where they are not for networks to know."""
     digest: str
     """SHA-256 of the images' shape and bytes: tells a resumed run that its data is the same."""
 
@@ -34,9 +34,12 @@ class Dataset:
         images: np.ndarray[tuple[int, ...], np.dtype[np.uint8]],
         labels: np.ndarray,
         limit: int | None = None,
+        *,
+        has_classes: bool = True,
     ) -> Dataset:
         """From uint8 (N, H, W) or (N, H, W, C) and N labels, the first `limit` of them."""
-        num_classes = int(labels.max()) + 1  # those past the limit, too
+        # of all labels, those past the limit, too
+        num_classes = int(labels.max()) + 1 if has_classes else 0
         images, labels = images[:limit], labels[:limit]
         if images.ndim == 3:
             images = images[..., None]

@@ -13,13 +13,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ganctl.errors import UsageError, nearest
-from ganctl.features.classifier import DigitFeatures
+from ganctl.features.classifier import DigitFeatures, StackedFeatures
 from ganctl.features.inception import InceptionFeatures
 
 __all__ = ["CHOICES", "Encoded", "FeatureNetwork", "encode", "is_known", "load"]
 
 CHOICES = ("auto", "digits", "inception")
 _CPU = torch.device("cpu")
+_DIGITS = {"mnist": DigitFeatures, "stacked-mnist": StackedFeatures}
 
 
 class FeatureNetwork(Protocol):
@@ -29,6 +30,8 @@ class FeatureNetwork(Protocol):
     """Figures of another network cannot be compared: they are named with this."""
     small: bool
     """Whether it encodes a whole data set in less than a minute."""
+    num_classes: int
+    """How many classes of these images its logits tell apart; 0 where they are of other things."""
 
     def __call__(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """uint8 (N, H, W, C) → features, float (N, D), and logits, float (N, K)."""
@@ -53,13 +56,13 @@ class Encoded:
 
 def is_known(data: str) -> bool:
     """Whether the shipped classifier knows images of the data set `data`."""
-    return data == "mnist"
+    return data in _DIGITS
 
 
 def load(choice: str, data: str, device: torch.device = _CPU) -> FeatureNetwork:
     """The network that images of the data set `data` are compared with.
 
-    `choice` is one of CHOICES ("auto": digits for MNIST, Inception for all else), or a file of
+    `choice` is one of CHOICES ("auto": digits where these are, Inception elsewhere), or a file of
     Inception's weights. Raises UsageError, and DataError where weights are not to be had.
     """
     if choice not in CHOICES and not Path(choice).suffix:
@@ -69,7 +72,7 @@ def load(choice: str, data: str, device: torch.device = _CPU) -> FeatureNetwork:
             raise UsageError(
                 f"the classifier of digits says nothing about {data}", "Give --features inception."
             )
-        return DigitFeatures(device)
+        return _DIGITS[data](device)
     return InceptionFeatures(device, None if choice in CHOICES else Path(choice))
 
 

@@ -44,6 +44,7 @@ class DigitFeatures:
 
     name = "mnist-classifier"
     small = True
+    num_classes = NUM_CLASSES
 
     def __init__(self, device: torch.device) -> None:
         self._classifier = load().to(memory_format=torch.channels_last).to(device)
@@ -54,6 +55,23 @@ class DigitFeatures:
         scaled = images.to(self._device).permute(0, 3, 1, 2).float().div_(127.5).sub_(1.0)
         features, logits = self._classifier(scaled)
         return features, logits
+
+
+class StackedFeatures(DigitFeatures):
+    """The same for images whose three channels are a digit each, the first one the hundreds."""
+
+    name = "mnist-classifier, channel by channel"
+    small = False
+    num_classes = NUM_CLASSES**3
+
+    def __call__(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """uint8 (N, 28, 28, 3) → features (N, 384) and logits (N, 1000)."""
+        channels = images.movedim(3, 1).flatten(0, 1)[..., None]
+        features, logits = super().__call__(channels)
+        # Digits of different channels are independent: their log-probabilities add up.
+        a, b, c = logits.log_softmax(1).view(-1, 3, NUM_CLASSES).unbind(1)
+        modes = a[:, :, None, None] + b[:, None, :, None] + c[:, None, None, :]
+        return features.reshape(len(images), -1), modes.flatten(1)
 
 
 def _block(inputs: int, outputs: int) -> tuple[nn.Module, ...]:

@@ -25,6 +25,7 @@ class InceptionFeatures:
 
     name = "inception-v3-compat"
     small = False
+    num_classes = 0
 
     def __init__(self, device: torch.device, weights: Path | None = None) -> None:
         """With the weights file at `weights`, or the published one from the cache or the network.

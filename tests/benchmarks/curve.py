@@ -43,7 +43,7 @@ def measure(
         seconds = seconds_per_epoch * last["epoch"] if seconds_per_epoch else own
         rows.append(
             {"epoch": last["epoch"], "step": last["step"], "seconds": round(seconds, 1)}
-            | {name: round(value, 5) for name, value in found.items()}
+            | {name: round(value, 5) for name, value in found.items() if value is not None}
             | {f"class_{number}": round(share, 4) for number, share in enumerate(shares)}
         )
         print(f"epoch {last['epoch']}: {found['frechet_distance']:.3f}", flush=True)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
 from ganctl import store
-from ganctl.datasets import mnist
+from ganctl.datasets import mnist, stacked
 
 
 @pytest.fixture
@@ -51,6 +52,23 @@ def test_at_a_terminal(on_terminal, run):
     result = on_terminal("evaluate", run, "-n", "20")
     assert result.code == 0
     assert "Frechet distance" in result.out
+
+
+def test_modes_are_counted(ok, fast_options, tmp_path, monkeypatch):
+    monkeypatch.setattr(stacked, "NUM_TRAIN", 100)
+    monkeypatch.setattr(stacked, "NUM_TEST", 60)
+    run = tmp_path / "run"
+    ok("train", *fast_options, "--data", "stacked-mnist", "--steps", "1", "--out", run)
+    report = json.loads(ok("evaluate", run, "-n", "50", "--json").out)
+    figures, floor = report["figures"], report["floor"]
+    assert len(figures["class_shares"]) == 1000
+    assert figures["classes_found"] < floor["classes_found"] <= 50
+    assert figures["class_divergence"] > floor["class_divergence"] > 0
+    assert report["num_test_images"] == 50
+    shown = ok("evaluate", run, "-n", "50").out
+    counts = f"{figures['classes_found']} {floor['classes_found']} higher"
+    assert f"\nclasses found {counts}\n" in re.sub(" +", " ", shown)
+    assert "\nclasses\n" not in shown, "a thousand columns are no table"
 
 
 @pytest.mark.parametrize("number", ["-1", "0", "6", "60001", "x"])
