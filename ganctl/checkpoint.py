@@ -25,7 +25,7 @@ from ganctl.config import TrainConfig, from_dict, to_dict
 from ganctl.errors import CheckpointError, UsageError
 
 FORMAT = "ganctl"
-VERSION = 4
+VERSION = 5
 
 
 def _add_diversity(content: dict[str, Any]) -> dict[str, Any]:
@@ -56,10 +56,19 @@ def _add_classes(content: dict[str, Any]) -> dict[str, Any]:
     return {**content, "config": {"conditional": False, **config, "network": network}}
 
 
+def _add_threads(content: dict[str, Any]) -> dict[str, Any]:
+    """4 → 5: the config says how many threads; until then it was as many as torch took."""
+    config = content.get("config")
+    if not isinstance(config, dict):
+        return content
+    return {**content, "config": {"threads": None, **config}}
+
+
 UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {
     1: _add_diversity,
     2: _add_figures,
     3: _add_classes,
+    4: _add_threads,
 }
 """For each old version, the function that turns its dict into the next version's."""
 

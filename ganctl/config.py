@@ -114,6 +114,8 @@ class TrainConfig:
     """Early on, the half-life is this share of the images seen so far, if that is less."""
     seed: int = 0
     precision: str = "auto"
+    threads: int | None = None
+    """Of a CPU, kept when the run is resumed; None: as many as prove quickest."""
     limit: int | None = None
     """Train on the first so many images only."""
     num_samples: int = 16
@@ -141,6 +143,7 @@ class TrainConfig:
             ("r1_interval", 1, 1_000_000),
             ("ema_images", 0, 1_000_000_000),
             ("seed", 0, MAX_SEED),
+            ("threads", 1, 1024),
             ("limit", 1, 1_000_000_000),
             ("num_samples", 1, 1024),
             ("eval_samples", 0, 5000),

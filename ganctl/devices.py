@@ -47,6 +47,12 @@ def prepare(device: torch.device) -> None:
         _keep_freed_memory()
 
 
+def use_threads(count: int | None) -> None:
+    """Compute on so many threads of the CPU from here on; None: as many as torch took."""
+    if count is not None:
+        torch.set_num_threads(count)
+
+
 def describe(device: torch.device) -> str:
     """The device in words: 'cpu, 2 threads', 'cuda:0, NVIDIA H100'."""
     if device.type == "cuda":

@@ -455,6 +455,7 @@ def test_checkpoints_of_the_first_schema_load_for_ever(preset):
     assert all(found.history[0][name] is None for name in checkpoint.FIGURES)
     assert found.config.eval_samples == 1000
     assert not found.config.conditional
+    assert found.config.threads is None
     assert found.config.network.input_dim == found.config.network.latent_dim
     again = decode(encode(found))
     assert content_of(again) == content_of(found)

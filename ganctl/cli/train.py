@@ -58,6 +58,9 @@ def train(
         _option("auto is bf16 where this device gains by it, else fp32.", "auto|fp32|bf16",
                 "auto"),
     ] = None,
+    threads: Annotated[
+        int | None, _option("Of a CPU.", "N", "as many as prove quickest")
+    ] = None,
     limit: Annotated[int | None, _option("Train on the first N images only.", "N", "all")] = None,
     num_samples: Annotated[
         int | None, _option("Samples drawn after every epoch.", "N", "fast: 100, dcgan: 16")
@@ -99,7 +102,8 @@ def train(
     given = {
         "data": data, "epochs": epochs, "steps": steps, "batch_size": batch_size,
         "latent_dim": latent_dim, "conditional": conditional, "lr_g": lr_g, "lr_d": lr_d,
-        "seed": seed, "precision": precision, "limit": limit, "num_samples": num_samples,
+        "seed": seed, "precision": precision, "threads": threads, "limit": limit,
+        "num_samples": num_samples,
         "snapshot_every": snapshot_every, "keep": keep,
     }  # fmt: skip
     changes = {name: value for name, value in given.items() if value is not None}

@@ -21,7 +21,7 @@ from ganctl.datasets import Dataset
 from ganctl.errors import CheckpointError, RunError, UsageError
 from ganctl.evaluation import Gauge
 from ganctl.store import Found, RunDirectory, file_version, named, newest_whole
-from ganctl.training import memory
+from ganctl.training import memory, threads
 from ganctl.training.loop import Observer, Outcome, Row, Training
 from ganctl.training.state import TrainState, create, restore
 
@@ -147,6 +147,8 @@ def new(config: TrainConfig, out: Path, device: str, *, to_write: bool = True) -
         config, {"precision": devices.resolve_precision(config.precision, on)}
     )
     memory.require_room(config, on)
+    config = configs.override(config, {"threads": threads.choose(config, on)})
+    devices.use_threads(config.threads)
     return Session(run, create(config, on), dataset.to(on))
 
 
@@ -176,6 +178,7 @@ def resume(out: Path, changes: Mapping[str, Any], device: str) -> Session:
     total = config.total_steps(len(dataset))
     if total < checkpoint.step:
         raise UsageError(f"the run is already at step {checkpoint.step}, past its new end, {total}")
+    devices.use_threads(config.threads)
     try:
         state = restore(checkpoint, config, on)
     except CheckpointError as error:
