@@ -1,0 +1,103 @@
+"""Where the time of an update goes, by torch's own profiler.
+
+    python tests/benchmarks/profile_step.py [--preset dcgan] [--steps 10] [--precision auto]
+
+A training step as the loop makes it (batch, noise, update, moving average), on the CPU. Operators
+are put together by what they are for; what is left of the wall-clock time is Python and dispatch.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections import defaultdict
+
+import torch
+from torch.profiler import ProfilerActivity, profile, record_function
+
+from ganctl import config as configs
+from ganctl import datasets, devices, latents
+from ganctl.training import step as steps
+from ganctl.training.session import fit_to_data
+from ganctl.training.state import create
+
+KINDS = {
+    "convolutions": ("convolution", "mkldnn", "thnn", "conv_"),
+    "Fourier transforms": ("fft",),
+    "products of matrices": ("aten::mm", "aten::addmm", "aten::bmm", "aten::baddbmm", "linear"),
+    "fold and unfold": ("col2im", "im2col"),
+    "batch normalization": ("batch_norm", "native_batch"),
+    "Adam": ("adam",),
+    "moving average": ("lerp",),
+    "random numbers": ("random", "bernoulli", "normal"),
+    "activations and their slopes": ("relu", "tanh", "sigmoid", "softplus"),
+    "copies and changes of type or layout": ("copy", "contiguous", "clone", "cat", "to_copy"),
+    "gathering the batch": ("index",),
+}
+
+
+def kind_of(operator: str) -> str:
+    """What an operator is for."""
+    name = operator.lower()
+    for kind, parts in KINDS.items():
+        if any(part in name for part in parts):
+            return kind
+    return "other arithmetic"
+
+
+def main() -> None:
+    """Print the shares."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--preset", default="dcgan")
+    parser.add_argument("--steps", type=int, default=10)
+    parser.add_argument("--precision", default="auto")
+    options = parser.parse_args()
+    device = torch.device("cpu")
+    devices.prepare(device)
+    dataset = datasets.load("mnist")
+    config = fit_to_data(configs.preset(options.preset), dataset)
+    precision = devices.resolve_precision(options.precision, device)
+    config = configs.override(config, {"precision": precision})
+    state = create(config, device)
+    order = datasets.epoch_order(len(dataset), seed=0, epoch=0)
+    network = config.network
+
+    def update(number: int) -> None:
+        indices = order[number * config.batch_size :][: config.batch_size]
+        with record_function("part: batch"):
+            real = dataset.batch(indices)
+        with record_function("part: noise"):
+            noise = latents.draw(latents.step_rng(0, number), config.batch_size, network.latent_dim)
+        if network.num_classes:
+            noise = latents.with_classes(noise, dataset.labels[indices], network.num_classes)
+        steps.train_step(state, real, noise, number)
+
+    for number in range(10):
+        update(number)
+    started = time.perf_counter()
+    for number in range(10, 10 + options.steps):
+        update(number)
+    plain = (time.perf_counter() - started) / options.steps
+    with profile(activities=[ProfilerActivity.CPU]) as profiler:
+        for number in range(10, 10 + options.steps):
+            update(number)
+    shares: dict[str, float] = defaultdict(float)
+    parts: dict[str, float] = {}
+    for event in profiler.key_averages():
+        milliseconds = event.self_cpu_time_total / 1000 / options.steps
+        if event.key.startswith("part: "):
+            parts[event.key[6:]] = event.cpu_time_total / 1000 / options.steps
+        elif "::" in event.key:
+            shares[kind_of(event.key)] += milliseconds
+    counted = sum(shares.values())
+    print(f"{options.preset}, {precision}, {devices.describe(device)}: {1000 * plain:.2f} ms an "
+          f"update, {config.batch_size / plain:.0f} images/s")  # fmt: skip
+    print(f"{counted:8.3f} ms in operators, as profiled:")
+    for kind, milliseconds in sorted(shares.items(), key=lambda item: -item[1]):
+        print(f"{milliseconds:8.3f} ms  {milliseconds / counted:6.1%}  {kind}")
+    for part, milliseconds in parts.items():
+        print(f"{milliseconds:8.3f} ms  in all for the {part}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,104 @@
+"""Recipes beside one another: how near their samples are to real ones after equal seconds.
+
+    python tests/benchmarks/recipes.py --seconds 30,60,120 --seeds 1,2,3 \
+        "" "r1_weight=1" "base_channels=24 lr_g=2e-3 lr_d=2e-3" "preset=dcgan"
+
+Each recipe is a line of settings on top of a preset ("": `fast` as it is). All train by ganctl's
+own loop; the seconds are those it takes, measuring not included. The recipes take turns, a seed
+each, so that a machine that slows down for an hour slows all of them down. Figures are those of
+`ganctl evaluate`, for 10,000 samples.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+import time
+from pathlib import Path
+
+import torch
+
+from ganctl import config as configs
+from ganctl import datasets, features
+from ganctl.config import TrainConfig
+from ganctl.evaluation import Ruler
+from ganctl.sampling import sample_seeds
+from ganctl.training import session as sessions
+
+_NUM_SAMPLES = 10_000
+
+
+class Silent:
+    """An observer that tells nobody."""
+
+    def on_step(self, progress): ...
+    def on_epoch(self, row): ...
+    def on_sign(self, row, sign): ...
+
+
+def config_of(recipe: str, seed: int) -> TrainConfig:
+    """The recipe as a config that never ends by itself."""
+    words = recipe.split()
+    names = [word.partition("=")[2] for word in words if word.startswith("preset=")]
+    changes = dict(configs.parse_setting(w) for w in words if not w.startswith("preset="))
+    fixed = {"seed": seed, "epochs": 10_000, "eval_samples": 0, "snapshot_every": 0}
+    return configs.override(configs.preset(*names or ["fast"]), {**changes, **fixed})
+
+
+def measure(recipe: str, seed: int, marks: list[float], ruler: Ruler) -> list[dict]:
+    """A row at each of `marks`, seconds of training."""
+    rows = []
+    spent_measuring = 0.0
+    with tempfile.TemporaryDirectory() as folder:
+        session = sessions.new(config_of(recipe, seed), Path(folder) / "run", "cpu")
+        started = time.perf_counter()
+
+        def should_stop() -> bool:  # asked after every step
+            nonlocal spent_measuring
+            now = time.perf_counter()
+            seconds = now - started - spent_measuring
+            if seconds >= marks[len(rows)]:
+                state = session.state
+                seeds = range(_NUM_SAMPLES)
+                found = ruler.measure(sample_seeds(state.sampler, seeds, state.config.network))
+                rows.append(
+                    {"recipe": recipe, "seed": seed, "seconds": round(seconds, 1),
+                     "step": state.step, "frechet_distance": round(found.frechet_distance, 3),
+                     "recall": round(found.recall, 3), "coverage": round(found.coverage, 3)}
+                )  # fmt: skip
+                spent_measuring += time.perf_counter() - now
+            return len(rows) == len(marks)
+
+        session.train(Silent(), command="recipes", save_every=1e9, should_stop=should_stop)
+    return rows
+
+
+def main() -> None:
+    """Print a line of JSON for each measurement, then a table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("recipes", nargs="+")
+    parser.add_argument("--seconds", default="30,60,120")
+    parser.add_argument("--seeds", default="1")
+    parser.add_argument("--data", default="mnist")
+    options = parser.parse_args()
+    marks = [float(mark) for mark in options.seconds.split(",")]
+    train, test = (part(options.data).images.numpy()
+                   for part in (datasets.load, datasets.load_test))  # fmt: skip
+    network = features.load("auto", options.data, torch.device("cpu"))
+    ruler = Ruler(network, test=test, train=train, count=_NUM_SAMPLES)
+    table: dict[tuple[str, int], list[dict]] = {}
+    for seed in map(int, options.seeds.split(",")):
+        for recipe in options.recipes:
+            table[recipe, seed] = measure(f"data={options.data} {recipe}", seed, marks, ruler)
+            for row in table[recipe, seed]:
+                print(json.dumps(row), flush=True)
+    print(f"\n| recipe | seed | {' | '.join(f'{mark:g} s' for mark in marks)} | steps |")
+    print(f"| --- | ---: | {'---: | ' * len(marks)}---: |")
+    for (recipe, seed), rows in table.items():
+        distances = " | ".join(f"{row['frechet_distance']:.2f}" for row in rows)
+        print(f"| {recipe or 'fast'} | {seed} | {distances} | {rows[-1]['step']:,} |")
+
+
+if __name__ == "__main__":
+    main()
