@@ -330,7 +330,7 @@ class Training:
             step=self.state.step,
             total_steps=self.total_steps,
             epoch=epoch + 1,
-            epochs=math.ceil(self.total_steps / self.steps_per_epoch),
+            epochs=self.config.total_epochs(len(self.dataset)),
             step_in_epoch=step_in_epoch,
             steps_per_epoch=self.steps_per_epoch,
             images_per_sec=self.meter.images / max(self.meter.seconds, 1e-9),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-import math
 import platform
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -202,7 +201,7 @@ def fit_to_data(config: TrainConfig, dataset: Dataset) -> TrainConfig:
             f"a batch of {config.batch_size} is larger than the data, {len(dataset)} images",
             "Give a smaller --batch-size.",
         )
-    epochs = math.ceil(config.total_steps(len(dataset)) / config.steps_per_epoch(len(dataset)))
+    epochs = config.total_epochs(len(dataset))
     if epochs > configs.MAX_EPOCHS:
         raise UsageError(
             f"{config.steps} steps are {epochs:,} epochs of these images, and a run has at most "
