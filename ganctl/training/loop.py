@@ -290,6 +290,7 @@ class Training:
         )
 
     def _end_epoch(self) -> None:
+        self._require_finite()  # before anything shows what is not
         row = self._row(self._look_at_samples())
         known = {sign.name for earlier in self.history for sign in health.signs(earlier)}
         self.history.append(row)
@@ -352,9 +353,7 @@ class Training:
     def _save(self, snapshot: int | None = None) -> None:
         """Write the state; never one that holds anything but numbers."""
         self._read_metrics()
-        for name, tensor in self.state.tensors():
-            if not bool(torch.isfinite(tensor).all()):
-                raise self._went_wrong(f"{name} was no longer finite", self.state.step)
+        self._require_finite()
         content = encode(self.checkpoint())
         every = self.config.snapshot_every
         # Before the latest: a run that ends between the two makes its way here again.
@@ -364,6 +363,12 @@ class Training:
             write_atomic(self.run.best, content)
         write_atomic(self.run.latest, content)
         self._last_saved = self._clock = time.monotonic()
+
+    def _require_finite(self) -> None:
+        """TrainingError unless the whole state is numbers."""
+        for name, tensor in self.state.tensors():
+            if not bool(torch.isfinite(tensor).all()):
+                raise self._went_wrong(f"{name} was no longer finite", self.state.step)
 
     def _is_best(self) -> bool:
         """Whether the last epoch's samples were nearer to real images than any before."""

@@ -365,6 +365,7 @@ def test_a_state_that_is_not_finite_is_never_saved(tmp_path, tiny_config, train,
         train(ready, Poisoner(ready, 6, network, torch.inf))
     saved = read_checkpoint(ready.run.path)
     assert saved.step == 3
+    assert ready.run.samples() == [ready.run.sample(1)]  # nor is it drawn
     assert all(tensor.isfinite().all() for tensor in saved.generator.values())
 
 
