@@ -148,7 +148,7 @@ class RunDirectory:
                 f"Go on with it: add --resume. Or begin a new one: --out {self.free_sibling()}",
             )
         # What a run killed before its first checkpoint leaves behind is no obstacle.
-        remains = {_LOCK, "samples"} | ({CONFIG} if "starts" in self.read_config() else set())
+        remains = {_LOCK, "samples"} | ({CONFIG} if self.read_starts() else set())
         try:
             used = self.path.exists() and any(
                 entry.name not in remains and not files.is_temporary(entry)
@@ -199,15 +199,26 @@ class RunDirectory:
     def write_config(self, content: Mapping[str, Any]) -> None:
         """What the run is and how it was started."""
         text = json.dumps(content, indent=2, ensure_ascii=False)
-        write_atomic(self.path / CONFIG, text.encode() + b"\n")
+        # What a command line has that is not UTF-8 becomes JSON's own escape for it.
+        write_atomic(self.path / CONFIG, text.encode(errors="backslashreplace") + b"\n")
 
     def read_config(self) -> dict[str, Any]:
         """What `write_config` wrote, or nothing where it is missing or damaged."""
         try:
             content = json.loads((self.path / CONFIG).read_text("utf-8"))
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             return {}
         return content if isinstance(content, dict) else {}
+
+    def read_starts(self) -> list[dict[str, Any]]:
+        """The starts on record in the config, or none; only what looks like one is handed on."""
+        starts = self.read_config().get("starts")
+        return [
+            start
+            for start in (starts if isinstance(starts, list) else [])
+            if isinstance(start, dict)
+            and all(isinstance(value, str | int | float) for value in start.values())
+        ]
 
     def write_losses(self, history: Sequence[Mapping[str, Any]]) -> None:
         """losses.csv, made anew from the whole history: it can never disagree with a checkpoint."""

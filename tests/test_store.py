@@ -176,8 +176,37 @@ def test_losses_are_a_table_of_the_whole_history(run):
     assert (run.path / "losses.csv").read_text() == ""
 
 
+DAMAGED = [
+    b'{"starts": 5}', b'{"starts": "x"}', b'{"starts": {"a": 1}}', b'{"starts": [5, ["x"]]}',
+    b'{"starts": [{"deep": ' + b"[" * 900 + b"]" * 900 + b"}]}", b"[" * 100_000,
+    b'{"starts": "\xff"}', b'{"starts": 1' + b"0" * 10_000 + b"}",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("content", DAMAGED, ids=range(len(DAMAGED)))
+def test_a_damaged_config_has_no_starts(run, content):
+    (run.path / "config.json").write_bytes(content)
+    assert run.read_starts() == []
+    with pytest.raises(RunError, match="not empty and not a run"):
+        run.require_new()
+    write_atomic(run.latest, b"precious")
+    with pytest.raises(RunError, match="already holds a run"):
+        run.require_new()
+
+
+def test_of_a_damaged_config_the_starts_that_can_be_are_kept(run):
+    run.write_config({"starts": [{"command": "ganctl train", "from_step": 0}, None, {"a": []}]})
+    assert run.read_starts() == [{"command": "ganctl train", "from_step": 0}]
+
+
+def test_a_command_line_that_is_not_utf_8_comes_back(run):
+    run.write_config({"starts": [{"command": "ganctl train --out \udcff"}]})
+    assert run.read_starts() == [{"command": "ganctl train --out \udcff"}]
+
+
 @pytest.mark.parametrize(
-    ("text", "found"), [("", {}), ("{", {}), ("[1]", {}), ('{"a": 1}', {"a": 1}), (None, {})]
+    ("text", "found"),
+    [("", {}), ("{", {}), ("[1]", {}), ('{"a": 1}', {"a": 1}), (None, {}), ("[" * 100_000, {})],
 )
 def test_a_config_that_cannot_be_read_counts_as_none(run, text, found):
     if text is not None:
@@ -186,7 +215,7 @@ def test_a_config_that_cannot_be_read_counts_as_none(run, text, found):
 
 
 def test_what_a_run_killed_at_its_beginning_left_is_no_obstacle(run):
-    run.write_config({"config": {}, "starts": [{}]})
+    run.write_config({"config": {}, "starts": [{"command": "ganctl train"}]})
     (run.path / "samples").mkdir(exist_ok=True)
     (run.path / ".ganctl-ckpt.pt.123.tmp").write_bytes(b"half")
     run.require_new()

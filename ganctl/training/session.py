@@ -74,7 +74,7 @@ class Session:
                 {
                     "config": configs.to_dict(self.config),
                     "data": describe_data(self.dataset),
-                    "starts": [*self.run.read_config().get("starts", []), start],
+                    "starts": [*self.run.read_starts(), start],
                 }
             )
             return self._training(

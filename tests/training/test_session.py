@@ -166,6 +166,16 @@ def test_every_start_is_on_record(stopped, train):
     assert {"ganctl", "torch", "python", "device", "date", "last_command"} <= made_by.keys()
 
 
+@pytest.mark.parametrize(
+    "content", [b'{"starts": 5}', b'{"starts": "x"}', b"[" * 100_000, b"\xff"], ids=range(4)
+)
+def test_a_damaged_record_of_starts_is_begun_anew(stopped, train, content):
+    (stopped / "config.json").write_bytes(content)
+    assert train(session.resume(stopped, {}, "cpu"))[0].finished
+    (start,) = json.loads((stopped / "config.json").read_text())["starts"]
+    assert start["from_step"] == 4
+
+
 def test_a_run_that_goes_on_with_other_threads_is_told(stopped, train):
     threads = torch.get_num_threads()
     torch.set_num_threads(1 if threads > 1 else 2)
