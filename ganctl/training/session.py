@@ -135,10 +135,7 @@ def new(config: TrainConfig, out: Path, device: str, *, to_write: bool = True) -
         run.require_new()
     on = devices.resolve_device(device)
     dataset = datasets.load(config.data, limit=config.limit)
-    config = fit_to_data(config, dataset)
-    config = configs.override(
-        config, {"precision": devices.resolve_precision(config.precision, on)}
-    )
+    config = settle(config, dataset, on)
     memory.require_room(config, on)
     return Session(run, create(config, on), dataset.to(on))
 
@@ -165,10 +162,12 @@ def resume(out: Path, changes: Mapping[str, Any], device: str) -> Session:
             f"the images of '{config.data}' are not those this run was trained on",
             "Bring back the old ones, or begin a new run with --out.",
         )
-    config = fit_to_data(config, dataset)
+    config = settle(config, dataset, on)
     total = config.total_steps(len(dataset))
     if total < checkpoint.step:
         raise UsageError(f"the run is already at step {checkpoint.step}, past its new end, {total}")
+    if total > checkpoint.step:
+        memory.require_room(config, on, has_begun=True)
     try:
         state = restore(checkpoint, config, on)
     except CheckpointError as error:
@@ -185,7 +184,9 @@ def resume(out: Path, changes: Mapping[str, Any], device: str) -> Session:
     for problem in problems:
         session.notices.append(str(problem))
     if problems:
-        session.notices.append(f"Going on from the newest whole checkpoint, step {state.step}.")
+        session.notices.append(
+            f"Going on from the newest whole checkpoint, step {state.step}: {found.path}"
+        )
     before = checkpoint.made_by.get("device")
     if before != devices.describe(on):
         session.notices.append(

@@ -116,6 +116,19 @@ def test_settings_that_are_the_same_are_no_change(stopped, changes):
     assert (ready.state.step, len(ready.history), ready.notices) == (4, 1, [])
 
 
+def test_a_run_goes_on_only_where_its_batch_fits(stopped, train, monkeypatch):
+    before = contents(stopped)
+    with monkeypatch.context() as small:
+        small.setattr("ganctl.devices.free_memory", lambda _: 100_000)
+        with pytest.raises(DeviceError, match="a batch of 16 takes") as caught:
+            session.resume(stopped, {}, "cpu")
+        assert contents(stopped) == before
+        assert "--batch-size" not in caught.value.hint  # which it cannot change
+    train(session.resume(stopped, {}, "cpu"))
+    monkeypatch.setattr("ganctl.devices.free_memory", lambda _: 100_000)
+    session.resume(stopped, {}, "cpu")  # complete: no step is left to do
+
+
 def test_only_the_length_may_change(stopped):
     assert session.resume(stopped, {"epochs": 5}, "cpu").total_steps == 15
     assert session.resume(stopped, {"steps": 5}, "cpu").total_steps == 5
