@@ -42,21 +42,33 @@ class Found:
 
     checkpoint: Checkpoint
     path: Path
-    version: Version
+    version: tuple[Version, ...]
+    """The run's, from before anything was read."""
     problems: list[CheckpointError]
-    """What is wrong with the newer ones."""
+    """What is wrong with those that cannot be, the latest first; empty where that one is whole."""
 
 
 def newest_whole(run: RunDirectory) -> Found:
-    """The newest checkpoint of `run` that can be read. Raises CheckpointError if there is none."""
+    """The newest checkpoint of `run` that can be read. Raises CheckpointError if there is none.
+
+    That is the latest; where it is missing or damaged, of all others the one with the most steps.
+    """
     problems: list[CheckpointError] = []
-    for path in (run.latest, *reversed(run.snapshots()), run.best):
-        version = file_version(path)
+    newest: Found | None = None
+    version = run.version()
+    for path in (run.latest, *reversed(run.snapshots()), *([run.best] if run.best.exists() else [])):
         try:
-            return Found(read_checkpoint(path), path, version, problems)
+            found = Found(read_checkpoint(path), path, version, problems)
         except CheckpointError as error:
             problems.append(error)
-    raise problems[0]
+            continue
+        if path == run.latest:
+            return found
+        if newest is None or found.checkpoint.step > newest.checkpoint.step:
+            newest = found
+    if newest is None:
+        raise problems[0]
+    return newest
 
 
 def file_version(path: Path) -> Version:
@@ -135,6 +147,10 @@ class RunDirectory:
     def snapshots(self) -> list[Path]:
         """The checkpoints kept so far, the oldest first."""
         return _numbered(self.path, "epoch-*.pt")
+
+    def version(self) -> tuple[Version, ...]:
+        """Differs from an earlier one once any checkpoint was written anew."""
+        return tuple(map(file_version, (self.latest, self.best, *self.snapshots())))
 
     def is_run(self) -> bool:
         """Whether a run was started here."""

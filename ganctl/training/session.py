@@ -19,7 +19,8 @@ from ganctl.config import LENGTH_FIELDS, TrainConfig
 from ganctl.datasets import Dataset
 from ganctl.errors import CheckpointError, RunError, UsageError
 from ganctl.evaluation import Gauge
-from ganctl.store import Found, RunDirectory, file_version, named, newest_whole
+from ganctl.files import write_atomic
+from ganctl.store import Found, RunDirectory, named, newest_whole
 from ganctl.training import memory
 from ganctl.training.loop import Observer, Outcome, Row, Training
 from ganctl.training.state import TrainState, create, restore
@@ -110,6 +111,10 @@ class Session:
         with self.run.lock():
             self._require_unchanged()  # again, now that nobody else can train here
             self.run.prepare()
+            found = self.resumed_from
+            if found is not None and found.path != self.run.latest:
+                # A run that is complete would never save it again.
+                write_atomic(self.run.latest, found.path.read_bytes())
             yield
 
     def _require_unchanged(self) -> None:
@@ -117,7 +122,7 @@ class Session:
         found = self.resumed_from
         if found is None:
             self.run.require_new()
-        elif file_version(found.path) != found.version:
+        elif self.run.version() != found.version:
             raise RunError(
                 f"the run in {self.run.path} went on in the meantime; nothing was changed",
                 "Give the same command again.",
@@ -193,6 +198,12 @@ def resume(out: Path, changes: Mapping[str, Any], device: str) -> Session:
             f"The run began on {before}; on {devices.describe(on)} it goes on, but not bit for bit."
         )
     return session
+
+
+def settle(config: TrainConfig, dataset: Dataset, device: torch.device) -> TrainConfig:
+    """`config` with all that the images and the device decide. Raises UsageError."""
+    precision = devices.resolve_precision(config.precision, device)
+    return configs.override(fit_to_data(config, dataset), {"precision": precision})
 
 
 def fit_to_data(config: TrainConfig, dataset: Dataset) -> TrainConfig:

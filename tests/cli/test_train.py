@@ -250,6 +250,19 @@ def test_a_run_killed_after_its_last_step_still_gets_its_pictures(ok, copy, file
     assert [after[name] == before[name] for name in ("losses.csv", "training.gif")] == [True] * 2
 
 
+@pytest.mark.parametrize("damaged", [False, True], ids=["lost", "damaged"])
+def test_a_finished_run_gets_its_latest_checkpoint_back(ok, fast_options, tmp_path, damaged):
+    out = tmp_path / "run"
+    ok("train", *fast_options, "--epochs", "2", "--snapshot-every", "1", "--out", out)
+    latest = out / "ckpt.pt"
+    digest = store.read_checkpoint(latest).digest
+    latest.write_bytes(b"damaged") if damaged else latest.unlink()
+    result = ok("train", "--resume", "--out", out)
+    assert f"step 8: {out / 'epoch-0002.pt'}\n" in result.err
+    assert store.read_checkpoint(latest).digest == digest
+    ok("sample", out, "-o", tmp_path / "grid.png")
+
+
 def test_a_finished_run_says_so_in_json_too(ok, copy):
     """A script that reads the last line finds one, and it is the only one."""
     result = ok("train", "--resume", "--out", copy, "--json")

@@ -82,7 +82,10 @@ def test_two_trainings_never_share_a_folder(stopped, train):
         train(ready)
 
 
-def test_a_run_that_went_on_in_the_meantime_is_left_alone(stopped, train):
+@pytest.mark.parametrize("lost", [False, True])
+def test_a_run_that_went_on_in_the_meantime_is_left_alone(stopped, train, lost):
+    if lost:  # both go on from the snapshot, which stays as it is
+        (stopped / "ckpt.pt").unlink()
     early, late = (session.resume(stopped, {}, "cpu") for _ in range(2))
     train(early)
     before = contents(stopped)
