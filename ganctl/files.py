@@ -50,7 +50,7 @@ class Disk:
         old.replace(new)
 
     def sync_folder(self, folder: Path) -> None:
-        """Make a rename durable; Windows has no such thing, and some file systems refuse it."""
+        """Make a new name in it durable; Windows has no such thing, and some file systems refuse it."""
         if sys.platform == "win32":
             return
         with contextlib.suppress(OSError):
@@ -97,9 +97,12 @@ def write_atomic(path: Path, content: bytes) -> None:
 
 
 def make_folder(path: Path) -> None:
-    """`path` and its parents, where they are not there yet. Raises RunError."""
+    """`path` and its parents, where they are not there yet, for good. Raises RunError."""
     try:
+        missing = [folder for folder in (path, *path.parents) if not folder.exists()]
         path.mkdir(parents=True, exist_ok=True)
+        for folder in reversed(missing):  # each is an entry in the one above it
+            disk.sync_folder(folder.parent)
     except OSError as error:
         raise write_error(path, error) from None
 

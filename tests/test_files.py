@@ -80,6 +80,27 @@ def test_a_full_disk_is_a_run_error_with_a_way_on(tmp_path, monkeypatch):
     assert names(tmp_path) == []
 
 
+def test_a_new_folder_is_there_for_good(tmp_path, monkeypatch):
+    """A power cut takes what was not synced: each new folder's name, in the folder above it."""
+    disk = FaultyDisk(interrupted)
+    monkeypatch.setattr(files, "disk", disk)
+    make_folder(tmp_path / "a" / "b" / "c")
+    above = [("sync_folder", name) for name in (tmp_path.name, "a", "b")]
+    assert disk.calls == above
+    make_folder(tmp_path / "a" / "d")
+    make_folder(tmp_path / "a" / "b")
+    assert disk.calls == [*above, ("sync_folder", "a")]
+    monkeypatch.chdir(tmp_path)
+    make_folder(Path("e"))
+    assert disk.calls[-1] == ("sync_folder", Path().name)
+
+
+def test_a_folder_that_cannot_be_synced_for_good_is_a_run_error(tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "disk", FaultyDisk(failing(errno.EIO), 1))
+    with pytest.raises(RunError, match="cannot be written"):
+        make_folder(tmp_path / "a")
+
+
 # A fault at each call in turn.
 
 
