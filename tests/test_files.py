@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -221,6 +222,80 @@ def test_a_killed_writers_file_is_abandoned(tmp_path):
     assert names(tmp_path) == []
 
 
+class HastyDisk(Disk):
+    """On which another program clears up before the writer of a new file has come to mark it."""
+
+    def __init__(self, times):
+        self.times = times
+
+    def open(self, path):
+        file = super().open(path)
+        if self.times:
+            self.times -= 1
+            clear_abandoned(path.parent)
+        return file
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_file_that_is_cleared_away_before_it_is_marked_is_made_anew(tmp_path, monkeypatch, times):
+    monkeypatch.setattr(files, "disk", HastyDisk(times))
+    write_atomic(tmp_path / "file", b"whole")
+    assert (tmp_path / "file").read_bytes() == b"whole"
+    assert names(tmp_path) == ["file"]
+
+
+def test_a_writer_waits_for_whoever_is_about_to_remove_its_file(tmp_path, monkeypatch):
+    """And then makes it anew: it may hold the mark only of a file that is there."""
+    fcntl = pytest.importorskip("fcntl")
+    removers = []
+
+    class SlowDisk(Disk):
+        def sync(self, file):
+            removers[0].join()
+            super().sync(file)
+
+        def open(self, path):
+            file = super().open(path)
+            if not removers:
+                other = path.open("rb")
+                fcntl.flock(other, fcntl.LOCK_EX)
+
+                def remove():
+                    files.time.sleep(0.1)
+                    path.unlink()
+                    other.close()
+
+                removers.append(threading.Thread(target=remove))
+                removers[0].start()
+            return file
+
+    monkeypatch.setattr(files, "disk", SlowDisk())
+    write_atomic(tmp_path / "file", b"whole")
+    assert (tmp_path / "file").read_bytes() == b"whole"
+
+
+def test_the_next_file_of_an_abandoned_ones_name_is_not_removed(tmp_path, monkeypatch):
+    path, lock = tmp_path / ".ganctl-file.77.tmp", files._lock
+    path.write_bytes(b"abandoned")
+
+    def late(file):
+        path.rename(tmp_path / "file")  # finished, and begun again
+        path.write_bytes(b"the next one")
+        lock(file)
+
+    monkeypatch.setattr(files, "_lock", late)
+    clear_abandoned(tmp_path)
+    assert path.read_bytes() == b"the next one"
+
+
+def test_where_inodes_mean_nothing_files_are_written_all_the_same(tmp_path, monkeypatch):
+    monkeypatch.setattr(os.path, "samestat", lambda *_: False)
+    write_atomic(tmp_path / "file", b"whole")
+    assert (tmp_path / "file").read_bytes() == b"whole"
+    with exclusive(tmp_path / ".lock") as first, exclusive(tmp_path / ".lock") as second:
+        assert (bool(first), bool(second)) == (True, False)
+
+
 # The lock.
 
 
@@ -233,7 +308,7 @@ def test_only_one_holds_a_lock(tmp_path):
 
 
 def test_a_file_system_without_locks_keeps_nobody_out(tmp_path, monkeypatch):
-    monkeypatch.setattr(files, "_lock", lambda file: failing(errno.ENOLCK)())
+    monkeypatch.setattr(files, "_lock", lambda *_, **__: failing(errno.ENOLCK)())
     with exclusive(tmp_path / ".lock") as alone:
         assert alone
     (tmp_path / ".ganctl-file.77.tmp").write_bytes(b"")
