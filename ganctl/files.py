@@ -123,9 +123,22 @@ def clear_abandoned(folder: Path) -> None:
                     _remove_unless_in_use(path)
 
 
+class Held:
+    """A lock file that this process holds."""
+
+    def __init__(self, file: IO[bytes], path: Path) -> None:
+        self._file = file
+        self._path = path
+        self._can_tell = _is_at(file, path)
+
+    def is_in_place(self) -> bool:
+        """Whether it still is the file that others would ask for; True where that is not known."""
+        return not self._can_tell or _is_at(self._file, self._path)
+
+
 @contextlib.contextmanager
-def exclusive(path: Path) -> Iterator[bool]:
-    """Hold the lock file `path`; yields whether nobody else does.
+def exclusive(path: Path) -> Iterator[Held | None]:
+    """Hold the lock file `path`; yields None where somebody else does.
 
     The system lets go of it when this process ends, however it ends. A file system without locks
     counts as one where nobody else is. Raises RunError where the file cannot be made.
@@ -135,7 +148,7 @@ def exclusive(path: Path) -> Iterator[bool]:
     except OSError as error:
         raise write_error(path, error) from None
     with file:
-        yield alone
+        yield Held(file, path) if alone else None
 
 
 def write_error(path: Path, error: OSError) -> RunError:

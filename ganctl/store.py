@@ -15,7 +15,7 @@ from typing import Any
 from ganctl import checkpoint, files
 from ganctl.checkpoint import Checkpoint
 from ganctl.errors import CheckpointError, RunError
-from ganctl.files import make_folder, reason, write_atomic
+from ganctl.files import Held, make_folder, reason, write_atomic
 
 Version = tuple[int, int, int] | None
 
@@ -106,6 +106,7 @@ class RunDirectory:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._held: Held | None = None
 
     @property
     def latest(self) -> Path:
@@ -204,19 +205,37 @@ class RunDirectory:
         Raises RunError where another training holds it.
         """
         make_folder(self.path)
-        with files.exclusive(self.path / _LOCK) as alone:
-            if not alone:
+        with files.exclusive(self.path / _LOCK) as held:
+            if held is None:
                 raise RunError(
                     f"another training is running in {self.path}",
                     "Wait for it or stop it, or choose another folder with --out.",
                 )
-            yield
+            self._held = held
+            try:
+                yield
+            finally:
+                self._held = None
+
+    def write(self, path: Path, content: bytes) -> None:
+        """`content` as the file `path` of this run: the one way in which any of them is written.
+
+        Raises RunError; also where the lock is not in this folder any more. A training can begin in
+        the place of a folder that was removed, and is not to be written over.
+        """
+        if self._held is not None and not self._held.is_in_place():
+            raise RunError(
+                f"{self.path} was removed or replaced while this training ran in it; nothing more "
+                "was written there",
+                "Begin anew in a folder of its own, with --out.",
+            )
+        write_atomic(path, content)
 
     def write_config(self, content: Mapping[str, Any]) -> None:
         """What the run is and how it was started."""
         text = json.dumps(content, indent=2, ensure_ascii=False)
         # What a command line has that is not UTF-8 becomes JSON's own escape for it.
-        write_atomic(self.path / CONFIG, text.encode(errors="backslashreplace") + b"\n")
+        self.write(self.path / CONFIG, text.encode(errors="backslashreplace") + b"\n")
 
     def read_config(self) -> dict[str, Any]:
         """What `write_config` wrote, or nothing where it is missing or damaged."""
@@ -243,7 +262,7 @@ class RunDirectory:
             writer = csv.DictWriter(text, list(history[0]), lineterminator="\n")
             writer.writeheader()
             writer.writerows(history)
-        write_atomic(self.losses_table, text.getvalue().encode())
+        self.write(self.losses_table, text.getvalue().encode())
 
     def write_snapshot(self, epoch: int, content: bytes, keep: int) -> None:
         """Keep `content` as the checkpoint of `epoch`, and of all up to it only the newest `keep`.
@@ -252,7 +271,7 @@ class RunDirectory:
         must not push out the one that was just written.
         """
         latest = self.snapshot(epoch)
-        write_atomic(latest, content)
+        self.write(latest, content)
         snapshots = self.snapshots()
         up_to_now = snapshots[: snapshots.index(latest) + 1]
         for path in up_to_now[: max(0, len(up_to_now) - max(1, keep))]:

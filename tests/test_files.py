@@ -294,6 +294,7 @@ def test_where_inodes_mean_nothing_files_are_written_all_the_same(tmp_path, monk
     assert (tmp_path / "file").read_bytes() == b"whole"
     with exclusive(tmp_path / ".lock") as first, exclusive(tmp_path / ".lock") as second:
         assert (bool(first), bool(second)) == (True, False)
+        assert first.is_in_place()
 
 
 # The lock.
@@ -302,9 +303,43 @@ def test_where_inodes_mean_nothing_files_are_written_all_the_same(tmp_path, monk
 def test_only_one_holds_a_lock(tmp_path):
     path = tmp_path / ".lock"
     with exclusive(path) as first, exclusive(path) as second:
-        assert (first, second) == (True, False)
+        assert (bool(first), bool(second)) == (True, False)
     with exclusive(path) as alone:
         assert alone
+
+
+def test_a_lock_is_held_of_the_file_that_others_ask_for(tmp_path, monkeypatch):
+    path, lock = tmp_path / ".lock", files._lock
+    replaced = []
+
+    def late(file):
+        if not replaced:
+            path.unlink()
+            path.write_bytes(b"")
+            replaced.append(path)
+        lock(file)
+
+    monkeypatch.setattr(files, "_lock", late)
+    with exclusive(path) as first, exclusive(path) as second:
+        assert replaced
+        assert (bool(first), bool(second)) == (True, False)
+        assert first.is_in_place()
+        path.unlink()
+        assert not first.is_in_place()
+        path.write_bytes(b"")
+        assert not first.is_in_place()
+        with exclusive(path) as another:
+            assert another.is_in_place()
+
+
+def test_a_lock_that_cannot_be_looked_for_counts_as_in_place(tmp_path, monkeypatch):
+    with monkeypatch.context() as odd, exclusive(tmp_path / ".lock") as held:
+        odd.setattr(os, "fstat", lambda _: failing(errno.EIO)())
+        assert held.is_in_place()
+        (tmp_path / ".lock").unlink()
+        odd.setattr(files.sys, "platform", "win32")
+        assert held.is_in_place()
+    assert not (tmp_path / ".lock").exists()
 
 
 def test_a_file_system_without_locks_keeps_nobody_out(tmp_path, monkeypatch):

@@ -18,7 +18,6 @@ from ganctl.config import TrainConfig
 from ganctl.datasets import Dataset, epoch_order
 from ganctl.errors import TrainingError
 from ganctl.evaluation import Gauge
-from ganctl.files import write_atomic
 from ganctl.sampling import sample_seeds
 from ganctl.store import RunDirectory
 from ganctl.training import health, memory
@@ -360,8 +359,8 @@ class Training:
         if snapshot is not None and every and self.config.keep and snapshot % every == 0:
             self.run.write_snapshot(snapshot, content, self.config.keep)
         if snapshot is not None and self._is_best():
-            write_atomic(self.run.best, content)
-        write_atomic(self.run.latest, content)
+            self.run.write(self.run.best, content)
+        self.run.write(self.run.latest, content)
         self._last_saved = self._clock = time.monotonic()
 
     def _require_finite(self) -> None:
@@ -401,7 +400,7 @@ class Training:
         pictures = images.concatenate(chunks)
         factor = images.preview_factor(self.config.network.height)
         content = images.png(images.enlarge(images.grid(pictures), factor))
-        write_atomic(self.run.sample(self._epoch_number), content)
+        self.run.write(self.run.sample(self._epoch_number), content)
         if len(pictures) < 2 or not self._variety:
             return None
         return health.variety(pictures) / self._variety
@@ -417,7 +416,7 @@ class Training:
         started = time.monotonic()
         if history:
             title = f"{self.config.preset} on {self.config.data}, seed {self.config.seed}"
-            write_atomic(self.run.losses_plot, plots.losses_png(history, title))
+            self.run.write(self.run.losses_plot, plots.losses_png(history, title))
         paths = [path for path in self.run.samples() if path.exists()]
         if paths:
             every = math.ceil(len(paths) / _MAX_FRAMES)
@@ -425,7 +424,7 @@ class Training:
             frames = [images.read(path.read_bytes()) for path in chosen]
             milliseconds = max(60, min(500, 8000 // len(frames)))
             content = images.animation(frames, "gif", milliseconds=milliseconds, hold=4)
-            write_atomic(self.run.animation, content)
+            self.run.write(self.run.animation, content)
         self._last_drawn = time.monotonic()
         self._drawing_seconds = self._last_drawn - started
 

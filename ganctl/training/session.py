@@ -19,7 +19,6 @@ from ganctl.config import LENGTH_FIELDS, TrainConfig
 from ganctl.datasets import Dataset
 from ganctl.errors import CheckpointError, RunError, UsageError
 from ganctl.evaluation import Gauge
-from ganctl.files import write_atomic
 from ganctl.store import Found, RunDirectory, named, newest_whole
 from ganctl.training import memory
 from ganctl.training.loop import Observer, Outcome, Row, Training
@@ -114,7 +113,7 @@ class Session:
             found = self.resumed_from
             if found is not None and found.path != self.run.latest:
                 # A run that is complete would never save it again.
-                write_atomic(self.run.latest, found.path.read_bytes())
+                self.run.write(self.run.latest, found.path.read_bytes())
             yield
 
     def _require_unchanged(self) -> None:

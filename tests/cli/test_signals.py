@@ -154,7 +154,7 @@ def test_a_second_ctrl_c_while_saving_leaves_the_earlier_checkpoint_whole(
             os.kill(os.getpid(), signal.SIGINT)
 
     out, interrupt = tmp_path / "run", []
-    monkeypatch.setattr(loop, "write_atomic", interrupted)
+    monkeypatch.setattr(store, "write_atomic", interrupted)
     monkeypatch.setattr(watch.PlainObserver, "on_step", on_step)
     result = cli("train", *fast_options, "--epochs", "2", "--out", out)
     assert result.code == 130

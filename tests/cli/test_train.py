@@ -150,13 +150,13 @@ def test_save_every(ok, fast_options, tmp_path, monkeypatch, seconds, saves):
     Where both fall on one step, saving twice does no harm.
     """
     written = []
-    write = loop.write_atomic
+    write = store.write_atomic
 
     def counted(path, content):
         written.append(path.name)
         write(path, content)
 
-    monkeypatch.setattr(loop, "write_atomic", counted)
+    monkeypatch.setattr(store, "write_atomic", counted)
     ok("train", *fast_options, "--epochs", "2", "--save-every", seconds, "--out", tmp_path / "run")
     assert written.count("ckpt.pt") in saves
     assert store.read_checkpoint(tmp_path / "run").step == 8

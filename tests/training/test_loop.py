@@ -127,7 +127,7 @@ def test_an_epochs_seconds_are_those_of_its_steps_alone(
 ):
     """Not of saving and sampling, be it before the epoch, within it, or after it."""
     now, watching = [0.0], recorder()
-    one_step, write = loop.train_step, loop.write_atomic
+    one_step, write = loop.train_step, RunDirectory.write
 
     def lasting(seconds, function):
         def call(*arguments, **options):
@@ -138,7 +138,7 @@ def test_an_epochs_seconds_are_those_of_its_steps_alone(
 
     monkeypatch.setattr(loop, "time", SimpleNamespace(monotonic=lambda: now[0]))
     monkeypatch.setattr(loop, "train_step", lasting(1, one_step))
-    monkeypatch.setattr(loop, "write_atomic", lasting(100, write))
+    monkeypatch.setattr(RunDirectory, "write", lasting(100, write))
     watching.on_epoch = lasting(1000, watching.on_epoch)
     train(session.new(tiny_config(), tmp_path / "run", "cpu"), watching, save_every=save_every)
     timed = ("seconds", "elapsed_seconds", "images_per_sec")
