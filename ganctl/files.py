@@ -52,7 +52,7 @@ class Disk:
         old.replace(new)
 
     def sync_folder(self, folder: Path) -> None:
-        """Make a new name in it durable; Windows has no such thing, and some file systems refuse it."""
+        """Make new names in it durable; Windows has no such thing, some file systems refuse it."""
         if sys.platform == "win32":
             return
         with contextlib.suppress(OSError):

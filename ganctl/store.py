@@ -56,16 +56,16 @@ def newest_whole(run: RunDirectory) -> Found:
     problems: list[CheckpointError] = []
     newest: Found | None = None
     version = run.version()
-    for path in (run.latest, *reversed(run.snapshots()), *([run.best] if run.best.exists() else [])):
+    for path in run.checkpoints():
         try:
             found = Found(read_checkpoint(path), path, version, problems)
         except CheckpointError as error:
             problems.append(error)
             continue
-        if path == run.latest:
-            return found
         if newest is None or found.checkpoint.step > newest.checkpoint.step:
             newest = found
+        if path == run.latest:
+            break
     if newest is None:
         raise problems[0]
     return newest
@@ -149,9 +149,14 @@ class RunDirectory:
         """The checkpoints kept so far, the oldest first."""
         return _numbered(self.path, "epoch-*.pt")
 
+    def checkpoints(self) -> list[Path]:
+        """The latest, be it there or not, then all others, the newest snapshot first."""
+        best = [self.best] if self.best.exists() else []
+        return [self.latest, *reversed(self.snapshots()), *best]
+
     def version(self) -> tuple[Version, ...]:
         """Differs from an earlier one once any checkpoint was written anew."""
-        return tuple(map(file_version, (self.latest, self.best, *self.snapshots())))
+        return tuple(map(file_version, self.checkpoints()))
 
     def is_run(self) -> bool:
         """Whether a run was started here."""

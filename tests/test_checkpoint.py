@@ -64,7 +64,8 @@ def plain(value):
 def content_of(found: Checkpoint):
     """What a file says of the training: not how it says it."""
     fields = {field.name: getattr(found, field.name) for field in dataclasses.fields(found)}
-    return plain({name: value for name, value in fields.items() if name not in ("digest", "schema")})
+    told = {name: value for name, value in fields.items() if name not in ("digest", "schema")}
+    return plain(told)
 
 
 def saved(content) -> bytes:

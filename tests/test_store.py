@@ -158,7 +158,7 @@ def test_a_file_has_another_version_once_it_was_written_anew(run):
         write_atomic(run.latest, b"the same")
         versions.add(file_version(run.latest))
     assert len(versions) == 3
-    assert run.version() == (file_version(run.latest), None)
+    assert run.version() == (file_version(run.latest),)
 
 
 def test_samples_are_in_the_order_of_their_epochs(run):

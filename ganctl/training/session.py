@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 import ganctl
@@ -23,6 +24,9 @@ from ganctl.store import Found, RunDirectory, named, newest_whole
 from ganctl.training import memory
 from ganctl.training.loop import Observer, Outcome, Row, Training
 from ganctl.training.state import TrainState, create, restore
+
+_DECIDE_BITS = ("device", "machine", "ganctl", "torch", "numpy")
+"""Of what computes: where all of them are as they were, a run goes on with the same bits."""
 
 
 @dataclass
@@ -63,9 +67,8 @@ class Session:
             "command": command,
             "date": now,
             "from_step": self.state.step,
-            "device": devices.describe(self.state.device),
             "save_every": save_every,
-            **versions(),
+            **computed_by(self.state.device),
         }
         made_by = {**(self.made_by or start), "last_command": command, "last_date": now}
         devices.prepare(self.state.device)
@@ -191,10 +194,15 @@ def resume(out: Path, changes: Mapping[str, Any], device: str) -> Session:
         session.notices.append(
             f"Going on from the newest whole checkpoint, step {state.step}: {found.path}"
         )
-    before = checkpoint.made_by.get("device")
-    if before != devices.describe(on):
+    before, now = checkpoint.made_by, computed_by(on)
+    changed = [
+        f"{name} was {before[name]}, now {now[name]}"
+        for name in _DECIDE_BITS
+        if before.get(name, now[name]) != now[name]
+    ]
+    if changed:
         session.notices.append(
-            f"The run began on {before}; on {devices.describe(on)} it goes on, but not bit for bit."
+            f"The run goes on, but perhaps not bit for bit: {'; '.join(changed)}."
         )
     return session
 
@@ -258,11 +266,14 @@ def describe_data(dataset: Dataset) -> dict[str, Any]:
     }
 
 
-def versions() -> dict[str, str]:
-    """What computes."""
+def computed_by(device: torch.device) -> dict[str, str]:
+    """What computes, for the record."""
     return {
+        "device": devices.describe(device),
+        "machine": devices.describe_machine(),
         "ganctl": ganctl.__version__,
         "torch": str(torch.__version__),
+        "numpy": np.__version__,
         "python": platform.python_version(),
         "platform": platform.platform(),
     }

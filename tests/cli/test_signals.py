@@ -18,7 +18,6 @@ from ganctl import store
 from ganctl.cli import watch
 from ganctl.cli.signals import StopSignals, exit_on_termination
 from ganctl.files import atomic_writer
-from ganctl.training import loop
 
 pytestmark = [
     pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX systems"),

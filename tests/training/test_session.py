@@ -1,5 +1,6 @@
 """What is refused before anything is written, and what a resumed run is told."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -7,8 +8,10 @@ import pytest
 import torch
 
 from ganctl import config as configs
+from ganctl.checkpoint import encode
 from ganctl.datasets import mnist
 from ganctl.errors import CheckpointError, DeviceError, RunError, UsageError
+from ganctl.files import write_atomic
 from ganctl.store import RunDirectory, read_checkpoint
 from ganctl.training import session
 
@@ -179,7 +182,8 @@ def test_every_start_is_on_record(stopped, train):
     ]
     made_by = read_checkpoint(stopped).made_by
     assert made_by["command"] == "test"
-    assert {"ganctl", "torch", "python", "device", "date", "last_command"} <= made_by.keys()
+    assert {"ganctl", "torch", "numpy", "python", "device", "machine"} <= made_by.keys()
+    assert {"date", "last_command"} <= made_by.keys()
 
 
 @pytest.mark.parametrize(
@@ -209,3 +213,35 @@ def test_a_run_that_moves_to_another_device_is_told(stopped, monkeypatch):
     (notice,) = session.resume(stopped, {}, "cpu").notices
     assert "not bit for bit" in notice
     assert "another machine" in notice
+
+
+@pytest.mark.parametrize(
+    ("target", "value", "said"),
+    [
+        ("torch.__version__", "99.0", "torch was {torch}, now 99.0."),
+        ("ganctl.__version__", "99.0", "ganctl was {ganctl}, now 99.0."),
+        ("numpy.__version__", "99.0", "numpy was {numpy}, now 99.0."),
+        ("ganctl.devices.describe_machine", lambda: "Pear", "machine was {machine}, now Pear."),
+        ("platform.platform", lambda: "Linux-99", None),  # a kernel does not compute
+    ],
+)
+def test_a_run_that_goes_on_with_something_else_is_told(stopped, monkeypatch, target, value, said):
+    made_by = read_checkpoint(stopped).made_by
+    monkeypatch.setattr(target, value)
+    notices = session.resume(stopped, {}, "cpu").notices
+    start = "The run goes on, but perhaps not bit for bit: "
+    assert notices == ([start + said.format(**made_by)] if said else [])
+
+
+def test_all_that_changed_is_told_at_once(stopped, monkeypatch):
+    monkeypatch.setattr("ganctl.devices.describe", lambda _: "cuda:0")
+    monkeypatch.setattr("torch.__version__", "99.0")
+    (notice,) = session.resume(stopped, {}, "cpu").notices
+    assert "now cuda:0; torch was" in notice
+
+
+def test_what_an_older_run_did_not_record_is_not_said_to_differ(stopped):
+    found = read_checkpoint(stopped)
+    made_by = {name: found.made_by[name] for name in ("ganctl", "torch", "device")}
+    write_atomic(stopped / "ckpt.pt", encode(dataclasses.replace(found, made_by=made_by)))
+    assert session.resume(stopped, {}, "cpu").notices == []
