@@ -113,6 +113,8 @@ class Checkpoint:
     """Versions, command line, date, device."""
     digest: str = ""
     """Set by `decode`: SHA-256 over all of the above."""
+    schema: int = VERSION
+    """Set by `decode`: the file's own version, be it one that was upgraded."""
 
 
 def encode(checkpoint: Checkpoint) -> bytes:
@@ -152,7 +154,7 @@ def decode(source: bytes | IO[bytes]) -> Checkpoint:
         )
     for old in range(version, VERSION):
         content = UPGRADES[old](content)
-    return _from_content(content, digest)
+    return _from_content(content, digest, version)
 
 
 def content_digest(content: dict[str, Any]) -> str:
@@ -238,7 +240,7 @@ def _feed(digest: Any, value: object, depth: int) -> None:
         raise CheckpointError("is damaged: it holds more than tensors and plain values")
 
 
-def _from_content(content: dict[str, Any], digest: str) -> Checkpoint:
+def _from_content(content: dict[str, Any], digest: str, schema: int) -> Checkpoint:
     try:
         config = from_dict(content.get("config"))
     except UsageError as error:
@@ -261,7 +263,7 @@ def _from_content(content: dict[str, Any], digest: str) -> Checkpoint:
         ):
             raise CheckpointError("is damaged: its weights are not tables of tensors")
     _check_plain(values)
-    return Checkpoint(config=config, digest=digest, **values)
+    return Checkpoint(config=config, digest=digest, schema=schema, **values)
 
 
 def _check_plain(values: dict[str, Any]) -> None:

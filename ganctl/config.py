@@ -179,6 +179,10 @@ class TrainConfig:
         assert self.epochs is not None
         return self.epochs * self.steps_per_epoch(num_images)
 
+    def total_epochs(self, num_images: int) -> int:
+        """The run's length in epochs; one that it ends inside of counts too."""
+        return math.ceil(self.total_steps(num_images) / self.steps_per_epoch(num_images))
+
     def learning_rate_factor(self, step: int) -> float:
         """What both rates are multiplied with at `step`, counted from 0.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import platform
 import sys
 import time
 from pathlib import Path
@@ -61,6 +62,15 @@ def describe(device: torch.device) -> str:
         threads = torch.get_num_threads()
         return f"cpu, {threads} thread{'' if threads == 1 else 's'}"
     return str(device)
+
+
+def describe_machine() -> str:
+    """The system and the processor in words: 'Linux, AMD EPYC, AVX512'.
+
+    As much of both as decides how results are rounded: no update of the kernel changes it.
+    """
+    instructions = torch.backends.cpu.get_cpu_capability()
+    return f"{platform.system()}, {_processor()}, {instructions}"
 
 
 def free_memory(device: torch.device) -> int | None:
@@ -127,6 +137,15 @@ def _keep_freed_memory() -> None:
         mallopt = ctypes.CDLL(None).mallopt
         mallopt(m_mmap_max, 0)
         mallopt(m_trim_threshold, 2**31 - 1)
+
+
+def _processor() -> str:
+    with contextlib.suppress(OSError):  # not Linux, whose `platform` does not know it
+        for line in Path("/proc/cpuinfo").read_text("utf-8", "replace").splitlines():
+            name, _, value = line.partition(":")
+            if name.strip() == "model name":
+                return value.strip()
+    return platform.processor() or platform.machine()
 
 
 def _has_mps() -> bool:

@@ -8,7 +8,7 @@ import os
 import re
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
 
@@ -16,6 +16,8 @@ from ganctl.errors import RunError
 
 _TEMPORARY = re.compile(r"\.ganctl-.+\.tmp")
 _RENAME_ATTEMPTS = 50
+_RACES = 3
+"""Nobody loses more of them in a row: where it seems so, the file system's inodes mean nothing."""
 
 
 class Disk:
@@ -50,7 +52,7 @@ class Disk:
         old.replace(new)
 
     def sync_folder(self, folder: Path) -> None:
-        """Make a rename durable; Windows has no such thing, and some file systems refuse it."""
+        """Make new names in it durable; Windows has no such thing, some file systems refuse it."""
         if sys.platform == "win32":
             return
         with contextlib.suppress(OSError):
@@ -75,8 +77,8 @@ def atomic_writer(path: Path) -> Iterator[IO[bytes]]:
     temporary = path.with_name(f".ganctl-{path.name}.{os.getpid()}.tmp")
     try:
         try:
-            with disk.open(temporary) as file:
-                _mark_in_use(file)
+            file, _ = _opened(temporary, disk.open, _mark_in_use)
+            with file:
                 yield file
                 disk.flush(file)
                 disk.sync(file)
@@ -97,9 +99,12 @@ def write_atomic(path: Path, content: bytes) -> None:
 
 
 def make_folder(path: Path) -> None:
-    """`path` and its parents, where they are not there yet. Raises RunError."""
+    """`path` and its parents, where they are not there yet, for good. Raises RunError."""
     try:
+        missing = [folder for folder in (path, *path.parents) if not folder.exists()]
         path.mkdir(parents=True, exist_ok=True)
+        for folder in reversed(missing):  # each is an entry in the one above it
+            disk.sync_folder(folder.parent)
     except OSError as error:
         raise write_error(path, error) from None
 
@@ -118,24 +123,32 @@ def clear_abandoned(folder: Path) -> None:
                     _remove_unless_in_use(path)
 
 
+class Held:
+    """A lock file that this process holds."""
+
+    def __init__(self, file: IO[bytes], path: Path) -> None:
+        self._file = file
+        self._path = path
+        self._can_tell = _is_at(file, path)
+
+    def is_in_place(self) -> bool:
+        """Whether it still is the file that others would ask for; True where that is not known."""
+        return not self._can_tell or _is_at(self._file, self._path)
+
+
 @contextlib.contextmanager
-def exclusive(path: Path) -> Iterator[bool]:
-    """Hold the lock file `path`; yields whether nobody else does.
+def exclusive(path: Path) -> Iterator[Held | None]:
+    """Hold the lock file `path`; yields None where somebody else does.
 
     The system lets go of it when this process ends, however it ends. A file system without locks
     counts as one where nobody else is. Raises RunError where the file cannot be made.
     """
     try:
-        file = path.open("a+b")
+        file, alone = _opened(path, lambda path: path.open("a+b"), _lock_if_free)
     except OSError as error:
         raise write_error(path, error) from None
     with file:
-        try:
-            _lock(file)
-        except OSError as error:
-            yield error.errno not in (errno.EWOULDBLOCK, errno.EACCES, errno.EDEADLK)
-        else:
-            yield True
+        yield Held(file, path) if alone else None
 
 
 def write_error(path: Path, error: OSError) -> RunError:
@@ -156,8 +169,38 @@ def reason(error: OSError) -> str:
     return (error.strerror or str(error) or type(error).__name__).lower()
 
 
-def _lock(file: IO[bytes]) -> None:
-    """OSError where another open file has the lock, or where there are no locks."""
+def _opened(
+    path: Path,
+    opening: Callable[[Path], IO[bytes]],
+    locking: Callable[[IO[bytes]], bool],
+    races: int = _RACES,
+) -> tuple[IO[bytes], bool]:
+    """The open file at `path`, and what `locking` says of it.
+
+    Before it is locked another program may remove it, or put another in its place: then anew.
+    """
+    file = opening(path)
+    alone = locking(file)
+    if races and not _is_at(file, path):
+        file.close()
+        return _opened(path, opening, locking, races - 1)
+    return file, alone
+
+
+def _is_at(file: IO[bytes], path: Path) -> bool:
+    """Whether it is the open `file` that `path` leads to; True where the system does not tell."""
+    if sys.platform == "win32":  # where nobody can remove an open file
+        return True
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True
+
+
+def _lock(file: IO[bytes], *, wait: bool = False) -> None:
+    """OSError where another open file has the lock, unless we `wait`, or where there are none."""
     if sys.platform == "win32":
         import msvcrt
 
@@ -166,14 +209,24 @@ def _lock(file: IO[bytes]) -> None:
     else:
         import fcntl
 
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
 
 
-def _mark_in_use(file: IO[bytes]) -> None:
+def _lock_if_free(file: IO[bytes]) -> bool:
+    """Whether nobody else has locked `file`."""
+    try:
+        _lock(file)
+    except OSError as error:
+        return error.errno not in (errno.EWOULDBLOCK, errno.EACCES, errno.EDEADLK)
+    return True
+
+
+def _mark_in_use(file: IO[bytes]) -> bool:
     """So that no other program takes the file for abandoned; Windows keeps open files by itself."""
     if sys.platform != "win32":
         with contextlib.suppress(OSError):
-            _lock(file)
+            _lock(file, wait=True)  # for as long as another program takes to remove it
+    return True
 
 
 def _remove_unless_in_use(path: Path) -> None:
@@ -182,4 +235,5 @@ def _remove_unless_in_use(path: Path) -> None:
         return
     with path.open("rb") as file:
         _lock(file)
-        path.unlink()
+        if _is_at(file, path):  # not the next file of that name, whose writer has it locked
+            path.unlink()

@@ -15,7 +15,7 @@ from typing import Any
 from ganctl import checkpoint, files
 from ganctl.checkpoint import Checkpoint
 from ganctl.errors import CheckpointError, RunError
-from ganctl.files import make_folder, reason, write_atomic
+from ganctl.files import Held, make_folder, reason, write_atomic
 
 Version = tuple[int, int, int] | None
 
@@ -42,21 +42,33 @@ class Found:
 
     checkpoint: Checkpoint
     path: Path
-    version: Version
+    version: tuple[Version, ...]
+    """The run's, from before anything was read."""
     problems: list[CheckpointError]
-    """What is wrong with the newer ones."""
+    """What is wrong with those that cannot be, the latest first; empty where that one is whole."""
 
 
 def newest_whole(run: RunDirectory) -> Found:
-    """The newest checkpoint of `run` that can be read. Raises CheckpointError if there is none."""
+    """The newest checkpoint of `run` that can be read. Raises CheckpointError if there is none.
+
+    That is the latest; where it is missing or damaged, of all others the one with the most steps.
+    """
     problems: list[CheckpointError] = []
-    for path in (run.latest, *reversed(run.snapshots()), run.best):
-        version = file_version(path)
+    newest: Found | None = None
+    version = run.version()
+    for path in run.checkpoints():
         try:
-            return Found(read_checkpoint(path), path, version, problems)
+            found = Found(read_checkpoint(path), path, version, problems)
         except CheckpointError as error:
             problems.append(error)
-    raise problems[0]
+            continue
+        if newest is None or found.checkpoint.step > newest.checkpoint.step:
+            newest = found
+        if path == run.latest:
+            break
+    if newest is None:
+        raise problems[0]
+    return newest
 
 
 def file_version(path: Path) -> Version:
@@ -94,6 +106,7 @@ class RunDirectory:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._held: Held | None = None
 
     @property
     def latest(self) -> Path:
@@ -136,6 +149,15 @@ class RunDirectory:
         """The checkpoints kept so far, the oldest first."""
         return _numbered(self.path, "epoch-*.pt")
 
+    def checkpoints(self) -> list[Path]:
+        """The latest, be it there or not, then all others, the newest snapshot first."""
+        best = [self.best] if self.best.exists() else []
+        return [self.latest, *reversed(self.snapshots()), *best]
+
+    def version(self) -> tuple[Version, ...]:
+        """Differs from an earlier one once any checkpoint was written anew."""
+        return tuple(map(file_version, self.checkpoints()))
+
     def is_run(self) -> bool:
         """Whether a run was started here."""
         return self.latest.exists() or self.best.exists() or bool(self.snapshots())
@@ -148,7 +170,7 @@ class RunDirectory:
                 f"Go on with it: add --resume. Or begin a new one: --out {self.free_sibling()}",
             )
         # What a run killed before its first checkpoint leaves behind is no obstacle.
-        remains = {_LOCK, "samples"} | ({CONFIG} if "starts" in self.read_config() else set())
+        remains = {_LOCK, "samples"} | ({CONFIG} if self.read_starts() else set())
         try:
             used = self.path.exists() and any(
                 entry.name not in remains and not files.is_temporary(entry)
@@ -188,26 +210,55 @@ class RunDirectory:
         Raises RunError where another training holds it.
         """
         make_folder(self.path)
-        with files.exclusive(self.path / _LOCK) as alone:
-            if not alone:
+        with files.exclusive(self.path / _LOCK) as held:
+            if held is None:
                 raise RunError(
                     f"another training is running in {self.path}",
                     "Wait for it or stop it, or choose another folder with --out.",
                 )
-            yield
+            self._held = held
+            try:
+                yield
+            finally:
+                self._held = None
+
+    def write(self, path: Path, content: bytes) -> None:
+        """`content` as the file `path` of this run: the one way in which any of them is written.
+
+        Raises RunError; also where the lock is not in this folder any more. A training can begin in
+        the place of a folder that was removed, and is not to be written over.
+        """
+        if self._held is not None and not self._held.is_in_place():
+            raise RunError(
+                f"{self.path} was removed or replaced while this training ran in it; nothing more "
+                "was written there",
+                "Begin anew in a folder of its own, with --out.",
+            )
+        write_atomic(path, content)
 
     def write_config(self, content: Mapping[str, Any]) -> None:
         """What the run is and how it was started."""
         text = json.dumps(content, indent=2, ensure_ascii=False)
-        write_atomic(self.path / CONFIG, text.encode() + b"\n")
+        # What a command line has that is not UTF-8 becomes JSON's own escape for it.
+        self.write(self.path / CONFIG, text.encode(errors="backslashreplace") + b"\n")
 
     def read_config(self) -> dict[str, Any]:
         """What `write_config` wrote, or nothing where it is missing or damaged."""
         try:
             content = json.loads((self.path / CONFIG).read_text("utf-8"))
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             return {}
         return content if isinstance(content, dict) else {}
+
+    def read_starts(self) -> list[dict[str, Any]]:
+        """The starts on record in the config, or none; only what looks like one is handed on."""
+        starts = self.read_config().get("starts")
+        return [
+            start
+            for start in (starts if isinstance(starts, list) else [])
+            if isinstance(start, dict)
+            and all(isinstance(value, str | int | float) for value in start.values())
+        ]
 
     def write_losses(self, history: Sequence[Mapping[str, Any]]) -> None:
         """losses.csv, made anew from the whole history: it can never disagree with a checkpoint."""
@@ -216,7 +267,7 @@ class RunDirectory:
             writer = csv.DictWriter(text, list(history[0]), lineterminator="\n")
             writer.writeheader()
             writer.writerows(history)
-        write_atomic(self.losses_table, text.getvalue().encode())
+        self.write(self.losses_table, text.getvalue().encode())
 
     def write_snapshot(self, epoch: int, content: bytes, keep: int) -> None:
         """Keep `content` as the checkpoint of `epoch`, and of all up to it only the newest `keep`.
@@ -225,7 +276,7 @@ class RunDirectory:
         must not push out the one that was just written.
         """
         latest = self.snapshot(epoch)
-        write_atomic(latest, content)
+        self.write(latest, content)
         snapshots = self.snapshots()
         up_to_now = snapshots[: snapshots.index(latest) + 1]
         for path in up_to_now[: max(0, len(up_to_now) - max(1, keep))]:

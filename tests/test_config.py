@@ -74,6 +74,14 @@ def test_total_steps_counts_the_smaller_last_batch_unless_steps_are_given():
     assert override(by_epochs, {"steps": 7}).total_steps(40) == 7
 
 
+@pytest.mark.parametrize(("length", "epochs"), [
+    ({"epochs": 3}, 3), ({"steps": 1}, 1), ({"steps": 3}, 1), ({"steps": 4}, 2)
+])  # fmt: skip
+def test_total_epochs_counts_the_one_that_the_run_ends_inside_of(length, epochs):
+    config = override(preset("dcgan"), {"batch_size": 16, **length})
+    assert config.total_epochs(40) == epochs
+
+
 @pytest.mark.parametrize(
     ("step", "factor"),
     [(0, 1.0), (99, 1.0), (100, 1.0), (400, 0.5), (10_000, 0.1)],

@@ -1,4 +1,5 @@
 import os
+import platform
 import sys
 from pathlib import Path
 
@@ -146,3 +147,24 @@ def test_free_memory_is_what_the_smallest_limit_leaves(monkeypatch):
 
 def test_free_memory_of_other_devices_is_not_known():
     assert devices.free_memory(torch.device("cuda")) is None
+
+
+def test_a_machine_is_known_by_its_system_processor_and_instructions(monkeypatch):
+    told = devices.describe_machine()
+    assert told == devices.describe_machine()
+    assert told.startswith(f"{platform.system()}, ")
+    assert told.endswith(f", {torch.backends.cpu.get_cpu_capability()}")
+    content = "processor\t: 0\nmodel name\t: Z80: fast\nprocessor\t: 1\nmodel name\t: other\n"
+    monkeypatch.setattr(Path, "read_text", lambda *_: content)
+    assert ", Z80: fast, " in devices.describe_machine()
+
+
+def test_where_the_system_does_not_name_the_processor_its_kind_stands_for_it(monkeypatch):
+    def missing(*_):
+        raise FileNotFoundError
+
+    monkeypatch.setattr(platform, "processor", lambda: "")
+    monkeypatch.setattr(platform, "machine", lambda: "m68k")
+    for read in (lambda *_: "CPU part: 0xd0c\n", missing):
+        monkeypatch.setattr(Path, "read_text", read)
+        assert ", m68k, " in devices.describe_machine()

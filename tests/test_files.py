@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -78,6 +79,27 @@ def test_a_full_disk_is_a_run_error_with_a_way_on(tmp_path, monkeypatch):
         write_atomic(tmp_path / "file", b"new")
     assert "--resume" in caught.value.hint
     assert names(tmp_path) == []
+
+
+def test_a_new_folder_is_there_for_good(tmp_path, monkeypatch):
+    """A power cut takes what was not synced: each new folder's name, in the folder above it."""
+    disk = FaultyDisk(interrupted)
+    monkeypatch.setattr(files, "disk", disk)
+    make_folder(tmp_path / "a" / "b" / "c")
+    above = [("sync_folder", name) for name in (tmp_path.name, "a", "b")]
+    assert disk.calls == above
+    make_folder(tmp_path / "a" / "d")
+    make_folder(tmp_path / "a" / "b")
+    assert disk.calls == [*above, ("sync_folder", "a")]
+    monkeypatch.chdir(tmp_path)
+    make_folder(Path("e"))
+    assert disk.calls[-1] == ("sync_folder", Path().name)
+
+
+def test_a_folder_that_cannot_be_synced_for_good_is_a_run_error(tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "disk", FaultyDisk(failing(errno.EIO), 1))
+    with pytest.raises(RunError, match="cannot be written"):
+        make_folder(tmp_path / "a")
 
 
 # A fault at each call in turn.
@@ -200,19 +222,128 @@ def test_a_killed_writers_file_is_abandoned(tmp_path):
     assert names(tmp_path) == []
 
 
+class HastyDisk(Disk):
+    """On which another program clears up before the writer of a new file has come to mark it."""
+
+    def __init__(self, times):
+        self.times = times
+
+    def open(self, path):
+        file = super().open(path)
+        if self.times:
+            self.times -= 1
+            clear_abandoned(path.parent)
+        return file
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_file_that_is_cleared_away_before_it_is_marked_is_made_anew(tmp_path, monkeypatch, times):
+    monkeypatch.setattr(files, "disk", HastyDisk(times))
+    write_atomic(tmp_path / "file", b"whole")
+    assert (tmp_path / "file").read_bytes() == b"whole"
+    assert names(tmp_path) == ["file"]
+
+
+def test_a_writer_waits_for_whoever_is_about_to_remove_its_file(tmp_path, monkeypatch):
+    """And then makes it anew: it may hold the mark only of a file that is there."""
+    fcntl = pytest.importorskip("fcntl")
+    removers = []
+
+    class SlowDisk(Disk):
+        def sync(self, file):
+            removers[0].join()
+            super().sync(file)
+
+        def open(self, path):
+            file = super().open(path)
+            if not removers:
+                other = path.open("rb")
+                fcntl.flock(other, fcntl.LOCK_EX)
+
+                def remove():
+                    files.time.sleep(0.1)
+                    path.unlink()
+                    other.close()
+
+                removers.append(threading.Thread(target=remove))
+                removers[0].start()
+            return file
+
+    monkeypatch.setattr(files, "disk", SlowDisk())
+    write_atomic(tmp_path / "file", b"whole")
+    assert (tmp_path / "file").read_bytes() == b"whole"
+
+
+def test_the_next_file_of_an_abandoned_ones_name_is_not_removed(tmp_path, monkeypatch):
+    path, lock = tmp_path / ".ganctl-file.77.tmp", files._lock
+    path.write_bytes(b"abandoned")
+
+    def late(file):
+        path.rename(tmp_path / "file")  # finished, and begun again
+        path.write_bytes(b"the next one")
+        lock(file)
+
+    monkeypatch.setattr(files, "_lock", late)
+    clear_abandoned(tmp_path)
+    assert path.read_bytes() == b"the next one"
+
+
+def test_where_inodes_mean_nothing_files_are_written_all_the_same(tmp_path, monkeypatch):
+    monkeypatch.setattr(os.path, "samestat", lambda *_: False)
+    write_atomic(tmp_path / "file", b"whole")
+    assert (tmp_path / "file").read_bytes() == b"whole"
+    with exclusive(tmp_path / ".lock") as first, exclusive(tmp_path / ".lock") as second:
+        assert (bool(first), bool(second)) == (True, False)
+        assert first.is_in_place()
+
+
 # The lock.
 
 
 def test_only_one_holds_a_lock(tmp_path):
     path = tmp_path / ".lock"
     with exclusive(path) as first, exclusive(path) as second:
-        assert (first, second) == (True, False)
+        assert (bool(first), bool(second)) == (True, False)
     with exclusive(path) as alone:
         assert alone
 
 
+def test_a_lock_is_held_of_the_file_that_others_ask_for(tmp_path, monkeypatch):
+    path, lock = tmp_path / ".lock", files._lock
+    replaced = []
+
+    def late(file):
+        if not replaced:
+            path.unlink()
+            path.write_bytes(b"")
+            replaced.append(path)
+        lock(file)
+
+    monkeypatch.setattr(files, "_lock", late)
+    with exclusive(path) as first, exclusive(path) as second:
+        assert replaced
+        assert (bool(first), bool(second)) == (True, False)
+        assert first.is_in_place()
+        path.unlink()
+        assert not first.is_in_place()
+        path.write_bytes(b"")
+        assert not first.is_in_place()
+        with exclusive(path) as another:
+            assert another.is_in_place()
+
+
+def test_a_lock_that_cannot_be_looked_for_counts_as_in_place(tmp_path, monkeypatch):
+    with monkeypatch.context() as odd, exclusive(tmp_path / ".lock") as held:
+        odd.setattr(os, "fstat", lambda _: failing(errno.EIO)())
+        assert held.is_in_place()
+        (tmp_path / ".lock").unlink()
+        odd.setattr(files.sys, "platform", "win32")
+        assert held.is_in_place()
+    assert not (tmp_path / ".lock").exists()
+
+
 def test_a_file_system_without_locks_keeps_nobody_out(tmp_path, monkeypatch):
-    monkeypatch.setattr(files, "_lock", lambda file: failing(errno.ENOLCK)())
+    monkeypatch.setattr(files, "_lock", lambda *_, **__: failing(errno.ENOLCK)())
     with exclusive(tmp_path / ".lock") as alone:
         assert alone
     (tmp_path / ".ganctl-file.77.tmp").write_bytes(b"")

@@ -1,4 +1,5 @@
 import csv
+import dataclasses
 import os
 import re
 import subprocess
@@ -157,6 +158,7 @@ def test_a_file_has_another_version_once_it_was_written_anew(run):
         write_atomic(run.latest, b"the same")
         versions.add(file_version(run.latest))
     assert len(versions) == 3
+    assert run.version() == (file_version(run.latest),)
 
 
 def test_samples_are_in_the_order_of_their_epochs(run):
@@ -176,8 +178,37 @@ def test_losses_are_a_table_of_the_whole_history(run):
     assert (run.path / "losses.csv").read_text() == ""
 
 
+DAMAGED = [
+    b'{"starts": 5}', b'{"starts": "x"}', b'{"starts": {"a": 1}}', b'{"starts": [5, ["x"]]}',
+    b'{"starts": [{"deep": ' + b"[" * 900 + b"]" * 900 + b"}]}", b"[" * 100_000,
+    b'{"starts": "\xff"}', b'{"starts": 1' + b"0" * 10_000 + b"}",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("content", DAMAGED, ids=range(len(DAMAGED)))
+def test_a_damaged_config_has_no_starts(run, content):
+    (run.path / "config.json").write_bytes(content)
+    assert run.read_starts() == []
+    with pytest.raises(RunError, match="not empty and not a run"):
+        run.require_new()
+    write_atomic(run.latest, b"precious")
+    with pytest.raises(RunError, match="already holds a run"):
+        run.require_new()
+
+
+def test_of_a_damaged_config_the_starts_that_can_be_are_kept(run):
+    run.write_config({"starts": [{"command": "ganctl train", "from_step": 0}, None, {"a": []}]})
+    assert run.read_starts() == [{"command": "ganctl train", "from_step": 0}]
+
+
+def test_a_command_line_that_is_not_utf_8_comes_back(run):
+    run.write_config({"starts": [{"command": "ganctl train --out \udcff"}]})
+    assert run.read_starts() == [{"command": "ganctl train --out \udcff"}]
+
+
 @pytest.mark.parametrize(
-    ("text", "found"), [("", {}), ("{", {}), ("[1]", {}), ('{"a": 1}', {"a": 1}), (None, {})]
+    ("text", "found"),
+    [("", {}), ("{", {}), ("[1]", {}), ('{"a": 1}', {"a": 1}), (None, {}), ("[" * 100_000, {})],
 )
 def test_a_config_that_cannot_be_read_counts_as_none(run, text, found):
     if text is not None:
@@ -186,7 +217,7 @@ def test_a_config_that_cannot_be_read_counts_as_none(run, text, found):
 
 
 def test_what_a_run_killed_at_its_beginning_left_is_no_obstacle(run):
-    run.write_config({"config": {}, "starts": [{}]})
+    run.write_config({"config": {}, "starts": [{"command": "ganctl train"}]})
     (run.path / "samples").mkdir(exist_ok=True)
     (run.path / ".ganctl-ckpt.pt.123.tmp").write_bytes(b"half")
     run.require_new()
@@ -230,13 +261,41 @@ def test_a_damaged_latest_falls_back_to_the_newest_whole_snapshot(run, tiny_chec
     write_atomic(run.snapshot(1), content)
     write_atomic(run.snapshot(2), content)
     write_atomic(run.snapshot(3), b"")
-    run.snapshot(1).write_bytes(b"not looked at")
     found = newest_whole(run)
     assert (found.path, found.checkpoint.step) == (run.snapshot(2), tiny_checkpoint.step)
-    assert found.version == file_version(run.snapshot(2))
+    assert found.version == run.version()
     first, second = map(str, found.problems)
     assert str(run.latest) in first
     assert str(run.snapshot(3)) in second
+
+
+@pytest.mark.parametrize("content", [b"damaged", None])
+@pytest.mark.parametrize(
+    ("steps", "newest"),
+    [
+        ({"best.pt": 9, "epoch-0002.pt": 6}, "best.pt"),
+        ({"best.pt": 3, "epoch-0002.pt": 6}, "epoch-0002.pt"),
+        ({"best.pt": 6, "epoch-0002.pt": 6, "epoch-0001.pt": 3}, "epoch-0002.pt"),
+        ({"epoch-0002.pt": 6, "epoch-0001.pt": 9}, "epoch-0001.pt"),  # renamed by someone
+    ],
+)
+def test_the_newest_is_the_one_with_the_most_steps(run, tiny_checkpoint, content, steps, newest):
+    for name, step in steps.items():
+        write_atomic(run.path / name, encode(dataclasses.replace(tiny_checkpoint, step=step)))
+    if content:
+        run.latest.write_bytes(content)
+    found = newest_whole(run)
+    assert (found.path.name, found.checkpoint.step) == (newest, max(steps.values()))
+    (problem,) = found.problems
+    assert str(run.latest) in problem.message
+
+
+def test_a_whole_latest_is_all_that_is_read(run, tiny_checkpoint):
+    write_atomic(run.latest, encode(tiny_checkpoint))
+    for path in (run.best, run.snapshot(1)):
+        write_atomic(path, b"damaged")
+    found = newest_whole(run)
+    assert (found.path, found.problems) == (run.latest, [])
 
 
 def test_where_no_checkpoint_is_whole_the_latest_ones_fault_is_told(run):

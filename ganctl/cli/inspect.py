@@ -39,7 +39,6 @@ def inspect(ckpt: CheckpointArgument, json: JsonOption = False) -> None:
 def describe(checkpoint: Checkpoint, path: Path) -> dict[str, Any]:
     """Everything that inspect tells, as plain values."""
     from ganctl import store
-    from ganctl.checkpoint import VERSION
     from ganctl.cli.problems import problems
     from ganctl.config import settings
     from ganctl.errors import CheckpointError
@@ -56,7 +55,7 @@ def describe(checkpoint: Checkpoint, path: Path) -> dict[str, Any]:
         "path": str(path),
         "bytes": path.stat().st_size,
         "digest": checkpoint.digest,
-        "schema": VERSION,
+        "schema": checkpoint.schema,
         "made_by": checkpoint.made_by,
         "data": checkpoint.data,
         "config": settings(config),
@@ -106,7 +105,7 @@ def _show(report: dict[str, Any], terminal: Terminal) -> None:
                         f"Python {made.get('python', '?')}"),
             ("made on", f"{begun['date']}, {made.get('device', '?')}"),
             *([("last resumed", str(resumed["date"]))] if was_resumed else []),
-            ("size", f"{size(report['bytes'])}, schema {report['schema']}"),
+            ("size", f"{size(report['bytes'])}, {_schema(report)}"),
         ],
         left=2,
     )  # fmt: skip
@@ -134,6 +133,13 @@ def _show(report: dict[str, Any], terminal: Terminal) -> None:
         ],
     )
     _show_history(report["history"], report["unfinished"], terminal)
+
+
+def _schema(report: dict[str, Any]) -> str:
+    from ganctl.checkpoint import VERSION
+
+    upgraded = ", upgraded when it is read" if report["schema"] < VERSION else ""
+    return f"schema {report['schema']}{upgraded}"
 
 
 def _progress(report: dict[str, Any]) -> str:

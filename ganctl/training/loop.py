@@ -18,7 +18,6 @@ from ganctl.config import TrainConfig
 from ganctl.datasets import Dataset, epoch_order
 from ganctl.errors import TrainingError
 from ganctl.evaluation import Gauge
-from ganctl.files import write_atomic
 from ganctl.sampling import sample_seeds
 from ganctl.store import RunDirectory
 from ganctl.training import health, memory
@@ -290,6 +289,7 @@ class Training:
         )
 
     def _end_epoch(self) -> None:
+        self._require_finite()  # before anything shows what is not
         row = self._row(self._look_at_samples())
         known = {sign.name for earlier in self.history for sign in health.signs(earlier)}
         self.history.append(row)
@@ -330,7 +330,7 @@ class Training:
             step=self.state.step,
             total_steps=self.total_steps,
             epoch=epoch + 1,
-            epochs=math.ceil(self.total_steps / self.steps_per_epoch),
+            epochs=self.config.total_epochs(len(self.dataset)),
             step_in_epoch=step_in_epoch,
             steps_per_epoch=self.steps_per_epoch,
             images_per_sec=self.meter.images / max(self.meter.seconds, 1e-9),
@@ -352,18 +352,22 @@ class Training:
     def _save(self, snapshot: int | None = None) -> None:
         """Write the state; never one that holds anything but numbers."""
         self._read_metrics()
-        for name, tensor in self.state.tensors():
-            if not bool(torch.isfinite(tensor).all()):
-                raise self._went_wrong(f"{name} was no longer finite", self.state.step)
+        self._require_finite()
         content = encode(self.checkpoint())
         every = self.config.snapshot_every
         # Before the latest: a run that ends between the two makes its way here again.
         if snapshot is not None and every and self.config.keep and snapshot % every == 0:
             self.run.write_snapshot(snapshot, content, self.config.keep)
         if snapshot is not None and self._is_best():
-            write_atomic(self.run.best, content)
-        write_atomic(self.run.latest, content)
+            self.run.write(self.run.best, content)
+        self.run.write(self.run.latest, content)
         self._last_saved = self._clock = time.monotonic()
+
+    def _require_finite(self) -> None:
+        """TrainingError unless the whole state is numbers."""
+        for name, tensor in self.state.tensors():
+            if not bool(torch.isfinite(tensor).all()):
+                raise self._went_wrong(f"{name} was no longer finite", self.state.step)
 
     def _is_best(self) -> bool:
         """Whether the last epoch's samples were nearer to real images than any before."""
@@ -395,7 +399,7 @@ class Training:
         pictures = images.concatenate(chunks)
         factor = images.preview_factor(self.config.network.height)
         content = images.png(images.enlarge(images.grid(pictures), factor))
-        write_atomic(self.run.sample(self._epoch_number), content)
+        self.run.write(self.run.sample(self._epoch_number), content)
         if len(pictures) < 2 or not self._variety:
             return None
         return health.variety(pictures) / self._variety
@@ -411,7 +415,7 @@ class Training:
         started = time.monotonic()
         if history:
             title = f"{self.config.preset} on {self.config.data}, seed {self.config.seed}"
-            write_atomic(self.run.losses_plot, plots.losses_png(history, title))
+            self.run.write(self.run.losses_plot, plots.losses_png(history, title))
         paths = [path for path in self.run.samples() if path.exists()]
         if paths:
             every = math.ceil(len(paths) / _MAX_FRAMES)
@@ -419,7 +423,7 @@ class Training:
             frames = [images.read(path.read_bytes()) for path in chosen]
             milliseconds = max(60, min(500, 8000 // len(frames)))
             content = images.animation(frames, "gif", milliseconds=milliseconds, hold=4)
-            write_atomic(self.run.animation, content)
+            self.run.write(self.run.animation, content)
         self._last_drawn = time.monotonic()
         self._drawing_seconds = self._last_drawn - started
 

@@ -21,8 +21,10 @@ _AT_LEAST = {"fp32": 1.4, "bf16": 0.8}
 _ENOUGH = 2.0
 
 
-def require_room(config: TrainConfig, device: torch.device) -> None:
+def require_room(config: TrainConfig, device: torch.device, *, has_begun: bool = False) -> None:
     """DeviceError where a step would certainly not fit into the memory that is free.
+
+    A run that `has_begun` is not told of a smaller batch: it keeps its own.
 
     On a CPU alone, where the system does not refuse memory but kills the program later on, and
     oneDNN dies where it does refuse. A GPU refuses; see `is_out_of_memory`.
@@ -33,7 +35,8 @@ def require_room(config: TrainConfig, device: torch.device) -> None:
     an_image = _output_bytes(config.network)
     needed = _AT_LEAST[config.precision] * an_image * config.batch_size
     if needed > free:
-        size = fitting_power(int(free / (_ENOUGH * an_image)), config.batch_size)
+        fitting = fitting_power(int(free / (_ENOUGH * an_image)), config.batch_size)
+        size = 0 if has_begun else fitting
         raise DeviceError(
             f"a batch of {config.batch_size} takes {needed / 1e9:.1f} GB of memory or more, and "
             f"{free / 1e9:.1f} GB are free",

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-import math
 import platform
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 import ganctl
@@ -20,10 +20,13 @@ from ganctl.config import LENGTH_FIELDS, TrainConfig
 from ganctl.datasets import Dataset
 from ganctl.errors import CheckpointError, RunError, UsageError
 from ganctl.evaluation import Gauge
-from ganctl.store import Found, RunDirectory, file_version, named, newest_whole
+from ganctl.store import Found, RunDirectory, named, newest_whole
 from ganctl.training import memory, threads
 from ganctl.training.loop import Observer, Outcome, Row, Training
 from ganctl.training.state import TrainState, create, restore
+
+_DECIDE_BITS = ("device", "machine", "ganctl", "torch", "numpy")
+"""Of what computes: where all of them are as they were, a run goes on with the same bits."""
 
 
 @dataclass
@@ -64,9 +67,8 @@ class Session:
             "command": command,
             "date": now,
             "from_step": self.state.step,
-            "device": devices.describe(self.state.device),
             "save_every": save_every,
-            **versions(),
+            **computed_by(self.state.device),
         }
         made_by = {**(self.made_by or start), "last_command": command, "last_date": now}
         devices.prepare(self.state.device)
@@ -75,7 +77,7 @@ class Session:
                 {
                     "config": configs.to_dict(self.config),
                     "data": describe_data(self.dataset),
-                    "starts": [*self.run.read_config().get("starts", []), start],
+                    "starts": [*self.run.read_starts(), start],
                 }
             )
             return self._training(
@@ -117,6 +119,10 @@ class Session:
         with self.run.lock():
             self._require_unchanged()  # again, now that nobody else can train here
             self.run.prepare()
+            found = self.resumed_from
+            if found is not None and found.path != self.run.latest:
+                # A run that is complete would never save it again.
+                self.run.write(self.run.latest, found.path.read_bytes())
             yield
 
     def _require_unchanged(self) -> None:
@@ -124,7 +130,7 @@ class Session:
         found = self.resumed_from
         if found is None:
             self.run.require_new()
-        elif file_version(found.path) != found.version:
+        elif self.run.version() != found.version:
             raise RunError(
                 f"the run in {self.run.path} went on in the meantime; nothing was changed",
                 "Give the same command again.",
@@ -142,10 +148,7 @@ def new(config: TrainConfig, out: Path, device: str, *, to_write: bool = True) -
         run.require_new()
     on = devices.resolve_device(device)
     dataset = datasets.load(config.data, limit=config.limit)
-    config = fit_to_data(config, dataset)
-    config = configs.override(
-        config, {"precision": devices.resolve_precision(config.precision, on)}
-    )
+    config = settle(config, dataset, on)
     memory.require_room(config, on)
     config = configs.override(config, {"threads": threads.choose(config, on)})
     devices.use_threads(config.threads)
@@ -174,12 +177,16 @@ def resume(out: Path, changes: Mapping[str, Any], device: str) -> Session:
             f"the images of '{config.data}' are not those this run was trained on",
             "Bring back the old ones, or begin a new run with --out.",
         )
-    config = fit_to_data(config, dataset)
+    config = settle(config, dataset, on)
     total = config.total_steps(len(dataset))
     if total < checkpoint.step:
         raise UsageError(f"the run is already at step {checkpoint.step}, past its new end, {total}")
+    if total > checkpoint.step:
+        memory.require_room(config, on, has_begun=True)
     devices.use_threads(config.threads)
     try:
+        if config.network != checkpoint.config.network:
+            raise CheckpointError("does not fit the images that it names")
         state = restore(checkpoint, config, on)
     except CheckpointError as error:
         raise named(error, found.path) from None
@@ -195,13 +202,26 @@ def resume(out: Path, changes: Mapping[str, Any], device: str) -> Session:
     for problem in problems:
         session.notices.append(str(problem))
     if problems:
-        session.notices.append(f"Going on from the newest whole checkpoint, step {state.step}.")
-    before = checkpoint.made_by.get("device")
-    if before != devices.describe(on):
         session.notices.append(
-            f"The run began on {before}; on {devices.describe(on)} it goes on, but not bit for bit."
+            f"Going on from the newest whole checkpoint, step {state.step}: {found.path}"
+        )
+    before, now = checkpoint.made_by, computed_by(on)
+    changed = [
+        f"{name} was {before[name]}, now {now[name]}"
+        for name in _DECIDE_BITS
+        if before.get(name, now[name]) != now[name]
+    ]
+    if changed:
+        session.notices.append(
+            f"The run goes on, but perhaps not bit for bit: {'; '.join(changed)}."
         )
     return session
+
+
+def settle(config: TrainConfig, dataset: Dataset, device: torch.device) -> TrainConfig:
+    """`config` with all that the images and the device decide. Raises UsageError."""
+    precision = devices.resolve_precision(config.precision, device)
+    return configs.override(fit_to_data(config, dataset), {"precision": precision})
 
 
 def fit_to_data(config: TrainConfig, dataset: Dataset) -> TrainConfig:
@@ -211,7 +231,7 @@ def fit_to_data(config: TrainConfig, dataset: Dataset) -> TrainConfig:
             f"a batch of {config.batch_size} is larger than the data, {len(dataset)} images",
             "Give a smaller --batch-size.",
         )
-    epochs = math.ceil(config.total_steps(len(dataset)) / config.steps_per_epoch(len(dataset)))
+    epochs = config.total_epochs(len(dataset))
     if epochs > configs.MAX_EPOCHS:
         raise UsageError(
             f"{config.steps} steps are {epochs:,} epochs of these images, and a run has at most "
@@ -257,11 +277,14 @@ def describe_data(dataset: Dataset) -> dict[str, Any]:
     }
 
 
-def versions() -> dict[str, str]:
-    """What computes."""
+def computed_by(device: torch.device) -> dict[str, str]:
+    """What computes, for the record."""
     return {
+        "device": devices.describe(device),
+        "machine": devices.describe_machine(),
         "ganctl": ganctl.__version__,
         "torch": str(torch.__version__),
+        "numpy": np.__version__,
         "python": platform.python_version(),
         "platform": platform.platform(),
     }

@@ -137,8 +137,33 @@ def test_a_folder_that_is_removed_under_a_training(cli, fast_options, tmp_path, 
         watch.PlainObserver, "on_step", lambda _, p: p.step == 5 and shutil.rmtree(out)
     )
     result = cli("train", *fast_options, "--epochs", "2", "--out", out)
-    assert_refused(result, "cannot be written: no such file or directory")
-    assert "Is the folder" in result.err
+    assert_refused(result, "was removed or replaced while this training ran in it")
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("save_every", ["1e-9", "120"], ids=["to a save", "to an epoch's end"])
+@pytest.mark.parametrize("running", [False, True])
+def test_a_training_leaves_alone_what_began_anew_in_its_folder(
+    cli, ok, fast_options, tmp_path, monkeypatch, request, save_every, running
+):
+    out, begun, contents = tmp_path / "run", {}, request.getfixturevalue("files")
+
+    def begin_anew(_, progress):
+        if progress.step == 5:
+            shutil.rmtree(out)
+            ok("train", *fast_options, "--steps", "1", "--seed", "7", "--out", out)
+            begun.update(contents(out))
+            if running:
+                stack.enter_context(store.RunDirectory(out).lock())
+
+    monkeypatch.setattr(watch.PlainObserver, "on_step", begin_anew)
+    with contextlib.ExitStack() as stack:
+        result = cli(
+            "train", *fast_options, "--epochs", "2", "--save-every", save_every, "--out", out
+        )
+    assert_refused(result, "was removed or replaced while this training ran in it")
+    assert begun
+    assert contents(out) == begun
 
 
 @pytest.mark.parametrize("now", [0.0, 1e8, 4e9])

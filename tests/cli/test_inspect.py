@@ -6,6 +6,7 @@ import csv
 import dataclasses
 import json
 import re
+from pathlib import Path
 
 import pytest
 import torch
@@ -83,6 +84,13 @@ def test_as_json(ok, run):
     }  # fmt: skip
     assert {name: report[name] for name in expected} == expected
     assert report["optimizers"]["generator"]["rate"] == found.config.lr_g
+
+
+def test_the_schema_is_the_files_own(ok, run):
+    old = Path(__file__).parents[1] / "fixtures" / "schema-1-fast.pt"
+    assert json.loads(ok("inspect", old, "--json").out)["schema"] == 1
+    assert "schema 1, upgraded when it is read" in ok("inspect", old).out
+    assert f"schema {checkpoint.VERSION}\n" in re.sub(" +\n", "\n", ok("inspect", run).out)
 
 
 def test_it_needs_no_data(ok, run, monkeypatch):

@@ -18,7 +18,6 @@ from ganctl import store
 from ganctl.cli import watch
 from ganctl.cli.signals import StopSignals, exit_on_termination
 from ganctl.files import atomic_writer
-from ganctl.training import loop
 
 pytestmark = [
     pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX systems"),
@@ -154,7 +153,7 @@ def test_a_second_ctrl_c_while_saving_leaves_the_earlier_checkpoint_whole(
             os.kill(os.getpid(), signal.SIGINT)
 
     out, interrupt = tmp_path / "run", []
-    monkeypatch.setattr(loop, "write_atomic", interrupted)
+    monkeypatch.setattr(store, "write_atomic", interrupted)
     monkeypatch.setattr(watch.PlainObserver, "on_step", on_step)
     result = cli("train", *fast_options, "--epochs", "2", "--out", out)
     assert result.code == 130

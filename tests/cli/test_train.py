@@ -150,13 +150,13 @@ def test_save_every(ok, fast_options, tmp_path, monkeypatch, seconds, saves):
     Where both fall on one step, saving twice does no harm.
     """
     written = []
-    write = loop.write_atomic
+    write = store.write_atomic
 
     def counted(path, content):
         written.append(path.name)
         write(path, content)
 
-    monkeypatch.setattr(loop, "write_atomic", counted)
+    monkeypatch.setattr(store, "write_atomic", counted)
     ok("train", *fast_options, "--epochs", "2", "--save-every", seconds, "--out", tmp_path / "run")
     assert written.count("ckpt.pt") in saves
     assert store.read_checkpoint(tmp_path / "run").step == 8
@@ -248,6 +248,19 @@ def test_a_run_killed_after_its_last_step_still_gets_its_pictures(ok, copy, file
     ok("train", "--resume", "--out", copy)
     after = files(copy)
     assert [after[name] == before[name] for name in ("losses.csv", "training.gif")] == [True] * 2
+
+
+@pytest.mark.parametrize("damaged", [False, True], ids=["lost", "damaged"])
+def test_a_finished_run_gets_its_latest_checkpoint_back(ok, fast_options, tmp_path, damaged):
+    out = tmp_path / "run"
+    ok("train", *fast_options, "--epochs", "2", "--snapshot-every", "1", "--out", out)
+    latest = out / "ckpt.pt"
+    digest = store.read_checkpoint(latest).digest
+    latest.write_bytes(b"damaged") if damaged else latest.unlink()
+    result = ok("train", "--resume", "--out", out)
+    assert f"step 8: {out / 'epoch-0002.pt'}\n" in result.err
+    assert store.read_checkpoint(latest).digest == digest
+    ok("sample", out, "-o", tmp_path / "grid.png")
 
 
 def test_a_finished_run_says_so_in_json_too(ok, copy):

@@ -6,7 +6,7 @@ Each training is a process of its own that goes through the whole command line. 
 random moment of its life (--points: instead, in turn, at every call that it makes to the disk);
 then every checkpoint that lies in its folder must load, and it is started again with --resume (anew
 where it was killed before its first checkpoint), until it ends. Its weights, optimizers, history,
-losses.csv and sample pictures must equal those of the same training left alone.
+losses.csv, best.pt, snapshots and sample pictures must equal those of the same training left alone.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from pathlib import Path
 import torch
 from faults import FaultyDisk
 
-from ganctl import files, plots
+from ganctl import features, files, plots
 from ganctl.checkpoint import Checkpoint
 from ganctl.cli import main as ganctl
 from ganctl.datasets import mnist
@@ -38,7 +38,10 @@ from ganctl.store import RunDirectory, read_checkpoint
 
 KINDS = [(preset, precision) for preset in ("fast", "dcgan") for precision in ("fp32", "bf16")]
 TIMES = {"seconds", "elapsed_seconds", "images_per_sec"}
-NETWORKS = ("generator", "generator_ema", "discriminator", "optimizer_g", "optimizer_d")
+PARTS = (
+    *("generator", "generator_ema", "discriminator", "optimizer_g", "optimizer_d"),
+    *("config", "step", "history", "partial", "data"),
+)
 
 
 def options(preset: str, precision: str, *, epochs: int, save_every: float) -> list[str]:
@@ -46,7 +49,7 @@ def options(preset: str, precision: str, *, epochs: int, save_every: float) -> l
     return [
         *("train", "--preset", preset, "--precision", precision, "--device", "cpu"),
         *("--limit", "128", "--batch-size", "32", "--epochs", f"{epochs}", "--num-samples", "4"),
-        *("--set", "base_channels=2", "--latent-dim", "8", "--set", "eval_samples=0"),
+        *("--set", "base_channels=2", "--latent-dim", "8", "--set", "eval_samples=10"),
         *("--snapshot-every", "1", "--keep", "2", "--save-every", f"{save_every}"),
     ]
 
@@ -106,22 +109,22 @@ def bits(value: object) -> object:
 
 def outcome(folder: Path) -> dict[str, object]:
     """All of a finished run that does not hang on the clock."""
-    found: Checkpoint = read_checkpoint(folder)
-    parts = (*NETWORKS, "config", "step", "history", "partial", "data")
-    content = {part: bits(getattr(found, part)) for part in parts}
+    run = RunDirectory(folder)
+    content: dict[str, object] = {}
+    for path in run.checkpoints():
+        found: Checkpoint = read_checkpoint(path)
+        content[path.name] = {part: bits(getattr(found, part)) for part in PARTS}
     with (folder / "losses.csv").open(newline="") as file:
         content["losses.csv"] = [bits(row) for row in csv.DictReader(file)]
-    for path in (*RunDirectory(folder).samples(), *RunDirectory(folder).snapshots()):
-        content[path.name] = path.read_bytes() if path.suffix == ".png" else bits(
-            {part: getattr(read_checkpoint(path), part) for part in NETWORKS}
-        )  # fmt: skip
+    content.update((path.name, path.read_bytes()) for path in run.samples())
+    assert run.best.name in content
     return content
 
 
 def check_after_kill(folder: Path, tally: Tally) -> None:
     """Nothing in the folder is half a file; notes what the kill hit."""
     run = RunDirectory(folder)
-    for path in (run.latest, *run.snapshots()):
+    for path in run.checkpoints():
         if path.exists():
             read_checkpoint(path)
     if not run.is_run():
@@ -222,9 +225,15 @@ def main() -> None:
     # A child starts from this process as it is: with torch loaded, and one thread, since threads
     # do not live on in it. Plots are not what is tested here, and take longer than all the rest.
     torch.set_num_threads(1)
-    importlib.import_module("torch._dynamo")  # by torch.optim, two seconds at each start
+    for slow in ("torch._dynamo", "torchmetrics"):  # two seconds each at each start
+        importlib.import_module(slow)
     mnist.load_train = functools.cache(mnist.load_train)
     mnist.load_train()
+    # A few images to measure by, and the classifier read once: the start of each child is short.
+    images, labels = mnist.load_test()
+    mnist.load_test = lambda: (images[:20], labels[:20])
+    features.load = functools.cache(features.load)
+    features.load("auto", "mnist", torch.device("cpu"))
     plots.losses_png = lambda history, title: b"a plot"
     begun = time.monotonic()
     with tempfile.TemporaryDirectory() as work:

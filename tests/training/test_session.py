@@ -1,5 +1,6 @@
 """What is refused before anything is written, and what a resumed run is told."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -7,8 +8,10 @@ import pytest
 import torch
 
 from ganctl import config as configs
+from ganctl.checkpoint import encode
 from ganctl.datasets import mnist
 from ganctl.errors import CheckpointError, DeviceError, RunError, UsageError
+from ganctl.files import write_atomic
 from ganctl.store import RunDirectory, read_checkpoint
 from ganctl.training import session
 
@@ -82,7 +85,10 @@ def test_two_trainings_never_share_a_folder(stopped, train):
         train(ready)
 
 
-def test_a_run_that_went_on_in_the_meantime_is_left_alone(stopped, train):
+@pytest.mark.parametrize("lost", [False, True])
+def test_a_run_that_went_on_in_the_meantime_is_left_alone(stopped, train, lost):
+    if lost:  # both go on from the snapshot, which stays as it is
+        (stopped / "ckpt.pt").unlink()
     early, late = (session.resume(stopped, {}, "cpu") for _ in range(2))
     train(early)
     before = contents(stopped)
@@ -116,6 +122,19 @@ def test_settings_that_are_the_same_are_no_change(stopped, changes):
     assert (ready.state.step, len(ready.history), ready.notices) == (4, 1, [])
 
 
+def test_a_run_goes_on_only_where_its_batch_fits(stopped, train, monkeypatch):
+    before = contents(stopped)
+    with monkeypatch.context() as small:
+        small.setattr("ganctl.devices.free_memory", lambda _: 100_000)
+        with pytest.raises(DeviceError, match="a batch of 16 takes") as caught:
+            session.resume(stopped, {}, "cpu")
+        assert contents(stopped) == before
+        assert "--batch-size" not in caught.value.hint  # which it cannot change
+    train(session.resume(stopped, {}, "cpu"))
+    monkeypatch.setattr("ganctl.devices.free_memory", lambda _: 100_000)
+    session.resume(stopped, {}, "cpu")  # complete: no step is left to do
+
+
 def test_only_the_length_may_change(stopped):
     assert session.resume(stopped, {"epochs": 5}, "cpu").total_steps == 15
     assert session.resume(stopped, {"steps": 5}, "cpu").total_steps == 5
@@ -129,6 +148,16 @@ def test_a_run_goes_on_only_with_its_own_images(stopped, monkeypatch):
     images[0, 0, 0] ^= 1
     monkeypatch.setattr(mnist, "load_train", lambda: (images, labels))
     with pytest.raises(RunError, match="not those this run was trained on"):
+        session.resume(stopped, {}, "cpu")
+
+
+def test_a_checkpoint_of_images_of_another_shape_is_refused(stopped):
+    run = RunDirectory(stopped)
+    found = read_checkpoint(run.latest)
+    network = dataclasses.replace(found.config.network, channels=3)
+    forged = dataclasses.replace(found.config, network=network)
+    write_atomic(run.latest, encode(dataclasses.replace(found, config=forged)))
+    with pytest.raises(CheckpointError, match="does not fit the images"):
         session.resume(stopped, {}, "cpu")
 
 
@@ -163,7 +192,18 @@ def test_every_start_is_on_record(stopped, train):
     ]
     made_by = read_checkpoint(stopped).made_by
     assert made_by["command"] == "test"
-    assert {"ganctl", "torch", "python", "device", "date", "last_command"} <= made_by.keys()
+    assert {"ganctl", "torch", "numpy", "python", "device", "machine"} <= made_by.keys()
+    assert {"date", "last_command"} <= made_by.keys()
+
+
+@pytest.mark.parametrize(
+    "content", [b'{"starts": 5}', b'{"starts": "x"}', b"[" * 100_000, b"\xff"], ids=range(4)
+)
+def test_a_damaged_record_of_starts_is_begun_anew(stopped, train, content):
+    (stopped / "config.json").write_bytes(content)
+    assert train(session.resume(stopped, {}, "cpu"))[0].finished
+    (start,) = json.loads((stopped / "config.json").read_text())["starts"]
+    assert start["from_step"] == 4
 
 
 def test_a_run_goes_on_with_its_own_number_of_threads(stopped, train):
@@ -183,3 +223,35 @@ def test_a_run_that_moves_to_another_device_is_told(stopped, monkeypatch):
     (notice,) = session.resume(stopped, {}, "cpu").notices
     assert "not bit for bit" in notice
     assert "another machine" in notice
+
+
+@pytest.mark.parametrize(
+    ("target", "value", "said"),
+    [
+        ("torch.__version__", "99.0", "torch was {torch}, now 99.0."),
+        ("ganctl.__version__", "99.0", "ganctl was {ganctl}, now 99.0."),
+        ("numpy.__version__", "99.0", "numpy was {numpy}, now 99.0."),
+        ("ganctl.devices.describe_machine", lambda: "Pear", "machine was {machine}, now Pear."),
+        ("platform.platform", lambda: "Linux-99", None),  # a kernel does not compute
+    ],
+)
+def test_a_run_that_goes_on_with_something_else_is_told(stopped, monkeypatch, target, value, said):
+    made_by = read_checkpoint(stopped).made_by
+    monkeypatch.setattr(target, value)
+    notices = session.resume(stopped, {}, "cpu").notices
+    start = "The run goes on, but perhaps not bit for bit: "
+    assert notices == ([start + said.format(**made_by)] if said else [])
+
+
+def test_all_that_changed_is_told_at_once(stopped, monkeypatch):
+    monkeypatch.setattr("ganctl.devices.describe", lambda _: "cuda:0")
+    monkeypatch.setattr("torch.__version__", "99.0")
+    (notice,) = session.resume(stopped, {}, "cpu").notices
+    assert "now cuda:0; torch was" in notice
+
+
+def test_what_an_older_run_did_not_record_is_not_said_to_differ(stopped):
+    found = read_checkpoint(stopped)
+    made_by = {name: found.made_by[name] for name in ("ganctl", "torch", "device")}
+    write_atomic(stopped / "ckpt.pt", encode(dataclasses.replace(found, made_by=made_by)))
+    assert session.resume(stopped, {}, "cpu").notices == []
