@@ -9,8 +9,10 @@ import itertools
 import json
 import os
 import select
+import shlex
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from statistics import fmean
 from typing import IO, TYPE_CHECKING, Any, TextIO
 
@@ -205,6 +207,13 @@ def size(num_bytes: float) -> str:
             return f"{num_bytes:.0f} B" if unit == "B" else f"{num_bytes:.1f} {unit}"
         num_bytes /= 1000
     return f"{num_bytes:.1f} GB"
+
+
+def pasteable(path: Path) -> str:
+    """`path` as a shell takes it, also where its name holds what is not to be printed."""
+    if str(path).isprintable():
+        return shlex.quote(str(path))
+    return "$'" + "".join(f"\\x{byte:02x}" for byte in os.fsencode(path)) + "'"
 
 
 def _printable(text: str) -> str:
