@@ -59,6 +59,10 @@ class _Warner:
         """Say what is wrong, on stderr."""
         self._terminal.error(f"warning: in epoch {row['epoch']} {sign.meaning}", sign.advice)
 
+    def on_problem(self, problem: str) -> None:
+        """Say what failed, on stderr."""
+        self._terminal.error(f"warning: {problem}", "The training goes on without.")
+
 
 class JsonObserver(_Warner):
     """One JSON line an epoch, on stdout."""
