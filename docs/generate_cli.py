@@ -14,7 +14,7 @@ _HEAD = "<!-- Made by docs/generate_cli.py from the program's own help: do not e
 def main(out: Path) -> None:
     """Typer's own generator, its HTML escapes undone."""
     result = subprocess.run(
-        [sys.executable, "-m", "typer", "ganctl.cli", "utils", "docs", "--name", "ganctl"],
+        [sys.executable, "-m", "typer", "ganctl.cli.app", "utils", "docs", "--name", "ganctl"],
         check=True,
         capture_output=True,
         text=True,

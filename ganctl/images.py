@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import warnings
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from typing import IO
@@ -85,11 +86,23 @@ def animation(frames: Sequence[Pixels], kind: str, *, milliseconds: int, hold: i
     return buffer.getvalue()
 
 
-def read(content: bytes) -> Pixels:
-    """The pixels of a PNG that ganctl made, (H, W, C)."""
-    with Image.open(io.BytesIO(content)) as image:
-        pixels: Pixels = np.asarray(image)
-    return pixels if pixels.ndim == 3 else pixels[..., None]
+def read(file: IO[bytes], shape: tuple[int, ...]) -> Pixels | None:
+    """The pixels of a PNG of `shape`, (H, W, C), as ganctl makes them; None where it is no such.
+
+    Whatever the file is, no more is read or unpacked than such a PNG could take.
+    """
+    mode = "L" if shape[-1] == 1 else "RGB"
+    try:
+        content = io.BytesIO(file.read(2 * math.prod(shape) + 2**16))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow's, of sizes that are refused here
+            with Image.open(content, formats=["PNG"]) as image:
+                if (image.size, image.mode) != ((shape[1], shape[0]), mode):
+                    return None
+                pixels: Pixels = np.asarray(image)
+    except Exception:  # Pillow has a dozen kinds for a damaged file, SyntaxError among them
+        return None
+    return pixels.reshape(shape)
 
 
 def _to_pil(picture: Pixels) -> Image.Image:

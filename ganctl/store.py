@@ -178,7 +178,8 @@ class RunDirectory:
             )
         except OSError as error:
             raise RunError(f"{self.path} cannot be a run directory: {reason(error)}") from None
-        parent = next(path for path in self.path.absolute().parents if path.exists())
+        whole = self.path.absolute()
+        parent = next(path for path in (whole, *whole.parents) if path.exists())
         if not (parent.is_dir() and os.access(parent, os.W_OK)):
             raise RunError(
                 f"{self.path} cannot be made: {parent} is not a folder to write to",
@@ -193,7 +194,7 @@ class RunDirectory:
     def free_sibling(self) -> Path:
         """A path beside this one that is not taken: run-2, run-3, ..."""
         stem, number = self.path.absolute(), 2
-        while (candidate := stem.with_name(f"{stem.name}-{number}")).exists():
+        while (candidate := stem.parent / f"{stem.name}-{number}").exists():
             number += 1
         return self.path.parent / candidate.name
 
@@ -239,7 +240,8 @@ class RunDirectory:
     def write_config(self, content: Mapping[str, Any]) -> None:
         """What the run is and how it was started."""
         text = json.dumps(content, indent=2, ensure_ascii=False)
-        # What a command line has that is not UTF-8 becomes JSON's own escape for it.
+        # A name that is not UTF-8 is in the text as lone surrogates, for which Python's backslashes
+        # are JSON's own: "\\udcff" is read back as what it was.
         self.write(self.path / CONFIG, text.encode(errors="backslashreplace") + b"\n")
 
     def read_config(self) -> dict[str, Any]:

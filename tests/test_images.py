@@ -1,6 +1,8 @@
 import io
+import struct
 import weakref
 import zipfile
+import zlib
 
 import numpy as np
 import pytest
@@ -91,10 +93,28 @@ def test_previews_are_enlarged_to_about_one_height(height, factor):
 def test_a_png_comes_back_with_its_text(channels):
     picture = np.random.default_rng(0).integers(0, 256, (5, 7, channels), np.uint8)
     content = images.png(picture, {"seeds": "0-15", "ümlaut": "größer"})
-    assert np.array_equal(images.read(content), picture)
+    assert np.array_equal(images.read(io.BytesIO(content), picture.shape), picture)
     with Image.open(io.BytesIO(content)) as image:
         assert image.format == "PNG"
         assert image.text == {"seeds": "0-15", "ümlaut": "größer"}
+
+
+def test_what_is_no_such_png_is_not_read():
+    picture = numbered(12, height=8, width=8)[0]
+    content, gif = images.png(picture), io.BytesIO()
+    Image.fromarray(picture[..., 0]).save(gif, "GIF")
+    cut = [content[:length] for length in range(len(content) - 20)]
+    for other in [*cut, images.png(picture[1:]), images.png(picture.repeat(3, -1)), gif.getvalue()]:
+        assert images.read(io.BytesIO(other), picture.shape) is None
+
+
+def test_a_picture_that_unpacks_to_gigabytes_is_not_unpacked():
+    """70,000 by 70,000 pixels in 41 bytes: the header alone is looked at."""
+    header = struct.pack(">2I5B", 70_000, 70_000, 8, 0, 0, 0, 0)
+    chunk = struct.pack(">I", len(header)) + b"IHDR" + header
+    content = b"\x89PNG\r\n\x1a\n" + chunk + struct.pack(">I", zlib.crc32(chunk[4:]))
+    for width in (84, 70_000):
+        assert images.read(io.BytesIO(content), (84, width, 1)) is None
 
 
 def test_the_same_picture_gives_the_same_bytes():

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from ganctl.cli import app
+from ganctl.cli.app import app
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text("utf-8")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -17,7 +16,7 @@ from ganctl.cli.options import (
     check_upscale,
     parse_seeds,
 )
-from ganctl.cli.terminal import Terminal
+from ganctl.cli.terminal import Terminal, pasteable
 from ganctl.errors import UsageError, nearest
 
 _MODES = ("slerp", "lerp")
@@ -68,7 +67,7 @@ def interpolate(
     if out.suffix.lower() in _VIDEOS:
         raise UsageError(
             f"{out.suffix[1:]} is not supported: ganctl writes no videos",
-            f"Make an animation, .gif or .webp: -o {shlex.quote(str(out.with_suffix('.gif')))}",
+            f"Make an animation, .gif or .webp: -o {pasteable(out.with_suffix('.gif'))}",
         )
     suffix = check_suffix(out, (".png", ".gif", ".webp"))
     check_upscale(upscale)

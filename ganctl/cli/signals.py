@@ -1,34 +1,68 @@
-"""Stopping a training from outside, without losing it."""
+"""Stopping the program from outside: at once, cleanly, or after the step under way.
+
+Imports next to nothing: signals are to be answered before anything else is loaded.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
-import sys
 import threading
 from collections.abc import Iterator
 from types import FrameType, TracebackType
 from typing import Any
 
 
-@contextlib.contextmanager
-def exit_on_termination() -> Iterator[None]:
-    """While entered, SIGTERM and SIGHUP end the program by an exception, so that it cleans up."""
+def _numbers() -> list[int]:
+    """The signals that stop a program, except those that were to be ignored when it was started."""
+    # Windows has no SIGHUP and never sends SIGTERM; only Windows has SIGBREAK, Ctrl-Break.
+    names = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
+    numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
+    # nohup sets SIGHUP to be ignored: it stays so.
+    return [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]
 
-    def leave(number: int, _: FrameType | None) -> None:
-        sys.exit(128 + number)
+
+class Stopped(SystemExit):
+    """Raised by a signal; its argument is the exit code that a shell expects."""
+
+
+def leave_at_once() -> None:
+    """From here on a signal ends the process with one line: for as long as nothing is to clean."""
+    for number in _numbers():
+        signal.signal(number, _leave)
+
+
+def _leave(number: int, _: FrameType | None) -> None:
+    with contextlib.suppress(OSError):
+        os.write(2, b"ganctl: stopped\n")
+    os._exit(128 + number)
+
+
+@contextlib.contextmanager
+def exit_on_signals() -> Iterator[None]:
+    """While entered, a signal ends the program by an exception, so that it cleans up."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        if _is_importing(frame):
+            _leave(number, frame)
+        raise Stopped(128 + number)
 
     previous: dict[int, Any] = {}
     if threading.current_thread() is threading.main_thread():
-        for name in ("SIGTERM", "SIGHUP"):
-            number = getattr(signal, name, None)
-            if number is not None and signal.getsignal(number) is signal.SIG_DFL:
-                previous[number] = signal.signal(number, leave)
+        previous = {number: signal.signal(number, stop) for number in _numbers()}
     try:
         yield
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
+
+
+def _is_importing(frame: FrameType | None) -> bool:
+    """Whether `frame` is part of an import: an extension's would lose or disguise the exception."""
+    while frame and frame.f_code.co_filename != "<frozen importlib._bootstrap>":
+        frame = frame.f_back
+    return frame is not None
 
 
 class StopSignals:
@@ -51,12 +85,7 @@ class StopSignals:
         return 0 if self.received is None else 128 + self.received
 
     def __enter__(self) -> StopSignals:
-        # Windows has no SIGHUP and never sends SIGTERM; only Windows has SIGBREAK, Ctrl-Break.
-        for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK"):
-            number = getattr(signal, name, None)
-            # nohup sets SIGHUP to be ignored: it stays so.
-            if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
-                self._previous[number] = signal.signal(number, self._handle)
+        self._previous = {number: signal.signal(number, self._handle) for number in _numbers()}
         return self
 
     def __exit__(

@@ -8,12 +8,16 @@ import io
 import itertools
 import json
 import os
+import select
+import shlex
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from statistics import fmean
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
     from rich.console import Console
 
 _BLOCKS = "▁▂▃▄▅▆▇█"
@@ -39,6 +43,13 @@ class Terminal:
     def live(self) -> bool:
         """Whether bars that move are welcome on stderr."""
         return _is_rich(sys.stderr)
+
+    @property
+    def unheard(self) -> OSError | None:
+        """Why not all of the results reached stdout, if so."""
+        sys.stdout.flush()
+        raw = getattr(getattr(sys.stdout, "buffer", None), "raw", None)
+        return raw.failure if isinstance(raw, _Lasting) else None
 
     def document(self, value: Any) -> None:
         """One JSON document on a line of stdout, for --json."""
@@ -108,6 +119,67 @@ class Terminal:
             self.note(f"  {hint}")
 
 
+@contextlib.contextmanager
+def lasting_streams() -> Iterator[None]:
+    """While entered, no write to stdout or stderr fails: hours of training do not end with a pipe.
+
+    A reader may leave, a terminal be closed, a disk be full; `Terminal.unheard` tells.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:  # closed before we came: the next file opened would be given its number,
+            os.open(os.devnull, os.O_RDWR)  # and with it what other libraries write there
+    previous = sys.stdout, sys.stderr
+    sys.stdout, sys.stderr = _lasting(sys.stdout), _lasting(sys.stderr)
+    try:
+        yield
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        sys.stdout, sys.stderr = previous
+
+
+def _lasting(stream: TextIO | None) -> TextIO:
+    if stream is None:
+        return open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123
+    buffer = getattr(stream, "buffer", None)
+    raw = getattr(buffer, "raw", buffer)  # python -u has none between
+    if not isinstance(stream, io.TextIOWrapper) or not isinstance(raw, io.RawIOBase):
+        return stream  # in memory
+    return io.TextIOWrapper(
+        io.BufferedWriter(_Lasting(raw)), stream.encoding, stream.errors,
+        line_buffering=stream.line_buffering,
+    )  # fmt: skip
+
+
+class _Lasting(io.RawIOBase):
+    """What takes all that is written, though it be lost; `failure` is why the first of it was."""
+
+    def __init__(self, raw: io.RawIOBase) -> None:
+        self._raw = raw
+        self.failure: OSError | None = None
+
+    def writable(self) -> bool:
+        return True
+
+    def isatty(self) -> bool:
+        return self._raw.isatty()
+
+    def fileno(self) -> int:
+        return self._raw.fileno()
+
+    def write(self, data: ReadableBuffer) -> int:
+        try:
+            # None: whoever shares the pipe or the terminal made it one that does not wait.
+            while (written := self._raw.write(data)) is None:
+                select.select([], [self._raw], [])
+            return written
+        except OSError as error:
+            self.failure = self.failure or error
+            return memoryview(data).nbytes
+
+
 def sparkline(values: Sequence[float], width: int) -> str:
     """Values as a row of small bars, each the mean of its share where there are more than fit."""
     count = min(len(values), max(1, width))
@@ -135,6 +207,13 @@ def size(num_bytes: float) -> str:
             return f"{num_bytes:.0f} B" if unit == "B" else f"{num_bytes:.1f} {unit}"
         num_bytes /= 1000
     return f"{num_bytes:.1f} GB"
+
+
+def pasteable(path: Path) -> str:
+    """`path` as a shell takes it, also where its name holds what is not to be printed."""
+    if str(path).isprintable():
+        return shlex.quote(str(path))
+    return "$'" + "".join(f"\\x{byte:02x}" for byte in os.fsencode(path)) + "'"
 
 
 def _printable(text: str) -> str:

@@ -11,7 +11,7 @@ import typer
 
 from ganctl import config as configs
 from ganctl.cli.options import JsonOption
-from ganctl.cli.terminal import Terminal
+from ganctl.cli.terminal import Terminal, pasteable
 from ganctl.errors import StoppedError, UsageError
 
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ def _run(session: Session, terminal: Terminal, save_every: float, command: str) 
 
     config, folder, first_step = session.config, session.run.path, session.state.step
     steps_per_epoch = _steps_per_epoch(session)
-    again = f"To go on: ganctl train --resume --out {shlex.quote(str(folder))}"
+    again = f"To go on: ganctl train --resume --out {pasteable(folder)}"
     if session.state.step >= session.total_steps:
         terminal.note(
             f"The run in {folder} is complete: step {session.state.step} of {session.total_steps}. "
@@ -207,7 +207,7 @@ def _steps_per_epoch(session: Session) -> int:
 
 def _show_files(session: Session, terminal: Terminal) -> None:
     run = session.run
-    quoted = shlex.quote(str(run.path))
+    quoted = pasteable(run.path)
     terminal.heading("files")
     terminal.table(
         ("", ""),

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from ganctl.cli.terminal import Terminal, duration
+from ganctl.files import reason
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bars
@@ -58,15 +59,27 @@ class _Warner:
         """Say what is wrong, on stderr."""
         self._terminal.error(f"warning: in epoch {row['epoch']} {sign.meaning}", sign.advice)
 
+    def on_problem(self, problem: str) -> None:
+        """Say what failed, on stderr."""
+        self._terminal.error(f"warning: {problem}", "The training goes on without.")
+
 
 class JsonObserver(_Warner):
     """One JSON line an epoch, on stdout."""
+
+    _said = False
 
     def on_step(self, progress: Progress) -> None:
         """Nothing: a script waits for the epoch."""
 
     def on_epoch(self, row: Row) -> None:
         self._terminal.document({"event": "epoch", **with_state(row, self._steps_per_epoch)})
+        if self._terminal.unheard and not self._said:
+            self._said = True
+            self._terminal.error(
+                f"warning: stdout cannot be written: {reason(self._terminal.unheard)}",
+                "The training goes on; losses.csv has what is lost here. Ctrl-C saves and stops.",
+            )
 
 
 class PlainObserver(_Warner):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import math
 import time
@@ -9,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -16,8 +18,9 @@ from ganctl import images, latents, plots
 from ganctl.checkpoint import FIGURES, Checkpoint, encode
 from ganctl.config import TrainConfig
 from ganctl.datasets import Dataset, epoch_order
-from ganctl.errors import TrainingError
+from ganctl.errors import RunError, TrainingError
 from ganctl.evaluation import Gauge
+from ganctl.images import Pixels
 from ganctl.sampling import sample_seeds
 from ganctl.store import RunDirectory
 from ganctl.training import health, memory
@@ -68,6 +71,9 @@ class Observer(Protocol):
 
     def on_sign(self, row: Row, sign: Sign) -> None:
         """Something is wrong with an epoch that was not with any before."""
+
+    def on_problem(self, problem: str) -> None:
+        """Something failed that the training can go on without."""
 
 
 @dataclass
@@ -397,12 +403,15 @@ class Training:
         seeds = range(self.config.num_samples)
         chunks = sample_seeds(self.state.sampler, seeds, self.config.network)
         pictures = images.concatenate(chunks)
-        factor = images.preview_factor(self.config.network.height)
-        content = images.png(images.enlarge(images.grid(pictures), factor))
-        self.run.write(self.run.sample(self._epoch_number), content)
+        self.run.write(self.run.sample(self._epoch_number), images.png(self._picture(pictures)))
         if len(pictures) < 2 or not self._variety:
             return None
         return health.variety(pictures) / self._variety
+
+    def _picture(self, pictures: Pixels) -> Pixels:
+        return images.enlarge(
+            images.grid(pictures), images.preview_factor(self.config.network.height)
+        )
 
     def _write_losses(self, history: list[Row]) -> None:
         """losses.csv, with a column more than the checkpoint needs: what is wrong, in words."""
@@ -411,21 +420,42 @@ class Training:
         )
 
     def _draw(self, history: list[Row]) -> None:
-        """The loss plot and the animation, from what is on disk and in the history."""
+        """The loss plot and the animation, from what is on disk and in the history.
+
+        What cannot be written is raised; what cannot be drawn is told, and costs no training.
+        """
         started = time.monotonic()
-        if history:
-            title = f"{self.config.preset} on {self.config.data}, seed {self.config.seed}"
-            self.run.write(self.run.losses_plot, plots.losses_png(history, title))
-        paths = [path for path in self.run.samples() if path.exists()]
-        if paths:
-            every = math.ceil(len(paths) / _MAX_FRAMES)
-            chosen = paths[::-1][::every][::-1]
-            frames = [images.read(path.read_bytes()) for path in chosen]
-            milliseconds = max(60, min(500, 8000 // len(frames)))
-            content = images.animation(frames, "gif", milliseconds=milliseconds, hold=4)
-            self.run.write(self.run.animation, content)
+        try:
+            if history:
+                title = f"{self.config.preset} on {self.config.data}, seed {self.config.seed}"
+                self.run.write(self.run.losses_plot, plots.losses_png(history, title))
+            frames = self._frames()
+            if frames:
+                milliseconds = max(60, min(500, 8000 // len(frames)))
+                content = images.animation(frames, "gif", milliseconds=milliseconds, hold=4)
+                self.run.write(self.run.animation, content)
+        except RunError:
+            raise
+        except Exception as error:
+            self.observer.on_problem(
+                f"{self.run.losses_plot} and {self.run.animation} could not be drawn: "
+                f"{type(error).__name__}: {error}"
+            )
         self._last_drawn = time.monotonic()
         self._drawing_seconds = self._last_drawn - started
+
+    def _frames(self) -> list[Pixels]:
+        """The fixed samples over the epochs, of which not all may still be what was written."""
+        paths = [path for path in self.run.samples() if path.is_file()]
+        every = math.ceil(len(paths) / _MAX_FRAMES)
+        network = self.config.network
+        size = (self.config.num_samples, network.height, network.width, network.channels)
+        shape = self._picture(np.zeros(size, np.uint8)).shape
+        frames = []
+        for path in paths[::-1][::every][::-1] if paths else []:
+            with contextlib.suppress(OSError), path.open("rb") as file:
+                frames.append(images.read(file, shape))
+        return [frame for frame in frames if frame is not None]
 
 
 def _turn(measured: str) -> int:

@@ -16,7 +16,7 @@ import torch
 
 from ganctl import store
 from ganctl.cli import watch
-from ganctl.cli.signals import StopSignals, exit_on_termination
+from ganctl.cli.signals import Stopped, StopSignals, exit_on_signals
 from ganctl.files import atomic_writer
 
 pytestmark = [
@@ -81,6 +81,71 @@ def test_the_process_saves_and_ends_with_the_signals_code(
     (start,) = json.loads((out / "config.json").read_text("utf-8"))["starts"]
     typed = ["train", *fast_options, "--steps", "80000", "--out", str(out)]
     assert shlex.split(start["command"]) == ["ganctl", *typed]
+
+
+_SIGNAL_AT_IMPORT = """
+import os, signal, sys
+import ganctl.cli  # the first lines of the program; before them nothing can be done
+
+module, number, *sys.argv = sys.argv[1:]
+
+class Finder:
+    def find_spec(self, name, path, target=None):
+        if name == module:
+            os.kill(os.getpid(), int(number))
+
+sys.meta_path.insert(0, Finder())
+sys.exit(f"the end was reached: {ganctl.cli.main()}")
+"""
+
+
+@pytest.mark.parametrize("name", SIGNALS)
+@pytest.mark.parametrize("module", ["typer", "torch.nn"])
+def test_a_signal_while_the_program_starts_is_one_line(python, tmp_path, module, name):
+    out = tmp_path / "run"
+    typed = ["ganctl", "train", "--limit", "8", "--steps", "1", "--out", out]
+    done = python(_SIGNAL_AT_IMPORT, module, int(getattr(signal, name)), *typed)
+    assert (done.returncode, done.stderr) == (SIGNALS[name], "ganctl: stopped\n")
+    assert done.stdout == ""
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("name", SIGNALS)
+def test_a_signal_outside_a_training_is_one_line(cli, run, monkeypatch, name):
+    monkeypatch.setattr(store, "read_checkpoint", lambda _: signal.raise_signal(
+        getattr(signal, name)))  # fmt: skip
+    result = cli("inspect", run)
+    assert (result.code, result.out, result.err) == (SIGNALS[name], "", "ganctl: stopped\n")
+
+
+_ON_THIS_TERMINAL = """
+import fcntl, os, sys, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+
+
+def test_a_terminal_that_is_closed_leaves_a_saved_run(ok, command, fast_options, tmp_path):
+    """The bars move, the window is closed: SIGHUP comes, and every write fails from then on."""
+    pty = pytest.importorskip("pty", reason="no pseudo-terminals here")
+    out, (ours, theirs) = tmp_path / "run", pty.openpty()
+    options = [*fast_options, "--steps", "80000", "--out", str(out)]
+    process = subprocess.Popen(
+        [sys.executable, "-c", _ON_THIS_TERMINAL, *command, "train", *options],
+        stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True,
+        env={**os.environ, "TERM": "xterm", "NO_COLOR": ""},
+    )  # fmt: skip
+    os.close(theirs)
+    with process:
+        shown = b""
+        while "━".encode() not in shown or shown.count(b"\n") < 5:
+            shown += os.read(ours, 4096)
+        os.close(ours)
+        assert process.wait(60) == 129
+    step = store.read_checkpoint(out).step
+    assert step >= 4
+    ok("train", "--resume", "--steps", step + 2, "--out", out)
+    assert store.read_checkpoint(out).step == step + 2
 
 
 @pytest.mark.parametrize("name", SIGNALS)
@@ -186,7 +251,7 @@ def test_signals_that_a_system_lacks_are_left_out(monkeypatch):
     with StopSignals() as stop:
         signal.raise_signal(signal.SIGTERM)
         assert stop.exit_code == 143
-    with exit_on_termination():
+    with exit_on_signals():
         pass
 
 
@@ -204,12 +269,12 @@ def test_termination_outside_a_training_cleans_up(tmp_path):
     target = tmp_path / "x.npz"
 
     def write() -> None:
-        with exit_on_termination(), atomic_writer(target) as file:
+        with exit_on_signals(), atomic_writer(target) as file:
             file.write(b"half")
             os.kill(os.getpid(), signal.SIGTERM)
             time.sleep(1)  # the handler runs at the next bytecode; this line is not waited out
 
-    with pytest.raises(SystemExit) as left:
+    with pytest.raises(Stopped) as left:
         write()
     assert left.value.code == 143
     assert list(tmp_path.iterdir()) == []

@@ -5,12 +5,16 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import os
 import re
+import shutil
+import subprocess
+from pathlib import Path
 
 import pytest
 
 from ganctl.cli import main
-from ganctl.cli.terminal import Terminal, duration, size, sparkline
+from ganctl.cli.terminal import Terminal, duration, pasteable, size, sparkline
 
 
 @pytest.mark.parametrize(
@@ -45,6 +49,15 @@ def test_a_flat_sparkline_is_flat():
 )
 def test_a_sparkline_of_more_than_fits_shows_the_mean_of_each_share(width, bars):
     assert sparkline([0, 1, 2, 3], width) == bars
+
+
+@pytest.mark.parametrize("name", ["run", "a run", "it's", "läufe", "\x1b[2J\n", "\udcff\udcfe'"])
+@pytest.mark.skipif(not shutil.which("bash"), reason="needs bash")
+def test_a_shell_takes_any_name_as_it_was(name):
+    words = pasteable(Path(name))
+    assert words.isprintable()
+    done = subprocess.run(["bash", "-c", f"printf %s {words}"], capture_output=True, check=True)
+    assert os.fsdecode(done.stdout) == name
 
 
 def test_results_go_to_stdout_and_talk_to_stderr(capsys):

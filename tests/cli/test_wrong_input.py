@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pickle
 import re
@@ -449,3 +450,21 @@ def test_a_batch_that_does_not_fit_into_memory(python, tmp_path):
     assert said.startswith("ganctl: a batch of 4096 takes 5.4 GB of memory or more, and ")
     assert re.fullmatch(r"  --batch-size (256|512) should fit\.", hint)
     assert not (tmp_path / "run").exists()
+
+
+def test_the_root_is_no_run_directory(refused):
+    assert "is not empty and not a run" in refused("train", "--out", "/", code=1)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names are bytes there")
+def test_a_name_that_is_not_utf_8_is_a_name(ok, fast_options, tmp_path):
+    out = tmp_path / "l\udcffuf\x1b"
+    ok("train", *fast_options, "--steps", "2", "--out", out)
+    ok("train", "--resume", "--steps", "3", "--out", out)
+    starts = store.RunDirectory(out).read_config()["starts"]
+    assert [str(out) in start["command"] for start in starts] == [True, True]
+    assert str(out) in store.read_checkpoint(out).made_by["last_command"]
+    for kind in ("png", "npz"):
+        ok("sample", out, "-n", "2", "-o", f"{out}.{kind}")
+    ok("interpolate", out, "--frames", "3", "-o", f"{out}.gif")
+    assert json.loads(ok("inspect", out, "--json").out)["path"] == str(out / "ckpt.pt")

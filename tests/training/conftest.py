@@ -23,6 +23,7 @@ class Recorder:
         self.steps: list[Progress] = []
         self.rows: list[Row] = []
         self.signs: list[tuple[int, str]] = []
+        self.problems: list[str] = []
 
     def on_step(self, progress: Progress) -> None:
         self.steps.append(progress)
@@ -32,6 +33,9 @@ class Recorder:
 
     def on_sign(self, row: Row, sign: Sign) -> None:
         self.signs.append((row["epoch"], sign.name))
+
+    def on_problem(self, problem: str) -> None:
+        self.problems.append(problem)
 
     def should_stop(self) -> bool:
         return bool(self.steps) and self.steps[-1].step == self.stop_after
