@@ -78,7 +78,7 @@ def describe(checkpoint: Checkpoint, path: Path) -> dict[str, Any]:
 
 def _unfinished(checkpoint: Checkpoint) -> dict[str, Any] | None:
     """The losses of the epoch that the checkpoint is inside of, over the steps that it has."""
-    from ganctl.training.loop import Meter
+    from ganctl.training.meter import Meter
 
     meter = Meter.from_dict(checkpoint.partial)
     if not meter.steps:

@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Protocol
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from ganctl import images, latents, plots
+from ganctl import latents
 from ganctl.checkpoint import FIGURES, Checkpoint, encode
 from ganctl.config import TrainConfig
 from ganctl.datasets import Dataset, epoch_order
-from ganctl.errors import RunError, TrainingError
+from ganctl.errors import TrainingError
 from ganctl.evaluation import Gauge
-from ganctl.images import Pixels
 from ganctl.sampling import sample_seeds
 from ganctl.store import RunDirectory
 from ganctl.training import health, memory
 from ganctl.training.health import Sign
+from ganctl.training.meter import Meter
+from ganctl.training.pictures import Pictures
 from ganctl.training.state import TrainState
 from ganctl.training.step import METRICS, gradient_names, train_step
 
@@ -39,10 +38,6 @@ _STEPS_AHEAD = 16
 """Noise is drawn for so many steps at once: alone, after a step, it finds every cache cold."""
 _VALUES_AHEAD = 2**20
 """But for no more than so many numbers."""
-_DRAWING_SHARE = 0.003
-"""The plot and the animation are drawn anew when that takes at most this share of the time since
-they last were; at the end they always are."""
-_MAX_FRAMES = 120
 _NUM_COMPARED = 1024
 """Real images that the samples' variety is compared with."""
 
@@ -74,39 +69,6 @@ class Observer(Protocol):
 
     def on_problem(self, problem: str) -> None:
         """Something failed that the training can go on without."""
-
-
-@dataclass
-class Meter:
-    """The running epoch's sums: part of a checkpoint, so a resumed epoch's means are exact."""
-
-    sums: list[float] = field(default_factory=lambda: [0.0] * len(METRICS))
-    steps: int = 0
-    images: int = 0
-    seconds: float = 0.0
-
-    @classmethod
-    def from_dict(cls, partial: dict[str, Any]) -> Meter:
-        """From a checkpoint's `partial`; anything else than what `to_dict` gives counts as none."""
-        sums = partial.get("sums")
-        counts = [partial.get(name) for name in ("steps", "images", "seconds")]
-        if (
-            isinstance(sums, list)
-            and len(sums) == len(METRICS)
-            and all(isinstance(value, float) and math.isfinite(value) for value in sums)
-            and all(isinstance(value, int | float) and 0 <= value < 2**53 for value in counts)
-        ):
-            return cls(list(sums), int(counts[0] or 0), int(counts[1] or 0), float(counts[2] or 0))
-        return cls()
-
-    def means(self) -> dict[str, float]:
-        """Of each metric over the steps so far, of which there is one at least."""
-        return {name: total / self.steps for name, total in zip(METRICS, self.sums, strict=True)}
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for a checkpoint."""
-        return {"sums": list(self.sums), "steps": self.steps, "images": self.images,
-                "seconds": self.seconds}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -159,13 +121,13 @@ class Training:
         self._variety = health.variety(dataset.images[:_NUM_COMPARED].cpu().numpy())
         self._pending: list[Tensor] = []
         self._noise_ahead: list[tuple[Tensor, int]] = []
-        self._clock = self._last_saved = self._last_drawn = time.monotonic()
-        self._drawing_seconds = 0.0
+        self._pictures = Pictures(run, self.config, observer.on_problem)
+        self._clock = self._last_saved = time.monotonic()
 
     def execute(self) -> Outcome:
         """Train. Raises TrainingError where a loss or a weight is no longer a number."""
         finished = True
-        self._clock = self._last_saved = self._last_drawn = time.monotonic()
+        self._clock = self._last_saved = time.monotonic()
         if self.state.step == 0:
             self._save()
         else:  # rows past the checkpoint may stand there, of a run that ended in mid-epoch
@@ -185,7 +147,7 @@ class Training:
             seen = self._look_at_samples() if finished else {}
             history = [*history, self._row(seen)]
         self._write_losses(history)
-        self._draw(history)
+        self._pictures.draw(history)
         return Outcome(history, finished)
 
     def _epoch(self) -> bool:
@@ -302,8 +264,7 @@ class Training:
         self.meter = Meter()
         self._save(snapshot=row["epoch"])
         self._write_losses(self.history)
-        if time.monotonic() - self._last_drawn > self._drawing_seconds / _DRAWING_SHARE:
-            self._draw(self.history)
+        self._pictures.draw_now_and_then(self.history)
         self.observer.on_epoch(row)
         for sign in health.signs(row):
             if sign.name not in known:
@@ -382,7 +343,11 @@ class Training:
 
     def _look_at_samples(self) -> Row:
         """Draw the fixed samples and measure those that nobody sees, for a row of the history."""
-        return {"diversity": self._draw_samples(), **self._measure_samples()}
+        pictures = self._pictures.draw_samples(self.state.sampler, self._epoch_number)
+        diversity = None  # 1 is as varied as the real images
+        if len(pictures) > 1 and self._variety:
+            diversity = health.variety(pictures) / self._variety
+        return {"diversity": diversity, **self._measure_samples()}
 
     def _measure_samples(self) -> Row:
         if self._gauge is None:
@@ -395,67 +360,11 @@ class Training:
         # Not before the first epoch's end: it takes seconds.
         return self._make_gauge()
 
-    def _draw_samples(self) -> float | None:
-        """The fixed samples: seeds 0, 1, 2, ..., as `ganctl sample` draws them.
-
-        Returns how varied they are, 1 being as varied as the real images.
-        """
-        seeds = range(self.config.num_samples)
-        chunks = sample_seeds(self.state.sampler, seeds, self.config.network)
-        pictures = images.concatenate(chunks)
-        self.run.write(self.run.sample(self._epoch_number), images.png(self._picture(pictures)))
-        if len(pictures) < 2 or not self._variety:
-            return None
-        return health.variety(pictures) / self._variety
-
-    def _picture(self, pictures: Pixels) -> Pixels:
-        return images.enlarge(
-            images.grid(pictures), images.preview_factor(self.config.network.height)
-        )
-
     def _write_losses(self, history: list[Row]) -> None:
         """losses.csv, with a column more than the checkpoint needs: what is wrong, in words."""
         self.run.write_losses(
             [{**row, "signs": ", ".join(s.name for s in health.signs(row))} for row in history]
         )
-
-    def _draw(self, history: list[Row]) -> None:
-        """The loss plot and the animation, from what is on disk and in the history.
-
-        What cannot be written is raised; what cannot be drawn is told, and costs no training.
-        """
-        started = time.monotonic()
-        try:
-            if history:
-                title = f"{self.config.preset} on {self.config.data}, seed {self.config.seed}"
-                self.run.write(self.run.losses_plot, plots.losses_png(history, title))
-            frames = self._frames()
-            if frames:
-                milliseconds = max(60, min(500, 8000 // len(frames)))
-                content = images.animation(frames, "gif", milliseconds=milliseconds, hold=4)
-                self.run.write(self.run.animation, content)
-        except RunError:
-            raise
-        except Exception as error:
-            self.observer.on_problem(
-                f"{self.run.losses_plot} and {self.run.animation} could not be drawn: "
-                f"{type(error).__name__}: {error}"
-            )
-        self._last_drawn = time.monotonic()
-        self._drawing_seconds = self._last_drawn - started
-
-    def _frames(self) -> list[Pixels]:
-        """The fixed samples over the epochs, of which not all may still be what was written."""
-        paths = [path for path in self.run.samples() if path.is_file()]
-        every = math.ceil(len(paths) / _MAX_FRAMES)
-        network = self.config.network
-        size = (self.config.num_samples, network.height, network.width, network.channels)
-        shape = self._picture(np.zeros(size, np.uint8)).shape
-        frames = []
-        for path in paths[::-1][::every][::-1] if paths else []:
-            with contextlib.suppress(OSError), path.open("rb") as file:
-                frames.append(images.read(file, shape))
-        return [frame for frame in frames if frame is not None]
 
 
 def _turn(measured: str) -> int:

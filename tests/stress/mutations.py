@@ -49,7 +49,7 @@ from ganctl.cli.inspect import inspect
 from ganctl.cli.loading import load_generator
 from ganctl.errors import GanctlError
 from ganctl.store import read_checkpoint
-from ganctl.training.loop import Meter
+from ganctl.training.meter import Meter
 from ganctl.training.state import create, restore
 
 CPU = torch.device("cpu")

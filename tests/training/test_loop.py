@@ -363,6 +363,9 @@ class Poisoner:
     def on_sign(self, row, sign):
         pass
 
+    def on_problem(self, problem):
+        pass
+
     def should_stop(self):
         return False
 
