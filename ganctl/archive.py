@@ -24,19 +24,22 @@ ODD = "is damaged, or not a ganctl checkpoint"
 FOREIGN = "is not a ganctl checkpoint: another program wrote this .pt file"
 NOT_PLAIN = "holds more than tensors and plain values, which a ganctl checkpoint never does"
 NOT_OPENED = "It was not opened: loading it could run code."
+_TOO_MANY = f"{ODD}: it has too many parts"
 _ODD_TENSOR = f"{ODD}: it holds a tensor that ganctl does not write"
 DAMAGE_HINT = "Use an earlier checkpoint: a run directory keeps some as epoch-*.pt."
 
 _MAX_MEMBERS = 10_000
 _MAX_BYTES = 2**32
 """Of all tensors: no file makes this program take more memory than that for its copy."""
-_MAX_PROGRAM = 2**23
+MAX_PROGRAM = 2**23
 """Bytes of a pickle; the history of `config.MAX_EPOCHS` epochs takes two thirds."""
 _BYTES_A_PART = 16
 """At least; an empty dict is one byte of a pickle and 64 of memory, a filled one is many."""
 _BYTES_A_WORD = 2
-"""At least, on average: reading takes a microsecond a word, however short. A history of which
+"""At least, on average: reading takes microseconds a word, however short. A history of which
 little was measured has three."""
+_MAX_WORDS = 2**20
+"""In all; that same longest history has 920,000: no file takes longer to read than that run's."""
 _MENTIONED = 8
 """Strings are no longer than so many times the pickle, each counted as often as it is mentioned:
 written once and mentioned a million times, one would be hashed a million times."""
@@ -128,7 +131,7 @@ def _check_members(archive: ZipFile, limit: int) -> str:
         or any(member.compress_type != zipfile.ZIP_STORED for member in members)
         or sum(member.file_size for member in members) > limit
         or len(pickles) != 1
-        or pickles[0].file_size > _MAX_PROGRAM
+        or pickles[0].file_size > MAX_PROGRAM
     ):
         raise CheckpointError("is not a ganctl checkpoint: its archive is not torch's own")
     return pickles[0].filename.removesuffix("data.pkl")
@@ -141,17 +144,15 @@ def _check_program(program: bytes) -> dict[str, int]:
     torch.save makes it.
     """
     sizes: dict[str, int] = {}
-    parts = words = mentioned = depth = 0
-    most_words = 1000 + len(program) // _BYTES_A_WORD
+    parts = mentioned = depth = 0
     tensor: list[tuple[str, Any]] = []  # as far as it is made
     try:
         for letter, value in _words(program):
-            words += 1
             parts += letter == "p"
             mentioned += len(value) if letter == "s" else 0
             depth += (letter == "(") - (letter in "et")
-            if words > most_words or depth > _MAX_DEPTH:
-                raise CheckpointError(f"{ODD}: it has too many parts")
+            if depth > _MAX_DEPTH:
+                raise CheckpointError(_TOO_MANY)
             if not tensor and letter in _PLAIN:
                 continue
             if not tensor and letter != "T":
@@ -172,7 +173,7 @@ def _check_program(program: bytes) -> dict[str, int]:
     if mentioned > 2**16 + _MENTIONED * len(program):
         raise CheckpointError(f"{ODD}: it holds one part twice")
     if parts > 1000 + len(program) // _BYTES_A_PART:
-        raise CheckpointError(f"{ODD}: it has too many parts")
+        raise CheckpointError(_TOO_MANY)
     return sizes
 
 
@@ -184,7 +185,10 @@ def _words(program: bytes) -> Iterator[tuple[str, Any]]:
     """
     memo: dict[object, tuple[str, Any]] = {}
     word: tuple[str, Any] = ("", None)
-    for opcode, argument, _ in pickletools.genops(program):
+    most = min(_MAX_WORDS, 1000 + len(program) // _BYTES_A_WORD)
+    for count, (opcode, argument, _) in enumerate(pickletools.genops(program)):
+        if count > most:
+            raise CheckpointError(_TOO_MANY)
         if opcode.name in ("BINPUT", "LONG_BINPUT"):  # stores the latest, changes nothing else
             if word[0] in ("s", "S", "T", "O"):
                 memo[argument] = word

@@ -9,6 +9,7 @@ import torch
 
 from ganctl import archive
 from ganctl.checkpoint import HISTORY_COLUMNS
+from ganctl.config import MAX_EPOCHS
 from ganctl.errors import CheckpointError
 
 PLAIN = {"name": "x", "number": 7, "share": 0.5, "list": [1, {"a": None}], "flags": [True, False]}
@@ -95,7 +96,7 @@ def test_tensors_that_share_a_storage_are_refused():
 
 
 def test_a_pickle_beyond_all_measure_is_not_read(monkeypatch):
-    monkeypatch.setattr(archive, "_MAX_PROGRAM", 100)
+    monkeypatch.setattr(archive, "MAX_PROGRAM", 100)
     assert "not torch's own" in refusal(saved(PLAIN)).message
 
 
@@ -111,19 +112,22 @@ def pickled(program: bytes) -> bytes:
     ("program", "words"),
     [
         (b"](" + b"N" * 100_000 + b"e", "too many parts"),
+        (b"N" + b"q\x00" * 100_000 + b"q\x00" * 2**20, "too many parts"),
         (b"(" * 17, "too many parts"),
         (b"](" + b"X\x00\x40\x00\x00" + b"a" * 2**14 + b"q\x00" + b"h\x00" * 99 + b"e", "twice"),
     ],
-    ids=["values", "marks", "a string mentioned often"],
+    ids=["values", "puts", "marks", "a string mentioned often"],
 )
 def test_reading_costs_no_more_than_a_pickles_length(program, words):
     assert words in refusal(pickled(program)).message
 
 
 @pytest.mark.parametrize("num_unknown", [0, 11])
-def test_a_long_history_is_within_bounds(num_unknown):
+def test_the_longest_history_is_within_bounds(num_unknown):
     """Of as many columns as there are; most strings in it are names, mentioned in every row."""
     names = sorted(HISTORY_COLUMNS)
     unknown = dict.fromkeys(names[:num_unknown])
-    rows = [{**dict.fromkeys(names, n / 7), "epoch": n, "step": n, **unknown} for n in range(5000)]
+    rows = [
+        {**dict.fromkeys(names, n / 7), "epoch": n, "step": n, **unknown} for n in range(MAX_EPOCHS)
+    ]
     archive.vetted(io.BytesIO(saved({"history": rows})))

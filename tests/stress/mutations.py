@@ -44,6 +44,7 @@ import torch
 
 from ganctl import checkpoint as schema
 from ganctl import config as configs
+from ganctl.archive import MAX_PROGRAM
 from ganctl.checkpoint import Checkpoint, decode, encode
 from ganctl.cli.inspect import inspect
 from ganctl.cli.loading import load_generator
@@ -60,8 +61,12 @@ HEADROOM = 2**30
 
 
 def memory_bound(size: int) -> int:
-    """Bytes that reading a file of `size` may add to the process."""
-    return 8 * size + 2**25
+    """Bytes that reading a file of `size` may add to the process.
+
+    A row of the history takes thirty times what it takes in the pickle, which has its own limit;
+    tensors are copied into an archive and read from there.
+    """
+    return 40 * min(size, MAX_PROGRAM) + 3 * size + 2**25
 
 
 # The originals.
@@ -555,6 +560,44 @@ def nesting(base: Base, rng: random.Random, index: int) -> bytes:
     return base.with_program(program + rng.choice([end + value + b"ss.", value + b".", value]))
 
 
+_LARGE = [
+    lambda rng: (b"](", itertools.repeat(b"N"), b"e"),
+    lambda rng: (b"](", itertools.repeat(b"K\x01"), b"e"),
+    lambda rng: (b"](", map(_number, itertools.count(2**20)), b"e"),
+    lambda rng: (b"](", itertools.repeat(b"G" + struct.pack(">d", rng.random())), b"e"),
+    lambda rng: (b"](", map(_text, map(str, itertools.count())), b"e"),
+    lambda rng: (b"](", itertools.repeat(_text("\U0001f600" * rng.choice([1, 1000]))), b"e"),
+    lambda rng: (b"](", itertools.repeat(rng.choice([b"}", b"}K\x01K\x02s" + b"N" * 11])), b"e"),
+    lambda rng: (b"](", itertools.repeat(b"](" + b"N" * rng.randrange(30) + b"e"), b"e"),
+    lambda rng: (b"}(", (_number(n) + b"N" for n in itertools.count(2**20)), b"u"),
+    lambda rng: (b"}(", (_number((n + 1) * (2**61 - 1)) + b"N" for n in itertools.count()), b"u"),
+    lambda rng: (b"](", (b"K\x01r" + struct.pack("<I", n) for n in itertools.count()), b"e"),
+    lambda rng: (_text("x" * 2**15) + b"q\xf0](", itertools.repeat(b"h\xf0"), b"e"),
+    lambda rng: (_text("x" * 99) + b"q\xf0}(", itertools.repeat(b"h\xf0N"), b"u"),
+    lambda rng: (b"](", itertools.repeat(_row(rng.random())), b"e"),
+]  # fmt: skip
+"""What a pickle of megabytes can be full of: its beginning, parts without end, its end."""
+_LARGE_SIZES = (2**17, 2**20, 2**22, MAX_PROGRAM - 2**14)
+"""The last is all that `archive` lets a pickle have, less what the rest of a checkpoint takes."""
+
+
+def _row(value: float) -> bytes:
+    """One epoch of a history."""
+    number = b"G" + struct.pack(">d", value)
+    return b"}(" + b"".join(_text(name) + number for name in sorted(schema.HISTORY_COLUMNS)) + b"u"
+
+
+def large(base: Base, rng: random.Random, index: int) -> bytes:
+    """Up to eight megabytes of next to nothing, as a checkpoint's history."""
+    begin, parts, end = _LARGE[index % len(_LARGE)](rng)
+    size = _LARGE_SIZES[index // len(_LARGE)]
+    code = [base.members()["archive/data.pkl"][:-1], _text("history"), begin]
+    while size > 0:
+        code.append(next(parts))
+        size -= len(code[-1])
+    return base.with_program(b"".join([*code, end, b"s."]))
+
+
 # Pickles with code.
 
 MARK = Path("executed")  # in the child's empty folder: what a payload that runs leaves behind
@@ -802,6 +845,7 @@ FAMILIES: dict[str, Family] = {
     "programs": programs,
     "tensor programs": tensor_programs,
     "nesting": nesting,
+    "large": large,
     "code": code_in_pickles,
     "other files": other_files,
 }
@@ -982,11 +1026,13 @@ class Mutations:
         """`count` files, the same of each family; from 10,000 on, and all of those with an end."""
         names = [only] if only else list(FAMILIES)
         ends = {"truncations": len(self.bases[0].data), "code": _FORMS * len(_calls())}
+        whole = count >= 10_000
+        ends["large"] = len(_LARGE) * (len(_LARGE_SIZES) if whole else 1)  # they take seconds
         share = -(-count // len(names))
         jobs = []
         for name in names:
             end = ends.get(name, share)
-            step = max(1, end // share) if count < 10_000 else 1
+            step = 1 if whole else max(1, end // share)
             jobs += [Job(name, index) for index in range(0, end, step)]
         return jobs
 
