@@ -32,14 +32,14 @@ _MAX_MEMBERS = 10_000
 _MAX_BYTES = 2**32
 """Of all tensors: no file makes this program take more memory than that for its copy."""
 MAX_PROGRAM = 2**23
-"""Bytes of a pickle; the history of `config.MAX_EPOCHS` epochs takes two thirds."""
+"""Bytes of a pickle; the history of `config.MAX_EPOCHS` epochs takes 4.8 MB."""
 _BYTES_A_PART = 16
 """At least; an empty dict is one byte of a pickle and 64 of memory, a filled one is many."""
 _BYTES_A_WORD = 2
 """At least, on average: reading takes microseconds a word, however short. A history of which
 little was measured has three."""
 _MAX_WORDS = 2**20
-"""In all; that same longest history has 920,000: no file takes longer to read than that run's."""
+"""In all; that longest history has 920,000: no file takes much longer to read than that run's."""
 _MENTIONED = 8
 """Strings are no longer than so many times the pickle, each counted as often as it is mentioned:
 written once and mentioned a million times, one would be hashed a million times."""

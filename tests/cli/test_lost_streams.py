@@ -108,25 +108,24 @@ def test_a_process_without_streams_trains_to_the_end(
     assert is_finished(out)
 
 
-def test_a_pipe_that_does_not_wait_is_waited_for(command, run):
+def test_a_pipe_that_does_not_wait_is_waited_for(run):
+    """Whoever shares it may have made it so; and its reader is slow."""
     ours, theirs = os.pipe()
     os.set_blocking(theirs, False)
+    with contextlib.suppress(BlockingIOError):
+        while True:  # until not a byte more goes in
+            os.write(theirs, b"\n")
     read = []
 
     def slowly():
         time.sleep(1)
-        with open(ours, "rb") as file:  # noqa: PTH123
+        with os.fdopen(ours, "rb") as file:
             read.append(file.read())
 
-    while True:  # until not a byte more goes in
-        try:
-            os.write(theirs, b"\n" * 4096)
-        except BlockingIOError:
-            break
     reader = threading.Thread(target=slowly)
     reader.start()
-    done = subprocess.run([*command, "inspect", "--json", run], stdout=theirs, check=False)
-    os.close(theirs)
+    with os.fdopen(theirs, "w") as pipe, contextlib.redirect_stdout(pipe):
+        code = main(["inspect", "--json", str(run)])
     reader.join()
-    assert done.returncode == 0
+    assert code == 0
     assert json.loads(read[0])["step"] == 8
