@@ -17,7 +17,7 @@ from ganctl.metrics import NEIGHBOURS
 
 MIN_SAMPLES = NEIGHBOURS + 2
 _GAUGED = 2000
-_CHUNK = 64
+_CHUNK = 256
 """Real images encoded at once: as many as a generator draws, so that nothing differs but them."""
 
 

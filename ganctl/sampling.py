@@ -11,10 +11,11 @@ from ganctl import latents
 from ganctl.config import NetworkConfig
 from ganctl.images import Pixels, to_pixels
 
-CHUNK = 64
+CHUNK = 256
 """The one batch size that a generator is ever sampled with. Kernels are chosen by shape, and
-another shape may round differently: with one, a seed's picture never depends on its neighbours."""
-_AHEAD = 16 * CHUNK
+another shape may round differently: with one, a seed's picture never depends on its neighbours.
+Large enough to keep a few cores busy, small enough to draw a single picture at once."""
+_AHEAD = 4 * CHUNK
 """Latents are drawn for so many seeds at once: after each chunk, that finds every cache cold."""
 
 

@@ -39,7 +39,7 @@ def alone(generator, config):
     return draw
 
 
-@pytest.mark.parametrize("count", [1, 63, 64, 65, 130])
+@pytest.mark.parametrize("count", [1, CHUNK - 1, CHUNK, CHUNK + 1, 4 * CHUNK + 3])
 def test_a_picture_is_a_function_of_its_seed_alone(config, generator, alone, count):
     seeds = list(range(1000, 1000 + count))
     seeds[0] = seeds[count // 2] = seeds[-1] = 7
@@ -80,7 +80,7 @@ def test_a_chunk_is_made_only_when_it_is_asked_for(config, generator):
     hook.remove()
 
 
-@pytest.mark.parametrize("count", [1, 65])
+@pytest.mark.parametrize("count", [1, CHUNK + 1])
 def test_the_generator_only_ever_meets_one_batch_size(config, generator, count):
     """Another shape may choose another kernel, which may round differently."""
     shapes = []
