@@ -18,6 +18,8 @@ UPDATES = ("simultaneous", "alternating")
 PRECISIONS = ("auto", "fp32", "bf16")
 MAX_EPOCHS = 20_000
 """A checkpoint holds a row of history an epoch, and is read only up to a certain size."""
+MIN_MEASURED = 10
+"""Samples that figures of quality are taken of, at least: they look at five neighbours."""
 MAX_SEED = 2**32 - 1
 """Seeds are 32-bit, the range that NumPy's frozen RandomState takes."""
 
@@ -126,7 +128,7 @@ class TrainConfig:
     snapshot_every: int = 5
     """Keep a checkpoint every so many epochs; 0: none but the latest."""
     keep: int = 3
-    """How many of those to keep, the newest first."""
+    """How many of those to keep, the newest first; 0: none."""
 
     def __post_init__(self) -> None:
         _require_known("loss", self.loss, LOSSES)
@@ -156,8 +158,8 @@ class TrainConfig:
         if self.network.architecture == "dcgan":  # batch normalization has no variance of one
             _require(self.batch_size >= 2, "batch_size", self.batch_size, "at least 2 for dcgan")
         _require(
-            self.eval_samples == 0 or self.eval_samples >= 10,
-            "eval_samples", self.eval_samples, "0 or at least 10",
+            self.eval_samples == 0 or self.eval_samples >= MIN_MEASURED,
+            "eval_samples", self.eval_samples, f"0 or at least {MIN_MEASURED}",
         )  # fmt: skip
         for name in ("lr_g", "lr_d"):
             value = getattr(self, name)

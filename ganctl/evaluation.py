@@ -13,9 +13,7 @@ from ganctl import metrics
 from ganctl.checkpoint import FIGURES
 from ganctl.features import Encoded, FeatureNetwork, encode
 from ganctl.images import Pixels
-from ganctl.metrics import NEIGHBOURS
 
-MIN_SAMPLES = NEIGHBOURS + 2
 _GAUGED = 2000
 _CHUNK = 256
 """Real images encoded at once: as many as a generator draws, so that nothing differs but them."""
@@ -68,12 +66,12 @@ class Ruler:
         return len(self._test)
 
     def measure(self, samples: Iterable[Pixels]) -> Figures:
-        """The figures of generated images, uint8 chunks (n, H, W, C); MIN_SAMPLES at least."""
+        """The figures of generated images, uint8 chunks (n, H, W, C); `MIN_MEASURED` at least."""
         found = encode(self._network, samples)
         return self._figures(found, nearest_of=found)
 
     def floor(self) -> Figures:
-        """The same figures for training images drawn at random: none can be better.
+        """The same figures for training images drawn at random: hardly any can be better.
 
         But for `nearest_training`, which is that of the test images.
         """

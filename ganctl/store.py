@@ -274,14 +274,14 @@ class RunDirectory:
     def write_snapshot(self, epoch: int, content: bytes, keep: int) -> None:
         """Keep `content` as the checkpoint of `epoch`, and of all up to it only the newest `keep`.
 
-        Later ones can be there where a run went on from an older checkpoint than its newest; they
-        must not push out the one that was just written.
+        `keep` is 1 at least. Later ones can be there where a run went on from an older checkpoint
+        than its newest; they must not push out the one that was just written.
         """
         latest = self.snapshot(epoch)
         self.write(latest, content)
         snapshots = self.snapshots()
         up_to_now = snapshots[: snapshots.index(latest) + 1]
-        for path in up_to_now[: max(0, len(up_to_now) - max(1, keep))]:
+        for path in up_to_now[: max(0, len(up_to_now) - keep)]:
             with contextlib.suppress(OSError):
                 path.unlink()
 

@@ -6,6 +6,7 @@ import torch
 
 from ganctl import datasets, evaluation, features, metrics
 from ganctl.checkpoint import FIGURES
+from ganctl.config import MIN_MEASURED
 from ganctl.evaluation import Gauge, Ruler
 
 
@@ -72,7 +73,7 @@ def test_one_digit_alone_is_precise_and_covers_little(ruler):
 
 
 def test_the_fewest_samples_that_can_be_measured(ruler, pictures):
-    found = ruler.measure([pictures[0][: evaluation.MIN_SAMPLES]])
+    found = ruler.measure([pictures[0][:MIN_MEASURED]])
     assert all(np.isfinite(found.class_shares))
     with pytest.raises(RuntimeError):
         metrics.manifold(torch.zeros(metrics.NEIGHBOURS, 3), torch.zeros(30, 3))

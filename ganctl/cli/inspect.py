@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ganctl.cli.networks import describe_networks, show_networks
 from ganctl.cli.options import CheckpointArgument, JsonOption
-from ganctl.cli.terminal import Terminal, size, sparkline
+from ganctl.cli.terminal import Terminal, count, size, sparkline
 
 if TYPE_CHECKING:
     from ganctl.checkpoint import Checkpoint
@@ -100,7 +100,7 @@ def _show(report: dict[str, Any], terminal: Terminal) -> None:
             ("state", "; ".join(report["problems"]) or "sound: every weight is a finite number"),
             ("progress", _progress(report)),
             ("preset", f"{config['preset']}, seed {config['seed']}, {config['precision']}"),
-            ("data", f"{data['name']}: {data['num_images']} images, {shape}"),
+            ("data", f"{data['name']}: {count(data['num_images'], 'image')}, {shape}"),
             ("made by", f"ganctl {made.get('ganctl', '?')}, torch {made.get('torch', '?')}, "
                         f"Python {made.get('python', '?')}"),
             ("made on", f"{begun['date']}, {made.get('device', '?')}"),
@@ -145,7 +145,7 @@ def _schema(report: dict[str, Any]) -> str:
 def _progress(report: dict[str, Any]) -> str:
     epochs, steps = divmod(report["step"], report["steps_per_epoch"])
     inside = f", {steps} of {report['steps_per_epoch']} steps into the next" if steps else ""
-    return f"step {report['step']} of {report['total_steps']}, epoch {epochs}{inside}"
+    return f"step {report['step']:,} of {report['total_steps']:,}, epoch {epochs}{inside}"
 
 
 def _show_history(

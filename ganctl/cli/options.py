@@ -69,11 +69,14 @@ def check_suffix(out: Path, known: tuple[str, ...], folder_too: bool = False) ->
     suffix = out.suffix.lower()
     if suffix not in known:
         or_folder = " Or give a folder, ending in /." if folder_too else ""
+        if suffix:
+            raise UsageError(
+                f"'{suffix}' is not a kind of file that can be made here: '{out}'",
+                f"{nearest(suffix, known)}{or_folder}",
+            )
         raise UsageError(
             f"'{out}' does not say what kind of file to make",
-            f"{nearest(suffix, known)}{or_folder}"
-            if suffix
-            else f"Add one of: {', '.join(known)}.{or_folder}",
+            f"Add one of: {', '.join(known)}.{or_folder}",
         )
     return suffix
 

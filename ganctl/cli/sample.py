@@ -18,7 +18,7 @@ from ganctl.cli.options import (
     check_upscale,
     parse_seeds,
 )
-from ganctl.cli.terminal import Terminal
+from ganctl.cli.terminal import Terminal, count
 from ganctl.config import MAX_SEED
 from ganctl.errors import UsageError
 
@@ -135,9 +135,10 @@ def sample(
         )
     else:
         weights = "moving average" if loaded.ema else "weights as trained"
+        of_class = "" if label is None else f" of class {label}"
         terminal.result(
-            f"{path}: {len(wanted)} sample{'' if len(wanted) == 1 else 's'}, "
-            f"seeds {_ranges(wanted)} ({weights}, step {loaded.step})"
+            f"{path}: {count(len(wanted), 'sample')}{of_class}, "
+            f"seeds {_ranges(wanted)} ({weights}, step {loaded.step:,})"
         )
 
 

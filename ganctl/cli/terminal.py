@@ -105,8 +105,10 @@ class Terminal:
 
     @contextlib.contextmanager
     def status(self, text: str) -> Iterator[None]:
-        """A moving sign, while something takes its time; nothing where that is not welcome."""
+        """A moving sign, while something takes its time; a line where nothing moves."""
         if not self.live or self.json_wanted:
+            if not self.json_wanted:
+                self.note(f"{text[:1].upper()}{text[1:]} ...")
             yield
             return
         with self.err.status(text):
@@ -207,6 +209,11 @@ def size(num_bytes: float) -> str:
             return f"{num_bytes:.0f} B" if unit == "B" else f"{num_bytes:.1f} {unit}"
         num_bytes /= 1000
     return f"{num_bytes:.1f} GB"
+
+
+def count(number: int, noun: str) -> str:
+    """'1 step', '1,234 steps'."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def pasteable(path: Path) -> str:

@@ -11,7 +11,7 @@ import typer
 
 from ganctl import config as configs
 from ganctl.cli.options import JsonOption
-from ganctl.cli.terminal import Terminal, pasteable
+from ganctl.cli.terminal import Terminal, count, pasteable
 from ganctl.errors import StoppedError, UsageError
 
 if TYPE_CHECKING:
@@ -22,6 +22,16 @@ if TYPE_CHECKING:
 def _option(help_text: str, metavar: str = "N", default: str | bool = False) -> Any:
     """An option that is not given is None: the preset, or a resumed run, decides."""
     return typer.Option(metavar=metavar, help=help_text, show_default=default)
+
+
+def _by_preset(setting: str) -> str:
+    """Each preset's own value of a setting, for the help."""
+    values = {name: configs.settings(config)[setting] for name, config in configs.PRESETS.items()}
+    shown = {True: "yes", False: "no"}
+    return ", ".join(
+        f"{name}: {shown[value] if isinstance(value, bool) else value}"
+        for name, value in values.items()
+    )
 
 
 def train(
@@ -36,39 +46,48 @@ def train(
         _option("fast, or dcgan: the classic recipe to the letter.", "NAME", "fast"),
     ] = None,
     out: Annotated[
-        Path | None, _option("The run's folder.", "DIR", "runs/DATA-PRESET")
+        Path | None, _option("The run's folder; runs/DATA-PRESET unless given.", "DIR")
     ] = None,
-    epochs: Annotated[int | None, _option("How often each image is seen.")] = None,
+    epochs: Annotated[
+        int | None, _option("How often each image is seen.", "N", _by_preset("epochs"))
+    ] = None,
     steps: Annotated[int | None, _option("The run's length in updates instead.")] = None,
-    batch_size: Annotated[int | None, _option("Images in an update.")] = None,
-    latent_dim: Annotated[int | None, _option("Length of the generator's input.")] = None,
+    batch_size: Annotated[
+        int | None, _option("Images in an update.", "N", _by_preset("batch_size"))
+    ] = None,
+    latent_dim: Annotated[
+        int | None, _option("Length of the generator's input.", "N", _by_preset("latent_dim"))
+    ] = None,
     conditional: Annotated[
         bool | None,
-        typer.Option("--conditional/--unconditional", show_default="the preset's",
+        typer.Option("--conditional/--unconditional", show_default=_by_preset("conditional"),
                      help="Tell both networks the class of each image."),
     ] = None,
-    lr_g: Annotated[float | None, _option("Learning rate of the generator.", "F")] = None,
-    lr_d: Annotated[float | None, _option("Learning rate of the discriminator.", "F")] = None,
+    lr_g: Annotated[
+        float | None, _option("Learning rate of the generator.", "F", _by_preset("lr_g"))
+    ] = None,
+    lr_d: Annotated[
+        float | None, _option("Learning rate of the discriminator.", "F", _by_preset("lr_d"))
+    ] = None,
     seed: Annotated[int | None, _option("Decides all of the run's chance.", "N", "0")] = None,
     device: Annotated[
-        str, typer.Option(metavar="auto|cpu|cuda|cuda:N|mps", help="Where to compute.")
+        str, typer.Option(metavar="NAME", help="auto, cpu, cuda, cuda:N or mps.")
     ] = "auto",
     precision: Annotated[
         str | None,
-        _option("auto is bf16 where this device gains by it, else fp32.", "auto|fp32|bf16",
-                "auto"),
+        _option("fp32, bf16, or auto: bf16 where this device gains by it.", "NAME", "auto"),
     ] = None,
     threads: Annotated[
         int | None, _option("Of a CPU.", "N", "as many as prove quickest")
     ] = None,
     limit: Annotated[int | None, _option("Train on the first N images only.", "N", "all")] = None,
     num_samples: Annotated[
-        int | None, _option("Samples drawn after every epoch.", "N", "fast: 100, dcgan: 16")
+        int | None, _option("Samples drawn after every epoch.", "N", _by_preset("num_samples"))
     ] = None,
     snapshot_every: Annotated[
         int | None, _option("Keep a checkpoint every N epochs; 0: only the latest.", "N", "5")
     ] = None,
-    keep: Annotated[int | None, _option("How many of those to keep.", "N", "3")] = None,
+    keep: Annotated[int | None, _option("How many of those to keep; 0: none.", "N", "3")] = None,
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="NAME=VALUE", show_default=False,
@@ -97,7 +116,7 @@ def train(
 
     ganctl train --preset dcgan --out classic
 
-    ganctl train --resume --epochs 20
+    ganctl train --resume --epochs 40
     """
     given = {
         "data": data, "epochs": epochs, "steps": steps, "batch_size": batch_size,
@@ -157,7 +176,7 @@ def _run(session: Session, terminal: Terminal, save_every: float, command: str) 
     begun = f", from step {first_step} on" if first_step else ""
     terminal.note(
         f"Training '{config.preset}' on {config.data} ({len(session.dataset):,} images), "
-        f"{session.total_steps:,} steps of {config.batch_size}{begun}; "
+        f"{count(session.total_steps, 'step')} of {config.batch_size}{begun}; "
         f"{devices.describe(session.state.device)}, {config.precision}; into {folder}"
     )
     started = time.monotonic()
@@ -214,7 +233,8 @@ def _show_files(session: Session, terminal: Terminal) -> None:
         [
             ("samples, epoch by epoch", str(run.path / "samples")),
             ("the same as an animation", str(run.animation)),
-            ("losses", f"{run.losses_plot}, {run.losses_table}"),
+            ("losses as a plot", str(run.losses_plot)),
+            ("losses as a table", str(run.losses_table)),
             ("checkpoint", str(run.latest)),
             *([("the best epoch's", str(run.best))] if run.best.exists() else []),
         ],

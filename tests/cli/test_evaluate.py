@@ -22,7 +22,9 @@ def few_real_images(monkeypatch):
 @pytest.mark.usefixtures("few_real_images")
 def test_for_people(ok, run):
     result = ok("evaluate", run, "--num-samples", "50")
-    assert result.err == ""
+    assert result.err == (
+        "Encoding real images, which takes the longest ...\nDrawing and measuring 50 samples ...\n"
+    )
     assert "50 samples (moving average, step 8) against 200 test images of mnist" in result.out
     for name in ("Frechet distance", "kernel distance", "precision", "recall", "density",
                  "coverage", "classifier score", "classifier is sure", "nearest training image",
