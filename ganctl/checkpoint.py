@@ -22,7 +22,7 @@ from torch import Tensor
 
 from ganctl import archive
 from ganctl.config import TrainConfig, from_dict, to_dict
-from ganctl.errors import CheckpointError, UsageError
+from ganctl.errors import CheckpointError, UnreadableError, UsageError
 
 FORMAT = "ganctl"
 VERSION = 5
@@ -142,7 +142,7 @@ def decode(source: bytes | IO[bytes]) -> Checkpoint:
     if type(version) is not int or version < 1:
         raise CheckpointError("is damaged: it has no schema version")
     if version > VERSION:
-        raise CheckpointError(
+        raise UnreadableError(
             f"was written by a newer ganctl (schema {version}; this one reads up to {VERSION})",
             "Upgrade with: pip install --upgrade ganctl",
         )

@@ -27,6 +27,10 @@ class CheckpointError(GanctlError):
     """A checkpoint that is missing, damaged, foreign or hostile."""
 
 
+class UnreadableError(CheckpointError):
+    """A checkpoint that may be whole, but not for this program or not now: nothing replaces it."""
+
+
 class DataError(GanctlError):
     """Images that are missing, damaged or not to be had."""
 

@@ -118,7 +118,7 @@ def clear_abandoned(folder: Path) -> None:
     """Remove the temporary files in `folder` that nobody is writing any more."""
     with contextlib.suppress(OSError):
         for path in list(folder.iterdir()):
-            if is_temporary(path):
+            if is_temporary(path) and path.is_file():  # a pipe of that name is nobody's write
                 with contextlib.suppress(OSError):
                     _remove_unless_in_use(path)
 

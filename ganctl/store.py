@@ -14,14 +14,17 @@ from typing import Any
 
 from ganctl import checkpoint, files
 from ganctl.checkpoint import Checkpoint
-from ganctl.errors import CheckpointError, RunError
+from ganctl.errors import CheckpointError, RunError, UnreadableError
 from ganctl.files import Held, make_folder, reason, write_atomic
 
-Version = tuple[int, int, int] | None
+Version = tuple[int, int] | None
 
 LATEST = "ckpt.pt"
+DAMAGED = "ckpt.pt.damaged"
 CONFIG = "config.json"
 _LOCK = ".lock"
+_MAX_CONFIG = 2**24
+"""Bytes of a config.json that are read; a start of the run takes some hundred."""
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
@@ -31,7 +34,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
         with file.open("rb") as opened:
             return checkpoint.decode(opened)
     except OSError as error:
-        raise CheckpointError(f"{file} cannot be read: {reason(error)}") from None
+        raise UnreadableError(f"{file} cannot be read: {reason(error)}") from None
     except CheckpointError as error:
         raise named(error, file) from None
 
@@ -52,6 +55,7 @@ def newest_whole(run: RunDirectory) -> Found:
     """The newest checkpoint of `run` that can be read. Raises CheckpointError if there is none.
 
     That is the latest; where it is missing or damaged, of all others the one with the most steps.
+    UnreadableError where one may be whole all the same: going on from an older one would lose it.
     """
     problems: list[CheckpointError] = []
     newest: Found | None = None
@@ -59,6 +63,8 @@ def newest_whole(run: RunDirectory) -> Found:
     for path in run.checkpoints():
         try:
             found = Found(read_checkpoint(path), path, version, problems)
+        except UnreadableError:
+            raise
         except CheckpointError as error:
             problems.append(error)
             continue
@@ -77,12 +83,12 @@ def file_version(path: Path) -> Version:
         status = path.stat()
     except OSError:
         return None
-    return (status.st_ino, status.st_size, status.st_mtime_ns)
+    return (status.st_size, status.st_mtime_ns)
 
 
 def named(error: CheckpointError, path: Path) -> CheckpointError:
     """`error` with the file it speaks of."""
-    return CheckpointError(f"{path} {error.message}", error.hint)
+    return type(error)(f"{path} {error.message}", error.hint)
 
 
 def checkpoint_path(path: Path) -> Path:
@@ -170,7 +176,9 @@ class RunDirectory:
                 f"Go on with it: add --resume. Or begin a new one: --out {self.free_sibling()}",
             )
         # What a run killed before its first checkpoint leaves behind is no obstacle.
-        remains = {_LOCK, "samples"} | ({CONFIG} if self.read_starts() else set())
+        remains = {_LOCK} | ({CONFIG} if self.read_starts() else set())
+        if not self.samples():
+            remains.add("samples")
         try:
             used = self.path.exists() and any(
                 entry.name not in remains and not files.is_temporary(entry)
@@ -237,6 +245,12 @@ class RunDirectory:
             )
         write_atomic(path, content)
 
+    def replace_latest(self, other: Path) -> None:
+        """Make the checkpoint `other` the latest; a damaged one is kept beside it, not lost."""
+        with contextlib.suppress(OSError):
+            self.latest.replace(self.path / DAMAGED)
+        self.write(self.latest, other.read_bytes())
+
     def write_config(self, content: Mapping[str, Any]) -> None:
         """What the run is and how it was started."""
         text = json.dumps(content, indent=2, ensure_ascii=False)
@@ -246,8 +260,11 @@ class RunDirectory:
 
     def read_config(self) -> dict[str, Any]:
         """What `write_config` wrote, or nothing where it is missing or damaged."""
+        path = self.path / CONFIG
         try:
-            content = json.loads((self.path / CONFIG).read_text("utf-8"))
+            if not path.is_file() or path.stat().st_size > _MAX_CONFIG:  # a pipe is never read
+                return {}
+            content = json.loads(path.read_text("utf-8"))
         except (OSError, ValueError, RecursionError):
             return {}
         return content if isinstance(content, dict) else {}

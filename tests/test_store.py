@@ -196,6 +196,23 @@ def test_a_damaged_config_has_no_starts(run, content):
         run.require_new()
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_a_pipe_in_the_place_of_a_file_is_not_waited_for(run):
+    os.mkfifo(run.path / "config.json")
+    os.mkfifo(run.path / ".ganctl-x.1.tmp")
+    assert run.read_starts() == []
+    run.prepare()
+
+
+def test_a_folder_of_samples_that_holds_any_is_no_place_for_a_new_run(tmp_path):
+    mine = RunDirectory(tmp_path / "mine")
+    mine.sample(1).parent.mkdir(parents=True)
+    mine.require_new()
+    mine.sample(1).write_bytes(b"mine")
+    with pytest.raises(RunError, match="not empty"):
+        mine.require_new()
+
+
 def test_of_a_damaged_config_the_starts_that_can_be_are_kept(run):
     run.write_config({"starts": [{"command": "ganctl train", "from_step": 0}, None, {"a": []}]})
     assert run.read_starts() == [{"command": "ganctl train", "from_step": 0}]

@@ -95,7 +95,7 @@ def _explain(error: Exception, terminal: Terminal, words: Sequence[str]) -> int:
     if isinstance(error, OSError) and error.filename is not None:
         terminal.error(f"{str(error.filename)[:200]}: {(error.strerror or str(error)).lower()}")
         return 1
-    if isinstance(error, MemoryError) or "out of memory" in str(error).lower():
+    if _is_out_of_memory(error):
         terminal.error("out of memory", "Give a smaller --batch-size, or fewer samples.")
         return 1
     terminal.error(
@@ -103,6 +103,14 @@ def _explain(error: Exception, terminal: Terminal, words: Sequence[str]) -> int:
         "This is a defect of ganctl. GANCTL_DEBUG=1 shows where it happened.",
     )
     return 1
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    if "torch" not in sys.modules:
+        return isinstance(error, MemoryError)
+    from ganctl.training.memory import is_out_of_memory
+
+    return is_out_of_memory(error)
 
 
 def _as_typed(message: str, words: Sequence[str]) -> str:

@@ -16,7 +16,7 @@ from ganctl import latents
 from ganctl.checkpoint import FIGURES, Checkpoint, encode
 from ganctl.config import TrainConfig
 from ganctl.datasets import Dataset, epoch_order
-from ganctl.errors import TrainingError
+from ganctl.errors import RunError, TrainingError
 from ganctl.evaluation import Gauge
 from ganctl.sampling import sample_seeds
 from ganctl.store import RunDirectory
@@ -136,7 +136,7 @@ class Training:
             finished = self._epoch()
         outcome = self.conclude()
         if self.meter.steps:
-            self.observer.on_epoch(outcome.history[-1])
+            self._tell(outcome.history)
         return outcome
 
     def conclude(self) -> Outcome:
@@ -146,8 +146,14 @@ class Training:
         if self.meter.steps:  # stopped inside an epoch: shown, but not part of the checkpoint
             seen = self._look_at_samples() if finished else {}
             history = [*history, self._row(seen)]
-        self._write_losses(history)
-        self._pictures.draw(history)
+        try:
+            self._write_losses(history)
+            self._pictures.draw(history)
+        except RunError as error:
+            if finished:
+                raise
+            # The state is saved, and whoever stopped the training is to hear that first of all.
+            self.observer.on_problem(str(error))
         return Outcome(history, finished)
 
     def _epoch(self) -> bool:
@@ -259,17 +265,22 @@ class Training:
     def _end_epoch(self) -> None:
         self._require_finite()  # before anything shows what is not
         row = self._row(self._look_at_samples())
-        known = {sign.name for earlier in self.history for sign in health.signs(earlier)}
         self.history.append(row)
         self.meter = Meter()
         self._save(snapshot=row["epoch"])
         self._write_losses(self.history)
         self._pictures.draw_now_and_then(self.history)
+        self._tell(self.history)
+        self._clock = time.monotonic()
+
+    def _tell(self, history: list[Row]) -> None:
+        """The last epoch, and what is wrong with it that was not before."""
+        *earlier, row = history
+        known = {sign.name for other in earlier for sign in health.signs(other)}
         self.observer.on_epoch(row)
         for sign in health.signs(row):
             if sign.name not in known:
                 self.observer.on_sign(row, sign)
-        self._clock = time.monotonic()
 
     @property
     def _epoch_number(self) -> int:
@@ -342,6 +353,16 @@ class Training:
         return last is not None and all(other is None or last < other for other in earlier)
 
     def _look_at_samples(self) -> Row:
+        """`_look`, or nothing where there is no memory for it: that ends no training."""
+        try:
+            return self._look()
+        except Exception as error:
+            if not memory.is_out_of_memory(error):
+                raise
+            self.observer.on_problem(f"out of memory for the samples of epoch {self._epoch_number}")
+            return {}
+
+    def _look(self) -> Row:
         """Draw the fixed samples and measure those that nobody sees, for a row of the history."""
         pictures = self._pictures.draw_samples(self.state.sampler, self._epoch_number)
         diversity = None  # 1 is as varied as the real images

@@ -122,7 +122,7 @@ class Session:
             found = self.resumed_from
             if found is not None and found.path != self.run.latest:
                 # A run that is complete would never save it again.
-                self.run.write(self.run.latest, found.path.read_bytes())
+                self.run.replace_latest(found.path)
             yield
 
     def _require_unchanged(self) -> None:

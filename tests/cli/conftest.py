@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from ganctl import plots
 from ganctl.cli import main
 from ganctl.datasets import mnist
-from ganctl.training import loop
 
 TINY = ("--limit", "64", "--batch-size", "16", "--device", "cpu", "--precision", "fp32",
         "--set", "eval_samples=0")  # fmt: skip
@@ -139,7 +139,7 @@ def _one_quiet_process():
 @pytest.fixture
 def _no_plot(monkeypatch):
     """For tests that train and never look at the plot, which takes longer than their training."""
-    monkeypatch.setattr(loop.plots, "losses_png", lambda *_: b"a plot")
+    monkeypatch.setattr(plots, "losses_png", lambda *_: b"a plot")
 
 
 @pytest.fixture(scope="session")

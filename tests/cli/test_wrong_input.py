@@ -217,7 +217,7 @@ def test_a_disk_that_is_full_leaves_the_earlier_file(refused, run, tmp_path, mon
         (["--set", "lr-g=-1"], "ganctl: lr_g must be"),
         (["--lr-d", "1", "--set", "lr_g=-1"], "ganctl: lr_g must be"),
         (["--data", "./mydata"], "not supported yet"),
-        (["--data", "C:\\mydata"], "Known: mnist, fashion-mnist"),
+        (["--data", "C:\\mydata"], "Known: mnist, stacked-mnist, fashion-mnist"),
         (["--data", "x" * 300], "unknown data"),
         (["--save-every", "0"], "ganctl: --save-every must be"),
         (["--save-every", "nan"], "--save-every"),
@@ -247,7 +247,7 @@ def test_images_of_ones_own_are_not_a_misspelt_name(refused, tmp_path, name):
     (tmp_path / name).mkdir()
     said = refused("train", "--data", name, code=2)
     assert "not supported yet" in said
-    assert "Known: mnist, fashion-mnist, kmnist, emnist, cifar10." in said
+    assert "Known: mnist, stacked-mnist, fashion-mnist, kmnist, emnist, cifar10." in said
 
 
 @pytest.mark.parametrize("device", ["cuda", "cuda:99", "mps"])

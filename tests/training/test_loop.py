@@ -13,11 +13,11 @@ from PIL import Image
 
 from ganctl import datasets, features, images, plots
 from ganctl.checkpoint import FIGURES
-from ganctl.errors import TrainingError
+from ganctl.errors import RunError, TrainingError
 from ganctl.evaluation import Gauge
 from ganctl.sampling import sample_seeds
 from ganctl.store import RunDirectory, read_checkpoint
-from ganctl.training import loop, session
+from ganctl.training import health, loop, session
 from ganctl.training.state import restore
 
 NETWORKS = ("generator", "generator_ema", "discriminator", "optimizer_g", "optimizer_d")
@@ -404,6 +404,43 @@ def test_a_gradient_that_is_not_finite_is_named(tmp_path, tiny_config, train, pr
     expected = f"the gradient of {part} {name} became {kind} at step 4; "
     assert caught.value.message.startswith(expected)
     assert read_checkpoint(ready.run.path).step == 3
+
+
+def test_samples_that_there_is_no_memory_for_end_no_training(
+    tmp_path, tiny_config, train, recorder, monkeypatch
+):
+    def too_much(*_):
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+
+    monkeypatch.setattr("ganctl.training.pictures.Pictures.draw_samples", too_much)
+    observer = recorder()
+    outcome, _ = train(session.new(tiny_config(epochs=2), tmp_path / "run", "cpu"), observer)
+    assert outcome.finished
+    assert observer.problems == [f"out of memory for the samples of epoch {n}" for n in (1, 2)]
+    assert [row["diversity"] for row in outcome.history] == [None, None]
+
+
+def test_what_is_wrong_with_an_unfinished_epoch_is_told(tmp_path, tiny_config, train, recorder,
+                                                        monkeypatch):  # fmt: skip
+    sign = health.Sign("wrong", "all is", "nothing helps")
+    monkeypatch.setattr(health, "signs", lambda row: [sign])
+    observer = recorder()
+    train(session.new(tiny_config(steps=2), tmp_path / "run", "cpu"), observer)
+    assert observer.signs == [(1, "wrong")]
+
+
+def test_a_table_that_cannot_be_written_after_a_stop_is_told(
+    tmp_path, tiny_config, train, recorder, monkeypatch
+):
+    def full(*_):
+        raise RunError("losses.csv cannot be written: no space left on device")
+
+    monkeypatch.setattr(RunDirectory, "write_losses", full)
+    observer = recorder(2)
+    outcome, _ = train(session.new(tiny_config(), tmp_path / "run", "cpu"), observer)
+    assert not outcome.finished
+    assert read_checkpoint(tmp_path / "run").step == 2
+    assert observer.problems == ["losses.csv cannot be written: no space left on device"]
 
 
 @pytest.mark.parametrize("network", ["generator", "ema", "discriminator"])

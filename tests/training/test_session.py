@@ -1,16 +1,18 @@
 """What is refused before anything is written, and what a resumed run is told."""
 
 import dataclasses
+import errno
 import json
 
 import numpy as np
 import pytest
 import torch
 
+from ganctl import checkpoint
 from ganctl import config as configs
 from ganctl.checkpoint import encode
 from ganctl.datasets import mnist
-from ganctl.errors import CheckpointError, DeviceError, RunError, UsageError
+from ganctl.errors import CheckpointError, DeviceError, RunError, UnreadableError, UsageError
 from ganctl.files import write_atomic
 from ganctl.store import RunDirectory, read_checkpoint
 from ganctl.training import session
@@ -174,6 +176,34 @@ def test_a_damaged_latest_goes_on_from_a_snapshot_and_says_so(
     train(ready)
     found = read_checkpoint(stopped)
     assert all(found.generator[name].equal(whole.generator[name]) for name in whole.generator)
+
+
+def test_a_damaged_latest_is_kept_aside(stopped, train):
+    run = RunDirectory(stopped)
+    run.latest.write_bytes(b"damaged")
+    train(session.resume(stopped, {}, "cpu"))
+    assert (stopped / "ckpt.pt.damaged").read_bytes() == b"damaged"
+    assert read_checkpoint(run.latest).step == 6
+
+
+@pytest.mark.parametrize("trouble", ["a newer schema", "a disk that fails"])
+def test_a_latest_that_may_be_whole_is_never_replaced(stopped, monkeypatch, trouble):
+    latest = RunDirectory(stopped).latest
+    if trouble == "a newer schema":
+        found = read_checkpoint(latest)
+        with monkeypatch.context() as newer:
+            newer.setattr(checkpoint, "VERSION", checkpoint.VERSION + 1)
+            latest.write_bytes(encode(found))
+    else:
+
+        def fails(path):
+            raise OSError(errno.EIO, "Input/output error")
+
+        monkeypatch.setattr(type(latest), "open", lambda path, *_: fails(path))
+    before = {path: path.stat().st_mtime_ns for path in stopped.rglob("*")}
+    with pytest.raises(UnreadableError, match=r"newer ganctl|cannot be read"):
+        session.resume(stopped, {}, "cpu")
+    assert {path: path.stat().st_mtime_ns for path in stopped.rglob("*")} == before
 
 
 def test_a_run_without_a_whole_checkpoint_cannot_go_on(stopped):
