@@ -1,7 +1,7 @@
 """How near a run's images are to real ones, snapshot by snapshot, and the plot of several runs.
 
     python tests/benchmarks/curve.py measure RUN OUT.csv [--epochs 1,5,10] [--num-samples 10000]
-    python tests/benchmarks/curve.py draw OUT.png CSV...
+    python tests/benchmarks/curve.py draw OUT.png CSV... [--floor 0.034]
 
 Train with --snapshot-every 1 --keep 1000, so that every epoch is there. A run that shared its
 machine with other work took longer than it would alone: --seconds-per-epoch, measured alone, then
@@ -50,7 +50,7 @@ def measure(
     return rows
 
 
-def draw(tables: Sequence[Path], out: Path) -> None:
+def draw(tables: Sequence[Path], out: Path, floor: float | None) -> None:
     """Frechet distance against seconds of training, a line a table, both axes logarithmic."""
     import matplotlib
 
@@ -66,6 +66,8 @@ def draw(tables: Sequence[Path], out: Path) -> None:
             [float(row["frechet_distance"]) for row in rows],
             marker="o", markersize=3, label=path.stem,
         )  # fmt: skip
+    if floor:
+        axes.axhline(floor, color="gray", linestyle="--", label="real images")
     axes.set(xscale="log", yscale="log", xlabel="seconds of training",
              ylabel="Frechet distance (lower is better)")  # fmt: skip
     axes.grid(visible=True, which="both", alpha=0.3)
@@ -84,10 +86,11 @@ def main() -> None:
     measuring.add_argument("--seconds-per-epoch", type=float)
     drawing = commands.add_parser("draw")
     drawing.add_argument("out", type=Path)
+    drawing.add_argument("--floor", type=float, help="the distance of real images")
     drawing.add_argument("tables", type=Path, nargs="+")
     chosen = parser.parse_args()
     if chosen.command == "draw":
-        draw(chosen.tables, chosen.out)
+        draw(chosen.tables, chosen.out, chosen.floor)
         return
     epochs = [int(number) for number in chosen.epochs.split(",") if number]
     rows = measure(chosen.run, epochs, chosen.num_samples, chosen.seconds_per_epoch)
