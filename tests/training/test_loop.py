@@ -3,15 +3,12 @@
 import csv
 import json
 import math
-import os
 from types import SimpleNamespace
 
-import numpy as np
 import pytest
 import torch
-from PIL import Image
 
-from ganctl import datasets, features, images, plots
+from ganctl import datasets, features, images
 from ganctl.checkpoint import FIGURES
 from ganctl.errors import RunError, TrainingError
 from ganctl.evaluation import Gauge
@@ -230,36 +227,6 @@ def test_samples_are_those_that_the_checkpoint_gives(finished):
     expected = images.enlarge(images.grid(images.concatenate(chunks)), 3)
     with ready.run.sample(2).open("rb") as file:
         assert (images.read(file, expected.shape) == expected).all()
-
-
-def test_pictures_that_others_put_there_are_no_frames(tmp_path, tiny_config, train):
-    run = RunDirectory(tmp_path / "run")
-    train(session.new(tiny_config(epochs=2), run.path, "cpu"))
-    whole = run.sample(1).read_bytes()
-    run.sample(1).write_bytes(whole[: len(whole) // 2])
-    for epoch, content in enumerate((b"", b"GIF89a", images.png(np.zeros((9, 9, 1), "u1"))), 10):
-        run.sample(epoch).write_bytes(content)
-    run.sample(20).mkdir()
-    if hasattr(os, "mkfifo"):
-        os.mkfifo(run.sample(21))  # whoever opens it waits for a writer
-    outcome, recorder = train(session.resume(run.path, {"epochs": 3}, "cpu"))
-    assert outcome.finished
-    assert recorder.problems == []
-    with Image.open(run.animation) as animation:
-        assert animation.n_frames == 2  # of epochs 2 and 3
-
-
-def test_pictures_that_cannot_be_drawn_are_told_and_end_no_training(
-    tmp_path, tiny_config, train, monkeypatch
-):
-    def broken(*_):
-        raise ValueError("no font")
-
-    monkeypatch.setattr(plots, "losses_png", broken)
-    outcome, recorder = train(session.new(tiny_config(epochs=2), tmp_path / "run", "cpu"))
-    assert outcome.finished
-    assert read_checkpoint(tmp_path / "run").step == outcome.history[-1]["step"]
-    assert "could not be drawn: ValueError: no font" in recorder.problems[-1]
 
 
 @pytest.mark.parametrize(

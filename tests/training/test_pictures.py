@@ -1,0 +1,40 @@
+"""What a run draws, whatever lies in its folder."""
+
+import os
+
+import numpy as np
+from PIL import Image
+
+from ganctl import images, plots
+from ganctl.store import RunDirectory, read_checkpoint
+from ganctl.training import session
+
+
+def test_pictures_that_others_put_there_are_no_frames(tmp_path, tiny_config, train):
+    run = RunDirectory(tmp_path / "run")
+    train(session.new(tiny_config(epochs=2), run.path, "cpu"))
+    whole = run.sample(1).read_bytes()
+    run.sample(1).write_bytes(whole[: len(whole) // 2])
+    for epoch, content in enumerate((b"", b"GIF89a", images.png(np.zeros((9, 9, 1), "u1"))), 10):
+        run.sample(epoch).write_bytes(content)
+    run.sample(20).mkdir()
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(run.sample(21))  # whoever opens it waits for a writer
+    outcome, recorder = train(session.resume(run.path, {"epochs": 3}, "cpu"))
+    assert outcome.finished
+    assert recorder.problems == []
+    with Image.open(run.animation) as animation:
+        assert animation.n_frames == 2  # of epochs 2 and 3
+
+
+def test_pictures_that_cannot_be_drawn_are_told_and_end_no_training(
+    tmp_path, tiny_config, train, monkeypatch
+):
+    def broken(*_):
+        raise ValueError("no font")
+
+    monkeypatch.setattr(plots, "losses_png", broken)
+    outcome, recorder = train(session.new(tiny_config(epochs=2), tmp_path / "run", "cpu"))
+    assert outcome.finished
+    assert read_checkpoint(tmp_path / "run").step == outcome.history[-1]["step"]
+    assert "could not be drawn: ValueError: no font" in recorder.problems[-1]
