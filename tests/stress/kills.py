@@ -3,9 +3,11 @@
     python tests/stress/kills.py [--kills 200] [--seed 0] [--points]
 
 Each training is a process of its own that goes through the whole command line. It is killed at a
-random moment of its life (--points: instead, in turn, at every call that it makes to the disk);
-then every checkpoint that lies in its folder must load, and it is started again with --resume (anew
-where it was killed before its first checkpoint), until it ends. Its weights, optimizers, history,
+random moment of its life (--points: instead, in turn, at every call that it makes to the disk).
+Then every checkpoint that lies in its folder must load, ckpt.pt must be there if any was ever
+renamed to it and hold the step of the last one that was, and no more steps may be lost than
+--save-every allows. It is started again with --resume (anew where it was killed before its first
+checkpoint), must begin at that step, and so on until it ends. Its weights, optimizers, history,
 losses.csv, best.pt, snapshots and sample pictures must equal those of the same training left alone.
 """
 
@@ -25,7 +27,9 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from multiprocessing.sharedctypes import RawValue
 from pathlib import Path
+from typing import Any
 
 import torch
 from faults import FaultyDisk
@@ -34,8 +38,11 @@ from ganctl import features, files, plots
 from ganctl.checkpoint import Checkpoint
 from ganctl.cli import main as ganctl
 from ganctl.datasets import mnist
-from ganctl.store import RunDirectory, read_checkpoint
+from ganctl.store import LATEST, RunDirectory, read_checkpoint
+from ganctl.training import loop
 
+EPOCH = 4
+"""Steps in one of the trainings' epochs."""
 KINDS = [(preset, precision) for preset in ("fast", "dcgan") for precision in ("fp32", "bf16")]
 TIMES = {"seconds", "elapsed_seconds", "images_per_sec"}
 PARTS = (
@@ -46,9 +53,11 @@ PARTS = (
 
 def options(preset: str, precision: str, *, epochs: int, save_every: float) -> list[str]:
     """Of a training that takes a moment."""
+    batch = 32
     return [
         *("train", "--preset", preset, "--precision", precision, "--device", "cpu"),
-        *("--limit", "128", "--batch-size", "32", "--epochs", f"{epochs}", "--num-samples", "4"),
+        *("--limit", f"{EPOCH * batch}", "--batch-size", f"{batch}", "--epochs", f"{epochs}"),
+        *("--num-samples", "4"),
         *("--set", "base_channels=2", "--latent-dim", "8", "--set", "eval_samples=10"),
         *("--snapshot-every", "1", "--keep", "2", "--save-every", f"{save_every}"),
     ]
@@ -61,7 +70,61 @@ class Tally:
     kills: int = 0
     runs: int = 0
     trainings: int = 0
+    resumed: int = 0
+    most_lost: int = 0
+    """Steps, at one kill."""
     where: Counter[str] = field(default_factory=Counter)
+
+
+class Witness:
+    """Counts what a training does, in memory that outlives it: what must be found after a kill."""
+
+    def __init__(self) -> None:
+        self._trained, self._saved = RawValue("q"), RawValue("q")
+
+    def watch(self) -> None:
+        """This process and all that it starts."""
+        plain_step, plain_rename = loop.train_step, files.Disk.rename
+
+        def train_step(*arguments: Any) -> Any:
+            result = plain_step(*arguments)
+            self._trained.value += 1
+            return result
+
+        def rename(disk: files.Disk, old: Path, new: Path) -> None:
+            plain_rename(disk, old, new)
+            if new.name == LATEST:
+                self._saved.value = self._trained.value
+
+        loop.train_step = train_step
+        files.Disk.rename = rename
+
+    def forget(self) -> None:
+        """Before another training."""
+        self._trained.value, self._saved.value = 0, -1
+
+    @property
+    def trained(self) -> int:
+        """Steps by the training under way."""
+        return self._trained.value
+
+    @property
+    def saved(self) -> int | None:
+        """How many of them were in the last checkpoint that was renamed to ckpt.pt, if any was."""
+        return self._saved.value if self._saved.value >= 0 else None
+
+
+witness = Witness()
+
+
+@dataclass
+class Seen:
+    """What lies in a run's folder between two trainings."""
+
+    step: int | None = None
+    """Of ckpt.pt; None where there is none."""
+    starts: list[dict[str, Any]] = field(default_factory=list)
+    """As config.json has them."""
 
 
 def start(arguments: list[str], log: Path, prepare: Callable[[], None] = lambda: None) -> int:
@@ -121,13 +184,36 @@ def outcome(folder: Path) -> dict[str, object]:
     return content
 
 
-def check_after_kill(folder: Path, tally: Tally) -> None:
-    """Nothing in the folder is half a file; notes what the kill hit."""
+def look(folder: Path, before: Seen) -> Seen:
+    """What a training left, killed or not; nothing that was there `before` may have been lost.
+
+    Every checkpoint is whole; the latest is no older than the last that was saved, and its step is
+    the one before and what was trained since: nothing began anew.
+    """
     run = RunDirectory(folder)
+    first, saved = before.step or 0, witness.saved
+    known = before.step if saved is None else first + saved
     for path in run.checkpoints():
         if path.exists():
             read_checkpoint(path)
-    if not run.is_run():
+    assert known is None or run.latest.exists(), f"{folder}: step {known} was saved and is lost"
+    now = Seen(read_checkpoint(run.path).step if run.latest.exists() else None, run.read_starts())
+    if now.step is not None:
+        # A kill between a rename and its being counted: then it is newer than known.
+        bounds = known or 0, first + witness.trained
+        assert bounds[0] <= now.step <= bounds[1], f"{folder}: step {now.step}, not in {bounds}"
+    new = now.starts[len(before.starts) :]
+    assert now.starts[: len(before.starts)] == before.starts, f"{folder}: {now.starts}"
+    assert [start["from_step"] for start in new] in ([], [first]), f"{folder}: {new}, not {first}"
+    assert new or not witness.trained, f"{folder}: trained without a record"
+    return now
+
+
+def note_kill(folder: Path, seen: Seen, lost: int, tally: Tally) -> None:
+    """What it hit."""
+    tally.kills += 1
+    tally.most_lost = max(tally.most_lost, lost)
+    if seen.step is None:
         tally.where["before the first checkpoint"] += 1
     elif any(map(files.is_temporary, folder.rglob("*"))):
         tally.where["in the middle of a write"] += 1
@@ -141,12 +227,21 @@ def one_run(
     reference: dict[str, object],
     tally: Tally,
     killed: Callable[[list[str]], bool],
+    may_lose: int,
 ) -> None:
     """Train until `killed`, which starts and perhaps kills a training, says that it was not."""
-    arguments = [*arguments, "--out", str(folder)]
-    while killed([*arguments, "--resume"] if RunDirectory(folder).is_run() else arguments):
-        tally.kills += 1
-        check_after_kill(folder, tally)
+    arguments, seen, ended_itself = [*arguments, "--out", str(folder)], Seen(), False
+    while not ended_itself:
+        witness.forget()
+        before = seen
+        resumes = before.step is not None
+        ended_itself = not killed([*arguments, "--resume"] if resumes else arguments)
+        seen = look(folder, before)
+        tally.resumed += resumes and len(seen.starts) > len(before.starts)
+        lost = (before.step or 0) + witness.trained - (seen.step or 0)
+        assert lost <= (0 if ended_itself else may_lose), f"{folder}: {lost} steps lost"
+        if not ended_itself:
+            note_kill(folder, seen, lost, tally)
     tally.runs += 1
     ended = outcome(folder)
     assert ended.keys() == reference.keys(), (arguments, ended.keys() ^ reference.keys())
@@ -183,7 +278,8 @@ def random_kills(work: Path, wanted: int, seed: int) -> Tally:
     for number, kind in enumerate(itertools.cycle(KINDS)):
         if tally.kills >= wanted:
             return tally
-        one_run(of_kind[kind], work / f"killed-{number}", references[kind], tally, killed)
+        folder = work / f"killed-{number}"
+        one_run(of_kind[kind], folder, references[kind], tally, killed, may_lose=1)
     raise AssertionError
 
 
@@ -208,7 +304,8 @@ def kills_at_every_point(work: Path, epochs: int) -> Tally:
     for number in itertools.count(1):
         kills = tally.kills
         disk: files.Disk = FaultyDisk(die, number)
-        one_run(arguments, work / f"killed-{number}", reference, tally, killed)
+        folder = work / f"killed-{number}"
+        one_run(arguments, folder, reference, tally, killed, may_lose=EPOCH)
         if tally.kills == kills:  # the training makes no more calls than that
             return tally
     raise AssertionError
@@ -235,6 +332,7 @@ def main() -> None:
     features.load = functools.cache(features.load)
     features.load("auto", "mnist", torch.device("cpu"))
     plots.losses_png = lambda history, title: b"a plot"
+    witness.watch()
     begun = time.monotonic()
     with tempfile.TemporaryDirectory() as work:
         if chosen.points:
@@ -242,6 +340,8 @@ def main() -> None:
         else:
             tally = random_kills(Path(work), chosen.kills, chosen.seed)
     print(f"{tally.kills} kills, {tally.trainings} trainings, {tally.runs} runs, all ended equal")
+    print(f"  {tally.resumed:4d} begun by --resume, each at the step that was saved last")
+    print(f"  {tally.most_lost:4d} steps lost at most, by a kill")
     for where, count in sorted(tally.where.items()):
         print(f"  {count:4d} {where}")
     print(f"{time.monotonic() - begun:.0f} s")

@@ -7,7 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import kills
 import pytest
+
+from ganctl.checkpoint import encode
+from ganctl.store import RunDirectory
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 
@@ -23,3 +27,19 @@ def test_killed_trainings_end_with_the_same_bits(options: list[str]) -> None:
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     assert "all ended equal" in done.stdout
+
+
+def test_what_a_kill_must_not_do_is_noticed(tmp_path: Path, tiny_checkpoint) -> None:
+    run, step = RunDirectory(tmp_path), tiny_checkpoint.step
+    kills.witness.forget()
+    run.write(run.latest, encode(tiny_checkpoint))
+    seen = kills.look(tmp_path, kills.Seen(step))
+    assert seen.step == step
+    with pytest.raises(AssertionError, match=f"step {step}, not in"):
+        kills.look(tmp_path, kills.Seen(step + 1))
+    run.write_config({"starts": [{"from_step": 0}]})
+    with pytest.raises(AssertionError, match="from_step"):
+        kills.look(tmp_path, seen)
+    run.latest.unlink()
+    with pytest.raises(AssertionError, match=f"step {step} was saved and is lost"):
+        kills.look(tmp_path, seen)
