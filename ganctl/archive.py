@@ -29,8 +29,9 @@ _ODD_TENSOR = f"{ODD}: it holds a tensor that ganctl does not write"
 DAMAGE_HINT = "Use an earlier checkpoint: a run directory keeps some as epoch-*.pt."
 
 _MAX_MEMBERS = 10_000
-_MAX_BYTES = 2**32
-"""Of all tensors: no file makes this program take more memory than that for its copy."""
+MAX_BYTES = 2**32
+"""Of all tensors: no file makes this program take more memory than that for its copy, and no run
+begins whose checkpoints would have more."""
 MAX_PROGRAM = 2**23
 """Bytes of a pickle; the history of `config.MAX_EPOCHS` epochs takes 4.8 MB."""
 _BYTES_A_PART = 16
@@ -82,7 +83,7 @@ def vetted(file: IO[bytes]) -> IO[bytes]:
             prefix = _check_members(archive, file.seek(0, io.SEEK_END))
             program = archive.read(f"{prefix}data.pkl")
             sizes = {f"data/{key}": size for key, size in _check_program(program).items()}
-            if sum(sizes.values()) > _MAX_BYTES:
+            if sum(sizes.values()) > MAX_BYTES:
                 raise CheckpointError(f"{ODD}: it is larger than any that ganctl writes")
             found = {member.filename: member.file_size for member in archive.infolist()}
             target = io.BytesIO()

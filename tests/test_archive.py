@@ -9,8 +9,10 @@ import torch
 
 from ganctl import archive
 from ganctl.checkpoint import HISTORY_COLUMNS
-from ganctl.config import MAX_EPOCHS
-from ganctl.errors import CheckpointError
+from ganctl.config import MAX_EPOCHS, PRESETS, override, preset
+from ganctl.errors import CheckpointError, UsageError
+from ganctl.training import memory, session
+from ganctl.training.state import create
 
 PLAIN = {"name": "x", "number": 7, "share": 0.5, "list": [1, {"a": None}], "flags": [True, False]}
 
@@ -131,3 +133,26 @@ def test_the_longest_history_is_within_bounds(num_unknown):
         {**dict.fromkeys(names, n / 7), "epoch": n, "step": n, **unknown} for n in range(MAX_EPOCHS)
     ]
     archive.vetted(io.BytesIO(saved({"history": rows})))
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_no_run_begins_whose_checkpoints_would_not_be_read(name, tmp_path, monkeypatch):
+    def too_late(*_):
+        raise AssertionError("begun")
+
+    config = override(preset(name), {"latent_dim": 4096, "base_channels": 512})
+    monkeypatch.setattr(session, "create", too_late)
+    monkeypatch.setattr(session.threads, "choose", too_late)
+    with pytest.raises(UsageError, match=r"[56]\.\d GiB, and none of more than 4 GiB is"):
+        session.new(config, tmp_path / "run", "cpu")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_checkpoints_size_is_known_before_there_is_one(name):
+    config = override(preset(name), {"base_channels": 4, "num_classes": 3})
+    state = create(config, torch.device("cpu"))
+    whole = saved([state.weights(), state.moments()])
+    with zipfile.ZipFile(io.BytesIO(whole)) as file:
+        sizes = archive._check_program(file.read("archive/data.pkl"))
+    assert memory.checkpoint_bytes(config) == sum(sizes.values())
