@@ -102,6 +102,24 @@ def test_a_pickle_beyond_all_measure_is_not_read(monkeypatch):
     assert "not torch's own" in refusal(saved(PLAIN)).message
 
 
+@pytest.mark.parametrize("by_zip64", [False, True], ids=["zip", "zip64"])
+def test_a_directory_of_megabytes_is_not_read(by_zip64):
+    """Its size in the one record or in the other, of which only one is true."""
+    start = saved(PLAIN)[:100]
+    entries = b"PK\x01\x02" + bytes(42)
+    directory = entries * 50_000
+    record = struct.pack(
+        "<4sQ2H2I4Q", b"PK\x06\x06", 44, 45, 45, 0, 0, 50_000, 50_000, len(directory), len(start)
+    ) + struct.pack("<4sIQI", b"PK\x06\x07", 0, len(start) + len(directory), 1)
+    end = struct.pack(
+        "<4s4H2IH", b"PK\x05\x06", 0, 0, 1, 1, 46 if by_zip64 else len(directory), len(start), 0
+    )
+    file = Counting(start + directory + (record if by_zip64 else b"") + end)
+    with pytest.raises(CheckpointError, match="its archive is not torch's own"):
+        archive.vetted(file)
+    assert file.count < len(directory) / 2
+
+
 def pickled(program: bytes) -> bytes:
     """An archive of that pickle alone."""
     target = io.BytesIO()
