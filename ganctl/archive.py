@@ -24,13 +24,16 @@ ODD = "is damaged, or not a ganctl checkpoint"
 FOREIGN = "is not a ganctl checkpoint: another program wrote this .pt file"
 NOT_PLAIN = "holds more than tensors and plain values, which a ganctl checkpoint never does"
 NOT_OPENED = "It was not opened: loading it could run code."
+_NOT_TORCHS = "is not a ganctl checkpoint: its archive is not torch's own"
 _TOO_MANY = f"{ODD}: it has too many parts"
 _ODD_TENSOR = f"{ODD}: it holds a tensor that ganctl does not write"
 DAMAGE_HINT = "Use an earlier checkpoint: a run directory keeps some as epoch-*.pt."
 
-_MAX_MEMBERS = 10_000
-_MAX_BYTES = 2**32
-"""Of all tensors: no file makes this program take more memory than that for its copy."""
+_MAX_DIRECTORY = 2**20
+"""Bytes at an archive's end that list its members; the hundred of a checkpoint take 10 KB."""
+MAX_BYTES = 2**32
+"""Of all tensors: no file makes this program take more memory than that for its copy, and no run
+begins whose checkpoints would have more."""
 MAX_PROGRAM = 2**23
 """Bytes of a pickle; the history of `config.MAX_EPOCHS` epochs takes 4.8 MB."""
 _BYTES_A_PART = 16
@@ -78,11 +81,11 @@ def vetted(file: IO[bytes]) -> IO[bytes]:
     """
     _check_start(file)
     try:
-        with ZipFile(file) as archive:
+        with _opened(file) as archive:
             prefix = _check_members(archive, file.seek(0, io.SEEK_END))
             program = archive.read(f"{prefix}data.pkl")
             sizes = {f"data/{key}": size for key, size in _check_program(program).items()}
-            if sum(sizes.values()) > _MAX_BYTES:
+            if sum(sizes.values()) > MAX_BYTES:
                 raise CheckpointError(f"{ODD}: it is larger than any that ganctl writes")
             found = {member.filename: member.file_size for member in archive.infolist()}
             target = io.BytesIO()
@@ -121,19 +124,45 @@ def _check_start(file: IO[bytes]) -> None:
     raise CheckpointError("is not a ganctl checkpoint")
 
 
+class _Rationed:
+    """A file of which no more than `left` bytes are read; CheckpointError instead."""
+
+    def __init__(self, file: IO[bytes], left: int) -> None:
+        self.seek, self.tell, self.seekable = file.seek, file.tell, file.seekable
+        self.file = file
+        self.left = left
+
+    def read(self, size: int = -1) -> bytes:
+        content = self.file.read(size if 0 <= size <= self.left else self.left + 1)
+        self.left -= len(content)
+        if self.left < 0:
+            raise CheckpointError(_NOT_TORCHS)
+        return content
+
+
+def _opened(file: IO[bytes]) -> ZipFile:
+    """The archive in `file`, whose directory is of bounded size.
+
+    ZipFile reads all of it, and takes ten times its memory. Its size stands in two records, which
+    may disagree, and which one counts is for ZipFile to say: so what it reads is counted.
+    """
+    archive = ZipFile(_Rationed(file, _MAX_DIRECTORY))
+    archive.fp = file
+    return archive
+
+
 def _check_members(archive: ZipFile, limit: int) -> str:
     """The members' common prefix, of an archive that unpacks to no more than `limit` bytes."""
     members = archive.infolist()
     pickles = [member for member in members if member.filename.endswith("/data.pkl")]
     if (
-        len(members) > _MAX_MEMBERS
-        or len({member.filename for member in members}) != len(members)
+        len({member.filename for member in members}) != len(members)
         or any(member.compress_type != zipfile.ZIP_STORED for member in members)
         or sum(member.file_size for member in members) > limit
         or len(pickles) != 1
         or pickles[0].file_size > MAX_PROGRAM
     ):
-        raise CheckpointError("is not a ganctl checkpoint: its archive is not torch's own")
+        raise CheckpointError(_NOT_TORCHS)
     return pickles[0].filename.removesuffix("data.pkl")
 
 

@@ -9,8 +9,10 @@ import torch
 
 from ganctl import archive
 from ganctl.checkpoint import HISTORY_COLUMNS
-from ganctl.config import MAX_EPOCHS
-from ganctl.errors import CheckpointError
+from ganctl.config import MAX_EPOCHS, PRESETS, override, preset
+from ganctl.errors import CheckpointError, UsageError
+from ganctl.training import memory, session
+from ganctl.training.state import create
 
 PLAIN = {"name": "x", "number": 7, "share": 0.5, "list": [1, {"a": None}], "flags": [True, False]}
 
@@ -100,6 +102,24 @@ def test_a_pickle_beyond_all_measure_is_not_read(monkeypatch):
     assert "not torch's own" in refusal(saved(PLAIN)).message
 
 
+@pytest.mark.parametrize("by_zip64", [False, True], ids=["zip", "zip64"])
+def test_a_directory_of_megabytes_is_not_read(by_zip64):
+    """Its size in the one record or in the other, of which only one is true."""
+    start = saved(PLAIN)[:100]
+    entries = b"PK\x01\x02" + bytes(42)
+    directory = entries * 50_000
+    record = struct.pack(
+        "<4sQ2H2I4Q", b"PK\x06\x06", 44, 45, 45, 0, 0, 50_000, 50_000, len(directory), len(start)
+    ) + struct.pack("<4sIQI", b"PK\x06\x07", 0, len(start) + len(directory), 1)
+    end = struct.pack(
+        "<4s4H2IH", b"PK\x05\x06", 0, 0, 1, 1, 46 if by_zip64 else len(directory), len(start), 0
+    )
+    file = Counting(start + directory + (record if by_zip64 else b"") + end)
+    with pytest.raises(CheckpointError, match="its archive is not torch's own"):
+        archive.vetted(file)
+    assert file.count < len(directory) / 2
+
+
 def pickled(program: bytes) -> bytes:
     """An archive of that pickle alone."""
     target = io.BytesIO()
@@ -131,3 +151,26 @@ def test_the_longest_history_is_within_bounds(num_unknown):
         {**dict.fromkeys(names, n / 7), "epoch": n, "step": n, **unknown} for n in range(MAX_EPOCHS)
     ]
     archive.vetted(io.BytesIO(saved({"history": rows})))
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_no_run_begins_whose_checkpoints_would_not_be_read(name, tmp_path, monkeypatch):
+    def too_late(*_):
+        raise AssertionError("begun")
+
+    config = override(preset(name), {"latent_dim": 4096, "base_channels": 512})
+    monkeypatch.setattr(session, "create", too_late)
+    monkeypatch.setattr(session.threads, "choose", too_late)
+    with pytest.raises(UsageError, match=r"[56]\.\d GiB, and none of more than 4 GiB is"):
+        session.new(config, tmp_path / "run", "cpu")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_checkpoints_size_is_known_before_there_is_one(name):
+    config = override(preset(name), {"base_channels": 4, "num_classes": 3})
+    state = create(config, torch.device("cpu"))
+    whole = saved([state.weights(), state.moments()])
+    with zipfile.ZipFile(io.BytesIO(whole)) as file:
+        sizes = archive._check_program(file.read("archive/data.pkl"))
+    assert memory.checkpoint_bytes(config) == sum(sizes.values())

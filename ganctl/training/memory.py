@@ -1,4 +1,4 @@
-"""Whether a batch fits, and one that does where it does not."""
+"""Whether a batch fits, and one that does where it does not; whether a checkpoint does."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 
 from ganctl import devices
+from ganctl.archive import MAX_BYTES
 from ganctl.config import NetworkConfig, TrainConfig
-from ganctl.errors import DeviceError
-from ganctl.networks import layer_tables
+from ganctl.errors import DeviceError, UsageError
+from ganctl.networks import both_networks, layer_tables
 from ganctl.training.state import TrainState
 from ganctl.training.step import train_step
 
@@ -24,11 +25,14 @@ _ENOUGH = 2.0
 def require_room(config: TrainConfig, device: torch.device, *, has_begun: bool = False) -> None:
     """DeviceError where a step would certainly not fit into the memory that is free.
 
+    UsageError, on every device, where no checkpoint of the run could be read again.
+
     A run that `has_begun` is not told of a smaller batch: it keeps its own.
 
     On a CPU alone, where the system does not refuse memory but kills the program later on, and
     oneDNN dies where it does refuse. A GPU refuses; see `is_out_of_memory`.
     """
+    _require_readable(config)
     free = devices.free_memory(device)
     if free is None:
         return
@@ -42,6 +46,28 @@ def require_room(config: TrainConfig, device: torch.device, *, has_begun: bool =
             f"{free / 1e9:.1f} GB are free",
             f"--batch-size {size} should fit." if size else "Free some memory, or use a GPU.",
         )
+
+
+def _require_readable(config: TrainConfig) -> None:
+    size = checkpoint_bytes(config)
+    if size > MAX_BYTES:
+        raise UsageError(
+            f"a checkpoint of these networks would take {size / 2**30:.1f} GiB, and none of more "
+            f"than {MAX_BYTES / 2**30:.0f} GiB is ever read",
+            "Give a smaller --latent-dim or base_channels.",
+        )
+
+
+def checkpoint_bytes(config: TrainConfig) -> int:
+    """Of all tensors in a checkpoint of a run whose settings are settled; allocates none."""
+    networks = both_networks(config.network)
+    copies = {"generator": 2 if config.ema_images else 1, "discriminator": 1}
+    moments = 2  # Adam's, of each parameter
+    return sum(
+        copies[part] * sum(tensor.nbytes for tensor in network.state_dict().values())
+        + moments * sum(parameter.nbytes for parameter in network.parameters())
+        for part, network in networks.items()
+    )
 
 
 _SAID = (

@@ -42,6 +42,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from ganctl import archive
 from ganctl import checkpoint as schema
 from ganctl import config as configs
 from ganctl.archive import MAX_PROGRAM
@@ -60,13 +61,13 @@ HEADROOM = 2**30
 """Bytes of address space above what the process begins with."""
 
 
-def memory_bound(size: int) -> int:
+def memory_bound(size: int, pickle_size: int) -> int:
     """Bytes that reading a file of `size` may add to the process.
 
-    A row of the history takes thirty times what it takes in the pickle, which has its own limit;
-    tensors are copied into an archive and read from there.
+    A row of the history takes thirty times what it takes in the pickle; tensors are copied into an
+    archive and read from there.
     """
-    return 40 * min(size, MAX_PROGRAM) + 3 * size + 2**25
+    return 40 * pickle_size + 3 * size + 2**25
 
 
 # The originals.
@@ -307,6 +308,30 @@ def zip_bombs(base: Base, rng: random.Random, index: int) -> bytes:
             name = data[start + 46 : len(data) - len(end)]
             struct.pack_into("<I", end, 12, struct.unpack_from("<I", end, 12)[0] + len(extra))
             return data[:start] + entry + name + extra + end
+
+
+_LARGE_DIRECTORIES = (200_000, 1_000_000)
+"""Entries: files of 10 and of 50 MB."""
+
+
+def large_directories(base: Base, rng: random.Random, index: int) -> bytes:
+    """Members without end that have no bytes, their list's size in one end record or in two."""
+    by_zip64, same_names = bool(index & 1), bool(index & 2)
+    count = _LARGE_DIRECTORIES[index // 4]
+    data = zipped(base.members())
+    start, stop = data.index(b"PK\x01\x02"), data.rindex(b"PK\x05\x06")
+    entry = b"PK\x01\x02" + bytes(24) + struct.pack("<H", 7) + bytes(16) + b"0000000"
+    entries = np.tile(np.frombuffer(entry, np.uint8), (count, 1))  # a quarter of a second, not two
+    if not same_names:
+        entries[:, -7:] += (np.arange(count)[:, None] // 10 ** np.arange(7) % 10).astype(np.uint8)
+    directory = data[start:stop] + entries.tobytes()
+    end = struct.pack("<4s4x2H2I2x", b"PK\x05\x06", 1, 1, 0 if by_zip64 else len(directory), start)
+    zip64 = struct.pack(
+        "<4sQ2H8x4Q4s4xQI",
+        *(b"PK\x06\x06", 44, 45, 45, count, count, len(directory), start),
+        *(b"PK\x06\x07", start + len(directory), 1),
+    )
+    return data[:start] + directory + (zip64 if by_zip64 else b"") + end
 
 
 def _directory(data: bytes, times: int, *, keep_names: bool) -> bytes:
@@ -840,6 +865,7 @@ FAMILIES: dict[str, Family] = {
     "zip fields": zip_fields,
     "zip members": zip_members,
     "zip bombs": zip_bombs,
+    "zip directories": large_directories,
     "content": edits,
     "tensors": tensor_edits,
     "programs": programs,
@@ -894,6 +920,9 @@ class Reader:
         self.events: list[str] = []
         self.watching = False
         self.honest = schema.content_digest
+        self.pickle_size = 0
+        self.check_program = archive._check_program
+        archive._check_program = self._measured
         os.chdir(self.inside)
         sys.addaudithook(self._audit)
 
@@ -901,7 +930,12 @@ class Reader:
         if self.watching and event.startswith(_EVENTS):
             self.events.append(event)
 
+    def _measured(self, program: bytes) -> dict[str, int]:
+        self.pickle_size = len(program)
+        return self.check_program(program)
+
     def read(self, data: bytes) -> Reading:
+        self.pickle_size = 0
         gc.collect(0)
         before = _resident(reset=True)
         begun = time.process_time()
@@ -916,7 +950,7 @@ class Reader:
             raise Wrong(f"executed: {self.events}")
         if left := [path.name for path in self.inside.iterdir()]:
             raise Wrong(f"left files: {left}")
-        if memory > memory_bound(len(data)):
+        if memory > memory_bound(len(data), self.pickle_size):
             raise Wrong(f"took {memory >> 20} MiB for a file of {len(data)} bytes")
         return Reading(outcome, seconds, memory)
 
@@ -1028,6 +1062,7 @@ class Mutations:
         ends = {"truncations": len(self.bases[0].data), "code": _FORMS * len(_calls())}
         whole = count >= 10_000
         ends["large"] = len(_LARGE) * (len(_LARGE_SIZES) if whole else 1)  # they take seconds
+        ends["zip directories"] = 4 * (len(_LARGE_DIRECTORIES) if whole else 1)
         share = -(-count // len(names))
         jobs = []
         for name in names:

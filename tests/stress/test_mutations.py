@@ -15,7 +15,7 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_mutated_checkpoints_are_equal_or_refused(tmp_path: Path) -> None:
     script = Path(__file__).with_name("mutations.py")
     done = subprocess.run(
-        [sys.executable, str(script), "--count", "420", "--keep", str(tmp_path)],
+        [sys.executable, str(script), "--count", "450", "--keep", str(tmp_path)],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
