@@ -129,9 +129,9 @@ def test_a_missing_average_is_refused_where_one_is_kept(tiny_config, checkpoint_
         restore(dataclasses.replace(whole, generator_ema=None), whole.config, CPU)
 
 
-def test_a_training_saves_what_its_state_is(tiny_config, tiny_dataset, tmp_path):
+def test_a_training_saves_what_its_state_is(tiny_config, tiny_dataset, recorder):
     state = updated(create(tiny_config(), CPU))
-    training = Training(state, tiny_dataset, None, None, data={}, made_by={})
+    training = Training(state, tiny_dataset, None, recorder(), data={}, made_by={})
     saved = training.checkpoint()
     assert (saved.step, saved.config) == (2, state.config)
     assert saved.generator.keys() == state.generator.state_dict().keys()
