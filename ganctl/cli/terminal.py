@@ -106,13 +106,14 @@ class Terminal:
     @contextlib.contextmanager
     def status(self, text: str) -> Iterator[None]:
         """A moving sign, while something takes its time; a line where nothing moves."""
-        if not self.live or self.json_wanted:
-            if not self.json_wanted:
-                self.note(f"{text[:1].upper()}{text[1:]} ...")
+        if self.json_wanted:
             yield
-            return
-        with self.err.status(text):
+        elif not self.live:
+            self.note(f"{text[:1].upper()}{text[1:]} ...")
             yield
+        else:
+            with self.err.status(text):
+                yield
 
     def error(self, message: str, hint: str | None = None) -> None:
         """What went wrong, and what to do about it."""
