@@ -25,7 +25,7 @@ from ganctl.config import TrainConfig, from_dict, to_dict
 from ganctl.errors import CheckpointError, UnreadableError, UsageError
 
 FORMAT = "ganctl"
-VERSION = 5
+VERSION = 6
 
 
 def _add_diversity(content: dict[str, Any]) -> dict[str, Any]:
@@ -64,11 +64,30 @@ def _add_threads(content: dict[str, Any]) -> dict[str, Any]:
     return {**content, "config": {"threads": None, **config}}
 
 
+def _add_images(content: dict[str, Any]) -> dict[str, Any]:
+    """5 → 6: images of one's own, of any size, and names of classes; until then two stages."""
+    config, data = content.get("config"), content.get("data")
+    if not isinstance(config, dict) or not isinstance(data, dict):
+        return content
+    network = config.get("network")
+    if not isinstance(network, dict):
+        return content
+    count = network.get("num_classes", 0)
+    known = type(count) is int and 0 <= count <= 1000
+    classes = [str(label) for label in range(count)] if known else []
+    unset = {"image_size": None, "image_channels": None, "fit": "crop", "background": "white",
+             "skip_bad": False, "mirror": False, "augment": "none", "accumulate": 1,
+             "compile": False}  # fmt: skip
+    config = {**unset, **config, "network": {"stages": 2, **network}}
+    return {**content, "config": config, "data": {"classes": classes, **data}}
+
+
 UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {
     1: _add_diversity,
     2: _add_figures,
     3: _add_classes,
     4: _add_threads,
+    5: _add_images,
 }
 """For each old version, the function that turns its dict into the next version's."""
 
@@ -108,7 +127,7 @@ class Checkpoint:
     partial: dict[str, Any]
     """Sums over the steps of the epoch that is under way."""
     data: dict[str, Any]
-    """What the images were: name, num_images, image_shape, digest."""
+    """What the images were: name, num_images, image_shape, digest, and their classes' names."""
     made_by: dict[str, Any] = field(default_factory=dict)
     """Versions, command line, date, device."""
     digest: str = ""
@@ -286,13 +305,15 @@ def _check_plain(values: dict[str, Any]) -> None:
         ):
             raise CheckpointError("is damaged: its history is not a table of numbers")
     data = values["data"]
-    shape = data.get("image_shape")
+    shape, classes = data.get("image_shape"), data.get("classes")
     if not (
         all(type(data.get(name)) is str for name in ("name", "digest"))
         and type(data.get("num_images")) is int
         and 0 < data["num_images"] < _MAX_COUNT
         and isinstance(shape, list)
         and all(type(length) is int for length in shape)
+        and isinstance(classes, list)
+        and all(type(name) is str for name in classes)
     ):
         raise CheckpointError("is damaged: it does not say what its images were")
     for key, value in values["made_by"].items():

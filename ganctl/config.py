@@ -16,6 +16,13 @@ ARCHITECTURES = ("dcgan", "fast")
 LOSSES = ("bce", "relativistic")
 UPDATES = ("simultaneous", "alternating")
 PRECISIONS = ("auto", "fp32", "bf16")
+FITS = ("crop", "pad", "stretch")
+"""How an image of another shape is made to fit: its middle, all of it on a background, or all of it
+out of proportion."""
+AUGMENTATIONS = ("color", "translation", "cutout")
+SIZES = (28, 32, 48, 64, 96, 128)
+"""Heights and widths of images that suit the networks; other multiples of 4 will do."""
+MIN_SIZE, MAX_SIZE = 8, 256
 MAX_EPOCHS = 20_000
 """A checkpoint holds a row of history an epoch, and is read only up to a certain size."""
 MIN_MEASURED = 10
@@ -34,6 +41,67 @@ def _require_known(name: str, value: str, known: tuple[str, ...]) -> None:
         raise UsageError(f"unknown {name} '{value}'", nearest(value, known))
 
 
+def parse_size(text: str) -> tuple[int, int]:
+    """'64' or '48x64' (height x width) → (height, width). UsageError names the nearest that fits.
+
+    >>> parse_size("48x64")
+    (48, 64)
+    """
+    parts = text.lower().split("x")
+    if len(parts) > 2 or not all(part.isdecimal() and len(part) < 6 for part in parts):
+        raise UsageError(f"'{text[:40]}' is not a size", "Write it as 64, or as 48x64: HxW.")
+    height, width = int(parts[0]), int(parts[-1])
+    if not (_is_side(height) and _is_side(width)):
+        near = format_size(_nearest_side(height), _nearest_side(width))
+        raise UsageError(
+            f"images of {text} do not fit the networks: sizes are multiples of 4 from {MIN_SIZE} "
+            f"to {MAX_SIZE}",
+            f"The nearest is --size {near}.",
+        )
+    return height, width
+
+
+def format_size(height: int, width: int) -> str:
+    """The inverse of `parse_size`: '64' for a square."""
+    return str(height) if height == width else f"{height}x{width}"
+
+
+def parse_augment(text: str) -> str:
+    """'cutout,color' → 'color,cutout', in the order in which they are applied. UsageError."""
+    if text in ("auto", "none"):
+        return text
+    names = [name.strip() for name in text.split(",")]
+    for name in names:
+        if name not in AUGMENTATIONS:
+            raise UsageError(
+                f"unknown augmentation '{name[:40]}'",
+                f"Known: auto, none, or any of {','.join(AUGMENTATIONS)}.",
+            )
+    return ",".join(name for name in AUGMENTATIONS if name in names)
+
+
+def _is_side(length: int) -> bool:
+    return MIN_SIZE <= length <= MAX_SIZE and length % 4 == 0
+
+
+def _nearest_side(length: int) -> int:
+    return min(max(MIN_SIZE, 4 * round(length / 4)), MAX_SIZE)
+
+
+@dataclass(frozen=True)
+class ImageSettings:
+    """What becomes of images before a network sees them."""
+
+    size: tuple[int, int] | None = None
+    """(height, width); None: chosen from the images."""
+    channels: int | None = None
+    """1 (grey) or 3 (RGB); None: chosen from the images."""
+    fit: str = "crop"
+    background: str = "white"
+    """What shows through where an image is transparent, and beside it where it is padded: a colour
+    as Pillow names it, 'white' or '#ff8800'."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class NetworkConfig:
     """Everything that is needed to rebuild both networks, and nothing else.
@@ -47,6 +115,9 @@ class NetworkConfig:
     refine: bool = True
     """Whether the generator of `fast` convolves once more at half size, and has a larger kernel
     last; the first ones had neither."""
+    stages: int = 2
+    """How often the generator doubles its images' sides, and the discriminator halves them, at the
+    least."""
     num_classes: int = 0
     """How many classes both networks are told apart; 0: they know of none."""
     height: int = 28
@@ -57,12 +128,13 @@ class NetworkConfig:
         _require_known("architecture", self.architecture, ARCHITECTURES)
         _require(1 <= self.base_channels <= 512, "base_channels", self.base_channels, "1 to 512")
         _require(1 <= self.latent_dim <= 4096, "latent_dim", self.latent_dim, "1 to 4096")
+        _require(2 <= self.stages <= 5, "stages", self.stages, "2 to 5")
         _require(0 <= self.num_classes <= 1000, "num_classes", self.num_classes, "0 to 1000")
         for name in ("height", "width"):
             size = getattr(self, name)
-            _require(
-                8 <= size <= 256 and size % 4 == 0, name, size, "a multiple of 4 from 8 to 256"
-            )
+            _require(_is_side(size), name, size, f"a multiple of 4 from {MIN_SIZE} to {MAX_SIZE}")
+            rule = f"a multiple of {2**self.stages}, for {self.stages} stages"
+            _require(size % 2**self.stages == 0, name, size, rule)
         _require(self.channels in (1, 3), "channels", self.channels, "1 or 3")
 
     @property
@@ -93,11 +165,29 @@ class TrainConfig:
     beta1: float
     beta2: float
     data: str = "mnist"
+    """The name of a data set, or the absolute path of images."""
+    image_size: str | None = None
+    """As `parse_size` takes it; None: chosen from the images."""
+    image_channels: int | None = None
+    """1 (grey) or 3 (RGB); None: chosen from the images."""
+    fit: str = "crop"
+    background: str = "white"
+    skip_bad: bool = False
+    """Train without the files that cannot be read, instead of not at all."""
+    mirror: bool = False
+    """Show each image as it is or mirrored left to right, by chance."""
+    augment: str = "auto"
+    """What is done to reals and fakes alike before the discriminator sees them, as `parse_augment`
+    takes it; auto: everything where there are few images, else nothing. Zhao et al. 2020."""
     epochs: int | None = None
     """The run's length; exactly one of `epochs` and `steps` is set."""
     steps: int | None = None
     conditional: bool = False
     """Whether both networks are told the class of each image, where the data has classes."""
+    accumulate: int = 1
+    """Gradients are summed over so many parts of a batch, which takes as much less memory."""
+    compile: bool = False
+    """Whether the networks run through torch.compile."""
     updates: str = "simultaneous"
     """Whether both gradients are taken before either network moves, or the generator's after the
     discriminator has moved."""
@@ -134,12 +224,20 @@ class TrainConfig:
         _require_known("loss", self.loss, LOSSES)
         _require_known("updates", self.updates, UPDATES)
         _require_known("precision", self.precision, PRECISIONS)
+        _require_known("fit", self.fit, FITS)
+        if self.image_size is not None:
+            size = format_size(*parse_size(self.image_size))
+            _require(self.image_size == size, "image_size", self.image_size, f"written as {size}")
+        _require(self.image_channels in (None, 1, 3), "image_channels", self.image_channels, "1 or 3")
+        augment = parse_augment(self.augment)
+        _require(self.augment == augment, "augment", self.augment, f"written as {augment}")
         if (self.epochs is None) == (self.steps is None):
             raise UsageError("a run's length is epochs or steps, one of them")
         for name, low, high in (
             ("epochs", 1, MAX_EPOCHS),
             ("steps", 1, 1_000_000_000),
             ("batch_size", 1, 65_536),
+            ("accumulate", 1, 1024),
             ("lr_warmup_steps", 0, 1_000_000_000),
             ("lr_decay_steps", 0, 1_000_000_000),
             ("r1_interval", 1, 1_000_000),
@@ -169,6 +267,12 @@ class TrainConfig:
             _require(0 <= value < 1, name, value, "at least 0 and less than 1")
         _require(0 <= self.r1_weight <= 1e6, "r1_weight", self.r1_weight, "0 to 1e6")
         _require(0 < self.ema_ramp <= 1, "ema_ramp", self.ema_ramp, "more than 0 and at most 1")
+
+    @property
+    def images(self) -> ImageSettings:
+        """What becomes of the images before a network sees them."""
+        size = parse_size(self.image_size) if self.image_size else None
+        return ImageSettings(size, self.image_channels, self.fit, self.background)
 
     def steps_per_epoch(self, num_images: int) -> int:
         """The last, smaller batch of an epoch is used too."""
@@ -227,6 +331,7 @@ PRESETS: dict[str, TrainConfig] = {
         loss="bce",
         batch_size=256,
         epochs=50,
+        augment="none",  # to the letter
         lr_g=1e-4,
         lr_d=1e-4,
         beta1=0.9,
@@ -328,7 +433,7 @@ def _build(cls: type[Any], data: object, where: str) -> Any:
 
 
 NETWORK_FIELDS: dict[str, Any] = typing.get_type_hints(NetworkConfig)
-_FROM_ELSEWHERE = {"network", "preset", "height", "width", "channels", "num_classes"}
+_FROM_ELSEWHERE = {"network", "preset", "height", "width", "channels", "stages", "num_classes"}
 SETTINGS: dict[str, Any] = {
     name: hint
     for name, hint in (typing.get_type_hints(TrainConfig) | NETWORK_FIELDS).items()

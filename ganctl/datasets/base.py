@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -22,8 +23,8 @@ class Dataset:
     """uint8 (N, H, W, C): channels last, so that batches come in the layout networks want."""
     labels: Tensor
     """int64 (N,), on the images' device."""
-    num_classes: int
-    """Labels are less than this; 0 where they are not for networks to know."""
+    classes: tuple[str, ...]
+    """The classes' names, which the labels count; none where they are not for networks to know."""
     digest: str
     """SHA-256 of the images' shape and bytes: tells a resumed run that its data is the same."""
 
@@ -35,11 +36,9 @@ class Dataset:
         labels: np.ndarray,
         limit: int | None = None,
         *,
-        has_classes: bool = True,
+        classes: Sequence[str] = (),
     ) -> Dataset:
         """From uint8 (N, H, W) or (N, H, W, C) and N labels, the first `limit` of them."""
-        # of all labels, those past the limit, too
-        num_classes = int(labels.max()) + 1 if has_classes else 0
         images, labels = images[:limit], labels[:limit]
         if images.ndim == 3:
             images = images[..., None]
@@ -50,12 +49,17 @@ class Dataset:
             name,
             torch.from_numpy(images),
             torch.from_numpy(labels.astype(np.int64)),
-            num_classes,
+            tuple(classes),
             digest.hexdigest(),
         )
 
     def __len__(self) -> int:
         return len(self.images)
+
+    @property
+    def num_classes(self) -> int:
+        """How many classes there are for networks to know."""
+        return len(self.classes)
 
     @property
     def image_shape(self) -> tuple[int, int, int]:

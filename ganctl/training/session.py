@@ -29,6 +29,10 @@ _DECIDE_BITS = ("device", "machine", "ganctl", "torch", "numpy")
 """Of what computes: where all of them are as they were, a run goes on with the same bits."""
 
 
+_FEW_IMAGES = 5000
+"""With fewer, a discriminator learns them by heart unless they are augmented."""
+
+
 @dataclass
 class Session:
     """A training that is ready to go; nothing has been written yet."""
@@ -245,9 +249,18 @@ def fit_to_data(config: TrainConfig, dataset: Dataset) -> TrainConfig:
             "channels": channels,
             "height": height,
             "width": width,
+            "image_size": configs.format_size(height, width),
+            "image_channels": channels,
+            "augment": _augment(config, dataset),
             "num_classes": dataset.num_classes if config.conditional else 0,
         },
     )
+
+
+def _augment(config: TrainConfig, dataset: Dataset) -> str:
+    if config.augment != "auto":
+        return config.augment
+    return ",".join(configs.AUGMENTATIONS) if len(dataset) < _FEW_IMAGES else "none"
 
 
 def refuse_changes(config: TrainConfig, changes: Mapping[str, Any]) -> None:
@@ -258,7 +271,7 @@ def refuse_changes(config: TrainConfig, changes: Mapping[str, Any]) -> None:
         for name, value in changes.items()
         if name not in LENGTH_FIELDS
         and value != old[name]
-        and (name, value) != ("precision", "auto")
+        and not (value == "auto" and name in ("precision", "augment"))
     ]
     if differing:
         raise UsageError(
@@ -274,6 +287,7 @@ def describe_data(dataset: Dataset) -> dict[str, Any]:
         "num_images": len(dataset),
         "image_shape": list(dataset.image_shape),
         "digest": dataset.digest,
+        "classes": list(dataset.classes),
     }
 
 
