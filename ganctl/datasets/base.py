@@ -71,9 +71,16 @@ class Dataset:
         """The same images on `device`."""
         return replace(self, images=self.images.to(device), labels=self.labels.to(device))
 
-    def batch(self, indices: Tensor) -> Tensor:
-        """The images at `indices` (on the images' device), float32 (N, C, H, W) in [-1, 1]."""
-        chosen = self.images.index_select(0, indices).permute(0, 3, 1, 2)
+    def batch(self, indices: Tensor, mirrored: Tensor | None = None) -> Tensor:
+        """The images at `indices` (on the images' device), float32 (N, C, H, W) in [-1, 1].
+
+        `mirrored`, bool (>= N,) on any device, says which of them are flipped left to right.
+        """
+        chosen = self.images.index_select(0, indices)
+        if mirrored is not None:
+            which = mirrored[: len(chosen)].to(chosen.device, non_blocking=True)
+            chosen = torch.where(which[:, None, None, None], chosen.flip(2), chosen)
+        chosen = chosen.permute(0, 3, 1, 2)
         return chosen.float().div_(127.5).sub_(1.0)
 
 
