@@ -15,7 +15,7 @@ from torch import Tensor
 from ganctl import latents
 from ganctl.checkpoint import FIGURES, Checkpoint, encode
 from ganctl.config import TrainConfig
-from ganctl.datasets import Dataset, epoch_order
+from ganctl.datasets import Batch, Dataset, epoch_order
 from ganctl.errors import RunError, TrainingError
 from ganctl.evaluation import Gauge
 from ganctl.sampling import sample_seeds
@@ -116,7 +116,8 @@ class Training:
         self.steps_per_epoch = self.config.steps_per_epoch(len(dataset))
         self.total_steps = self.config.total_steps(len(dataset))
         self._measured = (*METRICS, *(f"the gradient of {n}" for n in gradient_names(state)))
-        self._variety = health.variety(dataset.images[:_NUM_COMPARED].cpu().numpy())
+        every = -(-len(dataset) // _NUM_COMPARED)  # in folders a class comes after another
+        self._variety = health.variety(dataset.images[::every].cpu().numpy())
         self._metrics = Readback(state.device)
         self._num_read = state.step
         """Steps whose metrics are in the meter, or in one before it."""
@@ -160,10 +161,11 @@ class Training:
         """The rest of the epoch that the state is in; False if it was stopped."""
         epoch, first = divmod(self.state.step, self.steps_per_epoch)
         order = epoch_order(len(self.dataset), seed=self.config.seed, epoch=epoch)
-        order = order.to(self.state.device)
         last = min(self.steps_per_epoch, self.total_steps - epoch * self.steps_per_epoch)
-        for index in range(first, last):
-            self._step(order[index * self.config.batch_size :][: self.config.batch_size])
+        numbers = range(first, last)
+        batches = self.dataset.batches(order, self.config.batch_size, numbers)
+        for index, batch in zip(numbers, batches, strict=True):
+            self._step(batch)
             if index + 1 == last:
                 self._read_metrics()
             if self._read_some() or index + 1 == last:
@@ -180,14 +182,14 @@ class Training:
                 self._save()
         return True
 
-    def _step(self, indices: Tensor) -> None:
+    def _step(self, batch: Batch) -> None:
         noise = self._noise.of_step(self.state.step)
         measured = None
         try:
             measured = train_step(
                 self.state,
-                self.dataset.batch(indices, noise.mirrored),
-                self._inputs(noise.latents.to(self.state.device, non_blocking=True), indices),
+                batch.images(noise.mirrored),
+                self._inputs(noise.latents.to(self.state.device, non_blocking=True), batch.labels),
                 noise.seed,
             )
         except Exception as error:
@@ -201,14 +203,13 @@ class Training:
         if measured is None:  # only here is all that the step held let go of
             raise self._out_of_memory()
         self._metrics.add(torch.cat(measured))
-        self.meter.images += len(indices)
+        self.meter.images += len(batch.labels)
 
-    def _inputs(self, noise: Tensor, indices: Tensor) -> Tensor:
+    def _inputs(self, noise: Tensor, labels: Tensor) -> Tensor:
         """What the fakes are made from: `noise`, and the classes of the reals beside them."""
         count = self.config.network.num_classes
         if not count:
             return noise
-        labels = self.dataset.labels[indices]
         again = torch.arange(len(noise), device=labels.device) % len(labels)
         return latents.with_classes(noise, labels[again], count)
 
