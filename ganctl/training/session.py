@@ -166,7 +166,10 @@ def new(
     memory.require_room(config, on)
     config = configs.override(config, {"threads": threads.choose(config, on)})
     devices.use_threads(config.threads)
-    return Session(run, create(config, on), dataset.to(on, cache_memory))
+    session = Session(run, create(config, on), dataset.to(on, cache_memory))
+    if config.compile and on.type == "cpu":
+        session.notices.append("--compile made trainings on a CPU slower wherever it was measured.")
+    return session
 
 
 def resume(
