@@ -40,8 +40,8 @@ def inspect(ckpt: CheckpointArgument, json: JsonOption = False) -> None:
 def describe(checkpoint: Checkpoint, path: Path) -> dict[str, Any]:
     """Everything that inspect tells, as plain values."""
     from ganctl import store
-    from ganctl.cli.problems import problems
     from ganctl.classes import names_of
+    from ganctl.cli.problems import problems
     from ganctl.config import settings
     from ganctl.errors import CheckpointError
     from ganctl.training.state import require_fit

@@ -145,7 +145,10 @@ def train(
         session = sessions.resume(folder, explicit, device)
     else:
         session = sessions.new(
-            config, folder, device, to_write=not dry_run,
+            config,
+            folder,
+            device,
+            to_write=not dry_run,
             needs_classes=changes.get("conditional") is True,
         )
     for notice in session.notices:

@@ -172,9 +172,10 @@ def new(
     devices.use_threads(config.threads)
     notices = []
     if dataset.num_classes and not config.conditional:
+        able = dataset.num_classes <= MAX_CLASSES
         notices.append(
-            f"The images have {dataset.num_classes:,} classes, which are not used; "
-            "--conditional trains with them."
+            f"The images have {dataset.num_classes:,} classes, which are not used"
+            f"{'; --conditional trains with them' if able else ''}."
         )
     return Session(run, create(config, on), dataset.to(on), notices=notices)
 
