@@ -111,7 +111,9 @@ def test_labels_choose_the_classes_of_samples(tiny_config):
     config = override(tiny_config(), {"num_classes": 10}).network
     network = build_generator(config, torch.Generator().manual_seed(0))
     threes = np.broadcast_to(np.int64(3), 10)
-    own, of_three = (next(sample_seeds(network, range(10), config, some)) for some in (None, threes))
+    own, of_three = (
+        next(sample_seeds(network, range(10), config, some)) for some in (None, threes)
+    )
     assert np.array_equal(own[3], of_three[3])
     assert all(not np.array_equal(own[seed], of_three[seed]) for seed in range(10) if seed != 3)
 
