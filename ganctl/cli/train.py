@@ -61,7 +61,7 @@ def train(
     conditional: Annotated[
         bool | None,
         typer.Option("--conditional/--unconditional", show_default=_by_preset("conditional"),
-                     help="Tell both networks the class of each image."),
+                     help="Tell both networks the class of each image, where images have any."),
     ] = None,
     lr_g: Annotated[
         float | None, _option("Learning rate of the generator.", "F", _by_preset("lr_g"))
@@ -144,7 +144,13 @@ def train(
         explicit = {**changes, **({"preset": preset} if preset else {})}
         session = sessions.resume(folder, explicit, device)
     else:
-        session = sessions.new(config, folder, device, to_write=not dry_run)
+        session = sessions.new(
+            config,
+            folder,
+            device,
+            to_write=not dry_run,
+            needs_classes=changes.get("conditional") is True,
+        )
     for notice in session.notices:
         terminal.note(notice)
     if dry_run:

@@ -6,7 +6,6 @@ import os
 
 from ganctl.datasets import downloads, mnist, stacked
 from ganctl.datasets.base import Batch, Dataset, epoch_order
-from ganctl.datasets.mnist import Arrays
 from ganctl.errors import UsageError, nearest
 
 __all__ = ["NAMES", "Batch", "Dataset", "check_name", "epoch_order", "load", "load_test"]
@@ -34,17 +33,19 @@ def load(name: str, *, limit: int | None = None) -> Dataset:
     """
     check_name(name)
     module = _EMBEDDED.get(name)
-    return _dataset(name, module.load_train() if module else downloads.load_train(name), limit)
+    if module is None:
+        images, labels, classes = downloads.load_train(name)
+    else:
+        (images, labels), classes = module.load_train(), module.CLASSES
+    return Dataset.from_arrays(name, images, labels, limit, classes=classes)
 
 
 def load_test(name: str) -> Dataset:
     """The test images called `name`; no generator has seen them. Raises as `load`."""
     check_name(name)
     module = _EMBEDDED.get(name)
-    return _dataset(name, module.load_test() if module else downloads.load_test(name))
-
-
-def _dataset(name: str, arrays: Arrays, limit: int | None = None) -> Dataset:
-    # Networks that are told the mode of a stacked image leave none out: nothing would be measured.
-    count = int(arrays[1].max()) + 1 if name != "stacked-mnist" else 0
-    return Dataset.from_arrays(name, *arrays, limit, classes=[str(label) for label in range(count)])
+    if module is None:
+        images, labels, classes = downloads.load_test(name)
+    else:
+        (images, labels), classes = module.load_test(), module.CLASSES
+    return Dataset.from_arrays(name, images, labels, classes=classes)

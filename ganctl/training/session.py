@@ -16,6 +16,7 @@ import torch
 import ganctl
 from ganctl import config as configs
 from ganctl import datasets, devices, features
+from ganctl.classes import MAX_CLASSES, stored
 from ganctl.config import LENGTH_FIELDS, TrainConfig
 from ganctl.datasets import Dataset
 from ganctl.errors import CheckpointError, RunError, UsageError
@@ -150,11 +151,13 @@ def new(
     *,
     to_write: bool = True,
     cache_memory: int = CACHE_MEMORY,
+    needs_classes: bool = False,
 ) -> Session:
     """A run from its beginning. Raises a GanctlError before anything is written or computed.
 
     Without `to_write` (a dry run) the folder may be in use. Images of up to `cache_memory` bytes
-    are kept whole on the device; that changes no bit of the run.
+    are kept whole on the device; that changes no bit of the run. `needs_classes`: images without
+    are refused, not trained on all the same.
     """
     datasets.check_name(config.data)
     run = RunDirectory(out)
@@ -162,14 +165,25 @@ def new(
         run.require_new()
     on = devices.resolve_device(device)
     dataset = datasets.load(config.data, limit=config.limit)
+    if needs_classes and not dataset.num_classes:
+        raise UsageError(
+            f"the images of '{config.data}' are not in classes that networks could be told",
+            "Leave out --conditional.",
+        )
     config = settle(config, dataset, on)
     memory.require_room(config, on)
     config = configs.override(config, {"threads": threads.choose(config, on)})
     devices.use_threads(config.threads)
-    session = Session(run, create(config, on), dataset.to(on, cache_memory))
+    notices = []
+    if dataset.num_classes and not config.conditional:
+        able = dataset.num_classes <= MAX_CLASSES
+        notices.append(
+            f"The images have {dataset.num_classes:,} classes, which are not used"
+            f"{'; --conditional trains with them' if able else ''}."
+        )
     if config.compile and on.type == "cpu":
-        session.notices.append("--compile made trainings on a CPU slower wherever it was measured.")
-    return session
+        notices.append("--compile made trainings on a CPU slower wherever it was measured.")
+    return Session(run, create(config, on), dataset.to(on, cache_memory), notices=notices)
 
 
 def resume(
@@ -257,6 +271,12 @@ def fit_to_data(config: TrainConfig, dataset: Dataset) -> TrainConfig:
             f"{configs.MAX_EPOCHS:,}",
             "Give fewer --steps or a smaller --batch-size.",
         )
+    if config.conditional and dataset.num_classes > MAX_CLASSES:
+        raise UsageError(
+            f"the images have {dataset.num_classes:,} classes, and networks can be told at most "
+            f"{MAX_CLASSES:,}",
+            "Train without them: --unconditional.",
+        )
     channels, height, width = dataset.image_shape
     return configs.override(
         config,
@@ -302,7 +322,7 @@ def describe_data(dataset: Dataset) -> dict[str, Any]:
         "num_images": len(dataset),
         "image_shape": list(dataset.image_shape),
         "digest": dataset.digest,
-        "classes": list(dataset.classes),
+        "classes": stored(dataset.classes),
     }
 
 
