@@ -80,10 +80,10 @@ def _call(words: list[str], terminal: Terminal) -> int:
 
 def _explain(error: Exception, terminal: Terminal, words: Sequence[str]) -> int:
     if isinstance(error, UsageError):
-        terminal.error(_as_typed(error.message, words), error.hint)
+        terminal.error(_as_typed(error.message, words), error.hint, details=error.details)
         return error.exit_code
     if isinstance(error, GanctlError):
-        terminal.error(error.message, error.hint)
+        terminal.error(error.message, error.hint, details=error.details)
         return error.exit_code
     if isinstance(error, typer.TyperException):
         message = getattr(error, "format_message", error.__str__)()

@@ -115,9 +115,13 @@ class Terminal:
             with self.err.status(text):
                 yield
 
-    def error(self, message: str, hint: str | None = None) -> None:
-        """What went wrong, and what to do about it."""
+    def error(
+        self, message: str, hint: str | None = None, *, details: Sequence[str] = ()
+    ) -> None:
+        """What went wrong, with what, and what to do about it."""
         self.note(f"ganctl: {message}")
+        for detail in details:
+            self.note(f"  {detail}")
         if hint:
             self.note(f"  {hint}")
 

@@ -1,50 +1,92 @@
-"""A name → images on a device, in an order addressed by index."""
+"""A name or a path → images, in an order addressed by index."""
 
 from __future__ import annotations
 
-import os
+import numpy as np
 
-from ganctl.datasets import downloads, mnist, stacked
+from ganctl.config import ImageSettings
+from ganctl.datasets import downloads, mnist, own, stacked
 from ganctl.datasets.base import Dataset, epoch_order
+from ganctl.datasets.decoding import fit_array
 from ganctl.datasets.mnist import Arrays
+from ganctl.datasets.preparing import Progress
 from ganctl.errors import UsageError, nearest
 
-__all__ = ["NAMES", "Dataset", "check_name", "epoch_order", "load", "load_test"]
+__all__ = ["NAMES", "Dataset", "epoch_order", "load", "load_test", "resolve"]
 
 _EMBEDDED = {"mnist": mnist, "stacked-mnist": stacked}
 NAMES = (*_EMBEDDED, *downloads.NAMES)
+_AS_THEY_ARE = ImageSettings()
 
 
-def check_name(name: str) -> str:
-    """`name` if it is a data set; UsageError names the nearest known one. Reads nothing."""
-    if name not in NAMES:
-        if "/" in name or "\\" in name or os.path.exists(name):  # noqa: PTH110 - never raises
-            raise UsageError(
-                f"no data '{name}': folders and files of your own are not supported yet",
-                f"Known: {', '.join(NAMES)}.",
-            )
-        raise UsageError(f"unknown data '{name}'", nearest(name, NAMES))
-    return name
+def resolve(name: str) -> str:
+    """A data set's `name` as it is, a path of images made absolute. Reads nothing.
 
-
-def load(name: str, *, limit: int | None = None) -> Dataset:
-    """The training images called `name`, the first `limit` of them; on the CPU.
-
-    Raises UsageError for an unknown name, DataError where the images cannot be had.
+    Raises UsageError for what is neither.
     """
-    check_name(name)
+    if name in NAMES:
+        return name
+    if own.is_path(name):
+        return own.resolve(name)
+    raise UsageError(
+        f"unknown data '{name}'", f"{nearest(name, NAMES)} Or give a path that exists."
+    )
+
+
+def load(
+    name: str,
+    *,
+    limit: int | None = None,
+    settings: ImageSettings = _AS_THEY_ARE,
+    skip_bad: bool = False,
+    progress: Progress | None = None,
+) -> Dataset:
+    """The training images called `name`, or at that path, `limit` of them; on the CPU.
+
+    Of a data set these are the first ones, of a path some by chance. What `settings` leave open is
+    as a data set has it, and chosen from the images at a path. Raises UsageError for an unknown
+    name, DataError where the images cannot be had, or not all of those at a path, but for
+    `skip_bad`.
+    """
+    name = resolve(name)
+    if name not in NAMES:
+        return own.load(name, settings, limit=limit, skip_bad=skip_bad, progress=progress)
     module = _EMBEDDED.get(name)
-    return _dataset(name, module.load_train() if module else downloads.load_train(name), limit)
+    arrays = module.load_train() if module else downloads.load_train(name)
+    return _dataset(name, arrays, settings, limit)
 
 
-def load_test(name: str) -> Dataset:
-    """The test images called `name`; no generator has seen them. Raises as `load`."""
-    check_name(name)
+def load_test(name: str, *, settings: ImageSettings = _AS_THEY_ARE) -> Dataset:
+    """The test images called `name`; no generator has seen them. Raises as `load`.
+
+    Images of one's own have none: UsageError.
+    """
+    name = resolve(name)
+    if name not in NAMES:
+        raise UsageError(f"{name} has no test images")
     module = _EMBEDDED.get(name)
-    return _dataset(name, module.load_test() if module else downloads.load_test(name))
+    arrays = module.load_test() if module else downloads.load_test(name)
+    return _dataset(name, arrays, settings)
 
 
-def _dataset(name: str, arrays: Arrays, limit: int | None = None) -> Dataset:
+def _dataset(
+    name: str, arrays: Arrays, settings: ImageSettings, limit: int | None = None
+) -> Dataset:
     # Networks that are told the mode of a stacked image leave none out: nothing would be measured.
     count = int(arrays[1].max()) + 1 if name != "stacked-mnist" else 0
-    return Dataset.from_arrays(name, *arrays, limit, classes=[str(label) for label in range(count)])
+    images, labels = arrays[0][:limit], arrays[1][:limit]
+    return Dataset.from_arrays(
+        name, _fitted(images, settings), labels, classes=[str(label) for label in range(count)]
+    )
+
+
+def _fitted(images: np.ndarray, settings: ImageSettings) -> np.ndarray:
+    """Images, uint8 (N, H, W) or (N, H, W, C), as `settings` want them."""
+    size, channels = images.shape[1:3], images.shape[3] if images.ndim == 4 else 1
+    wanted = ImageSettings(
+        settings.size or size, settings.channels or channels, settings.fit, settings.background
+    )
+    if (wanted.size, wanted.channels) == (size, channels):
+        return images
+    own.require_colour(settings.background)
+    return np.stack([fit_array(image, wanted) for image in images])

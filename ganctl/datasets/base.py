@@ -5,10 +5,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from torch import Tensor
+
+if TYPE_CHECKING:  # processes that only decode images come through here, and start quicker without
+    import torch
+    from torch import Tensor
 
 _ORDER_STREAM = 1
 """Keeps the order's random numbers apart from every other use of a run's seed."""
@@ -27,6 +30,8 @@ class Dataset:
     """The classes' names, which the labels count; none where they are not for networks to know."""
     digest: str
     """SHA-256 of the images' shape and bytes: tells a resumed run that its data is the same."""
+    notices: tuple[str, ...] = ()
+    """What a user should know of them before a training."""
 
     @classmethod
     def from_arrays(
@@ -39,18 +44,18 @@ class Dataset:
         classes: Sequence[str] = (),
     ) -> Dataset:
         """From uint8 (N, H, W) or (N, H, W, C) and N labels, the first `limit` of them."""
+        import torch
+
         images, labels = images[:limit], labels[:limit]
         if images.ndim == 3:
             images = images[..., None]
         images = np.ascontiguousarray(images)
-        digest = hashlib.sha256(repr(images.shape).encode())
-        digest.update(images.data)
         return cls(
             name,
             torch.from_numpy(images),
             torch.from_numpy(labels.astype(np.int64)),
             tuple(classes),
-            digest.hexdigest(),
+            digest_of(images),
         )
 
     def __len__(self) -> int:
@@ -77,10 +82,19 @@ class Dataset:
         return chosen.float().div_(127.5).sub_(1.0)
 
 
+def digest_of(images: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> str:
+    """SHA-256 of the shape and bytes of images, uint8 (N, H, W, C) and contiguous, as hex."""
+    digest = hashlib.sha256(repr(images.shape).encode())
+    digest.update(images.data)
+    return digest.hexdigest()
+
+
 def epoch_order(num_images: int, *, seed: int, epoch: int) -> Tensor:
     """The order of the images in `epoch` (counted from 0): a function of its arguments alone.
 
     int64 (num_images,), on the CPU.
     """
+    import torch
+
     rng = np.random.default_rng([_ORDER_STREAM, seed, epoch])
     return torch.from_numpy(rng.permutation(num_images))

@@ -1,0 +1,265 @@
+"""Images of one's own: a path → decoded images, from the cache where they were decoded before."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import ImageColor
+
+from ganctl.config import ImageSettings, format_size
+from ganctl.datasets import cache, preparing
+from ganctl.datasets.base import Dataset, digest_of
+from ganctl.datasets.preparing import Progress, Survey
+from ganctl.datasets.sources import Problem, open_source
+from ganctl.datasets.sources.folder import File, walk
+from ganctl.errors import DataError, UsageError
+
+FEW = 500
+"""With fewer images a training is warned of what to expect."""
+_LISTED = 20
+_ARCHIVES = (".npz", ".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz")
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Images as a network sees them, and what is known of the files they come from."""
+
+    path: str
+    images: NDArray[np.uint8]
+    """(N, H, W, C), mapped from the cache."""
+    labels: NDArray[np.int64]
+    """(N,), which count the survey's classes; 0 where there are none."""
+    digest: str
+    """As `Dataset.digest`."""
+    survey: Survey
+    asked: ImageSettings
+    """What of the settings was not to be chosen."""
+    was_cached: bool
+    is_kept: bool
+    """Whether another start finds them decoded."""
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The classes' names."""
+        return tuple(self.survey.classes)
+
+    @property
+    def seen_as(self) -> str:
+        """How a network sees the images: '64x64 RGB, chosen from the images'."""
+        _, height, width, channels = self.images.shape
+        chosen = [
+            name for name, value in (("size", self.asked.size), ("colour", self.asked.channels))
+            if value is None
+        ]  # fmt: skip
+        by = {0: "", 1: f", {''.join(chosen)} chosen from the images"}
+        return (
+            f"{height}x{width} {'RGB' if channels == 3 else 'grey'}"
+            + by.get(len(chosen), ", chosen from the images")
+        )
+
+
+def is_path(name: str) -> bool:
+    """Whether `name` is written like a path of images, or is one."""
+    separated = "/" in name or os.sep in name
+    return separated or name.lower().endswith(_ARCHIVES) or os.path.exists(name)  # noqa: PTH110
+
+
+def resolve(path: str) -> str:
+    """`path` made absolute, so that a run is resumed from any folder. Raises UsageError."""
+    if not (os.path.exists(path) or "{" in path):  # noqa: PTH110
+        raise UsageError(
+            f"there is nothing at '{path}'", "Give a folder, a zip, tar or npz, or a data set's name."
+        )
+    return os.path.abspath(path)  # noqa: PTH100 - links stay as they were named
+
+
+def load(
+    path: str,
+    settings: ImageSettings,
+    *,
+    limit: int | None = None,
+    skip_bad: bool = False,
+    progress: Progress | None = None,
+) -> Dataset:
+    """The images at `path`, decoded once and mapped from the cache afterwards.
+
+    With a `limit`, so many drawn evenly by chance, always the same ones: the first ones could be
+    all of one class. Raises UsageError, and DataError where there are not two images, or where some
+    cannot be used, unless `skip_bad`.
+    """
+    import torch
+
+    prepared = prepare(path, settings, limit=limit, progress=progress)
+    require_usable(prepared, skip_bad=skip_bad)
+    return Dataset(
+        path,
+        torch.from_numpy(prepared.images),
+        torch.from_numpy(prepared.labels),
+        prepared.classes,
+        prepared.digest,
+        notices=tuple(notices(prepared)),
+    )
+
+
+def prepare(
+    path: str,
+    settings: ImageSettings,
+    *,
+    limit: int | None = None,
+    progress: Progress | None = None,
+) -> Prepared:
+    """The images at `path` that can be used, from the cache or, the first time, decoded into it.
+
+    `progress` is told what takes its time. Raises UsageError and DataError.
+    """
+    require_colour(settings.background)
+    path = resolve(path)
+    told = progress or (lambda *_: None)
+    files = _stamp(path)
+    key = _key(files, settings, limit)
+    stored = cache.find(key)
+    was_cached, is_kept = stored is not None, True
+    if stored is None:
+        waiting = "waiting for another ganctl that decodes these images"
+        with cache.place(key, lambda: told(waiting, 0, 0)) as place:
+            stored = cache.find(key)  # by another, while this one waited
+            if stored is None:
+                stored = _decoded(path, files, settings, limit, place, told)
+            is_kept = place.is_lasting
+    return Prepared(
+        path,
+        stored.images,
+        stored.labels,
+        stored.meta["digest"],
+        Survey.from_dict(stored.meta["survey"]),
+        settings,
+        was_cached,
+        is_kept,
+    )
+
+
+def require_usable(prepared: Prepared, *, skip_bad: bool) -> None:
+    """DataError where no training can be made of these images."""
+    survey, path = prepared.survey, prepared.path
+    if survey.problems and not (skip_bad and survey.num_images):
+        count = len(survey.problems)
+        raise DataError(
+            f"{count:,} of {survey.num_files:,} files in {path} cannot be used",
+            "--skip-bad trains without them."
+            if survey.num_images
+            else "ganctl can read PNG, JPEG, WebP, BMP, TIFF and GIF.",
+            details=listed(survey.problems),
+        )
+    if not survey.num_images:
+        raise DataError(
+            f"no images in {path}: {len(survey.ignored):,} other files",
+            "ganctl can read PNG, JPEG, WebP, BMP, TIFF and GIF.",
+            details=listed(survey.ignored),
+        )
+    if survey.num_images == 1:
+        raise DataError(
+            f"only one image in {path}", "A generator learns from hundreds of images, or more."
+        )
+
+
+def listed(problems: Sequence[Problem]) -> list[str]:
+    """The first of `problems`, a line each, and how many more there are."""
+    lines = [f"{problem.name}: {problem.reason}" for problem in problems[:_LISTED]]
+    if len(problems) > _LISTED:
+        lines.append(f"... and {len(problems) - _LISTED:,} more, which ganctl data shows")
+    return lines
+
+
+def notices(prepared: Prepared) -> list[str]:
+    """What a user should know of the images before a training."""
+    survey = prepared.survey
+    num_classes = len(survey.classes)
+    lines = [
+        f"{survey.num_images:,} images in {prepared.path}"
+        + (f", {num_classes:,} classes" if num_classes else "")
+        + f", seen as {prepared.seen_as}"
+    ]
+    facts = [
+        (survey.num_enlarged, "smaller than that, and enlarged"),
+        (len(survey.duplicates), "the same as another, and used like all"),
+    ]
+    lines += [
+        f"{count:,} {'is' if count == 1 else 'are'} {what}." for count, what in facts if count
+    ]
+    if survey.problems:
+        count = len(survey.problems)
+        lines.append(f"Left out, since {'it' if count == 1 else 'they'} cannot be used:")
+        lines += [f"  {line}" for line in listed(survey.problems)]
+    if not prepared.is_kept:
+        lines.append(f"They will be decoded again next time: {cache.folder()} cannot be written.")
+    if survey.num_images < FEW:
+        lines.append(
+            f"{survey.num_images:,} images are few: expect samples that are near copies of them. "
+            "More images help most; then --mirror, where left and right do not matter."
+        )
+    return lines
+
+
+def require_colour(background: str) -> None:
+    """UsageError where Pillow knows no such colour."""
+    try:
+        ImageColor.getrgb(background)
+    except ValueError:
+        raise UsageError(
+            f"'{background[:40]}' is not a colour",
+            "Give one by name, as white or grey, or as '#ff8800'.",
+        ) from None
+
+
+def _decoded(
+    path: str,
+    files: Any,
+    settings: ImageSettings,
+    limit: int | None,
+    place: cache.Place,
+    progress: Progress,
+) -> cache.Stored:
+    """The images of `path`, put into `place` unless they are stored in the size chosen for them."""
+    source = open_source(path)
+    entries = source.entries
+    if limit is not None and limit < len(entries):
+        chosen = np.random.default_rng(0).permutation(len(entries))[:limit]
+        entries = [entries[index] for index in sorted(chosen)]
+    measured = preparing.measure_all(source, entries, settings, progress)
+    damaged: list[Problem] = []
+    if measured.facts:
+        key = _key(files, measured.settings, limit)
+        if (stored := cache.find(key)) is not None:
+            place.refer(key)
+            return stored
+        with place.images.open("wb") as file:
+            labels, damaged = preparing.decode_all(source, measured, file, progress)
+            cache.sync(file)
+        if len(labels):
+            digest = digest_of(np.load(place.images, mmap_mode="r"))
+            survey = preparing.survey_of(source, measured, damaged)
+            return place.keep(labels, {"digest": digest, "survey": survey.to_dict()}, key)
+    images = np.empty((0, 1, 1, 1), np.uint8)  # nothing to keep, but for the reasons
+    survey = preparing.survey_of(source, measured, damaged)
+    meta = {"digest": digest_of(images), "survey": survey.to_dict()}
+    return cache.Stored(images, np.empty(0, np.int64), meta)
+
+
+def _key(files: Any, settings: ImageSettings, limit: int | None) -> str:
+    return cache.key_of(files, dataclasses.astuple(settings), limit)
+
+
+def _stamp(path: str) -> Any:
+    """What tells, from names, sizes and times alone, whether the files at `path` are as they were."""
+    if os.path.isdir(path):  # noqa: PTH112
+        found = sorted(file for file in walk(path) if isinstance(file, File))
+        return [os.path.realpath(path), found]
+    status = Path(path).stat()
+    return [os.path.realpath(path), status.st_size, status.st_mtime_ns]
