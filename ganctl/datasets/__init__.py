@@ -12,7 +12,7 @@ from ganctl.datasets.mnist import Arrays
 from ganctl.datasets.preparing import Progress
 from ganctl.errors import UsageError, nearest
 
-__all__ = ["NAMES", "Dataset", "epoch_order", "load", "load_test", "resolve"]
+__all__ = ["NAMES", "Dataset", "Progress", "epoch_order", "load", "load_test", "resolve", "stem"]
 
 _EMBEDDED = {"mnist": mnist, "stacked-mnist": stacked}
 NAMES = (*_EMBEDDED, *downloads.NAMES)
@@ -31,6 +31,11 @@ def resolve(name: str) -> str:
     raise UsageError(
         f"unknown data '{name}'", f"{nearest(name, NAMES)} Or give a path that exists."
     )
+
+
+def stem(name: str) -> str:
+    """What a run on the images called `name`, or at that path, is called."""
+    return name if name in NAMES else own.stem(name)
 
 
 def load(

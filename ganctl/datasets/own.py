@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,6 +79,14 @@ def resolve(path: str) -> str:
             f"there is nothing at '{path}'", "Give a folder, a zip, tar or npz, or a data set's name."
         )
     return os.path.abspath(path)  # noqa: PTH100 - links stay as they were named
+
+
+def stem(path: str) -> str:
+    """The last part of `path`, fit for a folder's name: of '/data/my photos.tar.gz', 'my-photos'."""
+    name = Path(path).name
+    while name.lower().endswith(_ARCHIVES):
+        name = Path(name).stem
+    return re.sub(r"[^\w.]+", "-", name)[:60].strip("-.") or "images"
 
 
 def load(

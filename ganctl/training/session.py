@@ -17,7 +17,7 @@ import ganctl
 from ganctl import config as configs
 from ganctl import datasets, devices, features
 from ganctl.config import LENGTH_FIELDS, TrainConfig
-from ganctl.datasets import Dataset
+from ganctl.datasets import Dataset, Progress
 from ganctl.errors import CheckpointError, RunError, UsageError
 from ganctl.evaluation import Gauge
 from ganctl.store import Found, RunDirectory, named, newest_whole
@@ -112,7 +112,8 @@ class Session:
 
         Takes seconds to make.
         """
-        if not (self.config.eval_samples and features.is_known(self.config.data)):
+        shape = self.config.network.image_shape
+        if not (self.config.eval_samples and features.is_known(self.config.data, shape)):
             return None
         network = features.load("auto", self.config.data, self.state.device)
         return Gauge(network, test=datasets.load_test(self.config.data).images.numpy())
@@ -141,29 +142,46 @@ class Session:
             )
 
 
-def new(config: TrainConfig, out: Path, device: str, *, to_write: bool = True) -> Session:
+def new(
+    config: TrainConfig,
+    out: Path,
+    device: str,
+    *,
+    to_write: bool = True,
+    cache_memory: int | None = None,
+    progress: Progress | None = None,
+) -> Session:
     """A run from its beginning. Raises a GanctlError before anything is written or computed.
 
-    Without `to_write` (a dry run) the folder may be in use.
+    Without `to_write` (a dry run) the folder may be in use. Images of more bytes than
+    `cache_memory` stay on disk; `progress` is told of their preparation.
     """
-    datasets.check_name(config.data)
+    config = configs.override(config, {"data": datasets.resolve(config.data)})
     run = RunDirectory(out)
     if to_write:
         run.require_new()
     on = devices.resolve_device(device)
-    dataset = datasets.load(config.data, limit=config.limit)
+    dataset = _load(config, progress)
     config = settle(config, dataset, on)
     memory.require_room(config, on)
     config = configs.override(config, {"threads": threads.choose(config, on)})
     devices.use_threads(config.threads)
-    return Session(run, create(config, on), dataset.to(on))
+    return Session(run, create(config, on), dataset.to(on), notices=[*dataset.notices])
 
 
-def resume(out: Path, changes: Mapping[str, Any], device: str) -> Session:
+def resume(
+    out: Path,
+    changes: Mapping[str, Any],
+    device: str,
+    *,
+    cache_memory: int | None = None,
+    progress: Progress | None = None,
+) -> Session:
     """The run in `out` from its newest whole checkpoint on.
 
     `changes` are the settings that the user gave: only the run's length may differ from what the
-    checkpoint says. Raises a GanctlError before anything is written or computed.
+    checkpoint says. The rest is as in `new`. Raises a GanctlError before anything is written or
+    computed.
     """
     run = RunDirectory(out)
     if not run.is_run():
@@ -175,7 +193,7 @@ def resume(out: Path, changes: Mapping[str, Any], device: str) -> Session:
     refuse_changes(config, changes)
     length = {name: changes[name] for name in LENGTH_FIELDS if name in changes}
     config = configs.override(config, length) if length else config
-    dataset = datasets.load(config.data, limit=config.limit)
+    dataset = _load(config, progress)
     if checkpoint.data.get("digest") != dataset.digest:
         raise RunError(
             f"the images of '{config.data}' are not those this run was trained on",
@@ -201,6 +219,7 @@ def resume(out: Path, changes: Mapping[str, Any], device: str) -> Session:
         history=checkpoint.history,
         partial=checkpoint.partial,
         made_by=checkpoint.made_by,
+        notices=[*dataset.notices],
         resumed_from=found,
     )
     for problem in problems:
@@ -220,6 +239,16 @@ def resume(out: Path, changes: Mapping[str, Any], device: str) -> Session:
             f"The run goes on, but perhaps not bit for bit: {'; '.join(changed)}."
         )
     return session
+
+
+def _load(config: TrainConfig, progress: Progress | None) -> Dataset:
+    return datasets.load(
+        config.data,
+        limit=config.limit,
+        settings=config.images,
+        skip_bad=config.skip_bad,
+        progress=progress,
+    )
 
 
 def settle(config: TrainConfig, dataset: Dataset, device: torch.device) -> TrainConfig:
