@@ -147,7 +147,7 @@ def _draft(image: Image.Image, settings: ImageSettings) -> None:
     assert settings.size is not None
     longest = _OVERSAMPLING * max(settings.size)  # whichever way it is rotated
     mode = "L" if settings.channels == 1 and image.mode == "RGB" else None
-    image.draft(mode, (longest, longest))  # type: ignore[arg-type]
+    image.draft(mode, (longest, longest))
 
 
 def _to_srgb(image: Image.Image) -> Image.Image:

@@ -2,20 +2,77 @@
 
 from __future__ import annotations
 
+import itertools
 import os
+import stat
 
-from ganctl.datasets.sources.base import Entry, Problem, Source
+from ganctl.datasets.sources.arrays import Arrays
+from ganctl.datasets.sources.base import Entry, Problem, Source, shown
 from ganctl.datasets.sources.folder import Folder
+from ganctl.datasets.sources.tars import Tars
 from ganctl.datasets.sources.zips import Zip
-from ganctl.errors import DataError
+from ganctl.errors import DataError, UsageError
 
-__all__ = ["Entry", "Problem", "Source", "open_source"]
+__all__ = ["Entry", "Problem", "Source", "open_source", "shards"]
+
+KINDS = "a folder, .zip, .tar, .tar.gz, .tar.bz2, .tar.xz, .npz, or 'shards/{000..127}.tar'"
+_TARS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
+_MAX_SHARDS = 100_000
 
 
 def open_source(path: str) -> Source:
     """The images at `path`, listed but not read. Raises DataError, UsageError."""
+    if len(paths := shards(path)) > 1:
+        for shard in paths:
+            _require_file(shard)
+        return Tars(paths)
     if os.path.isdir(path):  # noqa: PTH112 - no path is too odd for it
         return Folder(path)
-    if path.lower().endswith(".zip"):
+    _require_file(path)
+    name = path.lower()
+    if name.endswith(".zip"):
         return Zip(path)
-    raise DataError(f"'{path}' holds no images that can be read", "Give a folder or a zip.")
+    if name.endswith(".npz"):
+        return Arrays(path)
+    if name.endswith(_TARS):
+        return Tars([path])
+    raise UsageError(f"'{shown(path)}' is not a kind of data that is known", f"Give {KINDS}.")
+
+
+def shards(path: str) -> list[str]:
+    """The files that a pattern such as 'shards/{000..127}.tar' names; `path` itself if it is none.
+
+    Raises UsageError.
+    """
+    if "{" not in path or os.path.lexists(path):
+        return [path]
+    try:
+        import braceexpand
+    except ModuleNotFoundError:
+        raise UsageError(
+            "patterns of shards need the package braceexpand",
+            "Install it: pip install 'ganctl[webdataset]'",
+        ) from None
+    try:
+        paths = list(itertools.islice(braceexpand.braceexpand(path), _MAX_SHARDS + 1))
+    except ValueError:
+        raise UsageError(
+            f"'{shown(path)}' is not a pattern", "Write it as 'shards/{000..127}.tar'."
+        ) from None
+    if len(paths) > _MAX_SHARDS:
+        raise UsageError(f"'{shown(path)}' names more than {_MAX_SHARDS:,} shards")
+    if not all(name.lower().endswith(_TARS) for name in paths):
+        raise UsageError(f"'{shown(path)}' does not name tar archives", f"Give {KINDS}.")
+    return paths
+
+
+def _require_file(path: str) -> None:
+    if "://" in path or path.startswith("pipe:"):
+        raise UsageError(f"'{shown(path)}' is not on this machine", "Download it first.")
+    try:
+        mode = os.stat(path).st_mode  # noqa: PTH116
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise DataError(f"'{shown(path)}' cannot be read: {reason}", f"Give {KINDS}.") from None
+    if not stat.S_ISREG(mode):
+        raise UsageError(f"'{shown(path)}' is a pipe or a device", f"Give {KINDS}.")

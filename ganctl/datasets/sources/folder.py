@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from ganctl.datasets.decoding import BadImage
-from ganctl.datasets.sources.base import MAX_BYTES, Entry, Problem, label, shown, unused
+from ganctl.datasets.sources.base import MAX_BYTES, Entry, Listing, Problem, shown, too_large
 
 
 class File(NamedTuple):
@@ -25,26 +25,19 @@ class Folder:
 
     def __init__(self, path: str) -> None:
         self._path = path
-        self.problems: list[Problem] = []
-        sizes: dict[str, int] = {}
-        self._odd: dict[str, str] = {}
-        """The files' own names, where they cannot be shown."""
+        listing: Listing[str] = Listing()
         for found in walk(path):
             if isinstance(found, Problem):
-                self.problems.append(found)
-            elif (problem := unused(found.name, found.size)) is not None:
-                self.problems.append(problem)
+                listing.problems.append(found)
             else:
-                name = shown(found.name)
-                if name != found.name:
-                    self._odd[name] = found.name
-                sizes[name] = found.size
-        self.entries, self.classes, problems = label(sizes)
-        self.problems += problems
+                listing.add(found.name, found.size, found.name)
+        self._names = listing.places
+        self.entries, self.classes = listing.entries()
+        self.problems = sorted(listing.problems, key=lambda problem: problem.name)
 
     def read(self, entry: Entry) -> bytes:
         """A file's bytes; never waits for a pipe. Raises BadImage."""
-        path = os.path.join(self._path, self._odd.get(entry.name, entry.name))  # noqa: PTH118
+        path = os.path.join(self._path, self._names[entry.name])  # noqa: PTH118
         try:
             descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
             with open(descriptor, "rb") as file:  # noqa: PTH123
@@ -53,19 +46,19 @@ class Folder:
                 content = file.read(MAX_BYTES + 1)
         except OSError as error:
             raise BadImage(f"cannot be read: {error.strerror or error}") from None
-        if len(content) > MAX_BYTES:
-            raise BadImage(f"too large: more than {MAX_BYTES / 1e6:,.0f} MB")
+        if (problem := too_large(len(content))) is not None:  # it has grown
+            raise BadImage(problem[0])
         return content
 
 
 def walk(root: str) -> Iterator[File | Problem]:
     """Every file below `root`, in no order, and what cannot be listed.
 
-    Real folders come before links to folders, so that a name does not depend on the file system.
+    Real folders come before links to folders, and those by name, so that what a file is called
+    does not depend on the file system's order.
     """
     seen: set[tuple[int, int]] = set()
-    links: list[str] = []
-    folders = [""]
+    folders, links = [""], list[str]()
     while folders or links:
         links.sort(reverse=True)
         relative = folders.pop() if folders else links.pop()
@@ -100,4 +93,4 @@ def _visit(
     if stat.S_ISREG(status.st_mode):
         yield File(name, status.st_size, status.st_mtime_ns)
     else:
-        yield Problem(shown(name), "not a file but a pipe, socket or device")
+        yield Problem(shown(name), "a pipe, a socket or a device")

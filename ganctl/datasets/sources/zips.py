@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import zipfile
-import zlib
 from typing import Any
 
 from ganctl.datasets.decoding import BadImage
-from ganctl.datasets.sources.base import MAX_BYTES, Entry, Problem, label, shown, unused
+from ganctl.datasets.sources.base import MAX_BYTES, Entry, Listing, climbs, shown, too_large
+from ganctl.datasets.sources.careful import Bounded, is_bomb
 from ganctl.errors import DataError
+
+_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+_ENCRYPTED, _UTF8 = 0x1, 0x800
 
 
 class Zip:
@@ -16,37 +20,63 @@ class Zip:
 
     def __init__(self, path: str) -> None:
         self._path = path
-        self.problems: list[Problem] = []
         self._archive: zipfile.ZipFile | None = None
-        sizes: dict[str, int] = {}
-        self._members: dict[str, zipfile.ZipInfo] = {}
+        listing: Listing[zipfile.ZipInfo] = Listing()
         for info in self._opened().infolist():
             if info.is_dir():
                 continue
-            name = shown(info.filename)
-            if (problem := unused(info.filename, info.file_size)) is not None:
-                self.problems.append(problem)
+            name = _name(info)
+            if climbs(name):
+                listing.refuse(name, "its path leads out of the archive")
+            elif info.flag_bits & _ENCRYPTED:
+                listing.refuse(name, "encrypted")
+            elif info.compress_type not in _METHODS:
+                listing.refuse(name, "packed neither as it is nor with deflate")
+            elif is_bomb(info.file_size, info.compress_size):
+                listing.refuse(name, f"looks like a bomb: {info.file_size / 1e6:,.0f} MB unpacked")
             else:
-                sizes[name] = info.file_size
-                self._members[name] = info
-        self.entries, self.classes, problems = label(sizes)
-        self.problems += problems
+                listing.add(name, info.file_size, info)
+        self._members = listing.places
+        self.entries, self.classes = listing.entries()
+        self.problems = listing.problems
 
     def read(self, entry: Entry) -> bytes:
         """A file's bytes. Raises BadImage."""
         try:
             with self._opened().open(self._members[entry.name]) as file:
-                return file.read(MAX_BYTES)
-        except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError) as error:
-            raise BadImage(f"damaged in the archive ({error})") from None
+                content = file.read(MAX_BYTES + 1)
+        except DataError as error:  # the archive has gone meanwhile
+            raise BadImage(error.message) from None
+        except Exception as error:  # a parser of damaged files raises whatever it stumbles over
+            raise BadImage(f"damaged in the archive ({shown(str(error))[:100]})") from None
+        if (problem := too_large(len(content))) is not None:
+            raise BadImage(problem[0])
+        return content
 
     def _opened(self) -> zipfile.ZipFile:
         if self._archive is None:
-            try:
-                self._archive = zipfile.ZipFile(self._path)
-            except (zipfile.BadZipFile, OSError, ValueError) as error:
-                raise DataError(f"{shown(self._path)} cannot be read as a zip: {error}") from None
+            self._archive = open_zip(self._path)
         return self._archive
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_archive": None}
+
+
+def open_zip(path: str) -> zipfile.ZipFile:
+    """The zip at `path` with its directory read. Raises DataError."""
+    try:
+        return zipfile.ZipFile(Bounded(path))
+    except Exception as error:
+        raise DataError(
+            f"{shown(path)} cannot be read as a zip: {shown(str(error))[:100]}",
+            "Download or pack it again, or give a folder.",
+        ) from None
+
+
+def _name(info: zipfile.ZipInfo) -> str:
+    """The member's name; many programs write UTF-8 without saying so, or backslashes."""
+    name = info.filename
+    if not info.flag_bits & _UTF8:
+        with contextlib.suppress(UnicodeError):
+            name = name.encode("cp437").decode("utf-8")
+    return name.replace("\\", "/").removeprefix("./")
