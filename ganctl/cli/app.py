@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 import ganctl
-from ganctl.cli import evaluate, inspect, interpolate, sample, train
+from ganctl.cli import data, evaluate, inspect, interpolate, sample, train
 from ganctl.cli.signals import Stopped, exit_on_signals
 from ganctl.cli.terminal import Terminal, lasting_streams
 from ganctl.errors import GanctlError, UsageError
@@ -30,6 +30,7 @@ app.command("sample")(sample.sample)
 app.command("interpolate")(interpolate.interpolate)
 app.command("inspect")(inspect.inspect)
 app.command("evaluate")(evaluate.evaluate)
+app.command("data")(data.data)
 
 
 def _show_version(wanted: bool) -> None:

@@ -153,9 +153,7 @@ class Terminal:
 
             yield show
 
-    def error(
-        self, message: str, hint: str | None = None, *, details: Sequence[str] = ()
-    ) -> None:
+    def error(self, message: str, hint: str | None = None, *, details: Sequence[str] = ()) -> None:
         """What went wrong, with what, and what to do about it."""
         self.note(f"ganctl: {message}")
         for detail in details:

@@ -9,10 +9,24 @@ from ganctl.datasets import downloads, mnist, own, stacked
 from ganctl.datasets.base import Dataset, epoch_order
 from ganctl.datasets.decoding import fit_array
 from ganctl.datasets.mnist import Arrays
-from ganctl.datasets.preparing import Progress
+from ganctl.datasets.own import Prepared, require_apart, require_usable
+from ganctl.datasets.preparing import Progress, Survey
 from ganctl.errors import UsageError, nearest
 
-__all__ = ["NAMES", "Dataset", "Progress", "epoch_order", "load", "load_test", "resolve", "stem"]
+__all__ = [
+    "NAMES",
+    "Dataset",
+    "Prepared",
+    "Progress",
+    "epoch_order",
+    "load",
+    "load_test",
+    "prepare",
+    "require_apart",
+    "require_usable",
+    "resolve",
+    "stem",
+]
 
 _EMBEDDED = {"mnist": mnist, "stacked-mnist": stacked}
 NAMES = (*_EMBEDDED, *downloads.NAMES)
@@ -59,6 +73,29 @@ def load(
     module = _EMBEDDED.get(name)
     arrays = module.load_train() if module else downloads.load_train(name)
     return _dataset(name, arrays, settings, limit)
+
+
+def prepare(name: str, settings: ImageSettings, *, progress: Progress | None = None) -> Prepared:
+    """The images called `name`, or at that path, and what is known of them. Raises as `load`."""
+    name = resolve(name)
+    if name not in NAMES:
+        return own.prepare(name, settings, progress=progress)
+    native, seen = load(name), load(name, settings=settings)
+    _, height, width = native.image_shape
+    channels, *size = seen.image_shape
+    resolved = ImageSettings((size[0], size[1]), channels, settings.fit, settings.background)
+    counts = np.bincount(native.labels.numpy(), minlength=native.num_classes)
+    survey = Survey.of_array(
+        len(native),
+        height,
+        width,
+        "RGB" if native.image_shape[0] == 3 else "L",
+        {label: int(count) for label, count in zip(native.classes, counts, strict=False)},
+        resolved,
+    )
+    return Prepared(
+        name, seen.images.numpy(), seen.labels.numpy(), seen.digest, survey, resolved, True, True
+    )
 
 
 def load_test(name: str, *, settings: ImageSettings = _AS_THEY_ARE) -> Dataset:

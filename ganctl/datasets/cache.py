@@ -112,9 +112,7 @@ class Place:
     def refer(self, key: str) -> None:
         """Have the place's own key lead to what is stored under `key`. Raises RunError."""
         if self._key is not None and key != self._key:
-            files.write_atomic(
-                folder() / f"{self._key}.json", json.dumps({"key": key}).encode()
-            )
+            files.write_atomic(folder() / f"{self._key}.json", json.dumps({"key": key}).encode())
 
 
 @contextlib.contextmanager

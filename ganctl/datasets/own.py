@@ -14,14 +14,16 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ImageColor
 
-from ganctl.config import ImageSettings, format_size
+from ganctl.config import ImageSettings
 from ganctl.datasets import cache, preparing
 from ganctl.datasets.base import Dataset, digest_of
 from ganctl.datasets.preparing import Progress, Survey
-from ganctl.datasets.sources import Problem, open_source
+from ganctl.datasets.sources import KINDS, Problem, open_source, shards
+from ganctl.datasets.sources.base import shown
 from ganctl.datasets.sources.folder import File, walk
 from ganctl.errors import DataError, UsageError
 
+_EXAMPLES, _LONGEST_ROW = 64, 12
 FEW = 500
 """With fewer images a training is warned of what to expect."""
 _LISTED = 20
@@ -60,10 +62,23 @@ class Prepared:
             if value is None
         ]  # fmt: skip
         by = {0: "", 1: f", {''.join(chosen)} chosen from the images"}
-        return (
-            f"{height}x{width} {'RGB' if channels == 3 else 'grey'}"
-            + by.get(len(chosen), ", chosen from the images")
+        return f"{height}x{width} {'RGB' if channels == 3 else 'grey'}" + by.get(
+            len(chosen), ", chosen from the images"
         )
+
+    def examples(self) -> tuple[NDArray[np.intp], int | None]:
+        """Which images show best what there is; and how many to a row, if a row is to be a class.
+
+        Spread evenly, and as many of each class.
+        """
+        if not self.classes:
+            return _spread(np.arange(len(self.images)), _EXAMPLES), None
+        each = max(1, _EXAMPLES // len(self.classes))
+        members = [np.flatnonzero(self.labels == k) for k in range(len(self.classes))]
+        chosen = [_spread(some, each) for some in members if len(some)]
+        chosen = [chosen[index] for index in _spread(np.arange(len(chosen)), _EXAMPLES)]
+        is_even = 1 < each <= _LONGEST_ROW and all(len(some) == each for some in chosen)
+        return np.concatenate(chosen), each if is_even else None
 
 
 def is_path(name: str) -> bool:
@@ -73,16 +88,18 @@ def is_path(name: str) -> bool:
 
 
 def resolve(path: str) -> str:
-    """`path` made absolute, so that a run is resumed from any folder. Raises UsageError."""
-    if not (os.path.exists(path) or "{" in path):  # noqa: PTH110
-        raise UsageError(
-            f"there is nothing at '{path}'", "Give a folder, a zip, tar or npz, or a data set's name."
-        )
+    """`path` made absolute, so that a run is resumed from any folder.
+
+    Raises UsageError where nothing is there.
+    """
+    for part in shards(path):
+        if not os.path.lexists(part):
+            raise UsageError(f"there is nothing at '{shown(part)}'", f"Give {KINDS}.")
     return os.path.abspath(path)  # noqa: PTH100 - links stay as they were named
 
 
 def stem(path: str) -> str:
-    """The last part of `path`, fit for a folder's name: of '/data/my photos.tar.gz', 'my-photos'."""
+    """The last part of `path`, fit for a folder's name: of '/my photos.tar.gz', 'my-photos'."""
     name = Path(path).name
     while name.lower().endswith(_ARCHIVES):
         name = Path(name).stem
@@ -129,7 +146,6 @@ def prepare(
     `progress` is told what takes its time. Raises UsageError and DataError.
     """
     require_colour(settings.background)
-    path = resolve(path)
     told = progress or (lambda *_: None)
     files = _stamp(path)
     key = _key(files, settings, limit)
@@ -154,27 +170,41 @@ def prepare(
     )
 
 
-def require_usable(prepared: Prepared, *, skip_bad: bool) -> None:
-    """DataError where no training can be made of these images."""
+def require_apart(path: str, out: Path) -> None:
+    """UsageError where a picture written to `out` would become one of the images at `path`."""
+    folder = os.path.realpath(path)
+    if Path(os.path.realpath(out)).is_relative_to(folder) and os.path.isdir(folder):  # noqa: PTH112
+        raise UsageError(
+            f"'{out}' lies in the folder of the images, and would become one of them",
+            "Give another place with --out.",
+        )
+
+
+def require_usable(prepared: Prepared, *, skip_bad: bool, is_listed: bool = False) -> None:
+    """DataError where no training can be made of these images; it names the files at fault.
+
+    But not where they were `is_listed` already.
+    """
     survey, path = prepared.survey, prepared.path
     if survey.problems and not (skip_bad and survey.num_images):
         count = len(survey.problems)
         raise DataError(
-            f"{count:,} of {survey.num_files:,} files in {path} cannot be used",
+            f"{count:,} of {survey.num_files:,} files in {shown(path)} cannot be used",
             "--skip-bad trains without them."
             if survey.num_images
             else "ganctl can read PNG, JPEG, WebP, BMP, TIFF and GIF.",
-            details=listed(survey.problems),
+            details=[] if is_listed else listed(survey.problems),
         )
     if not survey.num_images:
         raise DataError(
-            f"no images in {path}: {len(survey.ignored):,} other files",
+            f"no images in {shown(path)}: {len(survey.ignored):,} other files",
             "ganctl can read PNG, JPEG, WebP, BMP, TIFF and GIF.",
-            details=listed(survey.ignored),
+            details=[] if is_listed else listed(survey.ignored),
         )
     if survey.num_images == 1:
         raise DataError(
-            f"only one image in {path}", "A generator learns from hundreds of images, or more."
+            f"only one image in {shown(path)}",
+            "A generator learns from hundreds of images, or more.",
         )
 
 
@@ -191,7 +221,7 @@ def notices(prepared: Prepared) -> list[str]:
     survey = prepared.survey
     num_classes = len(survey.classes)
     lines = [
-        f"{survey.num_images:,} images in {prepared.path}"
+        f"{survey.num_images:,} images in {shown(prepared.path)}"
         + (f", {num_classes:,} classes" if num_classes else "")
         + f", seen as {prepared.seen_as}"
     ]
@@ -261,14 +291,28 @@ def _decoded(
     return cache.Stored(images, np.empty(0, np.int64), meta)
 
 
+def _spread(indices: NDArray[np.intp], count: int) -> NDArray[np.intp]:
+    """`count` of `indices`, or all, from the first to the last."""
+    places = np.linspace(0, len(indices) - 1, min(count, len(indices))).round().astype(np.intp)
+    chosen: NDArray[np.intp] = indices[places]
+    return chosen
+
+
 def _key(files: Any, settings: ImageSettings, limit: int | None) -> str:
     return cache.key_of(files, dataclasses.astuple(settings), limit)
 
 
 def _stamp(path: str) -> Any:
-    """What tells, from names, sizes and times alone, whether the files at `path` are as they were."""
+    """What tells, by names, sizes and times alone, whether the files at `path` are as they were."""
     if os.path.isdir(path):  # noqa: PTH112
         found = sorted(file for file in walk(path) if isinstance(file, File))
         return [os.path.realpath(path), found]
-    status = Path(path).stat()
-    return [os.path.realpath(path), status.st_size, status.st_mtime_ns]
+    return [[os.path.realpath(part), *_changed(part)] for part in shards(path)]
+
+
+def _changed(path: str) -> tuple[int, ...]:
+    try:
+        status = os.stat(path)  # noqa: PTH116
+    except (OSError, ValueError):  # whoever opens it says why
+        return ()
+    return status.st_size, status.st_mtime_ns

@@ -65,6 +65,36 @@ class Survey:
     settings: ImageSettings
     """With size and channels set, unless there are no images to choose them by."""
 
+    @classmethod
+    def of_array(
+        cls,
+        count: int,
+        height: int,
+        width: int,
+        mode: str,
+        classes: dict[str, int],
+        settings: ImageSettings,
+    ) -> Survey:
+        """Of images that are alike, nothing wrong with them."""
+        side = min(height, width)
+        enlarged = _is_enlarged(Facts(width, height, mode, "array"), settings)
+        return cls(
+            num_files=count,
+            num_images=count,
+            sizes={f"{width}x{height}": count},
+            num_sizes=1,
+            short_sides=_histogram([side] * count),
+            median_side=side,
+            num_enlarged=count if enlarged else 0,
+            modes={mode: count},
+            formats={"array": count},
+            classes=classes,
+            problems=(),
+            ignored=(),
+            duplicates=(),
+            settings=settings,
+        )
+
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON-like values, read back by `from_dict`."""
         return dataclasses.asdict(self)
@@ -166,16 +196,13 @@ def decode_all(
     Returns the labels (N,), 0 where there are no classes, and what could not be decoded. Raises
     OSError where the file cannot be written.
     """
-    settings = measured.settings
-    assert settings.size is not None
-    assert settings.channels is not None
-    shape = (*settings.size, settings.channels)
+    shape = _shape(measured.settings)
     numbers = {name: number for number, name in enumerate(source.classes)}
     labels: list[int] = []
     problems: list[Problem] = []
     entries = list(measured.facts)
     start = _write_header(file, (len(entries), *shape))
-    job = _Decode(source, settings)
+    job = _Decode(source, measured.settings)
     for chunk, (pixels, reasons) in _mapped(job, entries, "decoding", progress, num_workers):
         file.write(pixels.data)
         for position, entry in enumerate(chunk):
@@ -194,6 +221,12 @@ def choose_size(short_sides: Sequence[int]) -> tuple[int, int]:
     median = median_low(short_sides)
     side = max((size for size in SIZES if size <= min(median, LARGEST_CHOSEN)), default=SIZES[0])
     return side, side
+
+
+def _shape(settings: ImageSettings) -> tuple[int, int, int]:
+    assert settings.size is not None
+    assert settings.channels is not None
+    return (*settings.size, settings.channels)
 
 
 def _write_header(file: IO[bytes], shape: tuple[int, ...]) -> int:
@@ -247,9 +280,8 @@ class _Measure:
             facts = measure(content)
         except BadImage as bad:
             return bad.reason
-        if not isinstance(content, bytes):
-            content = np.ascontiguousarray(content).data
-        return facts, hashlib.blake2b(content, digest_size=_DIGEST_BYTES).digest()
+        data = content if isinstance(content, bytes) else np.ascontiguousarray(content).data
+        return facts, hashlib.blake2b(data, digest_size=_DIGEST_BYTES).digest()
 
 
 @dataclass(frozen=True)
@@ -260,8 +292,7 @@ class _Decode:
     settings: ImageSettings
 
     def __call__(self, entries: Sequence[Entry]) -> tuple[Pixels, dict[int, str]]:
-        assert self.settings.size is not None
-        pixels = np.empty((len(entries), *self.settings.size, self.settings.channels), np.uint8)
+        pixels = np.empty((len(entries), *_shape(self.settings)), np.uint8)
         reasons: dict[int, str] = {}
         count = 0
         for position, entry in enumerate(entries):

@@ -63,9 +63,7 @@ def mapping(job: Callable[[Task], Result], count: int) -> Iterator[Map[Task, Res
     executor.shutdown()
 
 
-def _in_order(
-    executor: ProcessPoolExecutor, tasks: Iterable[Any], ahead: int
-) -> Iterator[Any]:
+def _in_order(executor: ProcessPoolExecutor, tasks: Iterable[Any], ahead: int) -> Iterator[Any]:
     remaining = iter(tasks)
     waiting: deque[Future[Any]] = deque()
     while True:
