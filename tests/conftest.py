@@ -33,6 +33,7 @@ def tiny_config():
             "batch_size": 16,
             "num_samples": 4,
             "eval_samples": 0,
+            "augment": "none",
             "precision": "fp32",
         }
         if not {"epochs", "steps"} & changes.keys():

@@ -72,7 +72,7 @@ BackgroundOption = Annotated[
 MAX_UPSCALE = 64
 _MAX_DIGITS = len(str(MAX_SEED))
 _MAX_LISTED = 1_000_000
-_UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
+_UNITS = ("", "k", "m", "g", "t")
 
 
 def image_settings(
@@ -91,11 +91,14 @@ def image_settings(
 
 
 def parse_bytes(text: str) -> int:
-    """'4GB', '500 MB', '1.5g' → bytes. Raises UsageError."""
-    match = re.fullmatch(r"(\d{1,15}(?:\.\d{1,9})?) ?([kmgt]?)b?", text.strip().lower(), re.ASCII)
+    """'4GB', '500 MB', '1.5GiB' → bytes. Raises UsageError."""
+    match = re.fullmatch(
+        r"(\d{1,15}(?:\.\d{1,9})?) ?([kmgt]?)(i?)b?", text.strip().lower(), re.ASCII
+    )
     if match is None:
         raise UsageError(f"'{text[:40]}' is not an amount of memory", "Write it as 4GB or 500MB.")
-    return int(float(match[1]) * _UNITS[match[2]])
+    base = 1024 if match[3] else 1000
+    return int(float(match[1]) * base ** _UNITS.index(match[2]))
 
 
 def parse_seeds(text: str) -> list[int]:

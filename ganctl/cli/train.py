@@ -121,7 +121,7 @@ def train(
     cache_memory: Annotated[
         str | None,
         _option("Images that take more than this stay on disk, mapped, and are read batch by "
-                "batch.", "SIZE", "a share of the memory that is free"),
+                "batch.", "SIZE", "4GiB"),
     ] = None,
     num_samples: Annotated[
         int | None, _option("Samples drawn after every epoch.", "N", _by_preset("num_samples"))
@@ -178,29 +178,27 @@ def train(
         changes[name] = value
     if not save_every > 0:  # NaN too
         raise UsageError(f"--save-every must be more than 0 seconds, not {save_every:g}")
-    memory = None if cache_memory is None else parse_bytes(cache_memory)
-    configs.override(configs.preset(preset or configs.DEFAULT_PRESET), changes)  # refused at once
+    how = {} if cache_memory is None else {"cache_memory": parse_bytes(cache_memory)}
 
-    # Everything above is cheap; torch is loaded from here on.
     from ganctl import datasets
-    from ganctl.training import session as sessions
 
     if "data" in changes:
         changes["data"] = datasets.resolve(changes["data"])
     config = configs.override(configs.preset(preset or configs.DEFAULT_PRESET), changes)
     folder = out or Path("runs") / f"{datasets.stem(config.data)}-{config.preset}"
+
+    # Everything above is cheap; torch is loaded from here on.
+    from ganctl.training import session as sessions
+
     terminal = Terminal(json_wanted=json)
     with terminal.progress() as progress:
         if resume:
             explicit = {**changes, **({"preset": preset} if preset else {})}
-            session = sessions.resume(
-                folder, explicit, device, cache_memory=memory, progress=progress
-            )
+            session = sessions.resume(folder, explicit, device, progress=progress, **how)
         else:
             session = sessions.new(
-                config, folder, device, to_write=not dry_run, cache_memory=memory,
-                progress=progress,
-            )  # fmt: skip
+                config, folder, device, to_write=not dry_run, progress=progress, **how
+            )
     for notice in session.notices:
         terminal.note(notice)
     if dry_run:

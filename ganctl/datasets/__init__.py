@@ -6,7 +6,7 @@ import numpy as np
 
 from ganctl.config import ImageSettings
 from ganctl.datasets import downloads, mnist, own, stacked
-from ganctl.datasets.base import Dataset, epoch_order
+from ganctl.datasets.base import Batch, Dataset, epoch_order
 from ganctl.datasets.decoding import fit_array
 from ganctl.datasets.mnist import Arrays
 from ganctl.datasets.own import Prepared, require_apart, require_usable
@@ -15,6 +15,7 @@ from ganctl.errors import UsageError, nearest
 
 __all__ = [
     "NAMES",
+    "Batch",
     "Dataset",
     "Prepared",
     "Progress",

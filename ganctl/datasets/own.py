@@ -130,6 +130,7 @@ def load(
         torch.from_numpy(prepared.labels),
         prepared.classes,
         prepared.digest,
+        is_mapped=True,
         notices=tuple(notices(prepared)),
     )
 

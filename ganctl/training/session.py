@@ -29,6 +29,8 @@ _DECIDE_BITS = ("device", "machine", "ganctl", "torch", "numpy")
 """Of what computes: where all of them are as they were, a run goes on with the same bits."""
 
 
+CACHE_MEMORY = 4 * 2**30
+"""Bytes of images that are kept on the device unless more or less are wanted."""
 _FEW_IMAGES = 5000
 """With fewer, a discriminator learns them by heart unless they are augmented."""
 
@@ -148,13 +150,14 @@ def new(
     device: str,
     *,
     to_write: bool = True,
-    cache_memory: int | None = None,
+    cache_memory: int = CACHE_MEMORY,
     progress: Progress | None = None,
 ) -> Session:
     """A run from its beginning. Raises a GanctlError before anything is written or computed.
 
-    Without `to_write` (a dry run) the folder may be in use. Images of more bytes than
-    `cache_memory` stay on disk; `progress` is told of their preparation.
+    Without `to_write` (a dry run) the folder may be in use. Images of up to `cache_memory` bytes
+    are kept whole on the device; that changes no bit of the run. `progress` is told of their
+    preparation.
     """
     config = configs.override(config, {"data": datasets.resolve(config.data)})
     run = RunDirectory(out)
@@ -166,7 +169,9 @@ def new(
     memory.require_room(config, on)
     config = configs.override(config, {"threads": threads.choose(config, on)})
     devices.use_threads(config.threads)
-    return Session(run, create(config, on), dataset.to(on), notices=[*dataset.notices])
+    return Session(
+        run, create(config, on), dataset.to(on, cache_memory), notices=[*dataset.notices]
+    )
 
 
 def resume(
@@ -174,7 +179,7 @@ def resume(
     changes: Mapping[str, Any],
     device: str,
     *,
-    cache_memory: int | None = None,
+    cache_memory: int = CACHE_MEMORY,
     progress: Progress | None = None,
 ) -> Session:
     """The run in `out` from its newest whole checkpoint on.
@@ -215,7 +220,7 @@ def resume(
     session = Session(
         run,
         state,
-        dataset.to(on),
+        dataset.to(on, cache_memory),
         history=checkpoint.history,
         partial=checkpoint.partial,
         made_by=checkpoint.made_by,
