@@ -135,8 +135,8 @@ def _plain(error: Exception) -> str:
 
 
 def _orientation(image: Image.Image, content: bytes) -> int:
-    # A PNG may have it behind its pixels, which Pillow would decode to look.
-    if image.format == "PNG" and b"eXIf" not in content:
+    # Pillow turns a TIFF itself, and would decode a PNG to look for what may come after its pixels.
+    if image.format == "TIFF" or (image.format == "PNG" and b"eXIf" not in content):
         return 1
     value = image.getexif().get(0x0112, 1)
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
