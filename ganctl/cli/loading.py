@@ -10,7 +10,7 @@ from torch import nn
 
 import ganctl
 from ganctl import store
-from ganctl.config import NetworkConfig
+from ganctl.config import NetworkConfig, TrainConfig
 from ganctl.errors import CheckpointError, UsageError
 from ganctl.networks import generator_from
 
@@ -29,6 +29,8 @@ class Loaded:
     ema: bool
     digest: str
     step: int
+    config: TrainConfig
+    """What it was trained with."""
 
     @property
     def text(self) -> dict[str, str]:
@@ -70,6 +72,7 @@ def load_generator(path: Path, ema: bool | None) -> Loaded:
         ema=weights is not None and ema is not False,
         digest=checkpoint.digest,
         step=checkpoint.step,
+        config=checkpoint.config,
     )
 
 

@@ -172,11 +172,11 @@ def prepare(
 
 
 def require_apart(path: str, out: Path) -> None:
-    """UsageError where a picture written to `out` would become one of the images at `path`."""
+    """UsageError where pictures written to `out` would become some of the images at `path`."""
     folder = os.path.realpath(path)
     if Path(os.path.realpath(out)).is_relative_to(folder) and os.path.isdir(folder):  # noqa: PTH112
         raise UsageError(
-            f"'{out}' lies in the folder of the images, and would become one of them",
+            f"'{out}' lies in the folder of the images, and pictures there would become some",
             "Give another place with --out.",
         )
 

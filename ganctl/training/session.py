@@ -163,6 +163,7 @@ def new(
     run = RunDirectory(out)
     if to_write:
         run.require_new()
+    datasets.require_apart(config.data, out)
     on = devices.resolve_device(device)
     dataset = _load(config, progress)
     config = settle(config, dataset, on)
