@@ -108,9 +108,9 @@ def draw(path, size=(40, 30), mode="RGB", number=0):
 def photos(tmp_path):
     """A folder of two classes, 5 cats and 7 dogs, RGB PNGs of 40x30 pixels."""
     folder = tmp_path / "photos"
-    for name, count in (("cat", 5), ("dog", 7)):
-        for number in range(count):
-            draw(folder / name / f"{number}.png", number=100 * len(name) + ord(name[0]) + number)
+    for number in range(12):
+        name = f"cat/{number}.png" if number < 5 else f"dog/{number - 5}.png"
+        draw(folder / name, number=number)
     return folder
 
 
