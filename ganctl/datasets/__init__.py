@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 
 from ganctl.config import ImageSettings
@@ -68,7 +70,8 @@ def load(
     name, DataError where the images cannot be had, or not all of those at a path, but for
     `skip_bad`.
     """
-    name = resolve(name)
+    if not Path(name).is_absolute():  # a run's path that has gone is no wrong word
+        name = resolve(name)
     if name not in NAMES:
         return own.load(name, settings, limit=limit, skip_bad=skip_bad, progress=progress)
     module = _EMBEDDED.get(name)

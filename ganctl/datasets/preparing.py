@@ -314,6 +314,8 @@ def _mapped(
     """Chunks of `entries`, each with what `job` makes of it."""
     if num_workers is None:
         num_workers = min(workers.available(), len(entries) // _WORTH_A_WORKER)
+    if not entries:
+        return
     done = 0
     progress(doing, done, len(entries))
     with workers.mapping(job, num_workers) as mapped:

@@ -7,12 +7,12 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from ganctl.datasets import workers
 from ganctl.errors import DataError
-
 
 # Functions that other processes can import: tests are not, under importmode importlib.
 JOBS = """
@@ -117,7 +117,6 @@ def _is_alive(process):
     except ProcessLookupError:
         return False
     try:  # a zombie, whom nobody has asked for its exit code, is not
-        with open(f"/proc/{process}/stat") as file:
-            return file.read().rpartition(")")[2].split()[0] not in "ZX"
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
     except OSError:
         return False
