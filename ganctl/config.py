@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ganctl.classes import MAX_CLASSES
 from ganctl.errors import UsageError, nearest
 
 ARCHITECTURES = ("dcgan", "fast")
@@ -129,7 +130,8 @@ class NetworkConfig:
         _require(1 <= self.base_channels <= 512, "base_channels", self.base_channels, "1 to 512")
         _require(1 <= self.latent_dim <= 4096, "latent_dim", self.latent_dim, "1 to 4096")
         _require(2 <= self.stages <= 5, "stages", self.stages, "2 to 5")
-        _require(0 <= self.num_classes <= 1000, "num_classes", self.num_classes, "0 to 1000")
+        count = self.num_classes
+        _require(0 <= count <= MAX_CLASSES, "num_classes", count, f"0 to {MAX_CLASSES}")
         for name in ("height", "width"):
             size = getattr(self, name)
             _require(_is_side(size), name, size, f"a multiple of 4 from {MIN_SIZE} to {MAX_SIZE}")

@@ -71,7 +71,7 @@ BackgroundOption = Annotated[
 
 MAX_UPSCALE = 64
 _MAX_DIGITS = len(str(MAX_SEED))
-_MAX_LISTED = 1_000_000
+MAX_LISTED = 1_000_000
 _UNITS = ("", "k", "m", "g", "t")
 
 
@@ -114,9 +114,9 @@ def parse_seeds(text: str) -> list[int]:
         start, end = int(first), int(last or first)
         if end < start or end > MAX_SEED:
             raise UsageError(f"'{shown}' is not a range of seeds from 0 to {MAX_SEED}")
-        if end - start + len(seeds) >= _MAX_LISTED:
+        if end - start + len(seeds) >= MAX_LISTED:
             raise UsageError(
-                f"more than {_MAX_LISTED:,} seeds are too many for a list", "Use --seed S -n N."
+                f"more than {MAX_LISTED:,} seeds are too many for a list", "Use --seed S -n N."
             )
         seeds.extend(range(start, end + 1))
     return seeds

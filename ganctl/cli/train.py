@@ -93,7 +93,7 @@ def train(
     conditional: Annotated[
         bool | None,
         typer.Option("--conditional/--unconditional", show_default=_by_preset("conditional"),
-                     help="Tell both networks the class of each image."),
+                     help="Tell both networks the class of each image, where images have any."),
     ] = None,
     lr_g: Annotated[
         float | None, _option("Learning rate of the generator.", "F", _by_preset("lr_g"))
@@ -197,8 +197,9 @@ def train(
             session = sessions.resume(folder, explicit, device, progress=progress, **how)
         else:
             session = sessions.new(
-                config, folder, device, to_write=not dry_run, progress=progress, **how
-            )
+                config, folder, device, to_write=not dry_run, progress=progress,
+                needs_classes=changes.get("conditional") is True, **how,
+            )  # fmt: skip
     for notice in session.notices:
         terminal.note(notice)
     if dry_run:

@@ -10,7 +10,6 @@ from ganctl.config import ImageSettings
 from ganctl.datasets import downloads, mnist, own, stacked
 from ganctl.datasets.base import Batch, Dataset, epoch_order
 from ganctl.datasets.decoding import fit_array
-from ganctl.datasets.mnist import Arrays
 from ganctl.datasets.own import Prepared, require_apart, require_usable
 from ganctl.datasets.preparing import Progress, Survey
 from ganctl.errors import UsageError, nearest
@@ -75,8 +74,12 @@ def load(
     if name not in NAMES:
         return own.load(name, settings, limit=limit, skip_bad=skip_bad, progress=progress)
     module = _EMBEDDED.get(name)
-    arrays = module.load_train() if module else downloads.load_train(name)
-    return _dataset(name, arrays, settings, limit)
+    if module is None:
+        images, labels, classes = downloads.load_train(name)
+    else:
+        (images, labels), classes = module.load_train(), module.CLASSES
+    images = _fitted(images[:limit], settings)
+    return Dataset.from_arrays(name, images, labels, limit, classes=classes)
 
 
 def prepare(name: str, settings: ImageSettings, *, progress: Progress | None = None) -> Prepared:
@@ -111,19 +114,11 @@ def load_test(name: str, *, settings: ImageSettings = _AS_THEY_ARE) -> Dataset:
     if name not in NAMES:
         raise UsageError(f"{name} has no test images")
     module = _EMBEDDED.get(name)
-    arrays = module.load_test() if module else downloads.load_test(name)
-    return _dataset(name, arrays, settings)
-
-
-def _dataset(
-    name: str, arrays: Arrays, settings: ImageSettings, limit: int | None = None
-) -> Dataset:
-    # Networks that are told the mode of a stacked image leave none out: nothing would be measured.
-    count = int(arrays[1].max()) + 1 if name != "stacked-mnist" else 0
-    images, labels = arrays[0][:limit], arrays[1][:limit]
-    return Dataset.from_arrays(
-        name, _fitted(images, settings), labels, classes=[str(label) for label in range(count)]
-    )
+    if module is None:
+        images, labels, classes = downloads.load_test(name)
+    else:
+        (images, labels), classes = module.load_test(), module.CLASSES
+    return Dataset.from_arrays(name, _fitted(images, settings), labels, classes=classes)
 
 
 def _fitted(images: np.ndarray, settings: ImageSettings) -> np.ndarray:

@@ -71,8 +71,8 @@ class Dataset:
 
     @property
     def num_classes(self) -> int:
-        """How many classes there are for networks to know."""
-        return len(self.classes)
+        """How many classes there are for networks to tell apart: one alone is none."""
+        return len(self.classes) if len(self.classes) > 1 else 0
 
     @property
     def image_shape(self) -> tuple[int, int, int]:

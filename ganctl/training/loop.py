@@ -194,8 +194,9 @@ class Training:
             )
         except Exception as error:
             if _is_of_compiler(error):
+                said = " ".join(str(error).split("\n\n")[0].split())
                 raise TrainingError(
-                    f"torch.compile fails here: {str(error).strip().splitlines()[0][:200]}",
+                    f"torch.compile fails here: {said[:200]}",
                     "Begin anew elsewhere without --compile.",
                 ) from None
             if not memory.is_out_of_memory(error):

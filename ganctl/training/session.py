@@ -16,6 +16,7 @@ import torch
 import ganctl
 from ganctl import config as configs
 from ganctl import datasets, devices, features
+from ganctl.classes import MAX_CLASSES, stored
 from ganctl.config import LENGTH_FIELDS, TrainConfig
 from ganctl.datasets import Dataset, Progress
 from ganctl.errors import CheckpointError, RunError, UsageError
@@ -151,13 +152,14 @@ def new(
     *,
     to_write: bool = True,
     cache_memory: int = CACHE_MEMORY,
+    needs_classes: bool = False,
     progress: Progress | None = None,
 ) -> Session:
     """A run from its beginning. Raises a GanctlError before anything is written or computed.
 
     Without `to_write` (a dry run) the folder may be in use. Images of up to `cache_memory` bytes
-    are kept whole on the device; that changes no bit of the run. `progress` is told of their
-    preparation.
+    are kept whole on the device; that changes no bit of the run. `needs_classes`: images without
+    are refused, not trained on all the same. `progress` is told of the images' preparation.
     """
     config = configs.override(config, {"data": datasets.resolve(config.data)})
     run = RunDirectory(out)
@@ -166,13 +168,25 @@ def new(
     datasets.require_apart(config.data, out)
     on = devices.resolve_device(device)
     dataset = _load(config, progress)
+    if needs_classes and not dataset.num_classes:
+        raise UsageError(
+            f"the images of '{config.data}' are not in classes that networks could be told",
+            "Leave out --conditional.",
+        )
     config = settle(config, dataset, on)
     memory.require_room(config, on)
     config = configs.override(config, {"threads": threads.choose(config, on)})
     devices.use_threads(config.threads)
-    return Session(
-        run, create(config, on), dataset.to(on, cache_memory), notices=[*dataset.notices]
-    )
+    notices = [*dataset.notices]
+    if dataset.num_classes and not config.conditional:
+        able = dataset.num_classes <= MAX_CLASSES
+        notices.append(
+            f"The images have {dataset.num_classes:,} classes, which are not used"
+            f"{'; --conditional trains with them' if able else ''}."
+        )
+    if config.compile and on.type == "cpu":
+        notices.append("--compile made trainings on a CPU slower wherever it was measured.")
+    return Session(run, create(config, on), dataset.to(on, cache_memory), notices=notices)
 
 
 def resume(
@@ -277,6 +291,12 @@ def fit_to_data(config: TrainConfig, dataset: Dataset) -> TrainConfig:
             f"{configs.MAX_EPOCHS:,}",
             "Give fewer --steps or a smaller --batch-size.",
         )
+    if config.conditional and dataset.num_classes > MAX_CLASSES:
+        raise UsageError(
+            f"the images have {dataset.num_classes:,} classes, and networks can be told at most "
+            f"{MAX_CLASSES:,}",
+            "Train without them: --unconditional.",
+        )
     channels, height, width = dataset.image_shape
     return configs.override(
         config,
@@ -322,7 +342,7 @@ def describe_data(dataset: Dataset) -> dict[str, Any]:
         "num_images": len(dataset),
         "image_shape": list(dataset.image_shape),
         "digest": dataset.digest,
-        "classes": list(dataset.classes),
+        "classes": stored(dataset.classes),
     }
 
 
