@@ -228,7 +228,9 @@ class TrainConfig:
         if self.image_size is not None:
             size = format_size(*parse_size(self.image_size))
             _require(self.image_size == size, "image_size", self.image_size, f"written as {size}")
-        _require(self.image_channels in (None, 1, 3), "image_channels", self.image_channels, "1 or 3")
+        _require(
+            self.image_channels in (None, 1, 3), "image_channels", self.image_channels, "1 or 3"
+        )
         augment = parse_augment(self.augment)
         _require(self.augment == augment, "augment", self.augment, f"written as {augment}")
         if (self.epochs is None) == (self.steps is None):

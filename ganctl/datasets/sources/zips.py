@@ -7,7 +7,7 @@ import zipfile
 from typing import Any
 
 from ganctl.datasets.decoding import BadImage
-from ganctl.datasets.sources.base import MAX_BYTES, Entry, Listing, climbs, shown, too_large
+from ganctl.datasets.sources.base import Entry, Listing, climbs, shown
 from ganctl.datasets.sources.careful import Bounded, is_bomb
 from ganctl.errors import DataError
 
@@ -44,14 +44,11 @@ class Zip:
         """A file's bytes. Raises BadImage."""
         try:
             with self._opened().open(self._members[entry.name]) as file:
-                content = file.read(MAX_BYTES + 1)
+                return file.read(entry.size + 1)  # of a member that lies, no more is unpacked
         except DataError as error:  # the archive has gone meanwhile
             raise BadImage(error.message) from None
         except Exception as error:  # a parser of damaged files raises whatever it stumbles over
             raise BadImage(f"damaged in the archive ({shown(str(error))[:100]})") from None
-        if (problem := too_large(len(content))) is not None:
-            raise BadImage(problem[0])
-        return content
 
     def _opened(self) -> zipfile.ZipFile:
         if self._archive is None:
