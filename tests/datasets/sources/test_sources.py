@@ -45,6 +45,11 @@ def test_a_pattern_names_shards(fixtures):
     assert [entry.label for entry in source.entries] == ["0", "1", "0", "1"]
 
 
+def test_a_pattern_may_name_one_shard(fixtures):
+    source = open_source(str(fixtures / "shard-{1..1}.tar"))
+    assert [entry.name for entry in source.entries] == ["10.png", "11.png"]
+
+
 def test_a_shard_that_is_missing_is_said(fixtures):
     with pytest.raises(DataError, match=r"shard-2\.tar' cannot be read: No such file"):
         open_source(str(fixtures / "shard-{0..2}.tar"))
