@@ -74,6 +74,8 @@ class Unpacked:
                 )
             with _disk_errors(name):
                 file.write(chunk)
+        with _disk_errors(name):
+            file.flush()
 
     def __getstate__(self) -> dict[str, Any]:
         return {"path": self.path}
@@ -91,8 +93,4 @@ def _disk_errors(name: str) -> Iterator[None]:
         yield
     except OSError as error:
         reason = error.strerror or error
-        raise DataError(f"{name} cannot be unpacked in {_folder()}: {reason}", _HINT) from None
-
-
-def _folder() -> str:
-    return tempfile.tempdir or "the folder for temporary files"
+        raise DataError(f"{name} cannot be unpacked to a temporary file: {reason}", _HINT) from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import zipfile
 from typing import Any
 
@@ -21,6 +22,7 @@ class Zip:
     def __init__(self, path: str) -> None:
         self._path = path
         self._archive: zipfile.ZipFile | None = None
+        self._process = 0
         listing: Listing[zipfile.ZipInfo] = Listing()
         for info in self._opened().infolist():
             if info.is_dir():
@@ -51,8 +53,8 @@ class Zip:
             raise BadImage(f"damaged in the archive ({shown(str(error))[:100]})") from None
 
     def _opened(self) -> zipfile.ZipFile:
-        if self._archive is None:
-            self._archive = open_zip(self._path)
+        if self._archive is None or self._process != os.getpid():  # forks share a file's position
+            self._archive, self._process = open_zip(self._path), os.getpid()
         return self._archive
 
     def __getstate__(self) -> dict[str, Any]:

@@ -1,3 +1,4 @@
+import multiprocessing
 import os
 import shutil
 import sys
@@ -32,6 +33,30 @@ def test_the_same_images_come_of_every_kind(folder, tmp_path, png, kind):
     ]
     assert source.classes == ["cat", "dog"]
     assert [source.read(entry) for entry in source.entries] == [png, png]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs forks")
+@pytest.mark.parametrize("kind", ["zip", "tar", "gztar"])
+def test_a_fork_reads_at_a_place_of_its_own(folder, tmp_path, kind):
+    source = open_source(shutil.make_archive(str(tmp_path / "packed"), kind, tmp_path, "images"))
+    source.read(source.entries[0])  # so that a file is open
+
+    def handle() -> tuple[int, int]:
+        """The file that is read from, by its number in this process."""
+        source.read(source.entries[0])
+        file = source._archive.fp if kind == "zip" else next(iter(source._files.values()))
+        return os.fstat(file.fileno()).st_ino, file.fileno()
+
+    ours = handle()
+    context = multiprocessing.get_context("fork")
+    reader, writer = context.Pipe(duplex=False)
+    child = context.Process(target=lambda: writer.send(handle()))
+    child.start()
+    theirs = reader.recv()
+    child.join()
+    assert theirs[0] == ours[0]  # the same file
+    assert theirs[1] != ours[1]  # opened anew
+    source.read(source.entries[0])  # a child takes no temporary file with it
 
 
 def test_an_npz_is_a_source(tmp_path):
