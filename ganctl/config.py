@@ -255,8 +255,16 @@ class TrainConfig:
             value = getattr(self, name)
             if value is not None:
                 _require(low <= value <= high, name, value, f"{low} to {high}")
-        if self.network.architecture == "dcgan":  # batch normalization has no variance of one
-            _require(self.batch_size >= 2, "batch_size", self.batch_size, "at least 2 for dcgan")
+        # batch normalization has no variance of one
+        least = 2 if self.network.architecture == "dcgan" else 1
+        _require(self.batch_size >= least, "batch_size", self.batch_size, "at least 2 for dcgan")
+        most = self.batch_size // least
+        _require(
+            self.accumulate <= most,
+            "accumulate",
+            self.accumulate,
+            f"1 to {most}, so that each part of a batch of {self.batch_size} has {least} or more",
+        )
         _require(
             self.eval_samples == 0 or self.eval_samples >= MIN_MEASURED,
             "eval_samples", self.eval_samples, f"0 or at least {MIN_MEASURED}",

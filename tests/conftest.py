@@ -33,6 +33,7 @@ def tiny_config():
             "batch_size": 16,
             "num_samples": 4,
             "eval_samples": 0,
+            "augment": "none",
             "precision": "fp32",
         }
         if not {"epochs", "steps"} & changes.keys():
@@ -74,6 +75,7 @@ def tiny_checkpoint(tiny_config, tiny_dataset) -> Checkpoint:
             "num_images": NUM_IMAGES,
             "image_shape": [1, 28, 28],
             "digest": tiny_dataset.digest,
+            "classes": list(tiny_dataset.classes),
         },
         made_by={"ganctl": "0", "device": "cpu, 1 thread"},
         **state.weights(),

@@ -46,7 +46,13 @@ def small(**changes) -> Checkpoint:
         "optimizer_d": {"exp_avg": table(), "exp_avg_sq": table()},
         "history": [dict(ROW)],
         "partial": {"sums": [0.5] * 4, "steps": 1, "images": 16, "seconds": 0.25},
-        "data": {"name": "m", "num_images": 40, "image_shape": [1, 28, 28], "digest": "0"},
+        "data": {
+            "name": "m",
+            "num_images": 40,
+            "image_shape": [1, 28, 28],
+            "digest": "0",
+            "classes": ["a", "b"],
+        },
         "made_by": {"ganctl": "0", "date": "today"},
     }
     return Checkpoint(**{**fields, **changes})

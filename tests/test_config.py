@@ -20,6 +20,7 @@ def test_the_dcgan_preset_is_the_classic_recipe_to_the_letter():
             "base_channels": 64,
             "latent_dim": 100,
             "refine": True,  # of no use to it
+            "stages": 2,
             "num_classes": 0,
             "height": 28,
             "width": 28,
@@ -28,6 +29,9 @@ def test_the_dcgan_preset_is_the_classic_recipe_to_the_letter():
         "loss": "bce",
         "conditional": False,
         "updates": "simultaneous",
+        "augment": "none",
+        "mirror": False,
+        "accumulate": 1,
         "batch_size": 256,
         "lr_g": 1e-4,
         "lr_d": 1e-4,

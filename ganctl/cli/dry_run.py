@@ -72,7 +72,8 @@ def _time_step(session: Session, number: int) -> float:
     """Seconds that the update with this number takes, the mean of a few after a warm-up."""
     config, state = session.config, session.state
     rng = step_rng(config.seed, 0)
-    real = session.dataset.batch(torch.arange(config.batch_size, device=state.device))
+    order = torch.arange(len(session.dataset))
+    (batch,) = session.dataset.batches(order, config.batch_size, range(1))
     started = 0.0
     for repeat in range(_WARM_UP + _TIMED):
         if repeat == _WARM_UP:
@@ -80,7 +81,7 @@ def _time_step(session: Session, number: int) -> float:
             started = time.perf_counter()
         state.step = number
         noise = draw(rng, config.batch_size, config.network.input_dim).to(state.device)
-        train_step(state, real.detach(), noise, noise_seed=repeat)
+        train_step(state, batch.images(), noise, noise_seed=repeat)
     devices.synchronize(state.device)
     return (time.perf_counter() - started) / _TIMED
 

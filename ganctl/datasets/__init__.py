@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 
 from ganctl.datasets import downloads, mnist, stacked
-from ganctl.datasets.base import Dataset, epoch_order
+from ganctl.datasets.base import Batch, Dataset, epoch_order
 from ganctl.datasets.mnist import Arrays
 from ganctl.errors import UsageError, nearest
 
-__all__ = ["NAMES", "Dataset", "check_name", "epoch_order", "load", "load_test"]
+__all__ = ["NAMES", "Batch", "Dataset", "check_name", "epoch_order", "load", "load_test"]
 
 _EMBEDDED = {"mnist": mnist, "stacked-mnist": stacked}
 NAMES = (*_EMBEDDED, *downloads.NAMES)

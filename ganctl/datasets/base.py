@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -12,11 +15,13 @@ from torch import Tensor
 
 _ORDER_STREAM = 1
 """Keeps the order's random numbers apart from every other use of a run's seed."""
+_BATCHES_AHEAD = 2
+"""Read from a file while others are used."""
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """Images kept whole as bytes on the training device."""
+    """Images as bytes: whole on the training device, or mapped from a file where they are many."""
 
     name: str
     images: Tensor
@@ -27,6 +32,10 @@ class Dataset:
     """The classes' names, which the labels count; none where they are not for networks to know."""
     digest: str
     """SHA-256 of the images' shape and bytes: tells a resumed run that its data is the same."""
+    device: torch.device | None = None
+    """Where batches are wanted; None: where the images are."""
+    is_mapped: bool = False
+    """Whether the images are in a file, from which each batch is read when it is wanted."""
 
     @classmethod
     def from_arrays(
@@ -67,14 +76,81 @@ class Dataset:
         _, height, width, channels = self.images.shape
         return (channels, height, width)
 
-    def to(self, device: torch.device) -> Dataset:
-        """The same images on `device`."""
-        return replace(self, images=self.images.to(device), labels=self.labels.to(device))
+    def to(self, device: torch.device, bound: int | None = None) -> Dataset:
+        """The same images for batches on `device`.
 
-    def batch(self, indices: Tensor) -> Tensor:
-        """The images at `indices` (on the images' device), float32 (N, C, H, W) in [-1, 1]."""
-        chosen = self.images.index_select(0, indices).permute(0, 3, 1, 2)
-        return chosen.float().div_(127.5).sub_(1.0)
+        They are kept there whole if they take `bound` bytes at most. More stay in the file that
+        they are mapped from, or on the CPU.
+        """
+        if bound is not None and self.images.nbytes > bound:
+            return replace(self, device=device)
+        # A copy on the CPU, too, of what is mapped: read in one go.
+        images = self.images.to(device, copy=self.is_mapped)
+        labels = self.labels.to(device)
+        return replace(self, images=images, labels=labels, device=device, is_mapped=False)
+
+    def fetch(self, indices: Tensor) -> tuple[Tensor, Tensor]:
+        """The images, uint8 (N, H, W, C), and labels, (N,), at `indices`, all where the images are.
+
+        Reads them where they are mapped.
+        """
+        return self.images.index_select(0, indices), self.labels.index_select(0, indices)
+
+    def batches(self, order: Tensor, size: int, numbers: range) -> Iterator[Batch]:
+        """Of an epoch in `order`, those batches of `size`, counted from 0, on the device.
+
+        While one is used the next are read, where they come from elsewhere.
+        """
+        device = self.device or self.images.device
+        order = order.to(self.images.device)
+        parts = (order[number * size :][:size] for number in numbers)
+        if self.images.device == device and not self.is_mapped:
+            yield from (Batch(*self.fetch(part)) for part in parts)
+            return
+        with ThreadPoolExecutor(1, "ganctl-images") as reader:
+            coming: deque[Future[tuple[Tensor, Tensor]]] = deque()
+            try:
+                for part in parts:
+                    coming.append(reader.submit(self._fetch, part, device))
+                    if len(coming) > _BATCHES_AHEAD:
+                        yield _arrived(coming.popleft(), device)
+                while coming:
+                    yield _arrived(coming.popleft(), device)
+            finally:
+                for future in coming:
+                    future.cancel()
+
+    def _fetch(self, indices: Tensor, device: torch.device) -> tuple[Tensor, Tensor]:
+        """`fetch`, from memory that a GPU reads by itself where batches go to one."""
+        pixels, labels = self.fetch(indices)
+        if device.type == "cuda":
+            pixels, labels = pixels.pin_memory(), labels.pin_memory()
+        return pixels, labels
+
+
+class Batch(NamedTuple):
+    """Some images on the training device."""
+
+    pixels: Tensor
+    """uint8 (N, H, W, C)."""
+    labels: Tensor
+    """int64 (N,)."""
+
+    def images(self, mirrored: Tensor | None = None) -> Tensor:
+        """float32 (N, C, H, W) in [-1, 1], channels last in memory.
+
+        `mirrored`, bool (>= N,) on any device, says which of them are flipped left to right.
+        """
+        pixels = self.pixels
+        if mirrored is not None:
+            which = mirrored[: len(pixels)].to(pixels.device, non_blocking=True)
+            pixels = torch.where(which[:, None, None, None], pixels.flip(2), pixels)
+        return pixels.permute(0, 3, 1, 2).float().div_(127.5).sub_(1.0)
+
+
+def _arrived(fetched: Future[tuple[Tensor, Tensor]], device: torch.device) -> Batch:
+    pixels, labels = fetched.result()
+    return Batch(pixels.to(device, non_blocking=True), labels.to(device, non_blocking=True))
 
 
 def epoch_order(num_images: int, *, seed: int, epoch: int) -> Tensor:

@@ -15,7 +15,7 @@ from torch import Tensor
 from ganctl import latents
 from ganctl.checkpoint import FIGURES, Checkpoint, encode
 from ganctl.config import TrainConfig
-from ganctl.datasets import Dataset, epoch_order
+from ganctl.datasets import Batch, Dataset, epoch_order
 from ganctl.errors import RunError, TrainingError
 from ganctl.evaluation import Gauge
 from ganctl.sampling import sample_seeds
@@ -23,7 +23,9 @@ from ganctl.store import RunDirectory
 from ganctl.training import health, memory
 from ganctl.training.health import Sign
 from ganctl.training.meter import Meter
+from ganctl.training.noise import NoiseSource
 from ganctl.training.pictures import Pictures
+from ganctl.training.readback import Readback
 from ganctl.training.state import TrainState
 from ganctl.training.step import METRICS, gradient_names, train_step
 
@@ -31,13 +33,9 @@ Row = dict[str, Any]
 """One epoch's line in losses.csv: counts are since the run's beginning, the rest of the epoch."""
 
 _READ_EVERY = 50
-"""Steps between two readings of the metrics from a GPU: reading makes the host wait for it."""
+"""Steps whose metrics are read from a GPU together."""
 _READ_SECONDS = 0.1
 """On a CPU they are read by the clock instead, often enough for a person who watches."""
-_STEPS_AHEAD = 16
-"""Noise is drawn for so many steps at once: alone, after a step, it finds every cache cold."""
-_VALUES_AHEAD = 2**20
-"""But for no more than so many numbers."""
 _NUM_COMPARED = 1024
 """Real images that the samples' variety is compared with."""
 
@@ -118,9 +116,12 @@ class Training:
         self.steps_per_epoch = self.config.steps_per_epoch(len(dataset))
         self.total_steps = self.config.total_steps(len(dataset))
         self._measured = (*METRICS, *(f"the gradient of {n}" for n in gradient_names(state)))
-        self._variety = health.variety(dataset.images[:_NUM_COMPARED].cpu().numpy())
-        self._pending: list[Tensor] = []
-        self._noise_ahead: list[tuple[Tensor, int]] = []
+        every = -(-len(dataset) // _NUM_COMPARED)  # in folders a class comes after another
+        self._variety = health.variety(dataset.images[::every].cpu().numpy())
+        self._metrics = Readback(state.device)
+        self._num_read = state.step
+        """Steps whose metrics are in the meter, or in one before it."""
+        self._noise = NoiseSource(self.config, state.device)
         self._pictures = Pictures(run, self.config, observer.on_problem)
         self._clock = self._last_saved = time.monotonic()
 
@@ -160,12 +161,14 @@ class Training:
         """The rest of the epoch that the state is in; False if it was stopped."""
         epoch, first = divmod(self.state.step, self.steps_per_epoch)
         order = epoch_order(len(self.dataset), seed=self.config.seed, epoch=epoch)
-        order = order.to(self.state.device)
         last = min(self.steps_per_epoch, self.total_steps - epoch * self.steps_per_epoch)
-        for index in range(first, last):
-            self._step(order[index * self.config.batch_size :][: self.config.batch_size])
-            if self._is_reading_due() or index + 1 == last:
+        numbers = range(first, last)
+        batches = self.dataset.batches(order, self.config.batch_size, numbers)
+        for index, batch in zip(numbers, batches, strict=True):
+            self._step(batch)
+            if index + 1 == last:
                 self._read_metrics()
+            if self._read_some() or index + 1 == last:
                 self.observer.on_step(self._progress(epoch, index + 1))
             ends_epoch = index + 1 == self.steps_per_epoch
             if ends_epoch:
@@ -179,69 +182,70 @@ class Training:
                 self._save()
         return True
 
-    def _is_reading_due(self) -> bool:
-        if self.state.device.type == "cpu":
-            return time.monotonic() - self._clock >= _READ_SECONDS
-        return len(self._pending) >= _READ_EVERY
-
-    def _step(self, indices: Tensor) -> None:
-        noise, noise_seed = self._next_noise()
+    def _step(self, batch: Batch) -> None:
+        noise = self._noise.of_step(self.state.step)
         measured = None
         try:
             measured = train_step(
                 self.state,
-                self.dataset.batch(indices),
-                self._inputs(noise.to(self.state.device, non_blocking=True), indices),
-                noise_seed,
+                batch.images(noise.mirrored),
+                self._inputs(noise.latents.to(self.state.device, non_blocking=True), batch.labels),
+                noise.seed,
             )
         except Exception as error:
+            if _is_of_compiler(error):
+                said = " ".join(str(error).split("\n\n")[0].split())
+                raise TrainingError(
+                    f"torch.compile fails here: {said[:200]}",
+                    "Begin anew elsewhere without --compile.",
+                ) from None
             if not memory.is_out_of_memory(error):
                 raise
         if measured is None:  # only here is all that the step held let go of
             raise self._out_of_memory()
-        self._pending.append(torch.cat(measured))
-        self.meter.images += len(indices)
+        self._metrics.add(torch.cat(measured))
+        self.meter.images += len(batch.labels)
 
-    def _inputs(self, noise: Tensor, indices: Tensor) -> Tensor:
+    def _inputs(self, noise: Tensor, labels: Tensor) -> Tensor:
         """What the fakes are made from: `noise`, and the classes of the reals beside them."""
         count = self.config.network.num_classes
         if not count:
             return noise
-        labels = self.dataset.labels[indices]
         again = torch.arange(len(noise), device=labels.device) % len(labels)
         return latents.with_classes(noise, labels[again], count)
 
-    def _next_noise(self) -> tuple[Tensor, int]:
-        """The coming step's latents and the seed of its dropout: functions of (seed, step)."""
-        config, first = self.config, self.state.step
-        # A full batch of fakes even beside an epoch's last, smaller batch of reals, as in the
-        # classic recipe.
-        size = config.batch_size, config.network.latent_dim
-        if not self._noise_ahead:
-            ahead = max(1, min(_STEPS_AHEAD, _VALUES_AHEAD // math.prod(size)))
-            for step in reversed(range(first, first + ahead)):
-                rng = latents.step_rng(config.seed, step)
-                self._noise_ahead.append((latents.draw(rng, *size), int(rng.integers(2**62))))
-        return self._noise_ahead.pop()
+    def _read_some(self) -> bool:
+        """Read the metrics if it is time to; whether any came."""
+        if self.state.device.type == "cpu":
+            due = time.monotonic() - self._clock >= _READ_SECONDS
+            if due:
+                self._read_metrics()
+            return due
+        if self._metrics.num_kept >= _READ_EVERY:
+            self._metrics.send()
+        return self._count(self._metrics.receive(wait=self.state.device.type != "cuda"))
 
     def _read_metrics(self) -> None:
-        """Bring the pending steps' metrics to the host; each must be a number."""
-        if not self._pending:
-            return
-        rows = torch.stack(self._pending).tolist()
-        first = self.state.step - len(rows)
-        self._pending.clear()
-        for offset, row in enumerate(rows):
+        """Bring the metrics of all steps so far to the host, which waits for them."""
+        self._metrics.send()
+        self._count(self._metrics.receive(wait=True))
+
+    def _count(self, rows: list[list[float]]) -> bool:
+        """Add the metrics of the next steps to the meter; each must be a number."""
+        for row in rows:
             bad = [n for n, x in zip(self._measured, row, strict=True) if not math.isfinite(x)]
+            self._num_read += 1
             if bad:
                 name = min(bad, key=_turn)
                 kind = "NaN" if math.isnan(row[self._measured.index(name)]) else "infinite"
-                raise self._went_wrong(f"{name} became {kind}", first + offset + 1)
+                raise self._went_wrong(f"{name} became {kind}", self._num_read)
             self.meter.sums = [a + b for a, b in zip(self.meter.sums, row, strict=False)]
             self.meter.steps += 1
-        now = time.monotonic()
-        self.meter.seconds += now - self._clock
-        self._clock = now
+        if rows:
+            now = time.monotonic()
+            self.meter.seconds += now - self._clock
+            self._clock = now
+        return bool(rows)
 
     def _went_wrong(self, what: str, step: int) -> TrainingError:
         return TrainingError(
@@ -254,9 +258,11 @@ class Training:
     def _out_of_memory(self) -> TrainingError:
         step = self.state.step + 1
         size = memory.find_fitting_batch(self.state)
+        parts = math.ceil(self.config.batch_size / size) if size else 0
         return TrainingError(
             f"out of memory at step {step}, with a batch of {self.config.batch_size}",
-            f"Begin anew elsewhere with --batch-size {size}, which should fit."
+            f"Begin anew elsewhere with --batch-size {size}, which should fit, or with "
+            f"--accumulate {parts}, which takes longer, but changes little else."
             if size
             else "Not even a batch of 2 fits: free some memory, or make the networks smaller, for "
             f"example with --set base_channels={max(1, self.config.network.base_channels // 4)}.",
@@ -386,6 +392,11 @@ class Training:
         self.run.write_losses(
             [{**row, "signs": ", ".join(s.name for s in health.signs(row))} for row in history]
         )
+
+
+def _is_of_compiler(error: Exception) -> bool:
+    """Whether torch.compile could not do its work, for want of a C++ compiler for one."""
+    return type(error).__module__.startswith(("torch._dynamo", "torch._inductor"))
 
 
 def _turn(measured: str) -> int:

@@ -37,14 +37,18 @@ def require_room(config: TrainConfig, device: torch.device, *, has_begun: bool =
     if free is None:
         return
     an_image = _output_bytes(config.network)
-    needed = _AT_LEAST[config.precision] * an_image * config.batch_size
+    together = math.ceil(config.batch_size / config.accumulate)
+    needed = _AT_LEAST[config.precision] * an_image * together
     if needed > free:
         fitting = fitting_power(int(free / (_ENOUGH * an_image)), config.batch_size)
         size = 0 if has_begun else fitting
+        parts = f" in {config.accumulate} parts" if config.accumulate > 1 else ""
         raise DeviceError(
-            f"a batch of {config.batch_size} takes {needed / 1e9:.1f} GB of memory or more, and "
-            f"{free / 1e9:.1f} GB are free",
-            f"--batch-size {size} should fit." if size else "Free some memory, or use a GPU.",
+            f"a batch of {config.batch_size}{parts} takes {needed / 1e9:.1f} GB of memory or more, "
+            f"and {free / 1e9:.1f} GB are free",
+            f"--batch-size {size} should fit, or --accumulate {-(-config.batch_size // size)}."
+            if size
+            else "Free some memory, or use a GPU.",
         )
 
 

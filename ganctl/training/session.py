@@ -29,6 +29,8 @@ _DECIDE_BITS = ("device", "machine", "ganctl", "torch", "numpy")
 """Of what computes: where all of them are as they were, a run goes on with the same bits."""
 
 
+CACHE_MEMORY = 4 * 2**30
+"""Bytes of images that are kept on the device unless more or less are wanted."""
 _FEW_IMAGES = 5000
 """With fewer, a discriminator learns them by heart unless they are augmented."""
 
@@ -141,10 +143,18 @@ class Session:
             )
 
 
-def new(config: TrainConfig, out: Path, device: str, *, to_write: bool = True) -> Session:
+def new(
+    config: TrainConfig,
+    out: Path,
+    device: str,
+    *,
+    to_write: bool = True,
+    cache_memory: int = CACHE_MEMORY,
+) -> Session:
     """A run from its beginning. Raises a GanctlError before anything is written or computed.
 
-    Without `to_write` (a dry run) the folder may be in use.
+    Without `to_write` (a dry run) the folder may be in use. Images of up to `cache_memory` bytes
+    are kept whole on the device; that changes no bit of the run.
     """
     datasets.check_name(config.data)
     run = RunDirectory(out)
@@ -156,10 +166,15 @@ def new(config: TrainConfig, out: Path, device: str, *, to_write: bool = True) -
     memory.require_room(config, on)
     config = configs.override(config, {"threads": threads.choose(config, on)})
     devices.use_threads(config.threads)
-    return Session(run, create(config, on), dataset.to(on))
+    session = Session(run, create(config, on), dataset.to(on, cache_memory))
+    if config.compile and on.type == "cpu":
+        session.notices.append("--compile made trainings on a CPU slower wherever it was measured.")
+    return session
 
 
-def resume(out: Path, changes: Mapping[str, Any], device: str) -> Session:
+def resume(
+    out: Path, changes: Mapping[str, Any], device: str, *, cache_memory: int = CACHE_MEMORY
+) -> Session:
     """The run in `out` from its newest whole checkpoint on.
 
     `changes` are the settings that the user gave: only the run's length may differ from what the
@@ -197,7 +212,7 @@ def resume(out: Path, changes: Mapping[str, Any], device: str) -> Session:
     session = Session(
         run,
         state,
-        dataset.to(on),
+        dataset.to(on, cache_memory),
         history=checkpoint.history,
         partial=checkpoint.partial,
         made_by=checkpoint.made_by,

@@ -32,6 +32,19 @@ class TrainState:
     step: int = 0
     """Updates done so far."""
 
+    def __post_init__(self) -> None:
+        self.generate: nn.Module = self._as_run(self.generator)
+        """The generator, as an update runs it."""
+        self.judge: nn.Module = self._as_run(self.discriminator)
+        """The discriminator, as an update runs it, but for what is differentiated twice: torch
+        compiles no such thing."""
+
+    def _as_run(self, network: nn.Module) -> nn.Module:
+        if not self.config.compile:
+            return network
+        compiled: nn.Module = torch.compile(network)  # type: ignore[assignment]
+        return compiled
+
     @property
     def sampler(self) -> nn.Module:
         """The network that samples are drawn from."""

@@ -63,13 +63,13 @@ def main() -> None:
     network = config.network
 
     def update(number: int) -> None:
-        indices = order[number * config.batch_size :][: config.batch_size]
         with record_function("part: batch"):
-            real = dataset.batch(indices)
+            (batch,) = dataset.batches(order, config.batch_size, range(number, number + 1))
+            real = batch.images()
         with record_function("part: noise"):
             noise = latents.draw(latents.step_rng(0, number), config.batch_size, network.latent_dim)
         if network.num_classes:
-            noise = latents.with_classes(noise, dataset.labels[indices], network.num_classes)
+            noise = latents.with_classes(noise, batch.labels, network.num_classes)
         steps.train_step(state, real, noise, number)
 
     for number in range(10):

@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ganctl import datasets
-from ganctl.datasets import mnist
+from ganctl.datasets import Batch, mnist
 from ganctl.features.classifier import PATH, Classifier, to_bytes
 
 BATCH = 128
@@ -43,7 +43,10 @@ def accuracy(classifier: Classifier) -> float:
     test = datasets.Dataset.from_arrays("test", images, labels)
     classifier.eval()
     with torch.inference_mode():
-        logits = [classifier(test.batch(chunk))[1] for chunk in torch.arange(len(test)).split(500)]
+        logits = [
+            classifier(Batch(*test.fetch(chunk)).images())[1]
+            for chunk in torch.arange(len(test)).split(500)
+        ]
     return float((torch.cat(logits).argmax(1) == test.labels).double().mean())
 
 
@@ -65,7 +68,7 @@ def main() -> None:
         begun, total = time.monotonic(), 0.0
         classifier.train()
         for indices in torch.randperm(len(data))[: steps * BATCH].split(BATCH):
-            _, logits = classifier(jittered(data.batch(indices)))
+            _, logits = classifier(jittered(Batch(*data.fetch(indices)).images()))
             loss = F.cross_entropy(logits, data.labels[indices])
             optimizer.zero_grad()
             loss.backward()

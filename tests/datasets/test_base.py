@@ -1,11 +1,15 @@
+import dataclasses
+import threading
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ganctl.datasets import Dataset, epoch_order
+from ganctl.datasets import Batch, Dataset, epoch_order
 
+CPU = torch.device("cpu")
 COLOUR = np.arange(2 * 4 * 8 * 3, dtype=np.uint8).reshape(2, 4, 8, 3)
 
 
@@ -13,9 +17,13 @@ def dataset(images: np.ndarray) -> Dataset:
     return Dataset.from_arrays("some", images, np.zeros(len(images), np.uint8))
 
 
+def images_at(data: Dataset, indices: list[int]) -> torch.Tensor:
+    return Batch(*data.fetch(torch.tensor(indices))).images()
+
+
 def test_a_batch_is_scaled_to_minus_one_and_one():
     images = np.array([[[0, 255], [51, 204]]], np.uint8)
-    batch = dataset(images).batch(torch.tensor([0]))
+    batch = images_at(dataset(images), [0])
     assert batch.dtype == torch.float32
     # 51 is a fifth of 255: -1 + 2/5
     torch.testing.assert_close(batch, torch.tensor([[[[-1.0, 1.0], [-0.6, 0.6]]]]))
@@ -24,7 +32,7 @@ def test_a_batch_is_scaled_to_minus_one_and_one():
 
 def test_a_batch_has_the_images_asked_for_in_that_order():
     images = np.repeat(np.arange(5, dtype=np.uint8), 16).reshape(5, 4, 4)
-    batch = dataset(images).batch(torch.tensor([3, 0, 3]))
+    batch = images_at(dataset(images), [3, 0, 3])
     values = (batch[:, 0, 0, 0] + 1) * 127.5
     assert batch.shape == (3, 1, 4, 4)
     assert values.round().tolist() == [3, 0, 3]
@@ -33,7 +41,7 @@ def test_a_batch_has_the_images_asked_for_in_that_order():
 def test_colour_images_keep_their_channels():
     colour = dataset(COLOUR)
     assert colour.image_shape == (3, 4, 8)
-    batch = (colour.batch(torch.tensor([1])) + 1) * 127.5
+    batch = (images_at(colour, [1]) + 1) * 127.5
     expected = torch.from_numpy(COLOUR[1]).permute(2, 0, 1).float()
     torch.testing.assert_close(batch[0], expected)
 
@@ -73,3 +81,55 @@ def test_an_epoch_order_is_a_permutation_and_repeats_itself(num_images, seed, ep
 @pytest.mark.parametrize("other", [{"seed": 1, "epoch": 0}, {"seed": 0, "epoch": 1}])
 def test_seed_and_epoch_both_matter(other):
     assert not epoch_order(100, seed=0, epoch=0).equal(epoch_order(100, **other))
+
+
+def mapped(tmp_path, count=50):
+    """The same images in memory, and mapped from a file."""
+    pixels = np.random.default_rng(0).integers(0, 256, (count, 8, 8, 3), np.uint8)
+    labels = np.arange(count) % 3
+    np.save(tmp_path / "images.npy", pixels)
+    file = np.load(tmp_path / "images.npy", mmap_mode="c")
+    whole = Dataset.from_arrays("some", pixels, labels, classes="abc")
+    return whole, dataclasses.replace(whole, images=torch.from_numpy(file), is_mapped=True)
+
+
+@pytest.mark.parametrize("first", [0, 2])
+def test_an_epoch_of_mapped_images_is_that_of_images_in_memory(tmp_path, first):
+    whole, in_file = mapped(tmp_path)
+    order = epoch_order(50, seed=3, epoch=1)
+    numbers = range(first, 7)  # the last batch has two images
+    bounded = in_file.to(CPU, bound=whole.images.nbytes - 1)
+    assert bounded.is_mapped
+    expected = list(whole.batches(order, 8, numbers))
+    found = list(bounded.batches(order, 8, numbers))
+    assert [len(batch.labels) for batch in found] == [8] * (6 - first) + [2]
+    for ours, theirs in zip(found, expected, strict=True):
+        assert ours.pixels.equal(theirs.pixels)
+        assert ours.labels.equal(theirs.labels)
+
+
+def test_images_within_the_bound_are_read_at_once(tmp_path):
+    whole, in_file = mapped(tmp_path)
+    read = in_file.to(CPU, bound=whole.images.nbytes)
+    assert not read.is_mapped
+    assert read.images.data_ptr() != in_file.images.data_ptr()
+    assert read.images.equal(whole.images)
+    assert not in_file.to(CPU).is_mapped
+
+
+def test_an_epoch_of_mapped_images_can_be_left(tmp_path):
+    _, in_file = mapped(tmp_path)
+    batches = in_file.to(CPU, bound=0).batches(epoch_order(50, seed=0, epoch=0), 8, range(7))
+    assert len(next(batches).labels) == 8
+    batches.close()
+    assert not [t for t in threading.enumerate() if t.name.startswith("ganctl-images")]
+
+
+def test_a_mirrored_image_is_flipped_left_to_right():
+    whole = dataset(COLOUR)
+    batch = Batch(*whole.fetch(torch.tensor([0, 1])))
+    plain = batch.images()
+    flipped = batch.images(torch.tensor([False, True, True]))  # as for a batch of three
+    assert flipped[0].equal(plain[0])
+    assert flipped[1].equal(plain[1].flip(2))
+    assert not flipped[1].equal(plain[1])

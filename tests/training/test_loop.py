@@ -1,6 +1,7 @@
 """Epochs, cadence, stopping; and a stopped run that ends with the bits of one never stopped."""
 
 import csv
+import functools
 import json
 import math
 from types import SimpleNamespace
@@ -88,6 +89,29 @@ def test_a_run_resumed_to_more_epochs_equals_one_planned_that_long(
     train_with_stops(tiny_config(epochs=2), tmp_path / "planned")
     train_with_stops(tiny_config(**first), tmp_path / "extended", changes={"epochs": 2})
     assert_same_run(tmp_path / "extended", tmp_path / "planned")
+
+
+def test_a_run_that_changes_its_images_ends_with_the_same_bits(
+    tmp_path, tiny_config, train_with_stops, assert_same_run
+):
+    config = tiny_config(augment="color,translation,cutout", mirror=True, accumulate=3)
+    train_with_stops(config, tmp_path / "whole")
+    train_with_stops(config, tmp_path / "stopped", stops=[2, 4])
+    assert_same_run(tmp_path / "stopped", tmp_path / "whole")
+    plain = train_with_stops(tiny_config(accumulate=3), tmp_path / "plain")
+    assert not plain.generator["layers.0.weight"].equal(
+        read_checkpoint(tmp_path / "whole").generator["layers.0.weight"]
+    )
+
+
+def test_a_compiler_that_fails_is_told_in_plain_words(tmp_path, tiny_config, train, monkeypatch):
+    def failing(graph, inputs):
+        raise RuntimeError("no C++ compiler here")
+
+    monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend=failing))
+    with pytest.raises(TrainingError, match=r"torch\.compile fails here: .*no C") as caught:
+        train(session.new(tiny_config(compile=True), tmp_path / "run", "cpu"))
+    assert "without --compile" in caught.value.hint
 
 
 def test_another_seed_gives_another_run(tmp_path, tiny_config, train_with_stops):

@@ -56,6 +56,21 @@ def test_a_new_run_has_everything_settled(tmp_path, tiny_config):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize(
+    ("limit", "wanted", "expected"),
+    [
+        (20, "auto", "color,translation,cutout"),
+        (None, "auto", "none"),
+        (20, "none", "none"),
+        (None, "cutout", "cutout"),
+    ],
+)
+def test_few_images_are_augmented(tmp_path, tiny_config, monkeypatch, limit, wanted, expected):
+    monkeypatch.setattr(session, "_FEW_IMAGES", 40)
+    config = tiny_config(augment=wanted, limit=limit)
+    assert session.new(config, tmp_path / "run", "cpu").config.augment == expected
+
+
 def test_images_bring_their_own_shape(tmp_path, tiny_config, monkeypatch, train):
     colour = np.random.default_rng(0).integers(0, 256, (20, 32, 32, 3), np.uint8)
     monkeypatch.setattr(mnist, "load_train", lambda: (colour, np.zeros(20, np.uint8)))
@@ -117,7 +132,15 @@ def test_a_resumed_run_keeps_its_settings(stopped):
     assert contents(stopped) == before
 
 
-@pytest.mark.parametrize("changes", [{}, {"seed": 0, "latent_dim": 8}, {"precision": "auto"}])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"seed": 0, "latent_dim": 8},
+        {"precision": "auto", "augment": "auto"},
+        {"image_size": "28", "image_channels": 1},
+    ],
+)
 def test_settings_that_are_the_same_are_no_change(stopped, changes):
     ready = session.resume(stopped, changes, "cpu")
     assert ready.config == read_checkpoint(stopped).config

@@ -1,6 +1,7 @@
 """One update against a plain transcription of the recipe, written here on its own."""
 
 import copy
+import functools
 import math
 
 import pytest
@@ -362,3 +363,84 @@ def test_a_step_on_a_gpu_is_near_the_cpus(tiny_config, preset):
         assert all(tensor.isfinite().all() for _, tensor in state.tensors())
         losses.append(metrics.cpu())
     assert_close(losses[1], losses[0], rtol=1e-2, atol=1e-3)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+@pytest.mark.parametrize("preset", ["fast", "dcgan"])
+def test_a_step_on_a_gpu_never_waits_for_it(tiny_config, preset):
+    device = torch.device("cuda")
+    state = create(tiny_config(preset, augment="color,translation,cutout"), device)
+    batches, noise = batches_and_noise(4, 16, 8)
+    on_device = [(real.to(device), z.to(device)) for real, z in zip(batches, noise, strict=True)]
+    train_step(state, *on_device[0], noise_seed=0)  # kernels are loaded, which waits
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        for seed, (real, z) in enumerate(on_device[1:]):
+            train_step(state, real, z, noise_seed=seed)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+
+
+@pytest.mark.parametrize("updates", UPDATES)
+@pytest.mark.parametrize("loss", ["bce", "relativistic"])
+@pytest.mark.parametrize("parts", [2, 4])
+def test_accumulated_parts_equal_the_whole_batch(tiny_config, updates, loss, parts):
+    config = tiny_config("fast", updates=updates, loss=loss, r1_weight=1.0, num_classes=3)
+    batches, _ = batches_and_noise(1, 16)
+    noise = latents.with_classes(
+        latents.from_seeds(range(16), 8), torch.arange(16) % 3, num_classes=3
+    )
+    outcomes = []
+    for accumulate in (1, parts):
+        state = create(override(config, {"accumulate": accumulate}), CPU)
+        metrics = train_step(state, batches[0], noise, noise_seed=0).metrics
+        outcomes.append((metrics, dict(state.tensors())))
+    (whole, whole_state), (summed, summed_state) = outcomes
+    assert_close(summed, whole)
+    moved = 0
+    for name, tensor in whole_state.items():
+        if "exp_avg" in name:  # the gradients; weights move by the rate, whatever their size
+            moved += int(tensor.abs().max() > 1e-4)
+            assert_close(summed_state[name], tensor, rtol=1e-3, atol=1e-6)
+    assert moved > 10
+
+
+@pytest.mark.parametrize("updates", UPDATES)
+@pytest.mark.parametrize("num_real", [1, 3, 15])
+def test_a_smaller_batch_is_accumulated_too(tiny_config, updates, num_real):
+    state = create(tiny_config("fast", updates=updates, accumulate=4), CPU)
+    metrics, _, after = outcome(state, num_real=num_real)
+    assert metrics.isfinite().all()
+    assert all(tensor.isfinite().all() for _, tensor in after.tensors())
+
+
+@pytest.mark.parametrize("updates", UPDATES)
+def test_reals_and_fakes_are_augmented_by_the_noise_seed(tiny_config, updates):
+    config = tiny_config("fast", updates=updates)
+    plain, _, _ = outcome(create(config, CPU), noise_seed=1)
+    state = create(override(config, {"augment": "color,translation,cutout"}), CPU)
+    first, first_weights, _ = outcome(state, noise_seed=1)
+    again, again_weights, _ = outcome(state, noise_seed=1)
+    other, _, _ = outcome(state, noise_seed=2)
+    assert first.equal(again)
+    assert all(map(torch.equal, first_weights, again_weights))
+    assert not first.equal(other)
+    assert not first.equal(plain)
+
+
+@pytest.mark.parametrize("preset", ["fast", "dcgan"])
+def test_a_compiled_step_is_near_the_eager_one(tiny_config, preset, monkeypatch):
+    """Through all of torch.compile but its code generator, which wants a C++ compiler."""
+    compiled = functools.partial(torch.compile, backend="aot_eager")
+    monkeypatch.setattr(torch, "compile", compiled)
+    config = tiny_config(preset, r1_weight=1.0, r1_interval=2)
+    batches, noise = batches_and_noise(3, 16, 8)
+    outcomes = []
+    for wanted in (False, True):
+        state = create(override(config, {"compile": wanted}), CPU)
+        assert (state.judge is not state.discriminator) == wanted
+        for real, z in zip(batches, noise, strict=True):
+            metrics = train_step(state, real, z, noise_seed=0).metrics
+        outcomes.append(metrics)
+    assert_close(outcomes[1], outcomes[0], rtol=1e-3, atol=1e-4)

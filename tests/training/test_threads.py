@@ -13,7 +13,10 @@ CPU = torch.device("cpu")
 
 @pytest.fixture
 def config():
-    return override(preset("fast"), {"base_channels": 1, "batch_size": 2, "precision": "fp32"})
+    return override(
+        preset("fast"),
+        {"base_channels": 1, "batch_size": 2, "precision": "fp32", "augment": "none"},
+    )
 
 
 @pytest.fixture

@@ -1,0 +1,96 @@
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ganctl.config import AUGMENTATIONS
+from ganctl.training.augment import Augmentation
+
+
+def images(count=16, channels=3, height=16, width=24, seed=0):
+    rng = torch.Generator().manual_seed(seed)
+    return torch.rand(count, channels, height, width, generator=rng) * 2 - 1
+
+
+def test_none_changes_nothing():
+    batch = images()
+    assert Augmentation("none", 0)(batch) is batch
+
+
+@pytest.mark.parametrize("name", AUGMENTATIONS)
+def test_a_change_is_a_function_of_the_seed_and_new_with_each_call(name):
+    batch = images()
+    augment, again = Augmentation(name, 7), Augmentation(name, 7)
+    first, second = augment(batch), augment(batch)
+    assert first.shape == batch.shape
+    assert again(batch).equal(first)
+    assert again(batch).equal(second)
+    assert not first.equal(second)
+    assert not Augmentation(name, 8)(batch).equal(first)
+
+
+@pytest.mark.parametrize("name", AUGMENTATIONS)
+def test_each_image_is_changed_in_its_own_way(name):
+    alike = images(1).expand(16, -1, -1, -1)
+    changed = Augmentation(name, 0)(alike)
+    assert len({tuple(image.flatten().tolist()) for image in changed}) > 8
+
+
+def test_color_keeps_the_shapes_and_moves_the_mean_by_half_at_most():
+    batch = images(64)
+    changed = Augmentation("color", 0)(batch)
+    shift = changed.mean((1, 2, 3)) - batch.mean((1, 2, 3))
+    assert shift.abs().max() <= 0.5 + 1e-5
+    assert shift.min() < -0.3
+    assert shift.max() > 0.3
+    # of a grey image every pixel changes alike, so that their order stays
+    grey = images(64, channels=1)
+    order = grey.flatten(1).argsort(1)
+    assert Augmentation("color", 0)(grey).flatten(1).gather(1, order).diff().min() >= -1e-5
+
+
+@given(seed=st.integers(0, 2**62), height=st.sampled_from([8, 28, 32]))
+def test_a_translation_is_a_shift_of_an_eighth_at_most_with_grey_from_outside(seed, height):
+    batch = torch.arange(1.0, 1 + height * 24).view(1, 1, height, 24)
+    moved = Augmentation("translation", seed)(batch)[0, 0]
+    kept = moved != 0
+    rows, columns = kept.any(1).nonzero().flatten(), kept.any(0).nonzero().flatten()
+    assert kept[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1].all()
+    source = moved[rows[0], columns[0]].long() - 1
+    down, right = rows[0] - source // 24, columns[0] - source % 24
+    assert abs(down) <= height // 8 + 1
+    assert abs(right) <= 3
+    assert len(rows) == height - abs(down)
+    assert len(columns) == 24 - abs(right)
+    expected = batch[0, 0].roll((int(down), int(right)), (0, 1))
+    assert moved[kept].equal(expected[kept])
+
+
+def test_a_translation_goes_every_way_and_stands_still():
+    batch = torch.ones(512, 1, 16, 16)
+    moved = Augmentation("translation", 0)(batch)[:, 0]
+    top, bottom = (moved[:, 0].sum(1) == 0), (moved[:, -1].sum(1) == 0)
+    assert top.float().mean() == pytest.approx(0.4, abs=0.1)
+    assert bottom.float().mean() == pytest.approx(0.4, abs=0.1)
+    assert (moved.flatten(1).min(1).values == 1).any()
+
+
+def test_cutout_greys_a_rectangle_of_up_to_half_the_sides():
+    batch = torch.ones(256, 3, 16, 24)
+    cut = Augmentation("cutout", 0)(batch) == 0
+    assert cut.all(1).equal(cut.any(1))
+    rows, columns = cut.any(1).any(2).sum(1), cut.any(1).any(1).sum(1)
+    assert cut.sum((1, 2, 3)).equal(3 * rows * columns)
+    assert (rows.max(), columns.max()) == (8, 12)
+    assert rows.min() <= 4
+
+
+@pytest.mark.parametrize("name", AUGMENTATIONS)
+def test_gradients_pass_twice(name):
+    batch = images(2, height=4, width=4).double().requires_grad_()
+
+    def changed(batch):
+        return Augmentation(name, 3)(batch).square()
+
+    assert torch.autograd.gradcheck(changed, batch)
+    assert torch.autograd.gradgradcheck(changed, batch)
