@@ -24,10 +24,13 @@ Content = bytes | Pixels
 """A file's bytes, or uint8 (H, W) or (H, W, C) pixels where the images come as an array."""
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF")
-MAX_PIXELS = 2**27
-"""Of one image: half a gigabyte while it is decoded. Compressed, that may be a few kilobytes."""
-_OVERSAMPLING = 2
-"""A JPEG is decoded to at least so many times the size that is asked for, then filtered."""
+MAX_PIXELS = 2**26
+"""Of one image: a quarter of a gigabyte while it is decoded, and as much again for each step after.
+Compressed, that may be a few kilobytes."""
+_MAX_JPEG_PIXELS = 4 * MAX_PIXELS
+"""Of a JPEG, which is decoded at an eighth of its size where it is so large."""
+_OVERSAMPLING = 2.0
+"""What is much too large is first reduced quickly, to at least so many times the size asked for."""
 _SIGNATURES = (
     b"\x89PNG", b"\xff\xd8\xff", b"RIFF", b"BM", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+", b"GIF8",
 )  # fmt: skip
@@ -77,7 +80,8 @@ def decode(content: Content, settings: ImageSettings) -> Pixels:
     with _opened(content) as image:
         _draft(image, settings)
         image.load()
-        ImageOps.exif_transpose(image, in_place=True)
+        with contextlib.suppress(Exception):  # a camera's notes may be damaged, and not the image
+            ImageOps.exif_transpose(image, in_place=True)
         return _fit(_to_srgb(image), settings)
 
 
@@ -101,7 +105,8 @@ def _opened(content: bytes) -> Iterator[Image.Image]:
         raise BadImage("empty file")
     try:
         with _own_limits(), Image.open(io.BytesIO(content), formats=FORMATS) as image:
-            if image.width * image.height > MAX_PIXELS:
+            is_jpeg = image.format in ("JPEG", "MPO")
+            if image.width * image.height > (_MAX_JPEG_PIXELS if is_jpeg else MAX_PIXELS):
                 raise BadImage(f"too large: {image.width} x {image.height} pixels")
             yield image
     except BadImage:
@@ -138,14 +143,16 @@ def _orientation(image: Image.Image, content: bytes) -> int:
     # Pillow turns a TIFF itself, and would decode a PNG to look for what may come after its pixels.
     if image.format == "TIFF" or (image.format == "PNG" and b"eXIf" not in content):
         return 1
-    value = image.getexif().get(0x0112, 1)
+    value = 1
+    with contextlib.suppress(Exception):  # as in decoding
+        value = image.getexif().get(0x0112, 1)
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
 
 def _draft(image: Image.Image, settings: ImageSettings) -> None:
     """Have a large JPEG decoded at a half, a quarter or an eighth, which is far quicker."""
     assert settings.size is not None
-    longest = _OVERSAMPLING * max(settings.size)  # whichever way it is rotated
+    longest = int(_OVERSAMPLING * max(settings.size))  # whichever way it is rotated
     mode = "L" if settings.channels == 1 and image.mode == "RGB" else None
     image.draft(mode, (longest, longest))
 
@@ -222,4 +229,5 @@ def _resized(
     size: tuple[int, int],
     box: tuple[float, float, float, float] | None = None,
 ) -> Image.Image:
-    return image.resize(size, Image.Resampling.LANCZOS, box, reducing_gap=3.0)
+    """Bicubic with antialiasing: a third quicker than Lanczos, and with less of a halo."""
+    return image.resize(size, Image.Resampling.BICUBIC, box, reducing_gap=_OVERSAMPLING)

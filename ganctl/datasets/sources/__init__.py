@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
 import stat
 
 from ganctl.datasets.sources.arrays import Arrays
@@ -18,11 +19,12 @@ __all__ = ["Entry", "Problem", "Source", "open_source", "shards"]
 KINDS = "a folder, .zip, .tar, .tar.gz, .tar.bz2, .tar.xz, .npz, or 'shards/{000..127}.tar'"
 _TARS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 _MAX_SHARDS = 100_000
+_RANGE = re.compile(r"(-?\d{1,20})\.\.(-?\d{1,20})")
 
 
 def open_source(path: str) -> Source:
     """The images at `path`, listed but not read. Raises DataError, UsageError."""
-    if len(paths := shards(path)) > 1:
+    if (paths := shards(path)) != [path]:
         for shard in paths:
             _require_file(shard)
         return Tars(paths)
@@ -46,6 +48,10 @@ def shards(path: str) -> list[str]:
     """
     if "{" not in path or os.path.lexists(path):
         return [path]
+    # braceexpand holds every number of a range in memory.
+    ranges = [(int(low), int(high)) for low, high in _RANGE.findall(path)]
+    if any(abs(high - low) >= _MAX_SHARDS for low, high in ranges):
+        raise UsageError(f"'{shown(path)}' names more than {_MAX_SHARDS:,} shards")
     try:
         import braceexpand
     except ModuleNotFoundError:

@@ -107,7 +107,7 @@ class Listing(Generic[Place]):
         labels = {name: path[depth] for name, path in paths.items() if len(path) > depth + 1}
         if labels and len(labels) < len(paths):
             beside = len(paths) - len(labels)
-            reason = f"no classes: {beside:,} images lie beside the folders"
+            reason = f"no classes: images beside the folders: {beside:,}"
             self.refuse("folders as classes", reason, harmless=True)
             labels = {}
         entries = [Entry(name, labels.get(name), self._sizes[name]) for name in paths]
@@ -123,7 +123,7 @@ class Listing(Generic[Place]):
         if not (_SPLITS.issuperset(map(str.lower, splits)) and any(splits.values())):
             return paths
         for top in sorted(top for top, is_train in splits.items() if not is_train):
-            reason = f"{count[top]:,} images that are not for training"
+            reason = f"not for training; images in it: {count[top]:,}"
             self.refuse(f"{top}/", reason, harmless=True)
         return {name: path for name, path in paths.items() if splits[path[depth]]}
 

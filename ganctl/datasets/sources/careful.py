@@ -8,6 +8,7 @@ import os
 import shutil
 import tempfile
 import weakref
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
@@ -20,6 +21,7 @@ FREE_RATIO_BYTES = 2**26
 _MAX_HEADER = 2**28
 _MIN_FREE_DISK = 2**28
 _CHUNK = 2**20
+_HINT = "Unpack it yourself, or set TMPDIR to a folder with more space."
 
 
 def is_bomb(unpacked: int, packed: int) -> bool:
@@ -43,38 +45,37 @@ class Unpacked:
     """A temporary file, gone when its maker is; other processes may read it meanwhile."""
 
     def __init__(self, content: IO[bytes], packed: int, name: str) -> None:
-        """All of `content`, which was `packed` bytes before; raises DataError."""
-        handle, path = tempfile.mkstemp(prefix="ganctl-")
+        """All of `content`, which was `packed` bytes before. Raises DataError."""
+        with _disk_errors(name):
+            handle, path = tempfile.mkstemp(prefix="ganctl-")
         self.path = Path(path)
         self._finalizer = weakref.finalize(self, _remove, path, os.getpid())
         try:
-            with os.fdopen(handle, "wb") as file:
+            with _disk_errors(name):
+                file = os.fdopen(handle, "wb")
+            with file:
                 self._copy(content, file, packed, name)
         except BaseException:
             self._finalizer()
             raise
 
     def _copy(self, content: IO[bytes], file: IO[bytes], packed: int, name: str) -> None:
-        hint = "Unpack it yourself, or set TMPDIR to a folder with more space."
         written = 0
         while chunk := content.read(_CHUNK):
+            if written % (64 * _CHUNK) == 0:
+                free = shutil.disk_usage(self.path.parent).free
+                if free < _MIN_FREE_DISK:
+                    raise DataError(f"no space to unpack {name} in {self.path.parent}", _HINT)
             written += len(chunk)
             if is_bomb(written, packed):
                 raise DataError(
                     f"{name} unpacks to more than {MAX_RATIO} times its size: it looks like a bomb",
                     "If you trust it, unpack it yourself and give the folder.",
                 )
-            try:
-                if written % (64 * _CHUNK) < _CHUNK:
-                    free = shutil.disk_usage(self.path.parent).free
-                    if free < _MIN_FREE_DISK:
-                        raise DataError(f"no space to unpack {name} in {self.path.parent}", hint)
+            with _disk_errors(name):
                 file.write(chunk)
-            except OSError as error:
-                reason = error.strerror or error
-                raise DataError(
-                    f"{name} cannot be unpacked to {self.path}: {reason}", hint
-                ) from None
+        with _disk_errors(name):
+            file.flush()
 
     def __getstate__(self) -> dict[str, Any]:
         return {"path": self.path}
@@ -84,3 +85,12 @@ def _remove(path: str, owner: int) -> None:
     if os.getpid() == owner:  # not a forked child
         with contextlib.suppress(OSError):
             Path(path).unlink()
+
+
+@contextlib.contextmanager
+def _disk_errors(name: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or error
+        raise DataError(f"{name} cannot be unpacked to a temporary file: {reason}", _HINT) from None

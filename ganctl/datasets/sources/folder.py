@@ -41,14 +41,14 @@ class Folder:
         try:
             descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
             with open(descriptor, "rb") as file:  # noqa: PTH123
-                if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                status = os.fstat(descriptor)
+                if not stat.S_ISREG(status.st_mode):
                     raise BadImage("not a file")
-                content = file.read(MAX_BYTES + 1)
+                if (problem := too_large(status.st_size)) is not None:  # it has grown
+                    raise BadImage(problem[0])
+                return file.read(MAX_BYTES)
         except OSError as error:
             raise BadImage(f"cannot be read: {error.strerror or error}") from None
-        if (problem := too_large(len(content))) is not None:  # it has grown
-            raise BadImage(problem[0])
-        return content
 
 
 def walk(root: str) -> Iterator[File | Problem]:

@@ -9,6 +9,7 @@ import bz2
 import gzip
 import json
 import lzma
+import os
 import re
 import tarfile
 import zlib
@@ -42,7 +43,7 @@ class Tars:
 
     def __init__(self, paths: Sequence[str]) -> None:
         self._archives = [_unpacked(path) for path in paths]
-        self._files: dict[int, Bounded] = {}
+        self._files: dict[tuple[int, int], Bounded] = {}
         listing: Listing[_At] = Listing()
         beside: dict[str, _At] = {}
         for number, path in enumerate(paths):
@@ -79,10 +80,11 @@ class Tars:
 
     def _content(self, at: _At) -> bytes:
         number, offset, size = at
-        if number not in self._files:
+        key = (number, os.getpid())  # forks share a file's position
+        if key not in self._files:
             archive = self._archives[number]
-            self._files = {number: Bounded(archive if isinstance(archive, str) else archive.path)}
-        file = self._files[number]
+            self._files = {key: Bounded(archive if isinstance(archive, str) else archive.path)}
+        file = self._files[key]
         file.seek(offset)
         return file.read(size)
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import zipfile
 from typing import Any
 
 from ganctl.datasets.decoding import BadImage
-from ganctl.datasets.sources.base import MAX_BYTES, Entry, Listing, climbs, shown, too_large
+from ganctl.datasets.sources.base import Entry, Listing, climbs, shown
 from ganctl.datasets.sources.careful import Bounded, is_bomb
 from ganctl.errors import DataError
 
@@ -21,6 +22,7 @@ class Zip:
     def __init__(self, path: str) -> None:
         self._path = path
         self._archive: zipfile.ZipFile | None = None
+        self._process = 0
         listing: Listing[zipfile.ZipInfo] = Listing()
         for info in self._opened().infolist():
             if info.is_dir():
@@ -44,18 +46,15 @@ class Zip:
         """A file's bytes. Raises BadImage."""
         try:
             with self._opened().open(self._members[entry.name]) as file:
-                content = file.read(MAX_BYTES + 1)
+                return file.read(entry.size + 1)  # of a member that lies, no more is unpacked
         except DataError as error:  # the archive has gone meanwhile
             raise BadImage(error.message) from None
         except Exception as error:  # a parser of damaged files raises whatever it stumbles over
             raise BadImage(f"damaged in the archive ({shown(str(error))[:100]})") from None
-        if (problem := too_large(len(content))) is not None:
-            raise BadImage(problem[0])
-        return content
 
     def _opened(self) -> zipfile.ZipFile:
-        if self._archive is None:
-            self._archive = open_zip(self._path)
+        if self._archive is None or self._process != os.getpid():  # forks share a file's position
+            self._archive, self._process = open_zip(self._path), os.getpid()
         return self._archive
 
     def __getstate__(self) -> dict[str, Any]:
