@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 _MAX_LISTED, _MAX_SHOWN = 50, 40
 """Names that are shown at once, and characters of each."""
 
 
 class GanctlError(Exception):
-    """A failure explained in one line, with an optional second line that says what to do."""
+    """A failure explained in one line, with an optional second line that says what to do.
+
+    `details` are the things it is about, a line each, where there are many.
+    """
 
     exit_code = 1
 
-    def __init__(self, message: str, hint: str | None = None) -> None:
+    def __init__(
+        self, message: str, hint: str | None = None, *, details: Sequence[str] = ()
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
+        self.details = details
 
 
 class UsageError(GanctlError):

@@ -8,13 +8,15 @@ import warnings
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
-from torch import Tensor
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Pixels = NDArray[np.uint8]
 """uint8 (N, H, W, C) for images, (H, W, C) for a picture; C is 1 or 3."""

@@ -11,7 +11,7 @@ from torch import nn
 import ganctl
 from ganctl import store
 from ganctl.classes import names_of
-from ganctl.config import NetworkConfig
+from ganctl.config import NetworkConfig, TrainConfig
 from ganctl.errors import CheckpointError, UsageError
 from ganctl.networks import generator_from
 
@@ -32,6 +32,8 @@ class Loaded:
     ema: bool
     digest: str
     step: int
+    config: TrainConfig
+    """What it was trained with."""
 
     def require_classes(self) -> tuple[str, ...]:
         """The names of its classes. Raises UsageError where it knows none."""
@@ -83,6 +85,7 @@ def load_generator(path: Path, ema: bool | None) -> Loaded:
         ema=weights is not None and ema is not False,
         digest=checkpoint.digest,
         step=checkpoint.step,
+        config=checkpoint.config,
     )
 
 

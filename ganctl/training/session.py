@@ -18,7 +18,7 @@ from ganctl import config as configs
 from ganctl import datasets, devices, features
 from ganctl.classes import MAX_CLASSES, stored
 from ganctl.config import LENGTH_FIELDS, TrainConfig
-from ganctl.datasets import Dataset
+from ganctl.datasets import Dataset, Progress
 from ganctl.errors import CheckpointError, RunError, UsageError
 from ganctl.evaluation import Gauge
 from ganctl.store import Found, RunDirectory, named, newest_whole
@@ -115,7 +115,8 @@ class Session:
 
         Takes seconds to make.
         """
-        if not (self.config.eval_samples and features.is_known(self.config.data)):
+        shape = self.config.network.image_shape
+        if not (self.config.eval_samples and features.is_known(self.config.data, shape)):
             return None
         network = features.load("auto", self.config.data, self.state.device)
         return Gauge(network, test=datasets.load_test(self.config.data).images.numpy())
@@ -152,19 +153,21 @@ def new(
     to_write: bool = True,
     cache_memory: int = CACHE_MEMORY,
     needs_classes: bool = False,
+    progress: Progress | None = None,
 ) -> Session:
     """A run from its beginning. Raises a GanctlError before anything is written or computed.
 
     Without `to_write` (a dry run) the folder may be in use. Images of up to `cache_memory` bytes
     are kept whole on the device; that changes no bit of the run. `needs_classes`: images without
-    are refused, not trained on all the same.
+    are refused, not trained on all the same. `progress` is told of the images' preparation.
     """
-    datasets.check_name(config.data)
+    config = configs.override(config, {"data": datasets.resolve(config.data)})
     run = RunDirectory(out)
     if to_write:
         run.require_new()
+    datasets.require_apart(config.data, out)
     on = devices.resolve_device(device)
-    dataset = datasets.load(config.data, limit=config.limit)
+    dataset = _load(config, progress)
     if needs_classes and not dataset.num_classes:
         raise UsageError(
             f"the images of '{config.data}' are not in classes that networks could be told",
@@ -174,7 +177,7 @@ def new(
     memory.require_room(config, on)
     config = configs.override(config, {"threads": threads.choose(config, on)})
     devices.use_threads(config.threads)
-    notices = []
+    notices = [*dataset.notices]
     if dataset.num_classes and not config.conditional:
         able = dataset.num_classes <= MAX_CLASSES
         notices.append(
@@ -187,12 +190,18 @@ def new(
 
 
 def resume(
-    out: Path, changes: Mapping[str, Any], device: str, *, cache_memory: int = CACHE_MEMORY
+    out: Path,
+    changes: Mapping[str, Any],
+    device: str,
+    *,
+    cache_memory: int = CACHE_MEMORY,
+    progress: Progress | None = None,
 ) -> Session:
     """The run in `out` from its newest whole checkpoint on.
 
     `changes` are the settings that the user gave: only the run's length may differ from what the
-    checkpoint says. Raises a GanctlError before anything is written or computed.
+    checkpoint says. The rest is as in `new`. Raises a GanctlError before anything is written or
+    computed.
     """
     run = RunDirectory(out)
     if not run.is_run():
@@ -204,7 +213,7 @@ def resume(
     refuse_changes(config, changes)
     length = {name: changes[name] for name in LENGTH_FIELDS if name in changes}
     config = configs.override(config, length) if length else config
-    dataset = datasets.load(config.data, limit=config.limit)
+    dataset = _load(config, progress)
     if checkpoint.data.get("digest") != dataset.digest:
         raise RunError(
             f"the images of '{config.data}' are not those this run was trained on",
@@ -230,6 +239,7 @@ def resume(
         history=checkpoint.history,
         partial=checkpoint.partial,
         made_by=checkpoint.made_by,
+        notices=[*dataset.notices],
         resumed_from=found,
     )
     for problem in problems:
@@ -249,6 +259,16 @@ def resume(
             f"The run goes on, but perhaps not bit for bit: {'; '.join(changed)}."
         )
     return session
+
+
+def _load(config: TrainConfig, progress: Progress | None) -> Dataset:
+    return datasets.load(
+        config.data,
+        limit=config.limit,
+        settings=config.images,
+        skip_bad=config.skip_bad,
+        progress=progress,
+    )
 
 
 def settle(config: TrainConfig, dataset: Dataset, device: torch.device) -> TrainConfig:
