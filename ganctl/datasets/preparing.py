@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 from collections import Counter
@@ -117,6 +118,20 @@ class Survey:
         )
 
 
+_Task = tuple[ImageSettings | None, Sequence[Entry]]
+Reader = workers.Map[_Task, Any]
+"""What measures (without settings) or decodes chunks of a source's files: see `reading`."""
+
+
+@contextlib.contextmanager
+def reading(source: Source, num_files: int, num_workers: int | None = None) -> Iterator[Reader]:
+    """While entered: what reads so many files of `source`, by several processes if it pays."""
+    if num_workers is None:
+        num_workers = min(workers.available(), num_files // _WORTH_A_WORKER)
+    with workers.mapping(_Work(source), num_workers) as reader:
+        yield reader
+
+
 @dataclass(frozen=True)
 class Measured:
     """Files whose headers were read."""
@@ -159,15 +174,15 @@ def measure_all(
     source: Source,
     entries: Sequence[Entry],
     settings: ImageSettings,
+    reader: Reader,
     progress: Progress,
-    num_workers: int | None = None,
 ) -> Measured:
     """Read the headers of `entries`, find those with equal content, choose what is not set."""
     facts: dict[Entry, Facts] = {}
     problems: list[Problem] = []
     duplicates: list[tuple[str, str]] = []
     first: dict[bytes, str] = {}
-    for chunk, found in _mapped(_Measure(source), entries, "looking at", progress, num_workers):
+    for chunk, found in _read(reader, None, entries, "looking at", progress):
         for entry, result in zip(chunk, found, strict=True):
             if isinstance(result, str):
                 problems.append(Problem(entry.name, result))
@@ -188,8 +203,8 @@ def decode_all(
     source: Source,
     measured: Measured,
     file: IO[bytes],
+    reader: Reader,
     progress: Progress,
-    num_workers: int | None = None,
 ) -> tuple[NDArray[np.int64], list[Problem]]:
     """Write the pixels into the empty `file`, chunk by chunk, as an .npy: uint8 (N, H, W, C).
 
@@ -202,8 +217,7 @@ def decode_all(
     problems: list[Problem] = []
     entries = list(measured.facts)
     start = _write_header(file, (len(entries), *shape))
-    job = _Decode(source, measured.settings)
-    for chunk, (pixels, reasons) in _mapped(job, entries, "decoding", progress, num_workers):
+    for chunk, (pixels, reasons) in _read(reader, measured.settings, entries, "decoding", progress):
         file.write(pixels.data)
         for position, entry in enumerate(chunk):
             if position in reasons:
@@ -266,15 +280,20 @@ def _is_grey(mode: str) -> bool:
 
 
 @dataclass(frozen=True)
-class _Measure:
-    """A worker's job: facts and content digest of each file, or why there are none."""
+class _Work:
+    """What a worker does with some files."""
 
     source: Source
 
-    def __call__(self, entries: Sequence[Entry]) -> list[tuple[Facts, bytes] | str]:
-        return [self._one(entry) for entry in entries]
+    def __call__(self, task: _Task) -> Any:
+        settings, entries = task
+        return self.measured(entries) if settings is None else self.decoded(settings, entries)
 
-    def _one(self, entry: Entry) -> tuple[Facts, bytes] | str:
+    def measured(self, entries: Sequence[Entry]) -> list[tuple[Facts, bytes] | str]:
+        """Facts and content digest of each file, or why there are none."""
+        return [self._measured(entry) for entry in entries]
+
+    def _measured(self, entry: Entry) -> tuple[Facts, bytes] | str:
         try:
             content = self.source.read(entry)
             facts = measure(content)
@@ -283,47 +302,40 @@ class _Measure:
         data = content if isinstance(content, bytes) else np.ascontiguousarray(content).data
         return facts, hashlib.blake2b(data, digest_size=_DIGEST_BYTES).digest()
 
-
-@dataclass(frozen=True)
-class _Decode:
-    """A worker's job: pixels of those files that can be decoded, reasons for the others."""
-
-    source: Source
-    settings: ImageSettings
-
-    def __call__(self, entries: Sequence[Entry]) -> tuple[Pixels, dict[int, str]]:
-        pixels = np.empty((len(entries), *_shape(self.settings)), np.uint8)
+    def decoded(
+        self, settings: ImageSettings, entries: Sequence[Entry]
+    ) -> tuple[Pixels, dict[int, str]]:
+        """Pixels of those files that can be decoded, reasons for the others by their places."""
+        pixels = np.empty((len(entries), *_shape(settings)), np.uint8)
         reasons: dict[int, str] = {}
         count = 0
         for position, entry in enumerate(entries):
             try:
-                pixels[count] = decode(self.source.read(entry), self.settings)
+                pixels[count] = decode(self.source.read(entry), settings)
                 count += 1
             except BadImage as bad:
                 reasons[position] = bad.reason
         return pixels[:count], reasons
 
 
-def _mapped(
-    job: Callable[[Sequence[Entry]], Any],
+def _read(
+    reader: Reader,
+    settings: ImageSettings | None,
     entries: Sequence[Entry],
     doing: str,
     progress: Progress,
-    num_workers: int | None,
 ) -> Iterator[tuple[Sequence[Entry], Any]]:
-    """Chunks of `entries`, each with what `job` makes of it."""
-    if num_workers is None:
-        num_workers = min(workers.available(), len(entries) // _WORTH_A_WORKER)
+    """Chunks of `entries`, each with what `reader` makes of it."""
     if not entries:
         return
     done = 0
     progress(doing, done, len(entries))
-    with workers.mapping(job, num_workers) as mapped:
-        chunks = list(_chunks(entries))
-        for chunk, result in zip(chunks, mapped(chunks), strict=True):
-            yield chunk, result
-            done += len(chunk)
-            progress(doing, done, len(entries))
+    chunks = list(_chunks(entries))
+    results = reader((settings, chunk) for chunk in chunks)
+    for chunk, result in zip(chunks, results, strict=True):
+        yield chunk, result
+        done += len(chunk)
+        progress(doing, done, len(entries))
 
 
 def _chunks(entries: Sequence[Entry]) -> Iterator[Sequence[Entry]]:
