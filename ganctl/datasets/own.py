@@ -17,10 +17,11 @@ from PIL import ImageColor
 from ganctl.config import ImageSettings
 from ganctl.datasets import cache, preparing
 from ganctl.datasets.base import Dataset, digest_of
-from ganctl.datasets.preparing import Progress, Survey
+from ganctl.datasets.preparing import Progress
 from ganctl.datasets.sources import KINDS, Problem, open_source, shards
 from ganctl.datasets.sources.base import shown
 from ganctl.datasets.sources.folder import File, walk
+from ganctl.datasets.survey import Survey
 from ganctl.errors import DataError, UsageError
 
 _EXAMPLES, _LONGEST_ROW = 64, 12

@@ -18,7 +18,6 @@ from ganctl.datasets import preparing
 from ganctl.datasets.decoding import BadImage, decode
 from ganctl.datasets.preparing import (
     LARGEST_CHOSEN,
-    Survey,
     choose_size,
     decode_all,
     measure_all,
@@ -26,6 +25,7 @@ from ganctl.datasets.preparing import (
     survey_of,
 )
 from ganctl.datasets.sources import Entry, Problem, open_source
+from ganctl.datasets.survey import Survey
 
 ASKED = ImageSettings()
 
