@@ -281,12 +281,13 @@ def _decoded(
             if (stored := cache.find(key)) is not None:
                 place.refer(key)
                 return stored
-            with place.images.open("wb") as file:
-                labels, damaged = preparing.decode_all(source, measured, file, reader, progress)
+            with place.images.open("w+b") as file:
+                labels, damaged, digest = preparing.decode_all(
+                    source, measured, file, reader, progress
+                )
                 cache.sync(file)
     survey = preparing.survey_of(source, measured, damaged)
     if survey.num_images:
-        digest = digest_of(np.load(place.images, mmap_mode="r"))
         return place.keep(labels, {"digest": digest, "survey": survey.to_dict()}, key)
     images = np.empty((0, 1, 1, 1), np.uint8)  # nothing to keep, but for the reasons
     meta = {"digest": digest_of(images), "survey": survey.to_dict()}

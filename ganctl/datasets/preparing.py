@@ -31,6 +31,7 @@ _WORTH_A_WORKER = 300
 _LOOKED_AT = 256
 """Images in which colour is looked for, where their modes do not tell that they are grey."""
 _DIGEST_BYTES = 16
+_BLOCK = 2**20
 
 
 _Task = tuple[ImageSettings | None, Sequence[Entry]]
@@ -105,11 +106,11 @@ def decode_all(
     file: IO[bytes],
     reader: Reader,
     progress: Progress,
-) -> tuple[NDArray[np.int64], list[Problem]]:
+) -> tuple[NDArray[np.int64], list[Problem], str]:
     """Write the pixels into the empty `file`, chunk by chunk, as an .npy: uint8 (N, H, W, C).
 
-    Returns the labels (N,), 0 where there are no classes, and what could not be decoded. Raises
-    OSError where the file cannot be written.
+    Returns the labels (N,), 0 where there are no classes, what could not be decoded, and the digest
+    as `digest_of` has it. Raises OSError where the file cannot be written.
     """
     shape = _shape(measured.settings)
     numbers = {name: number for number, name in enumerate(source.classes)}
@@ -127,7 +128,10 @@ def decode_all(
     file.seek(0)
     again = _write_header(file, (len(labels), *shape))
     assert again == start, "numpy leaves room for the count to grow"
-    return np.array(labels, np.int64), problems
+    digest = hashlib.sha256(repr((len(labels), *shape)).encode())
+    while block := file.read(_BLOCK):  # a mapping would count as memory
+        digest.update(block)
+    return np.array(labels, np.int64), problems, digest.hexdigest()
 
 
 def choose_size(short_sides: Sequence[int]) -> tuple[int, int]:

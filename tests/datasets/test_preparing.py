@@ -15,6 +15,7 @@ from PIL import Image
 
 from ganctl.config import SIZES, ImageSettings
 from ganctl.datasets import preparing
+from ganctl.datasets.base import digest_of
 from ganctl.datasets.decoding import BadImage, decode
 from ganctl.datasets.preparing import (
     LARGEST_CHOSEN,
@@ -73,9 +74,11 @@ def prepared(source, settings=ASKED, num_workers=1, progress=quiet):
     file = io.BytesIO()
     with reading(source, len(source.entries), num_workers) as reader:
         measured = measure_all(source, source.entries, settings, reader, progress)
-        labels, damaged = decode_all(source, measured, file, reader, progress)
+        labels, damaged, digest = decode_all(source, measured, file, reader, progress)
     file.seek(0)
-    return survey_of(source, measured, damaged), np.load(file), labels
+    images = np.load(file)
+    assert digest == digest_of(images)
+    return survey_of(source, measured, damaged), images, labels
 
 
 GOOD, OTHER = image(), image(number=1)
