@@ -21,6 +21,7 @@ from ganctl.cli.options import (
 )
 from ganctl.cli.terminal import Terminal, count, pasteable
 from ganctl.errors import StoppedError, UsageError
+from ganctl.tuning import TUNABLE
 
 if TYPE_CHECKING:
     from ganctl.training.loop import Row
@@ -199,7 +200,8 @@ def train(
         else:
             session = sessions.new(
                 config, folder, device, to_write=not dry_run, progress=progress,
-                needs_classes=changes.get("conditional") is True, **how,
+                needs_classes=changes.get("conditional") is True,
+                tunable=TUNABLE.difference(changes), **how,
             )  # fmt: skip
     for notice in session.notices:
         terminal.note(notice)

@@ -15,11 +15,9 @@ from torch import Tensor, nn
 from ganctl.config import NetworkConfig
 from ganctl.networks import fourier, thin
 from ganctl.networks.dropout import Dropout
-from ganctl.networks.layers import Logit, ToImage, ToVector
+from ganctl.networks.layers import Logit, ToImage, ToVector, widened
 
 _SLOPE = 0.3  # Keras's LeakyReLU
-_MOST = 8
-"""How many times `base_channels` a layer has at the most."""
 _MOMENTUM, _EPSILON = 0.01, 1e-3  # Keras's 0.99 is torch's 1 - 0.99
 
 
@@ -30,11 +28,6 @@ def _initialize(network: nn.Module, rng: torch.Generator) -> None:
             nn.init.xavier_uniform_(module.weight, generator=rng)
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
-
-
-def _width(base: int, doublings: int) -> int:
-    """Channels where `base` of them have been doubled so often, but no more than some."""
-    return base * min(2**doublings, _MOST)
 
 
 class Generator(nn.Module):
@@ -48,7 +41,7 @@ class Generator(nn.Module):
         super().__init__()
         base, stages = config.base_channels, config.stages
         height, width = config.height >> stages, config.width >> stages
-        first, channels = _width(base, stages), _width(base, stages - 1)
+        first, channels = widened(base, stages), widened(base, stages - 1)
 
         upsample: dict[str, Any] = {"stride": 2, "padding": 2, "output_padding": 1, "bias": False}
         layers: list[nn.Module] = [
@@ -61,7 +54,7 @@ class Generator(nn.Module):
             nn.LeakyReLU(_SLOPE),
         ]
         for left in reversed(range(stages - 1)):
-            outputs = _width(base, left)
+            outputs = widened(base, left)
             layers += [
                 nn.ConvTranspose2d(channels, outputs, 5, **upsample),
                 nn.BatchNorm2d(outputs, _EPSILON, _MOMENTUM),
@@ -89,7 +82,7 @@ class Discriminator(nn.Module):
         layers: list[nn.Module] = []
         channels = config.channels
         for stage in range(stages):
-            outputs = _width(base, stage)
+            outputs = widened(base, stage)
             convolution = thin.Conv2d if stage == 0 else nn.Conv2d
             layers += [
                 convolution(channels, outputs, 5, stride=2, padding=2),

@@ -12,11 +12,9 @@ from torch import Tensor, nn
 
 from ganctl.config import NetworkConfig
 from ganctl.networks import thin
-from ganctl.networks.layers import Logit, ToImage, ToVector
+from ganctl.networks.layers import Logit, ToImage, ToVector, widened
 
 _SLOPE = 0.2
-_MOST = 8
-"""How many times `base_channels` a layer has at the most."""
 
 
 def _initialize(network: nn.Module, rng: torch.Generator) -> None:
@@ -38,11 +36,6 @@ def _initialize(network: nn.Module, rng: torch.Generator) -> None:
         nn.init.zeros_(module.bias)
 
 
-def _width(base: int, doublings: int) -> int:
-    """Channels where `base` of them have been doubled so often, but no more than some."""
-    return base * min(2**doublings, _MOST)
-
-
 class Generator(nn.Module):
     """latents (N, input_dim) → images (N, C, H, W) in [-1, 1].
 
@@ -55,14 +48,14 @@ class Generator(nn.Module):
         self.latent_dim = config.latent_dim
         base, stages = config.base_channels, config.stages
         height, width = config.height >> stages, config.width >> stages
-        channels = _width(base, stages)
+        channels = widened(base, stages)
         layers: list[nn.Module] = [
             nn.Linear(config.input_dim, channels * height * width),
             ToImage(channels, height, width),
             nn.ReLU(),
         ]
         for left in reversed(range(stages - 1)):
-            outputs = _width(base, left)
+            outputs = widened(base, left)
             layers += [nn.ConvTranspose2d(channels, outputs, 4, stride=2, padding=1), nn.ReLU()]
             if config.refine:
                 layers += [nn.Conv2d(outputs, outputs, 3, padding=1), nn.ReLU()]
@@ -96,13 +89,13 @@ class Discriminator(nn.Module):
         layers: list[nn.Module] = [thin.Conv2d(config.channels, base, 4, stride=2, padding=1)]
         channels = base
         for stage in range(1, stages):
-            outputs = _width(base, stage)
+            outputs = widened(base, stage)
             layers += [
                 nn.LeakyReLU(_SLOPE),
                 nn.Conv2d(channels, outputs, 4, stride=2, padding=1),
             ]
             channels = outputs
-        outputs = _width(base, stages)
+        outputs = widened(base, stages)
         height, width = (math.ceil(side / 2 ** (stages + 1)) for side in config.image_shape[1:])
         self.layers = nn.Sequential(
             *layers,

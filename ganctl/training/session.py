@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import platform
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ import torch
 import ganctl
 from ganctl import config as configs
 from ganctl import datasets, devices, features
+from ganctl.checkpoint import Checkpoint
 from ganctl.classes import MAX_CLASSES, stored
 from ganctl.config import LENGTH_FIELDS, TrainConfig
 from ganctl.datasets import Dataset, Progress
@@ -25,6 +26,7 @@ from ganctl.store import Found, RunDirectory, named, newest_whole
 from ganctl.training import memory, threads
 from ganctl.training.loop import Observer, Outcome, Row, Training
 from ganctl.training.state import TrainState, create, restore
+from ganctl.tuning import tuned
 
 _DECIDE_BITS = ("device", "machine", "ganctl", "torch", "numpy")
 """Of what computes: where all of them are as they were, a run goes on with the same bits."""
@@ -153,13 +155,16 @@ def new(
     to_write: bool = True,
     cache_memory: int = CACHE_MEMORY,
     needs_classes: bool = False,
+    tunable: Collection[str] = (),
     progress: Progress | None = None,
 ) -> Session:
     """A run from its beginning. Raises a GanctlError before anything is written or computed.
 
     Without `to_write` (a dry run) the folder may be in use. Images of up to `cache_memory` bytes
     are kept whole on the device; that changes no bit of the run. `needs_classes`: images without
-    are refused, not trained on all the same. `progress` is told of the images' preparation.
+    are refused, not trained on all the same. `tunable` names the settings, of `tuning.TUNABLE`,
+    that may be fitted to the images, since nobody chose them. `progress` is told of the images'
+    preparation.
     """
     config = configs.override(config, {"data": datasets.resolve(config.data)})
     run = RunDirectory(out)
@@ -173,7 +178,8 @@ def new(
             f"the images of '{config.data}' are not in classes that networks could be told",
             "Leave out --conditional.",
         )
-    config = settle(config, dataset, on)
+    fitted = tuned(config, dataset.image_shape, len(dataset), tunable)
+    config = settle(configs.override(config, fitted), dataset, on)
     memory.require_room(config, on)
     config = configs.override(config, {"threads": threads.choose(config, on)})
     devices.use_threads(config.threads)
@@ -219,6 +225,7 @@ def resume(
             f"the images of '{config.data}' are not those this run was trained on",
             "Bring back the old ones, or begin a new run with --out.",
         )
+    _require_classes(checkpoint, dataset)
     config = settle(config, dataset, on)
     total = config.total_steps(len(dataset))
     if total < checkpoint.step:
@@ -259,6 +266,17 @@ def resume(
             f"The run goes on, but perhaps not bit for bit: {'; '.join(changed)}."
         )
     return session
+
+
+def _require_classes(checkpoint: Checkpoint, dataset: Dataset) -> None:
+    """RunError where the images are sorted into other classes than those the networks know."""
+    count, known = checkpoint.config.network.num_classes, checkpoint.data["classes"]
+    numbers = [*map(str, range(count))]  # what runs from before classes had names have
+    if count and known != numbers and known != stored(dataset.classes):
+        raise RunError(
+            f"the classes of '{checkpoint.config.data}' are not those this run was trained on",
+            "Bring back the old ones, or begin a new run with --out.",
+        )
 
 
 def _load(config: TrainConfig, progress: Progress | None) -> Dataset:
