@@ -158,7 +158,7 @@ def _show(prepared: Prepared, out: Path, terminal: Terminal) -> None:
 
 
 def _show_histogram(sides: Mapping[int, int], terminal: Terminal) -> None:
-    from ganctl.datasets.preparing import SIDES
+    from ganctl.datasets.survey import SIDES
 
     terminal.heading("short sides, in pixels")
     shown = [side for side in SIDES if min(sides) <= side <= max(sides)]

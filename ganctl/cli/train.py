@@ -179,12 +179,13 @@ def train(
     if not save_every > 0:  # NaN too
         raise UsageError(f"--save-every must be more than 0 seconds, not {save_every:g}")
     how = {} if cache_memory is None else {"cache_memory": parse_bytes(cache_memory)}
+    config = configs.override(configs.preset(preset or configs.DEFAULT_PRESET), changes)
 
     from ganctl import datasets
 
     if "data" in changes:
         changes["data"] = datasets.resolve(changes["data"])
-    config = configs.override(configs.preset(preset or configs.DEFAULT_PRESET), changes)
+        config = configs.override(config, {"data": changes["data"]})
     folder = out or Path("runs") / f"{datasets.stem(config.data)}-{config.preset}"
 
     # Everything above is cheap; torch is loaded from here on.

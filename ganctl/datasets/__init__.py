@@ -11,7 +11,8 @@ from ganctl.datasets import downloads, mnist, own, stacked
 from ganctl.datasets.base import Batch, Dataset, epoch_order
 from ganctl.datasets.decoding import fit_array
 from ganctl.datasets.own import Prepared, require_apart, require_usable
-from ganctl.datasets.preparing import Progress, Survey
+from ganctl.datasets.preparing import Progress
+from ganctl.datasets.survey import Survey
 from ganctl.errors import UsageError, nearest
 
 __all__ = [

@@ -17,10 +17,11 @@ from PIL import ImageColor
 from ganctl.config import ImageSettings
 from ganctl.datasets import cache, preparing
 from ganctl.datasets.base import Dataset, digest_of
-from ganctl.datasets.preparing import Progress, Survey
+from ganctl.datasets.preparing import Progress
 from ganctl.datasets.sources import KINDS, Problem, open_source, shards
 from ganctl.datasets.sources.base import shown
 from ganctl.datasets.sources.folder import File, walk
+from ganctl.datasets.survey import Survey
 from ganctl.errors import DataError, UsageError
 
 _EXAMPLES, _LONGEST_ROW = 64, 12
@@ -272,22 +273,23 @@ def _decoded(
     if limit is not None and limit < len(entries):
         chosen = np.random.default_rng(0).permutation(len(entries))[:limit]
         entries = [entries[index] for index in sorted(chosen)]
-    measured = preparing.measure_all(source, entries, settings, progress)
-    damaged: list[Problem] = []
-    if measured.facts:
-        key = _key(files, measured.settings, limit)
-        if (stored := cache.find(key)) is not None:
-            place.refer(key)
-            return stored
-        with place.images.open("wb") as file:
-            labels, damaged = preparing.decode_all(source, measured, file, progress)
-            cache.sync(file)
-        if len(labels):
-            digest = digest_of(np.load(place.images, mmap_mode="r"))
-            survey = preparing.survey_of(source, measured, damaged)
-            return place.keep(labels, {"digest": digest, "survey": survey.to_dict()}, key)
-    images = np.empty((0, 1, 1, 1), np.uint8)  # nothing to keep, but for the reasons
+    with preparing.reading(source, len(entries)) as reader:
+        measured = preparing.measure_all(source, entries, settings, reader, progress)
+        damaged: list[Problem] = []
+        if measured.facts:
+            key = _key(files, measured.settings, limit)
+            if (stored := cache.find(key)) is not None:
+                place.refer(key)
+                return stored
+            with place.images.open("w+b") as file:
+                labels, damaged, digest = preparing.decode_all(
+                    source, measured, file, reader, progress
+                )
+                cache.sync(file)
     survey = preparing.survey_of(source, measured, damaged)
+    if survey.num_images:
+        return place.keep(labels, {"digest": digest, "survey": survey.to_dict()}, key)
+    images = np.empty((0, 1, 1, 1), np.uint8)  # nothing to keep, but for the reasons
     meta = {"digest": digest_of(images), "survey": survey.to_dict()}
     return cache.Stored(images, np.empty(0, np.int64), meta)
 

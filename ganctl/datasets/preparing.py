@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median_low
@@ -17,104 +17,35 @@ from ganctl.config import SIZES, ImageSettings
 from ganctl.datasets import workers
 from ganctl.datasets.decoding import BadImage, Facts, Pixels, decode, measure
 from ganctl.datasets.sources import Entry, Problem, Source
+from ganctl.datasets.survey import Survey, summarize
 
 Progress = Callable[[str, int, int], None]
 """Told what is being done, how much of it is done, and of how much."""
 
 LARGEST_CHOSEN = 64
 """Photographs are larger than any size, but a CPU trains 128x128 for hours: that is to be asked."""
-SIDES = (1, *SIZES, 256, 512, 1024, 2048)
-"""Where the bars of the histogram of short sides begin."""
 _CHUNK_FILES, _CHUNK_BYTES = 64, 2**23
 """What a worker is given at once: a second's work at most, however large the files are."""
 _WORTH_A_WORKER = 300
 """Files for which another process, which takes half a second to start, is no loss."""
 _LOOKED_AT = 256
 """Images in which colour is looked for, where their modes do not tell that they are grey."""
-_COMMON_SIZES = 20
 _DIGEST_BYTES = 16
+_BLOCK = 2**20
 
 
-@dataclass(frozen=True, kw_only=True)
-class Survey:
-    """What was found in a source of images."""
+_Task = tuple[ImageSettings | None, Sequence[Entry]]
+Reader = workers.Map[_Task, Any]
+"""What measures (without settings) or decodes chunks of a source's files: see `reading`."""
 
-    num_files: int
-    """That should be images by their names."""
-    num_images: int
-    """That are: the rest is among `problems`."""
-    sizes: dict[str, int]
-    """How many images there are of the most common sizes, as 'WIDTHxHEIGHT'."""
-    num_sizes: int
-    short_sides: dict[int, int]
-    """How many have a short side of at least so many pixels, and less than the next of SIDES."""
-    median_side: int
-    """Of the short sides."""
-    num_enlarged: int
-    """How many are smaller than a network sees them."""
-    modes: dict[str, int]
-    formats: dict[str, int]
-    classes: dict[str, int]
-    """How many images each class has, in the order of their numbers; none: no classes."""
-    problems: tuple[Problem, ...]
-    """Images that cannot be used."""
-    ignored: tuple[Problem, ...]
-    """Other files."""
-    duplicates: tuple[tuple[str, str], ...]
-    """(name, the first file with the same content). They are used: many copies may be meant."""
-    settings: ImageSettings
-    """With size and channels set, unless there are no images to choose them by."""
 
-    @classmethod
-    def of_array(
-        cls,
-        count: int,
-        height: int,
-        width: int,
-        mode: str,
-        classes: dict[str, int],
-        settings: ImageSettings,
-    ) -> Survey:
-        """Of images that are alike, nothing wrong with them."""
-        side = min(height, width)
-        enlarged = _is_enlarged(Facts(width, height, mode, "array"), settings)
-        return cls(
-            num_files=count,
-            num_images=count,
-            sizes={f"{width}x{height}": count},
-            num_sizes=1,
-            short_sides=_histogram([side] * count),
-            median_side=side,
-            num_enlarged=count if enlarged else 0,
-            modes={mode: count},
-            formats={"array": count},
-            classes=classes,
-            problems=(),
-            ignored=(),
-            duplicates=(),
-            settings=settings,
-        )
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain JSON-like values, read back by `from_dict`."""
-        return dataclasses.asdict(self)
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Survey:
-        """The inverse of `to_dict`, also of what came through JSON."""
-        settings = dict(data["settings"])
-        size = settings["size"]
-        settings["size"] = None if size is None else (int(size[0]), int(size[1]))
-        return cls(
-            **{
-                **data,
-                "short_sides": {int(side): n for side, n in data["short_sides"].items()},
-                "problems": tuple(Problem(**problem) for problem in data["problems"]),
-                "ignored": tuple(Problem(**problem) for problem in data["ignored"]),
-                "duplicates": tuple((name, first) for name, first in data["duplicates"]),
-                "settings": ImageSettings(**settings),
-            }
-        )
+@contextlib.contextmanager
+def reading(source: Source, num_files: int, num_workers: int | None = None) -> Iterator[Reader]:
+    """While entered: what reads so many files of `source`, by several processes if it pays."""
+    if num_workers is None:
+        num_workers = min(workers.available(), num_files // _WORTH_A_WORKER)
+    with workers.mapping(_Work(source), num_workers) as reader:
+        yield reader
 
 
 @dataclass(frozen=True)
@@ -131,27 +62,12 @@ class Measured:
 def survey_of(source: Source, measured: Measured, damaged: Sequence[Problem]) -> Survey:
     """All that is known of a source after its files were measured and, but for some, decoded."""
     gone = {problem.name for problem in damaged}
-    facts = {entry: fact for entry, fact in measured.facts.items() if entry.name not in gone}
-    sides = [min(fact.width, fact.height) for fact in facts.values()]
-    sizes = Counter(f"{fact.width}x{fact.height}" for fact in facts.values())
-    labels = Counter(entry.label for entry in facts)
-    problems = [*source.problems, *measured.problems, *damaged]
-    broken = sorted((p for p in problems if not p.harmless), key=lambda problem: problem.name)
-    return Survey(
-        num_files=len(facts) + len(broken),
-        num_images=len(facts),
-        sizes=dict(sizes.most_common(_COMMON_SIZES)),
-        num_sizes=len(sizes),
-        short_sides=_histogram(sides),
-        median_side=median_low(sides) if sides else 0,
-        num_enlarged=sum(_is_enlarged(fact, measured.settings) for fact in facts.values()),
-        modes=dict(Counter(fact.mode for fact in facts.values()).most_common()),
-        formats=dict(Counter(fact.format for fact in facts.values()).most_common()),
-        classes={name: labels[name] for name in source.classes},
-        problems=tuple(broken),
-        ignored=tuple(problem for problem in problems if problem.harmless),
-        duplicates=tuple(pair for pair in measured.duplicates if not gone.intersection(pair)),
-        settings=measured.settings,
+    return summarize(
+        source,
+        {entry: fact for entry, fact in measured.facts.items() if entry.name not in gone},
+        [pair for pair in measured.duplicates if not gone.intersection(pair)],
+        [*measured.problems, *damaged],
+        measured.settings,
     )
 
 
@@ -159,15 +75,15 @@ def measure_all(
     source: Source,
     entries: Sequence[Entry],
     settings: ImageSettings,
+    reader: Reader,
     progress: Progress,
-    num_workers: int | None = None,
 ) -> Measured:
     """Read the headers of `entries`, find those with equal content, choose what is not set."""
     facts: dict[Entry, Facts] = {}
     problems: list[Problem] = []
     duplicates: list[tuple[str, str]] = []
     first: dict[bytes, str] = {}
-    for chunk, found in _mapped(_Measure(source), entries, "looking at", progress, num_workers):
+    for chunk, found in _read(reader, None, entries, "looking at", progress):
         for entry, result in zip(chunk, found, strict=True):
             if isinstance(result, str):
                 problems.append(Problem(entry.name, result))
@@ -188,13 +104,13 @@ def decode_all(
     source: Source,
     measured: Measured,
     file: IO[bytes],
+    reader: Reader,
     progress: Progress,
-    num_workers: int | None = None,
-) -> tuple[NDArray[np.int64], list[Problem]]:
+) -> tuple[NDArray[np.int64], list[Problem], str]:
     """Write the pixels into the empty `file`, chunk by chunk, as an .npy: uint8 (N, H, W, C).
 
-    Returns the labels (N,), 0 where there are no classes, and what could not be decoded. Raises
-    OSError where the file cannot be written.
+    Returns the labels (N,), 0 where there are no classes, what could not be decoded, and the digest
+    as `digest_of` has it. Raises OSError where the file cannot be written.
     """
     shape = _shape(measured.settings)
     numbers = {name: number for number, name in enumerate(source.classes)}
@@ -202,8 +118,7 @@ def decode_all(
     problems: list[Problem] = []
     entries = list(measured.facts)
     start = _write_header(file, (len(entries), *shape))
-    job = _Decode(source, measured.settings)
-    for chunk, (pixels, reasons) in _mapped(job, entries, "decoding", progress, num_workers):
+    for chunk, (pixels, reasons) in _read(reader, measured.settings, entries, "decoding", progress):
         file.write(pixels.data)
         for position, entry in enumerate(chunk):
             if position in reasons:
@@ -213,7 +128,10 @@ def decode_all(
     file.seek(0)
     again = _write_header(file, (len(labels), *shape))
     assert again == start, "numpy leaves room for the count to grow"
-    return np.array(labels, np.int64), problems
+    digest = hashlib.sha256(repr((len(labels), *shape)).encode())
+    while block := file.read(_BLOCK):  # a mapping would count as memory
+        digest.update(block)
+    return np.array(labels, np.int64), problems, digest.hexdigest()
 
 
 def choose_size(short_sides: Sequence[int]) -> tuple[int, int]:
@@ -235,18 +153,6 @@ def _write_header(file: IO[bytes], shape: tuple[int, ...]) -> int:
     return file.tell()
 
 
-def _histogram(sides: Sequence[int]) -> dict[int, int]:
-    counts, _ = np.histogram(sides, [*SIDES, np.inf])
-    return {side: int(count) for side, count in zip(SIDES, counts, strict=True) if count}
-
-
-def _is_enlarged(fact: Facts, settings: ImageSettings) -> bool:
-    assert settings.size is not None
-    height, width = settings.size
-    factors = (height / fact.height, width / fact.width)
-    return (min(factors) if settings.fit == "pad" else max(factors)) > 1
-
-
 def _has_colour(source: Source, facts: Mapping[Entry, Facts], background: str) -> bool:
     """Whether some image needs three channels; of many that may, some are looked at."""
     unclear = [entry for entry, fact in facts.items() if not _is_grey(fact.mode)]
@@ -266,15 +172,20 @@ def _is_grey(mode: str) -> bool:
 
 
 @dataclass(frozen=True)
-class _Measure:
-    """A worker's job: facts and content digest of each file, or why there are none."""
+class _Work:
+    """What a worker does with some files."""
 
     source: Source
 
-    def __call__(self, entries: Sequence[Entry]) -> list[tuple[Facts, bytes] | str]:
-        return [self._one(entry) for entry in entries]
+    def __call__(self, task: _Task) -> Any:
+        settings, entries = task
+        return self.measured(entries) if settings is None else self.decoded(settings, entries)
 
-    def _one(self, entry: Entry) -> tuple[Facts, bytes] | str:
+    def measured(self, entries: Sequence[Entry]) -> list[tuple[Facts, bytes] | str]:
+        """Facts and content digest of each file, or why there are none."""
+        return [self._measured(entry) for entry in entries]
+
+    def _measured(self, entry: Entry) -> tuple[Facts, bytes] | str:
         try:
             content = self.source.read(entry)
             facts = measure(content)
@@ -283,47 +194,40 @@ class _Measure:
         data = content if isinstance(content, bytes) else np.ascontiguousarray(content).data
         return facts, hashlib.blake2b(data, digest_size=_DIGEST_BYTES).digest()
 
-
-@dataclass(frozen=True)
-class _Decode:
-    """A worker's job: pixels of those files that can be decoded, reasons for the others."""
-
-    source: Source
-    settings: ImageSettings
-
-    def __call__(self, entries: Sequence[Entry]) -> tuple[Pixels, dict[int, str]]:
-        pixels = np.empty((len(entries), *_shape(self.settings)), np.uint8)
+    def decoded(
+        self, settings: ImageSettings, entries: Sequence[Entry]
+    ) -> tuple[Pixels, dict[int, str]]:
+        """Pixels of those files that can be decoded, reasons for the others by their places."""
+        pixels = np.empty((len(entries), *_shape(settings)), np.uint8)
         reasons: dict[int, str] = {}
         count = 0
         for position, entry in enumerate(entries):
             try:
-                pixels[count] = decode(self.source.read(entry), self.settings)
+                pixels[count] = decode(self.source.read(entry), settings)
                 count += 1
             except BadImage as bad:
                 reasons[position] = bad.reason
         return pixels[:count], reasons
 
 
-def _mapped(
-    job: Callable[[Sequence[Entry]], Any],
+def _read(
+    reader: Reader,
+    settings: ImageSettings | None,
     entries: Sequence[Entry],
     doing: str,
     progress: Progress,
-    num_workers: int | None,
 ) -> Iterator[tuple[Sequence[Entry], Any]]:
-    """Chunks of `entries`, each with what `job` makes of it."""
-    if num_workers is None:
-        num_workers = min(workers.available(), len(entries) // _WORTH_A_WORKER)
+    """Chunks of `entries`, each with what `reader` makes of it."""
     if not entries:
         return
     done = 0
     progress(doing, done, len(entries))
-    with workers.mapping(job, num_workers) as mapped:
-        chunks = list(_chunks(entries))
-        for chunk, result in zip(chunks, mapped(chunks), strict=True):
-            yield chunk, result
-            done += len(chunk)
-            progress(doing, done, len(entries))
+    chunks = list(_chunks(entries))
+    results = reader((settings, chunk) for chunk in chunks)
+    for chunk, result in zip(chunks, results, strict=True):
+        yield chunk, result
+        done += len(chunk)
+        progress(doing, done, len(entries))
 
 
 def _chunks(entries: Sequence[Entry]) -> Iterator[Sequence[Entry]]:

@@ -306,6 +306,7 @@ def fit_to_data(config: TrainConfig, dataset: Dataset) -> TrainConfig:
             "width": width,
             "image_size": configs.format_size(height, width),
             "image_channels": channels,
+            "stages": configs.stages_for(height, width),
             "augment": _augment(config, dataset),
             "num_classes": dataset.num_classes if config.conditional else 0,
         },

@@ -18,11 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import torch
 from PIL import Image
-from torch.utils.data import DataLoader
-from torchvision.datasets import ImageFolder
-from torchvision.transforms import v2
 
 from ganctl.config import ImageSettings
 from ganctl.datasets import cache, own, workers
@@ -59,6 +55,11 @@ def again(folder: Path) -> None:
 
 def torchvision(folder: Path, count: int) -> None:
     """torchvision's images as one tensor, by `count` workers (0: this process)."""
+    import torch  # here, since ganctl's workers import this file, as they never import its own
+    from torch.utils.data import DataLoader
+    from torchvision.datasets import ImageFolder
+    from torchvision.transforms import v2
+
     steps = [v2.Resize(SIZE), v2.CenterCrop(SIZE), v2.PILToTensor()]
     loader = DataLoader(ImageFolder(str(folder), v2.Compose(steps)), 256, num_workers=count)
     torch.cat([images for images, _ in loader])

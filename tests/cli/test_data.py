@@ -21,6 +21,7 @@ from PIL import Image
 
 from ganctl.cli.options import parse_bytes
 from ganctl.datasets import cache, preparing
+from ganctl.datasets.survey import Survey
 from ganctl.errors import UsageError
 
 pytestmark = pytest.mark.usefixtures("_no_plot")
@@ -89,8 +90,8 @@ def test_one_document_for_scripts(here, ok):
     assert document["settings"]["size"] == [28, 28]
     assert document["contact_sheet"] == "contact-sheet.png"
     assert document["problems"] == []
-    assert preparing.Survey.from_dict(
-        {name: document[name] for name in preparing.Survey.__dataclass_fields__}
+    assert Survey.from_dict(
+        {name: document[name] for name in Survey.__dataclass_fields__}
     ).classes == {"cat": 5, "dog": 7}
 
 

@@ -20,6 +20,7 @@ from PIL import Image
 from ganctl import datasets
 from ganctl.config import ImageSettings
 from ganctl.datasets import Dataset, own, preparing
+from ganctl.datasets.survey import Survey
 from ganctl.errors import DataError, GanctlError, UsageError
 
 ASKED = ImageSettings()
@@ -332,7 +333,7 @@ def test_a_survey_of_a_named_set():
     assert survey.sizes == {"28x28": 40}
     assert survey.classes == {str(digit): 4 for digit in range(10)}
     assert prepared.seen_as == "32x32 grey"
-    assert preparing.Survey.from_dict(survey.to_dict()) == survey
+    assert Survey.from_dict(survey.to_dict()) == survey
 
 
 # A contact sheet
@@ -348,7 +349,7 @@ def test_a_survey_of_a_named_set():
 def test_examples_are_of_all_classes(counts, shown, columns):
     labels = np.repeat(np.arange(len(counts)), counts)
     classes = {str(k): count for k, count in enumerate(counts)} if len(counts) > 1 else {}
-    survey = preparing.Survey.of_array(1, 28, 28, "L", classes, ImageSettings((28, 28), 1))
+    survey = Survey.of_array(1, 28, 28, "L", classes, ImageSettings((28, 28), 1))
     prepared = own.Prepared("x", np.zeros((len(labels), 1, 1, 1), np.uint8), labels, "", survey,
                             ASKED, True, True)  # fmt: skip
     chosen, row = prepared.examples()

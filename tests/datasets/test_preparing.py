@@ -15,16 +15,18 @@ from PIL import Image
 
 from ganctl.config import SIZES, ImageSettings
 from ganctl.datasets import preparing
+from ganctl.datasets.base import digest_of
 from ganctl.datasets.decoding import BadImage, decode
 from ganctl.datasets.preparing import (
     LARGEST_CHOSEN,
-    Survey,
     choose_size,
     decode_all,
     measure_all,
+    reading,
     survey_of,
 )
 from ganctl.datasets.sources import Entry, Problem, open_source
+from ganctl.datasets.survey import Survey
 
 ASKED = ImageSettings()
 
@@ -69,11 +71,14 @@ def image(mode="RGB", size=(40, 30), kind="PNG", number=0):
 
 def prepared(source, settings=ASKED, num_workers=1, progress=quiet):
     """(survey, images, labels) of a source."""
-    measured = measure_all(source, source.entries, settings, progress, num_workers)
     file = io.BytesIO()
-    labels, damaged = decode_all(source, measured, file, progress, num_workers)
+    with reading(source, len(source.entries), num_workers) as reader:
+        measured = measure_all(source, source.entries, settings, reader, progress)
+        labels, damaged, digest = decode_all(source, measured, file, reader, progress)
     file.seek(0)
-    return survey_of(source, measured, damaged), np.load(file), labels
+    images = np.load(file)
+    assert digest == digest_of(images)
+    return survey_of(source, measured, damaged), images, labels
 
 
 GOOD, OTHER = image(), image(number=1)
@@ -127,7 +132,8 @@ def test_damaged_files_are_named_and_the_others_keep_their_labels():
 
 def test_no_image_at_all():
     source = Memory({"1.png": b"words"})
-    measured = measure_all(source, source.entries, ASKED, quiet, 1)
+    with reading(source, 1) as reader:
+        measured = measure_all(source, source.entries, ASKED, reader, quiet)
     survey = survey_of(source, measured, [])
     assert (survey.num_files, survey.num_images, len(survey.problems)) == (1, 0, 1)
     assert survey.settings == ASKED
