@@ -8,15 +8,17 @@ from typing import Annotated, Any
 
 import typer
 
-from ganctl.config import MAX_SEED, SIZES, format_size, parse_size
+from ganctl.cli import completion
+from ganctl.config import FITS, MAX_SEED, SIZES, format_size, parse_size
 from ganctl.errors import UsageError, nearest
 
 CheckpointArgument = Annotated[
     Path,
     typer.Argument(
-        metavar="CKPT", help="A .pt file, or a run directory (its latest).", show_default=False
+        metavar="CKPT", help="A .pt file, or a run directory (its latest).", show_default=False,
+        autocompletion=completion.checkpoints,
     ),
-]
+]  # fmt: skip
 JsonOption = Annotated[
     bool, typer.Option("--json", help="Put one JSON document on stdout, and nothing else.")
 ]
@@ -57,6 +59,7 @@ FitOption = Annotated[
     str | None,
     typer.Option(
         "--fit", metavar="crop|pad|stretch", show_default="crop",
+        autocompletion=completion.among(FITS),
         help="How an image of another shape is made to fit: its middle, all of it on a background, "
         "or all of it out of proportion.",
     ),

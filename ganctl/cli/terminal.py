@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
     from rich.console import Console
 
+    from ganctl.images import Pixels
+
 _BLOCKS = "▁▂▃▄▅▆▇█"
 _MANY = 1000
 """Things that take long enough to be told of."""
@@ -93,6 +95,26 @@ class Terminal:
     def lines(self, rows: Iterable[tuple[str, str]]) -> None:
         """Names and values on lines that are never folded: values that are to be copied whole."""
         self._plain_table(("", ""), [[_printable(cell) for cell in row] for row in rows], left=2)
+
+    @property
+    def shows_pictures(self) -> bool:
+        """Whether stdout is a terminal that has colours."""
+        return _is_rich(sys.stdout)
+
+    def picture(self, pixels: Pixels) -> None:
+        """A picture, uint8 (H, W, C) with an even H, as half blocks: two pixels a character."""
+        from rich.color import Color
+        from rich.segment import Segment, Segments
+        from rich.style import Style
+
+        rows = [[(pixel * 3)[:3] for pixel in row] for row in pixels.tolist()]
+        cells = []
+        for uppers, lowers in zip(rows[::2], rows[1::2], strict=True):
+            for upper, lower in zip(uppers, lowers, strict=True):
+                style = Style(color=Color.from_rgb(*upper), bgcolor=Color.from_rgb(*lower))
+                cells.append(Segment("▀", style))
+            cells.append(Segment.line())
+        self.out.print(Segments(cells), end="")
 
     def _plain_table(self, columns: Sequence[str], rows: list[list[str]], left: int) -> None:
         """Whole cells in plain columns: a pipe has no width, and what is in it can be searched."""
@@ -228,7 +250,12 @@ def sparkline(values: Sequence[float], width: int) -> str:
     count = min(len(values), max(1, width))
     ends = [index * len(values) // count for index in range(count + 1)]
     values = [fmean(values[first:end]) for first, end in itertools.pairwise(ends)]
-    low, high = min(values), max(values)
+    return bars(values, low=min(values))
+
+
+def bars(values: Sequence[float], low: float = 0) -> str:
+    """Values as a row of small bars that begin at `low`."""
+    high = max(values)
     scale = (len(_BLOCKS) - 1) / (high - low) if high > low else 0
     return "".join(_BLOCKS[round((value - low) * scale)] for value in values)
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ganctl import config as configs
+from ganctl.cli import completion
 from ganctl.cli.options import (
     BackgroundOption,
     ChannelsOption,
@@ -28,9 +29,13 @@ if TYPE_CHECKING:
     from ganctl.training.session import Session
 
 
-def _option(help_text: str, metavar: str = "N", default: str | bool = False) -> Any:
+def _option(
+    help_text: str, metavar: str = "N", default: str | bool = False, complete: Any = None
+) -> Any:
     """An option that is not given is None: the preset, or a resumed run, decides."""
-    return typer.Option(metavar=metavar, help=help_text, show_default=default)
+    return typer.Option(
+        metavar=metavar, help=help_text, show_default=default, autocompletion=complete
+    )
 
 
 def _by_preset(setting: str) -> str:
@@ -49,7 +54,8 @@ def train(
         str | None,
         _option("Your own images: a folder, a .zip, .tar or .npz, or tar shards as "
                 "'shards/{000..127}.tar'. Or a name: mnist and stacked-mnist ship with ganctl; "
-                "fashion-mnist, kmnist, emnist and cifar10 are downloaded.", "PATH|NAME", "mnist"),
+                "fashion-mnist, kmnist, emnist and cifar10 are downloaded.", "PATH|NAME", "mnist",
+                completion.data),
     ] = None,
     size: SizeOption = None,
     channels: ChannelsOption = None,
@@ -73,7 +79,8 @@ def train(
     ] = None,
     preset: Annotated[
         str | None,
-        _option("fast, or dcgan: the classic recipe to the letter.", "NAME", "fast"),
+        _option("fast, or dcgan: the classic recipe to the letter.", "NAME", "fast",
+                completion.presets),
     ] = None,
     out: Annotated[
         Path | None, _option("The run's folder; runs/DATA-PRESET unless given.", "DIR")
@@ -104,11 +111,13 @@ def train(
     ] = None,
     seed: Annotated[int | None, _option("Decides all of the run's chance.", "N", "0")] = None,
     device: Annotated[
-        str, typer.Option(metavar="NAME", help="auto, cpu, cuda, cuda:N or mps.")
+        str, typer.Option(metavar="NAME", help="auto, cpu, cuda, cuda:N or mps.",
+                          autocompletion=completion.devices)
     ] = "auto",
     precision: Annotated[
         str | None,
-        _option("fp32, bf16, or auto: bf16 where this device gains by it.", "NAME", "auto"),
+        _option("fp32, bf16, or auto: bf16 where this device gains by it.", "NAME", "auto",
+                completion.precisions),
     ] = None,
     threads: Annotated[
         int | None, _option("Of a CPU.", "N", "as many as prove quickest")
@@ -134,6 +143,7 @@ def train(
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="NAME=VALUE", show_default=False,
+                autocompletion=completion.settings,
                 help="Any other setting by its name, as --dry-run shows them; can be repeated."),
     ] = None,
     save_every: Annotated[
