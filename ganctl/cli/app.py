@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 import ganctl
-from ganctl.cli import evaluate, inspect, interpolate, sample, train
+from ganctl.cli import evaluate, inspect, interpolate, report, sample, train
 from ganctl.cli.signals import Stopped, exit_on_signals
 from ganctl.cli.terminal import Terminal, lasting_streams
 from ganctl.errors import GanctlError, UsageError
@@ -23,13 +23,14 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Train a GAN on images, draw samples from it, walk through its latent space, look into "
-    "its checkpoints, and measure how near its images are to real ones.",
+    "its checkpoints, measure how near its images are to real ones, and report on a run.",
 )
 app.command("train")(train.train)
 app.command("sample")(sample.sample)
 app.command("interpolate")(interpolate.interpolate)
 app.command("inspect")(inspect.inspect)
 app.command("evaluate")(evaluate.evaluate)
+app.command("report")(report.report)
 
 
 def _show_version(wanted: bool) -> None:

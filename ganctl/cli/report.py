@@ -1,0 +1,120 @@
+"""ganctl report: a run, or several beside one another, as one HTML file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ganctl.cli.options import JsonOption, check_suffix
+from ganctl.cli.terminal import Terminal, count, pasteable, size
+from ganctl.errors import UsageError
+
+if TYPE_CHECKING:
+    from ganctl.report import Run
+    from ganctl.report.page import Shown
+
+
+def report(
+    run: Annotated[
+        Path,
+        typer.Argument(
+            metavar="RUN", help="A run directory, or a .pt file in one.", show_default=False
+        ),
+    ],
+    out: Annotated[
+        Path, typer.Option("-o", "--out", metavar="OUT", help="The .html file to write.")
+    ] = Path("report.html"),
+    compare: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--compare", metavar="RUN", help="Another run to set beside it; up to five of them.",
+            show_default=False,
+        ),
+    ] = None,
+    json: JsonOption = False,
+) -> None:  # fmt: skip
+    """Show a run as one HTML file: samples over the epochs, losses, quality, and what made it.
+
+    The file holds everything, asks for nothing from anywhere, and is smaller than 5 MB. A run that
+    is under way is shown as far as it has come.
+
+    Examples:
+
+    ganctl report runs/mnist-fast
+
+    ganctl report runs/mnist-fast --compare runs/mnist-dcgan -o both.html
+    """
+    terminal = Terminal(json_wanted=json)
+    check_suffix(out, (".html", ".htm"))
+    paths = [run, *(compare or [])]
+
+    from ganctl import files
+    from ganctl.report import MAX_RUNS, render
+
+    if len(paths) > MAX_RUNS:
+        raise UsageError(f"{len(paths)} runs are too many for one report ({MAX_RUNS} at most)")
+    content, shown = render([_read(path) for path in paths])
+    files.clear_abandoned(out.parent)
+    files.write_atomic(out, content)
+    if json:
+        terminal.document(
+            {"out": str(out), "bytes": len(content), "runs": [_described(one) for one in shown]}
+        )
+        return
+    for one in shown:
+        terminal.result(
+            f"{one.name}: {count(one.num_rows, 'epoch')}, {count(len(one.frames), 'picture')} "
+            f"of samples, {count(len(one.problems), 'problem')}"
+        )
+    terminal.result(f"{out}: {size(len(content))}")
+
+
+def _read(path: Path) -> Run:
+    from ganctl import report, store
+    from ganctl.cli.problems import problems
+    from ganctl.errors import CheckpointError
+    from ganctl.training.state import require_fit
+
+    file, checkpoint, damaged = report.find(path)
+    try:
+        require_fit(checkpoint)
+    except CheckpointError as error:
+        raise store.named(error, file) from None
+    run = report.Run(path, file, checkpoint, [*damaged, *problems(checkpoint)])
+    return report.Run(path, file, checkpoint, run.problems, _commands(run))
+
+
+def _commands(run: Run) -> list[tuple[str, str]]:
+    """What can be done with a run, and the commands that do it."""
+    from ganctl import features
+
+    path = pasteable(run.path)
+    config = run.checkpoint.config
+    longer = "" if not run.is_finished else f" --epochs {2 * run.num_epochs}"
+    found = [
+        ("Draw a hundred samples", f"ganctl sample {path} -n 100 -o samples.png"),
+        ("Walk through latent space", f"ganctl interpolate {path} --seeds 3,7,12 -o walk.gif"),
+        ("Look into the checkpoint", f"ganctl inspect {path}"),
+    ]
+    if features.is_known(config.data):
+        found.append(("Measure how near the samples are to real images", f"ganctl evaluate {path}"))
+    if run.path.is_dir():
+        what = "Train for longer" if run.is_finished else "Go on with the training"
+        found.append((what, f"ganctl train --resume --out {path}{longer}"))
+    return found
+
+
+def _described(one: Shown) -> dict[str, Any]:
+    run = one.run
+    return {
+        "run": str(run.path),
+        "checkpoint": str(run.file),
+        "digest": run.checkpoint.digest,
+        "step": run.checkpoint.step,
+        "finished": run.is_finished,
+        "epochs": one.num_rows,
+        "pictures": [frame.epoch for frame in one.frames],
+        "problems": one.problems,
+    }
