@@ -90,7 +90,7 @@ def render(runs: Sequence[Run]) -> tuple[bytes, list[Shown]]:
         _shown(run, name, _PICTURE_BYTES // len(runs))
         for run, name in zip(runs, _names(runs), strict=True)
     ]
-    named = [(one.name, run.rows()) for one, run in zip(shown, runs, strict=True)]
+    named = [(one.name, run.rows) for one, run in zip(shown, runs, strict=True)]
     sections = [("Training", charts(TRAINING, named)), ("Quality", charts(QUALITY, named))]
     page = environment.get_template("page.html").render(
         policy=_policy(style, script),
@@ -116,7 +116,7 @@ def render(runs: Sequence[Run]) -> tuple[bytes, list[Shown]]:
 
 
 def _shown(run: Run, name: str, budget: int) -> Shown:
-    rows = run.rows()
+    rows = run.rows
     sheet = (
         images.webp(images.reduced(run.sheet, _SHEET_SIDE), 85) if run.sheet is not None else b""
     )

@@ -52,8 +52,8 @@ def frames(run: Run, budget: int) -> list[Frame]:
         (epoch, picture.shape, _encoded(picture, side, quality))
         for epoch, picture in _read(run, numbers)
     ]
-    while len(files) > 1 and sum(len(content) for *_, content in files) > budget:
-        files = files[::-1][::2][::-1]
+    while len(files) > 1 and (total := sum(len(content) for *_, content in files)) > budget:
+        files = thinned(files, max(1, min(len(files) - 1, len(files) * budget // total)))
     return [
         Frame(epoch, shape[1], shape[0], data_uri(content), sharp)
         for epoch, shape, content in files

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,6 +75,7 @@ class Run:
         total = self.checkpoint.config.total_steps(self.checkpoint.data["num_images"])
         return self.checkpoint.step >= total
 
+    @functools.cached_property
     def rows(self) -> list[Row]:
         """The epochs so far in their order, and the one that is under way, if there is one."""
         rows: list[Row] = []
@@ -91,7 +93,7 @@ class Run:
     def facts(self) -> dict[str, str]:
         """The run at a glance."""
         config, data = self.checkpoint.config, self.checkpoint.data
-        rows = self.rows()
+        rows = self.rows
         last = rows[-1] if rows else {}
         measured = [row for row in rows if row.get("frechet_distance") is not None]
         best = min(measured, key=lambda row: row["frechet_distance"], default=None)
@@ -166,9 +168,9 @@ def plain(text: str, most: int = _MAX_TEXT) -> str:
 
 
 def thinned(items: Sequence[T], most: int) -> list[T]:
-    """At most `most` (2 at least) of the items, evenly spaced, first and last among them."""
-    if len(items) <= most:
-        return list(items)
+    """At most `most` of the items, evenly spaced, the last and, with two or more, the first too."""
+    if len(items) <= most or most == 1:
+        return list(items[-most:])
     return [items[round(index * (len(items) - 1) / (most - 1))] for index in range(most)]
 
 
