@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,8 +13,14 @@ from ganctl.cli.terminal import Terminal, count, pasteable, size
 from ganctl.errors import UsageError
 
 if TYPE_CHECKING:
+    from ganctl.checkpoint import Checkpoint
+    from ganctl.images import Pixels
     from ganctl.report import Run
     from ganctl.report.page import Shown
+
+_AT_HAND = ("mnist", "stacked-mnist")
+"""Data that are there without a network, and without having to wait for them."""
+_NUM_REAL = 64
 
 
 def report(
@@ -83,7 +90,20 @@ def _read(path: Path) -> Run:
     except CheckpointError as error:
         raise store.named(error, file) from None
     run = report.Run(path, file, checkpoint, [*damaged, *problems(checkpoint)])
-    return report.Run(path, file, checkpoint, run.problems, _commands(run))
+    return dataclasses.replace(run, commands=_commands(run), sheet=_sheet(checkpoint))
+
+
+def _sheet(checkpoint: Checkpoint) -> Pixels | None:
+    """Some of the images that a checkpoint was trained on, where they are at hand."""
+    from ganctl import datasets, images
+
+    if checkpoint.data["name"] not in _AT_HAND:
+        return None
+    dataset = datasets.load(checkpoint.data["name"], limit=checkpoint.config.limit)
+    if dataset.digest != checkpoint.data["digest"]:
+        return None
+    every = -(-len(dataset) // _NUM_REAL)
+    return images.grid(dataset.images[::every].numpy())
 
 
 def _commands(run: Run) -> list[tuple[str, str]]:

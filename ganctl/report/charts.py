@@ -59,11 +59,11 @@ QUALITY = (
     Kind("Frechet distance", "lower is better", (
         Figure("frechet_distance", "Frechet distance", "distance", ".3g"),
     ), may_be_log=True),
-    Kind("Precision and recall", "higher is better", (
+    Kind("Precision, recall", "higher is better", (
         Figure("precision", "Precision", "precision"),
         Figure("recall", "Recall", "recall"),
     )),
-    Kind("Density and coverage", "higher is better", (
+    Kind("Density, coverage", "higher is better", (
         Figure("density", "Density", "density"),
         Figure("coverage", "Coverage", "coverage"),
     )),

@@ -16,6 +16,7 @@ def test_a_run_becomes_a_file(ok, run, tmp_path):
     assert page.startswith("<!DOCTYPE html>")
     assert f"ganctl train --resume --out {run} --epochs 4" in page
     assert f"ganctl evaluate {run}" in page
+    assert 'class="sheet"' in page, "MNIST is at hand"
 
 
 def test_it_is_named_report_unless_told_otherwise(ok, run, tmp_path, monkeypatch):

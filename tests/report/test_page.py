@@ -50,7 +50,7 @@ def test_it_shows_all_of_a_run(page):
     commands = [("Draw samples", "ganctl sample tiny")]
     found = page(commands=commands, starts=[{"command": "ganctl train --seed 3"}])
     for words in ("At a glance", "Losses", "Discriminator's answers", "Frechet distance",
-                  "Precision and recall", "Configuration", "batch_size", "cpu, 1 thread",
+                  "Precision, recall", "Configuration", "batch_size", "cpu, 1 thread",
                   "ganctl sample tiny", "ganctl train --seed 3", "3 of 2"):  # fmt: skip
         assert words in found.text
     assert [image["data-epoch"] for image in found.all("img")] == ["1", "2", "3"]
@@ -73,6 +73,13 @@ def test_what_is_wrong_is_told_first(make_run):
 def test_a_sheet_of_the_data_is_shown(page):
     found = page(sheet=np.zeros((40, 40, 3), np.uint8))
     assert "trained on" in found.all("img")[-1]["alt"]
+
+
+def test_runs_on_the_same_images_show_them_once(make_run):
+    sheets = [np.zeros((40, 40, 3), np.uint8)] * 2 + [np.ones((40, 40, 3), np.uint8)]
+    runs = [make_run(f"{n}", sheet=sheet) for n, sheet in enumerate(sheets)]
+    images = Page(render(runs)[0]).all("img")
+    assert sum("trained on" in image["alt"] for image in images) == 2
 
 
 def test_nothing_comes_from_outside_or_can(make_run):
