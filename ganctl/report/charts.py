@@ -57,7 +57,7 @@ TRAINING = (
 )  # fmt: skip
 QUALITY = (
     Kind("Frechet distance", "lower is better", (
-        Figure("frechet_distance", "Frechet distance", "distance", ".3g"),
+        Figure("frechet_distance", "Frechet distance", "distance"),
     ), may_be_log=True),
     Kind("Precision, recall", "higher is better", (
         Figure("precision", "Precision", "precision"),
@@ -68,7 +68,7 @@ QUALITY = (
         Figure("coverage", "Coverage", "coverage"),
     )),
     Kind("Kernel distance", "lower is better", (
-        Figure("kernel_distance", "Kernel distance", "distance", ".3g"),
+        Figure("kernel_distance", "Kernel distance", "distance", ".4f"),
     ), may_be_log=True),
     Kind("Diversity", "1: as varied as real images", (
         Figure("diversity", "Diversity", "diversity"),

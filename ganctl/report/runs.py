@@ -23,6 +23,7 @@ T = TypeVar("T")
 _MAX_TEXT = 300
 _MAX_CLASSES = 40
 _MAX_STARTS = 12
+_MAX_MADE = 40
 _MAX_COUNT = 10**15
 """Larger numbers are no figures of a training."""
 
@@ -113,8 +114,8 @@ class Run:
             "Losses": f"{last['g_loss']:.3f} generator, {last['d_loss']:.3f} discriminator"
             if last.get("g_loss") is not None and last.get("d_loss") is not None
             else "",
-            "Frechet distance": f"{measured[-1]['frechet_distance']:.3g}" if measured else "",
-            "Best epoch": f"{best['epoch']:,}, with {best['frechet_distance']:.3g}" if best else "",
+            "Frechet distance": f"{measured[-1]['frechet_distance']:.3f}" if measured else "",
+            "Best epoch": f"{best['epoch']:,}, with {best['frechet_distance']:.3f}" if best else "",
         }
 
     def data(self) -> dict[str, str]:
@@ -139,8 +140,15 @@ class Run:
 
     def environment(self) -> dict[str, str]:
         """What made the checkpoint."""
-        made = list(self.checkpoint.made_by.items())[:40]
-        return {plain(name, 60).replace("_", " "): plain(str(value)) for name, value in made}
+        made = self.checkpoint.made_by
+        told = [
+            (name, value)
+            for name, value in made.items()
+            if value != made.get(name.removeprefix("last_")) or not name.startswith("last_")
+        ]
+        return {
+            plain(name, 60).replace("_", " "): plain(str(value)) for name, value in told[:_MAX_MADE]
+        }
 
     def starts(self) -> list[dict[str, str]]:
         """Each time the run was begun or resumed, the first and the latest of them; all text."""

@@ -44,7 +44,7 @@ def test_an_absurd_history_leaves_only_what_can_be_drawn(make_run, row):
 def test_the_best_epoch_is_that_of_the_least_distance(make_run, row):
     history = [row(n, frechet_distance=d) for n, d in ((1, 3.0), (2, 1.5), (3, 2.0))]
     facts = make_run(history=history).facts()
-    assert (facts["Frechet distance"], facts["Best epoch"]) == ("2", "2, with 1.5")
+    assert (facts["Frechet distance"], facts["Best epoch"]) == ("2.000", "2, with 1.500")
 
 
 def test_settings_are_words(make_run):
@@ -58,6 +58,11 @@ def test_data_with_very_many_classes_names_some(make_run, tiny_checkpoint):
     told = make_run(data=data).data()
     assert "kind 3" in told["Classes"]
     assert told["Classes"].endswith("and 960 more")
+
+
+def test_how_it_was_last_resumed_is_told_only_where_that_is_news(make_run):
+    made = {"command": "a", "last_command": "a", "date": "b", "last_date": "c"}
+    assert make_run(made_by=made).environment() == {"command": "a", "date": "b", "last date": "c"}
 
 
 def test_the_starts_are_those_on_record(make_run):
