@@ -99,7 +99,8 @@ def _sheet(checkpoint: Checkpoint) -> Pixels | None:
 
     if checkpoint.data["name"] not in _AT_HAND:
         return None
-    dataset = datasets.load(checkpoint.data["name"], limit=checkpoint.config.limit)
+    config = checkpoint.config
+    dataset = datasets.load(checkpoint.data["name"], limit=config.limit, settings=config.images)
     if dataset.digest != checkpoint.data["digest"]:
         return None
     every = -(-len(dataset) // _NUM_REAL)
@@ -118,7 +119,7 @@ def _commands(run: Run) -> list[tuple[str, str]]:
         ("Walk through latent space", f"ganctl interpolate {path} --seeds 3,7,12 -o walk.gif"),
         ("Look into the checkpoint", f"ganctl inspect {path}"),
     ]
-    if features.is_known(config.data):
+    if features.is_known(config.data, config.network.image_shape):
         found.append(("Measure how near the samples are to real images", f"ganctl evaluate {path}"))
     if run.path.is_dir():
         what = "Train for longer" if run.is_finished else "Go on with the training"
