@@ -40,6 +40,14 @@ def report(
             show_default=False,
         ),
     ] = None,
+    with_images: Annotated[
+        bool,
+        typer.Option(
+            "--with-images",
+            help="Show some of the images that a run was trained on, read from where they are. "
+            "MNIST's are always shown.",
+        ),
+    ] = False,
     json: JsonOption = False,
 ) -> None:  # fmt: skip
     """Show a run as one HTML file: samples over the epochs, losses, quality, and what made it.
@@ -62,7 +70,7 @@ def report(
 
     if len(paths) > MAX_RUNS:
         raise UsageError(f"{len(paths)} runs are too many for one report ({MAX_RUNS} at most)")
-    content, shown = render([_read(path) for path in paths])
+    content, shown = render([_read(path, with_images, terminal) for path in paths])
     files.clear_abandoned(out.parent)
     files.write_atomic(out, content)
     if json:
@@ -78,7 +86,7 @@ def report(
     terminal.result(f"{out}: {size(len(content))}")
 
 
-def _read(path: Path) -> Run:
+def _read(path: Path, with_images: bool, terminal: Terminal) -> Run:
     from ganctl import report, store
     from ganctl.cli.problems import problems
     from ganctl.errors import CheckpointError
@@ -90,18 +98,31 @@ def _read(path: Path) -> Run:
     except CheckpointError as error:
         raise store.named(error, file) from None
     run = report.Run(path, file, checkpoint, [*damaged, *problems(checkpoint)])
-    return dataclasses.replace(run, commands=_commands(run), sheet=_sheet(checkpoint))
+    return dataclasses.replace(
+        run, commands=_commands(run), sheet=_sheet(checkpoint, with_images, terminal)
+    )
 
 
-def _sheet(checkpoint: Checkpoint) -> Pixels | None:
-    """Some of the images that a checkpoint was trained on, where they are at hand."""
+def _sheet(checkpoint: Checkpoint, wanted: bool, terminal: Terminal) -> Pixels | None:
+    """Some of the images that a checkpoint was trained on, if they are `wanted` or at hand.
+
+    Where they are is up to the file, and they may be private: no path is read unasked.
+    """
     from ganctl import datasets, images
 
-    if checkpoint.data["name"] not in _AT_HAND:
-        return None
     config = checkpoint.config
-    dataset = datasets.load(checkpoint.data["name"], limit=config.limit, settings=config.images)
+    if not wanted and config.data not in _AT_HAND:
+        return None
+    with terminal.progress() as progress:
+        dataset = datasets.load(
+            config.data,
+            limit=config.limit,
+            settings=config.images,
+            skip_bad=config.skip_bad,
+            progress=progress,
+        )
     if dataset.digest != checkpoint.data["digest"]:
+        terminal.note(f"{config.data[:200]}: not the images that the run was trained on, left out.")
         return None
     every = -(-len(dataset) // _NUM_REAL)
     return images.grid(dataset.images[::every].numpy())

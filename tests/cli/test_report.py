@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import sys
 
 import pytest
@@ -49,6 +50,26 @@ def test_a_run_that_ended_inside_an_epoch(ok, fast_options, tmp_path):
     told = json.loads(ok("report", tmp_path / "run", "-o", tmp_path / "r.html", "--json").out)
     assert told["runs"][0]["epochs"] == 2
     assert "2 part" in (tmp_path / "r.html").read_text("utf-8")
+
+
+@pytest.mark.usefixtures("_no_plot")
+def test_images_of_ones_own_are_shown_when_asked_for_and_no_others(
+    ok, photos, fast_options, tmp_path
+):
+    run, out = tmp_path / "run", tmp_path / "r.html"
+    few = ("--limit", "12", "--batch-size", "4", "--steps", "4")
+    ok("train", *fast_options, *few, "--data", photos, "--out", run)
+
+    def shown(*options):
+        result = ok("report", run, "-o", out, *options)
+        return "trained on" in out.read_text("utf-8"), result.err
+
+    assert shown() == (False, "")
+    assert shown("--with-images") == (True, "")
+    shutil.copy(photos / "cat/0.png", photos / "cat/1.png")
+    is_shown, said = shown("--with-images")
+    assert not is_shown
+    assert "not the images that the run was trained on" in said
 
 
 @pytest.mark.parametrize(
