@@ -109,6 +109,7 @@ def _sheet(checkpoint: Checkpoint, wanted: bool, terminal: Terminal) -> Pixels |
     Where they are is up to the file, and they may be private: no path is read unasked.
     """
     from ganctl import datasets, images
+    from ganctl.report.runs import thinned
 
     config = checkpoint.config
     if not wanted and config.data not in _AT_HAND:
@@ -124,8 +125,7 @@ def _sheet(checkpoint: Checkpoint, wanted: bool, terminal: Terminal) -> Pixels |
     if dataset.digest != checkpoint.data["digest"]:
         terminal.note(f"{config.data[:200]}: not the images that the run was trained on, left out.")
         return None
-    every = -(-len(dataset) // _NUM_REAL)
-    return images.grid(dataset.images[::every].numpy())
+    return images.grid(dataset.images[thinned(range(len(dataset)), _NUM_REAL)].numpy())
 
 
 def _commands(run: Run) -> list[tuple[str, str]]:
