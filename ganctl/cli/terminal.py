@@ -26,8 +26,10 @@ _BLOCKS = "▁▂▃▄▅▆▇█"
 class Terminal:
     """What a command shows. On a terminal with colour and live bars, elsewhere as plain lines."""
 
-    def __init__(self, *, json_wanted: bool = False) -> None:
+    def __init__(self, *, json_wanted: bool = False, quiet: bool = False) -> None:
         self.json_wanted = json_wanted
+        self.quiet = quiet
+        """Whether only results and what is wrong are told."""
 
     @functools.cached_property
     def out(self) -> Console:
@@ -41,8 +43,8 @@ class Terminal:
 
     @property
     def live(self) -> bool:
-        """Whether bars that move are welcome on stderr."""
-        return _is_rich(sys.stderr)
+        """Whether what moves is welcome on stderr."""
+        return _is_rich(sys.stderr) and not self.err.legacy_windows
 
     @property
     def unheard(self) -> OSError | None:
@@ -61,6 +63,10 @@ class Terminal:
 
     def note(self, text: str) -> None:
         """A line beside the result."""
+        if not self.quiet:
+            self._tell(text)
+
+    def _tell(self, text: str) -> None:
         self.err.print(_printable(text), markup=False, highlight=False, soft_wrap=True)
 
     def heading(self, text: str) -> None:
@@ -106,7 +112,7 @@ class Terminal:
     @contextlib.contextmanager
     def status(self, text: str) -> Iterator[None]:
         """A moving sign, while something takes its time; a line where nothing moves."""
-        if self.json_wanted:
+        if self.json_wanted or self.quiet:
             yield
         elif not self.live:
             self.note(f"{text[:1].upper()}{text[1:]} ...")
@@ -117,9 +123,9 @@ class Terminal:
 
     def error(self, message: str, hint: str | None = None) -> None:
         """What went wrong, and what to do about it."""
-        self.note(f"ganctl: {message}")
+        self._tell(f"ganctl: {message}")
         if hint:
-            self.note(f"  {hint}")
+            self._tell(f"  {hint}")
 
 
 @contextlib.contextmanager
