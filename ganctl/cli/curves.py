@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from rich.segment import Segment
     from rich.text import Text
 
 _MOST_POINTS = 1024
@@ -61,33 +64,69 @@ class Curves:
         """Which points there are."""
         return self._trace.version
 
-    def render(self, width: int, height: int) -> Text:
+    def render(self, width: int, height: int) -> RenderableType:
         """`height` lines of `width` cells."""
-        from rich.text import Text
+        from rich.console import Group
 
-        text = Text(no_wrap=True, overflow="crop")
-        last = self._trace.rows[-1] if self._trace.rows else {}
-        names = {label: "" for _, label in self._styles.values()}
-        values = {label: f" {last[name]:.3f}" for name, (_, label) in self._styles.items() if last}
-        fits = len("  ".join(f"{label}{value}" for label, value in values.items())) <= width
-        for colour, label in self._styles.values():
-            text.append(f"{label}{(values if last and fits else names)[label]}  ", colour)
+        last = self._trace.rows[-1] if self._trace.rows else None
         columns, rows = width - _LABEL_WIDTH - 1, height - 1
-        if not last or columns < 1 or rows < 1:
-            return text
+        if last is None or columns < 1 or rows < 1:
+            return self._names(width, last)
         curves = [
             resample(self._trace.steps, [row[name] for row in self._trace.rows], 2 * columns)
             for name in self._styles
         ]
         low, high = self._limits or (min(map(np.min, curves)), max(map(np.max, curves)))
-        codes, owners = draw(curves, low, high, columns, rows)
+        labels = [f"{high:.2f}", *[""] * (rows - 2), f"{low:.2f}"][:rows]
         colours = [colour for colour, _ in self._styles.values()]
-        labels = {0: f"{high:.2f}", rows - 1: f"{low:.2f}"}
-        for row in range(rows):
-            text.append(f"\n{labels.get(row, '')[:_LABEL_WIDTH]:>{_LABEL_WIDTH}} ", "dim")
-            for code, owner in zip(codes[row], owners[row], strict=True):
-                text.append(chr(_BLANK + code) if code else " ", colours[owner])
-        return text
+        return Group(
+            self._names(width, last),
+            _Dots(labels, colours, *draw(curves, low, high, columns, rows)),
+        )
+
+    def _names(self, width: int, last: Mapping[str, float] | None) -> Text:
+        """What is shown, each in its colour, with its last value where there is room for all."""
+        from rich.text import Text
+
+        values = {name: "" if last is None else f" {last[name]:.3f}" for name in self._styles}
+        parts = [(label + values[name], colour) for name, (colour, label) in self._styles.items()]
+        if len("  ".join(text for text, _ in parts)) > width:
+            parts = [(label, colour) for colour, label in self._styles.values()]
+        between = [("  ", "")] * len(parts)
+        assembled = Text.assemble(*itertools.chain(*zip(parts, between, strict=True)))
+        assembled.truncate(width)
+        return assembled
+
+
+class _Dots:
+    """What `draw` gives, with labels in front."""
+
+    def __init__(
+        self,
+        labels: Sequence[str],
+        colours: Sequence[str],
+        bits: NDArray[np.int64],
+        owners: NDArray[np.int64],
+    ) -> None:
+        self._labels = labels
+        self._colours = colours
+        self._bits = bits
+        self._owners = owners
+
+    def __rich_console__(self, *_: object) -> Iterator[Segment]:
+        from rich.segment import Segment
+        from rich.style import Style
+
+        styles = [Style.parse(colour) for colour in self._colours]
+        dim = Style.parse("dim")
+        rows = zip(self._labels, self._bits.tolist(), self._owners.tolist(), strict=True)
+        for label, bits, owners in rows:
+            yield Segment(f"{label[:_LABEL_WIDTH]:>{_LABEL_WIDTH}} ", dim)
+            cells = zip(bits, owners, strict=True)
+            for owner, run in itertools.groupby(cells, key=lambda cell: cell[1]):
+                text = "".join(chr(_BLANK + code) if code else " " for code, _ in run)
+                yield Segment(text, styles[owner])
+            yield Segment.line()
 
 
 def resample(steps: Sequence[float], values: Sequence[float], count: int) -> NDArray[np.float64]:
@@ -111,13 +150,12 @@ def draw(
     owners = np.zeros((rows, columns), np.int64)
     lowest = 4 * rows - 1
     scale = lowest / (high - low) if high > low else 0.0
+    down = np.arange(4 * rows)[:, None]
     for owner, values in enumerate(curves):
-        heights = np.rint((np.clip(values, low, high) - low) * scale).astype(np.int64)
-        before = heights[0]
-        for column, height in enumerate(heights):
-            first, last = sorted((int(before), int(height)))
-            for dot in range(lowest - last, lowest - first + 1):
-                bits[dot // 4, column // 2] |= _DOTS[dot % 4, column % 2]
-                owners[dot // 4, column // 2] = owner
-            before = height
+        ends = lowest - np.rint((np.clip(values, low, high) - low) * scale)
+        before = np.concatenate([ends[:1], ends[:-1]])  # from dot to dot there is no gap
+        dots = (down >= np.minimum(ends, before)) & (down <= np.maximum(ends, before))
+        mine = (dots.reshape(rows, 4, columns, 2) * _DOTS[None, :, None, :]).sum((1, 3))
+        bits |= mine
+        owners[mine > 0] = owner
     return bits, owners

@@ -127,14 +127,14 @@ class LiveObserver(Warner):
             top = 1 + space
         left = width
         if self.wants_samples and width >= _SIDE_BY_SIDE and bottom - top >= 8:
-            left = min(_TABLE_WIDTH, width * 11 // 20)
+            left = min(_TABLE_WIDTH, width * 9 // 16)
             regions[self._preview] = Region(top, left + 3, width - left - 3, bottom - top)
+        below = self.wants_samples and self._preview not in regions and bottom - top >= 22
+        if below:
+            rows = (bottom - top) // 2
+            bottom -= rows + space
+            regions[self._preview] = Region(bottom + space, 0, width, rows)
         top += self._arrange_curves(regions, top, bottom, left, space)
-        if self.wants_samples and self._preview not in regions and bottom - top >= 14:
-            rows = max(8, (bottom - top) * 2 // 3)
-            bottom -= rows
-            regions[self._preview] = Region(bottom, 0, width, rows)
-            bottom -= space
         regions[self._table] = Region(top, 0, left, max(0, bottom - top))
         return regions
 
@@ -143,19 +143,23 @@ class LiveObserver(Warner):
     ) -> int:
         """Both curves where they leave rows to the table; the height that they take."""
         room = bottom - top
-        stacked = width < 44 or room >= 26
-        rows = min(10, room // 4 if stacked else room // 3)
-        taken = rows * (2 if stacked else 1) + space * (2 if stacked else 1)
-        if rows < 4 or room - taken < 4:
-            return 0
-        if stacked:
-            regions[self._losses] = Region(top, 0, width, rows)
-            regions[self._answers] = Region(top + rows + space, 0, width, rows)
+        half = (width - 2) // 2
+        if width >= 44 and room < 26:
+            rows = min(10, room // 3)
+            places = [(top, 0, half), (top, half + 2, width - half - 2)]
+        elif room >= 16:
+            rows = min(9, room // 4)
+            places = [(top, 0, width), (top + rows + space, 0, width)]
         else:
-            half = (width - 2) // 2
-            regions[self._losses] = Region(top, 0, half, rows)
-            regions[self._answers] = Region(top, half + 2, width - half - 2, rows)
-        return taken
+            rows = min(6, room // 3)
+            places = [(top, 0, width)]
+        if rows < 4:
+            return 0
+        for curves, (row, column, columns) in zip(
+            (self._losses, self._answers), places, strict=False
+        ):
+            regions[curves] = Region(row, column, columns, rows)
+        return places[-1][0] + rows + space - top
 
 
 def _warning(line: str, width: int) -> Text:

@@ -64,17 +64,20 @@ def arrange(
     readable = min(height, max(_READABLE, height // 4))
     best = (0, 0, 0, 0)
     for number in range(min(count, _MOST), 0, -1):
-        fitting = 0.0
+        layouts = []
         for columns in range(1, number + 1):
             rows = -(-number // columns)
             across, down = ((r - (n - 1)) // n for r, n in zip(room, (columns, rows), strict=True))
             scale = min(across / width, down / height, _MAX_ENLARGED)
             scale = int(scale) if scale > 1 else scale
             size = (int(width * scale), int(height * scale))
-            if min(size) > 0 and scale > fitting:
-                fitting, best = scale, (columns, rows, *size)
-        if fitting * height >= readable:
-            break
+            if min(size) > 0:
+                tidy = (number - columns * rows, -abs(columns - rows))
+                layouts.append((scale, tidy, (columns, rows, *size)))
+        if layouts:
+            scale, _, best = max(layouts)
+            if scale * height >= readable:
+                break
     return best
 
 

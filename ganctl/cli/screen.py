@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import FrameType
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from rich.segment import Segment
 
 _REFRESH_SECONDS = 0.25
+_SHARE = 0.002
+"""A part is rendered anew when that takes at most this share of the time since it last was."""
 
 
 @dataclass(frozen=True)
@@ -46,9 +49,10 @@ class Screen:
     """While entered, the terminal shows the parts of `layout` on its alternate screen.
 
     A thread paints: whoever changes a part holds `lock`, and never waits for the terminal, which
-    may be slow, or be stopped by Ctrl-S. Each version of a part is rendered once, and only lines
-    that changed are written: nothing flickers. Where the screen's size changes, all of it is
-    painted anew. Ctrl-Z gives the terminal back, and in the background nothing is painted.
+    may be slow, or be stopped by Ctrl-S. A part is rendered when it has changed, and not too
+    often, and only lines that differ are written: nothing flickers. Where the screen's size
+    changes, all of it is painted anew. Ctrl-Z gives the terminal back, and in the background
+    nothing is painted.
     """
 
     def __init__(self, console: Console, layout: Layout) -> None:
@@ -58,7 +62,7 @@ class Screen:
         self._console = console
         self._layout = layout
         self._arranged: tuple[object, Mapping[Part, Region]] = (None, {})
-        self._painted: dict[Part, tuple[object, list[list[Segment]]]] = {}
+        self._painted: dict[Part, _Painted] = {}
         self._is_shown = False
         self._writing = threading.RLock()
         self._ended = threading.Event()
@@ -115,16 +119,19 @@ class Screen:
             self._arranged, self._painted = (size, regions), {}
             self._console.control(Control.clear())
         for part, region in regions.items():
-            version, before = self._painted.get(part, (None, []))
-            if before and part.version == version:
+            painted = self._painted.get(part)
+            if painted and (painted.version == part.version or time.monotonic() < painted.until):
                 continue
+            started = time.thread_time()
+            version = part.version
             options = self._console.options.update_dimensions(region.width, region.height)
             lines = self._console.render_lines(part.render(region.width, region.height), options)
             for row, line in enumerate(lines[: region.height]):
-                if row >= len(before) or line != before[row]:
+                if not painted or line != painted.lines[row]:
                     self._console.control(Control.move_to(region.left, region.top + row))
                     self._console.print(_Line(line), end="", no_wrap=True)
-            self._painted[part] = (part.version, lines)
+            rests = (time.thread_time() - started) / _SHARE
+            self._painted[part] = _Painted(version, lines, time.monotonic() + rests)
 
     def _hide(self) -> None:
         if self._is_shown:
@@ -138,6 +145,16 @@ class Screen:
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)  # here it stops, and goes on when it is told to
             signal.signal(number, self._suspend)
+
+
+@dataclass(frozen=True)
+class _Painted:
+    """What a region shows."""
+
+    version: object
+    lines: list[list[Segment]]
+    until: float
+    """When, by the monotonic clock, it may be rendered again."""
 
 
 class _Line:

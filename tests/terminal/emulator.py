@@ -25,7 +25,7 @@ os.execvp(sys.argv[1], sys.argv[1:])
 """
 
 
-class _Screen(pyte.Screen):
+class EmulatedScreen(pyte.Screen):
     """With the alternate screen, which pyte lacks."""
 
     is_alternate = False
@@ -54,8 +54,11 @@ class Emulator:
         width: int,
         height: int,
         environment: Mapping[str, str] | None = None,
+        *,
+        emulate: bool = True,
     ) -> None:
-        self.screen = _Screen(width, height)
+        self._emulate = emulate  # costs more than most programs' output
+        self.screen = EmulatedScreen(width, height)
         self.output = b""
         """All that came, as it came."""
         self._stream = pyte.ByteStream(self.screen)
@@ -118,7 +121,8 @@ class Emulator:
         with contextlib.suppress(OSError):  # Linux's way to say that the other end is closed
             chunk = os.read(self._ours, 65536)
         self.output += chunk
-        self._stream.feed(chunk)
+        if self._emulate:
+            self._stream.feed(chunk)
         return bool(chunk)
 
     def end(self, seconds: float = 60.0) -> int:

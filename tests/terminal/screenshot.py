@@ -32,7 +32,7 @@ def colour(name: str, default: str) -> str:
 
 
 def draw(screen) -> Image.Image:
-    """The screen's cells as pixels; halves and dots as rectangles, for which few fonts have glyphs."""
+    """The screen's cells as pixels; halves and dots as rectangles, as few fonts have them."""
     width, height = CELL
     picture = Image.new("RGB", (screen.columns * width, screen.lines * height), BACK)
     pen = ImageDraw.Draw(picture)
