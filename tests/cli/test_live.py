@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import re
 import sys
@@ -80,12 +81,12 @@ def test_nothing_overlaps_or_leaves_the_screen(width, height, preview, warned):
             assert region.top >= 0
         cells[max(0, region.top) : bottom, region.left : right] += 1
     assert cells.max() <= 1
-    if width >= 40 and height >= 16:
+    if width >= 40 and height >= 16 + 2 * warned:
         assert regions[live._table].height >= 4
         assert live._losses in regions
-    if width >= 60 and height >= 16:
+    if width >= 60 and height >= 16 + 2 * warned:
         assert live._answers in regions
-    assert (live._preview in regions) == preview or width < 76 or height < 18
+    assert (live._preview in regions) == preview or width < 76 or height < 20
 
 
 @pytest.mark.parametrize(
@@ -100,7 +101,7 @@ def test_a_small_terminal_goes_without_the_samples_then_the_curves(size, curves,
     assert ("\u2580" in text or any(
         cell.bg == "c8c8c8" for line in shown.buffer.values() for cell in line.values()
     )) == preview  # fmt: skip
-    assert sum(name in text for name in ("D loss 1.250", "D(x) 0.750")) == curves
+    assert sum(name in text for name in (" 1.25 ", " 1.00 ")) == curves  # the highest values
     assert bool(CURVE.search(text)) == bool(curves)
     assert HEAD.search(text)
     assert len(ROW.findall(text)) == min(3, size[1] - 3)
@@ -159,6 +160,18 @@ def run_of(fast_options, out, *options):
     return [sys.executable, "-m", "ganctl", "train", *fast_options, "--out", str(out), *options]
 
 
+def is_whole(text, width):
+    """Whether all that a screen always has is there, from its first line to its last."""
+    first, *_, last = text.split("\n")
+    return (
+        first.find(STOP) == width - len(STOP)
+        and HEAD.search(text)
+        and ROW.search(text)
+        and re.search(r"^step \d/4|^measuring", last)
+        and ("samples at" in text or width < 76)
+    )
+
+
 def test_a_run_that_is_watched_resized_and_stopped(fast_options, tmp_path):
     command = run_of(fast_options, tmp_path / "run", "--steps", "80000")
     with emulator.Emulator(command, 140, 40) as terminal:
@@ -173,17 +186,11 @@ def test_a_run_that_is_watched_resized_and_stopped(fast_options, tmp_path):
                  for column in range(70, 140)]  # fmt: skip
         assert len(set(right)) > 20  # greys of pictures
 
-        terminal.resize(60, 16)
-        narrow = terminal.run(lambda text: "samples at" not in text and STOP in text)
         for width, height in ((60, 16), (100, 30), (40, 12), (110, 20)):
             terminal.resize(width, height)
-            narrow = terminal.run(
-                lambda text, at=width - len(STOP): text.split("\n")[0].find(STOP) == at
-                and re.search(r"step \d/4|measuring", text.split("\n")[-1])
-            )  # fmt: skip
+            narrow = terminal.run(functools.partial(is_whole, width=width))
             assert len(HEAD.findall(narrow)) == 1
             assert narrow.count("epoch ") == 2  # the table's and the bar's
-            assert narrow.count("images/s") + narrow.count("/s") >= 1
             assert ("samples at" in narrow) == (width >= 76)
 
         terminal.type("\x03")
