@@ -115,9 +115,9 @@ class LiveObserver(Warner):
     def _arrange(self, width: int, height: int) -> Mapping[Part, Region]:
         """Where everything is. In a small terminal the samples go first, then the curves."""
         regions: dict[Part, Region] = {}
-        bottom = height - 2
-        regions[self._bars] = Region(bottom, 0, width, 2)
-        if self._warnings.version:
+        bottom = max(0, height - 2)
+        regions[self._bars] = Region(bottom, 0, width, height - bottom)
+        if self._warnings.version and bottom >= 6:
             bottom -= 2
             regions[self._warnings] = Region(bottom, 0, width, 2)
         space = 1 if height >= 24 else 0
@@ -129,7 +129,7 @@ class LiveObserver(Warner):
         if self.wants_samples and width >= _SIDE_BY_SIDE and bottom - top >= 8:
             left = min(_TABLE_WIDTH, width * 9 // 16)
             regions[self._preview] = Region(top, left + 3, width - left - 3, bottom - top)
-        below = self.wants_samples and self._preview not in regions and bottom - top >= 22
+        below = self.wants_samples and self._preview not in regions and bottom - top >= 25
         if below:
             rows = (bottom - top) // 2
             bottom -= rows + space
