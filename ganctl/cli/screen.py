@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 _REFRESH_SECONDS = 0.25
 _SHARE = 0.002
-"""A part is rendered anew when that takes at most this share of the time since it last was."""
+"""A part is rendered anew when that takes at most this share of the time since it last was,
+or after so many seconds: the first time is the slowest."""
+_LONGEST_REST = 8.0
 
 
 @dataclass(frozen=True)
@@ -130,7 +132,7 @@ class Screen:
                 if not painted or line != painted.lines[row]:
                     self._console.control(Control.move_to(region.left, region.top + row))
                     self._console.print(_Line(line), end="", no_wrap=True)
-            rests = (time.thread_time() - started) / _SHARE
+            rests = min(_LONGEST_REST, (time.thread_time() - started) / _SHARE)
             self._painted[part] = _Painted(version, lines, time.monotonic() + rests)
 
     def _hide(self) -> None:

@@ -231,7 +231,7 @@ def test_samples_inside_an_epoch_take_a_small_share_of_the_time(monkeypatch, tin
         return "pixels"
 
     monkeypatch.setattr(shown, "_sample", sample)
-    for _ in range(1000):
+    for _ in range(2000):
         now[0] += 0.1
         with contextlib.suppress(MemoryError):
             assert shown.preview_now_and_then(None) == ("pixels" if now[0] in drawn else None)
