@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from ganctl import archive
+from ganctl.classes import MAX_CLASSES, MAX_NAME
 from ganctl.config import TrainConfig, from_dict, to_dict
 from ganctl.errors import CheckpointError, UnreadableError, UsageError
 
@@ -73,7 +74,7 @@ def _add_images(content: dict[str, Any]) -> dict[str, Any]:
     if not isinstance(network, dict):
         return content
     count = network.get("num_classes", 0)
-    known = type(count) is int and 0 <= count <= 1000
+    known = type(count) is int and 0 <= count <= MAX_CLASSES
     classes = [str(label) for label in range(count)] if known else []
     unset = {"image_size": None, "image_channels": None, "fit": "crop", "background": "white",
              "skip_bad": False, "mirror": False, "augment": "none", "accumulate": 1,
@@ -313,7 +314,8 @@ def _check_plain(values: dict[str, Any]) -> None:
         and isinstance(shape, list)
         and all(type(length) is int for length in shape)
         and isinstance(classes, list)
-        and all(type(name) is str for name in classes)
+        and len(classes) <= MAX_CLASSES
+        and all(type(name) is str and len(name) <= MAX_NAME for name in classes)
     ):
         raise CheckpointError("is damaged: it does not say what its images were")
     for key, value in values["made_by"].items():

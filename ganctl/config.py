@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ganctl.classes import MAX_CLASSES
 from ganctl.errors import UsageError, nearest
 
 ARCHITECTURES = ("dcgan", "fast")
@@ -23,6 +24,7 @@ AUGMENTATIONS = ("color", "translation", "cutout")
 SIZES = (28, 32, 48, 64, 96, 128)
 """Heights and widths of images that suit the networks; other multiples of 4 will do."""
 MIN_SIZE, MAX_SIZE = 8, 256
+MIN_STAGES, MAX_STAGES = 2, 5
 MAX_EPOCHS = 20_000
 """A checkpoint holds a row of history an epoch, and is read only up to a certain size."""
 MIN_MEASURED = 10
@@ -64,6 +66,20 @@ def parse_size(text: str) -> tuple[int, int]:
 def format_size(height: int, width: int) -> str:
     """The inverse of `parse_size`: '64' for a square."""
     return str(height) if height == width else f"{height}x{width}"
+
+
+def stages_for(height: int, width: int) -> int:
+    """How often images of that size are halved: down to 4 pixels, as far as it goes evenly.
+
+    >>> stages_for(28, 28), stages_for(64, 64), stages_for(48, 128), stages_for(100, 100)
+    (2, 4, 3, 2)
+    """
+    fitting = [
+        stages
+        for stages in range(MIN_STAGES + 1, MAX_STAGES + 1)
+        if height % 2**stages == width % 2**stages == 0 and min(height, width) >= 4 * 2**stages
+    ]
+    return max(fitting, default=MIN_STAGES)
 
 
 def parse_augment(text: str) -> str:
@@ -128,8 +144,10 @@ class NetworkConfig:
         _require_known("architecture", self.architecture, ARCHITECTURES)
         _require(1 <= self.base_channels <= 512, "base_channels", self.base_channels, "1 to 512")
         _require(1 <= self.latent_dim <= 4096, "latent_dim", self.latent_dim, "1 to 4096")
-        _require(2 <= self.stages <= 5, "stages", self.stages, "2 to 5")
-        _require(0 <= self.num_classes <= 1000, "num_classes", self.num_classes, "0 to 1000")
+        rule = f"{MIN_STAGES} to {MAX_STAGES}"
+        _require(MIN_STAGES <= self.stages <= MAX_STAGES, "stages", self.stages, rule)
+        count = self.num_classes
+        _require(0 <= count <= MAX_CLASSES, "num_classes", count, f"0 to {MAX_CLASSES}")
         for name in ("height", "width"):
             size = getattr(self, name)
             _require(_is_side(size), name, size, f"a multiple of 4 from {MIN_SIZE} to {MAX_SIZE}")

@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+
+_MAX_LISTED, _MAX_SHOWN = 50, 40
+"""Names that are shown at once, and characters of each."""
 
 
 class GanctlError(Exception):
-    """A failure explained in one line, with an optional second line that says what to do."""
+    """A failure explained in one line, with an optional second line that says what to do.
+
+    `details` are the things it is about, a line each, where there are many.
+    """
 
     exit_code = 1
 
-    def __init__(self, message: str, hint: str | None = None) -> None:
+    def __init__(
+        self, message: str, hint: str | None = None, *, details: Sequence[str] = ()
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
+        self.details = details
 
 
 class UsageError(GanctlError):
@@ -57,6 +66,13 @@ class StoppedError(GanctlError):
 
 def nearest(word: str, known: Iterable[str]) -> str:
     """A hint about an unknown `word`: the known one closest to it, or all of them."""
-    names = list(known)
+    names = {name.lower(): name for name in known}
     match = difflib.get_close_matches(word.lower(), names, n=1, cutoff=0.5)
-    return f"Did you mean '{match[0]}'?" if match else f"Known: {', '.join(names)}."
+    return f"Did you mean '{names[match[0]]}'?" if match else f"Known: {listed(names.values())}."
+
+
+def listed(names: Iterable[str], at_most: int = _MAX_LISTED) -> str:
+    """Names in a row, of many the first ones, of long ones their beginnings."""
+    shown = [name if len(name) <= _MAX_SHOWN else f"{name[: _MAX_SHOWN - 3]}..." for name in names]
+    more = f" and {len(shown) - at_most:,} more" if len(shown) > at_most else ""
+    return ", ".join(shown[:at_most]) + more

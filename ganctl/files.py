@@ -151,6 +151,18 @@ def exclusive(path: Path) -> Iterator[Held | None]:
         yield Held(file, path) if alone else None
 
 
+def share(file: IO[bytes]) -> None:
+    """Keep `exclusive` from an open `file`, beside others that do, while it or its mapping is open.
+
+    Windows, where nobody can remove an open file, needs none of it.
+    """
+    if sys.platform != "win32":
+        import fcntl
+
+        with contextlib.suppress(OSError):  # a file system without locks
+            fcntl.flock(file, fcntl.LOCK_SH)
+
+
 def write_error(path: Path, error: OSError) -> RunError:
     """Why `path` could not be written, in words."""
     hints = {

@@ -7,13 +7,16 @@ import math
 import warnings
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
-from typing import IO
+from types import MappingProxyType
+from typing import IO, TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
-from torch import Tensor
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Pixels = NDArray[np.uint8]
 """uint8 (N, H, W, C) for images, (H, W, C) for a picture; C is 1 or 3."""
@@ -115,16 +118,22 @@ def concatenate(chunks: Iterable[Pixels]) -> Pixels:
     return whole
 
 
-def write_npz(file: IO[bytes], chunks: Iterable[Pixels], shape: tuple[int, ...]) -> None:
+def write_npz(
+    file: IO[bytes],
+    chunks: Iterable[Pixels],
+    shape: tuple[int, ...],
+    beside: Mapping[str, np.ndarray] = MappingProxyType({}),
+) -> None:
     """Chunks of images as `arr_0` of an .npz, uint8 of `shape` (N, H, W, C), chunk by chunk.
 
-    Only one chunk is in memory at a time, whatever N is.
+    Only one chunk is in memory at a time, whatever N is. `beside` are other arrays, by their names.
     """
     header = {"descr": "|u1", "fortran_order": False, "shape": shape}
-    with (
-        zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive,
-        archive.open("arr_0.npy", "w", force_zip64=True) as member,
-    ):
-        np.lib.format.write_array_header_1_0(member, header)
-        for chunk in chunks:
-            member.write(np.ascontiguousarray(chunk).data)
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+        with archive.open("arr_0.npy", "w", force_zip64=True) as member:
+            np.lib.format.write_array_header_1_0(member, header)
+            for chunk in chunks:
+                member.write(np.ascontiguousarray(chunk).data)
+        for name, array in beside.items():
+            with archive.open(f"{name}.npy", "w") as member:
+                np.lib.format.write_array(member, array, allow_pickle=False)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ganctl import latents
@@ -19,31 +21,39 @@ _AHEAD = 4 * CHUNK
 """Latents are drawn for so many seeds at once: after each chunk, that finds every cache cold."""
 
 
+Labels = Sequence[int] | NDArray[np.int64]
+"""(N,), numbers of classes."""
+
+
 def sample_seeds(
-    generator: nn.Module, seeds: Sequence[int], network: NetworkConfig, label: int | None = None
+    generator: nn.Module,
+    seeds: Sequence[int],
+    network: NetworkConfig,
+    labels: Labels | None = None,
 ) -> Iterator[Pixels]:
     """The images of `seeds`, in order, as chunks of uint8 (<= CHUNK, H, W, C).
 
-    `label` is the class of all, where `network` has classes; None: each seed has its own. A chunk
+    `labels` are their classes, where `network` has classes; None: each seed has its own. A chunk
     is made when it is asked for, so that any number takes no more memory than a few.
     """
     for start in range(0, len(seeds), _AHEAD):
-        chosen = seeds[start : start + _AHEAD]
-        yield from sample_latents(generator, inputs_of(chosen, network, label))
+        some = slice(start, start + _AHEAD)
+        of_some = None if labels is None else labels[some]
+        yield from sample_latents(generator, inputs_of(seeds[some], network, of_some))
 
 
-def inputs_of(seeds: Sequence[int], network: NetworkConfig, label: int | None = None) -> Tensor:
+def inputs_of(seeds: Sequence[int], network: NetworkConfig, labels: Labels | None = None) -> Tensor:
     """What the generator makes the images of `seeds` from, float32 (N, input_dim).
 
-    Unless `label` says which, seed k is of class k modulo their number: any ten seeds in a row are
+    Unless `labels` says which, seed k is of class k modulo their number: any ten seeds in a row are
     ten digits.
     """
     points = latents.from_seeds(seeds, network.latent_dim)
     count = network.num_classes
     if not count:
         return points
-    labels = [seed % count if label is None else label for seed in seeds]
-    return latents.with_classes(points, torch.tensor(labels, dtype=torch.int64), count)
+    numbers = np.array([seed % count for seed in seeds] if labels is None else labels, np.int64)
+    return latents.with_classes(points, torch.from_numpy(numbers), count)
 
 
 def sample_latents(generator: nn.Module, points: Tensor) -> Iterator[Pixels]:

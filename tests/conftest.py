@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from ganctl import config as configs
 from ganctl.checkpoint import FIGURES, Checkpoint
 from ganctl.config import TrainConfig
-from ganctl.datasets import Dataset, mnist
+from ganctl.datasets import Dataset, cache, mnist
 from ganctl.training.state import create
 
 CPU = torch.device("cpu")
@@ -81,6 +82,36 @@ def tiny_checkpoint(tiny_config, tiny_dataset) -> Checkpoint:
         **state.weights(),
         **state.moments(),
     )
+
+
+@pytest.fixture(autouse=True)
+def cache_folder(tmp_path_factory, monkeypatch):
+    """Where decoded images are kept: nobody's own cache. Not there yet."""
+    folder = tmp_path_factory.mktemp("cache") / "ganctl" / "images"
+    monkeypatch.setattr(cache, "folder", lambda: folder)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(folder.parent.parent))  # for other processes, on Linux
+    return folder
+
+
+def draw(path, size=(40, 30), mode="RGB", number=0):
+    """Save an image of its own colours at `path`: each `number` another."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng([number, *size])
+    channels = len(mode)
+    pixels = rng.integers(0, 256, (4, 4, channels), dtype=np.uint8)
+    image = Image.fromarray(pixels[..., 0] if channels == 1 else pixels, mode)
+    image.resize(size).save(path)
+    return path
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """A folder of two classes, 5 cats and 7 dogs, RGB PNGs of 40x30 pixels."""
+    folder = tmp_path / "photos"
+    for number in range(12):
+        name = f"cat/{number}.png" if number < 5 else f"dog/{number - 5}.png"
+        draw(folder / name, number=number)
+    return folder
 
 
 @pytest.fixture(autouse=True)

@@ -177,6 +177,18 @@ def test_an_npz_is_what_numpy_reads():
     assert zipfile.ZipFile(file).testzip() is None
 
 
+def test_an_npz_can_hold_other_arrays_beside_the_images():
+    file = io.BytesIO()
+    labels, names = np.array([1, 0]), np.array(["cat", "café"])
+    pixels = np.zeros((2, 4, 4, 1), np.uint8)
+    images.write_npz(file, [pixels], pixels.shape, {"labels": labels, "classes": names})
+    file.seek(0)
+    with np.load(file, allow_pickle=False) as arrays:
+        assert arrays.files == ["arr_0", "labels", "classes"]
+        assert arrays["labels"].tolist() == [1, 0]
+        assert arrays["classes"].tolist() == ["cat", "café"]
+
+
 def test_writing_an_npz_keeps_no_chunk_that_it_has_written():
     made = []
 

@@ -102,14 +102,27 @@ def test_any_ten_seeds_in_a_row_are_ten_classes(tiny_config):
     assert points[:, :8].equal(latents.from_seeds([9, 10, 11, 23], 8))
     assert points[:, 8:].argmax(1).tolist() == [9, 0, 1, 3]
     assert points[:, 8:].sum(1).tolist() == [1.0] * 4
-    of_seven = inputs_of([9, 10], config, label=7)
-    assert of_seven[:, :8].equal(points[:2, :8])
-    assert of_seven[:, 8:].argmax(1).tolist() == [7, 7]
+    asked = inputs_of([9, 10], config, [7, 2])
+    assert asked[:, :8].equal(points[:2, :8])
+    assert asked[:, 8:].argmax(1).tolist() == [7, 2]
 
 
-def test_a_label_chooses_the_class_of_all_samples(tiny_config):
+def test_labels_choose_the_classes_of_samples(tiny_config):
     config = override(tiny_config(), {"num_classes": 10}).network
     network = build_generator(config, torch.Generator().manual_seed(0))
-    own, of_three = (next(sample_seeds(network, range(10), config, label)) for label in (None, 3))
+    threes = np.broadcast_to(np.int64(3), 10)
+    own, of_three = (
+        next(sample_seeds(network, range(10), config, some)) for some in (None, threes)
+    )
     assert np.array_equal(own[3], of_three[3])
     assert all(not np.array_equal(own[seed], of_three[seed]) for seed in range(10) if seed != 3)
+
+
+def test_each_image_gets_its_own_label_past_the_first_latents_drawn(tiny_config):
+    config = override(tiny_config(), {"num_classes": 10}).network
+    network = build_generator(config, torch.Generator().manual_seed(0))
+    count = 5 * CHUNK
+    labels = np.arange(count) // CHUNK
+    drawn = images.concatenate(sample_seeds(network, [7] * count, config, labels))
+    alone = [next(sample_seeds(network, [7], config, [label]))[0] for label in range(5)]
+    assert all(np.array_equal(drawn[index], alone[labels[index]]) for index in range(0, count, 97))

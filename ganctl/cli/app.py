@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 import ganctl
-from ganctl.cli import evaluate, inspect, interpolate, sample, train
+from ganctl.cli import data, evaluate, inspect, interpolate, sample, train
 from ganctl.cli.signals import Stopped, exit_on_signals
 from ganctl.cli.terminal import Terminal, lasting_streams
 from ganctl.errors import GanctlError, UsageError
@@ -30,6 +30,7 @@ app.command("sample")(sample.sample)
 app.command("interpolate")(interpolate.interpolate)
 app.command("inspect")(inspect.inspect)
 app.command("evaluate")(evaluate.evaluate)
+app.command("data")(data.data)
 
 
 def _show_version(wanted: bool) -> None:
@@ -80,10 +81,10 @@ def _call(words: list[str], terminal: Terminal) -> int:
 
 def _explain(error: Exception, terminal: Terminal, words: Sequence[str]) -> int:
     if isinstance(error, UsageError):
-        terminal.error(_as_typed(error.message, words), error.hint)
+        terminal.error(_as_typed(error.message, words), error.hint, details=error.details)
         return error.exit_code
     if isinstance(error, GanctlError):
-        terminal.error(error.message, error.hint)
+        terminal.error(error.message, error.hint, details=error.details)
         return error.exit_code
     if isinstance(error, typer.TyperException):
         message = getattr(error, "format_message", error.__str__)()

@@ -10,10 +10,12 @@ import typer
 from ganctl.cli.options import CheckpointArgument, EmaOption, JsonOption
 from ganctl.cli.terminal import Terminal
 from ganctl.config import MIN_MEASURED
-from ganctl.errors import UsageError
+from ganctl.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from ganctl.cli.loading import Loaded
+    from ganctl.config import TrainConfig
+    from ganctl.images import Pixels
 
 _MAX_SAMPLES = 60_000
 _MAX_CLASSES = 20
@@ -67,19 +69,16 @@ def evaluate(
             f"--num-samples must be {MIN_MEASURED} to {_MAX_SAMPLES:,}, not {num_samples}"
         )
 
-    from ganctl import datasets
     from ganctl.cli.loading import load_generator
     from ganctl.evaluation import Ruler
     from ganctl.features import load
     from ganctl.sampling import sample_seeds
 
     loaded = load_generator(ckpt, ema)
-    network = load(features, loaded.data)
+    network = load(features, loaded.data, image_shape=loaded.network.image_shape)
     with terminal.status("encoding real images, which takes the longest"):
-        train, test = datasets.load(loaded.data), datasets.load_test(loaded.data)
-        ruler = Ruler(
-            network, test=test.images.numpy(), train=train.images.numpy(), count=num_samples
-        )
+        train, test, kind = _real_images(loaded.config)
+        ruler = Ruler(network, test=test, train=train, count=num_samples)
     with terminal.status(f"drawing and measuring {num_samples:,} samples"):
         chunks = sample_seeds(loaded.generator, range(num_samples), loaded.network)
         figures = asdict(ruler.measure(chunks))
@@ -91,6 +90,7 @@ def evaluate(
         "ema": loaded.ema,
         "data": loaded.data,
         "num_test_images": ruler.num_test_images,
+        "test_images": kind,
         "features": network.name,
         "figures": figures,
         "floor": floor,
@@ -101,14 +101,39 @@ def evaluate(
         _show(report, loaded, terminal)
 
 
+def _real_images(config: TrainConfig) -> tuple[Pixels, Pixels, str]:
+    """Those that a generator learned from, those that it is compared with, and what the latter are.
+
+    Images of one's own have none set apart: it is compared with half of those it learned from, and
+    the other half tells what real images reach.
+    """
+    from ganctl import datasets
+
+    if config.data in datasets.NAMES:
+        train = datasets.load(config.data, settings=config.images)
+        test = datasets.load_test(config.data, settings=config.images)
+        return train.images.numpy(), test.images.numpy(), "test images"
+    own = datasets.load(config.data, settings=config.images, limit=config.limit, skip_bad=True)
+    images = own.images.numpy()
+    if len(images) < 2 * MIN_MEASURED:
+        raise DataError(
+            f"{len(images)} images are too few to measure with: {2 * MIN_MEASURED} at least"
+        )
+    return images[1::2], images[::2], "training images"
+
+
 def _show(report: dict[str, Any], loaded: Loaded, terminal: Terminal) -> None:
     figures, floor = report["figures"], report["floor"]
     weights = "moving average" if loaded.ema else "weights as trained"
     terminal.heading(str(loaded.path))
     terminal.result(
         f"{figures['num_samples']:,} samples ({weights}, step {loaded.step:,}) against "
-        f"{report['num_test_images']:,} test images of {loaded.data}"
+        f"{report['num_test_images']:,} {report['test_images']} of {loaded.data}"
     )
+    if report["test_images"] == "training images":
+        terminal.result(
+            "None of these images were held back: a generator that copies them would look perfect."
+        )
     terminal.result(f"features: {report['features']}")
     shares = figures["class_shares"]
     terminal.table(

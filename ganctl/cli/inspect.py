@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ganctl.cli.networks import describe_networks, show_networks
 from ganctl.cli.options import CheckpointArgument, JsonOption
 from ganctl.cli.terminal import Terminal, count, size, sparkline
+from ganctl.errors import listed
 
 if TYPE_CHECKING:
     from ganctl.checkpoint import Checkpoint
@@ -39,6 +40,7 @@ def inspect(ckpt: CheckpointArgument, json: JsonOption = False) -> None:
 def describe(checkpoint: Checkpoint, path: Path) -> dict[str, Any]:
     """Everything that inspect tells, as plain values."""
     from ganctl import store
+    from ganctl.classes import names_of
     from ganctl.cli.problems import problems
     from ganctl.config import settings
     from ganctl.errors import CheckpointError
@@ -49,7 +51,7 @@ def describe(checkpoint: Checkpoint, path: Path) -> dict[str, Any]:
         require_fit(checkpoint)
     except CheckpointError as error:
         raise store.named(error, path) from None
-    num_images = checkpoint.data["num_images"]
+    num_images, known = checkpoint.data["num_images"], checkpoint.data["classes"]
     steps_per_epoch = config.steps_per_epoch(num_images)
     return {
         "path": str(path),
@@ -63,6 +65,8 @@ def describe(checkpoint: Checkpoint, path: Path) -> dict[str, Any]:
         "total_steps": config.total_steps(num_images),
         "steps_per_epoch": steps_per_epoch,
         "epoch": checkpoint.step / steps_per_epoch,
+        "conditional": config.network.num_classes > 0,
+        "classes": names_of(config.network.num_classes or len(known), known),
         "ema": checkpoint.generator_ema is not None,
         **describe_networks(config.network),
         "optimizers": {
@@ -101,6 +105,7 @@ def _show(report: dict[str, Any], terminal: Terminal) -> None:
             ("progress", _progress(report)),
             ("preset", f"{config['preset']}, seed {config['seed']}, {config['precision']}"),
             ("data", f"{data['name']}: {count(data['num_images'], 'image')}, {shape}"),
+            ("classes", _classes(report)),
             ("made by", f"ganctl {made.get('ganctl', '?')}, torch {made.get('torch', '?')}, "
                         f"Python {made.get('python', '?')}"),
             ("made on", f"{begun['date']}, {made.get('device', '?')}"),
@@ -133,6 +138,14 @@ def _show(report: dict[str, Any], terminal: Terminal) -> None:
         ],
     )
     _show_history(report["history"], report["unfinished"], terminal)
+
+
+def _classes(report: dict[str, Any]) -> str:
+    names = report["classes"]
+    if not names:
+        return "none"
+    use = "which both networks know" if report["conditional"] else "not used: unconditional"
+    return f"{count(len(names), 'class', 'classes')}, {use}: {listed(names, _MAX_ROWS)}"
 
 
 def _schema(report: dict[str, Any]) -> str:

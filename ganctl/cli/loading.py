@@ -10,7 +10,8 @@ from torch import nn
 
 import ganctl
 from ganctl import store
-from ganctl.config import NetworkConfig
+from ganctl.classes import names_of
+from ganctl.config import NetworkConfig, TrainConfig
 from ganctl.errors import CheckpointError, UsageError
 from ganctl.networks import generator_from
 
@@ -26,9 +27,22 @@ class Loaded:
     network: NetworkConfig
     data: str
     """The name of what it was trained on."""
+    classes: tuple[str, ...]
+    """What its classes are called; none where it was told of none."""
     ema: bool
     digest: str
     step: int
+    config: TrainConfig
+    """What it was trained with."""
+
+    def require_classes(self) -> tuple[str, ...]:
+        """The names of its classes. Raises UsageError where it knows none."""
+        if not self.classes:
+            raise UsageError(
+                f"{self.path} knows no classes",
+                "Only a run with --conditional, on images that have classes, can be asked for one.",
+            )
+        return self.classes
 
     @property
     def text(self) -> dict[str, str]:
@@ -67,9 +81,11 @@ def load_generator(path: Path, ema: bool | None) -> Loaded:
         generator=generator,
         network=network,
         data=checkpoint.data["name"],
+        classes=names_of(network.num_classes, checkpoint.data["classes"]),
         ema=weights is not None and ema is not False,
         digest=checkpoint.digest,
         step=checkpoint.step,
+        config=checkpoint.config,
     )
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from ganctl.config import MAX_SEED
+from ganctl.config import MAX_SEED, SIZES, format_size, parse_size
 from ganctl.errors import UsageError, nearest
 
 CheckpointArgument = Annotated[
@@ -37,10 +38,67 @@ UpscaleOption = Annotated[
         show_default="automatic in a picture, 1 in an .npz or a folder",
     ),
 ]
+SizeOption = Annotated[
+    str | None,
+    typer.Option(
+        "--size", metavar="N|HxW", show_default="chosen from the images",
+        help=f"Pixels a side, as networks see the images: {', '.join(map(str, SIZES))}, or other "
+        "multiples of 4 from 8 to 256; 48x64 is 48 high.",
+    ),
+]  # fmt: skip
+ChannelsOption = Annotated[
+    str | None,
+    typer.Option(
+        "--channels", metavar="1|3|auto", show_default="auto",
+        help="Grey, colour, or whichever the images are.",
+    ),
+]  # fmt: skip
+FitOption = Annotated[
+    str | None,
+    typer.Option(
+        "--fit", metavar="crop|pad|stretch", show_default="crop",
+        help="How an image of another shape is made to fit: its middle, all of it on a background, "
+        "or all of it out of proportion.",
+    ),
+]  # fmt: skip
+BackgroundOption = Annotated[
+    str | None,
+    typer.Option(
+        "--background", metavar="COLOUR", show_default="white",
+        help="What shows through transparent images, and beside padded ones: a name or '#ff8800'.",
+    ),
+]  # fmt: skip
 
 MAX_UPSCALE = 64
 _MAX_DIGITS = len(str(MAX_SEED))
-_MAX_LISTED = 1_000_000
+MAX_LISTED = 1_000_000
+_UNITS = ("", "k", "m", "g", "t")
+
+
+def image_settings(
+    size: str | None, channels: str | None, fit: str | None, background: str | None
+) -> dict[str, Any]:
+    """The settings that these options change, by their names. Raises UsageError."""
+    if channels not in (None, "1", "3", "auto"):
+        raise UsageError(f"--channels must be 1, 3 or auto, not '{channels[:40]}'")
+    given = {
+        "image_size": format_size(*parse_size(size)) if size is not None else None,
+        "image_channels": int(channels) if channels in ("1", "3") else None,
+        "fit": fit,
+        "background": background,
+    }
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def parse_bytes(text: str) -> int:
+    """'4GB', '500 MB', '1.5GiB' → bytes. Raises UsageError."""
+    match = re.fullmatch(
+        r"(\d{1,15}(?:\.\d{1,9})?) ?([kmgt]?)(i?)b?", text.strip().lower(), re.ASCII
+    )
+    if match is None:
+        raise UsageError(f"'{text[:40]}' is not an amount of memory", "Write it as 4GB or 500MB.")
+    base = 1024 if match[3] else 1000
+    return int(float(match[1]) * base ** _UNITS.index(match[2]))
 
 
 def parse_seeds(text: str) -> list[int]:
@@ -56,9 +114,9 @@ def parse_seeds(text: str) -> list[int]:
         start, end = int(first), int(last or first)
         if end < start or end > MAX_SEED:
             raise UsageError(f"'{shown}' is not a range of seeds from 0 to {MAX_SEED}")
-        if end - start + len(seeds) >= _MAX_LISTED:
+        if end - start + len(seeds) >= MAX_LISTED:
             raise UsageError(
-                f"more than {_MAX_LISTED:,} seeds are too many for a list", "Use --seed S -n N."
+                f"more than {MAX_LISTED:,} seeds are too many for a list", "Use --seed S -n N."
             )
         seeds.extend(range(start, end + 1))
     return seeds

@@ -11,7 +11,7 @@ import os
 import select
 import shlex
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import IO, TYPE_CHECKING, Any, TextIO
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 _BLOCKS = "▁▂▃▄▅▆▇█"
+_MANY = 1000
+"""Things that take long enough to be told of."""
 
 
 class Terminal:
@@ -121,9 +123,47 @@ class Terminal:
             with self.err.status(text):
                 yield
 
-    def error(self, message: str, hint: str | None = None) -> None:
-        """What went wrong, and what to do about it."""
+    @contextlib.contextmanager
+    def progress(self) -> Iterator[Callable[[str, int, int], None]]:
+        """A bar for work of several parts; a line a part, if it is a large one, where none moves.
+
+        What it gives is told (what is being done, how much of it is done, of how much).
+        """
+        if self.json_wanted or self.quiet or not self.live:
+            said: set[str] = set()
+
+            def tell(doing: str, done: int, total: int) -> None:
+                if not self.json_wanted and doing not in said and not 0 < total < _MANY:
+                    said.add(doing)
+                    self.note(f"{doing[:1].upper()}{doing[1:]}{f' {total:,}' * bool(total)} ...")
+
+            yield tell
+            return
+        from rich import progress
+
+        with progress.Progress(
+            progress.TextColumn("{task.description}"),
+            progress.BarColumn(),
+            progress.MofNCompleteColumn(),
+            progress.TimeElapsedColumn(),
+            progress.TimeRemainingColumn(compact=True),
+            console=self.err,
+            transient=True,
+        ) as bars:
+            tasks: dict[str, progress.TaskID] = {}
+
+            def show(doing: str, done: int, total: int) -> None:
+                if doing not in tasks:
+                    tasks[doing] = bars.add_task(doing, total=None)
+                bars.update(tasks[doing], completed=done, total=total or None)
+
+            yield show
+
+    def error(self, message: str, hint: str | None = None, *, details: Sequence[str] = ()) -> None:
+        """What went wrong, with what, and what to do about it."""
         self._tell(f"ganctl: {message}")
+        for detail in details:
+            self._tell(f"  {detail}")
         if hint:
             self._tell(f"  {hint}")
 
@@ -218,9 +258,9 @@ def size(num_bytes: float) -> str:
     return f"{num_bytes:.1f} GB"
 
 
-def count(number: int, noun: str) -> str:
-    """'1 step', '1,234 steps'."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+def count(number: int, noun: str, plural: str = "") -> str:
+    """'1 step', '1,234 steps'; `plural` where it is not the noun and an s."""
+    return f"{number:,} {noun if number == 1 else plural or f'{noun}s'}"
 
 
 def pasteable(path: Path) -> str:

@@ -10,9 +10,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ganctl import config as configs
-from ganctl.cli.options import JsonOption
+from ganctl.cli.options import (
+    BackgroundOption,
+    ChannelsOption,
+    FitOption,
+    JsonOption,
+    SizeOption,
+    image_settings,
+    parse_bytes,
+)
 from ganctl.cli.terminal import Terminal, count, pasteable
 from ganctl.errors import StoppedError, UsageError
+from ganctl.tuning import TUNABLE
 
 if TYPE_CHECKING:
     from ganctl.training.loop import Row
@@ -38,8 +47,29 @@ def train(
     context: typer.Context,
     data: Annotated[
         str | None,
-        _option("mnist and stacked-mnist ship with ganctl; fashion-mnist, kmnist, emnist and "
-                "cifar10 are downloaded.", "NAME", "mnist"),
+        _option("Your own images: a folder, a .zip, .tar or .npz, or tar shards as "
+                "'shards/{000..127}.tar'. Or a name: mnist and stacked-mnist ship with ganctl; "
+                "fashion-mnist, kmnist, emnist and cifar10 are downloaded.", "PATH|NAME", "mnist"),
+    ] = None,
+    size: SizeOption = None,
+    channels: ChannelsOption = None,
+    fit: FitOption = None,
+    background: BackgroundOption = None,
+    skip_bad: Annotated[
+        bool | None,
+        typer.Option("--skip-bad", show_default=False,
+                     help="Train without the files that cannot be read, instead of not at all."),
+    ] = None,
+    mirror: Annotated[
+        bool | None,
+        typer.Option("--mirror/--no-mirror", show_default="no",
+                     help="Show each image as it is or mirrored left to right, by chance."),
+    ] = None,
+    augment: Annotated[
+        str | None,
+        _option("auto, none, or any of color,translation,cutout: changes to real and generated "
+                "images alike, for small sets; auto: all of them under 5,000 images.", "LIST",
+                _by_preset("augment")),
     ] = None,
     preset: Annotated[
         str | None,
@@ -55,13 +85,16 @@ def train(
     batch_size: Annotated[
         int | None, _option("Images in an update.", "N", _by_preset("batch_size"))
     ] = None,
+    accumulate: Annotated[
+        int | None, _option("Take a batch in N parts, for as much less memory.", "N", "1")
+    ] = None,
     latent_dim: Annotated[
         int | None, _option("Length of the generator's input.", "N", _by_preset("latent_dim"))
     ] = None,
     conditional: Annotated[
         bool | None,
         typer.Option("--conditional/--unconditional", show_default=_by_preset("conditional"),
-                     help="Tell both networks the class of each image."),
+                     help="Tell both networks the class of each image, where images have any."),
     ] = None,
     lr_g: Annotated[
         float | None, _option("Learning rate of the generator.", "F", _by_preset("lr_g"))
@@ -81,6 +114,16 @@ def train(
         int | None, _option("Of a CPU.", "N", "as many as prove quickest")
     ] = None,
     limit: Annotated[int | None, _option("Train on the first N images only.", "N", "all")] = None,
+    compile_: Annotated[
+        bool | None,
+        typer.Option("--compile/--no-compile", show_default="no",
+                     help="Run the networks through torch.compile."),
+    ] = None,
+    cache_memory: Annotated[
+        str | None,
+        _option("Images that take more than this stay on disk, mapped, and are read batch by "
+                "batch.", "SIZE", "4GiB"),
+    ] = None,
     num_samples: Annotated[
         int | None, _option("Samples drawn after every epoch.", "N", _by_preset("num_samples"))
     ] = None,
@@ -125,11 +168,14 @@ def train(
     ganctl train --resume --epochs 40
     """
     given = {
-        "data": data, "epochs": epochs, "steps": steps, "batch_size": batch_size,
+        "data": data, "skip_bad": skip_bad, "mirror": mirror,
+        "augment": augment if augment is None else configs.parse_augment(augment),
+        "epochs": epochs, "steps": steps, "batch_size": batch_size, "accumulate": accumulate,
         "latent_dim": latent_dim, "conditional": conditional, "lr_g": lr_g, "lr_d": lr_d,
         "seed": seed, "precision": precision, "threads": threads, "limit": limit,
-        "num_samples": num_samples,
+        "compile": compile_, "num_samples": num_samples,
         "snapshot_every": snapshot_every, "keep": keep,
+        **image_settings(size, channels, fit, background),
     }  # fmt: skip
     changes = {name: value for name, value in given.items() if value is not None}
     for setting in settings or []:
@@ -139,18 +185,30 @@ def train(
         changes[name] = value
     if not save_every > 0:  # NaN too
         raise UsageError(f"--save-every must be more than 0 seconds, not {save_every:g}")
+    how = {} if cache_memory is None else {"cache_memory": parse_bytes(cache_memory)}
     config = configs.override(configs.preset(preset or configs.DEFAULT_PRESET), changes)
-    folder = out or Path("runs") / f"{config.data}-{config.preset}"
+
+    from ganctl import datasets
+
+    if "data" in changes:
+        changes["data"] = datasets.resolve(changes["data"])
+        config = configs.override(config, {"data": changes["data"]})
+    folder = out or Path("runs") / f"{datasets.stem(config.data)}-{config.preset}"
 
     # Everything above is cheap; torch is loaded from here on.
     from ganctl.training import session as sessions
 
     terminal = Terminal(json_wanted=json, quiet=quiet)
-    if resume:
-        explicit = {**changes, **({"preset": preset} if preset else {})}
-        session = sessions.resume(folder, explicit, device)
-    else:
-        session = sessions.new(config, folder, device, to_write=not dry_run)
+    with terminal.progress() as progress:
+        if resume:
+            explicit = {**changes, **({"preset": preset} if preset else {})}
+            session = sessions.resume(folder, explicit, device, progress=progress, **how)
+        else:
+            session = sessions.new(
+                config, folder, device, to_write=not dry_run, progress=progress,
+                needs_classes=changes.get("conditional") is True,
+                tunable=TUNABLE.difference(changes), **how,
+            )  # fmt: skip
     for notice in session.notices:
         terminal.note(notice)
     if dry_run:

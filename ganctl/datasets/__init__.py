@@ -1,50 +1,134 @@
-"""A name → images on a device, in an order addressed by index."""
+"""A name or a path → images, in an order addressed by index."""
 
 from __future__ import annotations
 
-import os
+from pathlib import Path
 
-from ganctl.datasets import downloads, mnist, stacked
+import numpy as np
+
+from ganctl.config import ImageSettings
+from ganctl.datasets import downloads, mnist, own, stacked
 from ganctl.datasets.base import Batch, Dataset, epoch_order
-from ganctl.datasets.mnist import Arrays
+from ganctl.datasets.decoding import fit_array
+from ganctl.datasets.own import Prepared, require_apart, require_usable
+from ganctl.datasets.preparing import Progress
+from ganctl.datasets.survey import Survey
 from ganctl.errors import UsageError, nearest
 
-__all__ = ["NAMES", "Batch", "Dataset", "check_name", "epoch_order", "load", "load_test"]
+__all__ = [
+    "NAMES",
+    "Batch",
+    "Dataset",
+    "Prepared",
+    "Progress",
+    "epoch_order",
+    "load",
+    "load_test",
+    "prepare",
+    "require_apart",
+    "require_usable",
+    "resolve",
+    "stem",
+]
 
 _EMBEDDED = {"mnist": mnist, "stacked-mnist": stacked}
 NAMES = (*_EMBEDDED, *downloads.NAMES)
+_AS_THEY_ARE = ImageSettings()
 
 
-def check_name(name: str) -> str:
-    """`name` if it is a data set; UsageError names the nearest known one. Reads nothing."""
-    if name not in NAMES:
-        if "/" in name or "\\" in name or os.path.exists(name):  # noqa: PTH110 - never raises
-            raise UsageError(
-                f"no data '{name}': folders and files of your own are not supported yet",
-                f"Known: {', '.join(NAMES)}.",
-            )
-        raise UsageError(f"unknown data '{name}'", nearest(name, NAMES))
-    return name
+def resolve(name: str) -> str:
+    """A data set's `name` as it is, a path of images made absolute. Reads nothing.
 
-
-def load(name: str, *, limit: int | None = None) -> Dataset:
-    """The training images called `name`, the first `limit` of them; on the CPU.
-
-    Raises UsageError for an unknown name, DataError where the images cannot be had.
+    Raises UsageError for what is neither.
     """
-    check_name(name)
+    if name in NAMES:
+        return name
+    if own.is_path(name):
+        return own.resolve(name)
+    raise UsageError(
+        f"unknown data '{name}'", f"{nearest(name, NAMES)} Or give a path that exists."
+    )
+
+
+def stem(name: str) -> str:
+    """What a run on the images called `name`, or at that path, is called."""
+    return name if name in NAMES else own.stem(name)
+
+
+def load(
+    name: str,
+    *,
+    limit: int | None = None,
+    settings: ImageSettings = _AS_THEY_ARE,
+    skip_bad: bool = False,
+    progress: Progress | None = None,
+) -> Dataset:
+    """The training images called `name`, or at that path, `limit` of them; on the CPU.
+
+    Of a data set these are the first ones, of a path some by chance. What `settings` leave open is
+    as a data set has it, and chosen from the images at a path. Raises UsageError for an unknown
+    name, DataError where the images cannot be had, or not all of those at a path, but for
+    `skip_bad`.
+    """
+    if not Path(name).is_absolute():  # a run's path that has gone is no wrong word
+        name = resolve(name)
+    if name not in NAMES:
+        return own.load(name, settings, limit=limit, skip_bad=skip_bad, progress=progress)
     module = _EMBEDDED.get(name)
-    return _dataset(name, module.load_train() if module else downloads.load_train(name), limit)
+    if module is None:
+        images, labels, classes = downloads.load_train(name)
+    else:
+        (images, labels), classes = module.load_train(), module.CLASSES
+    images = _fitted(images[:limit], settings)
+    return Dataset.from_arrays(name, images, labels, limit, classes=classes)
 
 
-def load_test(name: str) -> Dataset:
-    """The test images called `name`; no generator has seen them. Raises as `load`."""
-    check_name(name)
+def prepare(name: str, settings: ImageSettings, *, progress: Progress | None = None) -> Prepared:
+    """The images called `name`, or at that path, and what is known of them. Raises as `load`."""
+    name = resolve(name)
+    if name not in NAMES:
+        return own.prepare(name, settings, progress=progress)
+    native, seen = load(name), load(name, settings=settings)
+    _, height, width = native.image_shape
+    channels, *size = seen.image_shape
+    resolved = ImageSettings((size[0], size[1]), channels, settings.fit, settings.background)
+    counts = np.bincount(native.labels.numpy(), minlength=native.num_classes)
+    survey = Survey.of_array(
+        len(native),
+        height,
+        width,
+        "RGB" if native.image_shape[0] == 3 else "L",
+        {label: int(count) for label, count in zip(native.classes, counts, strict=False)},
+        resolved,
+    )
+    return Prepared(
+        name, seen.images.numpy(), seen.labels.numpy(), seen.digest, survey, resolved, True, True
+    )
+
+
+def load_test(name: str, *, settings: ImageSettings = _AS_THEY_ARE) -> Dataset:
+    """The test images called `name`; no generator has seen them. Raises as `load`.
+
+    Images of one's own have none: UsageError.
+    """
+    name = resolve(name)
+    if name not in NAMES:
+        raise UsageError(f"{name} has no test images")
     module = _EMBEDDED.get(name)
-    return _dataset(name, module.load_test() if module else downloads.load_test(name))
+    if module is None:
+        images, labels, classes = downloads.load_test(name)
+    else:
+        (images, labels), classes = module.load_test(), module.CLASSES
+    return Dataset.from_arrays(name, _fitted(images, settings), labels, classes=classes)
 
 
-def _dataset(name: str, arrays: Arrays, limit: int | None = None) -> Dataset:
-    # Networks that are told the mode of a stacked image leave none out: nothing would be measured.
-    count = int(arrays[1].max()) + 1 if name != "stacked-mnist" else 0
-    return Dataset.from_arrays(name, *arrays, limit, classes=[str(label) for label in range(count)])
+def _fitted(images: np.ndarray, settings: ImageSettings) -> np.ndarray:
+    """Images, uint8 (N, H, W) or (N, H, W, C), as `settings` want them."""
+    size, channels = images.shape[1:3], images.shape[3] if images.ndim == 4 else 1
+    wanted = ImageSettings(
+        settings.size or size, settings.channels or channels, settings.fit, settings.background
+    )
+    if (wanted.size, wanted.channels) == (size, channels):
+        return images
+    own.require_colour(settings.background)
+    return np.stack([fit_array(image, wanted) for image in images])

@@ -7,11 +7,13 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import torch
-from torch import Tensor
+
+if TYPE_CHECKING:  # processes that only decode images come through here, and start quicker without
+    import torch
+    from torch import Tensor
 
 _ORDER_STREAM = 1
 """Keeps the order's random numbers apart from every other use of a run's seed."""
@@ -36,6 +38,8 @@ class Dataset:
     """Where batches are wanted; None: where the images are."""
     is_mapped: bool = False
     """Whether the images are in a file, from which each batch is read when it is wanted."""
+    notices: tuple[str, ...] = ()
+    """What a user should know of them before a training."""
 
     @classmethod
     def from_arrays(
@@ -48,18 +52,18 @@ class Dataset:
         classes: Sequence[str] = (),
     ) -> Dataset:
         """From uint8 (N, H, W) or (N, H, W, C) and N labels, the first `limit` of them."""
+        import torch
+
         images, labels = images[:limit], labels[:limit]
         if images.ndim == 3:
             images = images[..., None]
         images = np.ascontiguousarray(images)
-        digest = hashlib.sha256(repr(images.shape).encode())
-        digest.update(images.data)
         return cls(
             name,
             torch.from_numpy(images),
             torch.from_numpy(labels.astype(np.int64)),
             tuple(classes),
-            digest.hexdigest(),
+            digest_of(images),
         )
 
     def __len__(self) -> int:
@@ -67,8 +71,8 @@ class Dataset:
 
     @property
     def num_classes(self) -> int:
-        """How many classes there are for networks to know."""
-        return len(self.classes)
+        """How many classes there are for networks to tell apart: one alone is none."""
+        return len(self.classes) if len(self.classes) > 1 else 0
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -141,6 +145,8 @@ class Batch(NamedTuple):
 
         `mirrored`, bool (>= N,) on any device, says which of them are flipped left to right.
         """
+        import torch
+
         pixels = self.pixels
         if mirrored is not None:
             which = mirrored[: len(pixels)].to(pixels.device, non_blocking=True)
@@ -153,10 +159,19 @@ def _arrived(fetched: Future[tuple[Tensor, Tensor]], device: torch.device) -> Ba
     return Batch(pixels.to(device, non_blocking=True), labels.to(device, non_blocking=True))
 
 
+def digest_of(images: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> str:
+    """SHA-256 of the shape and bytes of images, uint8 (N, H, W, C) and contiguous, as hex."""
+    digest = hashlib.sha256(repr(images.shape).encode())
+    digest.update(images.data)
+    return digest.hexdigest()
+
+
 def epoch_order(num_images: int, *, seed: int, epoch: int) -> Tensor:
     """The order of the images in `epoch` (counted from 0): a function of its arguments alone.
 
     int64 (num_images,), on the CPU.
     """
+    import torch
+
     rng = np.random.default_rng([_ORDER_STREAM, seed, epoch])
     return torch.from_numpy(rng.permutation(num_images))

@@ -24,20 +24,23 @@ def cache_dir() -> Path:
     return platformdirs.user_cache_path("ganctl") / "datasets"
 
 
-def load_train(name: str) -> tuple[np.ndarray, np.ndarray]:
-    """The training images of `name`, uint8 (N, H, W) or (N, H, W, 3), and labels (N,).
+Named = tuple[np.ndarray, np.ndarray, tuple[str, ...]]
+
+
+def load_train(name: str) -> Named:
+    """The training images of `name`, uint8 (N, H, W) or (N, H, W, 3), labels (N,), classes' names.
 
     Raises DataError, with the place for the files, where they are neither cached nor to be had.
     """
     return _load(name, train=True)
 
 
-def load_test(name: str) -> tuple[np.ndarray, np.ndarray]:
-    """The test images of `name`, and labels, as `load_train` gives those for training."""
+def load_test(name: str) -> Named:
+    """The test images of `name`, labels and names, as `load_train` gives those for training."""
     return _load(name, train=False)
 
 
-def _load(name: str, *, train: bool) -> tuple[np.ndarray, np.ndarray]:
+def _load(name: str, *, train: bool) -> Named:
     import torchvision.datasets
 
     class_name, arguments = _CLASSES[name]
@@ -56,7 +59,7 @@ def _load(name: str, *, train: bool) -> tuple[np.ndarray, np.ndarray]:
     images = np.asarray(dataset.data)
     if name == "emnist":
         images = images.transpose(0, 2, 1)  # EMNIST is stored with rows and columns swapped.
-    return images, np.asarray(dataset.targets)
+    return images, np.asarray(dataset.targets), tuple(dataset.classes)
 
 
 def _first_line(error: Exception) -> str:

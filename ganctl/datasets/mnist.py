@@ -14,6 +14,8 @@ from ganctl.errors import DataError
 PATH = Path(__file__).with_name("mnist.npz")
 SHA256 = "0fd38504b882767b903ae85acf5b1b59d56ad06450dbce63e21684612ad660d9"
 
+CLASSES = tuple("0123456789")
+
 Arrays = tuple[np.ndarray, np.ndarray]
 
 

@@ -21,6 +21,7 @@ __all__ = ["CHOICES", "Encoded", "FeatureNetwork", "encode", "is_known", "load"]
 CHOICES = ("auto", "digits", "inception")
 _CPU = torch.device("cpu")
 _DIGITS = {"mnist": DigitFeatures, "stacked-mnist": StackedFeatures}
+_SHAPES = {"mnist": (1, 28, 28), "stacked-mnist": (3, 28, 28)}
 
 
 class FeatureNetwork(Protocol):
@@ -54,23 +55,33 @@ class Encoded:
         return Encoded(self.features[which], self.logits[which])
 
 
-def is_known(data: str) -> bool:
-    """Whether the shipped classifier knows images of the data set `data`."""
-    return data in _DIGITS
+def is_known(data: str, image_shape: tuple[int, int, int] | None = None) -> bool:
+    """Whether the shipped classifier knows images of the data set `data`.
+
+    As they are there, or made (C, H, W).
+    """
+    return data in _DIGITS and image_shape in (None, _SHAPES[data])
 
 
-def load(choice: str, data: str, device: torch.device = _CPU) -> FeatureNetwork:
-    """The network that images of the data set `data` are compared with.
+def load(
+    choice: str,
+    data: str,
+    device: torch.device = _CPU,
+    image_shape: tuple[int, int, int] | None = None,
+) -> FeatureNetwork:
+    """The network that images of the data set `data`, as `is_known` takes it, are compared with.
 
     `choice` is one of CHOICES ("auto": digits where these are, Inception elsewhere), or a file of
     Inception's weights. Raises UsageError, and DataError where weights are not to be had.
     """
     if choice not in CHOICES and not Path(choice).suffix:
         raise UsageError(f"unknown features '{choice}'", nearest(choice, CHOICES))
-    if choice == "digits" or (choice == "auto" and is_known(data)):
-        if not is_known(data):
+    known = is_known(data, image_shape)
+    if choice == "digits" or (choice == "auto" and known):
+        if not known:
+            what = f"{data} of this size" if is_known(data) else data
             raise UsageError(
-                f"the classifier of digits says nothing about {data}", "Give --features inception."
+                f"the classifier of digits says nothing about {what}", "Give --features inception."
             )
         return _DIGITS[data](device)
     return InceptionFeatures(device, None if choice in CHOICES else Path(choice))

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from ganctl.config import NetworkConfig
 from ganctl.networks import fourier, thin
 from ganctl.networks.dropout import Dropout
-from ganctl.networks.layers import Logit, ToImage, ToVector
+from ganctl.networks.layers import Logit, ToImage, ToVector, widened
 
 _SLOPE = 0.3  # Keras's LeakyReLU
 _MOMENTUM, _EPSILON = 0.01, 1e-3  # Keras's 0.99 is torch's 1 - 0.99
@@ -31,28 +31,38 @@ def _initialize(network: nn.Module, rng: torch.Generator) -> None:
 
 
 class Generator(nn.Module):
-    """latents (N, input_dim) → images (N, C, H, W) in [-1, 1]."""
+    """latents (N, input_dim) → images (N, C, H, W) in [-1, 1].
+
+    Of two stages for 28x28, as the recipe has it; larger images have more of the same, from about
+    4x4 on, as in Radford et al. 2016, figure 1.
+    """
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
-        base = config.base_channels
-        height, width = config.height // 4, config.width // 4
+        base, stages = config.base_channels, config.stages
+        height, width = config.height >> stages, config.width >> stages
+        first, channels = widened(base, stages), widened(base, stages - 1)
 
         upsample: dict[str, Any] = {"stride": 2, "padding": 2, "output_padding": 1, "bias": False}
-        self.layers = nn.Sequential(
-            nn.Linear(config.input_dim, 4 * base * height * width, bias=False),
-            nn.BatchNorm1d(4 * base * height * width, _EPSILON, _MOMENTUM),
+        layers: list[nn.Module] = [
+            nn.Linear(config.input_dim, first * height * width, bias=False),
+            nn.BatchNorm1d(first * height * width, _EPSILON, _MOMENTUM),
             nn.LeakyReLU(_SLOPE),
-            ToImage(4 * base, height, width),
-            fourier.ConvTranspose2d(4 * base, 2 * base, kernel_size=5),
-            nn.BatchNorm2d(2 * base, _EPSILON, _MOMENTUM),
+            ToImage(first, height, width),
+            fourier.ConvTranspose2d(first, channels, kernel_size=5),
+            nn.BatchNorm2d(channels, _EPSILON, _MOMENTUM),
             nn.LeakyReLU(_SLOPE),
-            nn.ConvTranspose2d(2 * base, base, 5, **upsample),
-            nn.BatchNorm2d(base, _EPSILON, _MOMENTUM),
-            nn.LeakyReLU(_SLOPE),
-            thin.ConvTranspose2d(base, config.channels, 5, **upsample),
-            nn.Tanh(),
-        )
+        ]
+        for left in reversed(range(stages - 1)):
+            outputs = widened(base, left)
+            layers += [
+                nn.ConvTranspose2d(channels, outputs, 5, **upsample),
+                nn.BatchNorm2d(outputs, _EPSILON, _MOMENTUM),
+                nn.LeakyReLU(_SLOPE),
+            ]
+            channels = outputs
+        layers += [thin.ConvTranspose2d(base, config.channels, 5, **upsample), nn.Tanh()]
+        self.layers = nn.Sequential(*layers)
 
     def initialize(self, rng: torch.Generator) -> None:
         """Initial weights from `rng`."""
@@ -68,16 +78,21 @@ class Discriminator(nn.Module):
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
-        base = config.base_channels
+        base, stages = config.base_channels, config.stages
+        layers: list[nn.Module] = []
+        channels = config.channels
+        for stage in range(stages):
+            outputs = widened(base, stage)
+            convolution = thin.Conv2d if stage == 0 else nn.Conv2d
+            layers += [
+                convolution(channels, outputs, 5, stride=2, padding=2),
+                nn.LeakyReLU(_SLOPE),
+                Dropout(0.3),
+            ]
+            channels = outputs
+        pixels = (config.height >> stages) * (config.width >> stages)
         self.layers = nn.Sequential(
-            thin.Conv2d(config.channels, base, 5, stride=2, padding=2),
-            nn.LeakyReLU(_SLOPE),
-            Dropout(0.3),
-            nn.Conv2d(base, 2 * base, 5, stride=2, padding=2),
-            nn.LeakyReLU(_SLOPE),
-            Dropout(0.3),
-            ToVector(),
-            Logit(2 * base * (config.height // 4) * (config.width // 4), config.num_classes),
+            *layers, ToVector(), Logit(channels * pixels, config.num_classes)
         )
 
     def initialize(self, rng: torch.Generator) -> None:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ganctl.config import NetworkConfig
 from ganctl.networks import thin
-from ganctl.networks.layers import Logit, ToImage, ToVector
+from ganctl.networks.layers import Logit, ToImage, ToVector, widened
 
 _SLOPE = 0.2
 
@@ -37,25 +37,35 @@ def _initialize(network: nn.Module, rng: torch.Generator) -> None:
 
 
 class Generator(nn.Module):
-    """latents (N, input_dim) → images (N, C, H, W) in [-1, 1]."""
+    """latents (N, input_dim) → images (N, C, H, W) in [-1, 1].
+
+    Each stage doubles the sides and halves the channels, and all but the last one convolve once
+    more.
+    """
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
         self.latent_dim = config.latent_dim
-        base = config.base_channels
-        height, width = config.height // 4, config.width // 4
+        base, stages = config.base_channels, config.stages
+        height, width = config.height >> stages, config.width >> stages
+        channels = widened(base, stages)
+        layers: list[nn.Module] = [
+            nn.Linear(config.input_dim, channels * height * width),
+            ToImage(channels, height, width),
+            nn.ReLU(),
+        ]
+        for left in reversed(range(stages - 1)):
+            outputs = widened(base, left)
+            layers += [nn.ConvTranspose2d(channels, outputs, 4, stride=2, padding=1), nn.ReLU()]
+            if config.refine:
+                layers += [nn.Conv2d(outputs, outputs, 3, padding=1), nn.ReLU()]
+            channels = outputs
         last = 6 if config.refine else 4
-        refining = [nn.Conv2d(base, base, 3, padding=1), nn.ReLU()] if config.refine else []
-        self.layers = nn.Sequential(
-            nn.Linear(config.input_dim, 4 * base * height * width),
-            ToImage(4 * base, height, width),
-            nn.ReLU(),
-            nn.ConvTranspose2d(4 * base, base, 4, stride=2, padding=1),
-            nn.ReLU(),
-            *refining,
+        layers += [
             thin.ConvTranspose2d(base, config.channels, last, stride=2, padding=last // 2 - 1),
             nn.Tanh(),
-        )
+        ]
+        self.layers = nn.Sequential(*layers)
 
     def initialize(self, rng: torch.Generator) -> None:
         """Initial weights from `rng`."""
@@ -75,17 +85,25 @@ class Discriminator(nn.Module):
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
-        base = config.base_channels
-        height, width = math.ceil(config.height / 8), math.ceil(config.width / 8)
+        base, stages = config.base_channels, config.stages
+        layers: list[nn.Module] = [thin.Conv2d(config.channels, base, 4, stride=2, padding=1)]
+        channels = base
+        for stage in range(1, stages):
+            outputs = widened(base, stage)
+            layers += [
+                nn.LeakyReLU(_SLOPE),
+                nn.Conv2d(channels, outputs, 4, stride=2, padding=1),
+            ]
+            channels = outputs
+        outputs = widened(base, stages)
+        height, width = (math.ceil(side / 2 ** (stages + 1)) for side in config.image_shape[1:])
         self.layers = nn.Sequential(
-            thin.Conv2d(config.channels, base, 4, stride=2, padding=1),
+            *layers,
             nn.LeakyReLU(_SLOPE),
-            nn.Conv2d(base, 2 * base, 4, stride=2, padding=1),
-            nn.LeakyReLU(_SLOPE),
-            nn.Conv2d(2 * base, 4 * base, 3, stride=2, padding=1),
+            nn.Conv2d(channels, outputs, 3, stride=2, padding=1),
             nn.LeakyReLU(_SLOPE),
             ToVector(),
-            Logit(4 * base * height * width, config.num_classes),
+            Logit(outputs * height * width, config.num_classes),
         )
 
     def initialize(self, rng: torch.Generator) -> None:

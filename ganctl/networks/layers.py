@@ -7,6 +7,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+_MOST = 8
+
+
+def widened(base: int, doublings: int) -> int:
+    """Channels after so many doublings of `base`, of which a layer has eight times at the most."""
+    return base * min(1 << doublings, _MOST)
+
 
 class ToImage(nn.Module):
     """vectors (N, H*W*C), channels last as in Keras, → images (N, C, H, W); copies nothing."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import platform
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,14 +16,17 @@ import torch
 import ganctl
 from ganctl import config as configs
 from ganctl import datasets, devices, features
+from ganctl.checkpoint import Checkpoint
+from ganctl.classes import MAX_CLASSES, stored
 from ganctl.config import LENGTH_FIELDS, TrainConfig
-from ganctl.datasets import Dataset
+from ganctl.datasets import Dataset, Progress
 from ganctl.errors import CheckpointError, RunError, UsageError
 from ganctl.evaluation import Gauge
 from ganctl.store import Found, RunDirectory, named, newest_whole
 from ganctl.training import memory, threads
 from ganctl.training.loop import Observer, Outcome, Row, Training
 from ganctl.training.state import TrainState, create, restore
+from ganctl.tuning import tuned
 
 _DECIDE_BITS = ("device", "machine", "ganctl", "torch", "numpy")
 """Of what computes: where all of them are as they were, a run goes on with the same bits."""
@@ -114,7 +117,8 @@ class Session:
 
         Takes seconds to make.
         """
-        if not (self.config.eval_samples and features.is_known(self.config.data)):
+        shape = self.config.network.image_shape
+        if not (self.config.eval_samples and features.is_known(self.config.data, shape)):
             return None
         network = features.load("auto", self.config.data, self.state.device)
         return Gauge(network, test=datasets.load_test(self.config.data).images.numpy())
@@ -150,35 +154,60 @@ def new(
     *,
     to_write: bool = True,
     cache_memory: int = CACHE_MEMORY,
+    needs_classes: bool = False,
+    tunable: Collection[str] = (),
+    progress: Progress | None = None,
 ) -> Session:
     """A run from its beginning. Raises a GanctlError before anything is written or computed.
 
     Without `to_write` (a dry run) the folder may be in use. Images of up to `cache_memory` bytes
-    are kept whole on the device; that changes no bit of the run.
+    are kept whole on the device; that changes no bit of the run. `needs_classes`: images without
+    are refused, not trained on all the same. `tunable` names the settings, of `tuning.TUNABLE`,
+    that may be fitted to the images, since nobody chose them. `progress` is told of the images'
+    preparation.
     """
-    datasets.check_name(config.data)
+    config = configs.override(config, {"data": datasets.resolve(config.data)})
     run = RunDirectory(out)
     if to_write:
         run.require_new()
+    datasets.require_apart(config.data, out)
     on = devices.resolve_device(device)
-    dataset = datasets.load(config.data, limit=config.limit)
-    config = settle(config, dataset, on)
+    dataset = _load(config, progress)
+    if needs_classes and not dataset.num_classes:
+        raise UsageError(
+            f"the images of '{config.data}' are not in classes that networks could be told",
+            "Leave out --conditional.",
+        )
+    fitted = tuned(config, dataset.image_shape, len(dataset), tunable)
+    config = settle(configs.override(config, fitted), dataset, on)
     memory.require_room(config, on)
     config = configs.override(config, {"threads": threads.choose(config, on)})
     devices.use_threads(config.threads)
-    session = Session(run, create(config, on), dataset.to(on, cache_memory))
+    notices = [*dataset.notices]
+    if dataset.num_classes and not config.conditional:
+        able = dataset.num_classes <= MAX_CLASSES
+        notices.append(
+            f"The images have {dataset.num_classes:,} classes, which are not used"
+            f"{'; --conditional trains with them' if able else ''}."
+        )
     if config.compile and on.type == "cpu":
-        session.notices.append("--compile made trainings on a CPU slower wherever it was measured.")
-    return session
+        notices.append("--compile made trainings on a CPU slower wherever it was measured.")
+    return Session(run, create(config, on), dataset.to(on, cache_memory), notices=notices)
 
 
 def resume(
-    out: Path, changes: Mapping[str, Any], device: str, *, cache_memory: int = CACHE_MEMORY
+    out: Path,
+    changes: Mapping[str, Any],
+    device: str,
+    *,
+    cache_memory: int = CACHE_MEMORY,
+    progress: Progress | None = None,
 ) -> Session:
     """The run in `out` from its newest whole checkpoint on.
 
     `changes` are the settings that the user gave: only the run's length may differ from what the
-    checkpoint says. Raises a GanctlError before anything is written or computed.
+    checkpoint says. The rest is as in `new`. Raises a GanctlError before anything is written or
+    computed.
     """
     run = RunDirectory(out)
     if not run.is_run():
@@ -190,12 +219,13 @@ def resume(
     refuse_changes(config, changes)
     length = {name: changes[name] for name in LENGTH_FIELDS if name in changes}
     config = configs.override(config, length) if length else config
-    dataset = datasets.load(config.data, limit=config.limit)
+    dataset = _load(config, progress)
     if checkpoint.data.get("digest") != dataset.digest:
         raise RunError(
             f"the images of '{config.data}' are not those this run was trained on",
             "Bring back the old ones, or begin a new run with --out.",
         )
+    _require_classes(checkpoint, dataset)
     config = settle(config, dataset, on)
     total = config.total_steps(len(dataset))
     if total < checkpoint.step:
@@ -216,6 +246,7 @@ def resume(
         history=checkpoint.history,
         partial=checkpoint.partial,
         made_by=checkpoint.made_by,
+        notices=[*dataset.notices],
         resumed_from=found,
     )
     for problem in problems:
@@ -235,6 +266,27 @@ def resume(
             f"The run goes on, but perhaps not bit for bit: {'; '.join(changed)}."
         )
     return session
+
+
+def _require_classes(checkpoint: Checkpoint, dataset: Dataset) -> None:
+    """RunError where the images are sorted into other classes than those the networks know."""
+    count, known = checkpoint.config.network.num_classes, checkpoint.data["classes"]
+    numbers = [*map(str, range(count))]  # what runs from before classes had names have
+    if count and known != numbers and known != stored(dataset.classes):
+        raise RunError(
+            f"the classes of '{checkpoint.config.data}' are not those this run was trained on",
+            "Bring back the old ones, or begin a new run with --out.",
+        )
+
+
+def _load(config: TrainConfig, progress: Progress | None) -> Dataset:
+    return datasets.load(
+        config.data,
+        limit=config.limit,
+        settings=config.images,
+        skip_bad=config.skip_bad,
+        progress=progress,
+    )
 
 
 def settle(config: TrainConfig, dataset: Dataset, device: torch.device) -> TrainConfig:
@@ -257,6 +309,12 @@ def fit_to_data(config: TrainConfig, dataset: Dataset) -> TrainConfig:
             f"{configs.MAX_EPOCHS:,}",
             "Give fewer --steps or a smaller --batch-size.",
         )
+    if config.conditional and dataset.num_classes > MAX_CLASSES:
+        raise UsageError(
+            f"the images have {dataset.num_classes:,} classes, and networks can be told at most "
+            f"{MAX_CLASSES:,}",
+            "Train without them: --unconditional.",
+        )
     channels, height, width = dataset.image_shape
     return configs.override(
         config,
@@ -266,6 +324,7 @@ def fit_to_data(config: TrainConfig, dataset: Dataset) -> TrainConfig:
             "width": width,
             "image_size": configs.format_size(height, width),
             "image_channels": channels,
+            "stages": configs.stages_for(height, width),
             "augment": _augment(config, dataset),
             "num_classes": dataset.num_classes if config.conditional else 0,
         },
@@ -302,7 +361,7 @@ def describe_data(dataset: Dataset) -> dict[str, Any]:
         "num_images": len(dataset),
         "image_shape": list(dataset.image_shape),
         "digest": dataset.digest,
-        "classes": list(dataset.classes),
+        "classes": stored(dataset.classes),
     }
 
 

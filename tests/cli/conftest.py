@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 import io
 import os
@@ -15,7 +16,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from ganctl import plots
+from ganctl import checkpoint, plots, store
 from ganctl.cli import main
 from ganctl.datasets import mnist
 
@@ -171,6 +172,19 @@ def run(training, files):
     before = files(folder)
     yield folder
     assert files(folder) == before
+
+
+NAMES = ("airplane", "Cat", "dog", "frog", "lion", "mouse", "otter", "pig", "yak", "a, b\x1b[2J")
+
+
+@pytest.fixture(scope="session")
+def named_run(run, tmp_path_factory):
+    """The checkpoint of `run`, as if its classes had been called by NAMES. To be read only."""
+    found = store.read_checkpoint(run)
+    path = tmp_path_factory.mktemp("named") / "ckpt.pt"
+    data = {**found.data, "classes": list(NAMES)}
+    path.write_bytes(checkpoint.encode(dataclasses.replace(found, data=data)))
+    return path
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import functools
 import json
 import re
 from pathlib import Path
@@ -17,16 +18,22 @@ from ganctl.config import settings
 
 
 @pytest.fixture
-def altered(run, tmp_path):
-    """A checkpoint file in which a test changed something, with a digest that fits."""
+def altered_from(tmp_path):
+    """A run's checkpoint file in which a test changed something, with a digest that fits."""
 
-    def write(**changes):
+    def write(run, **changes):
         content = checkpoint.encode(dataclasses.replace(store.read_checkpoint(run), **changes))
         path = tmp_path / "altered.pt"
         path.write_bytes(content)
         return path
 
     return write
+
+
+@pytest.fixture
+def altered(run, altered_from):
+    """The same of `run`."""
+    return functools.partial(altered_from, run)
 
 
 def test_for_people(ok, run):
@@ -81,6 +88,7 @@ def test_as_json(ok, run):
         "digest": found.digest, "made_by": found.made_by, "data": found.data,
         "config": settings(found.config), "step": 8, "total_steps": 8, "epoch": 2.0, "ema": True,
         "steps_per_epoch": 4, "history": found.history, "unfinished": None, "problems": [],
+        "conditional": True, "classes": [str(digit) for digit in range(10)],
     }  # fmt: skip
     assert {name: report[name] for name in expected} == expected
     assert report["optimizers"]["generator"]["rate"] == found.config.lr_g
@@ -208,3 +216,44 @@ def test_weights_that_do_not_fit_the_configuration(cli, run, altered):
     result = cli("inspect", altered(config=dataclasses.replace(config, network=network)))
     assert (result.code, result.out) == (1, "")
     assert "does not fit its own configuration" in result.err
+
+
+def test_classes_by_name(ok, named_run):
+    shown = ok("inspect", named_run).out
+    assert re.search(
+        r"^classes +10 classes, which both networks know: airplane, Cat, dog, ", shown, re.M
+    )
+    assert "\x1b" not in shown
+    report = json.loads(ok("inspect", named_run, "--json").out)
+    assert (report["conditional"], report["classes"][:2]) == (True, ["airplane", "Cat"])
+
+
+def test_classes_that_the_networks_were_not_told(ok, dcgan_run):
+    shown = ok("inspect", dcgan_run).out
+    assert re.search(r"^classes +10 classes, not used: unconditional: 0, 1, 2, ", shown, re.M)
+    assert json.loads(ok("inspect", dcgan_run, "--json").out)["conditional"] is False
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        ([], "10 classes, which both networks know: 0, 1, 2, "),  # the number is the networks'
+        (["cat"] * 9, "10 classes, which both networks know: 0, 1, 2, "),
+    ],
+)
+def test_names_that_do_not_fit_the_networks_are_numbers(ok, run, altered, names, words):
+    data = {**store.read_checkpoint(run).data, "classes": names}
+    assert words in ok("inspect", altered(data=data)).out
+
+
+def test_of_many_classes_the_first_twenty_are_shown(ok, dcgan_run, altered_from):
+    data = {**store.read_checkpoint(dcgan_run).data, "classes": [f"kind {n}" for n in range(1000)]}
+    shown = ok("inspect", altered_from(dcgan_run, data=data)).out
+    assert re.search(r"^classes +1,000 classes, not used: .*, kind 19 and 980 more$", shown, re.M)
+
+
+def test_images_without_classes(ok, dcgan_run, altered_from):
+    data = {**store.read_checkpoint(dcgan_run).data, "classes": []}
+    assert re.search(
+        r"^classes +none$", ok("inspect", altered_from(dcgan_run, data=data)).out, re.M
+    )

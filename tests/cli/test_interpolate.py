@@ -33,11 +33,12 @@ def frames(path):
 
 @pytest.fixture
 def picture_of(ok, run, tmp_path):
-    """What `sample` draws for a seed."""
+    """What `sample` draws for a seed, or for a seed and a class."""
 
-    def draw(seed):
+    def draw(seed, label=None):
         out = tmp_path / "one.png"
-        ok("sample", run, "--seed", seed, "-n", 1, "-o", out)
+        of_class = () if label is None else ("--class", label)
+        ok("sample", run, "--seed", seed, "-n", 1, *of_class, "-o", out)
         with Image.open(out) as picture:
             pixels = np.asarray(picture)
         out.unlink()
@@ -130,7 +131,71 @@ def test_as_json(ok, run, tmp_path):
     result = ok("interpolate", run, "--seeds", "3,7", "--frames", 2, "--loop", "-o", out, "--json")
     assert result.err == ""
     assert json.loads(result.out) == {
-        "out": str(out), "kind": "webp", "seeds": [3, 7], "mode": "slerp", "loop": True,
+        "out": str(out), "kind": "webp", "seeds": [3, 7], "classes": None, "class_names": None,
+        "mode": "slerp", "loop": True,
         "frames": 4, "ema": True, "checkpoint": str(run / "ckpt.pt"),
         "digest": store.read_checkpoint(run).digest,
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("options", "keyframes", "words"),
+    [
+        (["--class", "Cat,dog"], [(0, 1), (0, 2)], "seed 0, classes Cat → dog"),
+        (["--seeds", "3", "--class", "dog,Cat,4"], [(3, 2), (3, 1), (3, 4)],
+         "seed 3, classes dog → Cat → lion"),
+        (["--seeds", "3,5", "--class", "dog"], [(3, 2), (5, 2)], "seeds 3 → 5, class dog"),
+        (["--seeds", "3,5", "--class", "7,cat"], [(3, 7), (5, 1)],
+         "seeds 3 → 5, classes pig → Cat"),
+        (["--class", "dog"], [(0, 2), (1, 2), (2, 2), (3, 2)], "seeds 0 → 1 → 2 → 3, class dog"),
+    ],
+)  # fmt: skip
+def test_between_classes(ok, named_run, tmp_path, picture_of, options, keyframes, words):
+    out = tmp_path / "x.png"
+    result = ok("interpolate", named_run, *options, "--frames", 3, "-o", out)
+    assert f"frames, {words} (slerp)\n" in result.out
+    images = strip(out)
+    assert len(images) == 3 * (len(keyframes) - 1) + 1
+    for image, keyframe in zip(images[::3], keyframes, strict=True):
+        assert np.array_equal(image, picture_of(*keyframe))
+    assert len({image.tobytes() for image in images}) == len(images)
+    with Image.open(out) as picture:
+        assert "classes" in picture.text
+    document = json.loads(
+        ok("interpolate", named_run, *options, "--frames", 3, "-o", out, "--json").out
+    )
+    assert document["seeds"] == [seed for seed, _ in keyframes]
+    assert document["classes"] == [label for _, label in keyframes]
+    assert document["class_names"][0] in words
+
+
+def test_a_loop_through_classes_comes_back(ok, named_run, tmp_path):
+    out = tmp_path / "x.gif"
+    options = ("--class", "cat,dog", "--loop", "--frames", 2)
+    result = ok("interpolate", named_run, *options, "-o", out)
+    assert result.out == f"{out}: 4 frames, seed 0, classes Cat → dog → Cat (slerp)\n"
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--seeds", "3", "--class", "dog"], "two seeds or two classes"),
+        (["--seeds", "3,4,5", "--class", "dog,cat"], "2 classes do not fit 3 seeds"),
+        (["--seeds", "3,4", "--class", "dog,cat,pig"], "3 classes do not fit 2 seeds"),
+        (["--class", "dgo,cat"], "Did you mean 'dog'?"),
+        (["--class", "dog,"], "no class ''"),
+        (["--seeds", "3"], "at least two seeds"),
+        (["--class", ",".join(["dog"] * 2000)], "a walk of 16000 frames is too long"),
+    ],
+)
+def test_classes_that_make_no_walk(cli, named_run, tmp_path, options, words):
+    result = cli("interpolate", named_run, *options, "-o", tmp_path / "x.png")
+    assert (result.code, result.out) == (2, "")
+    assert words in result.err
+    assert not list(tmp_path.iterdir())
+
+
+def test_without_classes_there_is_no_walk_between_them(cli, dcgan_run, tmp_path):
+    result = cli("interpolate", dcgan_run, "--class", "1,2", "-o", tmp_path / "x.png")
+    assert (result.code, result.out) == (2, "")
+    assert "knows no classes" in result.err

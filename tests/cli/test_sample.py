@@ -157,7 +157,7 @@ def test_as_json(ok, run, tmp_path, name):
     assert result.err == ""
     assert document == {
         "out": str(tmp_path / name), "seeds": "3,5-6", "num_samples": 3, "ema": True,
-        "class": None, "step": 8,
+        "class": None, "class_name": None, "per_class": None, "classes": None, "step": 8,
         "kind": {"x.png": "png", "x.npz": "npz", "x/": "folder"}[name],
         "checkpoint": str(run / "ckpt.pt"), "digest": store.read_checkpoint(run).digest,
     }  # fmt: skip
@@ -216,7 +216,7 @@ def test_a_class_is_chosen_for_all(ok, run, tmp_path):
     document = json.loads(
         ok("sample", run, "-n", 10, "--class", 7, "-o", tmp_path / "sevens.npz", "--json").out
     )
-    assert document["class"] == 7
+    assert (document["class"], document["class_name"]) == (7, "7")
     own, sevens = (np.load(tmp_path / f"{name}.npz")["arr_0"] for name in ("own", "sevens"))
     same = [np.array_equal(own[seed], sevens[seed]) for seed in range(10)]
     assert same == [seed == 7 for seed in range(10)]
@@ -225,13 +225,111 @@ def test_a_class_is_chosen_for_all(ok, run, tmp_path):
         assert picture.text["class"] == "7"
 
 
-def test_a_class_that_is_not_there_is_refused(cli, run, dcgan_run, tmp_path):
+def test_a_class_that_is_not_there_is_refused(cli, run, named_run, dcgan_run, tmp_path):
     for folder, number, words in (
-        (run, 10, "--class must be 0 to 9, not 10"),
-        (run, -1, "--class must be 0 to 9, not -1"),
+        (run, 10, "class must be a name or 0 to 9, not 10"),
+        (run, -1, "class must be a name or 0 to 9, not -1"),
+        (named_run, "frgo", "Did you mean 'frog'?"),
+        (named_run, "cow", "Known: airplane, Cat, dog, "),
         (dcgan_run, 3, "knows no classes"),
     ):
         result = cli("sample", folder, "--class", number, "-o", tmp_path / "grid.png")
         assert (result.code, result.out) == (2, "")
         assert words in result.err
+        assert "\x1b" not in result.err
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("text", ["Cat", "cat", "1"])
+def test_a_class_is_chosen_by_its_name(ok, run, named_run, tmp_path, text):
+    ok("sample", run, "--class", 1, "-o", tmp_path / "by-number.png")
+    result = ok("sample", named_run, "--class", text, "-o", tmp_path / "x.png")
+    assert "16 samples of class Cat, seeds 0-15" in result.out
+    assert np.array_equal(pixels(tmp_path / "x.png"), pixels(tmp_path / "by-number.png"))
+    with Image.open(tmp_path / "x.png") as picture:
+        assert picture.text["class"] == "Cat"
+    document = json.loads(
+        ok("sample", named_run, "--class", text, "-o", tmp_path / "x.png", "--json").out
+    )
+    assert (document["class"], document["class_name"]) == (1, "Cat")
+
+
+def test_a_name_is_shown_without_what_steers_a_terminal(ok, named_run, tmp_path):
+    shown = "a, b\ufffd[2J"
+    result = ok("sample", named_run, "--class", 9, "-o", f"{tmp_path}/x/")
+    assert f"of class {shown}" in result.out
+    with Image.open(tmp_path / "x" / "seed-000003.png") as picture:
+        assert picture.text["class"] == shown
+
+
+def test_a_row_for_each_class_with_the_same_seeds(ok, named_run, tmp_path):
+    out = tmp_path / "x.png"
+    result = ok("sample", named_run, "--per-class", 3, "--seed", 5, "-o", out)
+    assert "30 samples, 3 of each of 10 classes, seeds 5-7" in result.out
+    assert "classes, row by row: airplane, Cat, dog, " in result.out
+    assert pixels(out).shape == (10 * SIDE, 3 * SIDE)
+    drawn = tiles(out).reshape(10, 3, SIDE, SIDE)
+    for label in (0, 1, 9):
+        ok("sample", named_run, "--class", label, "--seeds", "5-7", "-o", tmp_path / "row.npz")
+        row = np.load(tmp_path / "row.npz")["arr_0"][..., 0]
+        assert np.array_equal(drawn[label], row.repeat(3, 1).repeat(3, 2))
+    with Image.open(out) as picture:
+        assert picture.text["seeds"] == "5-7"
+        assert picture.text["classes"].startswith("airplane, Cat, dog, ")
+
+
+def test_a_folder_and_an_array_of_each_class(ok, named_run, tmp_path):
+    """The array can be trained on: it has the labels, and what they are called."""
+    ok("sample", named_run, "--per-class", 2, "-o", f"{tmp_path}/x/")
+    written = sorted((tmp_path / "x").iterdir())
+    assert [path.name for path in written[:3]] == [
+        "class-000-seed-000000.png", "class-000-seed-000001.png", "class-001-seed-000000.png",
+    ]  # fmt: skip
+    with Image.open(written[2]) as picture:
+        assert (picture.text["class"], picture.text["seeds"]) == ("Cat", "0")
+    ok("sample", named_run, "--per-class", 2, "-o", tmp_path / "x.npz")
+    with np.load(tmp_path / "x.npz", allow_pickle=False) as arrays:
+        assert np.array_equal(
+            arrays["arr_0"], np.stack([pixels(path)[..., None] for path in written])
+        )
+        assert arrays["labels"].tolist() == [n // 2 for n in range(20)]
+        assert arrays["classes"][:3].tolist() == ["airplane", "Cat", "dog"]
+
+
+def test_each_class_as_json(ok, run, tmp_path):
+    out = tmp_path / "x.png"
+    result = ok("sample", run, "--per-class", 2, "-o", out, "--json")
+    expected = {"num_samples": 20, "seeds": "0-1", "class": None, "class_name": None,
+                "per_class": 2, "classes": [str(digit) for digit in range(10)]}  # fmt: skip
+    assert json.loads(result.out).items() >= expected.items()
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["-n", 3], "either --per-class or -n"),
+        (["--seeds", "3"], "either --per-class or --seeds"),
+        (["--class", "3"], "either --per-class or --class"),
+        (["--per-class", 0], "--per-class must be at least 1, not 0"),
+        (["--per-class", 1001], "10010 samples are too many for one picture"),
+        (["--per-class", 10**9], "too many for one picture"),
+        (["--per-class", 10**9, "-o", "x.npz"], "of each of 10 classes are more than 1,000,000"),
+        (["--seed", 2**32 - 1], "seeds must be"),
+    ],
+)
+def test_what_does_not_go_with_a_row_for_each_class(
+    cli, run, tmp_path, monkeypatch, options, words
+):
+    monkeypatch.chdir(tmp_path)
+    result = cli(
+        "sample", run, *(["--per-class", 2] if "--per-class" not in options else []), *options
+    )
+    assert (result.code, result.out) == (2, "")
+    assert words in result.err
+    assert not list(tmp_path.iterdir())
+
+
+def test_without_classes_there_is_no_row_for_each(cli, dcgan_run, tmp_path):
+    result = cli("sample", dcgan_run, "--per-class", 2, "-o", tmp_path / "x.png")
+    assert (result.code, result.out) == (2, "")
+    assert "knows no classes" in result.err

@@ -143,7 +143,7 @@ def test_a_terminal_that_is_closed_leaves_a_saved_run(ok, command, fast_options,
         os.close(ours)
         assert process.wait(60) == 129
     step = store.read_checkpoint(out).step
-    assert step >= 4
+    assert step >= 1
     ok("train", "--resume", "--steps", step + 2, "--out", out)
     assert store.read_checkpoint(out).step == step + 2
 

@@ -440,3 +440,24 @@ def test_a_run_of_the_first_schema_goes_on(ok, tmp_path, preset):
     assert found.step == 8
     assert found.history[0]["diversity"] is None
     assert found.history[1]["diversity"] > 0
+
+
+@pytest.mark.parametrize("more", [[], ["--dry-run"]])
+def test_classes_that_are_not_used_are_told_of_in_a_line(ok, fast_options, tmp_path, more):
+    options = (*fast_options, "--steps", "1", "--out", tmp_path / "run", *more)
+    told = "The images have 10 classes, which are not used; --conditional trains with them.\n"
+    assert told in ok("train", *options, "--unconditional").err
+    assert "not used" not in ok("train", *options, "--out", tmp_path / "other").err
+
+
+@pytest.mark.parametrize("option", [["--conditional"], ["--set", "conditional=true"]])
+def test_classes_that_are_asked_for_must_be_there(cli, fast_options, tmp_path, monkeypatch, option):
+    monkeypatch.setattr(mnist, "CLASSES", ())
+    out = tmp_path / "run"
+    result = cli("train", *fast_options, *option, "--steps", "1", "--out", out)
+    assert (result.code, result.out) == (2, "")
+    assert "the images of 'mnist' are not in classes" in result.err
+    assert not out.exists()
+    assert (
+        cli("train", *fast_options, "--steps", "1", "--out", out).code == 0
+    )  # the default is told

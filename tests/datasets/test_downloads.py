@@ -2,12 +2,14 @@
 
 import gzip
 import hashlib
+import pickle
 import struct
 from urllib.error import URLError
 
 import numpy as np
 import pytest
 
+from ganctl import datasets
 from ganctl.datasets import downloads
 from ganctl.errors import DataError
 
@@ -45,11 +47,11 @@ def replace_class(monkeypatch):
     return replace
 
 
-def giving(images, targets):
+def giving(images, targets, classes=("one", "other")):
     def init(self, root, train, download, **kwargs):
         assert train
         assert download
-        self.data, self.targets = images, targets
+        self.data, self.targets, self.classes = images, targets, list(classes)
 
     return init
 
@@ -92,9 +94,10 @@ def test_a_cache_that_cannot_be_made_is_a_data_error(cache):
 def test_images_and_labels_come_as_arrays(replace_class):
     colour = np.arange(2 * 4 * 4 * 3, dtype=np.uint8).reshape(2, 4, 4, 3)
     replace_class("cifar10", __init__=giving(colour, [3, 1]))
-    images, labels = downloads.load_train("cifar10")
+    images, labels, classes = downloads.load_train("cifar10")
     assert np.array_equal(images, colour)
     assert labels.tolist() == [3, 1]
+    assert classes == ("one", "other")
 
 
 def test_emnist_is_turned_upright(replace_class):
@@ -102,7 +105,7 @@ def test_emnist_is_turned_upright(replace_class):
 
     stored = torch.arange(2 * 4 * 4, dtype=torch.uint8).reshape(2, 4, 4)
     replace_class("emnist", __init__=giving(stored, torch.tensor([0, 1])))
-    images, _ = downloads.load_train("emnist")
+    images, _, _ = downloads.load_train("emnist")
     assert np.array_equal(images, stored.mT.numpy())
 
 
@@ -135,10 +138,11 @@ def files_by_hand(replace_class, cache):
 
 
 def test_files_put_where_the_hint_says_are_found_without_a_network(files_by_hand):
-    images, labels = downloads.load_train("fashion-mnist")
+    images, labels, classes = downloads.load_train("fashion-mnist")
     assert np.array_equal(images, files_by_hand[0])
     assert labels.tolist() == [0, 1, 2, 3, 4]
-    images, labels = downloads.load_test("fashion-mnist")
+    assert (len(classes), classes[0], classes[9]) == (10, "T-shirt/top", "Ankle boot")
+    images, labels, _ = downloads.load_test("fashion-mnist")
     assert np.array_equal(images, files_by_hand[0][:1])
     assert labels.tolist() == [0]
 
@@ -149,3 +153,40 @@ def test_a_half_unpacked_file_is_a_data_error(files_by_hand):
     unpacked.write_bytes(unpacked.read_bytes()[:1000])
     with pytest.raises(DataError):
         downloads.load_train("fashion-mnist")
+
+
+def test_a_data_set_has_the_names_of_its_classes(files_by_hand):
+    data = datasets.load("fashion-mnist", limit=2)
+    assert (len(data), data.num_classes) == (2, 10)  # those of all images, whatever the first are
+    assert data.classes[2] == "Pullover"
+    assert datasets.load_test("fashion-mnist").classes == data.classes
+
+
+def test_emnists_names_are_those_of_its_labels(cache):
+    """The file itself says so: its labels 0 to 46 are these characters, capitals first."""
+    folder = cache / "EMNIST" / "raw"
+    folder.mkdir(parents=True)
+    images = np.zeros((2, 28, 28), np.uint8)
+    for part in ("train", "test"):
+        stem = f"emnist-balanced-{part}"
+        (folder / f"{stem}-images-idx3-ubyte").write_bytes(idx(images))
+        (folder / f"{stem}-labels-idx1-ubyte").write_bytes(idx(np.array([10, 46], np.uint8)))
+    _, labels, classes = downloads.load_train("emnist")
+    assert [classes[label] for label in labels] == ["A", "t"]
+    assert len(classes) == 47
+
+
+def test_cifars_names_are_those_in_its_own_file(cache, replace_class):
+    """Made as its makers did: pickles in a folder, checked by torchvision."""
+    folder = cache / "cifar-10-batches-py"
+    folder.mkdir(parents=True)
+    batch = {"data": np.zeros((2, 3072), np.uint8), "labels": [3, 1]}
+    listed = {}
+    for name, content in (("train", batch), ("test", batch), ("meta", {"names": ["a", "b"]})):
+        packed = pickle.dumps(content)
+        (folder / name).write_bytes(packed)
+        listed[name] = [name, hashlib.md5(packed).hexdigest()]
+    meta = {"filename": "meta", "key": "names", "md5": listed["meta"][1]}
+    replace_class("cifar10", train_list=[listed["train"]], test_list=[listed["test"]], meta=meta)
+    images, labels, classes = downloads.load_train("cifar10")
+    assert (images.shape, labels.tolist(), classes) == ((2, 32, 32, 3), [3, 1], ("a", "b"))

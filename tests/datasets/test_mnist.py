@@ -58,4 +58,4 @@ def test_load_takes_the_first_images_by_name(tiny_dataset):
 def test_an_unknown_name_suggests_the_nearest():
     with pytest.raises(UsageError, match="unknown data 'fashon-mnist'") as caught:
         datasets.load("fashon-mnist")
-    assert caught.value.hint == "Did you mean 'fashion-mnist'?"
+    assert caught.value.hint == "Did you mean 'fashion-mnist'? Or give a path that exists."

@@ -308,3 +308,60 @@ def test_what_an_older_run_did_not_record_is_not_said_to_differ(stopped):
     made_by = {name: found.made_by[name] for name in ("ganctl", "torch", "device")}
     write_atomic(stopped / "ckpt.pt", encode(dataclasses.replace(found, made_by=made_by)))
     assert session.resume(stopped, {}, "cpu").notices == []
+
+
+def with_classes(monkeypatch, names, labels=None):
+    """Have the tiny data's images be in classes called `names`."""
+    images, own = mnist.load_train()
+    monkeypatch.setattr(mnist, "load_train", lambda: (images, own if labels is None else labels))
+    monkeypatch.setattr(mnist, "CLASSES", tuple(names))
+
+
+def test_a_run_keeps_the_names_of_its_classes(tmp_path, tiny_config, monkeypatch, train):
+    names = [f"kind {number}" for number in range(10)]
+    with_classes(monkeypatch, names)
+    ready = session.new(tiny_config(), tmp_path / "run", "cpu")
+    assert (ready.config.network.num_classes, ready.notices) == (10, [])
+    train(ready)
+    assert read_checkpoint(tmp_path / "run").data["classes"] == names
+
+
+def test_classes_that_are_not_used_are_told_of(tmp_path, tiny_config):
+    ready = session.new(tiny_config(conditional=False), tmp_path / "run", "cpu")
+    assert ready.config.network.num_classes == 0
+    assert ready.notices == [
+        "The images have 10 classes, which are not used; --conditional trains with them."
+    ]
+
+
+@pytest.mark.parametrize("names", [(), ("all of them",)])
+def test_images_in_no_classes_or_in_one_train_without(tmp_path, tiny_config, monkeypatch, names):
+    with_classes(monkeypatch, names, np.zeros(40, np.uint8))
+    ready = session.new(tiny_config(conditional=True), tmp_path / "run", "cpu")
+    assert (ready.config.network.num_classes, ready.notices) == (0, [])
+    assert session.new(tiny_config(conditional=False), tmp_path / "run", "cpu").notices == []
+    with pytest.raises(UsageError, match="not in classes that networks could be told"):
+        session.new(tiny_config(conditional=True), tmp_path / "run", "cpu", needs_classes=True)
+    assert not (tmp_path / "run").exists()
+
+
+def test_more_classes_than_networks_can_be_told(tmp_path, tiny_config, monkeypatch, train):
+    with_classes(monkeypatch, map(str, range(1001)))
+    with pytest.raises(
+        UsageError, match="1,001 classes, and networks can be told at most 1,000"
+    ) as caught:
+        session.new(tiny_config(conditional=True), tmp_path / "run", "cpu")
+    assert "--unconditional" in caught.value.hint
+    ready = session.new(tiny_config(conditional=False), tmp_path / "run", "cpu")
+    assert ready.notices == ["The images have 1,001 classes, which are not used."]
+    train(ready)
+    assert read_checkpoint(tmp_path / "run").data["classes"] == []
+    session.resume(tmp_path / "run", {"epochs": 3}, "cpu")
+
+
+def test_classes_may_be_of_very_different_sizes(tmp_path, tiny_config, monkeypatch, train):
+    """One image of the first, 39 of the second, none of the third."""
+    with_classes(monkeypatch, ("rare", "common", "absent"), np.arange(40) > 0)
+    outcome, _ = train(session.new(tiny_config(), tmp_path / "run", "cpu"))
+    assert outcome.finished
+    assert read_checkpoint(tmp_path / "run").config.network.num_classes == 3

@@ -1,0 +1,199 @@
+"""ganctl data: what images there are, and what networks will see of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ganctl import config as configs
+from ganctl.cli.options import (
+    BackgroundOption,
+    ChannelsOption,
+    FitOption,
+    JsonOption,
+    SizeOption,
+    check_suffix,
+    image_settings,
+)
+from ganctl.cli.terminal import Terminal, size
+from ganctl.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from ganctl.datasets import Prepared
+
+_SHOWN = 50
+"""Files named on the screen; --json names all."""
+_MAX_CLASSES = 50
+_BAR = 30
+
+
+def data(
+    path: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="PATH|NAME", show_default=False, help="As train's --data takes it.",
+        ),
+    ] = None,
+    size_: SizeOption = None,
+    channels: ChannelsOption = None,
+    fit: FitOption = None,
+    background: BackgroundOption = None,
+    skip_bad: Annotated[
+        bool, typer.Option("--skip-bad", help="Files that cannot be used are no failure.")
+    ] = False,
+    out: Annotated[
+        Path, typer.Option("-o", "--out", metavar="OUT", help="The contact sheet, a .png.")
+    ] = Path("contact-sheet.png"),
+    clear_cache: Annotated[
+        bool,
+        typer.Option("--clear-cache", help="Remove the decoded images of all earlier runs."),
+    ] = False,
+    json: JsonOption = False,
+) -> None:  # fmt: skip
+    """Look at every image before a training does; draw what the networks will see of them.
+
+    Exit code 1 where files would stop a training: what they are and why is listed. The images are
+    decoded once; a training with the same options starts at once.
+
+    Examples:
+
+    ganctl data photos
+
+    ganctl data photos.zip --size 64 --fit pad --background black -o sheet.png
+
+    ganctl data --clear-cache
+    """
+    terminal = Terminal(json_wanted=json)
+    if clear_cache:
+        if path is not None:
+            raise UsageError("--clear-cache takes no path: it removes what is stored of all images")
+        _clear_cache(terminal)
+        return
+    if path is None:
+        raise UsageError("which images?", "Try 'ganctl data photos', or 'ganctl data mnist'.")
+    check_suffix(out, (".png",))
+    changes = image_settings(size_, channels, fit, background)
+    settings = configs.override(configs.preset(configs.DEFAULT_PRESET), changes).images
+
+    from ganctl import datasets
+
+    path = datasets.resolve(path)
+    datasets.require_apart(path, out)
+    with terminal.progress() as progress:
+        prepared = datasets.prepare(path, settings, progress=progress)
+    survey = prepared.survey
+    if survey.num_images:
+        _draw(prepared, out)
+    if json:
+        terminal.document(
+            {
+                "path": path,
+                **survey.to_dict(),
+                "image_shape": [*prepared.images.shape[3:], *prepared.images.shape[1:3]],
+                "digest": prepared.digest,
+                "contact_sheet": str(out) if survey.num_images else None,
+            }
+        )
+    else:
+        _show(prepared, out, terminal)
+    datasets.require_usable(prepared, skip_bad=skip_bad, is_listed=True)
+
+
+def _clear_cache(terminal: Terminal) -> None:
+    from ganctl.datasets import cache
+
+    removed, in_use = cache.clear()
+    if terminal.json_wanted:
+        terminal.document({"removed_bytes": removed, "in_use": in_use})
+        return
+    terminal.result(f"Removed {size(removed)} of decoded images from {cache.folder()}.")
+    if in_use:
+        terminal.result(f"Left {in_use:,} in place that a training or another ganctl is using.")
+
+
+def _draw(prepared: Prepared, out: Path) -> None:
+    from ganctl import files, images
+
+    chosen, columns = prepared.examples()
+    factor = images.preview_factor(prepared.images.shape[1])
+    picture = images.grid(images.enlarge(prepared.images[chosen], factor), columns)
+    files.write_atomic(out, images.png(picture))
+
+
+def _show(prepared: Prepared, out: Path, terminal: Terminal) -> None:
+    survey = prepared.survey
+    terminal.heading(prepared.path)
+    rows = [("images", f"{survey.num_images:,} of {survey.num_files:,} files")]
+    if survey.num_images:
+        sizes = _counts(survey.sizes)
+        others = survey.num_sizes - len(survey.sizes)
+        rows += [
+            ("formats", _counts(survey.formats)),
+            ("modes", _counts(survey.modes)),
+            ("sizes, width x height", sizes + (f", {others:,} others" if others else "")),
+            ("networks see", f"{prepared.seen_as}; {survey.settings.fit}"),
+        ]
+        if survey.num_enlarged:
+            rows.append(("enlarged to that", f"{survey.num_enlarged:,}"))
+        rows.append(("contact sheet", str(out)))
+    terminal.table(("", ""), rows, left=2)
+    if survey.num_images:
+        _show_histogram(survey.short_sides, terminal)
+    if survey.classes:
+        _show_classes(survey.classes, terminal)
+    _show_files(
+        "cannot be used", ((problem.name, problem.reason) for problem in survey.problems), terminal
+    )
+    _show_files(
+        "the same as another, and used",
+        ((name, f"is {first}") for name, first in survey.duplicates), terminal,
+    )  # fmt: skip
+    _show_files(
+        "other files", ((problem.name, problem.reason) for problem in survey.ignored), terminal
+    )
+
+
+def _show_histogram(sides: Mapping[int, int], terminal: Terminal) -> None:
+    from ganctl.datasets.survey import SIDES
+
+    terminal.heading("short sides, in pixels")
+    shown = [side for side in SIDES if min(sides) <= side <= max(sides)]
+    ends = dict(zip(SIDES, (*SIDES[1:], None), strict=True))
+    terminal.table(
+        ("", "images", ""),
+        [
+            (
+                f"{side} to {end - 1}" if (end := ends[side]) else f"{side} and more",
+                f"{sides.get(side, 0):,}",
+                "█" * -(-_BAR * sides.get(side, 0) // max(sides.values())),
+            )
+            for side in shown
+        ],
+        left=0,
+    )
+
+
+def _show_classes(classes: Mapping[str, int], terminal: Terminal) -> None:
+    terminal.heading(f"{len(classes):,} classes")
+    rows = [(name, f"{number:,}") for name, number in classes.items()]
+    terminal.table(("", "images"), rows[:_MAX_CLASSES])
+    if len(rows) > _MAX_CLASSES:
+        terminal.result(f"... and {len(rows) - _MAX_CLASSES:,} more")
+
+
+def _show_files(title: str, files: Iterable[tuple[str, str]], terminal: Terminal) -> None:
+    rows = list(files)
+    if rows:
+        terminal.heading(f"{title}: {len(rows):,}")
+        terminal.lines(rows[:_SHOWN])
+    if len(rows) > _SHOWN:
+        terminal.result(f"... and {len(rows) - _SHOWN:,} more, which --json names")
+
+
+def _counts(counts: Mapping[str, int]) -> str:
+    shown = [f"{name} {number:,}" for name, number in list(counts.items())[:6]]
+    return ", ".join(shown) + (f", {len(counts) - 6:,} others" if len(counts) > 6 else "")

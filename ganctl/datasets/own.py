@@ -1,0 +1,321 @@
+"""Images of one's own: a path → decoded images, from the cache where they were decoded before."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import ImageColor
+
+from ganctl.config import ImageSettings
+from ganctl.datasets import cache, preparing
+from ganctl.datasets.base import Dataset, digest_of
+from ganctl.datasets.preparing import Progress
+from ganctl.datasets.sources import KINDS, Problem, open_source, shards
+from ganctl.datasets.sources.base import shown
+from ganctl.datasets.sources.folder import File, walk
+from ganctl.datasets.survey import Survey
+from ganctl.errors import DataError, UsageError
+
+_EXAMPLES, _LONGEST_ROW = 64, 12
+FEW = 500
+"""With fewer images a training is warned of what to expect."""
+_LISTED = 20
+_ARCHIVES = (".npz", ".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz")
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Images as a network sees them, and what is known of the files they come from."""
+
+    path: str
+    images: NDArray[np.uint8]
+    """(N, H, W, C), mapped from the cache."""
+    labels: NDArray[np.int64]
+    """(N,), which count the survey's classes; 0 where there are none."""
+    digest: str
+    """As `Dataset.digest`."""
+    survey: Survey
+    asked: ImageSettings
+    """What of the settings was not to be chosen."""
+    was_cached: bool
+    is_kept: bool
+    """Whether another start finds them decoded."""
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The classes' names."""
+        return tuple(self.survey.classes)
+
+    @property
+    def seen_as(self) -> str:
+        """How a network sees the images: '64x64 RGB, chosen from the images'."""
+        _, height, width, channels = self.images.shape
+        chosen = [
+            name for name, value in (("size", self.asked.size), ("colour", self.asked.channels))
+            if value is None
+        ]  # fmt: skip
+        by = {0: "", 1: f", {''.join(chosen)} chosen from the images"}
+        return f"{height}x{width} {'RGB' if channels == 3 else 'grey'}" + by.get(
+            len(chosen), ", chosen from the images"
+        )
+
+    def examples(self) -> tuple[NDArray[np.intp], int | None]:
+        """Which images show best what there is; and how many to a row, if a row is to be a class.
+
+        Spread evenly, and as many of each class.
+        """
+        if not self.classes:
+            return _spread(np.arange(len(self.images)), _EXAMPLES), None
+        each = max(1, _EXAMPLES // len(self.classes))
+        members = [np.flatnonzero(self.labels == k) for k in range(len(self.classes))]
+        chosen = [_spread(some, each) for some in members if len(some)]
+        chosen = [chosen[index] for index in _spread(np.arange(len(chosen)), _EXAMPLES)]
+        is_even = 1 < each <= _LONGEST_ROW and all(len(some) == each for some in chosen)
+        return np.concatenate(chosen), each if is_even else None
+
+
+def is_path(name: str) -> bool:
+    """Whether `name` is written like a path of images, or is one."""
+    separated = "/" in name or os.sep in name
+    return separated or name.lower().endswith(_ARCHIVES) or os.path.exists(name)  # noqa: PTH110
+
+
+def resolve(path: str) -> str:
+    """`path` made absolute, so that a run is resumed from any folder.
+
+    Raises UsageError where nothing is there.
+    """
+    for part in shards(path):
+        if not os.path.lexists(part):
+            raise UsageError(f"there is nothing at '{shown(part)}'", f"Give {KINDS}.")
+    return os.path.abspath(path)  # noqa: PTH100 - links stay as they were named
+
+
+def stem(path: str) -> str:
+    """The last part of `path`, fit for a folder's name: of '/my photos.tar.gz', 'my-photos'."""
+    name = Path(path).name
+    while name.lower().endswith(_ARCHIVES):
+        name = Path(name).stem
+    return re.sub(r"[^\w.]+", "-", name)[:60].strip("-.") or "images"
+
+
+def load(
+    path: str,
+    settings: ImageSettings,
+    *,
+    limit: int | None = None,
+    skip_bad: bool = False,
+    progress: Progress | None = None,
+) -> Dataset:
+    """The images at `path`, decoded once and mapped from the cache afterwards.
+
+    With a `limit`, so many drawn evenly by chance, always the same ones: the first ones could be
+    all of one class. Raises UsageError, and DataError where there are not two images, or where some
+    cannot be used, unless `skip_bad`.
+    """
+    import torch
+
+    prepared = prepare(path, settings, limit=limit, progress=progress)
+    require_usable(prepared, skip_bad=skip_bad)
+    return Dataset(
+        path,
+        torch.from_numpy(prepared.images),
+        torch.from_numpy(prepared.labels),
+        prepared.classes,
+        prepared.digest,
+        is_mapped=True,
+        notices=tuple(notices(prepared)),
+    )
+
+
+def prepare(
+    path: str,
+    settings: ImageSettings,
+    *,
+    limit: int | None = None,
+    progress: Progress | None = None,
+) -> Prepared:
+    """The images at `path` that can be used, from the cache or, the first time, decoded into it.
+
+    `progress` is told what takes its time. Raises UsageError and DataError.
+    """
+    require_colour(settings.background)
+    told = progress or (lambda *_: None)
+    files = _stamp(path)
+    key = _key(files, settings, limit)
+    stored = cache.find(key)
+    was_cached, is_kept = stored is not None, True
+    if stored is None:
+        waiting = "waiting for another ganctl that decodes these images"
+        with cache.place(key, lambda: told(waiting, 0, 0)) as place:
+            stored = cache.find(key)  # by another, while this one waited
+            if stored is None:
+                stored = _decoded(path, files, settings, limit, place, told)
+            is_kept = place.is_lasting
+    return Prepared(
+        path,
+        stored.images,
+        stored.labels,
+        stored.meta["digest"],
+        Survey.from_dict(stored.meta["survey"]),
+        settings,
+        was_cached,
+        is_kept,
+    )
+
+
+def require_apart(path: str, out: Path) -> None:
+    """UsageError where pictures written to `out` would become some of the images at `path`."""
+    folder = os.path.realpath(path)
+    if Path(os.path.realpath(out)).is_relative_to(folder) and os.path.isdir(folder):  # noqa: PTH112
+        raise UsageError(
+            f"'{out}' lies in the folder of the images, and pictures there would become some",
+            "Give another place with --out.",
+        )
+
+
+def require_usable(prepared: Prepared, *, skip_bad: bool, is_listed: bool = False) -> None:
+    """DataError where no training can be made of these images; it names the files at fault.
+
+    But not where they were `is_listed` already.
+    """
+    survey, path = prepared.survey, prepared.path
+    if survey.problems and not (skip_bad and survey.num_images):
+        count = len(survey.problems)
+        raise DataError(
+            f"{count:,} of {survey.num_files:,} files in {shown(path)} cannot be used",
+            "--skip-bad trains without them."
+            if survey.num_images
+            else "ganctl can read PNG, JPEG, WebP, BMP, TIFF and GIF.",
+            details=[] if is_listed else listed(survey.problems),
+        )
+    if not survey.num_images:
+        raise DataError(
+            f"no images in {shown(path)}: {len(survey.ignored):,} other files",
+            "ganctl can read PNG, JPEG, WebP, BMP, TIFF and GIF.",
+            details=[] if is_listed else listed(survey.ignored),
+        )
+    if survey.num_images == 1:
+        raise DataError(
+            f"only one image in {shown(path)}",
+            "A generator learns from hundreds of images, or more.",
+        )
+
+
+def listed(problems: Sequence[Problem]) -> list[str]:
+    """The first of `problems`, a line each, and how many more there are."""
+    lines = [f"{problem.name}: {problem.reason}" for problem in problems[:_LISTED]]
+    if len(problems) > _LISTED:
+        lines.append(f"... and {len(problems) - _LISTED:,} more, which ganctl data shows")
+    return lines
+
+
+def notices(prepared: Prepared) -> list[str]:
+    """What a user should know of the images before a training."""
+    survey = prepared.survey
+    num_classes = len(survey.classes)
+    lines = [
+        f"{survey.num_images:,} images in {shown(prepared.path)}"
+        + (f", {num_classes:,} classes" if num_classes else "")
+        + f", seen as {prepared.seen_as}"
+    ]
+    facts = [
+        (survey.num_enlarged, "smaller than that, and enlarged"),
+        (len(survey.duplicates), "the same as another, and used like all"),
+    ]
+    lines += [
+        f"{count:,} {'is' if count == 1 else 'are'} {what}." for count, what in facts if count
+    ]
+    if survey.problems:
+        count = len(survey.problems)
+        lines.append(f"Left out, since {'it' if count == 1 else 'they'} cannot be used:")
+        lines += [f"  {line}" for line in listed(survey.problems)]
+    if not prepared.is_kept:
+        lines.append(f"They will be decoded again next time: {cache.folder()} cannot be written.")
+    if survey.num_images < FEW:
+        lines.append(
+            f"{survey.num_images:,} images are few: expect samples that are near copies of them. "
+            "More images help most; then --mirror, where left and right do not matter."
+        )
+    return lines
+
+
+def require_colour(background: str) -> None:
+    """UsageError where Pillow knows no such colour."""
+    try:
+        ImageColor.getrgb(background)
+    except ValueError:
+        raise UsageError(
+            f"'{background[:40]}' is not a colour",
+            "Give one by name, as white or grey, or as '#ff8800'.",
+        ) from None
+
+
+def _decoded(
+    path: str,
+    files: Any,
+    settings: ImageSettings,
+    limit: int | None,
+    place: cache.Place,
+    progress: Progress,
+) -> cache.Stored:
+    """The images of `path`, put into `place` unless they are stored in the size chosen for them."""
+    source = open_source(path)
+    entries = source.entries
+    if limit is not None and limit < len(entries):
+        chosen = np.random.default_rng(0).permutation(len(entries))[:limit]
+        entries = [entries[index] for index in sorted(chosen)]
+    with preparing.reading(source, len(entries)) as reader:
+        measured = preparing.measure_all(source, entries, settings, reader, progress)
+        damaged: list[Problem] = []
+        if measured.facts:
+            key = _key(files, measured.settings, limit)
+            if (stored := cache.find(key)) is not None:
+                place.refer(key)
+                return stored
+            with place.images.open("w+b") as file:
+                labels, damaged, digest = preparing.decode_all(
+                    source, measured, file, reader, progress
+                )
+                cache.sync(file)
+    survey = preparing.survey_of(source, measured, damaged)
+    if survey.num_images:
+        return place.keep(labels, {"digest": digest, "survey": survey.to_dict()}, key)
+    images = np.empty((0, 1, 1, 1), np.uint8)  # nothing to keep, but for the reasons
+    meta = {"digest": digest_of(images), "survey": survey.to_dict()}
+    return cache.Stored(images, np.empty(0, np.int64), meta)
+
+
+def _spread(indices: NDArray[np.intp], count: int) -> NDArray[np.intp]:
+    """`count` of `indices`, or all, from the first to the last."""
+    places = np.linspace(0, len(indices) - 1, min(count, len(indices))).round().astype(np.intp)
+    chosen: NDArray[np.intp] = indices[places]
+    return chosen
+
+
+def _key(files: Any, settings: ImageSettings, limit: int | None) -> str:
+    return cache.key_of(files, dataclasses.astuple(settings), limit)
+
+
+def _stamp(path: str) -> Any:
+    """What tells, by names, sizes and times alone, whether the files at `path` are as they were."""
+    if os.path.isdir(path):  # noqa: PTH112
+        found = sorted(file for file in walk(path) if isinstance(file, File))
+        return [os.path.realpath(path), found]
+    return [[os.path.realpath(part), *_changed(part)] for part in shards(path)]
+
+
+def _changed(path: str) -> tuple[int, ...]:
+    try:
+        status = os.stat(path)  # noqa: PTH116
+    except (OSError, ValueError):  # whoever opens it says why
+        return ()
+    return status.st_size, status.st_mtime_ns

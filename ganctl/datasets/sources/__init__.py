@@ -1,0 +1,84 @@
+"""A path → the images that are there, by name: a folder, an archive, an array, or tar shards."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import re
+import stat
+
+from ganctl.datasets.sources.arrays import Arrays
+from ganctl.datasets.sources.base import Entry, Problem, Source, shown
+from ganctl.datasets.sources.folder import Folder
+from ganctl.datasets.sources.tars import Tars
+from ganctl.datasets.sources.zips import Zip
+from ganctl.errors import DataError, UsageError
+
+__all__ = ["Entry", "Problem", "Source", "open_source", "shards"]
+
+KINDS = "a folder, .zip, .tar, .tar.gz, .tar.bz2, .tar.xz, .npz, or 'shards/{000..127}.tar'"
+_TARS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
+_MAX_SHARDS = 100_000
+_RANGE = re.compile(r"(-?\d{1,20})\.\.(-?\d{1,20})")
+
+
+def open_source(path: str) -> Source:
+    """The images at `path`, listed but not read. Raises DataError, UsageError."""
+    if (paths := shards(path)) != [path]:
+        for shard in paths:
+            _require_file(shard)
+        return Tars(paths)
+    if os.path.isdir(path):  # noqa: PTH112 - no path is too odd for it
+        return Folder(path)
+    _require_file(path)
+    name = path.lower()
+    if name.endswith(".zip"):
+        return Zip(path)
+    if name.endswith(".npz"):
+        return Arrays(path)
+    if name.endswith(_TARS):
+        return Tars([path])
+    raise UsageError(f"'{shown(path)}' is not a kind of data that is known", f"Give {KINDS}.")
+
+
+def shards(path: str) -> list[str]:
+    """The files that a pattern such as 'shards/{000..127}.tar' names; `path` itself if it is none.
+
+    Raises UsageError.
+    """
+    if "{" not in path or os.path.lexists(path):
+        return [path]
+    # braceexpand holds every number of a range in memory.
+    ranges = [(int(low), int(high)) for low, high in _RANGE.findall(path)]
+    if any(abs(high - low) >= _MAX_SHARDS for low, high in ranges):
+        raise UsageError(f"'{shown(path)}' names more than {_MAX_SHARDS:,} shards")
+    try:
+        import braceexpand
+    except ModuleNotFoundError:
+        raise UsageError(
+            "patterns of shards need the package braceexpand",
+            "Install it: pip install 'ganctl[webdataset]'",
+        ) from None
+    try:
+        paths = list(itertools.islice(braceexpand.braceexpand(path), _MAX_SHARDS + 1))
+    except ValueError:
+        raise UsageError(
+            f"'{shown(path)}' is not a pattern", "Write it as 'shards/{000..127}.tar'."
+        ) from None
+    if len(paths) > _MAX_SHARDS:
+        raise UsageError(f"'{shown(path)}' names more than {_MAX_SHARDS:,} shards")
+    if not all(name.lower().endswith(_TARS) for name in paths):
+        raise UsageError(f"'{shown(path)}' does not name tar archives", f"Give {KINDS}.")
+    return paths
+
+
+def _require_file(path: str) -> None:
+    if "://" in path or path.startswith("pipe:"):
+        raise UsageError(f"'{shown(path)}' is not on this machine", "Download it first.")
+    try:
+        mode = os.stat(path).st_mode  # noqa: PTH116
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise DataError(f"'{shown(path)}' cannot be read: {reason}", f"Give {KINDS}.") from None
+    if not stat.S_ISREG(mode):
+        raise UsageError(f"'{shown(path)}' is a pipe or a device", f"Give {KINDS}.")

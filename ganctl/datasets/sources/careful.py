@@ -1,0 +1,96 @@
+"""Archives of unknown origin: what bounds the memory and the disk that reading them takes."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import shutil
+import tempfile
+import weakref
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+from ganctl.errors import DataError
+
+MAX_RATIO = 200
+"""Of what is unpacked to what was packed; photographs hardly shrink, and flat drawings by less."""
+FREE_RATIO_BYTES = 2**26
+"""Up to so many bytes, any ratio will do."""
+_MAX_HEADER = 2**28
+_MIN_FREE_DISK = 2**28
+_CHUNK = 2**20
+_HINT = "Unpack it yourself, or set TMPDIR to a folder with more space."
+
+
+def is_bomb(unpacked: int, packed: int) -> bool:
+    """Whether so many bytes from so few are more than any image needs."""
+    return unpacked > FREE_RATIO_BYTES and unpacked > MAX_RATIO * packed
+
+
+class Bounded(io.FileIO):
+    """A file that refuses to be read in pieces larger than any true archive's directory is."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """As a file's; raises OSError."""
+        if size is None or size < 0:
+            size = max(0, os.fstat(self.fileno()).st_size - self.tell())
+        if size > _MAX_HEADER:
+            raise OSError("its directory is too large")
+        return super().read(size) or b""
+
+
+class Unpacked:
+    """A temporary file, gone when its maker is; other processes may read it meanwhile."""
+
+    def __init__(self, content: IO[bytes], packed: int, name: str) -> None:
+        """All of `content`, which was `packed` bytes before. Raises DataError."""
+        with _disk_errors(name):
+            handle, path = tempfile.mkstemp(prefix="ganctl-")
+        self.path = Path(path)
+        self._finalizer = weakref.finalize(self, _remove, path, os.getpid())
+        try:
+            with _disk_errors(name):
+                file = os.fdopen(handle, "wb")
+            with file:
+                self._copy(content, file, packed, name)
+        except BaseException:
+            self._finalizer()
+            raise
+
+    def _copy(self, content: IO[bytes], file: IO[bytes], packed: int, name: str) -> None:
+        written = 0
+        while chunk := content.read(_CHUNK):
+            if written % (64 * _CHUNK) == 0:
+                free = shutil.disk_usage(self.path.parent).free
+                if free < _MIN_FREE_DISK:
+                    raise DataError(f"no space to unpack {name} in {self.path.parent}", _HINT)
+            written += len(chunk)
+            if is_bomb(written, packed):
+                raise DataError(
+                    f"{name} unpacks to more than {MAX_RATIO} times its size: it looks like a bomb",
+                    "If you trust it, unpack it yourself and give the folder.",
+                )
+            with _disk_errors(name):
+                file.write(chunk)
+        with _disk_errors(name):
+            file.flush()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"path": self.path}
+
+
+def _remove(path: str, owner: int) -> None:
+    if os.getpid() == owner:  # not a forked child
+        with contextlib.suppress(OSError):
+            Path(path).unlink()
+
+
+@contextlib.contextmanager
+def _disk_errors(name: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or error
+        raise DataError(f"{name} cannot be unpacked to a temporary file: {reason}", _HINT) from None

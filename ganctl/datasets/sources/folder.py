@@ -1,0 +1,96 @@
+"""A folder of images, with whatever else people keep in one."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from ganctl.datasets.decoding import BadImage
+from ganctl.datasets.sources.base import MAX_BYTES, Entry, Listing, Problem, shown, too_large
+
+
+class File(NamedTuple):
+    """A file below a folder, as listing it says."""
+
+    name: str
+    size: int
+    changed: int
+    """In nanoseconds."""
+
+
+class Folder:
+    """The images below `path`, links followed, each folder once."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        listing: Listing[str] = Listing()
+        for found in walk(path):
+            if isinstance(found, Problem):
+                listing.problems.append(found)
+            else:
+                listing.add(found.name, found.size, found.name)
+        self._names = listing.places
+        self.entries, self.classes = listing.entries()
+        self.problems = sorted(listing.problems, key=lambda problem: problem.name)
+
+    def read(self, entry: Entry) -> bytes:
+        """A file's bytes; never waits for a pipe. Raises BadImage."""
+        path = os.path.join(self._path, self._names[entry.name])  # noqa: PTH118
+        try:
+            descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+            with open(descriptor, "rb") as file:  # noqa: PTH123
+                status = os.fstat(descriptor)
+                if not stat.S_ISREG(status.st_mode):
+                    raise BadImage("not a file")
+                if (problem := too_large(status.st_size)) is not None:  # it has grown
+                    raise BadImage(problem[0])
+                return file.read(MAX_BYTES)
+        except OSError as error:
+            raise BadImage(f"cannot be read: {error.strerror or error}") from None
+
+
+def walk(root: str) -> Iterator[File | Problem]:
+    """Every file below `root`, in no order, and what cannot be listed.
+
+    Real folders come before links to folders, and those by name, so that what a file is called
+    does not depend on the file system's order.
+    """
+    seen: set[tuple[int, int]] = set()
+    folders, links = [""], list[str]()
+    while folders or links:
+        links.sort(reverse=True)
+        relative = folders.pop() if folders else links.pop()
+        path = os.path.join(root, relative)  # noqa: PTH118
+        try:
+            status = os.stat(path)  # noqa: PTH116
+            if (status.st_dev, status.st_ino) in seen:
+                reason = "a link to a folder that is there already"
+                yield Problem(shown(relative), reason, harmless=True)
+                continue
+            seen.add((status.st_dev, status.st_ino))
+            with os.scandir(path) as entries:
+                for entry in entries:
+                    name = f"{relative}/{entry.name}" if relative else entry.name
+                    yield from _visit(entry, name, folders, links)
+        except OSError as error:
+            yield Problem(shown(relative or root), f"cannot be listed: {error.strerror or error}")
+
+
+def _visit(
+    entry: os.DirEntry[str], name: str, folders: list[str], links: list[str]
+) -> Iterator[File | Problem]:
+    try:
+        if entry.is_dir():
+            (links if entry.is_symlink() else folders).append(name)
+            return
+        status = entry.stat()
+    except OSError as error:
+        reason = "a link to nothing" if entry.is_symlink() else f"{error.strerror or error}"
+        yield Problem(shown(name), reason)
+        return
+    if stat.S_ISREG(status.st_mode):
+        yield File(name, status.st_size, status.st_mtime_ns)
+    else:
+        yield Problem(shown(name), "a pipe, a socket or a device")

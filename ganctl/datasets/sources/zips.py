@@ -1,0 +1,81 @@
+"""A zip of images, read in place: nothing is ever extracted."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import zipfile
+from typing import Any
+
+from ganctl.datasets.decoding import BadImage
+from ganctl.datasets.sources.base import Entry, Listing, climbs, shown
+from ganctl.datasets.sources.careful import Bounded, is_bomb
+from ganctl.errors import DataError
+
+_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+_ENCRYPTED, _UTF8 = 0x1, 0x800
+
+
+class Zip:
+    """The images in the zip at `path`."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._archive: zipfile.ZipFile | None = None
+        self._process = 0
+        listing: Listing[zipfile.ZipInfo] = Listing()
+        for info in self._opened().infolist():
+            if info.is_dir():
+                continue
+            name = _name(info)
+            if climbs(name):
+                listing.refuse(name, "its path leads out of the archive")
+            elif info.flag_bits & _ENCRYPTED:
+                listing.refuse(name, "encrypted")
+            elif info.compress_type not in _METHODS:
+                listing.refuse(name, "packed neither as it is nor with deflate")
+            elif is_bomb(info.file_size, info.compress_size):
+                listing.refuse(name, f"looks like a bomb: {info.file_size / 1e6:,.0f} MB unpacked")
+            else:
+                listing.add(name, info.file_size, info)
+        self._members = listing.places
+        self.entries, self.classes = listing.entries()
+        self.problems = listing.problems
+
+    def read(self, entry: Entry) -> bytes:
+        """A file's bytes. Raises BadImage."""
+        try:
+            with self._opened().open(self._members[entry.name]) as file:
+                return file.read(entry.size + 1)  # of a member that lies, no more is unpacked
+        except DataError as error:  # the archive has gone meanwhile
+            raise BadImage(error.message) from None
+        except Exception as error:  # a parser of damaged files raises whatever it stumbles over
+            raise BadImage(f"damaged in the archive ({shown(str(error))[:100]})") from None
+
+    def _opened(self) -> zipfile.ZipFile:
+        if self._archive is None or self._process != os.getpid():  # forks share a file's position
+            self._archive, self._process = open_zip(self._path), os.getpid()
+        return self._archive
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_archive": None}
+
+
+def open_zip(path: str) -> zipfile.ZipFile:
+    """The zip at `path` with its directory read. Raises DataError."""
+    try:
+        return zipfile.ZipFile(Bounded(path))
+    except Exception as error:
+        raise DataError(
+            f"{shown(path)} cannot be read as a zip: {shown(str(error))[:100]}",
+            "Download or pack it again, or give a folder.",
+        ) from None
+
+
+def _name(info: zipfile.ZipInfo) -> str:
+    """The member's name; many programs write UTF-8 without saying so, or backslashes."""
+    name = info.filename
+    if not info.flag_bits & _UTF8:
+        with contextlib.suppress(UnicodeError):
+            name = name.encode("cp437").decode("utf-8")
+    return name.replace("\\", "/").removeprefix("./")

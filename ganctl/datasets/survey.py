@@ -1,0 +1,145 @@
+"""What there is in a source of images, in numbers and by name."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median_low
+from typing import Any
+
+import numpy as np
+
+from ganctl.config import SIZES, ImageSettings
+from ganctl.datasets.decoding import Facts
+from ganctl.datasets.sources import Entry, Problem, Source
+
+SIDES = (1, *SIZES, 256, 512, 1024, 2048)
+"""Where the bars of the histogram of short sides begin."""
+_COMMON_SIZES = 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Survey:
+    """What was found in a source of images."""
+
+    num_files: int
+    """That should be images by their names."""
+    num_images: int
+    """That are: the rest is among `problems`."""
+    sizes: dict[str, int]
+    """How many images there are of the most common sizes, as 'WIDTHxHEIGHT'."""
+    num_sizes: int
+    short_sides: dict[int, int]
+    """How many have a short side of at least so many pixels, and less than the next of SIDES."""
+    median_side: int
+    """Of the short sides."""
+    num_enlarged: int
+    """How many are smaller than a network sees them."""
+    modes: dict[str, int]
+    formats: dict[str, int]
+    classes: dict[str, int]
+    """How many images each class has, in the order of their numbers; none: no classes."""
+    problems: tuple[Problem, ...]
+    """Images that cannot be used."""
+    ignored: tuple[Problem, ...]
+    """Other files."""
+    duplicates: tuple[tuple[str, str], ...]
+    """(name, the first file with the same content). They are used: many copies may be meant."""
+    settings: ImageSettings
+    """With size and channels set, unless there are no images to choose them by."""
+
+    @classmethod
+    def of_array(
+        cls,
+        count: int,
+        height: int,
+        width: int,
+        mode: str,
+        classes: dict[str, int],
+        settings: ImageSettings,
+    ) -> Survey:
+        """Of images that are alike, nothing wrong with them."""
+        side = min(height, width)
+        enlarged = _is_enlarged(Facts(width, height, mode, "array"), settings)
+        return cls(
+            num_files=count,
+            num_images=count,
+            sizes={f"{width}x{height}": count},
+            num_sizes=1,
+            short_sides=_histogram([side] * count),
+            median_side=side,
+            num_enlarged=count if enlarged else 0,
+            modes={mode: count},
+            formats={"array": count},
+            classes=classes,
+            problems=(),
+            ignored=(),
+            duplicates=(),
+            settings=settings,
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON-like values, read back by `from_dict`."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Survey:
+        """The inverse of `to_dict`, also of what came through JSON."""
+        settings = dict(data["settings"])
+        size = settings["size"]
+        settings["size"] = None if size is None else (int(size[0]), int(size[1]))
+        return cls(
+            **{
+                **data,
+                "short_sides": {int(side): n for side, n in data["short_sides"].items()},
+                "problems": tuple(Problem(**problem) for problem in data["problems"]),
+                "ignored": tuple(Problem(**problem) for problem in data["ignored"]),
+                "duplicates": tuple((name, first) for name, first in data["duplicates"]),
+                "settings": ImageSettings(**settings),
+            }
+        )
+
+
+def summarize(
+    source: Source,
+    facts: Mapping[Entry, Facts],
+    duplicates: Sequence[tuple[str, str]],
+    bad: Sequence[Problem],
+    settings: ImageSettings,
+) -> Survey:
+    """The survey of those images of `source` whose `facts` are known; the `bad` cannot be used."""
+    sides = [min(fact.width, fact.height) for fact in facts.values()]
+    sizes = Counter(f"{fact.width}x{fact.height}" for fact in facts.values())
+    labels = Counter(entry.label for entry in facts)
+    problems = [*source.problems, *bad]
+    broken = sorted((p for p in problems if not p.harmless), key=lambda problem: problem.name)
+    return Survey(
+        num_files=len(facts) + len(broken),
+        num_images=len(facts),
+        sizes=dict(sizes.most_common(_COMMON_SIZES)),
+        num_sizes=len(sizes),
+        short_sides=_histogram(sides),
+        median_side=median_low(sides) if sides else 0,
+        num_enlarged=sum(_is_enlarged(fact, settings) for fact in facts.values()),
+        modes=dict(Counter(fact.mode for fact in facts.values()).most_common()),
+        formats=dict(Counter(fact.format for fact in facts.values()).most_common()),
+        classes={name: labels[name] for name in source.classes},
+        problems=tuple(broken),
+        ignored=tuple(problem for problem in problems if problem.harmless),
+        duplicates=tuple(duplicates),
+        settings=settings,
+    )
+
+
+def _histogram(sides: Sequence[int]) -> dict[int, int]:
+    counts, _ = np.histogram(sides, [*SIDES, np.inf])
+    return {side: int(count) for side, count in zip(SIDES, counts, strict=True) if count}
+
+
+def _is_enlarged(fact: Facts, settings: ImageSettings) -> bool:
+    assert settings.size is not None
+    height, width = settings.size
+    factors = (height / fact.height, width / fact.width)
+    return (min(factors) if settings.fit == "pad" else max(factors)) > 1

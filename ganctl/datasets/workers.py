@@ -1,0 +1,117 @@
+"""A job done on many things, in order, by as many processes as there are cores."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import multiprocessing
+import os
+import signal
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from typing import Any, TypeVar
+
+from ganctl.errors import DataError
+
+Task = TypeVar("Task")
+Result = TypeVar("Result")
+Map = Callable[[Iterable[Task]], Iterator[Result]]
+
+_AHEAD = 4
+"""Tasks a worker that are begun or waiting: results come in order, and may not pile up."""
+_STOPPING = ("SIGINT", "SIGTERM", "SIGHUP")
+
+
+def available() -> int:
+    """How many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+@contextlib.contextmanager
+def mapping(job: Callable[[Task], Result], count: int) -> Iterator[Map[Task, Result]]:
+    """While entered: a `map` of `job` over tasks, in their order, by `count` processes.
+
+    One is this process itself; more are new ones, to which `job`, the tasks and the results are
+    pickled. They are gone when the context is left, at once where an exception leaves it, and die
+    with this process however it ends. Raises DataError where one of them is killed.
+    """
+    if count <= 1:
+        yield lambda tasks: map(job, tasks)
+        return
+    others = set(multiprocessing.active_children())
+    # Not forked: this process may have threads, torch's and the progress bar's, that hold locks.
+    executor = ProcessPoolExecutor(
+        count, multiprocessing.get_context("spawn"), initializer=_begin, initargs=(job,)
+    )
+    try:
+        yield lambda tasks: _in_order(executor, tasks, _AHEAD * count)
+    except BaseException as error:
+        for child in set(multiprocessing.active_children()) - others:
+            child.kill()
+        executor.shutdown(cancel_futures=True)
+        if isinstance(error, BrokenProcessPool):
+            raise DataError(
+                "a process that reads images was ended from outside, perhaps for want of memory",
+                "Give the same command again, with more memory free.",
+            ) from None
+        raise
+    executor.shutdown()
+
+
+def _in_order(executor: ProcessPoolExecutor, tasks: Iterable[Any], ahead: int) -> Iterator[Any]:
+    remaining = iter(tasks)
+    waiting: deque[Future[Any]] = deque()
+    while True:
+        for task in itertools.islice(remaining, ahead - len(waiting)):
+            with _signals_held_back():  # a process may be started here
+                waiting.append(executor.submit(_do, task))
+        if not waiting:
+            return
+        yield waiting.popleft().result()
+
+
+@contextlib.contextmanager
+def _signals_held_back() -> Iterator[None]:
+    """A process started meanwhile is not asked to stop before it can say how: see `_begin`."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    numbers = [getattr(signal, name) for name in _STOPPING]
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+# In a worker
+
+_job: Callable[[Any], Any]
+
+
+def _begin(job: Callable[[Any], Any]) -> None:
+    # Ctrl-C reaches every process of a terminal: the first one cleans up, this one by its order.
+    for name in _STOPPING:
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [getattr(signal, name) for name in _STOPPING])
+    threading.Thread(target=_die_with_parent, daemon=True).start()
+    global _job
+    _job = job
+
+
+def _die_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
+
+
+def _do(task: Any) -> Any:
+    return _job(task)

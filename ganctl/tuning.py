@@ -1,0 +1,52 @@
+"""What the settings of preset `fast`, which were found on MNIST, become for other images."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection
+from typing import Any
+
+from ganctl.config import MIN_STAGES, TrainConfig, stages_for
+
+TUNABLE = frozenset({"epochs", "lr_g", "lr_d", "r1_weight"})
+"""What depends on the images, where nobody says what it is to be."""
+_PIXELS = 28 * 28
+_IMAGES_SEEN = 600_000
+"""Half as many as a run on MNIST sees: fewer images have less to teach."""
+_MOST_EPOCHS = 1000
+
+
+def tuned(
+    config: TrainConfig,
+    image_shape: tuple[int, int, int],
+    num_images: int,
+    tunable: Collection[str],
+) -> dict[str, Any]:
+    """Those of the `tunable` settings that change, for `num_images` images of shape (C, H, W).
+
+    The gradient that R1 penalizes is a sum over the image's values, so its weight grows with their
+    number (as in Karras et al. 2020, StyleGAN2, appendix B). Each further stage doubles the widest
+    layers, and wider layers take lower rates (Yang et al. 2022, table 3). A small set is seen more
+    often. See docs/how-it-works.md.
+    """
+    if config.preset != "fast":
+        return {}
+    channels, height, width = image_shape
+    rate = 0.5 ** (stages_for(height, width) - MIN_STAGES)
+    weight = max(1.0, channels * height * width / _PIXELS)
+    epochs = None
+    if config.epochs is not None:
+        often = min(_MOST_EPOCHS, math.ceil(_IMAGES_SEEN / num_images))
+        epochs = max(config.epochs, often)
+    fitted = {
+        "epochs": epochs,
+        "lr_g": _rounded(config.lr_g * rate),
+        "lr_d": _rounded(config.lr_d * rate),
+        "r1_weight": _rounded(config.r1_weight * weight),
+    }
+    return {name: value for name, value in fitted.items() if name in tunable and value is not None}
+
+
+def _rounded(value: float) -> float:
+    """To two digits, fit to be read and typed."""
+    return float(f"{value:.2g}")

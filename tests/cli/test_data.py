@@ -1,0 +1,337 @@
+"""ganctl data, and training on images of one's own."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from ganctl.cli.options import parse_bytes
+from ganctl.datasets import cache, preparing
+from ganctl.datasets.survey import Survey
+from ganctl.errors import UsageError
+
+pytestmark = pytest.mark.usefixtures("_no_plot")
+
+QUICK = ("--device", "cpu", "--precision", "fp32", "--set", "base_channels=4", "--batch-size", "4",
+         "--steps", "2", "--threads", "1")  # fmt: skip
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch, photos):
+    """The folder that the photos are in."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def cut(path):
+    path.write_bytes(path.read_bytes()[:400])
+
+
+def picture(path):
+    return np.asarray(Image.open(path))
+
+
+def test_the_report(here, ok):
+    shutil.copy("photos/cat/0.png", "photos/cat/z.png")
+    Path("photos/notes.txt").write_text("words")
+    result = ok("data", "photos")
+    assert result.err == ""
+    lines = [" ".join(line.split()) for line in result.out.splitlines()]
+    for line in (
+        str(here / "photos"),
+        "images 13 of 13 files",
+        "formats PNG 13",
+        "modes RGB 13",
+        "sizes, width x height 40x30 13",
+        "networks see 28x28 RGB, chosen from the images; crop",
+        "contact sheet contact-sheet.png",
+        "28 to 31 13 " + "█" * 30,
+        "2 classes",
+        "cat 6",
+        "dog 7",
+        "the same as another, and used: 1",
+        "cat/z.png is cat/0.png",
+        "other files: 1",
+        "notes.txt not an image by its name",
+    ):
+        assert line in lines
+    assert not any("cannot be used" in line for line in lines)
+
+
+def test_the_contact_sheet_is_what_networks_see(here, ok):
+    ok("data", "photos", "--size", "32", "--fit", "pad", "--background", "#00ff00", "-o", "s.png")
+    sheet = picture("s.png")
+    assert sheet.shape == (3 * 64, 4 * 64, 3)  # 12 images, twice as large
+    assert (sheet[0, 0] == (0, 255, 0)).all()  # above a landscape
+    stored = next(cache.folder().glob("*/images.npy"))
+    np.testing.assert_array_equal(sheet[:64:2, :64:2], np.load(stored)[0])
+
+
+def test_one_document_for_scripts(here, ok):
+    result = ok("data", "photos", "--channels", "1", "--json")
+    assert result.err == ""
+    (document,) = map(json.loads, result.out.splitlines())
+    assert document["num_images"] == 12
+    assert document["image_shape"] == [1, 28, 28]
+    assert document["settings"]["size"] == [28, 28]
+    assert document["contact_sheet"] == "contact-sheet.png"
+    assert document["problems"] == []
+    assert Survey.from_dict(
+        {name: document[name] for name in Survey.__dataclass_fields__}
+    ).classes == {"cat": 5, "dog": 7}
+
+
+@pytest.mark.usefixtures("tiny_mnist")
+def test_a_data_set_by_name(here, ok):
+    result = ok("data", "mnist", "--size", "32")
+    assert "32x32 grey" in result.out
+    assert "enlarged to that" in result.out
+
+
+def test_broken_files_are_listed_and_fail(here, cli):
+    for number in range(60):
+        Path(f"photos/{number:02}.png").write_bytes(b"words")
+    cut(Path("photos/cat/0.png"))
+    result = cli("data", "photos")
+    assert result.code == 1
+    lines = [" ".join(line.split()) for line in result.out.splitlines()]
+    assert "cannot be used: 61" in lines
+    assert "00.png not an image" in lines
+    assert "... and 11 more, which --json names" in lines
+    assert "images 11 of 72 files" in lines
+    said, hint = result.err.splitlines()
+    assert said == f"ganctl: 61 of 72 files in {here / 'photos'} cannot be used"
+    assert "--skip-bad" in hint
+    assert Path("contact-sheet.png").exists()
+    document = cli("data", "photos", "--json")
+    assert document.code == 1
+    assert len(json.loads(document.out)["problems"]) == 61
+    assert cli("data", "photos", "--skip-bad").code == 0
+
+
+def test_no_images(here, cli):
+    Path("empty").mkdir()
+    result = cli("data", "empty")
+    assert result.code == 1
+    assert "no images in" in result.err
+    assert not Path("contact-sheet.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([], "which images?"),
+        (["photos", "--clear-cache"], "takes no path"),
+        (["photos", "-o", "x.jpg"], "'.jpg' is not a kind of file"),
+        (["photos", "-o", "photos/x.png"], "lies in the folder of the images"),
+        (["phtos"], "unknown data 'phtos'"),
+        (["./phtos"], "there is nothing at './phtos'"),
+        (["photos", "--size", "7"], "The nearest is --size 8"),
+        (["photos", "--background", "reddish"], "is not a colour"),
+    ],
+)
+def test_wrong_usage(here, cli, files, arguments, words):
+    before = files(here)
+    result = cli("data", *arguments)
+    assert result.code == 2
+    assert words in result.err
+    assert result.out == ""
+    assert files(here) == before
+
+
+def test_clearing_the_cache(here, ok, cache_folder):
+    ok("data", "photos")
+    size = sum(path.stat().st_size for path in cache_folder.rglob("*") if path.is_file())
+    assert json.loads(ok("data", "--clear-cache", "--json").out) == {
+        "removed_bytes": size, "in_use": 0
+    }  # fmt: skip
+    assert list(cache_folder.iterdir()) == []
+    assert "Removed 0 B" in ok("data", "--clear-cache").out
+
+
+def test_a_bar_at_a_terminal(here, on_terminal):
+    shown = on_terminal("data", "photos").out
+    assert "decoding" in shown
+    assert "12/12" in shown
+
+
+def test_without_torch(here, python):
+    """It answers in a moment; and so do the processes that decode."""
+    done = python(
+        "import sys, ganctl.cli\n"
+        "code = ganctl.cli.main(['data', 'photos'])\n"
+        "sys.exit(code or 'torch' in sys.modules)"
+    )
+    assert done.returncode == 0, done.stderr
+
+
+# Amounts of memory
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [("4GB", 4 * 10**9), ("500 MB", 5 * 10**8), ("1.5GiB", 1.5 * 2**30), ("2g", 2 * 10**9),
+     ("100", 100), ("64kb", 64_000), ("0", 0)],
+)  # fmt: skip
+def test_an_amount_of_memory(text, number):
+    assert parse_bytes(text) == number
+
+
+@given(st.text("0123456789.kKmMgGtTiIbB -", max_size=8))
+def test_any_text_is_an_amount_or_a_usage_error(text):
+    with contextlib.suppress(UsageError):
+        assert parse_bytes(text) >= 0
+
+
+# Training
+
+
+def test_a_training_from_a_folder_to_a_grid(here, ok, monkeypatch):
+    result = ok("train", "--data", "photos", *QUICK)
+    assert "12 images in" in result.err
+    assert "seen as 28x28 RGB, chosen from the images" in result.err
+    assert "12 images are few" in result.err
+    folder = here / "runs" / "photos-fast"
+    ok("sample", folder, "-n", "4", "-o", "grid.png")
+    assert picture("grid.png").shape == (168, 168, 3)
+    config = json.loads((folder / "config.json").read_text())["config"]
+    assert config["data"] == str(here / "photos")
+    assert (config["image_size"], config["image_channels"]) == ("28", 3)
+    elsewhere = here / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    monkeypatch.setattr(preparing, "decode", None)  # nothing is decoded again
+    ok("train", "--resume", "--out", folder, "--steps", "4", "--data", "../photos")
+
+
+def test_size_channels_and_fit_are_part_of_a_run(here, ok, cli):
+    options = ("--size", "32x48", "--channels", "1", "--fit", "stretch", "--mirror")
+    ok("train", "--data", "photos", *QUICK, *options, "--out", "run")
+    config = json.loads(Path("run/config.json").read_text())["config"]
+    assert (config["image_size"], config["image_channels"], config["fit"], config["mirror"]) == (
+        "32x48", 1, "stretch", True
+    )  # fmt: skip
+    ok("train", "--resume", "--out", "run", "--steps", "3")
+    refused = cli("train", "--resume", "--out", "run", "--steps", "4", "--size", "32")
+    assert refused.code == 2
+    assert "image_size was 32x48, now 32" in refused.err
+
+
+def test_broken_files_stop_a_training_or_not(here, ok, cli):
+    cut(Path("photos/cat/0.png"))
+    result = cli("train", "--data", "photos", *QUICK, "--out", "run")
+    assert result.code == 1
+    lines = result.err.splitlines()
+    assert lines[0] == f"ganctl: 1 of 12 files in {here / 'photos'} cannot be used"
+    assert lines[1:] == ["  cat/0.png: truncated", "  --skip-bad trains without them."]
+    assert not Path("run").exists()
+    result = ok("train", "--data", "photos", *QUICK, "--out", "run", "--skip-bad")
+    assert "cat/0.png: truncated" in result.err
+    assert "(11 images)" in result.err
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda: Path("photos").rename("moved"), "cannot be read: No such file"),
+        (lambda: Path("photos/cat/0.png").unlink(), "are not those this run was trained on"),
+    ],
+)
+def test_images_that_changed_are_not_trained_on(here, ok, cli, files, change, words):
+    ok("train", "--data", "photos", *QUICK, "--out", "run")
+    before = files(here / "run")
+    change()
+    result = cli("train", "--resume", "--out", "run", "--steps", "4")
+    assert result.code == 1
+    assert words in result.err
+    assert "Traceback" not in result.err
+    assert files(here / "run") == before
+
+
+def test_a_run_is_not_put_among_its_images(here, cli, files, monkeypatch):
+    monkeypatch.chdir(here / "photos")
+    before = files(here)
+    result = cli("train", "--data", ".", *QUICK)
+    assert result.code == 2
+    assert "lies in the folder of the images" in result.err
+    assert files(here) == before
+
+
+def test_too_few_images_for_a_batch(here, cli):
+    result = cli("train", "--data", "photos", "--device", "cpu", "--batch-size", "13")
+    assert result.code == 2
+    assert "a batch of 13 is larger than the data, 12 images" in result.err
+
+
+def test_a_script_that_trains_gets_json_alone(here, ok):
+    result = ok("train", "--data", "photos", *QUICK, "--out", "run", "--json")
+    assert [json.loads(line)["event"] for line in result.out.splitlines()] == ["epoch", "end"]
+
+
+def test_images_past_the_bound_stay_on_disk_and_train_alike(here, ok, files):
+    for out, bound in (("memory", "1GB"), ("disk", "1kB")):
+        ok("train", "--data", "photos", *QUICK, "--out", out, "--cache-memory", bound)
+    assert (
+        Path("memory/samples/epoch-0001.png").read_bytes()
+        == Path("disk/samples/epoch-0001.png").read_bytes()
+    )
+
+
+def test_evaluate_says_what_it_lacks(here, ok, cli):
+    ok("train", "--data", "photos", *QUICK, "--out", "run")
+    result = cli("evaluate", "run", "--features", "digits")
+    assert result.code == 2
+    assert "the classifier of digits says nothing about" in result.err
+
+
+def test_mnist_in_another_size_is_trained_on_unmeasured(here, ok):
+    """The shipped classifier knows digits of 28x28 alone."""
+    ok("train", "--size", "32", "--limit", "64", *QUICK, "--out", "run")
+    row = Path("run/losses.csv").read_text().splitlines()
+    assert row[1].split(",")[row[0].split(",").index("frechet_distance")] == ""
+
+
+# Stopping
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="signals, and a cache where XDG says")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_all_processes_and_leaves_nothing(here, number, cache_folder):
+    """Two workers are in the middle of decoding, for seconds, when it comes to all of them."""
+    buffer = io.BytesIO()
+    Image.effect_noise((1500, 1500), 60).save(buffer, "PNG", compress_level=1)
+    Path("many").mkdir()
+    Path("many/0.png").write_bytes(buffer.getvalue())
+    for index in range(1, 200):
+        os.link("many/0.png", f"many/{index}.png")
+    source = (
+        "import sys\nfrom ganctl.datasets import preparing\nfrom ganctl.cli import main\n"
+        "preparing.workers.available = lambda: 2\n"
+        "preparing._WORTH_A_WORKER = 1\nsys.exit(main(['data', 'many']))"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", source], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        text=True, start_new_session=True,
+    )  # fmt: skip
+    while process.poll() is None and not any(cache_folder.glob("*.tmp/images.npy")):
+        time.sleep(0.01)
+    os.killpg(process.pid, number)  # as Ctrl-C at a terminal does
+    said, _ = process.communicate(timeout=60)  # every process has closed its end
+    assert said == "ganctl: stopped\n"
+    assert process.returncode == 128 + number
+    assert [path.suffix for path in cache_folder.iterdir()] == [".lock"]
+    assert not Path("contact-sheet.png").exists()

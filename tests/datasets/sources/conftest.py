@@ -1,0 +1,46 @@
+"""Images to put into sources, and what is asked of all of them."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+FIXTURES = Path(__file__).parents[2] / "fixtures" / "images"
+
+
+@pytest.fixture(scope="session")
+def fixtures() -> Path:
+    """The folder of images that other programs made."""
+    return FIXTURES
+
+
+@pytest.fixture(scope="session")
+def png() -> bytes:
+    """A file with an image."""
+    buffer = io.BytesIO()
+    Image.fromarray(np.arange(64, dtype=np.uint8).reshape(8, 8)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+@pytest.fixture(scope="session")
+def listed():
+    """A source as {name: label}."""
+    return lambda source: {entry.name: entry.label for entry in source.entries}
+
+
+@pytest.fixture(scope="session")
+def harm():
+    """A source's problems that are not harmless, as {name: reason}."""
+    return lambda source: {
+        problem.name: problem.reason for problem in source.problems if not problem.harmless
+    }
+
+
+@pytest.fixture(scope="session")
+def harmless():
+    """Those that are."""
+    return lambda source: {
+        problem.name: problem.reason for problem in source.problems if problem.harmless
+    }

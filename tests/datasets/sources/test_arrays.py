@@ -1,0 +1,182 @@
+import io
+import pickle
+import tempfile
+import zipfile
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ganctl.datasets.decoding import BadImage
+from ganctl.datasets.sources.arrays import Arrays
+from ganctl.errors import DataError
+
+IMAGES = np.random.default_rng(0).integers(0, 256, (12, 8, 10), dtype=np.uint8)
+COLOUR = np.random.default_rng(1).integers(0, 256, (12, 8, 10, 3), dtype=np.uint8)
+LABELS = np.arange(12) % 3
+
+
+@pytest.fixture(autouse=True)
+def temporary(tmp_path, monkeypatch):
+    """A folder for temporary files of the test's own."""
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    return folder
+
+
+@pytest.fixture
+def save(tmp_path):
+    """Save arrays by name; the path."""
+
+    def save(**arrays) -> str:
+        np.savez_compressed(tmp_path / "images.npz", **arrays)
+        return str(tmp_path / "images.npz")
+
+    return save
+
+
+@pytest.mark.parametrize("images", [IMAGES, COLOUR, np.asfortranarray(COLOUR)])
+@pytest.mark.parametrize("key", ["images", "x_train", "x", "arr_0", "anything"])
+def test_images_are_read_as_they_are(save, temporary, images, key):
+    source = Arrays(save(**{key: images}))
+    copy = pickle.loads(pickle.dumps(source))
+    assert [entry.name for entry in copy.entries] == [f"{key}[{i}]" for i in range(12)]
+    assert {entry.label for entry in copy.entries} == {None}
+    assert {entry.size for entry in copy.entries} == {images[0].size}
+    assert copy.classes == []
+    for entry, image in zip(copy.entries, images, strict=True):
+        pixels = copy.read(entry)
+        assert pixels.dtype == np.uint8
+        np.testing.assert_array_equal(pixels, image)
+    del source, copy
+    assert list(temporary.iterdir()) == []
+
+
+@pytest.mark.parametrize("key", ["labels", "y_train", "y"])
+@pytest.mark.parametrize(
+    ("labels", "classes"),
+    [
+        (LABELS, ["0", "1", "2"]),
+        (LABELS[:, None].astype(np.uint8), ["0", "1", "2"]),
+        (LABELS * 5, ["0", "5", "10"]),
+        (np.array(["cat", "dog", "owl"])[LABELS], ["cat", "dog", "owl"]),
+        (np.array([b"c\xc3\xa9", b"dog", b"owl"])[LABELS], ["cé", "dog", "owl"]),
+    ],
+)
+def test_labels_are_classes(save, key, labels, classes):
+    source = Arrays(save(images=IMAGES, **{key: labels}))
+    assert sorted(source.classes) == sorted(classes)
+    assert [entry.label for entry in source.entries] == [classes[label] for label in LABELS]
+
+
+def test_classes_may_have_names_in_an_order_of_their_own(save):
+    names = np.array(["zebra", "ape", "owl", "none of these"])
+    source = Arrays(save(images=IMAGES, labels=LABELS, class_names=names))
+    assert source.classes == ["zebra", "ape", "owl", "none of these"]
+    assert [entry.label for entry in source.entries[:4]] == ["zebra", "ape", "owl", "zebra"]
+
+
+def test_the_test_images_are_left_out_and_that_is_said(save, harmless):
+    source = Arrays(save(x_test=IMAGES[:2], y_test=LABELS[:2], x_train=COLOUR, y_train=LABELS))
+    assert len(source.entries) == 12
+    assert source.entries[0].name == "x_train[0]"
+    assert harmless(source) == {"x_test": "not the training images"}
+
+
+@pytest.mark.parametrize(
+    ("arrays", "words"),
+    [
+        ({}, "no array of images; it is empty"),
+        ({"x": IMAGES / 255}, "no array of images; x is float64 (12, 8, 10)"),
+        ({"x": IMAGES.reshape(12, -1)}, "x is uint8 (12, 80)"),
+        ({"x": np.moveaxis(COLOUR, 3, 1)}, "x is uint8 (12, 3, 8, 10)"),
+        ({"x": IMAGES[:0]}, "x is uint8 (0, 8, 10)"),
+        ({"x": np.array([IMAGES[0], None], object)}, "x is object (2,)"),
+        ({"a": IMAGES, "b": IMAGES}, "several arrays may be the images: a, b"),
+        ({"x": IMAGES, "y": LABELS[:5]}, "y is int64 (5,): not a label for each of 12 images"),
+        ({"x": IMAGES, "y": LABELS / 2}, "y is float64 (12,)"),
+        ({"x": IMAGES, "y": np.array([None] * 12)}, "y is object (12,)"),
+        ({"x": IMAGES, "y": LABELS, "names": np.array(["a", "b"])}, "names does not name"),
+        ({"x": IMAGES, "y": LABELS - 1, "names": np.array(["a", "b"])}, "names does not name"),
+        ({"x": IMAGES, "y": LABELS, "names": np.array(["a", "b", "a"])}, "names does not name"),
+        ({"x": IMAGES, "y": LABELS, "names": np.array([None])}, "names is object"),
+    ],
+)
+def test_what_does_not_fit_says_why(save, temporary, arrays, words):
+    with pytest.raises(DataError) as caught:
+        Arrays(save(**arrays))
+    assert words in caught.value.message
+    assert list(temporary.iterdir()) == []
+
+
+def test_a_bomb_is_not_unpacked(save, temporary):
+    path = save(images=np.zeros((10_000, 100, 100), np.uint8))
+    with pytest.raises(DataError, match="looks like a bomb"):
+        Arrays(path)
+    assert list(temporary.iterdir()) == []
+
+
+@pytest.mark.parametrize("key", ["x", "y"])
+def test_an_array_that_claims_more_than_it_has_is_damaged(save, key, temporary):
+    arrays = {"x": io.BytesIO(), "y": io.BytesIO()}
+    np.save(arrays["x"], IMAGES)
+    np.save(arrays["y"], LABELS)
+    path = save()
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, file in arrays.items():
+            content = file.getvalue()
+            archive.writestr(f"{name}.npy", content[:-20] if name == key else content)
+    with pytest.raises(DataError, match="is damaged"):
+        Arrays(path)
+    assert list(temporary.iterdir()) == []
+
+
+def test_no_object_is_ever_loaded(save):
+    class Evil:
+        def __reduce__(self):
+            return (pytest.fail, ("code was run",))
+
+    evil = np.array([Evil()] * 12, object)
+    assert Arrays(save(x=IMAGES, anything=evil)).classes == []
+    with pytest.raises(DataError, match="object"):
+        Arrays(save(x=IMAGES, y=evil))
+
+
+def test_a_temporary_file_that_goes_away_is_said(save, temporary):
+    source = pickle.loads(pickle.dumps(kept := Arrays(save(x=IMAGES))))
+    for path in temporary.iterdir():
+        path.unlink()
+    with pytest.raises(BadImage, match="cannot be read"):
+        source.read(source.entries[0])
+    del kept
+
+
+def original() -> bytes:
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, x=IMAGES[:3], y=LABELS[:3])
+    return buffer.getvalue()
+
+
+ORIGINAL = original()
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    changes=st.lists(
+        st.tuples(st.integers(0, len(ORIGINAL) - 1), st.integers(0, 255)), min_size=1, max_size=6
+    ),
+)
+def test_a_damaged_npz_is_refused_or_read(tmp_path_factory, changes):
+    content = bytearray(ORIGINAL)
+    for position, value in changes:
+        content[position] = value
+    path = tmp_path_factory.getbasetemp() / "damaged.npz"
+    path.write_bytes(content)
+    try:
+        source = Arrays(str(path))
+    except DataError as error:
+        assert error.message.isprintable()  # noqa: PT017 - some can be read
+        return
+    assert [source.read(entry).dtype for entry in source.entries] == [np.uint8] * 3

@@ -1,0 +1,158 @@
+import os
+import pickle
+import socket
+
+import pytest
+
+from ganctl.datasets.decoding import BadImage
+from ganctl.datasets.sources.base import Entry
+from ganctl.datasets.sources.folder import Folder
+
+needs_links = pytest.mark.skipif(os.name == "nt", reason="needs links, pipes and modes")
+
+
+@pytest.fixture
+def folder(tmp_path, png):
+    """A folder with two classes."""
+    for name in ("cat/2.png", "cat/10.png", "dog/1.png"):
+        path = tmp_path / "images" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(png)
+    return tmp_path / "images"
+
+
+def test_a_folder_is_listed_by_name_with_its_classes(folder, png, listed):
+    source = pickle.loads(pickle.dumps(Folder(str(folder))))
+    assert listed(source) == {"cat/10.png": "cat", "cat/2.png": "cat", "dog/1.png": "dog"}
+    assert [entry.size for entry in source.entries] == [len(png)] * 3
+    assert source.classes == ["cat", "dog"]
+    assert source.problems == []
+    assert {source.read(entry) for entry in source.entries} == {png}
+
+
+@needs_links
+def test_links_are_followed_but_each_folder_is_there_once(folder, png, listed, harmless):
+    (folder / "cat" / "up").symlink_to(folder)
+    (folder / "again").symlink_to(folder / "cat")
+    (folder / "itself").symlink_to(folder / "itself")
+    elsewhere = folder.parent / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "1.png").write_bytes(png)
+    (folder / "owl").symlink_to(elsewhere)
+    (folder / "dog" / "file.png").symlink_to(elsewhere / "1.png")
+    source = Folder(str(folder))
+    assert set(listed(source)) == {
+        "cat/10.png", "cat/2.png", "dog/1.png", "dog/file.png", "owl/1.png",
+    }  # fmt: skip
+    assert set(harmless(source)) == {"cat/up", "again"}
+    assert source.classes == ["cat", "dog", "owl"]
+
+
+@needs_links
+def test_links_to_nothing_are_said(folder, harm):
+    (folder / "gone.png").symlink_to(folder / "nowhere.png")
+    (folder / "loop.png").symlink_to(folder / "loop.png")
+    assert set(harm(Folder(str(folder)))) == {"gone.png", "loop.png"}
+    assert harm(Folder(str(folder)))["gone.png"] == "a link to nothing"
+
+
+@needs_links
+def test_two_links_to_one_folder_are_taken_by_name(folder, png, listed):
+    elsewhere = folder.parent / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "1.png").write_bytes(png)
+    for name in ("z", "a", "m"):
+        (folder / name).symlink_to(elsewhere)
+    assert "a/1.png" in listed(Folder(str(folder)))
+
+
+@needs_links
+def test_pipes_and_sockets_are_never_waited_for(folder, harm, monkeypatch):
+    os.mkfifo(folder / "pipe.png")
+    monkeypatch.chdir(folder)  # a socket's path must be short
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind("socket.png")
+        source = Folder(str(folder))
+    assert set(harm(source)) == {"pipe.png", "socket.png"}
+    (folder / "dog" / "1.png").unlink()
+    os.mkfifo(folder / "dog" / "1.png")  # after it was listed
+    with pytest.raises(BadImage, match="not a file"):
+        source.read(source.entries[-1])
+
+
+@needs_links
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read all")
+def test_what_may_not_be_read_is_said(folder, harm):
+    (folder / "cat").chmod(0)
+    (folder / "dog" / "1.png").chmod(0)
+    try:
+        source = Folder(str(folder))
+        assert harm(source) == {"cat": "cannot be listed: Permission denied"}
+        with pytest.raises(BadImage, match="cannot be read: Permission denied"):
+            source.read(source.entries[0])
+    finally:
+        (folder / "cat").chmod(0o755)
+
+
+def test_a_folder_that_cannot_be_listed_is_said(folder, harm, monkeypatch):
+    scandir = os.scandir
+
+    def refuse(path):
+        if str(path).endswith("cat"):
+            raise PermissionError(13, "Permission denied")
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    assert harm(Folder(str(folder))) == {"cat": "cannot be listed: Permission denied"}
+
+
+def test_a_file_that_is_gone_is_a_bad_image(folder):
+    source = Folder(str(folder))
+    (folder / "dog" / "1.png").unlink()
+    with pytest.raises(BadImage, match="cannot be read: No such file"):
+        source.read(source.entries[-1])
+
+
+@needs_links
+def test_a_file_that_has_grown_is_not_read_to_its_end(folder):
+    source = Folder(str(folder))
+    os.truncate(folder / "dog" / "1.png", 2**40)
+    with pytest.raises(BadImage, match="too large"):
+        source.read(source.entries[-1])
+
+
+def test_names_in_any_script(folder, png, listed):
+    (folder / "猫").mkdir()
+    (folder / "猫" / "кот 🐈.png").write_bytes(png)
+    source = Folder(str(folder))
+    assert listed(source)["猫/кот 🐈.png"] == "猫"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs names that are bytes")
+def test_names_that_are_no_text_are_shown_and_read(folder, png, listed):
+    try:
+        (folder / os.fsdecode(b"caf\xe9")).mkdir()
+    except OSError:
+        pytest.skip("this file system takes only text")
+    (folder / os.fsdecode(b"caf\xe9") / "\x1b[31m.png").write_bytes(png)
+    source = pickle.loads(pickle.dumps(Folder(str(folder))))
+    assert listed(source)["caf\\udce9/\\x1b[31m.png"] == "caf\\udce9"
+    entry = next(entry for entry in source.entries if entry.name.startswith("caf"))
+    assert source.read(entry) == png
+
+
+def test_cases_differ(folder, png, listed):
+    (folder / "Cat").mkdir(exist_ok=True)
+    (folder / "Cat" / "1.PNG").write_bytes(png)
+    if not (folder / "cat" / "1.PNG").exists():  # a file system where they do
+        assert listed(Folder(str(folder)))["Cat/1.PNG"] == "Cat"
+
+
+def test_an_empty_folder_is_empty(tmp_path):
+    source = Folder(str(tmp_path))
+    assert (source.entries, source.classes, source.problems) == ([], [], [])
+
+
+def test_an_unknown_entry_is_a_mistake_of_the_program(folder):
+    with pytest.raises(KeyError):
+        Folder(str(folder)).read(Entry("../../etc/passwd", None, 1))

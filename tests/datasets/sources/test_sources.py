@@ -1,0 +1,133 @@
+import multiprocessing
+import os
+import shutil
+import sys
+
+import numpy as np
+import pytest
+
+from ganctl.datasets import sources
+from ganctl.datasets.sources import open_source
+from ganctl.errors import DataError, GanctlError, UsageError
+
+
+@pytest.fixture
+def folder(tmp_path, png):
+    """A folder of two images, `images` below `tmp_path`."""
+    for name in ("cat/1.png", "dog/2.png"):
+        (tmp_path / "images" / name).parent.mkdir(parents=True)
+        (tmp_path / "images" / name).write_bytes(png)
+    return tmp_path / "images"
+
+
+@pytest.mark.parametrize("kind", ["", "zip", "tar", "gztar", "bztar", "xztar"])
+def test_the_same_images_come_of_every_kind(folder, tmp_path, png, kind):
+    path = str(folder)
+    if kind:
+        path = shutil.make_archive(str(tmp_path / "packed"), kind, tmp_path, "images")
+    source = open_source(path)
+    prefix = "images/" if kind else ""
+    assert [(entry.name, entry.label, entry.size) for entry in source.entries] == [
+        (f"{prefix}cat/1.png", "cat", len(png)),
+        (f"{prefix}dog/2.png", "dog", len(png)),
+    ]
+    assert source.classes == ["cat", "dog"]
+    assert [source.read(entry) for entry in source.entries] == [png, png]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs forks")
+@pytest.mark.parametrize("kind", ["zip", "tar", "gztar"])
+def test_a_fork_reads_at_a_place_of_its_own(folder, tmp_path, kind):
+    source = open_source(shutil.make_archive(str(tmp_path / "packed"), kind, tmp_path, "images"))
+    source.read(source.entries[0])  # so that a file is open
+
+    def handle() -> tuple[int, int]:
+        """The file that is read from, by its number in this process."""
+        source.read(source.entries[0])
+        file = source._archive.fp if kind == "zip" else next(iter(source._files.values()))
+        return os.fstat(file.fileno()).st_ino, file.fileno()
+
+    ours = handle()
+    context = multiprocessing.get_context("fork")
+    reader, writer = context.Pipe(duplex=False)
+    child = context.Process(target=lambda: writer.send(handle()))
+    child.start()
+    theirs = reader.recv()
+    child.join()
+    assert theirs[0] == ours[0]  # the same file
+    assert theirs[1] != ours[1]  # opened anew
+    source.read(source.entries[0])  # a child takes no temporary file with it
+
+
+def test_an_npz_is_a_source(tmp_path):
+    np.savez(tmp_path / "some.npz", images=np.full((2, 8, 8), 7, np.uint8))
+    source = open_source(str(tmp_path / "some.npz"))
+    assert [source.read(entry).mean() for entry in source.entries] == [7, 7]
+
+
+def test_a_pattern_names_shards(fixtures):
+    source = open_source(str(fixtures / "shard-{0..1}.tar"))
+    assert [entry.label for entry in source.entries] == ["0", "1", "0", "1"]
+
+
+def test_a_pattern_may_name_one_shard(fixtures):
+    source = open_source(str(fixtures / "shard-{1..1}.tar"))
+    assert [entry.name for entry in source.entries] == ["10.png", "11.png"]
+
+
+def test_a_shard_that_is_missing_is_said(fixtures):
+    with pytest.raises(DataError, match=r"shard-2\.tar' cannot be read: No such file"):
+        open_source(str(fixtures / "shard-{0..2}.tar"))
+
+
+def test_a_folder_with_braces_in_its_name_is_a_folder(folder):
+    braces = folder.with_name("{a,b}")
+    folder.rename(braces)
+    assert len(open_source(str(braces)).entries) == 2
+
+
+def test_without_the_package_a_pattern_says_how_to_get_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "braceexpand", None)
+    with pytest.raises(UsageError) as caught:
+        open_source("shards/{000..127}.tar")
+    assert "ganctl[webdataset]" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("nowhere", "'nowhere' cannot be read: No such file or directory"),
+        ("", "'' cannot be read"),
+        ("a\0b", "cannot be read"),
+        ("no\x1b[31m", r"'no\x1b[31m' cannot be read"),
+        ("x" * 5000, "cannot be read: File name too long"),
+        ("https://example.com/images.zip", "is not on this machine"),
+        ("pipe:curl example.com", "is not on this machine"),
+        ("{000..127", "is not a pattern"),
+        ("{1,2}.txt", "does not name tar archives"),
+        ("pipe:touch {1,2}.tar", "is not on this machine"),
+        ("{0..999999999}.tar", "names more than 100,000 shards"),
+    ],
+)
+def test_paths_that_lead_nowhere(path, words, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(GanctlError) as caught:
+        open_source(path)
+    assert words in caught.value.message
+    assert caught.value.message.isprintable()
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["photo.png", "images.rar", "images", "images.parquet"])
+def test_a_file_of_another_kind_says_what_is_known(tmp_path, name, png):
+    (tmp_path / name).write_bytes(png)
+    with pytest.raises(UsageError, match="not a kind of data that is known") as caught:
+        open_source(str(tmp_path / name))
+    assert sources.KINDS in caught.value.hint
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes")
+def test_a_pipe_is_never_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "images.zip")
+    with pytest.raises(UsageError, match="is a pipe or a device"):
+        open_source(str(tmp_path / "images.zip"))

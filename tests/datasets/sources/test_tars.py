@@ -1,0 +1,208 @@
+import gzip
+import io
+import pickle
+import tarfile
+import tempfile
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ganctl.datasets.decoding import BadImage, measure
+from ganctl.datasets.sources.tars import Tars
+from ganctl.errors import DataError
+
+
+@pytest.fixture(autouse=True)
+def temporary(tmp_path, monkeypatch):
+    """A folder for temporary files of the test's own."""
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    return folder
+
+
+def write(path: Path, members, mode: str = "w") -> str:
+    """A tar at `path` with `members`: a TarInfo or a name, and the bytes of each."""
+    with tarfile.open(path, mode) as tar:
+        for member, content in members:
+            info = member if isinstance(member, tarfile.TarInfo) else tarfile.TarInfo(member)
+            info.size = len(content)
+            tar.addfile(info, io.BytesIO(content))
+    return str(path)
+
+
+def special(name: str, kind: bytes, target: str = "") -> tuple[tarfile.TarInfo, bytes]:
+    info = tarfile.TarInfo(name)
+    info.type, info.linkname = kind, target
+    return info, b""
+
+
+@pytest.mark.parametrize("mode", ["w", "w:gz", "w:bz2", "w:xz"])
+def test_a_tar_is_listed_by_name_with_its_classes(tmp_path, temporary, png, listed, mode):
+    names = ["./p/dog/1.png", "./p/cat/2.png", "./p/cat/1.png", "./p/notes.txt"]
+    source = Tars([write(tmp_path / "images.tar", [(name, png) for name in names], mode)])
+    copy = pickle.loads(pickle.dumps(source))
+    assert listed(copy) == {"p/cat/1.png": "cat", "p/cat/2.png": "cat", "p/dog/1.png": "dog"}
+    assert copy.classes == ["cat", "dog"]
+    assert {copy.read(entry) for entry in copy.entries} == {png}
+    del copy  # takes nothing with it
+    assert source.read(source.entries[0]) == png
+    assert len(list(temporary.iterdir())) == (0 if mode == "w" else 1)
+    del source
+    assert list(temporary.iterdir()) == []
+
+
+def test_hostile_members_are_refused(tmp_path, png, harm, listed):
+    members = [
+        ("../1.png", png),
+        ("/2.png", png),
+        special("3.png", tarfile.SYMTYPE, "/etc/passwd"),
+        special("4.png", tarfile.LNKTYPE, "../5.png"),
+        special("6.png", tarfile.FIFOTYPE),
+        special("7.png", tarfile.CHRTYPE),
+        ("8.png", png),
+        ("8.png", png),
+        special("folder.png", tarfile.DIRTYPE),
+    ]
+    source = Tars([write(tmp_path / "images.tar", members)])
+    assert list(listed(source)) == ["8.png"]
+    assert harm(source) == {
+        "../1.png": "its path leads out of the archive",
+        "/2.png": "its path leads out of the archive",
+        "3.png": "a link inside an archive is not followed",
+        "4.png": "a link inside an archive is not followed",
+        "6.png": "not a plain file",
+        "7.png": "not a plain file",
+        "8.png": "a second file of that name",
+    }
+
+
+@pytest.mark.parametrize("content", [b"", b"no tar", bytes(5000)])
+def test_what_is_no_tar_says_so_or_is_empty(tmp_path, content):
+    path = tmp_path / "images.tar"
+    path.write_bytes(content)
+    try:
+        assert Tars([str(path)]).entries == []
+    except DataError as error:
+        assert "cannot be read as a tar" in error.message  # noqa: PT017 - zeros are an empty tar
+    else:
+        assert not content.strip(b"\0")
+
+
+def test_what_comes_before_the_end_of_half_a_tar_is_used(tmp_path, png, harm, listed):
+    path = write(tmp_path / "images.tar", [(f"{n}.png", png + bytes(2000)) for n in range(4)])
+    with Path(path).open("r+b") as file:
+        file.truncate(2 * (512 + 2560) + 512 + 100)
+    source = Tars([path])
+    assert list(listed(source)) == ["0.png", "1.png", "2.png"]
+    assert list(harm(source)) == [path]
+    assert "damaged" in harm(source)[path]
+    assert len(source.read(source.entries[1])) == len(png) + 2000
+    with pytest.raises(BadImage, match="truncated"):
+        source.read(source.entries[2])
+
+
+def test_half_a_compressed_tar_says_so(tmp_path, temporary, png):
+    path = write(tmp_path / "images.tgz", [("1.png", png)], "w:gz")
+    content = Path(path).read_bytes()
+    Path(path).write_bytes(content[: len(content) // 2])
+    with pytest.raises(DataError, match="cannot be unpacked"):
+        Tars([path])
+    assert list(temporary.iterdir()) == []
+
+
+def test_a_bomb_is_not_unpacked(tmp_path, temporary):
+    path = tmp_path / "images.tar.gz"
+    with gzip.open(path, "wb") as file:
+        for _ in range(100):
+            file.write(bytes(2**20))
+    with pytest.raises(DataError, match="looks like a bomb") as caught:
+        Tars([str(path)])
+    assert "unpack it yourself" in caught.value.hint
+    assert list(temporary.iterdir()) == []
+
+
+def test_a_header_that_claims_gigabytes_takes_no_memory(tmp_path):
+    path = tmp_path / "images.tar"
+    info = tarfile.TarInfo("x")
+    info.type, info.size = tarfile.XHDTYPE, 2**33
+    with path.open("wb") as file:
+        file.write(info.tobuf(tarfile.GNU_FORMAT))
+        file.truncate(2**33 + 2**20)
+    with pytest.raises(DataError, match="its directory is too large"):
+        Tars([str(path)])
+
+
+def test_shards_have_the_labels_beside_their_images(fixtures, listed):
+    source = Tars([str(fixtures / f"shard-{number}.tar") for number in range(2)])
+    assert listed(source) == {
+        "shard-0.tar/00.png": "0",
+        "shard-0.tar/01.png": "1",
+        "shard-1.tar/10.png": "0",
+        "shard-1.tar/11.png": "1",
+    }
+    assert source.classes == ["0", "1"]
+    assert source.problems == []
+    copy = pickle.loads(pickle.dumps(source))
+    assert {measure(copy.read(entry)).width for entry in reversed(copy.entries)} == {24}
+
+
+def test_one_shard_has_them_too(fixtures, listed):
+    source = Tars([str(fixtures / "shard-json.tar")])
+    assert listed(source) == {"a.png": "cat", "b.png": "dog"}
+    assert source.classes == ["cat", "dog"]
+
+
+@pytest.mark.parametrize(
+    "label", [b"", b"\xff", b'{"label": 1.5}', b'["label"]', b"{", b"[" * 60_000, b'{"a": 1}']
+)
+def test_an_image_without_its_label_is_said(tmp_path, png, harm, listed, label):
+    suffix = "cls" if label in (b"", b"\xff") else "json"
+    members = [("a.png", png), ("a.cls", b"7\n"), ("b.png", png), (f"b.{suffix}", label)]
+    source = Tars([write(tmp_path / "shard.tar", members)])
+    assert listed(source) == {"a.png": "7"}
+    assert list(harm(source)) == ["b.png"]
+
+
+def test_shards_without_labels_have_no_classes(tmp_path, png, listed):
+    paths = [write(tmp_path / f"{n}.tar", [("cat/1.png", png)]) for n in range(2)]
+    source = Tars(paths)
+    assert listed(source) == {"0.tar/cat/1.png": None, "1.tar/cat/1.png": None}
+    assert source.classes == []
+
+
+def original() -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        for name in ("кот/1.png", "a" * 150 + "/2.png", "dog/1.cls"):
+            info = tarfile.TarInfo(name)
+            info.size = 20
+            tar.addfile(info, io.BytesIO(bytes(20)))
+    return buffer.getvalue()
+
+
+ORIGINAL = original()
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    changes=st.lists(st.tuples(st.integers(0, 6000), st.integers(0, 255)), min_size=1, max_size=6),
+    keep=st.floats(0.1, 1),
+)
+def test_a_damaged_tar_is_refused_or_its_images_are(tmp_path_factory, changes, keep):
+    content = bytearray(ORIGINAL)
+    for position, value in changes:
+        content[position] = value
+    path = tmp_path_factory.getbasetemp() / "damaged.tar"
+    path.write_bytes(content[: int(len(content) * keep) + 1])
+    try:
+        source = Tars([str(path)])
+    except DataError:
+        return
+    for entry in source.entries:
+        try:
+            assert len(source.read(entry)) == entry.size
+        except BadImage as error:
+            assert error.reason.isprintable()  # noqa: PT017 - most of them can be read

@@ -1,0 +1,122 @@
+"""A job on many things, in order, by processes that are gone afterwards."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ganctl.datasets import workers
+from ganctl.errors import DataError
+
+# Functions that other processes can import: tests are not, under importmode importlib.
+JOBS = """
+import os, sys, time
+def double(number):
+    time.sleep(0.002 * (number % 3))
+    return 2 * number
+def fail(number):
+    if number == 5:
+        raise ValueError("five")
+    return number
+def die(number):
+    if number == 5:
+        os._exit(9)
+    return number
+def sleep(number):
+    print(os.getpid(), flush=True)
+    time.sleep(1000)  # longer than a test may take
+"""
+
+
+@pytest.fixture
+def jobs(tmp_path, monkeypatch):
+    """A module of jobs that worker processes can import."""
+    (tmp_path / "jobs_of_a_test.py").write_text(JOBS)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), *sys.path]))
+    import jobs_of_a_test
+
+    return jobs_of_a_test
+
+
+def test_one_worker_is_this_process(jobs):
+    with workers.mapping(jobs.double, 1) as mapped:
+        assert list(mapped(range(20))) == [2 * number for number in range(20)]
+    assert not multiprocessing.active_children()
+
+
+def test_several_give_results_in_order_and_are_gone(jobs):
+    with workers.mapping(jobs.double, 2) as mapped:
+        assert list(mapped(range(50))) == [2 * number for number in range(50)]
+        assert list(mapped(range(3))) == [0, 2, 4]
+    assert not multiprocessing.active_children()
+
+
+def test_no_tasks(jobs):
+    with workers.mapping(jobs.double, 2) as mapped:
+        assert list(mapped([])) == []
+
+
+def test_an_exception_of_a_job_arrives_and_ends_the_workers(jobs):
+    with pytest.raises(ValueError, match="five"), workers.mapping(jobs.fail, 2) as mapped:
+        list(mapped(range(50)))
+    assert not multiprocessing.active_children()
+
+
+def test_a_worker_that_is_killed_is_said_in_plain_words(jobs):
+    with pytest.raises(DataError, match="ended from outside"), workers.mapping(jobs.die, 2) as each:
+        list(each(range(50)))
+    assert not multiprocessing.active_children()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals")
+def test_an_exception_in_between_ends_workers_at_once(jobs):
+    previous = signal.signal(signal.SIGALRM, _interrupt)
+    with pytest.raises(KeyboardInterrupt), workers.mapping(jobs.sleep, 2) as mapped:
+        next(iter(_interrupted(mapped)))
+    signal.signal(signal.SIGALRM, previous)
+    assert not multiprocessing.active_children()
+
+
+def _interrupted(mapped):
+    signal.setitimer(signal.ITIMER_REAL, 1.5)
+    yield from mapped(range(4))
+
+
+def _interrupt(*_):
+    raise KeyboardInterrupt
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals")
+def test_workers_die_with_their_parent_however_it_ends(jobs):
+    source = (
+        "import jobs_of_a_test as jobs\n"
+        "from ganctl.datasets import workers\n"
+        "with workers.mapping(jobs.sleep, 2) as mapped:\n"
+        "    list(mapped(range(2)))\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", source], stdout=subprocess.PIPE, text=True
+    ) as parent:
+        children = [int(parent.stdout.readline()) for _ in range(2)]
+        parent.kill()
+        parent.wait()
+        parent.stdout.read()  # ends when the last of them has closed it
+    assert not any(_is_alive(child) for child in children)
+
+
+def _is_alive(process):
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    try:  # a zombie, whom nobody has asked for its exit code, is not
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
