@@ -1,4 +1,4 @@
-"""Tensors → pixels, grids, strips, PNG and animations."""
+"""Tensors → pixels, grids, strips, PNG, WebP and animations."""
 
 from __future__ import annotations
 
@@ -82,6 +82,25 @@ def png(picture: Pixels, text: Mapping[str, str] | None = None) -> bytes:
     buffer = io.BytesIO()
     _to_pil(picture).save(buffer, "PNG", pnginfo=info)
     return buffer.getvalue()
+
+
+def webp(picture: Pixels, quality: int | None = None) -> bytes:
+    """A picture (H, W, C) as a WebP file; without loss unless a `quality`, 0 to 100, is given."""
+    buffer = io.BytesIO()
+    options = {"lossless": True} if quality is None else {"quality": quality}
+    _to_pil(picture).save(buffer, "WEBP", **options)
+    return buffer.getvalue()
+
+
+def reduced(picture: Pixels, side: int) -> Pixels:
+    """A picture (H, W, C) made smaller, if need be, so that neither side is longer than `side`."""
+    height, width, channels = picture.shape
+    if max(height, width) <= side:
+        return picture
+    image = _to_pil(picture)
+    image.thumbnail((side, side), Image.Resampling.BOX)
+    smaller: Pixels = np.asarray(image).reshape(image.height, image.width, channels)
+    return smaller
 
 
 def animation(frames: Sequence[Pixels], kind: str, *, milliseconds: int, hold: int = 1) -> bytes:

@@ -120,7 +120,7 @@ def _make(kind, whole, path):
         ("folder", "holds no ckpt.pt"),
     ],
 )
-@pytest.mark.parametrize("command", ["sample", "interpolate", "inspect", "evaluate"])
+@pytest.mark.parametrize("command", ["sample", "interpolate", "inspect", "evaluate", "report"])
 def test_what_is_no_checkpoint(refused, run, tmp_path, command, kind, words):
     _make(kind, run / "ckpt.pt", tmp_path / "x.pt")
     said = refused(command, "x.pt", code=1)
@@ -153,6 +153,12 @@ def test_a_place_for_samples_that_cannot_be_written(refused, run, tmp_path, out)
 def test_a_place_for_a_walk_that_cannot_be_written(refused, run, tmp_path, out):
     (tmp_path / "file").write_text("not a folder")
     assert out in refused("interpolate", run, "-o", out, code=1)
+
+
+@pytest.mark.parametrize("out", ["file/x.html", "missing/x.html"])
+def test_a_place_for_a_report_that_cannot_be_written(refused, run, tmp_path, out):
+    (tmp_path / "file").write_text("not a folder")
+    assert out in refused("report", run, "-o", out, code=1)
 
 
 @pytest.mark.parametrize("out", ["file", "file/run"])
