@@ -65,15 +65,6 @@ def preview_factor(height: int) -> int:
     return max(1, PREVIEW_SIZE // height)
 
 
-def fitted(picture: Pixels, width: int) -> Pixels:
-    """A picture (H, W, C), made smaller until it is at most `width` wide; its height is even."""
-    height, across = picture.shape[:2]
-    scale = min(1.0, width / across)
-    size = (round(across * scale), max(2, 2 * round(height * scale / 2)))
-    resized = np.asarray(_to_pil(picture).resize(size, Image.Resampling.LANCZOS))
-    return resized.reshape(size[1], size[0], -1)
-
-
 def png(picture: Pixels, text: Mapping[str, str] | None = None) -> bytes:
     """A picture (H, W, C) as a PNG file, `text` as its text chunks."""
     info = PngInfo()

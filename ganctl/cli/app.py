@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 import ganctl
-from ganctl.cli import data, evaluate, inspect, interpolate, report, sample, train
+from ganctl.cli import config, data, evaluate, inspect, interpolate, report, sample, train
 from ganctl.cli.signals import Stopped, exit_on_signals
 from ganctl.cli.terminal import Terminal, lasting_streams
 from ganctl.errors import GanctlError, UsageError
@@ -31,6 +31,7 @@ app.command("interpolate")(interpolate.interpolate)
 app.command("inspect")(inspect.inspect)
 app.command("evaluate")(evaluate.evaluate)
 app.command("data")(data.data)
+app.command("config")(config.config)
 app.command("report")(report.report)
 
 

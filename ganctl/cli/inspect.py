@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 _SORTS = ("quality", "date", "name")
 _MAX_ROWS = 20
+_MAX_HEIGHT = 120
+"""Pixels that samples take from top to bottom, two a line."""
 _SHOWN = {"g_loss": "G loss", "d_loss": "D loss", "d_real": "D(x)", "d_fake": "D(G(z))"}
 
 
@@ -153,7 +155,7 @@ def _read(path: Path) -> tuple[Path, Checkpoint]:
 
 
 def _show_samples(path: Path, terminal: Terminal) -> None:
-    """Seeds 0 to 3 in a row, made smaller where the terminal is narrow."""
+    """Seeds 0 to 3, as large as the terminal is wide."""
     if not terminal.shows_pictures:
         terminal.note(
             "No samples shown: pictures take a terminal that has colours. "
@@ -162,12 +164,15 @@ def _show_samples(path: Path, terminal: Terminal) -> None:
         return
     from ganctl import images
     from ganctl.cli.loading import load_generator
+    from ganctl.cli.preview import HalfBlocks, contact_sheet
     from ganctl.sampling import sample_seeds
 
     loaded = load_generator(path, None)
     pixels = images.concatenate(sample_seeds(loaded.generator, range(4), loaded.network))
     terminal.heading("samples: seeds 0 to 3")
-    terminal.picture(images.fitted(images.strip(pixels), terminal.out.width))
+    picture, shown = contact_sheet(pixels, terminal.out.width, _MAX_HEIGHT)
+    height = -(-shown.any(axis=1).sum() // 2) * 2
+    terminal.picture(HalfBlocks(picture[:height], shown[:height]))
 
 
 def describe(checkpoint: Checkpoint, path: Path) -> dict[str, Any]:

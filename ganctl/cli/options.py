@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from ganctl.cli import completion
-from ganctl.config import FITS, MAX_SEED, SIZES, format_size, parse_size
+from ganctl.config import FITS, MAX_SEED, SIZES, format_size, parse_setting, parse_size
 from ganctl.errors import UsageError, nearest
 
 CheckpointArgument = Annotated[
@@ -71,11 +72,36 @@ BackgroundOption = Annotated[
         help="What shows through transparent images, and beside padded ones: a name or '#ff8800'.",
     ),
 ]  # fmt: skip
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--config", metavar="FILE", show_default=False, autocompletion=completion.configs,
+        help="Settings from a TOML file, by their names: seed = 3.",
+    ),
+]  # fmt: skip
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="NAME=VALUE", show_default=False, autocompletion=completion.settings,
+        help="Any other setting by its name, as 'ganctl config' shows them; can be repeated.",
+    ),
+]  # fmt: skip
 
 MAX_UPSCALE = 64
 _MAX_DIGITS = len(str(MAX_SEED))
 MAX_LISTED = 1_000_000
 _UNITS = ("", "k", "m", "g", "t")
+
+
+def parse_settings(given: Iterable[str] | None) -> dict[str, Any]:
+    """What --set gives, by name. Raises UsageError."""
+    changes: dict[str, Any] = {}
+    for text in given or ():
+        name, value = parse_setting(text)
+        if name in changes:
+            raise UsageError(f"{name} is given twice")
+        changes[name] = value
+    return changes
 
 
 def image_settings(

@@ -18,9 +18,7 @@ from typing import IO, TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
-    from rich.console import Console
-
-    from ganctl.images import Pixels
+    from rich.console import Console, RenderableType
 
 _BLOCKS = "▁▂▃▄▅▆▇█"
 _MANY = 1000
@@ -107,20 +105,9 @@ class Terminal:
         """Whether stdout is a terminal that has colours."""
         return _is_rich(sys.stdout)
 
-    def picture(self, pixels: Pixels) -> None:
-        """A picture, uint8 (H, W, C) with an even H, as half blocks: two pixels a character."""
-        from rich.color import Color
-        from rich.segment import Segment, Segments
-        from rich.style import Style
-
-        rows = [[(pixel * 3)[:3] for pixel in row] for row in pixels.tolist()]
-        cells = []
-        for uppers, lowers in zip(rows[::2], rows[1::2], strict=True):
-            for upper, lower in zip(uppers, lowers, strict=True):
-                style = Style(color=Color.from_rgb(*upper), bgcolor=Color.from_rgb(*lower))
-                cells.append(Segment("▀", style))
-            cells.append(Segment.line())
-        self.out.print(Segments(cells), end="")
+    def picture(self, blocks: RenderableType) -> None:
+        """A picture, as `HalfBlocks` draws it."""
+        self.out.print(blocks, end="")
 
     def _plain_table(self, columns: Sequence[str], rows: list[list[str]], left: int) -> None:
         """Whole cells in plain columns: a pipe has no width, and what is in it can be searched."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import time
 from pathlib import Path
@@ -14,14 +15,18 @@ from ganctl.cli import completion
 from ganctl.cli.options import (
     BackgroundOption,
     ChannelsOption,
+    ConfigOption,
     FitOption,
     JsonOption,
+    SetOption,
     SizeOption,
     image_settings,
     parse_bytes,
+    parse_settings,
 )
 from ganctl.cli.terminal import Terminal, count, pasteable
 from ganctl.errors import StoppedError, UsageError
+from ganctl.settings import resolve
 from ganctl.tuning import TUNABLE
 
 if TYPE_CHECKING:
@@ -140,12 +145,8 @@ def train(
         int | None, _option("Keep a checkpoint every N epochs; 0: only the latest.", "N", "5")
     ] = None,
     keep: Annotated[int | None, _option("How many of those to keep; 0: none.", "N", "3")] = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="NAME=VALUE", show_default=False,
-                autocompletion=completion.settings,
-                help="Any other setting by its name, as --dry-run shows them; can be repeated."),
-    ] = None,
+    settings: SetOption = None,
+    file: ConfigOption = None,
     save_every: Annotated[
         float,
         typer.Option(metavar="SECONDS", help="Save at least so often: what a crash can cost."),
@@ -176,6 +177,8 @@ def train(
     ganctl train --preset dcgan --out classic
 
     ganctl train --resume --epochs 40
+
+    ganctl train --config run.toml --seed 3
     """
     given = {
         "data": data, "skip_bad": skip_bad, "mirror": mirror,
@@ -188,15 +191,17 @@ def train(
         **image_settings(size, channels, fit, background),
     }  # fmt: skip
     changes = {name: value for name, value in given.items() if value is not None}
-    for setting in settings or []:
-        name, value = configs.parse_setting(setting)
+    for name, value in parse_settings(settings).items():
         if name in changes:
             raise UsageError(f"{name} is given twice")
         changes[name] = value
     if not save_every > 0:  # NaN too
         raise UsageError(f"--save-every must be more than 0 seconds, not {save_every:g}")
     how = {} if cache_memory is None else {"cache_memory": parse_bytes(cache_memory)}
-    config = configs.override(configs.preset(preset or configs.DEFAULT_PRESET), changes)
+    # A run that is resumed has settings of its own, which an environment says nothing against.
+    environment = {} if resume else os.environ
+    resolved = resolve(preset, changes, file=file, environment=environment)
+    config, changes = resolved.config, resolved.changes
 
     from ganctl import datasets
 
@@ -211,7 +216,7 @@ def train(
     terminal = Terminal(json_wanted=json, quiet=quiet)
     with terminal.progress() as progress:
         if resume:
-            explicit = {**changes, **({"preset": preset} if preset else {})}
+            explicit = {**changes, **({"preset": config.preset} if resolved.preset_given else {})}
             session = sessions.resume(folder, explicit, device, progress=progress, **how)
         else:
             session = sessions.new(
