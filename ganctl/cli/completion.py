@@ -60,7 +60,9 @@ def classes(context: typer.Context, incomplete: str) -> list[str]:
     After a comma, a further one.
     """
     before, comma, _ = incomplete.rpartition(",")
-    return [f"{before}{comma}{name}" for name in _classes(context.params.get("ckpt"))]
+    # A line that ends in an option without its value is parsed no further: its words are left over.
+    checkpoint = context.params.get("ckpt") or next(iter(context.args), None)
+    return [f"{before}{comma}{name}" for name in _classes(checkpoint)]
 
 
 def _classes(checkpoint: object) -> Sequence[str]:
