@@ -93,8 +93,8 @@ def _explain(error: Exception, terminal: Terminal, words: Sequence[str]) -> int:
         context = getattr(error, "ctx", None)
         command = context.command_path if context else "ganctl"
         hint = f"Try '{command} --help'."
-        if unknown := getattr(error, "option_name", ""):
-            known = getattr(error, "possibilities", None)
+        if hasattr(error, "possibilities"):
+            unknown, known = getattr(error, "option_name", ""), error.possibilities
             message = f"no such option: {unknown}"
             hint = f"{nearest(unknown, known)} {hint}" if known else hint
         if message:  # a bare `ganctl` has shown its help already
