@@ -29,7 +29,6 @@ def promised(title: str) -> set[str]:
         ("`inspect DIR`", ["inspect", "RUN/.."]),
         ("`data`", ["data", "mnist", "-o", "OUT.png"]),
         ("`config`", ["config"]),
-        ("`evaluate`", ["evaluate", "RUN", "-n", "20"]),
     ],
 )
 def test_a_command_gives_what_is_promised(ok, run, tmp_path, title, words):
