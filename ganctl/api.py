@@ -9,6 +9,7 @@ from typing import Any
 from ganctl import config as configs
 from ganctl import datasets
 from ganctl.errors import UsageError
+from ganctl.images import Pixels
 from ganctl.model import Model, load
 from ganctl.training import session as sessions
 from ganctl.training.health import Sign
@@ -77,7 +78,11 @@ class _Watcher:
     def __init__(self, on_epoch: Callable[[Row], None] | None) -> None:
         self._on_epoch = on_epoch
 
+    wants_samples = False
+
     def on_step(self, progress: Progress) -> None: ...
+
+    def on_samples(self, pixels: Pixels, step: int) -> None: ...
 
     def on_epoch(self, row: Row) -> None:
         if self._on_epoch is not None:

@@ -1,4 +1,4 @@
-"""Tensors → pixels, grids, strips, PNG and animations."""
+"""Tensors → pixels, grids, strips, PNG, WebP and animations."""
 
 from __future__ import annotations
 
@@ -32,14 +32,15 @@ def to_pixels(images: Tensor) -> Pixels:
     return pixels
 
 
-def grid(pixels: Pixels, columns: int | None = None) -> Pixels:
+def grid(pixels: Pixels, columns: int | None = None, rows: int | None = None) -> Pixels:
     """Images (N, H, W, C) → one picture, row by row, with no gaps.
 
-    As square as N allows unless `columns` says otherwise; places left over are black.
+    As square as N allows unless `columns`, and `rows` for more than N, say otherwise; places left
+    over are black.
     """
     count, height, width, channels = pixels.shape
     columns = columns or math.ceil(math.sqrt(count))
-    rows = math.ceil(count / columns)
+    rows = rows or math.ceil(count / columns)
     padded = np.zeros((rows * columns, height, width, channels), np.uint8)
     padded[:count] = pixels
     picture: Pixels = (
@@ -93,6 +94,25 @@ def png(picture: Pixels, text: Mapping[str, str] | None = None) -> bytes:
     return buffer.getvalue()
 
 
+def webp(picture: Pixels, quality: int | None = None) -> bytes:
+    """A picture (H, W, C) as a WebP file; without loss unless a `quality`, 0 to 100, is given."""
+    buffer = io.BytesIO()
+    options = {"lossless": True} if quality is None else {"quality": quality}
+    to_pil(picture).save(buffer, "WEBP", **options)
+    return buffer.getvalue()
+
+
+def reduced(picture: Pixels, side: int) -> Pixels:
+    """A picture (H, W, C) made smaller, if need be, so that neither side is longer than `side`."""
+    height, width, channels = picture.shape
+    if max(height, width) <= side:
+        return picture
+    image = to_pil(picture)
+    image.thumbnail((side, side), Image.Resampling.BOX)
+    smaller: Pixels = np.asarray(image).reshape(image.height, image.width, channels)
+    return smaller
+
+
 ANIMATIONS: Mapping[str, Mapping[str, Any]] = {
     "gif": {"format": "GIF", "disposal": 1},
     "webp": {"format": "WEBP", "lossless": True},
@@ -109,8 +129,8 @@ def animation(frames: Sequence[Pixels], kind: str, *, milliseconds: int, hold: i
     first, *others = [to_pil(frame) for frame in frames]
     durations = [milliseconds] * len(others) + [milliseconds * hold]
     buffer = io.BytesIO()
-    first.save(buffer, save_all=True, append_images=others,
-               duration=durations if others else durations[0], loop=0, **ANIMATIONS[kind])  # fmt: skip
+    timing = {"duration": durations if others else durations[0], "loop": 0}
+    first.save(buffer, save_all=True, append_images=others, **timing, **ANIMATIONS[kind])
     return buffer.getvalue()
 
 

@@ -115,9 +115,9 @@ def path(
     points = [
         point
         for start, end in itertools.pairwise(stops)
-        for point in _leg(
-            start, end, latent_dim=latent_dim, frames=frames, mode=mode, ease=ease
-        )[:-1]
+        for point in _leg(start, end, latent_dim=latent_dim, frames=frames, mode=mode, ease=ease)[
+            :-1
+        ]
     ]
     if not loop:
         points.append(stops[-1])
@@ -136,10 +136,7 @@ def sheet(
     top_left, top_right, bottom_left, bottom_right = corners
     between = functools.partial(_leg, latent_dim=latent_dim, frames=frames, mode=mode, ease=ease)
     top, bottom = between(top_left, top_right), between(bottom_left, bottom_right)
-    columns = [
-        torch.stack(between(upper, lower))
-        for upper, lower in zip(top, bottom, strict=True)
-    ]
+    columns = [torch.stack(between(upper, lower)) for upper, lower in zip(top, bottom, strict=True)]
     return torch.stack(columns, 1).flatten(0, 1)
 
 

@@ -41,9 +41,7 @@ def sample_seeds(
     for start in range(0, len(seeds), _AHEAD):
         some = slice(start, start + _AHEAD)
         of_some = None if labels is None else labels[some]
-        yield from sample_latents(
-            generator, inputs_of(seeds[some], network, of_some, truncation)
-        )
+        yield from sample_latents(generator, inputs_of(seeds[some], network, of_some, truncation))
 
 
 def inputs_of(

@@ -6,7 +6,7 @@ import math
 from collections.abc import Collection
 from typing import Any
 
-from ganctl.config import TrainConfig
+from ganctl.config import MIN_STAGES, TrainConfig, stages_for
 
 TUNABLE = frozenset({"epochs", "lr_g", "lr_d", "r1_weight"})
 """What depends on the images, where nobody says what it is to be."""
@@ -25,13 +25,14 @@ def tuned(
     """Those of the `tunable` settings that change, for `num_images` images of shape (C, H, W).
 
     The gradient that R1 penalizes is a sum over the image's values, so its weight grows with their
-    number (as in Karras et al. 2020, StyleGAN2, appendix B). Larger networks take a lower rate. A
-    small set is seen more often. See docs/how-it-works.md.
+    number (as in Karras et al. 2020, StyleGAN2, appendix B). Each further stage doubles the widest
+    layers, and wider layers take lower rates (Yang et al. 2022, table 3). A small set is seen more
+    often. See docs/how-it-works.md.
     """
     if config.preset != "fast":
         return {}
     channels, height, width = image_shape
-    rate = min(1.0, _PIXELS / (height * width))
+    rate = 0.5 ** (stages_for(height, width) - MIN_STAGES)
     weight = max(1.0, channels * height * width / _PIXELS)
     epochs = None
     if config.epochs is not None:

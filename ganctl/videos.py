@@ -41,8 +41,7 @@ def mp4(frames: Sequence[Pixels], fps: int) -> bytes:
 
     height, width, _ = frames[0].shape
     buffer = io.BytesIO()
-    # The index goes in front, so that a browser can play it while it loads.
-    with av.open(buffer, "w", format="mp4", options={"movflags": "faststart"}) as container:
+    with av.open(buffer, "w", format="mp4") as container:
         stream = container.add_stream("libx264", rate=fps, options={"crf": _QUALITY})
         stream.height, stream.width = height + height % 2, width + width % 2
         stream.pix_fmt = "yuv420p"

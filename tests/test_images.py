@@ -203,3 +203,20 @@ def test_writing_an_npz_keeps_no_chunk_that_it_has_written():
 
     images.write_npz(io.BytesIO(), chunks(), (18, 2, 2, 1))
     assert len(made) == 6
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_webp_holds_the_pixels_unless_a_quality_is_given(channels):
+    picture = np.random.default_rng(0).integers(0, 256, (20, 30, channels), np.uint8)
+    exact = np.asarray(Image.open(io.BytesIO(images.webp(picture))).convert("RGB"))
+    assert np.array_equal(exact, np.broadcast_to(picture, (20, 30, 3)))
+    assert len(images.webp(picture, 10)) < len(images.webp(picture))
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_picture_is_reduced_to_its_longer_side_and_never_enlarged(channels):
+    picture = np.full((40, 80, channels), 7, np.uint8)
+    assert images.reduced(picture, 80) is picture
+    smaller = images.reduced(picture, 20)
+    assert smaller.shape == (10, 20, channels)
+    assert (smaller == 7).all()

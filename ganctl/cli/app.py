@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 import ganctl
-from ganctl.cli import data, evaluate, inspect, interpolate, sample, train
+from ganctl.cli import data, evaluate, inspect, interpolate, report, sample, train
 from ganctl.cli.signals import Stopped, exit_on_signals
 from ganctl.cli.terminal import Terminal, lasting_streams
 from ganctl.errors import GanctlError, UsageError
@@ -23,7 +23,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Train a GAN on images, draw samples from it, walk through its latent space, look into "
-    "its checkpoints, and measure how near its images are to real ones.",
+    "its checkpoints, measure how near its images are to real ones, and report on a run.",
 )
 app.command("train")(train.train)
 app.command("sample")(sample.sample)
@@ -31,6 +31,7 @@ app.command("interpolate")(interpolate.interpolate)
 app.command("inspect")(inspect.inspect)
 app.command("evaluate")(evaluate.evaluate)
 app.command("data")(data.data)
+app.command("report")(report.report)
 
 
 def _show_version(wanted: bool) -> None:

@@ -28,8 +28,10 @@ _MANY = 1000
 class Terminal:
     """What a command shows. On a terminal with colour and live bars, elsewhere as plain lines."""
 
-    def __init__(self, *, json_wanted: bool = False) -> None:
+    def __init__(self, *, json_wanted: bool = False, quiet: bool = False) -> None:
         self.json_wanted = json_wanted
+        self.quiet = quiet
+        """Whether only results and what is wrong are told."""
 
     @functools.cached_property
     def out(self) -> Console:
@@ -43,8 +45,8 @@ class Terminal:
 
     @property
     def live(self) -> bool:
-        """Whether bars that move are welcome on stderr."""
-        return _is_rich(sys.stderr)
+        """Whether what moves is welcome on stderr."""
+        return _is_rich(sys.stderr) and not self.err.legacy_windows
 
     @property
     def unheard(self) -> OSError | None:
@@ -63,6 +65,10 @@ class Terminal:
 
     def note(self, text: str) -> None:
         """A line beside the result."""
+        if not self.quiet:
+            self._tell(text)
+
+    def _tell(self, text: str) -> None:
         self.err.print(_printable(text), markup=False, highlight=False, soft_wrap=True)
 
     def heading(self, text: str) -> None:
@@ -108,7 +114,7 @@ class Terminal:
     @contextlib.contextmanager
     def status(self, text: str) -> Iterator[None]:
         """A moving sign, while something takes its time; a line where nothing moves."""
-        if self.json_wanted:
+        if self.json_wanted or self.quiet:
             yield
         elif not self.live:
             self.note(f"{text[:1].upper()}{text[1:]} ...")
@@ -123,7 +129,7 @@ class Terminal:
 
         What it gives is told (what is being done, how much of it is done, of how much).
         """
-        if self.json_wanted or not self.live:
+        if self.json_wanted or self.quiet or not self.live:
             said: set[str] = set()
 
             def tell(doing: str, done: int, total: int) -> None:
@@ -155,11 +161,11 @@ class Terminal:
 
     def error(self, message: str, hint: str | None = None, *, details: Sequence[str] = ()) -> None:
         """What went wrong, with what, and what to do about it."""
-        self.note(f"ganctl: {message}")
+        self._tell(f"ganctl: {message}")
         for detail in details:
-            self.note(f"  {detail}")
+            self._tell(f"  {detail}")
         if hint:
-            self.note(f"  {hint}")
+            self._tell(f"  {hint}")
 
 
 @contextlib.contextmanager

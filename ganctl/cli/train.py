@@ -147,6 +147,12 @@ def train(
         bool,
         typer.Option("--dry-run", help="Show settings, networks, time and memory; train nothing."),
     ] = False,
+    no_preview: Annotated[
+        bool, typer.Option("--no-preview", help="Show no samples while it trains.")
+    ] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", help="Say nothing on stderr but what is wrong.")
+    ] = False,
     json: JsonOption = False,
 ) -> None:  # fmt: skip
     """Train a generator. Without options: on MNIST, in minutes, into runs/mnist-fast.
@@ -192,7 +198,7 @@ def train(
     # Everything above is cheap; torch is loaded from here on.
     from ganctl.training import session as sessions
 
-    terminal = Terminal(json_wanted=json)
+    terminal = Terminal(json_wanted=json, quiet=quiet)
     with terminal.progress() as progress:
         if resume:
             explicit = {**changes, **({"preset": preset} if preset else {})}
@@ -210,10 +216,13 @@ def train(
 
         show_dry_run(session, terminal)
     else:
-        _run(session, terminal, save_every, shlex.join(["ganctl", *context.obj]))
+        command = shlex.join(["ganctl", *context.obj])
+        _run(session, terminal, save_every, command, preview=not no_preview)
 
 
-def _run(session: Session, terminal: Terminal, save_every: float, command: str) -> None:
+def _run(
+    session: Session, terminal: Terminal, save_every: float, command: str, *, preview: bool
+) -> None:
     from ganctl import devices
     from ganctl.cli.signals import StopSignals
     from ganctl.cli.watch import observer, show_summary
@@ -239,7 +248,16 @@ def _run(session: Session, terminal: Terminal, save_every: float, command: str) 
     )
     started = time.monotonic()
     try:
-        with StopSignals() as stop, observer(terminal, steps_per_epoch) as watcher:
+        with (
+            StopSignals() as stop,
+            observer(
+                terminal,
+                steps_per_epoch,
+                title=f"{config.preset} on {config.data} → {folder}",
+                history=session.history,
+                preview=preview,
+            ) as watcher,
+        ):
             outcome = session.train(
                 watcher, command=command, save_every=save_every, should_stop=stop
             )

@@ -24,7 +24,7 @@ from ganctl.datasets.sources.folder import File, walk
 from ganctl.datasets.survey import Survey
 from ganctl.errors import DataError, UsageError
 
-_EXAMPLES, _LONGEST_ROW = 64, 12
+_EXAMPLES, _ROW = 64, range(4, 13)
 FEW = 500
 """With fewer images a training is warned of what to expect."""
 _LISTED = 20
@@ -78,7 +78,7 @@ class Prepared:
         members = [np.flatnonzero(self.labels == k) for k in range(len(self.classes))]
         chosen = [_spread(some, each) for some in members if len(some)]
         chosen = [chosen[index] for index in _spread(np.arange(len(chosen)), _EXAMPLES)]
-        is_even = 1 < each <= _LONGEST_ROW and all(len(some) == each for some in chosen)
+        is_even = each in _ROW and all(len(some) == each for some in chosen)
         return np.concatenate(chosen), each if is_even else None
 
 

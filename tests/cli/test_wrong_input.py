@@ -17,7 +17,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from ganctl import checkpoint, sampling, store
-from ganctl.cli.loading import require_room
+from ganctl.cli.options import require_room
 from ganctl.config import preset
 from ganctl.errors import UsageError
 
@@ -120,7 +120,7 @@ def _make(kind, whole, path):
         ("folder", "holds no ckpt.pt"),
     ],
 )
-@pytest.mark.parametrize("command", ["sample", "interpolate", "inspect", "evaluate"])
+@pytest.mark.parametrize("command", ["sample", "interpolate", "inspect", "evaluate", "report"])
 def test_what_is_no_checkpoint(refused, run, tmp_path, command, kind, words):
     _make(kind, run / "ckpt.pt", tmp_path / "x.pt")
     said = refused(command, "x.pt", code=1)
@@ -153,6 +153,12 @@ def test_a_place_for_samples_that_cannot_be_written(refused, run, tmp_path, out)
 def test_a_place_for_a_walk_that_cannot_be_written(refused, run, tmp_path, out):
     (tmp_path / "file").write_text("not a folder")
     assert out in refused("interpolate", run, "-o", out, code=1)
+
+
+@pytest.mark.parametrize("out", ["file/x.html", "missing/x.html"])
+def test_a_place_for_a_report_that_cannot_be_written(refused, run, tmp_path, out):
+    (tmp_path / "file").write_text("not a folder")
+    assert out in refused("report", run, "-o", out, code=1)
 
 
 @pytest.mark.parametrize("out", ["file", "file/run"])
@@ -316,7 +322,7 @@ def test_wrong_options_of_sample(refused, run, options, words):
         (["--fps", "0"], "ganctl: --fps must be"),
         (["--fps", "51"], "--fps"),
         (["--upscale", "0"], "--upscale"),
-        (["-o", "w.mp4"], "mp4 is not supported"),
+        (["-o", "w.mov"], "'.mov' is not a kind of file"),
         (["-o", "w.MP4"], "-o w.gif"),
         (["-o", "x.gfi"], "Did you mean '.gif'?"),
         (["-o", "x"], ".webp"),

@@ -344,6 +344,7 @@ def test_a_survey_of_a_named_set():
     [
         ([200], 64, None), ([3], 3, None), ([100] * 10, 60, 6), ([100, 100], 64, None),
         ([100] * 9 + [2], 56, None), ([2] * 200, 64, None), ([0, 5] * 5, 25, None),
+        ([100] * 26, 52, None),
     ],
 )  # fmt: skip
 def test_examples_are_of_all_classes(counts, shown, columns):

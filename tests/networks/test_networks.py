@@ -2,8 +2,10 @@
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
-from ganctl.config import PRESETS
+from ganctl.config import PRESETS, SIZES, override, stages_for
 from ganctl.errors import CheckpointError
 from ganctl.networks import (
     both_networks,
@@ -11,7 +13,10 @@ from ganctl.networks import (
     build_generator,
     check_weights,
     generator_from,
+    layer_tables,
 )
+from ganctl.training.state import create
+from ganctl.training.step import train_step
 
 
 @pytest.fixture(params=PRESETS)
@@ -57,3 +62,44 @@ def test_weights_of_another_network_are_refused_by_name(config, change, complain
     change(weights, name)
     with pytest.raises(CheckpointError, match=complaint.format(name)):
         generator_from(config, weights, torch.device("cpu"))
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("size", [*SIZES, 8, 12, 100, 256])
+def test_both_networks_fit_images_of_every_size(preset, channels, size):
+    """As shapes alone, which costs nothing: the generator's images, the discriminator's logits."""
+    images = {"height": size, "width": size, "channels": channels, "stages": stages_for(size, size)}
+    config = override(PRESETS[preset], {**images, "num_classes": 3}).network
+    tables = layer_tables(config)
+    assert tables["generator"][-1].output_shape == (channels, size, size)
+    assert tables["discriminator"][-1].output_shape == (1,)
+    if size in SIZES:  # what a run of any of these takes: four copies, of 4 bytes each
+        assert sum(row.parameters for table in tables.values() for row in table) < 30_000_000
+
+
+@given(
+    sides=st.tuples(*[st.integers(2, 64).map(lambda quarter: 4 * quarter)] * 2),
+    preset=st.sampled_from(sorted(PRESETS)),
+)
+def test_both_networks_fit_images_that_are_not_square(sides, preset):
+    height, width = sides
+    images = {"height": height, "width": width, "stages": stages_for(height, width)}
+    tables = layer_tables(override(PRESETS[preset], images).network)
+    assert tables["generator"][-1].output_shape == (1, height, width)
+    assert tables["discriminator"][-1].output_shape == (1,)
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("shape", [(3, 32, 32), (1, 48, 64), (3, 128, 128)])
+def test_larger_images_are_trained_on(tiny_config, preset, shape):
+    channels, height, width = shape
+    images = {"channels": channels, "height": height, "width": width}
+    config = tiny_config(
+        preset, batch_size=4, base_channels=2, r1_weight=1.0, **images,
+        stages=stages_for(height, width),
+    )  # fmt: skip
+    state = create(config, torch.device("cpu"))
+    metrics = train_step(state, torch.zeros(4, *shape), torch.ones(4, 8), noise_seed=0).metrics
+    assert metrics.isfinite().all()
+    assert all(tensor.isfinite().all() for _, tensor in state.tensors())

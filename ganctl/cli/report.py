@@ -1,0 +1,162 @@
+"""ganctl report: a run, or several beside one another, as one HTML file."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ganctl.cli.options import JsonOption, check_suffix
+from ganctl.cli.terminal import Terminal, count, pasteable, size
+from ganctl.errors import UsageError
+
+if TYPE_CHECKING:
+    from ganctl.checkpoint import Checkpoint
+    from ganctl.images import Pixels
+    from ganctl.report import Run
+    from ganctl.report.page import Shown
+
+_AT_HAND = ("mnist", "stacked-mnist")
+"""Data that are there without a network, and without having to wait for them."""
+_NUM_REAL = 64
+
+
+def report(
+    run: Annotated[
+        Path,
+        typer.Argument(
+            metavar="RUN", help="A run directory, or a .pt file in one.", show_default=False
+        ),
+    ],
+    out: Annotated[
+        Path, typer.Option("-o", "--out", metavar="OUT", help="The .html file to write.")
+    ] = Path("report.html"),
+    compare: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--compare", metavar="RUN", help="Another run to set beside it; up to five of them.",
+            show_default=False,
+        ),
+    ] = None,
+    with_images: Annotated[
+        bool,
+        typer.Option(
+            "--with-images",
+            help="Show some of the images that a run was trained on, read from where they are. "
+            "MNIST's are always shown.",
+        ),
+    ] = False,
+    json: JsonOption = False,
+) -> None:  # fmt: skip
+    """Show a run as one HTML file: samples over the epochs, losses, quality, and what made it.
+
+    The file holds everything, asks for nothing from anywhere, and is smaller than 5 MB. A run that
+    is under way is shown as far as it has come.
+
+    Examples:
+
+    ganctl report runs/mnist-fast
+
+    ganctl report runs/mnist-fast --compare runs/mnist-dcgan -o both.html
+    """
+    terminal = Terminal(json_wanted=json)
+    check_suffix(out, (".html", ".htm"))
+    paths = [run, *(compare or [])]
+
+    from ganctl import files
+    from ganctl.report import MAX_RUNS, render
+
+    if len(paths) > MAX_RUNS:
+        raise UsageError(f"{len(paths)} runs are too many for one report ({MAX_RUNS} at most)")
+    content, shown = render([_read(path, with_images, terminal) for path in paths])
+    files.clear_abandoned(out.parent)
+    files.write_atomic(out, content)
+    if json:
+        terminal.document(
+            {"out": str(out), "bytes": len(content), "runs": [_described(one) for one in shown]}
+        )
+        return
+    for one in shown:
+        terminal.result(
+            f"{one.name}: {count(one.num_rows, 'epoch')}, {count(len(one.frames), 'picture')} "
+            f"of samples, {count(len(one.problems), 'problem')}"
+        )
+    terminal.result(f"{out}: {size(len(content))}")
+
+
+def _read(path: Path, with_images: bool, terminal: Terminal) -> Run:
+    from ganctl import report, store
+    from ganctl.cli.problems import problems
+    from ganctl.errors import CheckpointError
+    from ganctl.training.state import require_fit
+
+    file, checkpoint, damaged = report.find(path)
+    try:
+        require_fit(checkpoint)
+    except CheckpointError as error:
+        raise store.named(error, file) from None
+    run = report.Run(path, file, checkpoint, [*damaged, *problems(checkpoint)])
+    return dataclasses.replace(
+        run, commands=_commands(run), sheet=_sheet(checkpoint, with_images, terminal)
+    )
+
+
+def _sheet(checkpoint: Checkpoint, wanted: bool, terminal: Terminal) -> Pixels | None:
+    """Some of the images that a checkpoint was trained on, if they are `wanted` or at hand.
+
+    Where they are is up to the file, and they may be private: no path is read unasked.
+    """
+    from ganctl import datasets, images
+    from ganctl.report.runs import thinned
+
+    config = checkpoint.config
+    if not wanted and config.data not in _AT_HAND:
+        return None
+    with terminal.progress() as progress:
+        dataset = datasets.load(
+            config.data,
+            limit=config.limit,
+            settings=config.images,
+            skip_bad=config.skip_bad,
+            progress=progress,
+        )
+    if dataset.digest != checkpoint.data["digest"]:
+        terminal.note(f"{config.data[:200]}: not the images that the run was trained on, left out.")
+        return None
+    return images.grid(dataset.images[thinned(range(len(dataset)), _NUM_REAL)].numpy())
+
+
+def _commands(run: Run) -> list[tuple[str, str]]:
+    """What can be done with a run, and the commands that do it."""
+    from ganctl import features
+
+    path = pasteable(run.path)
+    config = run.checkpoint.config
+    longer = "" if not run.is_finished else f" --epochs {2 * run.num_epochs}"
+    found = [
+        ("Draw a hundred samples", f"ganctl sample {path} -n 100 -o samples.png"),
+        ("Walk through latent space", f"ganctl interpolate {path} --seeds 3,7,12 -o walk.gif"),
+        ("Look into the checkpoint", f"ganctl inspect {path}"),
+    ]
+    if features.is_known(config.data, config.network.image_shape):
+        found.append(("Measure how near the samples are to real images", f"ganctl evaluate {path}"))
+    if run.path.is_dir():
+        what = "Train for longer" if run.is_finished else "Go on with the training"
+        found.append((what, f"ganctl train --resume --out {path}{longer}"))
+    return found
+
+
+def _described(one: Shown) -> dict[str, Any]:
+    run = one.run
+    return {
+        "run": str(run.path),
+        "checkpoint": str(run.file),
+        "digest": run.checkpoint.digest,
+        "step": run.checkpoint.step,
+        "finished": run.is_finished,
+        "epochs": one.num_rows,
+        "pictures": [frame.epoch for frame in one.frames],
+        "problems": one.problems,
+    }

@@ -1,0 +1,118 @@
+"""ganctl report: the command."""
+
+import json
+import os
+import shutil
+import sys
+
+import pytest
+
+
+def test_a_run_becomes_a_file(ok, run, tmp_path):
+    out = tmp_path / "report.html"
+    result = ok("report", run, "-o", out)
+    assert result.err == ""
+    assert result.out.splitlines()[0] == "tiny: 2 epochs, 2 pictures of samples, 0 problems"
+    page = out.read_text("utf-8")
+    assert page.startswith("<!DOCTYPE html>")
+    assert f"ganctl train --resume --out {run} --epochs 4" in page
+    assert f"ganctl evaluate {run}" in page
+    assert 'class="sheet"' in page, "MNIST is at hand"
+
+
+def test_it_is_named_report_unless_told_otherwise(ok, run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    ok("report", run)
+    assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
+
+
+def test_json_tells_what_is_in_it(ok, run, dcgan_run, tmp_path):
+    out = tmp_path / "both.html"
+    told = json.loads(ok("report", run, "--compare", dcgan_run, "-o", out, "--json").out)
+    assert (told["out"], told["bytes"]) == (str(out), out.stat().st_size)
+    assert told["bytes"] < 5_000_000
+    first, second = told["runs"]
+    assert first.keys() == {"run", "checkpoint", "digest", "step", "finished", "epochs",
+                            "pictures", "problems"}  # fmt: skip
+    assert (first["pictures"], first["step"], first["finished"]) == ([1, 2], 8, True)
+    assert (second["run"], second["epochs"]) == (str(dcgan_run), 1)
+
+
+def test_a_checkpoint_is_reported_on_with_what_is_beside_it(ok, run, tmp_path):
+    out = tmp_path / "report.html"
+    told = json.loads(ok("report", run / "ckpt.pt", "-o", out, "--json").out)
+    assert told["runs"][0]["pictures"] == [1, 2]
+    assert "--resume" not in out.read_text("utf-8").partition("<main>")[2].partition("Starts")[2]
+
+
+def test_a_run_that_ended_inside_an_epoch(ok, fast_options, tmp_path):
+    ok("train", *fast_options, "--steps", "6", "--out", tmp_path / "run")
+    told = json.loads(ok("report", tmp_path / "run", "-o", tmp_path / "r.html", "--json").out)
+    assert told["runs"][0]["epochs"] == 2
+    assert "2 part" in (tmp_path / "r.html").read_text("utf-8")
+
+
+@pytest.mark.usefixtures("_no_plot")
+def test_images_of_ones_own_are_shown_when_asked_for_and_no_others(
+    ok, photos, fast_options, tmp_path
+):
+    run, out = tmp_path / "run", tmp_path / "r.html"
+    few = ("--limit", "12", "--batch-size", "4", "--steps", "4")
+    ok("train", *fast_options, *few, "--data", photos, "--out", run)
+
+    def shown(*options):
+        result = ok("report", run, "-o", out, *options)
+        return "trained on" in out.read_text("utf-8"), result.err
+
+    assert shown() == (False, "")
+    assert shown("--with-images") == (True, "")
+    shutil.copy(photos / "cat/0.png", photos / "cat/1.png")
+    is_shown, said = shown("--with-images")
+    assert not is_shown
+    assert "not the images that the run was trained on" in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("-o", "report.pdf"), "not a kind of file"),
+        (("-o", "report"), "does not say what kind"),
+        (("--compare", "x") * 6, "7 runs are too many"),
+    ],
+)
+def test_wrong_usage_is_told_in_words(cli, run, arguments, words):
+    result = cli("report", run, *arguments)
+    assert (result.code, result.out) == (2, "")
+    assert words in result.err
+
+
+@pytest.mark.parametrize("name", ["nowhere", "folder", "file.pt"])
+def test_what_is_no_run_is_refused(cli, run, tmp_path, name):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file.pt").write_bytes(b"no checkpoint")
+    for arguments in (
+        ("report", tmp_path / name),
+        ("report", run, "--compare", tmp_path / name),
+    ):
+        result = cli(*arguments, "-o", tmp_path / "r.html")
+        assert (result.code, result.out) == (1, "")
+        assert len(result.err.splitlines()) <= 2
+        assert name in result.err
+    assert not (tmp_path / "r.html").exists()
+
+
+def test_without_jinja_it_says_what_to_install(cli, run, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    result = cli("report", run, "-o", tmp_path / "r.html")
+    assert (result.code, result.out) == (2, "")
+    assert "pip install 'ganctl[report]'" in result.err
+
+
+@pytest.mark.skipif(os.name == "nt", reason="names are always text there")
+def test_a_name_that_is_not_text(ok, run, tmp_path):
+    folder = tmp_path / os.fsdecode(b"run-\xff <b>")
+    folder.symlink_to(run)
+    ok("report", folder, "-o", tmp_path / "r.html")
+    page = (tmp_path / "r.html").read_text("utf-8")
+    assert "\\xff" in page
+    assert "<b>" not in page.partition("<main>")[0]

@@ -1,0 +1,121 @@
+"""What a report tells of a run, whatever its files hold."""
+
+import dataclasses
+
+import pytest
+
+from ganctl import config as configs
+from ganctl.errors import CheckpointError
+from ganctl.report import find
+from ganctl.report.runs import plain, thinned, thinned_ends, union
+
+
+def test_epochs_are_told_in_their_order(make_run):
+    rows = make_run(epochs=3).rows
+    assert [row["epoch"] for row in rows] == [1, 2, 3]
+    assert not any(row["part"] for row in rows)
+
+
+def test_the_epoch_under_way_is_told_as_far_as_it_came(make_run):
+    partial = {"sums": [1.0, 2.0, 0.5, 0.25], "steps": 2, "images": 32, "seconds": 1.0}
+    run = make_run(epochs=1, partial=partial, step=5)
+    *_, last = run.rows
+    assert (last["epoch"], last["step"], last["part"]) == (2, 5, True)
+    assert sorted(last[name] for name in ("g_loss", "d_loss", "d_real", "d_fake")) == [
+        0.125, 0.25, 0.5, 1.0,
+    ]  # fmt: skip
+    assert "in part" in run.facts()["Epochs"]
+
+
+def test_a_run_before_its_first_step_has_facts(make_run):
+    run = make_run(epochs=0)
+    assert run.rows == []
+    assert (run.last_epoch, run.facts()["Epochs"]) == (0, "0 of 2")
+
+
+def test_an_absurd_history_leaves_only_what_can_be_drawn(make_run, row):
+    epochs = [1, 1, -4, 2.5, 2**52, 7]
+    history = [row(1, g_loss=1e308) | {"epoch": epoch} for epoch in epochs]
+    rows = make_run(history=history).rows
+    assert [row["epoch"] for row in rows] == [1, 2**52]
+    assert [row["g_loss"] for row in rows] == [None, None]
+
+
+def test_the_best_epoch_is_that_of_the_least_distance(make_run, row):
+    history = [row(n, frechet_distance=d) for n, d in ((1, 3.0), (2, 1.5), (3, 2.0))]
+    facts = make_run(history=history).facts()
+    assert (facts["Frechet distance"], facts["Best epoch"]) == ("2.000", "2, with 1.500")
+
+
+def test_settings_are_words(make_run):
+    told = make_run().settings()
+    assert (told["conditional"], told["skip_bad"], told["limit"]) == ("yes", "no", "–")
+    assert told.keys() == configs.settings(make_run("other").checkpoint.config).keys()
+
+
+def test_data_with_very_many_classes_names_some(make_run, tiny_checkpoint):
+    data = {**tiny_checkpoint.data, "classes": [f"kind {n}" for n in range(1000)]}
+    told = make_run(data=data).data()
+    assert "kind 3" in told["Classes"]
+    assert told["Classes"].endswith("and 960 more")
+
+
+def test_how_it_was_last_resumed_is_told_only_where_that_is_news(make_run):
+    made = {"command": "a", "last_command": "a", "date": "b", "last_date": "c"}
+    assert make_run(made_by=made).environment() == {"command": "a", "date": "b", "last date": "c"}
+
+
+def test_the_starts_are_those_on_record(make_run):
+    starts = [{"command": f"ganctl train {n}", "from_step": n} for n in range(50)]
+    told = make_run(starts=starts).starts()
+    assert [start["from_step"] for start in told] == ["0", *map(str, range(39, 50))]
+    assert told[0] == {
+        "command": "ganctl train 0", "from_step": "0", "date": "", "device": "",
+    }  # fmt: skip
+
+
+def test_a_run_is_found_by_its_folder_and_by_a_file(make_run):
+    made = make_run()
+    assert find(made.path)[0] == find(made.file)[0] == made.file
+    assert make_run("other").name == "other"
+    by_file = dataclasses.replace(made, path=made.file)
+    assert by_file.name == "tiny/ckpt.pt"
+
+
+def test_the_newest_whole_checkpoint_is_taken_where_the_latest_is_damaged(make_run):
+    run = make_run()
+    snapshot = run.folder.snapshot(2)
+    snapshot.write_bytes(run.file.read_bytes())
+    run.file.write_bytes(b"nothing of the kind")
+    file, _, problems = find(run.path)
+    assert file == snapshot
+    assert len(problems) == 1
+    assert "ckpt.pt" in problems[0]
+
+
+def test_a_folder_without_a_run_is_refused(tmp_path):
+    with pytest.raises(CheckpointError, match=r"holds no ckpt\.pt"):
+        find(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [("a b", "a b"), ("a\x00\x1b[1mb", "a��[1mb"), ("\u202egnp", "�gnp"), ("x" * 9, "xxxx…")],
+)
+def test_text_is_made_plain(text, shown):
+    assert plain(text, 5 if len(text) == 9 else 20) == shown
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 5, 99])
+@pytest.mark.parametrize("most", [1, 2, 7])
+def test_thinning_keeps_the_ends(count, most):
+    items = list(range(count))
+    for kept in (thinned(items, most), *([thinned_ends(items, most)] if most > 1 else [])):
+        assert len(kept) == min(count, most)
+        assert kept == sorted(set(kept))
+        assert kept[-1:] == items[-1:]
+        assert most == 1 or kept[:1] == items[:1]
+
+
+def test_a_union_keeps_the_order():
+    assert union([{"a": 1, "b": 2}, {"c": 3, "a": 4}]) == ["a", "b", "c"]
