@@ -40,10 +40,10 @@ def train(
     GanctlError.
 
     >>> losses = []
-    >>> model = train(out="runs/short", limit=64, batch_size=16, epochs=1, eval_samples=0,
+    >>> model = train(out="runs/short", limit=32, batch_size=16, epochs=1, eval_samples=0,
     ...               base_channels=4, device="cpu", on_epoch=losses.append)
     >>> model.step, len(losses)
-    (4, 1)
+    (2, 1)
     """
     changes = dict(settings)
     unknown = changes.keys() - configs.settings(configs.preset(configs.DEFAULT_PRESET)).keys()

@@ -117,6 +117,7 @@ def sample(
     if columns and rows:
         if per_class is not None:
             raise UsageError("give either --per-class or --grid", "Each class has a row already.")
+        _check_grid(".png", columns * rows)
         num = columns * rows if num is None and seeds is None else num
     check_truncation(truncation)
     wanted = _wanted_seeds(num, seed, seeds, "-n" if per_class is None else "--per-class")
@@ -135,7 +136,7 @@ def sample(
             raise UsageError(f"{option} is for a picture", "Write one: -o samples.png")
     if columns and rows and len(wanted) > columns * rows:
         raise UsageError(f"{len(wanted)} samples do not fit --grid {columns}x{rows}")
-    _check_grid(kind, max(len(wanted), (columns or 0) * (rows or 0)))
+    _check_grid(kind, len(wanted))
 
     from ganctl import files, images
     from ganctl.model import load
@@ -146,7 +147,7 @@ def sample(
     _check_grid(kind, total)
     upscale = upscale or (images.preview_factor(loaded.network.height) if kind == ".png" else 1)
     if kind == ".png":
-        require_room(total, loaded.network, upscale)
+        require_room(max(total, (columns or 0) * (rows or 0)), loaded.network, upscale)
     drawn = loaded.chunks(plan.seeds, plan.labels, truncation)
     chunks = (images.enlarge(chunk, upscale) for chunk in drawn)
     made = loaded.text | ({"truncation": f"{truncation:g}"} if truncation < 1 else {})
