@@ -129,7 +129,7 @@ def animation(frames: Sequence[Pixels], kind: str, *, milliseconds: int, hold: i
     first, *others = [to_pil(frame) for frame in frames]
     durations = [milliseconds] * len(others) + [milliseconds * hold]
     buffer = io.BytesIO()
-    timing = {"duration": durations if others else durations[0], "loop": 0}
+    timing: dict[str, Any] = {"duration": durations if others else durations[0], "loop": 0}
     first.save(buffer, save_all=True, append_images=others, **timing, **ANIMATIONS[kind])
     return buffer.getvalue()
 
