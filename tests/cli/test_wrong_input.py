@@ -323,7 +323,7 @@ def test_wrong_options_of_sample(refused, run, options, words):
         (["--fps", "51"], "--fps"),
         (["--upscale", "0"], "--upscale"),
         (["-o", "w.mov"], "'.mov' is not a kind of file"),
-        (["-o", "w.MP4"], "-o w.gif"),
+        (["-o", "w.MOV"], "Did you mean '.mp4'?"),
         (["-o", "x.gfi"], "Did you mean '.gif'?"),
         (["-o", "x"], ".webp"),
         (["-o", ""], "kind of file"),
