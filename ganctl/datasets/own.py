@@ -198,8 +198,10 @@ def require_usable(prepared: Prepared, *, skip_bad: bool, is_listed: bool = Fals
             details=[] if is_listed else listed(survey.problems),
         )
     if not survey.num_images:
+        others = len(survey.ignored)
         raise DataError(
-            f"no images in {shown(path)}: {len(survey.ignored):,} other files",
+            f"no images in {shown(path)}: "
+            + (f"{others:,} other {'file' if others == 1 else 'files'}" if others else "it is empty"),
             "ganctl can read PNG, JPEG, WebP, BMP, TIFF and GIF.",
             details=[] if is_listed else listed(survey.ignored),
         )
