@@ -199,9 +199,11 @@ def require_usable(prepared: Prepared, *, skip_bad: bool, is_listed: bool = Fals
         )
     if not survey.num_images:
         others = len(survey.ignored)
+        found = (
+            f"{others:,} other {'file' if others == 1 else 'files'}" if others else "it is empty"
+        )
         raise DataError(
-            f"no images in {shown(path)}: "
-            + (f"{others:,} other {'file' if others == 1 else 'files'}" if others else "it is empty"),
+            f"no images in {shown(path)}: {found}",
             "ganctl can read PNG, JPEG, WebP, BMP, TIFF and GIF.",
             details=[] if is_listed else listed(survey.ignored),
         )
