@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ImageColor
 
+from ganctl import errors
 from ganctl.config import ImageSettings
 from ganctl.datasets import cache, preparing
 from ganctl.datasets.base import Dataset, digest_of
@@ -238,6 +239,10 @@ def notices(prepared: Prepared) -> list[str]:
     lines += [
         f"{count:,} {'is' if count == 1 else 'are'} {what}." for count, what in facts if count
     ]
+    if unseen := [name for name, count in survey.classes.items() if not count]:
+        lines.append(
+            f"Classes without an image to learn from: {len(unseen):,} ({errors.listed(unseen)})."
+        )
     if survey.problems:
         count = len(survey.problems)
         lines.append(f"Left out, since {'it' if count == 1 else 'they'} cannot be used:")
