@@ -18,7 +18,7 @@ from typing import IO, TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
-    from rich.console import Console
+    from rich.console import Console, RenderableType
 
 _BLOCKS = "▁▂▃▄▅▆▇█"
 _MANY = 1000
@@ -28,8 +28,10 @@ _MANY = 1000
 class Terminal:
     """What a command shows. On a terminal with colour and live bars, elsewhere as plain lines."""
 
-    def __init__(self, *, json_wanted: bool = False) -> None:
+    def __init__(self, *, json_wanted: bool = False, quiet: bool = False) -> None:
         self.json_wanted = json_wanted
+        self.quiet = quiet
+        """Whether only results and what is wrong are told."""
 
     @functools.cached_property
     def out(self) -> Console:
@@ -43,8 +45,8 @@ class Terminal:
 
     @property
     def live(self) -> bool:
-        """Whether bars that move are welcome on stderr."""
-        return _is_rich(sys.stderr)
+        """Whether what moves is welcome on stderr."""
+        return _is_rich(sys.stderr) and not self.err.legacy_windows
 
     @property
     def unheard(self) -> OSError | None:
@@ -63,6 +65,10 @@ class Terminal:
 
     def note(self, text: str) -> None:
         """A line beside the result."""
+        if not self.quiet:
+            self._tell(text)
+
+    def _tell(self, text: str) -> None:
         self.err.print(_printable(text), markup=False, highlight=False, soft_wrap=True)
 
     def heading(self, text: str) -> None:
@@ -94,6 +100,15 @@ class Terminal:
         """Names and values on lines that are never folded: values that are to be copied whole."""
         self._plain_table(("", ""), [[_printable(cell) for cell in row] for row in rows], left=2)
 
+    @property
+    def shows_pictures(self) -> bool:
+        """Whether stdout is a terminal that has colours."""
+        return _is_rich(sys.stdout)
+
+    def picture(self, blocks: RenderableType) -> None:
+        """A picture, as `HalfBlocks` draws it."""
+        self.out.print(blocks, end="")
+
     def _plain_table(self, columns: Sequence[str], rows: list[list[str]], left: int) -> None:
         """Whole cells in plain columns: a pipe has no width, and what is in it can be searched."""
         lines = [list(columns), *rows] if any(columns) else rows
@@ -108,7 +123,7 @@ class Terminal:
     @contextlib.contextmanager
     def status(self, text: str) -> Iterator[None]:
         """A moving sign, while something takes its time; a line where nothing moves."""
-        if self.json_wanted:
+        if self.json_wanted or self.quiet:
             yield
         elif not self.live:
             self.note(f"{text[:1].upper()}{text[1:]} ...")
@@ -123,7 +138,7 @@ class Terminal:
 
         What it gives is told (what is being done, how much of it is done, of how much).
         """
-        if self.json_wanted or not self.live:
+        if self.json_wanted or self.quiet or not self.live:
             said: set[str] = set()
 
             def tell(doing: str, done: int, total: int) -> None:
@@ -155,11 +170,11 @@ class Terminal:
 
     def error(self, message: str, hint: str | None = None, *, details: Sequence[str] = ()) -> None:
         """What went wrong, with what, and what to do about it."""
-        self.note(f"ganctl: {message}")
+        self._tell(f"ganctl: {message}")
         for detail in details:
-            self.note(f"  {detail}")
+            self._tell(f"  {detail}")
         if hint:
-            self.note(f"  {hint}")
+            self._tell(f"  {hint}")
 
 
 @contextlib.contextmanager
@@ -228,7 +243,12 @@ def sparkline(values: Sequence[float], width: int) -> str:
     count = min(len(values), max(1, width))
     ends = [index * len(values) // count for index in range(count + 1)]
     values = [fmean(values[first:end]) for first, end in itertools.pairwise(ends)]
-    low, high = min(values), max(values)
+    return bars(values, low=min(values))
+
+
+def bars(values: Sequence[float], low: float = 0) -> str:
+    """Values as a row of small bars that begin at `low`."""
+    high = max(values)
     scale = (len(_BLOCKS) - 1) / (high - low) if high > low else 0
     return "".join(_BLOCKS[round((value - low) * scale)] for value in values)
 

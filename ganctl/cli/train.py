@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import time
 from pathlib import Path
@@ -10,17 +11,22 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ganctl import config as configs
+from ganctl.cli import completion
 from ganctl.cli.options import (
     BackgroundOption,
     ChannelsOption,
+    ConfigOption,
     FitOption,
     JsonOption,
+    SetOption,
     SizeOption,
     image_settings,
     parse_bytes,
+    parse_settings,
 )
 from ganctl.cli.terminal import Terminal, count, pasteable
 from ganctl.errors import StoppedError, UsageError
+from ganctl.settings import resolve
 from ganctl.tuning import TUNABLE
 
 if TYPE_CHECKING:
@@ -28,9 +34,13 @@ if TYPE_CHECKING:
     from ganctl.training.session import Session
 
 
-def _option(help_text: str, metavar: str = "N", default: str | bool = False) -> Any:
+def _option(
+    help_text: str, metavar: str = "N", default: str | bool = False, complete: Any = None
+) -> Any:
     """An option that is not given is None: the preset, or a resumed run, decides."""
-    return typer.Option(metavar=metavar, help=help_text, show_default=default)
+    return typer.Option(
+        metavar=metavar, help=help_text, show_default=default, autocompletion=complete
+    )
 
 
 def _by_preset(setting: str) -> str:
@@ -49,7 +59,8 @@ def train(
         str | None,
         _option("Your own images: a folder, a .zip, .tar or .npz, or tar shards as "
                 "'shards/{000..127}.tar'. Or a name: mnist and stacked-mnist ship with ganctl; "
-                "fashion-mnist, kmnist, emnist and cifar10 are downloaded.", "PATH|NAME", "mnist"),
+                "fashion-mnist, kmnist, emnist and cifar10 are downloaded.", "PATH|NAME", "mnist",
+                completion.data),
     ] = None,
     size: SizeOption = None,
     channels: ChannelsOption = None,
@@ -73,7 +84,8 @@ def train(
     ] = None,
     preset: Annotated[
         str | None,
-        _option("fast, or dcgan: the classic recipe to the letter.", "NAME", "fast"),
+        _option("fast, or dcgan: the classic recipe to the letter.", "NAME", "fast",
+                completion.presets),
     ] = None,
     out: Annotated[
         Path | None, _option("The run's folder; runs/DATA-PRESET unless given.", "DIR")
@@ -104,16 +116,22 @@ def train(
     ] = None,
     seed: Annotated[int | None, _option("Decides all of the run's chance.", "N", "0")] = None,
     device: Annotated[
-        str, typer.Option(metavar="NAME", help="auto, cpu, cuda, cuda:N or mps.")
+        str, typer.Option(metavar="NAME", help="auto, cpu, cuda, cuda:N or mps.",
+                          autocompletion=completion.devices)
     ] = "auto",
     precision: Annotated[
         str | None,
-        _option("fp32, bf16, or auto: bf16 where this device gains by it.", "NAME", "auto"),
+        _option("fp32, bf16, or auto: bf16 where this device gains by it.", "NAME", "auto",
+                completion.precisions),
     ] = None,
     threads: Annotated[
         int | None, _option("Of a CPU.", "N", "as many as prove quickest")
     ] = None,
-    limit: Annotated[int | None, _option("Train on the first N images only.", "N", "all")] = None,
+    limit: Annotated[
+        int | None,
+        _option("Train on N images only: of a data set the first, of your own some by chance.", "N",
+                "all"),
+    ] = None,
     compile_: Annotated[
         bool | None,
         typer.Option("--compile/--no-compile", show_default="no",
@@ -131,11 +149,8 @@ def train(
         int | None, _option("Keep a checkpoint every N epochs; 0: only the latest.", "N", "5")
     ] = None,
     keep: Annotated[int | None, _option("How many of those to keep; 0: none.", "N", "3")] = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="NAME=VALUE", show_default=False,
-                help="Any other setting by its name, as --dry-run shows them; can be repeated."),
-    ] = None,
+    settings: SetOption = None,
+    file: ConfigOption = None,
     save_every: Annotated[
         float,
         typer.Option(metavar="SECONDS", help="Save at least so often: what a crash can cost."),
@@ -146,6 +161,12 @@ def train(
     dry_run: Annotated[
         bool,
         typer.Option("--dry-run", help="Show settings, networks, time and memory; train nothing."),
+    ] = False,
+    no_preview: Annotated[
+        bool, typer.Option("--no-preview", help="Show no samples while it trains.")
+    ] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", help="Say nothing on stderr but what is wrong.")
     ] = False,
     json: JsonOption = False,
 ) -> None:  # fmt: skip
@@ -160,6 +181,8 @@ def train(
     ganctl train --preset dcgan --out classic
 
     ganctl train --resume --epochs 40
+
+    ganctl train --config run.toml --seed 3
     """
     given = {
         "data": data, "skip_bad": skip_bad, "mirror": mirror,
@@ -172,18 +195,21 @@ def train(
         **image_settings(size, channels, fit, background),
     }  # fmt: skip
     changes = {name: value for name, value in given.items() if value is not None}
-    for setting in settings or []:
-        name, value = configs.parse_setting(setting)
+    for name, value in parse_settings(settings).items():
         if name in changes:
             raise UsageError(f"{name} is given twice")
         changes[name] = value
     if not save_every > 0:  # NaN too
         raise UsageError(f"--save-every must be more than 0 seconds, not {save_every:g}")
     how = {} if cache_memory is None else {"cache_memory": parse_bytes(cache_memory)}
-    config = configs.override(configs.preset(preset or configs.DEFAULT_PRESET), changes)
+    # A run that is resumed has settings of its own, which an environment says nothing against.
+    environment = {} if resume else os.environ
+    resolved = resolve(preset, changes, file=file, environment=environment)
+    config, changes = resolved.config, resolved.changes
 
     from ganctl import datasets
 
+    datasets.require_colour(config.background)
     if "data" in changes:
         changes["data"] = datasets.resolve(changes["data"])
         config = configs.override(config, {"data": changes["data"]})
@@ -192,10 +218,10 @@ def train(
     # Everything above is cheap; torch is loaded from here on.
     from ganctl.training import session as sessions
 
-    terminal = Terminal(json_wanted=json)
+    terminal = Terminal(json_wanted=json, quiet=quiet)
     with terminal.progress() as progress:
         if resume:
-            explicit = {**changes, **({"preset": preset} if preset else {})}
+            explicit = {**changes, **({"preset": config.preset} if resolved.preset_given else {})}
             session = sessions.resume(folder, explicit, device, progress=progress, **how)
         else:
             session = sessions.new(
@@ -210,10 +236,13 @@ def train(
 
         show_dry_run(session, terminal)
     else:
-        _run(session, terminal, save_every, shlex.join(["ganctl", *context.obj]))
+        command = shlex.join(["ganctl", *context.obj])
+        _run(session, terminal, save_every, command, preview=not no_preview)
 
 
-def _run(session: Session, terminal: Terminal, save_every: float, command: str) -> None:
+def _run(
+    session: Session, terminal: Terminal, save_every: float, command: str, *, preview: bool
+) -> None:
     from ganctl import devices
     from ganctl.cli.signals import StopSignals
     from ganctl.cli.watch import observer, show_summary
@@ -239,7 +268,16 @@ def _run(session: Session, terminal: Terminal, save_every: float, command: str) 
     )
     started = time.monotonic()
     try:
-        with StopSignals() as stop, observer(terminal, steps_per_epoch) as watcher:
+        with (
+            StopSignals() as stop,
+            observer(
+                terminal,
+                steps_per_epoch,
+                title=f"{config.preset} on {config.data} → {folder}",
+                history=session.history,
+                preview=preview,
+            ) as watcher,
+        ):
             outcome = session.train(
                 watcher, command=command, save_every=save_every, should_stop=stop
             )

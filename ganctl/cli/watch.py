@@ -3,28 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from ganctl.cli.terminal import Terminal, duration
 from ganctl.files import reason
 
 if TYPE_CHECKING:
-    from rich.progress import Progress as Bars
-    from rich.progress import TaskID
-
     from ganctl.config import TrainConfig
+    from ganctl.images import Pixels
     from ganctl.training.health import Sign
     from ganctl.training.loop import Observer, Progress, Row
-
-_WIDTHS = {
-    "epoch": 7, "G loss": 7, "D loss": 7, "D(x)": 6, "D(G(z))": 7, "Frechet": 7, "seconds": 8,
-}  # fmt: skip
-"""The live table's columns."""
-_LEAST_NEEDED = ("seconds", "D(x)", "D(G(z))", "Frechet")
-"""What a narrow terminal goes without, the first of them first."""
-_REFRESH_SECONDS = 0.1
 
 
 def is_whole(row: Row, steps_per_epoch: int) -> bool:
@@ -43,34 +32,46 @@ def with_state(row: Row, steps_per_epoch: int) -> Row:
     }
 
 
-def _label(row: Row, steps_per_epoch: int) -> str:
+def label(row: Row, steps_per_epoch: int) -> str:
     """An epoch's number, as a table has it."""
     return f"{row['epoch']}{'' if is_whole(row, steps_per_epoch) else ' part'}"
 
 
-class _Warner:
-    """What all observers do alike."""
+class Warner:
+    """What all observers do alike; by itself it tells of nothing but what is wrong."""
+
+    wants_samples = False
 
     def __init__(self, terminal: Terminal, steps_per_epoch: int) -> None:
         self._terminal = terminal
         self._steps_per_epoch = steps_per_epoch
 
+    def on_step(self, progress: Progress) -> None:
+        """Nothing: a log is no place for a bar, and a script waits for the epoch."""
+
+    def on_samples(self, pixels: Pixels, step: int) -> None:
+        """Nothing: lines of text show no pictures."""
+
+    def on_epoch(self, row: Row) -> None:
+        """Nothing, for --quiet."""
+
     def on_sign(self, row: Row, sign: Sign) -> None:
-        """Say what is wrong, on stderr."""
-        self._terminal.error(f"warning: in epoch {row['epoch']} {sign.meaning}", sign.advice)
+        """Say what is wrong."""
+        self.warn(f"in epoch {row['epoch']} {sign.meaning}", sign.advice)
 
     def on_problem(self, problem: str) -> None:
-        """Say what failed, on stderr."""
-        self._terminal.error(f"warning: {problem}", "The training goes on without.")
+        """Say what failed."""
+        self.warn(problem, "The training goes on without.")
+
+    def warn(self, message: str, hint: str) -> None:
+        """Say what is wrong and what to do, on stderr."""
+        self._terminal.error(f"warning: {message}", hint)
 
 
-class JsonObserver(_Warner):
+class JsonObserver(Warner):
     """One JSON line an epoch, on stdout."""
 
     _said = False
-
-    def on_step(self, progress: Progress) -> None:
-        """Nothing: a script waits for the epoch."""
 
     def on_epoch(self, row: Row) -> None:
         self._terminal.document({"event": "epoch", **with_state(row, self._steps_per_epoch)})
@@ -82,11 +83,8 @@ class JsonObserver(_Warner):
             )
 
 
-class PlainObserver(_Warner):
+class PlainObserver(Warner):
     """One plain line an epoch, on stderr."""
-
-    def on_step(self, progress: Progress) -> None:
-        """Nothing: a log is no place for a bar."""
 
     def on_epoch(self, row: Row) -> None:
         distance = row["frechet_distance"]
@@ -102,98 +100,29 @@ class PlainObserver(_Warner):
         )
 
 
-class LiveObserver(_Warner):
-    """Bars with the time that remains, below a table that gains a row an epoch; on stderr."""
-
-    def __init__(self, terminal: Terminal, steps_per_epoch: int, bars: Bars) -> None:
-        super().__init__(terminal, steps_per_epoch)
-        self._bars = bars
-        self._run: TaskID | None = None
-        self._epoch: TaskID | None = None
-        self._epoch_number = 0
-        self._shown = 0.0
-        self._columns = _fitting(bars.console.width)
-        self._print({name: name for name in self._columns}, style="bold")
-
-    def on_step(self, progress: Progress) -> None:
-        now = time.monotonic()
-        ends = progress.step_in_epoch == progress.steps_per_epoch or (
-            progress.step == progress.total_steps
-        )
-        if now - self._shown < _REFRESH_SECONDS and not ends:
-            return
-        self._shown = now
-        if self._run is None or self._epoch is None:
-            self._run = self._bars.add_task("run", total=progress.total_steps, speed="",
-                                            completed=progress.step - 1)  # fmt: skip
-            self._epoch = self._bars.add_task("epoch", total=progress.steps_per_epoch, speed="")
-        if progress.epoch != self._epoch_number:  # a bar that was full once keeps its times
-            self._epoch_number = progress.epoch
-            self._bars.reset(self._epoch, total=progress.steps_per_epoch)
-        self._bars.update(
-            self._run,
-            completed=progress.step,
-            description=f"epoch {progress.epoch}/{progress.epochs}",
-        )
-        self._bars.update(
-            self._epoch,
-            completed=progress.step_in_epoch,
-            # Samples are drawn and measured now, for seconds in which no step is done.
-            description="measuring"
-            if ends
-            else f"step {progress.step_in_epoch}/{progress.steps_per_epoch}",
-            speed=f"{progress.images_per_sec:,.0f} images/s",
-        )
-
-    def on_epoch(self, row: Row) -> None:
-        distance = row["frechet_distance"]
-        self._print(
-            {
-                "epoch": _label(row, self._steps_per_epoch),
-                "G loss": f"{row['g_loss']:.3f}",
-                "D loss": f"{row['d_loss']:.3f}",
-                "D(x)": f"{row['d_real']:.3f}",
-                "D(G(z))": f"{row['d_fake']:.3f}",
-                "Frechet": "" if distance is None else f"{distance:.2f}",
-                "seconds": f"{row['seconds']:.1f}",
-            }
-        )
-
-    def _print(self, cells: Mapping[str, str], style: str | None = None) -> None:
-        line = "  ".join(cells[name].rjust(_WIDTHS[name]) for name in self._columns)
-        self._bars.console.print(line, style=style, highlight=False, markup=False)
-
-
-def _fitting(width: int) -> list[str]:
-    """The columns of the live table that `width` has room for."""
-    columns = list(_WIDTHS)
-    for name in _LEAST_NEEDED:
-        if sum(_WIDTHS[column] for column in columns) + 2 * (len(columns) - 1) > width:
-            columns.remove(name)
-    return columns
-
-
 @contextlib.contextmanager
-def observer(terminal: Terminal, steps_per_epoch: int) -> Iterator[Observer]:
-    """The observer that fits where the output goes."""
+def observer(
+    terminal: Terminal,
+    steps_per_epoch: int,
+    *,
+    title: str = "",
+    history: Sequence[Row] = (),
+    preview: bool = False,
+) -> Iterator[Observer]:
+    """The observer that fits where the output goes; a person sees the `history` as well."""
     if terminal.json_wanted:
         yield JsonObserver(terminal, steps_per_epoch)
+    elif terminal.quiet:
+        yield Warner(terminal, steps_per_epoch)
     elif not terminal.live:
         yield PlainObserver(terminal, steps_per_epoch)
     else:
-        from rich import progress
+        from ganctl.cli.live import LiveObserver
 
-        with progress.Progress(
-            progress.TextColumn("{task.description}"),
-            progress.BarColumn(),
-            progress.TaskProgressColumn(),
-            progress.TimeElapsedColumn(),
-            progress.TimeRemainingColumn(compact=True, elapsed_when_finished=False),
-            progress.TextColumn("{task.fields[speed]}"),
-            console=terminal.err,
-            transient=True,
-        ) as bars:
-            yield LiveObserver(terminal, steps_per_epoch, bars)
+        with LiveObserver(
+            terminal, steps_per_epoch, title=title, history=history, preview=preview
+        ) as live:
+            yield live
 
 
 def summary_epochs(count: int) -> list[int]:
@@ -220,7 +149,7 @@ def show_summary(
         ("epoch", "generator loss", "discriminator loss", "D(x)", "D(G(z))"),
         [
             (
-                _label(row, steps_per_epoch),
+                label(row, steps_per_epoch),
                 *(f"{row[name]:.3f}" for name in ("g_loss", "d_loss", "d_real", "d_fake")),
             )
             for row in rows

@@ -5,8 +5,9 @@ from __future__ import annotations
 import functools
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Any, Protocol
 
 import torch
@@ -18,6 +19,7 @@ from ganctl.config import TrainConfig
 from ganctl.datasets import Batch, Dataset, epoch_order
 from ganctl.errors import RunError, TrainingError
 from ganctl.evaluation import Gauge
+from ganctl.images import Pixels
 from ganctl.sampling import sample_seeds
 from ganctl.store import RunDirectory
 from ganctl.training import health, memory
@@ -52,12 +54,21 @@ class Progress:
     step_in_epoch: int
     steps_per_epoch: int
     images_per_sec: float
+    recent: Mapping[str, float]
+    """Each of METRICS, its mean over the steps since the last time."""
 
 
 class Observer(Protocol):
     """What a training tells the world."""
 
+    @property
+    def wants_samples(self) -> bool:
+        """Whether the samples are to be drawn now and then inside an epoch, too."""
+
     def on_step(self, progress: Progress) -> None: ...
+
+    def on_samples(self, pixels: Pixels, step: int) -> None:
+        """The fixed samples after `step`, uint8 (N, H, W, C)."""
 
     def on_epoch(self, row: Row) -> None:
         """An epoch ended; or the run did inside one, whose row this is as far as it came."""
@@ -121,6 +132,7 @@ class Training:
         self._metrics = Readback(state.device)
         self._num_read = state.step
         """Steps whose metrics are in the meter, or in one before it."""
+        self._recent: Mapping[str, float] = {}
         self._noise = NoiseSource(self.config, state.device)
         self._pictures = Pictures(run, self.config, observer.on_problem)
         self._clock = self._last_saved = time.monotonic()
@@ -170,6 +182,8 @@ class Training:
                 self._read_metrics()
             if self._read_some() or index + 1 == last:
                 self.observer.on_step(self._progress(epoch, index + 1))
+                if self.observer.wants_samples and index + 1 < last:
+                    self._preview()
             ends_epoch = index + 1 == self.steps_per_epoch
             if ends_epoch:
                 self._end_epoch()
@@ -242,6 +256,8 @@ class Training:
             self.meter.sums = [a + b for a, b in zip(self.meter.sums, row, strict=False)]
             self.meter.steps += 1
         if rows:
+            means = map(fmean, zip(*rows, strict=True))
+            self._recent = dict(zip(METRICS, means, strict=False))
             now = time.monotonic()
             self.meter.seconds += now - self._clock
             self._clock = now
@@ -318,6 +334,7 @@ class Training:
             step_in_epoch=step_in_epoch,
             steps_per_epoch=self.steps_per_epoch,
             images_per_sec=self.meter.images / max(self.meter.seconds, 1e-9),
+            recent=self._recent,
         )
 
     def checkpoint(self) -> Checkpoint:
@@ -358,6 +375,19 @@ class Training:
         *earlier, last = [row["frechet_distance"] for row in self.history]
         return last is not None and all(other is None or last < other for other in earlier)
 
+    def _preview(self) -> None:
+        """Show the samples as they are inside an epoch, in time that is no update's."""
+        started = time.monotonic()
+        try:
+            pixels = self._pictures.preview_now_and_then(self.state.sampler)
+        except Exception as error:
+            if not memory.is_out_of_memory(error):
+                raise
+            return  # at the epoch's end there may be room
+        if pixels is not None:
+            self.observer.on_samples(pixels, self.state.step)
+            self._clock += time.monotonic() - started
+
     def _look_at_samples(self) -> Row:
         """`_look`, or nothing where there is no memory for it: that ends no training."""
         try:
@@ -371,6 +401,7 @@ class Training:
     def _look(self) -> Row:
         """Draw the fixed samples and measure those that nobody sees, for a row of the history."""
         pictures = self._pictures.draw_samples(self.state.sampler, self._epoch_number)
+        self.observer.on_samples(pictures, self.state.step)
         diversity = None  # 1 is as varied as the real images
         if len(pictures) > 1 and self._variety:
             diversity = health.variety(pictures) / self._variety

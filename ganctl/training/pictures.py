@@ -21,6 +21,9 @@ from ganctl.store import RunDirectory
 _SHARE = 0.003
 """The plot and the animation are drawn anew when that takes at most this share of the time since
 they last were; at the end they always are."""
+_PREVIEW_SHARE = 0.003
+"""So are samples inside an epoch; but not more often than a person looks."""
+_PREVIEW_SECONDS = 2.0
 _MAX_FRAMES = 120
 
 
@@ -35,13 +38,31 @@ class Pictures:
         self._on_problem = on_problem
         self._last = time.monotonic()
         self._seconds = 0.0
+        self._next_preview = 0.0
 
     def draw_samples(self, generator: nn.Module, epoch: int) -> Pixels:
         """The fixed samples after `epoch`: seeds 0, 1, 2, ..., as `ganctl sample` draws them."""
-        seeds = range(self._config.num_samples)
-        pictures = images.concatenate(sample_seeds(generator, seeds, self._config.network))
+        pictures = self._sample(generator)
         self._run.write(self._run.sample(epoch), images.png(self._grid(pictures)))
         return pictures
+
+    def preview_now_and_then(self, generator: nn.Module) -> Pixels | None:
+        """The fixed samples as they are, written nowhere; None where that would take too much time.
+
+        Nothing of the training depends on it.
+        """
+        started = time.monotonic()
+        if started < self._next_preview:
+            return None
+        self._next_preview = math.inf  # where this fails it is not tried again
+        pictures = self._sample(generator)
+        ended = time.monotonic()
+        self._next_preview = ended + max(_PREVIEW_SECONDS, (ended - started) / _PREVIEW_SHARE)
+        return pictures
+
+    def _sample(self, generator: nn.Module) -> Pixels:
+        seeds = range(self._config.num_samples)
+        return images.concatenate(sample_seeds(generator, seeds, self._config.network))
 
     def draw_now_and_then(self, history: Sequence[Mapping[str, Any]]) -> None:
         """`draw`, unless too much time would go into it."""

@@ -75,7 +75,8 @@ def _parts(config: TrainConfig, real: Tensor, latents: Tensor) -> list[_Part]:
     paired = latents[: len(real)].tensor_split(count)
     beyond = latents[len(real) :].tensor_split(count)  # an epoch's last batch has fewer reals
     parts = []
-    for own, pair, more in zip(reals, paired, beyond, strict=True):
+    # Both have their larger pieces first: the other way round no part is left with a single fake.
+    for own, pair, more in zip(reals, paired, reversed(beyond), strict=True):
         chosen = latents if count == 1 else torch.cat([pair, more])
         classes = chosen[:, config.network.latent_dim :] if config.network.num_classes else None
         parts.append(_Part(len(own) / len(real), own, chosen, classes))

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import io
 import json
 import re
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rich import progress as rich_progress
-from rich.console import Console
 
 from ganctl import config as configs
 from ganctl.cli import watch
 from ganctl.cli.terminal import Terminal
 from ganctl.cli.watch import show_summary, summary_epochs
-from ganctl.training.loop import Progress
 
 LINE = re.compile(
     r"epoch \d+: generator loss \d+\.\d+, discriminator loss \d+\.\d+, D\(x\) [01]\.\d+, "
@@ -114,21 +110,6 @@ def test_a_pipe_gets_one_plain_line_an_epoch(training):
 
 
 @pytest.mark.usefixtures("_no_plot")
-def test_a_terminal_gets_bars_and_a_growing_table(on_terminal, fast_options, tmp_path):
-    result = on_terminal("train", *fast_options, "--epochs", "2", "--out", tmp_path / "run")
-    assert result.code == 0
-    shown = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", result.out)
-    assert "\x1b[?25l" in result.out  # the cursor is hidden while bars move
-    assert result.out.rindex("\x1b[?25h") > result.out.rindex("\x1b[?25l")
-    assert "━" in shown
-    assert "epoch 2/2" in shown
-    assert "measuring" in shown
-    assert "images/s" in shown
-    assert re.search(r"epoch +G loss +D loss +D\(x\) +D\(G\(z\)\) +Frechet +seconds", shown)
-    assert len(re.findall(r"[\r\n] +[12] +\d+\.\d{3} +\d+\.\d{3} ", shown)) == 2
-
-
-@pytest.mark.usefixtures("_no_plot")
 @pytest.mark.parametrize(("name", "value"), [("NO_COLOR", "1"), ("TERM", "dumb")])
 def test_plain_lines_on_a_terminal_where_that_is_asked_for(
     on_terminal, monkeypatch, fast_options, tmp_path, name, value
@@ -140,47 +121,28 @@ def test_plain_lines_on_a_terminal_where_that_is_asked_for(
     assert len(LINE.findall(result.out)) == 2
 
 
-def test_the_step_bar_starts_anew_with_every_epoch(monkeypatch):
-    monkeypatch.setattr(watch, "_REFRESH_SECONDS", 0.0)
-    terminal = Terminal()
-    bars = rich_progress.Progress(console=terminal.err, disable=True)
-    live = watch.LiveObserver(terminal, 3, bars)
-    for step in range(1, 6):  # epochs of 3 steps, the second one under way
-        epoch, index = divmod(step - 1, 3)
-        live.on_step(Progress(step, 6, epoch + 1, 2, index + 1, 3, 1.0))
-    run, epoch_bar = bars.tasks
-    assert (run.completed, run.finished) == (5, False)
-    assert (epoch_bar.completed, epoch_bar.finished) == (2, False)
+def test_a_quiet_training_says_its_results_alone(ok, cli, fast_options, tmp_path):
+    out = tmp_path / "run"
+    result = ok("train", *fast_options, "--epochs", "1", "--out", out, "--quiet")
+    assert result.err == ""
+    assert result.out.startswith("\nlosses\n")
+    assert "ganctl sample" in result.out
+    assert cli("train", "--out", out, "--quiet").err.startswith("ganctl: ")  # there is a run
 
 
-@pytest.mark.parametrize("steps", [3, 5])
-def test_the_bar_says_what_goes_on_while_no_step_is_done(monkeypatch, steps):
-    """At an epoch's end, and where the run ends inside one."""
-    monkeypatch.setattr(watch, "_REFRESH_SECONDS", 0.0)
-    terminal = Terminal()
-    bars = rich_progress.Progress(console=terminal.err, disable=True)
-    live = watch.LiveObserver(terminal, 3, bars)
-    said = []
-    for step in range(1, steps + 1):
-        epoch, index = divmod(step - 1, 3)
-        live.on_step(Progress(step, steps, epoch + 1, 2, index + 1, 3, 1.0))
-        said.append(bars.tasks[1].description)
-    expected = ["step 1/3", "step 2/3", "measuring", "step 1/3", "measuring"]
-    assert said == expected[:steps]
+@pytest.mark.usefixtures("_no_plot")
+def test_a_quiet_training_at_a_terminal_says_its_results_alone(on_terminal, fast_options, tmp_path):
+    result = on_terminal(
+        "train", *fast_options, "--epochs", "1", "--out", tmp_path / "run", "--quiet"
+    )
+    assert "\x1b[?" not in result.out
+    assert re.sub(r"\x1b\[[0-9;]*m", "", result.out).lstrip().startswith("losses")
 
 
-@pytest.mark.parametrize("width", [25, 40, 60, 63, 80])
-def test_the_live_table_folds_on_no_terminal(width):
-    screen = io.StringIO()
-    console = Console(file=screen, width=width)
-    live = watch.LiveObserver(Terminal(), 100, rich_progress.Progress(console=console))
-    row = rows_of(25)[-1]
-    live.on_epoch(row)
-    live.on_epoch({**row, "epoch": 26, "step": 2550})
-    header, whole, part = screen.getvalue().splitlines()
-    assert len(header) == len(whole) == len(part) <= width
-    assert header.split()[:5] == ["epoch", "G", "loss", "D", "loss"]
-    assert whole.split()[:3] == ["25", "0.500", "1.250"]
-    assert part.split()[:4] == ["26", "part", "0.500", "1.250"]
-    assert ("seconds" in header) == (width >= 61)
-    assert ("Frechet" in header) == (width >= 32)
+def test_a_quiet_training_warns_of_what_is_wrong(capsys):
+    quiet = watch.Warner(Terminal(quiet=True), 100)
+    quiet.on_epoch(rows_of(1)[0])
+    quiet.on_problem("the plot could not be drawn")
+    assert capsys.readouterr().err == (
+        "ganctl: warning: the plot could not be drawn\n  The training goes on without.\n"
+    )

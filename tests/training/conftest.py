@@ -6,6 +6,7 @@ import pytest
 
 from ganctl import plots
 from ganctl.checkpoint import Checkpoint
+from ganctl.images import Pixels
 from ganctl.store import read_checkpoint
 from ganctl.training import session
 from ganctl.training.health import Sign
@@ -18,15 +19,20 @@ TIMES = {"seconds", "elapsed_seconds", "images_per_sec"}
 class Recorder:
     """An observer that remembers, and asks to stop after `stop_after`."""
 
-    def __init__(self, stop_after: int | None = None) -> None:
+    def __init__(self, stop_after: int | None = None, *, wants_samples: bool = False) -> None:
         self.stop_after = stop_after
+        self.wants_samples = wants_samples
         self.steps: list[Progress] = []
+        self.samples: list[tuple[int, Pixels]] = []
         self.rows: list[Row] = []
         self.signs: list[tuple[int, str]] = []
         self.problems: list[str] = []
 
     def on_step(self, progress: Progress) -> None:
         self.steps.append(progress)
+
+    def on_samples(self, pixels: Pixels, step: int) -> None:
+        self.samples.append((step, pixels))
 
     def on_epoch(self, row: Row) -> None:
         self.rows.append(row)

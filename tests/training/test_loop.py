@@ -1,7 +1,9 @@
 """Epochs, cadence, stopping; and a stopped run that ends with the bits of one never stopped."""
 
+import contextlib
 import csv
 import functools
+import itertools
 import json
 import math
 from types import SimpleNamespace
@@ -15,8 +17,9 @@ from ganctl.errors import RunError, TrainingError
 from ganctl.evaluation import Gauge
 from ganctl.sampling import sample_seeds
 from ganctl.store import RunDirectory, read_checkpoint
-from ganctl.training import health, loop, session
+from ganctl.training import health, loop, pictures, session
 from ganctl.training.state import restore
+from ganctl.training.step import METRICS
 
 NETWORKS = ("generator", "generator_ema", "discriminator", "optimizer_g", "optimizer_d")
 
@@ -184,6 +187,83 @@ def test_an_epochs_seconds_are_those_of_its_steps_alone(
     assert now[0] > 2000
 
 
+def test_samples_shown_inside_an_epoch_change_nothing_but_take_no_updates_time(
+    tmp_path, tiny_config, train, recorder, monkeypatch, assert_same_run
+):
+    """An observer that wants them gets them at every step, and they take long."""
+    monkeypatch.setattr(pictures, "_PREVIEW_SECONDS", 0.0)
+    monkeypatch.setattr(pictures, "_PREVIEW_SHARE", math.inf)
+    monkeypatch.setattr(loop, "_READ_SECONDS", 0.0)
+    shown, plain = recorder(wants_samples=True), recorder()
+    for observer, name in ((shown, "shown"), (plain, "plain")):
+        train(session.new(tiny_config(epochs=2), tmp_path / name, "cpu"), observer)
+    assert [step for step, _ in shown.samples] == [1, 2, 3, 4, 5, 6]
+    assert [step for step, _ in plain.samples] == [3, 6]
+    for (_, mine), (_, others) in zip(shown.samples[2::3], plain.samples, strict=True):
+        assert (mine == others).all()
+    assert (shown.samples[0][1] != shown.samples[-1][1]).any()
+    assert_same_run(tmp_path / "shown", tmp_path / "plain")
+
+    sample, now = pictures.Pictures.preview_now_and_then, [0.0]
+
+    def slow(*arguments):
+        now[0] += 50
+        return sample(*arguments)
+
+    monkeypatch.setattr(loop, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr(pictures.Pictures, "preview_now_and_then", slow)
+    train(session.new(tiny_config(), tmp_path / "slow", "cpu"), recorder(wants_samples=True))
+    assert now[0] >= 100
+    assert read_checkpoint(tmp_path / "slow").history[0]["seconds"] == 0
+
+
+def test_samples_inside_an_epoch_take_a_small_share_of_the_time(monkeypatch, tiny_config, tmp_path):
+    """And none at all once there was no memory for them."""
+    now, drawn = [100.0], []
+    monkeypatch.setattr(pictures, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    shown = pictures.Pictures(RunDirectory(tmp_path), tiny_config(), print)
+
+    def sample(_, __=None):
+        now[0] += 0.1
+        drawn.append(now[0])
+        if len(drawn) == 4:
+            raise MemoryError
+        return "pixels"
+
+    monkeypatch.setattr(shown, "_sample", sample)
+    for _ in range(2000):
+        now[0] += 0.1
+        with contextlib.suppress(MemoryError):
+            assert shown.preview_now_and_then(None) == ("pixels" if now[0] in drawn else None)
+    assert len(drawn) == 4
+    assert all(second - first > 0.1 / 0.01 for first, second in itertools.pairwise(drawn))
+
+
+def test_no_memory_for_samples_inside_an_epoch_ends_no_training(
+    tmp_path, tiny_config, train, recorder, monkeypatch
+):
+    def too_much(*_):
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+
+    monkeypatch.setattr(loop, "_READ_SECONDS", 0.0)
+    monkeypatch.setattr(pictures.Pictures, "preview_now_and_then", too_much)
+    observer = recorder(wants_samples=True)
+    outcome, _ = train(session.new(tiny_config(), tmp_path / "run", "cpu"), observer)
+    assert (outcome.finished, observer.problems) == (True, [])
+
+
+def test_an_observer_hears_what_the_last_steps_measured(
+    tmp_path, tiny_config, train, recorder, monkeypatch
+):
+    monkeypatch.setattr(loop, "_READ_SECONDS", 0.0)
+    observer = recorder()
+    (row,) = train(session.new(tiny_config(), tmp_path / "run", "cpu"), observer)[0].history[:1]
+    for name in METRICS:
+        each = [progress.recent[name] for progress in observer.steps[:3]]
+        assert sum(each) / 3 == pytest.approx(row[name])
+        assert len(set(each)) == 3
+
+
 def test_a_row_has_the_means_of_its_epochs_steps(tmp_path, tiny_config, train):
     each = []
     for steps in (1, 2, 3):
@@ -342,11 +422,15 @@ class Poisoner:
 
     def __init__(self, ready, at, network, value):
         self.ready, self.at, self.network, self.value = ready, at, network, value
+        self.wants_samples = False
 
     def on_step(self, progress):
         if progress.step == self.at:
             with torch.no_grad():
                 next(getattr(self.ready.state, self.network).parameters()).view(-1)[0] = self.value
+
+    def on_samples(self, pixels, step):
+        pass
 
     def on_epoch(self, row):
         pass

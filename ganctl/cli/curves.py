@@ -1,0 +1,161 @@
+"""Values along a run as small curves, drawn with the dots of Braille characters."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from rich.segment import Segment
+    from rich.text import Text
+
+_MOST_POINTS = 1024
+_LABEL_WIDTH = 5
+_DOTS = np.array([[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]])
+"""The bits of a Braille character's dots, four rows of two. The Unicode Standard, chapter 21."""
+_BLANK = 0x2800
+
+
+class Trace:
+    """What was measured along a run, in a bounded number of points."""
+
+    def __init__(self) -> None:
+        self.steps: list[float] = []
+        self.rows: list[Mapping[str, float]] = []
+        self.version = 0
+
+    def add(self, step: int, means: Mapping[str, float]) -> None:
+        """The means of the steps up to `step`, since the point before."""
+        self.steps.append(step)
+        self.rows.append(means)
+        if len(self.steps) == _MOST_POINTS:  # from here on each point is of twice as many steps
+            self.steps = self.steps[1::2]
+            self.rows = [
+                {name: (first[name] + second[name]) / 2 for name in first}
+                for first, second in zip(self.rows[::2], self.rows[1::2], strict=True)
+            ]
+        self.version += 1
+
+
+class Curves:
+    """Some metrics of a trace as a part of a screen: a line of names and values over the curves.
+
+    `styles` are the metrics to show, by name, each with its colour and what it is called. `limits`
+    are the lowest and the highest value, those that occur unless they are given.
+    """
+
+    def __init__(
+        self,
+        trace: Trace,
+        styles: Mapping[str, tuple[str, str]],
+        limits: tuple[float, float] | None = None,
+    ) -> None:
+        self._trace = trace
+        self._styles = styles
+        self._limits = limits
+
+    @property
+    def version(self) -> object:
+        """Which points there are."""
+        return self._trace.version
+
+    def render(self, width: int, height: int) -> RenderableType:
+        """`height` lines of `width` cells."""
+        from rich.console import Group
+
+        last = self._trace.rows[-1] if self._trace.rows else None
+        columns, rows = width - _LABEL_WIDTH - 1, height - 1
+        if last is None or columns < 1 or rows < 1:
+            return self._names(width, last)
+        curves = [
+            resample(self._trace.steps, [row[name] for row in self._trace.rows], 2 * columns)
+            for name in self._styles
+        ]
+        low, high = self._limits or (min(map(np.min, curves)), max(map(np.max, curves)))
+        labels = [f"{high:.2f}", *[""] * (rows - 2), f"{low:.2f}"][:rows]
+        colours = [colour for colour, _ in self._styles.values()]
+        return Group(
+            self._names(width, last),
+            _Dots(labels, colours, *draw(curves, low, high, columns, rows)),
+        )
+
+    def _names(self, width: int, last: Mapping[str, float] | None) -> Text:
+        """What is shown, each in its colour, with its last value where there is room for all."""
+        from rich.text import Text
+
+        values = {name: "" if last is None else f" {last[name]:.3f}" for name in self._styles}
+        parts = [(label + values[name], colour) for name, (colour, label) in self._styles.items()]
+        if len("  ".join(text for text, _ in parts)) > width:
+            parts = [(label, colour) for colour, label in self._styles.values()]
+        between = [("  ", "")] * len(parts)
+        assembled = Text.assemble(*itertools.chain(*zip(parts, between, strict=True)))
+        assembled.truncate(width)
+        return assembled
+
+
+class _Dots:
+    """What `draw` gives, with labels in front."""
+
+    def __init__(
+        self,
+        labels: Sequence[str],
+        colours: Sequence[str],
+        bits: NDArray[np.int64],
+        owners: NDArray[np.int64],
+    ) -> None:
+        self._labels = labels
+        self._colours = colours
+        self._bits = bits
+        self._owners = owners
+
+    def __rich_console__(self, *_: object) -> Iterator[Segment]:
+        from rich.segment import Segment
+        from rich.style import Style
+
+        styles = [Style.parse(colour) for colour in self._colours]
+        dim = Style.parse("dim")
+        rows = zip(self._labels, self._bits.tolist(), self._owners.tolist(), strict=True)
+        for label, bits, owners in rows:
+            yield Segment(f"{label[:_LABEL_WIDTH]:>{_LABEL_WIDTH}} ", dim)
+            cells = zip(bits, owners, strict=True)
+            for owner, run in itertools.groupby(cells, key=lambda cell: cell[1]):
+                text = "".join(chr(_BLANK + code) if code else " " for code, _ in run)
+                yield Segment(text, styles[owner])
+            yield Segment.line()
+
+
+def resample(steps: Sequence[float], values: Sequence[float], count: int) -> NDArray[np.float64]:
+    """`values` at `count` equally distant steps: means of them, or what is in between."""
+    at = np.asarray(steps, np.float64)
+    places = np.rint((at - at[0]) / max(1.0, at[-1] - at[0]) * (count - 1)).astype(np.int64)
+    numbers = np.bincount(places, minlength=count)
+    sums = np.bincount(places, np.asarray(values, np.float64), count)
+    filled = numbers.nonzero()[0]
+    return np.interp(np.arange(count), filled, sums[filled] / numbers[filled])
+
+
+def draw(
+    curves: Sequence[NDArray[np.float64]], low: float, high: float, columns: int, rows: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Curves of 2 * `columns` values as dots: (`rows`, `columns`) of bits, and whose cell it is.
+
+    A cell has one colour: where curves meet, that of the last.
+    """
+    bits = np.zeros((rows, columns), np.int64)
+    owners = np.zeros((rows, columns), np.int64)
+    lowest = 4 * rows - 1
+    scale = lowest / (high - low) if high > low else 0.0
+    down = np.arange(4 * rows)[:, None]
+    for owner, values in enumerate(curves):
+        ends = lowest - np.rint((np.clip(values, low, high) - low) * scale)
+        before = np.concatenate([ends[:1], ends[:-1]])  # from dot to dot there is no gap
+        dots = (down >= np.minimum(ends, before)) & (down <= np.maximum(ends, before))
+        mine = (dots.reshape(rows, 4, columns, 2) * _DOTS[None, :, None, :]).sum((1, 3))
+        bits |= mine
+        owners[mine > 0] = owner
+    return bits, owners

@@ -1,0 +1,141 @@
+"""Samples in a terminal: two pixels a cell, one in each half of it."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from ganctl.images import Pixels
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from rich.segment import Segment
+    from rich.style import Style
+
+_READABLE = 14
+"""Samples are shown so many pixels high or more, unless that leaves room for none."""
+_MOST = 100
+_MAX_ENLARGED = 4
+_Pixel = tuple[int, int, int] | None
+
+
+class Preview:
+    """Samples as a part of a screen, below a line that says when they were drawn."""
+
+    def __init__(self) -> None:
+        self._pixels: Pixels | None = None
+        self._step = 0
+
+    @property
+    def version(self) -> object:
+        """Which samples these are."""
+        return self._step, self._pixels is None
+
+    def show(self, pixels: Pixels, step: int) -> None:
+        """`pixels`, uint8 (N, H, W, C), drawn after `step`, from now on."""
+        self._pixels, self._step = pixels, step
+
+    def render(self, width: int, height: int) -> RenderableType:
+        """`height` lines, the samples as many and as large as fit."""
+        from rich.console import Group
+        from rich.text import Text
+
+        if self._pixels is None:
+            return Text("")
+        title = Text(f"samples at step {self._step:,}", "dim", no_wrap=True, overflow="crop")
+        picture, shown = contact_sheet(self._pixels, width, 2 * (height - 1))
+        return Group(title, HalfBlocks(picture, shown))
+
+
+@functools.lru_cache(16)
+def arrange(
+    count: int, height: int, width: int, room: tuple[int, int]
+) -> tuple[int, int, int, int]:
+    """How samples of height x width pixels are laid out in `room`, pixels across and down.
+
+    As many of `count` as can be shown at a readable size, as large as fits: columns, rows, and the
+    width and height of each. None at all, (0, 0, 0, 0), in no room.
+    """
+    readable = min(height, max(_READABLE, height // 4))
+    best = (0, 0, 0, 0)
+    for number in range(min(count, _MOST), 0, -1):
+        layouts = []
+        for columns in range(1, number + 1):
+            rows = -(-number // columns)
+            across, down = ((r - (n - 1)) // n for r, n in zip(room, (columns, rows), strict=True))
+            scale = min(across / width, down / height, _MAX_ENLARGED)
+            scale = int(scale) if scale > 1 else scale
+            size = (int(width * scale), int(height * scale))
+            if min(size) > 0:
+                tidy = (number - columns * rows, -abs(columns - rows))
+                layouts.append((scale, tidy, (columns, rows, *size)))
+        if layouts:
+            scale, _, best = max(layouts)
+            if scale * height >= readable:
+                break
+    return best
+
+
+def contact_sheet(pixels: Pixels, across: int, down: int) -> tuple[Pixels, NDArray[np.bool_]]:
+    """Samples, uint8 (N, H, W, C), as one RGB picture (down, across, 3), and which of it they are.
+
+    A pixel is left free between them.
+    """
+    count, height, width, _ = pixels.shape
+    columns, rows, width, height = arrange(count, height, width, (across, down))
+    picture = np.zeros((max(0, down), across, 3), np.uint8)
+    shown = np.zeros(picture.shape[:2], np.bool_)
+    for index, sample in enumerate(pixels[: columns * rows]):
+        top, left = index // columns * (height + 1), index % columns * (width + 1)
+        place = np.s_[top : top + height, left : left + width]
+        image = Image.fromarray(sample[..., 0] if sample.shape[-1] == 1 else sample)
+        kind = Image.Resampling.NEAREST if height > pixels.shape[1] else Image.Resampling.LANCZOS
+        picture[place] = np.asarray(image.resize((width, height), kind).convert("RGB"))
+        shown[place] = True
+    return picture, shown
+
+
+class HalfBlocks:
+    """A picture of (H, W, 3), and which of its pixels are shown, in H / 2 lines."""
+
+    def __init__(self, picture: Pixels, shown: NDArray[np.bool_]) -> None:
+        self._picture = picture
+        self._shown = shown
+
+    def __rich_console__(self, *_: object) -> Iterator[Segment]:
+        from rich.segment import Segment
+
+        rows = [
+            [tuple(pixel) if seen else None for pixel, seen in zip(*row, strict=True)]
+            for row in zip(self._picture.tolist(), self._shown.tolist(), strict=True)
+        ]
+        for uppers, lowers in zip(rows[::2], rows[1::2], strict=False):
+            run, last = 0, None
+            for cell in [*zip(uppers, lowers, strict=True), None]:
+                if cell != last and last is not None:
+                    text, style = _half_block(*last)
+                    yield Segment(text * run, style)
+                    run = 0
+                run, last = run + 1, cell
+            yield Segment.line()
+
+
+@functools.lru_cache(4096)
+def _half_block(upper: _Pixel, lower: _Pixel) -> tuple[str, Style | None]:
+    """A character and its colours for two pixels, one above the other; None leaves one free."""
+    from rich.color import Color
+    from rich.style import Style
+
+    front, back = (pixel and Color.from_rgb(*pixel) for pixel in (upper, lower))
+    if upper is None and lower is None:
+        return " ", None
+    if upper == lower:
+        return " ", Style(bgcolor=back)
+    if upper is None:
+        return "▄", Style(color=back)
+    return "▀", Style(color=front, bgcolor=back)
