@@ -33,7 +33,7 @@ def tuned(
         return {}
     channels, height, width = image_shape
     rate = 0.5 ** (stages_for(height, width) - MIN_STAGES)
-    weight = max(1.0, channels * height * width / _PIXELS)
+    weight = channels * height * width / _PIXELS
     epochs = None
     if config.epochs is not None:
         often = min(_MOST_EPOCHS, math.ceil(_IMAGES_SEEN / num_images))

@@ -39,3 +39,7 @@ def test_larger_images_take_lower_rates_and_a_stronger_penalty(size):
 )
 def test_a_small_set_is_seen_more_often(num_images, epochs):
     assert tuned(preset("fast"), MNIST, num_images, TUNABLE)["epochs"] == epochs
+
+
+def test_tiny_images_take_a_weaker_penalty():
+    assert tuned(preset("fast"), (1, 12, 12), 1797, TUNABLE)["r1_weight"] == 0.092
