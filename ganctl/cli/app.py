@@ -11,10 +11,10 @@ from typing import Annotated
 import typer
 
 import ganctl
-from ganctl.cli import data, evaluate, inspect, interpolate, report, sample, train
+from ganctl.cli import config, data, evaluate, inspect, interpolate, report, sample, train
 from ganctl.cli.signals import Stopped, exit_on_signals
 from ganctl.cli.terminal import Terminal, lasting_streams
-from ganctl.errors import GanctlError, UsageError
+from ganctl.errors import GanctlError, UsageError, nearest
 from ganctl.files import reason
 
 app = typer.Typer(
@@ -31,6 +31,7 @@ app.command("interpolate")(interpolate.interpolate)
 app.command("inspect")(inspect.inspect)
 app.command("evaluate")(evaluate.evaluate)
 app.command("data")(data.data)
+app.command("config")(config.config)
 app.command("report")(report.report)
 
 
@@ -91,8 +92,13 @@ def _explain(error: Exception, terminal: Terminal, words: Sequence[str]) -> int:
         message = getattr(error, "format_message", error.__str__)()
         context = getattr(error, "ctx", None)
         command = context.command_path if context else "ganctl"
+        hint = f"Try '{command} --help'."
+        if hasattr(error, "possibilities"):
+            unknown, known = getattr(error, "option_name", ""), error.possibilities
+            message = f"no such option: {unknown}"
+            hint = f"{nearest(unknown, known)} {hint}" if known else hint
         if message:  # a bare `ganctl` has shown its help already
-            terminal.error(message[:1].lower() + message[1:], f"Try '{command} --help'.")
+            terminal.error(message[:1].lower() + message[1:], hint)
         return int(getattr(error, "exit_code", 2))
     if isinstance(error, OSError) and error.filename is not None:
         terminal.error(f"{str(error.filename)[:200]}: {(error.strerror or str(error)).lower()}")

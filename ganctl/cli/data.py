@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ganctl import config as configs
+from ganctl.cli import completion
 from ganctl.cli.options import (
     BackgroundOption,
     ChannelsOption,
@@ -36,6 +37,7 @@ def data(
         str | None,
         typer.Argument(
             metavar="PATH|NAME", show_default=False, help="As train's --data takes it.",
+            autocompletion=completion.data,
         ),
     ] = None,
     size_: SizeOption = None,

@@ -3,54 +3,185 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
+import typer
+
+from ganctl.cli.completion import among, checkpoints
 from ganctl.cli.networks import describe_networks, show_networks
-from ganctl.cli.options import CheckpointArgument, JsonOption
-from ganctl.cli.terminal import Terminal, count, size, sparkline
-from ganctl.errors import listed
+from ganctl.cli.options import JsonOption
+from ganctl.cli.terminal import Terminal, count, pasteable, size, sparkline
+from ganctl.errors import UsageError, listed, nearest
 
 if TYPE_CHECKING:
     from ganctl.checkpoint import Checkpoint
 
+_SORTS = ("quality", "date", "name")
 _MAX_ROWS = 20
+_MAX_HEIGHT = 120
+"""Pixels that samples take from top to bottom, two a line."""
 _SHOWN = {"g_loss": "G loss", "d_loss": "D loss", "d_real": "D(x)", "d_fake": "D(G(z))"}
 
 
-def inspect(ckpt: CheckpointArgument, json: JsonOption = False) -> None:
+def inspect(
+    paths: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="CKPT [OTHER]", show_default=False, autocompletion=checkpoints,
+            help="A .pt file, or a run directory (its latest); two are compared. Or a folder of "
+            "runs, which are listed.",
+        ),
+    ],
+    weights: Annotated[
+        bool,
+        typer.Option(
+            "--weights",
+            help="Every tensor's mean, deviation, range, norms, dead units and histogram, too.",
+        ),
+    ] = False,
+    samples: Annotated[
+        bool, typer.Option("--samples", help="Show four samples, at a terminal that has colours.")
+    ] = False,
+    sort: Annotated[
+        str | None,
+        typer.Option(
+            "--sort", metavar="|".join(_SORTS), show_default="quality",
+            autocompletion=among(_SORTS),
+            help="Runs in this order: the lowest Frechet distance first, the newest, by name.",
+        ),
+    ] = None,
+    json: JsonOption = False,
+) -> None:  # fmt: skip
     """Show what made a checkpoint, its networks layer by layer, its losses, and what is wrong.
+
+    Of two checkpoints, show in what they differ; of a folder of runs, a table of them.
 
     Examples:
 
-    ganctl inspect runs/mnist-fast
+    ganctl inspect runs/mnist-fast --weights
+
+    ganctl inspect runs/mnist-fast/best.pt runs/mnist-fast
+
+    ganctl inspect runs --sort date
 
     ganctl inspect ckpt.pt --json
     """
-    from ganctl import store
+    if sort is not None and sort not in _SORTS:
+        raise UsageError(f"unknown order '{sort[:40]}'", nearest(sort, _SORTS))
+    if len(paths) > 2:
+        raise UsageError(
+            f"{len(paths)} checkpoints are too many: one is shown, two are compared",
+            "To see many runs side by side, give the folder that they are in.",
+        )
+    if samples and json:
+        raise UsageError("--samples shows pictures, which --json cannot hold")
 
     terminal = Terminal(json_wanted=json)
-    path = store.checkpoint_path(ckpt)
-    report = describe(store.read_checkpoint(path), path)
-    if json:
+    if len(paths) == 1 and paths[0].is_dir():
+        from ganctl.cli.runs import find_runs
+
+        if runs := find_runs(paths[0]):
+            _refuse("of a folder of runs", {"--weights": weights, "--samples": samples})
+            _list(paths[0], runs, sort or _SORTS[0], terminal)
+            return
+    _refuse("of a folder of runs only", {"--sort": sort is not None})
+    if len(paths) == 2:
+        _refuse("of two checkpoints", {"--weights": weights, "--samples": samples})
+        _compare(paths[0], paths[1], terminal)
+    else:
+        _inspect(paths[0], terminal, weights=weights, samples=samples)
+
+
+def _refuse(where: str, given: dict[str, bool]) -> None:
+    for option in (name for name, is_given in given.items() if is_given):
+        if where.endswith("only"):
+            raise UsageError(f"{option} sorts a folder of runs, and this is not one")
+        raise UsageError(f"{option} is not shown {where}", "Inspect one checkpoint.")
+
+
+def _inspect(path: Path, terminal: Terminal, *, weights: bool, samples: bool) -> None:
+    path, checkpoint = _read(path)
+    report = describe(checkpoint, path)
+    if weights:
+        from ganctl.cli.weights import describe_weights
+
+        report["weights"] = describe_weights(checkpoint)
+    if terminal.json_wanted:
+        terminal.document(report)
+        return
+    _show(report, terminal)
+    if weights:
+        from ganctl.cli.weights import show_weights
+
+        show_weights(report["weights"], terminal)
+    if samples:
+        _show_samples(path, terminal)
+
+
+def _compare(first: Path, second: Path, terminal: Terminal) -> None:
+    from ganctl.cli.compare import compare, show_comparison
+
+    report = compare(_read(first), _read(second))
+    if terminal.json_wanted:
         terminal.document(report)
     else:
-        _show(report, terminal)
+        show_comparison(report, terminal)
+
+
+def _list(folder: Path, runs: list[Path], sort: str, terminal: Terminal) -> None:
+    from ganctl.cli.runs import describe_runs, show_runs
+
+    with terminal.progress() as progress:
+        rows = describe_runs(runs, sort, progress)
+    if terminal.json_wanted:
+        terminal.document({"path": str(folder), "sort": sort, "runs": rows})
+    else:
+        show_runs(folder, rows, terminal)
+
+
+def _read(path: Path) -> tuple[Path, Checkpoint]:
+    """The checkpoint at `path` and its file; its weights fit its networks. CheckpointError."""
+    from ganctl import store
+    from ganctl.errors import CheckpointError
+    from ganctl.training.state import require_fit
+
+    file = store.checkpoint_path(path)
+    checkpoint = store.read_checkpoint(file)
+    try:
+        require_fit(checkpoint)
+    except CheckpointError as error:
+        raise store.named(error, file) from None
+    return file, checkpoint
+
+
+def _show_samples(path: Path, terminal: Terminal) -> None:
+    """Seeds 0 to 3, as large as the terminal is wide."""
+    if not terminal.shows_pictures:
+        terminal.note(
+            "No samples shown: pictures take a terminal that has colours. "
+            f"Try 'ganctl sample {pasteable(path)}'."
+        )
+        return
+    from ganctl import images
+    from ganctl.cli.loading import load_generator
+    from ganctl.cli.preview import HalfBlocks, contact_sheet
+    from ganctl.sampling import sample_seeds
+
+    loaded = load_generator(path, None)
+    pixels = images.concatenate(sample_seeds(loaded.generator, range(4), loaded.network))
+    terminal.heading("samples: seeds 0 to 3")
+    picture, shown = contact_sheet(pixels, terminal.out.width, _MAX_HEIGHT)
+    height = -(-shown.any(axis=1).sum() // 2) * 2
+    terminal.picture(HalfBlocks(picture[:height], shown[:height]))
 
 
 def describe(checkpoint: Checkpoint, path: Path) -> dict[str, Any]:
     """Everything that inspect tells, as plain values."""
-    from ganctl import store
     from ganctl.classes import names_of
     from ganctl.cli.problems import problems
     from ganctl.config import settings
-    from ganctl.errors import CheckpointError
-    from ganctl.training.state import require_fit
 
     config = checkpoint.config
-    try:
-        require_fit(checkpoint)
-    except CheckpointError as error:
-        raise store.named(error, path) from None
     num_images, known = checkpoint.data["num_images"], checkpoint.data["classes"]
     steps_per_epoch = config.steps_per_epoch(num_images)
     return {
@@ -76,7 +207,7 @@ def describe(checkpoint: Checkpoint, path: Path) -> dict[str, Any]:
         },
         "history": checkpoint.history,
         "unfinished": _unfinished(checkpoint),
-        "problems": problems(checkpoint),
+        "problems": [problem.text for problem in problems(checkpoint)],
     }  # fmt: skip
 
 

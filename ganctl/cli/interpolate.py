@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from ganctl.cli import completion
 from ganctl.cli.options import (
     CheckpointArgument,
     EmaOption,
@@ -39,6 +40,7 @@ def interpolate(
         str | None,
         typer.Option(
             "--class", metavar="A,B,...", show_default="each seed's own",
+            autocompletion=completion.classes,
             help="The class of all, or one for each seed, by names or numbers. One seed goes "
             "through several classes.",
         ),

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from ganctl.config import MAX_SEED, SIZES, format_size, parse_size
+from ganctl.cli import completion
+from ganctl.config import FITS, MAX_SEED, SIZES, format_size, parse_setting, parse_size
 from ganctl.errors import UsageError, nearest
 
 CheckpointArgument = Annotated[
     Path,
     typer.Argument(
-        metavar="CKPT", help="A .pt file, or a run directory (its latest).", show_default=False
+        metavar="CKPT", help="A .pt file, or a run directory (its latest).", show_default=False,
+        autocompletion=completion.checkpoints,
     ),
-]
+]  # fmt: skip
 JsonOption = Annotated[
     bool, typer.Option("--json", help="Put one JSON document on stdout, and nothing else.")
 ]
@@ -57,6 +60,7 @@ FitOption = Annotated[
     str | None,
     typer.Option(
         "--fit", metavar="crop|pad|stretch", show_default="crop",
+        autocompletion=completion.among(FITS),
         help="How an image of another shape is made to fit: its middle, all of it on a background, "
         "or all of it out of proportion.",
     ),
@@ -68,11 +72,36 @@ BackgroundOption = Annotated[
         help="What shows through transparent images, and beside padded ones: a name or '#ff8800'.",
     ),
 ]  # fmt: skip
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--config", metavar="FILE", show_default=False, autocompletion=completion.configs,
+        help="Settings from a TOML file, by their names: seed = 3.",
+    ),
+]  # fmt: skip
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="NAME=VALUE", show_default=False, autocompletion=completion.settings,
+        help="Any other setting by its name, as 'ganctl config' shows them; can be repeated.",
+    ),
+]  # fmt: skip
 
 MAX_UPSCALE = 64
 _MAX_DIGITS = len(str(MAX_SEED))
 MAX_LISTED = 1_000_000
 _UNITS = ("", "k", "m", "g", "t")
+
+
+def parse_settings(given: Iterable[str] | None) -> dict[str, Any]:
+    """What --set gives, by name. Raises UsageError."""
+    changes: dict[str, Any] = {}
+    for text in given or ():
+        name, value = parse_setting(text)
+        if name in changes:
+            raise UsageError(f"{name} is given twice")
+        changes[name] = value
+    return changes
 
 
 def image_settings(

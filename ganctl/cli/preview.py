@@ -49,7 +49,7 @@ class Preview:
             return Text("")
         title = Text(f"samples at step {self._step:,}", "dim", no_wrap=True, overflow="crop")
         picture, shown = contact_sheet(self._pixels, width, 2 * (height - 1))
-        return Group(title, _HalfBlocks(picture, shown))
+        return Group(title, HalfBlocks(picture, shown))
 
 
 @functools.lru_cache(16)
@@ -100,7 +100,7 @@ def contact_sheet(pixels: Pixels, across: int, down: int) -> tuple[Pixels, NDArr
     return picture, shown
 
 
-class _HalfBlocks:
+class HalfBlocks:
     """A picture of (H, W, 3), and which of its pixels are shown, in H / 2 lines."""
 
     def __init__(self, picture: Pixels, shown: NDArray[np.bool_]) -> None:

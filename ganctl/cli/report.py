@@ -97,7 +97,8 @@ def _read(path: Path, with_images: bool, terminal: Terminal) -> Run:
         require_fit(checkpoint)
     except CheckpointError as error:
         raise store.named(error, file) from None
-    run = report.Run(path, file, checkpoint, [*damaged, *problems(checkpoint)])
+    wrong = [problem.text for problem in problems(checkpoint)]
+    run = report.Run(path, file, checkpoint, [*damaged, *wrong])
     return dataclasses.replace(
         run, commands=_commands(run), sheet=_sheet(checkpoint, with_images, terminal)
     )

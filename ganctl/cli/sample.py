@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ganctl.cli import completion
 from ganctl.cli.options import (
     MAX_LISTED,
     CheckpointArgument,
@@ -51,7 +52,8 @@ def sample(
     seeds: Annotated[
         str | None,
         typer.Option(
-            "--seeds", metavar="LIST", show_default=False, help="These seeds, for example 0-15,40."
+            "--seeds", metavar="LIST", show_default=False, autocompletion=completion.seeds,
+            help="These seeds, for example 0-15,40."
         ),
     ] = None,
     out: Annotated[
@@ -66,6 +68,7 @@ def sample(
         str | None,
         typer.Option(
             "--class", metavar="NAME|K", show_default="each seed's own",
+            autocompletion=completion.classes,
             help="All of this class, by its name or number, where the run knows classes.",
         ),
     ] = None,

@@ -18,7 +18,7 @@ from typing import IO, TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
-    from rich.console import Console
+    from rich.console import Console, RenderableType
 
 _BLOCKS = "▁▂▃▄▅▆▇█"
 _MANY = 1000
@@ -99,6 +99,15 @@ class Terminal:
     def lines(self, rows: Iterable[tuple[str, str]]) -> None:
         """Names and values on lines that are never folded: values that are to be copied whole."""
         self._plain_table(("", ""), [[_printable(cell) for cell in row] for row in rows], left=2)
+
+    @property
+    def shows_pictures(self) -> bool:
+        """Whether stdout is a terminal that has colours."""
+        return _is_rich(sys.stdout)
+
+    def picture(self, blocks: RenderableType) -> None:
+        """A picture, as `HalfBlocks` draws it."""
+        self.out.print(blocks, end="")
 
     def _plain_table(self, columns: Sequence[str], rows: list[list[str]], left: int) -> None:
         """Whole cells in plain columns: a pipe has no width, and what is in it can be searched."""
@@ -234,7 +243,12 @@ def sparkline(values: Sequence[float], width: int) -> str:
     count = min(len(values), max(1, width))
     ends = [index * len(values) // count for index in range(count + 1)]
     values = [fmean(values[first:end]) for first, end in itertools.pairwise(ends)]
-    low, high = min(values), max(values)
+    return bars(values, low=min(values))
+
+
+def bars(values: Sequence[float], low: float = 0) -> str:
+    """Values as a row of small bars that begin at `low`."""
+    high = max(values)
     scale = (len(_BLOCKS) - 1) / (high - low) if high > low else 0
     return "".join(_BLOCKS[round((value - low) * scale)] for value in values)
 

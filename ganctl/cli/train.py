@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import time
 from pathlib import Path
@@ -10,17 +11,22 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ganctl import config as configs
+from ganctl.cli import completion
 from ganctl.cli.options import (
     BackgroundOption,
     ChannelsOption,
+    ConfigOption,
     FitOption,
     JsonOption,
+    SetOption,
     SizeOption,
     image_settings,
     parse_bytes,
+    parse_settings,
 )
 from ganctl.cli.terminal import Terminal, count, pasteable
 from ganctl.errors import StoppedError, UsageError
+from ganctl.settings import resolve
 from ganctl.tuning import TUNABLE
 
 if TYPE_CHECKING:
@@ -28,9 +34,13 @@ if TYPE_CHECKING:
     from ganctl.training.session import Session
 
 
-def _option(help_text: str, metavar: str = "N", default: str | bool = False) -> Any:
+def _option(
+    help_text: str, metavar: str = "N", default: str | bool = False, complete: Any = None
+) -> Any:
     """An option that is not given is None: the preset, or a resumed run, decides."""
-    return typer.Option(metavar=metavar, help=help_text, show_default=default)
+    return typer.Option(
+        metavar=metavar, help=help_text, show_default=default, autocompletion=complete
+    )
 
 
 def _by_preset(setting: str) -> str:
@@ -49,7 +59,8 @@ def train(
         str | None,
         _option("Your own images: a folder, a .zip, .tar or .npz, or tar shards as "
                 "'shards/{000..127}.tar'. Or a name: mnist and stacked-mnist ship with ganctl; "
-                "fashion-mnist, kmnist, emnist and cifar10 are downloaded.", "PATH|NAME", "mnist"),
+                "fashion-mnist, kmnist, emnist and cifar10 are downloaded.", "PATH|NAME", "mnist",
+                completion.data),
     ] = None,
     size: SizeOption = None,
     channels: ChannelsOption = None,
@@ -73,7 +84,8 @@ def train(
     ] = None,
     preset: Annotated[
         str | None,
-        _option("fast, or dcgan: the classic recipe to the letter.", "NAME", "fast"),
+        _option("fast, or dcgan: the classic recipe to the letter.", "NAME", "fast",
+                completion.presets),
     ] = None,
     out: Annotated[
         Path | None, _option("The run's folder; runs/DATA-PRESET unless given.", "DIR")
@@ -104,11 +116,13 @@ def train(
     ] = None,
     seed: Annotated[int | None, _option("Decides all of the run's chance.", "N", "0")] = None,
     device: Annotated[
-        str, typer.Option(metavar="NAME", help="auto, cpu, cuda, cuda:N or mps.")
+        str, typer.Option(metavar="NAME", help="auto, cpu, cuda, cuda:N or mps.",
+                          autocompletion=completion.devices)
     ] = "auto",
     precision: Annotated[
         str | None,
-        _option("fp32, bf16, or auto: bf16 where this device gains by it.", "NAME", "auto"),
+        _option("fp32, bf16, or auto: bf16 where this device gains by it.", "NAME", "auto",
+                completion.precisions),
     ] = None,
     threads: Annotated[
         int | None, _option("Of a CPU.", "N", "as many as prove quickest")
@@ -131,11 +145,8 @@ def train(
         int | None, _option("Keep a checkpoint every N epochs; 0: only the latest.", "N", "5")
     ] = None,
     keep: Annotated[int | None, _option("How many of those to keep; 0: none.", "N", "3")] = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="NAME=VALUE", show_default=False,
-                help="Any other setting by its name, as --dry-run shows them; can be repeated."),
-    ] = None,
+    settings: SetOption = None,
+    file: ConfigOption = None,
     save_every: Annotated[
         float,
         typer.Option(metavar="SECONDS", help="Save at least so often: what a crash can cost."),
@@ -166,6 +177,8 @@ def train(
     ganctl train --preset dcgan --out classic
 
     ganctl train --resume --epochs 40
+
+    ganctl train --config run.toml --seed 3
     """
     given = {
         "data": data, "skip_bad": skip_bad, "mirror": mirror,
@@ -178,15 +191,17 @@ def train(
         **image_settings(size, channels, fit, background),
     }  # fmt: skip
     changes = {name: value for name, value in given.items() if value is not None}
-    for setting in settings or []:
-        name, value = configs.parse_setting(setting)
+    for name, value in parse_settings(settings).items():
         if name in changes:
             raise UsageError(f"{name} is given twice")
         changes[name] = value
     if not save_every > 0:  # NaN too
         raise UsageError(f"--save-every must be more than 0 seconds, not {save_every:g}")
     how = {} if cache_memory is None else {"cache_memory": parse_bytes(cache_memory)}
-    config = configs.override(configs.preset(preset or configs.DEFAULT_PRESET), changes)
+    # A run that is resumed has settings of its own, which an environment says nothing against.
+    environment = {} if resume else os.environ
+    resolved = resolve(preset, changes, file=file, environment=environment)
+    config, changes = resolved.config, resolved.changes
 
     from ganctl import datasets
 
@@ -201,7 +216,7 @@ def train(
     terminal = Terminal(json_wanted=json, quiet=quiet)
     with terminal.progress() as progress:
         if resume:
-            explicit = {**changes, **({"preset": preset} if preset else {})}
+            explicit = {**changes, **({"preset": config.preset} if resolved.preset_given else {})}
             session = sessions.resume(folder, explicit, device, progress=progress, **how)
         else:
             session = sessions.new(

@@ -13,7 +13,7 @@ from ganctl import store
 from ganctl.cli import main
 from ganctl.errors import CheckpointError
 
-COMMANDS = ("train", "sample", "interpolate", "inspect", "evaluate", "data", "report")
+COMMANDS = ("train", "sample", "interpolate", "inspect", "evaluate", "data", "config", "report")
 
 _CALL_ALL = """
 import contextlib, io, json, sys

@@ -1,0 +1,103 @@
+"""What a shell offers while a command is typed. Nothing here loads torch or reads a checkpoint.
+
+Each function takes the word so far and gives the words that it may become; a shell calls ganctl
+anew for every Tab, so all of it must be quick.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import typer
+
+from ganctl.classes import MAX_CLASSES, names_of
+from ganctl.config import PRESETS, SETTINGS
+
+DATA_NAMES = ("mnist", "stacked-mnist", "fashion-mnist", "kmnist", "emnist", "cifar10")
+"""As ganctl.datasets has them, which loads torch; a test compares."""
+_CONFIG = "config.json"
+_MAX_CONFIG = 2**20
+_MAX_ENTRIES = 2000
+
+
+def among(names: Sequence[str]) -> Callable[[str], list[str]]:
+    """A completion that offers `names`."""
+
+    def complete(incomplete: str) -> list[str]:
+        return [name for name in names if name.startswith(incomplete)]
+
+    return complete
+
+
+presets = among(tuple(PRESETS))
+devices = among(("auto", "cpu", "cuda", "mps"))
+precisions = among(("auto", "fp32", "bf16"))
+settings = among(tuple(f"{name}=" for name in sorted(SETTINGS)))
+seeds = among(("0-15", "0-99", "0,1,2,3"))
+
+
+def data(incomplete: str) -> list[str]:
+    """Names of data sets, then whatever a path can go on with."""
+    return [*among(DATA_NAMES)(incomplete), *_paths(incomplete, "")]
+
+
+def checkpoints(incomplete: str) -> list[str]:
+    """Folders, and files that end in .pt."""
+    return _paths(incomplete, ".pt")
+
+
+def configs(incomplete: str) -> list[str]:
+    """Folders, and files that end in .toml."""
+    return _paths(incomplete, ".toml")
+
+
+def classes(context: typer.Context, incomplete: str) -> list[str]:
+    """The classes of the run that the command's checkpoint is in, by its config.json.
+
+    After a comma, a further one.
+    """
+    before, comma, _ = incomplete.rpartition(",")
+    # A line that ends in an option without its value is parsed no further: its words are left over.
+    checkpoint = context.params.get("ckpt") or next(iter(context.args), None)
+    return [f"{before}{comma}{name}" for name in _classes(checkpoint)]
+
+
+def _classes(checkpoint: object) -> Sequence[str]:
+    if not checkpoint:
+        return ()
+    path = Path(str(checkpoint))
+    path = (path if path.is_dir() else path.parent) / _CONFIG
+    try:
+        if not path.is_file() or path.stat().st_size > _MAX_CONFIG:
+            return ()
+        known = json.loads(path.read_text("utf-8"))["data"]["classes"]
+    except (OSError, ValueError, RecursionError, LookupError, TypeError):
+        return ()
+    if not isinstance(known, list) or not all(isinstance(name, str) for name in known):
+        return ()
+    return names_of(min(len(known), MAX_CLASSES), known)
+
+
+def _paths(incomplete: str, suffix: str) -> list[str]:
+    """Entries that begin with `incomplete`: folders, ending in /, and files with that suffix."""
+    folder, name = os.path.split(incomplete)
+    before = incomplete.removesuffix(name) if name else incomplete
+    found = []
+    try:
+        with os.scandir(Path(folder).expanduser() if folder else ".") as entries:
+            for _, entry in zip(range(_MAX_ENTRIES), entries, strict=False):
+                hidden = entry.name.startswith(".") and not name.startswith(".")
+                if hidden or not entry.name.startswith(name):
+                    continue
+                if not entry.name.isprintable():  # a line break would be two words
+                    continue
+                if entry.is_dir():
+                    found.append(f"{before}{entry.name}/")
+                elif entry.name.endswith(suffix):
+                    found.append(f"{before}{entry.name}")
+    except OSError:
+        return []
+    return sorted(found)

@@ -1,0 +1,67 @@
+"""ganctl config: every setting, its value, and where that is from."""
+
+from __future__ import annotations
+
+import os
+from typing import Annotated
+
+import typer
+
+from ganctl import config as configs
+from ganctl.cli import completion
+from ganctl.cli.options import ConfigOption, JsonOption, SetOption, parse_settings
+from ganctl.cli.terminal import Terminal
+from ganctl.settings import resolve
+
+
+def config(
+    preset: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="PRESET", show_default="fast", autocompletion=completion.presets,
+            help="fast, or dcgan.",
+        ),
+    ] = None,
+    file: ConfigOption = None,
+    settings: SetOption = None,
+    json: JsonOption = False,
+) -> None:  # fmt: skip
+    """Show every setting of a training, its value, and where that is from; train nothing.
+
+    The preset's values are replaced by those of a file, these by GANCTL_ variables of the
+    environment, these by options. What is chosen from the images has no value yet.
+
+    Examples:
+
+    ganctl config
+
+    ganctl config dcgan --set epochs=10
+
+    ganctl config --config run.toml --json
+    """
+    terminal = Terminal(json_wanted=json)
+    resolved = resolve(preset, parse_settings(settings), file=file, environment=os.environ)
+    values = configs.settings(resolved.config)
+    rows = {name: (values[name], source) for name, source in resolved.sources.items()}
+    if json:
+        terminal.document(
+            {
+                "preset": resolved.config.preset,
+                "settings": {
+                    name: {"value": value, "source": source}
+                    for name, (value, source) in rows.items()
+                },
+            }
+        )
+        return
+    terminal.heading(f"preset {resolved.config.preset}")
+    terminal.table(
+        ("setting", "value", "from"),
+        [(name, _shown(value), source) for name, (value, source) in rows.items()],
+        left=3,
+    )
+
+
+def _shown(value: object) -> str:
+    """As --set and a file take it."""
+    return str(value).lower() if value is None or isinstance(value, bool) else str(value)

@@ -1,0 +1,141 @@
+"""Where a run's settings come from: a preset, a file, the environment, options; the last one wins.
+
+See docs/configuration.md.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ganctl import config as configs
+from ganctl.config import SETTINGS, TrainConfig
+from ganctl.errors import UsageError, nearest
+
+PREFIX = "GANCTL_"
+OPTION = "option"
+_NOT_SETTINGS = {"GANCTL_DEBUG"}
+_MAX_FILE = 2**20
+_PRESET = "preset"
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """A configuration, and what of it is not the preset's."""
+
+    config: TrainConfig
+    changes: dict[str, Any]
+    """What any source but the preset says, by a setting's name."""
+    sources: dict[str, str]
+    """Where every setting's value is from: 'preset fast', a file's path, 'GANCTL_SEED', 'option'"""
+    preset_given: bool
+    """Whether anything names the preset."""
+
+
+def resolve(
+    preset: str | None,
+    options: Mapping[str, Any],
+    *,
+    file: Path | None,
+    environment: Mapping[str, str],
+) -> Resolved:
+    """The configuration of `preset`, changed by `file`, then `environment`, then `options`.
+
+    A length (epochs, steps) replaces the other one of a weaker source. Raises UsageError.
+    """
+    from_file = {} if file is None else read_file(file)
+    from_environment = read_environment(environment)
+    named = [source.pop(_PRESET, None) for source in (from_environment, from_file)]
+    chosen = next((name for name in (preset, *named) if name is not None), None)
+    config = configs.preset(chosen or configs.DEFAULT_PRESET)
+    sources = dict.fromkeys(SETTINGS, f"preset {config.preset}")
+    changes: dict[str, Any] = {}
+    for origin, source in ((str(file), from_file), ("", from_environment), (OPTION, options)):
+        if configs.LENGTH_FIELDS[0] in source or configs.LENGTH_FIELDS[1] in source:
+            for name in configs.LENGTH_FIELDS:
+                changes.pop(name, None)
+                sources[name] = origin or variable(
+                    next(n for n in configs.LENGTH_FIELDS if n in source)
+                )
+        changes |= source
+        sources |= {name: origin or variable(name) for name in source}
+    return Resolved(configs.override(config, changes), changes, sources, chosen is not None)
+
+
+def variable(name: str) -> str:
+    """The environment variable of the setting called `name`.
+
+    >>> variable("lr_g")
+    'GANCTL_LR_G'
+    """
+    return PREFIX + name.upper()
+
+
+def read_environment(environment: Mapping[str, str]) -> dict[str, Any]:
+    """Settings, and the preset, that GANCTL_ variables give; an empty one gives none.
+
+    Raises UsageError.
+    """
+    found: dict[str, Any] = {}
+    known = {variable(name): name for name in (*SETTINGS, _PRESET)}
+    for key in sorted(environment):
+        if not key.startswith(PREFIX) or key in _NOT_SETTINGS or not environment[key]:
+            continue
+        if key not in known:
+            raise UsageError(
+                f"the environment sets {key[:80]}, which is no setting", nearest(key, known)
+            )
+        name = known[key]
+        try:
+            found[name] = _parse(name, environment[key])
+        except UsageError as error:
+            raise UsageError(f"{key}: {error.message}", error.hint) from None
+    return found
+
+
+def read_file(path: Path) -> dict[str, Any]:
+    """Settings, and the preset, of a TOML file: name = value, and no tables. Raises UsageError."""
+    try:
+        if not path.is_file():
+            raise UsageError(f"there is no file {path}")
+        if path.stat().st_size > _MAX_FILE:
+            raise UsageError(f"{path} is too large for a file of settings")
+        table = tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}") from None
+    except RecursionError:
+        raise UsageError(f"{path} is nested too deeply") from None
+    except ValueError as error:  # not TOML, not UTF-8
+        reason = str(error).splitlines()[0][:200]
+        raise UsageError(f"{path} is not TOML: {reason}", "Write settings as: seed = 3") from None
+    found: dict[str, Any] = {}
+    for name, value in table.items():
+        try:
+            found[name.replace("-", "_")] = _parse(name, _text(name, value))
+        except UsageError as error:
+            raise UsageError(f"{path}: {error.message}", error.hint) from None
+    return found
+
+
+def _parse(name: str, text: str) -> Any:
+    if name == _PRESET:
+        return text
+    name, value = configs.parse_setting(f"{name}={text}")
+    return configs.parse_augment(value) if name == "augment" else value
+
+
+def _text(name: str, value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str | int | float):
+        try:
+            return str(value)
+        except ValueError:  # too many digits
+            raise UsageError(f"{name[:80]} is too long a number") from None
+    raise UsageError(
+        f"'{name[:80]}' is not a number, a text, true or false",
+        "Settings stand at the top of the file, in no [table].",
+    )

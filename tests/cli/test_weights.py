@@ -1,0 +1,81 @@
+"""ganctl inspect --weights and --samples."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import pytest
+import torch
+
+from ganctl import checkpoint, store
+from ganctl.cli.weights import spectral_norm
+
+
+@pytest.mark.parametrize("shape", [(5, 9), (9, 5), (1, 7), (64, 300)])
+@pytest.mark.parametrize("scale", [1e-10, 1.0, 1e10])
+def test_the_spectral_norm_is_the_largest_singular_value(shape, scale):
+    matrix = torch.randn(shape, generator=torch.Generator().manual_seed(1)) * scale
+    expected = float(torch.linalg.matrix_norm(matrix.double(), 2))
+    assert spectral_norm(matrix) == pytest.approx(expected, rel=1e-3)
+
+
+def test_of_nothing_it_is_nothing():
+    assert spectral_norm(torch.zeros(3, 4)) == 0
+
+
+def test_figures_of_every_tensor(ok, run):
+    found = store.read_checkpoint(run)
+    rows = json.loads(ok("inspect", run, "--weights", "--json").out)["weights"]
+    expected = [
+        (part, name)
+        for part in ("generator", "generator_ema", "discriminator")
+        for name in getattr(found, part)
+    ]
+    assert [(row["part"], row["name"]) for row in rows] == expected
+    for row in rows:
+        tensor = getattr(found, row["part"])[row["name"]]
+        assert row["mean"] == pytest.approx(float(tensor.mean()), abs=1e-6)
+        assert row["norm"] == pytest.approx(float(tensor.norm()), rel=1e-5)
+        assert (row["min"], row["max"]) == (float(tensor.min()), float(tensor.max()))
+        assert sum(row["histogram"]) == tensor.numel()
+        assert (row["spectral_norm"] is None) == (tensor.dim() < 2)
+
+
+def test_for_people(ok, run):
+    shown = ok("inspect", run, "--weights").out
+    assert "spectral norm" in shown
+    assert "moving average of the generator" in shown
+    assert "█" in shown
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 3e38, 0.0])
+def test_numbers_of_any_kind(ok, run, tmp_path, value):
+    found = store.read_checkpoint(run)
+    weights = {name: torch.full_like(tensor, value) for name, tensor in found.generator.items()}
+    path = tmp_path / "odd.pt"
+    path.write_bytes(checkpoint.encode(dataclasses.replace(found, generator=weights)))
+    rows = json.loads(ok("inspect", path, "--weights", "--json").out)["weights"]
+    assert rows[0]["finite"] == (abs(value) < float("inf"))
+    assert "histogram" in ok("inspect", path, "--weights").out
+
+
+def test_samples_at_a_terminal(on_terminal, run, monkeypatch):
+    monkeypatch.setenv("COLORTERM", "truecolor")
+    shown = on_terminal("inspect", run, "--samples").out
+    assert shown.count("▀") > 100
+    assert "38;2;" in shown  # 24-bit colour
+    lines = shown[shown.index("seeds 0 to 3") :].splitlines()[1:]
+    assert 10 <= len([line for line in lines if "▀" in line]) <= 60
+
+
+def test_no_samples_without_colour(on_terminal, run, monkeypatch):
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert "▀" not in on_terminal("inspect", run, "--samples").out
+
+
+def test_samples_elsewhere(ok, cli, run):
+    result = ok("inspect", run, "--samples")
+    assert "No samples shown" in result.err
+    assert "▀" not in result.out
+    assert cli("inspect", run, "--samples", "--json").code == 2

@@ -1,0 +1,134 @@
+"""Settings from a preset, a file, the environment and options: which one wins."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from ganctl.config import PRESETS
+from ganctl.errors import UsageError
+from ganctl.settings import read_environment, read_file, resolve
+
+OPTION, ENVIRONMENT, FILE = {"seed": 3}, {"GANCTL_SEED": "2"}, "seed = 1\n"
+
+
+@pytest.mark.parametrize("given", list(itertools.product((True, False), repeat=3)))
+def test_the_strongest_source_wins(tmp_path, given):
+    by_option, by_environment, by_file = given
+    path = tmp_path / "run.toml"
+    path.write_text(FILE)
+    found = resolve(
+        None,
+        OPTION if by_option else {},
+        file=path if by_file else None,
+        environment=ENVIRONMENT if by_environment else {},
+    )
+    order = [(3, "option"), (2, "GANCTL_SEED"), (1, str(path)), (0, "preset fast")]
+    expected = next(pair for pair, there in zip(order, (*given, True), strict=True) if there)
+    assert (found.config.seed, found.sources["seed"]) == expected
+    assert found.changes == ({"seed": expected[0]} if any(given) else {})
+
+
+def test_so_it_is_with_the_preset(tmp_path):
+    path = tmp_path / "run.toml"
+    path.write_text('preset = "fast"\n')
+    environment = {"GANCTL_PRESET": "dcgan"}
+    assert resolve(None, {}, file=path, environment={}).config == PRESETS["fast"]
+    assert resolve(None, {}, file=path, environment=environment).config == PRESETS["dcgan"]
+    by_option = resolve("fast", {}, file=path, environment=environment)
+    assert by_option.config == PRESETS["fast"]
+    assert by_option.preset_given
+    assert not resolve(None, {}, file=None, environment={}).preset_given
+
+
+def test_a_length_replaces_the_other_one_of_a_weaker_source(tmp_path):
+    path = tmp_path / "run.toml"
+    path.write_text("steps = 5\n")
+    found = resolve(None, {}, file=path, environment={"GANCTL_EPOCHS": "7"})
+    assert (found.config.epochs, found.config.steps) == (7, None)
+    assert found.sources["steps"] == "GANCTL_EPOCHS"
+    assert "steps" not in found.changes
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", {}),
+        ("lr_g = 1e-3\nmirror = true", {"lr_g": 1e-3, "mirror": True}),
+        ("lr_g = 1\nimage_size = 64", {"lr_g": 1.0, "image_size": "64"}),
+        ('augment = "cutout,color"', {"augment": "color,cutout"}),
+        ("batch-size = 8", {"batch_size": 8}),
+        ('threads = "none"', {"threads": None}),
+        ('preset = "dcgan"', {"preset": "dcgan"}),
+    ],
+)
+def test_a_file(tmp_path, text, expected):
+    path = tmp_path / "run.toml"
+    path.write_text(text)
+    assert read_file(path) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("seed = ", "is not TOML"),
+        ("sede = 3", "unknown setting 'sede'"),
+        ("seed = 1.5", "seed must be a whole number"),
+        ("mirror = 1", "mirror must be true or false"),
+        ("[train]\nseed = 3", "'train' is not a number"),
+        ("seed = [1]", "'seed' is not a number"),
+        ("seed = 1\nseed = 2", "is not TOML"),
+        ("seed = 0x" + "f" * 9000, "too long a number"),
+        ("seed = " + "9" * 9000, "is not TOML"),
+        ("seed = " + "[" * 9000, "nested too deeply"),
+        ("\xff", "is not TOML"),
+    ],
+)
+def test_a_file_that_will_not_do(tmp_path, text, words):
+    path = tmp_path / "run.toml"
+    path.write_bytes(text.encode("latin-1"))
+    with pytest.raises(UsageError, match=words) as caught:
+        read_file(path)
+    assert str(path) in caught.value.message
+    assert "\n" not in caught.value.message
+
+
+def test_files_that_are_none(tmp_path):
+    with pytest.raises(UsageError, match="there is no file"):
+        read_file(tmp_path / "no.toml")
+    with pytest.raises(UsageError, match="there is no file"):
+        read_file(tmp_path)
+    large = tmp_path / "large.toml"
+    large.write_bytes(b"#" * 2_000_000)
+    with pytest.raises(UsageError, match="too large"):
+        read_file(large)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(st.binary(max_size=60))
+def test_any_file_is_read_or_refused_in_words(tmp_path, content):
+    path = tmp_path / "run.toml"
+    path.write_bytes(content)
+    with contextlib.suppress(UsageError):
+        assert isinstance(read_file(path), dict)
+
+
+def test_the_environment():
+    environment = {"GANCTL_LR_G": "1e-3", "GANCTL_SEED": "", "GANCTL_DEBUG": "1", "HOME": "/"}
+    assert read_environment(environment) == {"lr_g": 1e-3}
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "words"),
+    [
+        ("GANCTL_SEDE", "3", "GANCTL_SEDE, which is no setting"),
+        ("GANCTL_SEED", "three", "GANCTL_SEED: seed must be a whole number"),
+    ],
+)
+def test_an_environment_that_will_not_do(variable, value, words):
+    with pytest.raises(UsageError, match=words):
+        read_environment({variable: value})
