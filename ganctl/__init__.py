@@ -1,3 +1,35 @@
-"""ganctl: train, sample, walk through and look into GANs from the command line."""
+"""ganctl: train, sample, walk through and look into GANs, from the command line and from Python."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ganctl.api import train
+    from ganctl.errors import GanctlError
+    from ganctl.model import Model, load
+    from ganctl.samples import Samples, Walk
 
 __version__ = "0.1.0"
+__all__ = ["GanctlError", "Model", "Samples", "Walk", "__version__", "load", "train"]
+
+_HOMES = {
+    "GanctlError": "ganctl.errors",
+    "Model": "ganctl.model",
+    "Samples": "ganctl.samples",
+    "Walk": "ganctl.samples",
+    "load": "ganctl.model",
+    "train": "ganctl.api",
+}
+"""Where each name is defined; loaded when it is asked for, since most of them load torch."""
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'ganctl' has no attribute '{name}'")
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

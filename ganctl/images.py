@@ -8,11 +8,11 @@ import warnings
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 from PIL.PngImagePlugin import PngInfo
 
 if TYPE_CHECKING:
@@ -32,14 +32,15 @@ def to_pixels(images: Tensor) -> Pixels:
     return pixels
 
 
-def grid(pixels: Pixels, columns: int | None = None) -> Pixels:
+def grid(pixels: Pixels, columns: int | None = None, rows: int | None = None) -> Pixels:
     """Images (N, H, W, C) → one picture, row by row, with no gaps.
 
-    As square as N allows unless `columns` says otherwise; places left over are black.
+    As square as N allows unless `columns`, and `rows` for more than N, say otherwise; places left
+    over are black.
     """
     count, height, width, channels = pixels.shape
     columns = columns or math.ceil(math.sqrt(count))
-    rows = math.ceil(count / columns)
+    rows = rows or math.ceil(count / columns)
     padded = np.zeros((rows * columns, height, width, channels), np.uint8)
     padded[:count] = pixels
     picture: Pixels = (
@@ -53,6 +54,24 @@ def grid(pixels: Pixels, columns: int | None = None) -> Pixels:
 def strip(pixels: Pixels) -> Pixels:
     """Images (N, H, W, C) → one row, (H, N*W, C)."""
     return grid(pixels, columns=len(pixels))
+
+
+def captioned(pixels: Pixels, captions: Sequence[str]) -> Pixels:
+    """Images (N, H, W, C), each with its line of text on white below it, all of one new size."""
+    height, width, channels = pixels.shape[1:]
+    font = ImageFont.load_default(min(16, max(10, height // 7)))
+    boxes = [font.getbbox(caption) for caption in captions]
+    margin = 2
+    wide = max(width, *(math.ceil(box[2] - box[0]) + 2 * margin for box in boxes))
+    band = max(math.ceil(box[3] - box[1]) for box in boxes) + 2 * margin
+    framed = np.full((len(pixels), height + band, wide, channels), 255, np.uint8)
+    left = (wide - width) // 2
+    framed[:, :height, left : left + width] = pixels
+    for picture, caption in zip(framed, captions, strict=True):
+        text = Image.new("L", (wide, band), 255)
+        ImageDraw.Draw(text).text((wide / 2, band / 2), caption, 0, font, anchor="mm")
+        picture[height:] = np.asarray(text)[..., None]
+    return framed
 
 
 def enlarge(picture: Pixels, factor: int) -> Pixels:
@@ -71,7 +90,7 @@ def png(picture: Pixels, text: Mapping[str, str] | None = None) -> bytes:
     for key, value in (text or {}).items():
         info.add_text(key, value)
     buffer = io.BytesIO()
-    _to_pil(picture).save(buffer, "PNG", pnginfo=info)
+    to_pil(picture).save(buffer, "PNG", pnginfo=info)
     return buffer.getvalue()
 
 
@@ -79,7 +98,7 @@ def webp(picture: Pixels, quality: int | None = None) -> bytes:
     """A picture (H, W, C) as a WebP file; without loss unless a `quality`, 0 to 100, is given."""
     buffer = io.BytesIO()
     options = {"lossless": True} if quality is None else {"quality": quality}
-    _to_pil(picture).save(buffer, "WEBP", **options)
+    to_pil(picture).save(buffer, "WEBP", **options)
     return buffer.getvalue()
 
 
@@ -88,23 +107,30 @@ def reduced(picture: Pixels, side: int) -> Pixels:
     height, width, channels = picture.shape
     if max(height, width) <= side:
         return picture
-    image = _to_pil(picture)
+    image = to_pil(picture)
     image.thumbnail((side, side), Image.Resampling.BOX)
     smaller: Pixels = np.asarray(image).reshape(image.height, image.width, channels)
     return smaller
 
 
+ANIMATIONS: Mapping[str, Mapping[str, Any]] = {
+    "gif": {"format": "GIF", "disposal": 1},
+    "webp": {"format": "WEBP", "lossless": True},
+    "apng": {"format": "PNG"},
+}
+"""Kinds of animation, and how Pillow is told to write each without loss."""
+
+
 def animation(frames: Sequence[Pixels], kind: str, *, milliseconds: int, hold: int = 1) -> bytes:
-    """Pictures (H, W, C) of one size as an endless animation; `kind` is 'gif' or 'webp'.
+    """Pictures (H, W, C) of one size as an endless animation; `kind` is one of ANIMATIONS.
 
     `milliseconds` is the time of a frame; the last one is shown `hold` times as long.
     """
-    first, *others = [_to_pil(frame) for frame in frames]
+    first, *others = [to_pil(frame) for frame in frames]
     durations = [milliseconds] * len(others) + [milliseconds * hold]
-    options = {"lossless": True} if kind == "webp" else {"disposal": 1}
     buffer = io.BytesIO()
-    first.save(buffer, kind.upper(), save_all=True, append_images=others,
-               duration=durations if others else durations[0], loop=0, **options)  # fmt: skip
+    timing: dict[str, Any] = {"duration": durations if others else durations[0], "loop": 0}
+    first.save(buffer, save_all=True, append_images=others, **timing, **ANIMATIONS[kind])
     return buffer.getvalue()
 
 
@@ -127,7 +153,8 @@ def read(file: IO[bytes], shape: tuple[int, ...]) -> Pixels | None:
     return pixels.reshape(shape)
 
 
-def _to_pil(picture: Pixels) -> Image.Image:
+def to_pil(picture: Pixels) -> Image.Image:
+    """A picture (H, W, C) as Pillow has it: of mode L or RGB."""
     return Image.fromarray(picture[..., 0] if picture.shape[-1] == 1 else picture)
 
 

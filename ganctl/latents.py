@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 import torch
@@ -12,6 +13,8 @@ from torch.nn import functional
 
 _STEP_STREAM = 2
 """Keeps a step's noise apart from every other use of a run's seed."""
+_CHOICES = 1_000_000
+"""Seeds chosen by chance are below this, so that they can be read and typed."""
 
 
 def from_seeds(seeds: Iterable[int], latent_dim: int) -> Tensor:
@@ -26,6 +29,16 @@ def from_seeds(seeds: Iterable[int], latent_dim: int) -> Tensor:
         random.seed(seed)
         rows.append(random.standard_normal(latent_dim))
     return torch.from_numpy(np.asarray(rows, dtype=np.float32).reshape(-1, latent_dim))
+
+
+def random_seeds(count: int, seed: int) -> list[int]:
+    """`count` different seeds by chance, a function of `seed`; the first of more are the same.
+
+    >>> random_seeds(3, 7)
+    [330111, 663520, 525009]
+    """
+    drawn = np.random.RandomState(seed).permutation(_CHOICES)[:count]
+    return [int(number) for number in drawn]
 
 
 def step_rng(seed: int, step: int, rank: int = 0) -> np.random.Generator:
@@ -74,10 +87,21 @@ def slerp(start: Tensor, end: Tensor, t: float) -> Tensor:
 
 
 MODES = {"slerp": slerp, "lerp": lerp}
+EASINGS: dict[str, Callable[[float], float]] = {
+    "linear": lambda t: t,
+    "smooth": lambda t: t * t * (3 - 2 * t),
+}
+"""How far along a leg one is at the share t of its time; `smooth` starts and ends each at rest."""
 
 
 def path(
-    keyframes: Tensor, latent_dim: int, *, frames: int, mode: str = "slerp", loop: bool = False
+    keyframes: Tensor,
+    latent_dim: int,
+    *,
+    frames: int,
+    mode: str = "slerp",
+    ease: str = "linear",
+    loop: bool = False,
 ) -> Tensor:
     """A walk through `keyframes`, (K, latent_dim + classes) with K >= 2; float32, F rows as wide.
 
@@ -87,18 +111,43 @@ def path(
     met exactly. With `loop` a last leg leads back to the first keyframe, which is not repeated, so
     F = K * frames and an animation runs round without a jump.
     """
-    walk = MODES[mode]
-
-    def between(start: Tensor, end: Tensor, t: float) -> Tensor:
-        latent = walk(start[:latent_dim], end[:latent_dim], t)
-        return torch.cat([latent, lerp(start[latent_dim:], end[latent_dim:], t)])
-
     stops: Sequence[Tensor] = [*keyframes, keyframes[0]] if loop else [*keyframes]
     points = [
-        start if frame == 0 else between(start, end, frame / frames)
+        point
         for start, end in itertools.pairwise(stops)
-        for frame in range(frames)
+        for point in _leg(start, end, latent_dim=latent_dim, frames=frames, mode=mode, ease=ease)[
+            :-1
+        ]
     ]
     if not loop:
         points.append(stops[-1])
     return torch.stack(points)
+
+
+def sheet(
+    corners: Tensor, latent_dim: int, *, frames: int, mode: str = "slerp", ease: str = "linear"
+) -> Tensor:
+    """A square of latents between four, top left, top right, bottom left and bottom right.
+
+    `corners` are (4, latent_dim + classes); the result is float32, (frames + 1)^2 rows as wide, row
+    by row. Bilinear interpolation: along the upper and the lower edge, then between the two (on
+    the sphere by the mode `slerp`), so that corners and edges are met exactly.
+    """
+    top_left, top_right, bottom_left, bottom_right = corners
+    between = functools.partial(_leg, latent_dim=latent_dim, frames=frames, mode=mode, ease=ease)
+    top, bottom = between(top_left, top_right), between(bottom_left, bottom_right)
+    columns = [torch.stack(between(upper, lower)) for upper, lower in zip(top, bottom, strict=True)]
+    return torch.stack(columns, 1).flatten(0, 1)
+
+
+def _leg(
+    start: Tensor, end: Tensor, *, latent_dim: int, frames: int, mode: str, ease: str
+) -> list[Tensor]:
+    """`frames` + 1 points from `start` to `end`, both of which are met exactly."""
+
+    def at(t: float) -> Tensor:
+        latent = MODES[mode](start[:latent_dim], end[:latent_dim], t)
+        return torch.cat([latent, lerp(start[latent_dim:], end[latent_dim:], t)])
+
+    inner = (EASINGS[ease](frame / frames) for frame in range(1, frames))
+    return [start, *map(at, inner), end]

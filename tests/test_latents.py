@@ -142,3 +142,31 @@ def test_a_path_blends_classes_in_a_straight_line():
 def test_classes_follow_the_latents():
     points = with_classes(torch.full((2, 3), 0.5), torch.tensor([1, 0]), 2)
     assert points.tolist() == [[0.5, 0.5, 0.5, 0, 1], [0.5, 0.5, 0.5, 1, 0]]
+
+
+@pytest.mark.parametrize("mode", latents.MODES)
+@pytest.mark.parametrize("ease", latents.EASINGS)
+def test_a_sheet_meets_its_corners_and_edges(mode, ease):
+    corners = from_seeds(range(4), 7)
+    square = latents.sheet(corners, 5, frames=3, mode=mode, ease=ease).view(4, 4, 7)
+    assert square[[0, 0, 3, 3], [0, 3, 0, 3]].equal(corners)
+    for edge, ends in ((square[0], [0, 1]), (square[-1], [2, 3]), (square[:, 0], [0, 2])):
+        assert edge.equal(path(corners[ends], 5, frames=3, mode=mode, ease=ease))
+
+
+def test_a_smooth_walk_starts_and_ends_at_rest():
+    ends = torch.tensor([[0.0], [1.0]])
+    linear, smooth = (
+        path(ends, 1, frames=10, mode="lerp", ease=ease).flatten().diff()
+        for ease in latents.EASINGS
+    )
+    assert_close(linear, torch.full((10,), 0.1))
+    assert smooth[0] < 0.03 < 0.14 < smooth[4]
+    assert_close(smooth, smooth.flip(0))
+
+
+def test_seeds_by_chance_are_different_and_a_function_of_their_seed():
+    some = latents.random_seeds(50, 3)
+    assert len(set(some)) == 50
+    assert latents.random_seeds(8, 3) == some[:8]
+    assert latents.random_seeds(8, 4) != some[:8]

@@ -13,9 +13,9 @@ from ganctl.config import MIN_MEASURED
 from ganctl.errors import DataError, UsageError
 
 if TYPE_CHECKING:
-    from ganctl.cli.loading import Loaded
     from ganctl.config import TrainConfig
     from ganctl.images import Pixels
+    from ganctl.model import Model
 
 _MAX_SAMPLES = 60_000
 _MAX_CLASSES = 20
@@ -69,26 +69,25 @@ def evaluate(
             f"--num-samples must be {MIN_MEASURED} to {_MAX_SAMPLES:,}, not {num_samples}"
         )
 
-    from ganctl.cli.loading import load_generator
     from ganctl.evaluation import Ruler
-    from ganctl.features import load
-    from ganctl.sampling import sample_seeds
+    from ganctl.features import load as load_features
+    from ganctl.model import load
 
-    loaded = load_generator(ckpt, ema)
-    network = load(features, loaded.data, image_shape=loaded.network.image_shape)
+    model = load(ckpt, ema=ema)
+    network = load_features(features, model.data, image_shape=model.network.image_shape)
     with terminal.status("encoding real images, which takes the longest"):
-        train, test, kind = _real_images(loaded.config)
+        train, test, kind = _real_images(model.config)
         ruler = Ruler(network, test=test, train=train, count=num_samples)
     with terminal.status(f"drawing and measuring {num_samples:,} samples"):
-        chunks = sample_seeds(loaded.generator, range(num_samples), loaded.network)
+        chunks = model.chunks(range(num_samples))
         figures = asdict(ruler.measure(chunks))
         floor = asdict(ruler.floor())
     report = {
-        "checkpoint": str(loaded.path),
-        "digest": loaded.digest,
-        "step": loaded.step,
-        "ema": loaded.ema,
-        "data": loaded.data,
+        "checkpoint": str(model.path),
+        "digest": model.digest,
+        "step": model.step,
+        "ema": model.ema,
+        "data": model.data,
         "num_test_images": ruler.num_test_images,
         "test_images": kind,
         "features": network.name,
@@ -98,7 +97,7 @@ def evaluate(
     if json:
         terminal.document(report)
     else:
-        _show(report, loaded, terminal)
+        _show(report, model, terminal)
 
 
 def _real_images(config: TrainConfig) -> tuple[Pixels, Pixels, str]:
@@ -122,13 +121,13 @@ def _real_images(config: TrainConfig) -> tuple[Pixels, Pixels, str]:
     return images[1::2], images[::2], "training images"
 
 
-def _show(report: dict[str, Any], loaded: Loaded, terminal: Terminal) -> None:
+def _show(report: dict[str, Any], model: Model, terminal: Terminal) -> None:
     figures, floor = report["figures"], report["floor"]
-    weights = "moving average" if loaded.ema else "weights as trained"
-    terminal.heading(str(loaded.path))
+    weights = "moving average" if model.ema else "weights as trained"
+    terminal.heading(str(model.path))
     terminal.result(
-        f"{figures['num_samples']:,} samples ({weights}, step {loaded.step:,}) against "
-        f"{report['num_test_images']:,} {report['test_images']} of {loaded.data}"
+        f"{figures['num_samples']:,} samples ({weights}, step {model.step:,}) against "
+        f"{report['num_test_images']:,} {report['test_images']} of {model.data}"
     )
     if report["test_images"] == "training images":
         terminal.result(

@@ -162,13 +162,10 @@ def _show_samples(path: Path, terminal: Terminal) -> None:
             f"Try 'ganctl sample {pasteable(path)}'."
         )
         return
-    from ganctl import images
-    from ganctl.cli.loading import load_generator
+    from ganctl import model
     from ganctl.cli.preview import HalfBlocks, contact_sheet
-    from ganctl.sampling import sample_seeds
 
-    loaded = load_generator(path, None)
-    pixels = images.concatenate(sample_seeds(loaded.generator, range(4), loaded.network))
+    pixels = model.load(path).sample(range(4)).pixels
     terminal.heading("samples: seeds 0 to 3")
     picture, shown = contact_sheet(pixels, terminal.out.width, _MAX_HEIGHT)
     height = -(-shown.any(axis=1).sum() // 2) * 2

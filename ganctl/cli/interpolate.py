@@ -13,18 +13,22 @@ from ganctl.cli.options import (
     CheckpointArgument,
     EmaOption,
     JsonOption,
+    TruncationOption,
     UpscaleOption,
     check_suffix,
+    check_truncation,
     check_upscale,
     parse_seeds,
+    require_room,
 )
-from ganctl.cli.terminal import Terminal, pasteable
+from ganctl.cli.terminal import Terminal
+from ganctl.config import MAX_SEED
 from ganctl.errors import UsageError, listed, nearest
 
 _MODES = ("slerp", "lerp")
-_VIDEOS = (".mp4", ".mov", ".mkv", ".avi", ".webm")
+_EASINGS = ("linear", "smooth")
+_ANIMATED = (".gif", ".webp", ".apng", ".mp4")
 _MAX_FRAMES = 10_000
-_SEEDS = (0, 1, 2, 3)
 
 
 def interpolate(
@@ -34,6 +38,22 @@ def interpolate(
         typer.Option(
             "--seeds", metavar="A,B,...", show_default="0,1,2,3; between classes 0",
             help="The seeds to walk through.",
+        ),
+    ] = None,
+    walk: Annotated[
+        int | None,
+        typer.Option("--walk", metavar="N", show_default=False, help="N seeds by chance instead."),
+    ] = None,
+    seed: Annotated[
+        int | None,
+        typer.Option("--seed", metavar="S", show_default="0", help="Decides the chance of --walk."),
+    ] = None,
+    corners: Annotated[
+        str | None,
+        typer.Option(
+            "--corners", metavar="A,B,C,D", show_default=False,
+            help="A square sheet between four seeds, instead of a walk: top left, top right, "
+            "bottom left, bottom right.",
         ),
     ] = None,
     of_classes: Annotated[
@@ -48,7 +68,7 @@ def interpolate(
     frames: Annotated[
         int | None,
         typer.Option(
-            "--frames", metavar="N", show_default="8 in a strip, 24 in an animation",
+            "--frames", metavar="N", show_default="8 in a .png, 24 in an animation",
             help="Steps from one seed to the next.",
         ),
     ] = None,
@@ -56,17 +76,24 @@ def interpolate(
         str,
         typer.Option("--mode", metavar="slerp|lerp", help="Along the sphere, or straight through."),
     ] = "slerp",
+    ease: Annotated[
+        str,
+        typer.Option(
+            "--ease", metavar="linear|smooth", help="smooth: slow down at each seed, and set off."
+        ),
+    ] = "linear",
     loop: Annotated[bool, typer.Option("--loop", help="Walk back to the first seed.")] = False,
     out: Annotated[
-        Path,
+        Path | None,
         typer.Option(
-            "-o", "--out", metavar="OUT",
-            help="A .png (a strip), a .gif or a .webp (an animation).",
+            "-o", "--out", metavar="OUT", show_default="walk.gif; sheet.png with --corners",
+            help="A .png (a strip or a sheet); a .gif, .webp, .apng, or .mp4 (extra 'video').",
         ),
-    ] = Path("walk.gif"),
+    ] = None,
     fps: Annotated[
         int, typer.Option("--fps", metavar="N", help="Frames a second in an animation.")
     ] = 25,
+    truncation: TruncationOption = 1.0,
     ema: EmaOption = None,
     upscale: UpscaleOption = None,
     json: JsonOption = False,
@@ -79,57 +106,74 @@ def interpolate(
 
     ganctl interpolate runs/mnist-fast --class 3,8 -o strip.png
 
-    ganctl interpolate ckpt.pt --seeds 0,1 --frames 10 -o strip.png
+    ganctl interpolate ckpt.pt --walk 8 --seed 3 --ease smooth --loop -o walk.mp4
+
+    ganctl interpolate ckpt.pt --corners 0,1,2,3 --class 3 -o sheet.png
     """
     terminal = Terminal(json_wanted=json)
-    if out.suffix.lower() in _VIDEOS:
-        raise UsageError(
-            f"{out.suffix[1:]} is not supported: ganctl writes no videos",
-            f"Make an animation, .gif or .webp: -o {pasteable(out.with_suffix('.gif'))}",
-        )
-    suffix = check_suffix(out, (".png", ".gif", ".webp"))
+    out = out or Path("walk.gif" if corners is None else "sheet.png")
+    suffix = check_suffix(out, (".png", *_ANIMATED) if corners is None else (".png",))
     check_upscale(upscale)
-    stops = None if seeds is None else parse_seeds(seeds)
+    check_truncation(truncation)
+    _refuse_together({"--seeds": seeds, "--walk": walk, "--corners": corners})
+    if corners is not None and loop:
+        raise UsageError("a sheet has no --loop", "Leave out --loop, or --corners.")
+    if seed is not None and walk is None:
+        raise UsageError("--seed decides the chance of --walk", "For example: --walk 8 --seed 3")
+    stops = None
+    if seeds is not None or corners is not None:
+        stops = parse_seeds(seeds or corners or "")
+    if corners is not None and len(stops or ()) != 4:
+        raise UsageError(f"--corners must be four seeds, not {len(stops or ())}")
     if stops is not None and len(stops) < 2 and of_classes is None:
         raise UsageError("a walk needs at least two seeds", "For example: --seeds 3,7")
-    if mode not in _MODES:
-        raise UsageError(f"unknown mode '{mode}'", nearest(mode, _MODES))
+    if walk is not None and not 2 <= walk <= _MAX_FRAMES:
+        raise UsageError(f"--walk must be 2 to {_MAX_FRAMES}, not {walk}")
+    if seed is not None and not 0 <= seed <= MAX_SEED:
+        raise UsageError(f"--seed must be 0 to {MAX_SEED}, not {seed}")
+    for name, word, known in (("mode", mode, _MODES), ("easing", ease, _EASINGS)):
+        if word not in known:
+            raise UsageError(f"unknown {name} '{word}'", nearest(word, known))
     if not 1 <= fps <= 50:
         raise UsageError(f"--fps must be 1 to 50, not {fps}")
     steps = frames if frames is not None else 8 if suffix == ".png" else 24
     if steps < 1:
         raise UsageError(f"--frames must be at least 1, not {steps}")
-    _check_length(steps * len(stops or ()))
-
-    from ganctl import files, images, latents
-    from ganctl.classes import find_several
-    from ganctl.cli.loading import load_generator, require_room
-    from ganctl.sampling import inputs_of, sample_latents
-
-    loaded = load_generator(ckpt, ema)
-    labels = None
-    if of_classes is not None:
-        labels = find_several(of_classes, loaded.require_classes())
-    stops, labels = _keyframes(stops, labels)
-    names = None if labels is None else [loaded.classes[label] for label in labels]
-    length = steps * len(stops)
+    length = (steps + 1) ** 2 if corners is not None else steps * (walk or len(stops or ()))
     _check_length(length)
-    upscale = upscale or images.preview_factor(loaded.network.height)
-    require_room(length, loaded.network, upscale)
-    points = latents.path(
-        inputs_of(stops, loaded.network, labels), loaded.network.latent_dim,
-        frames=steps, mode=mode, loop=loop,
-    )  # fmt: skip
-    pictures = images.concatenate(
-        images.enlarge(chunk, upscale) for chunk in sample_latents(loaded.generator, points)
-    )
-    if suffix == ".png":
+
+    from ganctl import files, images, latents, videos
+    from ganctl.classes import find_several
+    from ganctl.model import load
+    from ganctl.samples import Walk
+
+    if suffix == ".mp4":
+        videos.require_encoder()
+    if walk is not None:
+        stops = latents.random_seeds(walk, seed or 0)
+    model = load(ckpt, ema=ema)
+    chosen = None if of_classes is None else find_several(of_classes, model.require_classes())
+    stops, labels = model.keyframes(stops, chosen)
+    names = None if labels is None else [model.classes[label] for label in labels]
+    length = length if corners is not None else steps * len(stops)
+    _check_length(length)
+    upscale = upscale or images.preview_factor(model.network.height)
+    require_room(length, model.network, upscale)
+    if corners is not None:
+        drawn = model.sheet(stops, classes=labels, frames=steps, mode=mode, ease=ease,
+                            truncation=truncation)  # fmt: skip
+    else:
+        drawn = model.interpolate(stops, classes=labels, frames=steps, mode=mode, ease=ease,
+                                  loop=loop, truncation=truncation)  # fmt: skip
+    if isinstance(drawn, Walk) and suffix in _ANIMATED:
+        content = drawn.animation(suffix[1:], fps=fps, upscale=upscale)
+    else:
         text = {"seeds": ",".join(map(str, stops)), "mode": mode}
         if names:
             text["classes"] = listed(names)
-        content = images.png(images.strip(pictures), {**loaded.text, **text})
-    else:
-        content = images.animation(list(pictures), suffix[1:], milliseconds=round(1000 / fps))
+        if truncation < 1:
+            text["truncation"] = f"{truncation:g}"
+        content = images.png(drawn.picture(upscale=upscale), {**model.text, **text})
     files.clear_abandoned(out.parent)
     files.write_atomic(out, content)
     if json:
@@ -137,47 +181,36 @@ def interpolate(
             {
                 "out": str(out),
                 "kind": suffix[1:],
+                "sheet": corners is not None,
                 "seeds": stops,
                 "classes": labels,
                 "class_names": names,
                 "mode": mode,
+                "ease": ease,
                 "loop": loop,
-                "frames": len(points),
-                "ema": loaded.ema,
-                "checkpoint": str(loaded.path),
-                "digest": loaded.digest,
+                "truncation": truncation,
+                "frames": len(drawn),
+                "ema": model.ema,
+                "checkpoint": str(model.path),
+                "digest": model.digest,
             }
         )
-    else:
-        route = f"seeds {_route(stops, loop)}" if len(set(stops)) > 1 else f"seed {stops[0]}"
-        if names:
-            several = len(set(names)) > 1
-            route += f", classes {_route(names, loop)}" if several else f", class {names[0]}"
-        terminal.result(f"{out}: {len(points)} frames, {route} ({mode})")
+        return
+    route = f"seeds {_route(stops, loop)}" if len(set(stops)) > 1 else f"seed {stops[0]}"
+    if corners is not None:
+        route = f"between seeds {', '.join(map(str, stops))}"
+    if names:
+        several = len(set(names)) > 1
+        between = ", ".join(names) if corners is not None else _route(names, loop)
+        route += f", classes {between}" if several else f", class {names[0]}"
+    what = "images" if corners is not None else "frames"
+    terminal.result(f"{out}: {len(drawn)} {what}, {route} ({mode})")
 
 
-def _keyframes(
-    seeds: list[int] | None, labels: list[int] | None
-) -> tuple[list[int], list[int] | None]:
-    """The seed and the class of each keyframe; no classes: each seed has its own.
-
-    Raises UsageError where there are neither as many classes as seeds, nor one of either.
-    """
-    if labels is None:
-        return seeds or [*_SEEDS], None
-    if seeds is None:
-        seeds = [*_SEEDS] if len(labels) == 1 else [_SEEDS[0]]
-    count = max(len(seeds), len(labels))
-    if count < 2:
-        raise UsageError(
-            "a walk needs at least two seeds or two classes", "For example: --seeds 3,7"
-        )
-    if len(seeds) not in (1, count) or len(labels) not in (1, count):
-        raise UsageError(
-            f"{len(labels)} classes do not fit {len(seeds)} seeds",
-            "Name one class, or one for each seed, or a single seed: --seeds 3",
-        )
-    return seeds * (count // len(seeds)), labels * (count // len(labels))
+def _refuse_together(options: dict[str, object]) -> None:
+    given = [name for name, value in options.items() if value is not None]
+    if len(given) > 1:
+        raise UsageError(f"give either {given[0]} or {given[1]}")
 
 
 def _check_length(length: int) -> None:

@@ -10,7 +10,15 @@ from typing import Annotated, Any
 import typer
 
 from ganctl.cli import completion
-from ganctl.config import FITS, MAX_SEED, SIZES, format_size, parse_setting, parse_size
+from ganctl.config import (
+    FITS,
+    MAX_SEED,
+    SIZES,
+    NetworkConfig,
+    format_size,
+    parse_setting,
+    parse_size,
+)
 from ganctl.errors import UsageError, nearest
 
 CheckpointArgument = Annotated[
@@ -41,6 +49,13 @@ UpscaleOption = Annotated[
         show_default="automatic in a picture, 1 in an .npz or a folder",
     ),
 ]
+TruncationOption = Annotated[
+    float,
+    typer.Option(
+        "--truncation", metavar="PSI",
+        help="More than 0, up to 1: less variety and more typical images, the lower it is.",
+    ),
+]  # fmt: skip
 SizeOption = Annotated[
     str | None,
     typer.Option(
@@ -88,6 +103,7 @@ SetOption = Annotated[
 ]  # fmt: skip
 
 MAX_UPSCALE = 64
+_MAX_BYTES = 2**30
 _MAX_DIGITS = len(str(MAX_SEED))
 MAX_LISTED = 1_000_000
 _UNITS = ("", "k", "m", "g", "t")
@@ -168,7 +184,24 @@ def check_suffix(out: Path, known: tuple[str, ...], folder_too: bool = False) ->
     return suffix
 
 
+def check_truncation(psi: float) -> None:
+    """Raises UsageError for what is not in (0, 1]."""
+    if not 0 < psi <= 1:  # NaN too
+        raise UsageError(f"--truncation must be more than 0, and 1 at most, not {psi:g}")
+
+
 def check_upscale(factor: int | None) -> None:
     """Raises UsageError for a factor that makes no picture; None is chosen later."""
     if factor is not None and not 1 <= factor <= MAX_UPSCALE:
         raise UsageError(f"--upscale must be 1 to {MAX_UPSCALE}, not {factor}")
+
+
+def require_room(count: int, network: NetworkConfig, upscale: int) -> None:
+    """UsageError where `count` images, enlarged, are more than one file should hold."""
+    size = count * network.channels * network.height * network.width * upscale**2
+    if size > _MAX_BYTES:
+        raise UsageError(
+            f"{count} images enlarged {upscale} times are {size / 2**30:.1f} GiB of pixels, "
+            f"more than the {_MAX_BYTES // 2**30} GiB that one file may hold",
+            "Give fewer images or a smaller --upscale.",
+        )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,10 +18,13 @@ from ganctl.cli.options import (
     CheckpointArgument,
     EmaOption,
     JsonOption,
+    TruncationOption,
     UpscaleOption,
     check_suffix,
+    check_truncation,
     check_upscale,
     parse_seeds,
+    require_room,
 )
 from ganctl.cli.terminal import Terminal, count
 from ganctl.config import MAX_SEED
@@ -29,8 +33,8 @@ from ganctl.errors import UsageError, listed
 if TYPE_CHECKING:
     import numpy as np
 
-    from ganctl.cli.loading import Loaded
     from ganctl.images import Pixels
+    from ganctl.model import Model
     from ganctl.sampling import Labels
 
 _MAX_GRID = 10_000
@@ -79,6 +83,17 @@ def sample(
             help="N of each class, a row each in a grid: the same N seeds in every class.",
         ),
     ] = None,
+    layout: Annotated[
+        str | None,
+        typer.Option(
+            "--grid", metavar="CxR", show_default="as square as can be",
+            help="Columns and rows of the picture, 8x4; without -n as many samples.",
+        ),
+    ] = None,
+    label_seeds: Annotated[
+        bool, typer.Option("--label-seeds", help="Write each one's seed below it in the picture.")
+    ] = False,
+    truncation: TruncationOption = 1.0,
     ema: EmaOption = None,
     upscale: UpscaleOption = None,
     json: JsonOption = False,
@@ -94,11 +109,20 @@ def sample(
     ganctl sample runs/mnist-fast --per-class 8 -o classes.png
 
     ganctl sample ckpt.pt --seeds 3,7,20-29 -o picked/
+
+    ganctl sample runs/mnist-fast --grid 8x4 --label-seeds --truncation 0.7 -o typical.png
     """
     terminal = Terminal(json_wanted=json)
     if per_class is not None:
         _refuse_beside_per_class({"-n": num, "--seeds": seeds, "--class": of_class})
         num = per_class
+    columns, rows = (None, None) if layout is None else _parse_grid(layout)
+    if columns and rows:
+        if per_class is not None:
+            raise UsageError("give either --per-class or --grid", "Each class has a row already.")
+        _check_grid(".png", columns * rows)
+        num = columns * rows if num is None and seeds is None else num
+    check_truncation(truncation)
     wanted = _wanted_seeds(num, seed, seeds, "-n" if per_class is None else "--per-class")
     if not out:
         raise UsageError("-o needs a file or a folder")
@@ -110,23 +134,26 @@ def sample(
             "--seeds names a seed twice, and a folder holds one file a seed",
             "Name each seed once, or draw a grid: -o samples.png",
         )
+    for option, given in (("--grid", layout is not None), ("--label-seeds", label_seeds)):
+        if given and kind != ".png":
+            raise UsageError(f"{option} is for a picture", "Write one: -o samples.png")
+    if columns and rows and len(wanted) > columns * rows:
+        raise UsageError(f"{len(wanted)} samples do not fit --grid {columns}x{rows}")
     _check_grid(kind, len(wanted))
 
     from ganctl import files, images
-    from ganctl.cli.loading import load_generator, require_room
-    from ganctl.sampling import sample_seeds
+    from ganctl.model import load
 
-    loaded = load_generator(ckpt, ema)
+    loaded = load(ckpt, ema=ema)
     plan = _plan(loaded, wanted, of_class, per_class)
     total, names = len(plan.seeds), loaded.classes
     _check_grid(kind, total)
     upscale = upscale or (images.preview_factor(loaded.network.height) if kind == ".png" else 1)
     if kind == ".png":
-        require_room(total, loaded.network, upscale)
-    chunks = (
-        images.enlarge(chunk, upscale)
-        for chunk in sample_seeds(loaded.generator, plan.seeds, loaded.network, plan.labels)
-    )
+        require_room(max(total, (columns or 0) * (rows or 0)), loaded.network, upscale)
+    drawn = loaded.chunks(plan.seeds, plan.labels, truncation)
+    chunks = (images.enlarge(chunk, upscale) for chunk in drawn)
+    made = loaded.text | ({"truncation": f"{truncation:g}"} if truncation < 1 else {})
     files.clear_abandoned(path if kind == "folder" else path.parent)
     if kind == "folder":
         files.make_folder(path)
@@ -134,7 +161,7 @@ def sample(
             # By number: what a class is called need not be the name of a file.
             prefix = "" if per_class is None else f"class-{number:03d}-"
             text = {"seeds": str(seed), **({} if number is None else {"class": names[number]})}
-            content = images.png(picture, {**loaded.text, **text})
+            content = images.png(picture, {**made, **text})
             files.write_atomic(path / f"{prefix}seed-{seed:06d}.png", content)
     elif kind == ".npz":
         height, width = loaded.network.height * upscale, loaded.network.width * upscale
@@ -142,13 +169,16 @@ def sample(
         with files.atomic_writer(path) as file:
             images.write_npz(file, chunks, shape, plan.arrays(names) if per_class else {})
     else:
-        picture = images.grid(images.concatenate(chunks), columns=per_class)
+        pictures = images.concatenate(chunks)
+        if label_seeds:
+            pictures = images.captioned(pictures, [str(seed) for seed in plan.seeds])
+        picture = images.grid(pictures, columns=columns or per_class, rows=rows)
         text = {"seeds": _ranges(wanted)}
         if plan.label is not None:
             text["class"] = names[plan.label]
         elif per_class:
             text["classes"] = listed(names)
-        files.write_atomic(path, images.png(picture, {**loaded.text, **text}))
+        files.write_atomic(path, images.png(picture, {**made, **text}))
     if json:
         terminal.document(
             {
@@ -159,6 +189,7 @@ def sample(
                 "class": plan.label,
                 "class_name": None if plan.label is None else names[plan.label],
                 "per_class": per_class,
+                "truncation": truncation,
                 "classes": names if per_class else None,
                 "ema": loaded.ema,
                 "checkpoint": str(loaded.path),
@@ -202,11 +233,9 @@ class _Plan:
 
 
 def _plan(
-    loaded: Loaded, wanted: Sequence[int], of_class: str | None, per_class: int | None
+    loaded: Model, wanted: Sequence[int], of_class: str | None, per_class: int | None
 ) -> _Plan:
     import numpy as np
-
-    from ganctl.classes import find
 
     if per_class is not None:
         rows = len(loaded.require_classes())
@@ -214,10 +243,16 @@ def _plan(
             raise UsageError(f"{per_class} of each of {rows} classes are more than {MAX_LISTED:,}")
         return _Plan([*wanted] * rows, np.repeat(np.arange(rows), per_class))
     if of_class is not None:
-        label = find(of_class, loaded.require_classes())
-        # However many there are, it takes no memory.
-        return _Plan(wanted, np.broadcast_to(np.int64(label), len(wanted)), label)
+        labels = loaded.numbers(of_class, len(wanted))
+        return _Plan(wanted, labels, None if labels is None else int(labels[0]))
     return _Plan(wanted)
+
+
+def _parse_grid(text: str) -> tuple[int, int]:
+    match = re.fullmatch(r"(\d{1,5})x(\d{1,5})", text.strip().lower(), re.ASCII)
+    if match is None or not (int(match[1]) and int(match[2])):
+        raise UsageError(f"--grid must be columns x rows, as 8x4, not '{text[:40]}'")
+    return int(match[1]), int(match[2])
 
 
 def _refuse_beside_per_class(others: dict[str, object]) -> None:

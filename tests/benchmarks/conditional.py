@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from ganctl import features, images
-from ganctl.cli.loading import load_generator
+from ganctl.model import load
 from ganctl.sampling import sample_seeds
 
 IN_GRID = 10
@@ -27,7 +27,7 @@ def main() -> None:
     parser.add_argument("--per-class", type=int, default=100)
     parser.add_argument("-o", "--out", type=Path)
     options = parser.parse_args()
-    loaded = load_generator(options.run, None)
+    loaded = load(options.run)
     num_classes, columns = len(loaded.require_classes()), options.per_class
     labels = np.repeat(np.arange(num_classes), columns)
     seeds = [*range(columns)] * num_classes

@@ -23,8 +23,8 @@ def measure(
 ) -> list[dict[str, Any]]:
     """A row for each of `epochs`, or of all that were kept: what `ganctl evaluate` measures."""
     from ganctl import datasets, features, store
-    from ganctl.cli.loading import load_generator
     from ganctl.evaluation import Ruler
+    from ganctl.model import load
     from ganctl.sampling import sample_seeds
 
     name = store.read_checkpoint(run).config.data
@@ -35,7 +35,7 @@ def measure(
     rows = []
     for path in paths:
         last = store.read_checkpoint(path).history[-1]
-        loaded = load_generator(path, None)
+        loaded = load(path)
         samples = sample_seeds(loaded.generator, range(num_samples), loaded.network)
         found = asdict(ruler.measure(samples))
         shares = found.pop("class_shares")

@@ -17,7 +17,7 @@ from pathlib import Path
 import torch
 
 from ganctl import devices
-from ganctl.cli.loading import load_generator
+from ganctl.model import load
 from ganctl.sampling import sample_seeds
 
 BATCHES = 256, 512, 1024
@@ -31,7 +31,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
     devices.prepare(torch.device("cpu"))
-    loaded = load_generator(options.run, None)
+    loaded = load(options.run)
     count = options.num_samples
 
     def draw() -> float:

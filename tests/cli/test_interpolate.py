@@ -56,7 +56,7 @@ def test_a_strip_begins_and_ends_with_what_sample_draws(ok, run, tmp_path, pictu
     assert len({image.tobytes() for image in images}) == 9
 
 
-@pytest.mark.parametrize("suffix", ["gif", "webp"])
+@pytest.mark.parametrize("suffix", ["gif", "webp", "apng"])
 @pytest.mark.parametrize(("loop", "count"), [([], 11), (["--loop"], 15)])
 def test_an_animation(ok, run, tmp_path, picture_of, suffix, loop, count):
     out = tmp_path / f"x.{suffix}"
@@ -66,7 +66,7 @@ def test_an_animation(ok, run, tmp_path, picture_of, suffix, loop, count):
     for index, seed in ((0, 3), (5, 7), (10, 5)):
         assert np.array_equal(shown[index], picture_of(seed))
     with Image.open(out) as animation:
-        assert animation.format == suffix.upper()
+        assert animation.format == {"apng": "PNG"}.get(suffix, suffix.upper())
         assert animation.size == (SIDE, SIDE)
         assert animation.info["loop"] == 0  # for ever
 
@@ -132,7 +132,7 @@ def test_as_json(ok, run, tmp_path):
     assert result.err == ""
     assert json.loads(result.out) == {
         "out": str(out), "kind": "webp", "seeds": [3, 7], "classes": None, "class_names": None,
-        "mode": "slerp", "loop": True,
+        "mode": "slerp", "ease": "linear", "loop": True, "truncation": 1.0, "sheet": False,
         "frames": 4, "ema": True, "checkpoint": str(run / "ckpt.pt"),
         "digest": store.read_checkpoint(run).digest,
     }  # fmt: skip
@@ -199,3 +199,51 @@ def test_without_classes_there_is_no_walk_between_them(cli, dcgan_run, tmp_path)
     result = cli("interpolate", dcgan_run, "--class", "1,2", "-o", tmp_path / "x.png")
     assert (result.code, result.out) == (2, "")
     assert "knows no classes" in result.err
+
+
+def test_a_sheet_has_what_sample_draws_in_its_corners(ok, run, tmp_path, picture_of):
+    out = tmp_path / "sheet.png"
+    result = ok("interpolate", run, "--corners", "3,7,5,1", "--frames", 2, "-o", out)
+    assert "9 images, between seeds 3, 7, 5, 1 (slerp)" in result.out
+    with Image.open(out) as picture:
+        pixels = np.asarray(picture)
+    assert pixels.shape == (3 * SIDE, 3 * SIDE)
+    drawn = pixels.reshape(3, SIDE, 3, SIDE).swapaxes(1, 2)
+    for (row, column), seed in {(0, 0): 3, (0, 2): 7, (2, 0): 5, (2, 2): 1}.items():
+        assert np.array_equal(drawn[row, column], picture_of(seed))
+
+
+def test_a_walk_by_chance_can_be_walked_again_by_its_seeds(ok, run, tmp_path):
+    options = ("--walk", 3, "--seed", 5, "--frames", 2, "-o", tmp_path / "a.png", "--json")
+    seeds = json.loads(ok("interpolate", run, *options).out)["seeds"]
+    again = ",".join(map(str, seeds))
+    ok("interpolate", run, "--seeds", again, "--frames", 2, "-o", tmp_path / "b.png")
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+
+
+def test_a_video(ok, run, tmp_path):
+    av = pytest.importorskip("av")
+    ok("interpolate", run, "--seeds", "3,7", "--frames", 4, "--fps", 10, "-o", tmp_path / "x.mp4")
+    with av.open(tmp_path / "x.mp4") as video:
+        assert len(list(video.decode(video=0))) == 5
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--corners", "1,2,3"], "--corners must be four seeds, not 3"),
+        (["--corners", "1,2,3,4", "--loop"], "a sheet has no --loop"),
+        (["--corners", "1,2,3,4", "-o", "x.gif"], "'.gif' is not a kind of file"),
+        (["--walk", 3, "--seeds", "1,2"], "give either --seeds or --walk"),
+        (["--walk", 1], "--walk must be 2 to 10000"),
+        (["--seed", 1], "--seed decides the chance of --walk"),
+        (["--ease", "smoth"], "Did you mean 'smooth'?"),
+        (["--truncation", 0], "--truncation must be more than 0"),
+    ],
+)
+def test_what_makes_no_walk_or_sheet(cli, run, tmp_path, monkeypatch, options, words):
+    monkeypatch.chdir(tmp_path)
+    result = cli("interpolate", run, *options)
+    assert (result.code, result.out) == (2, "")
+    assert words in result.err
+    assert not list(tmp_path.iterdir())

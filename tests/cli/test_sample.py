@@ -158,6 +158,7 @@ def test_as_json(ok, run, tmp_path, name):
     assert document == {
         "out": str(tmp_path / name), "seeds": "3,5-6", "num_samples": 3, "ema": True,
         "class": None, "class_name": None, "per_class": None, "classes": None, "step": 8,
+        "truncation": 1.0,
         "kind": {"x.png": "png", "x.npz": "npz", "x/": "folder"}[name],
         "checkpoint": str(run / "ckpt.pt"), "digest": store.read_checkpoint(run).digest,
     }  # fmt: skip
@@ -333,3 +334,58 @@ def test_without_classes_there_is_no_row_for_each(cli, dcgan_run, tmp_path):
     result = cli("sample", dcgan_run, "--per-class", 2, "-o", tmp_path / "x.png")
     assert (result.code, result.out) == (2, "")
     assert "knows no classes" in result.err
+
+
+def test_a_grid_of_columns_and_rows(ok, run, tmp_path):
+    out = tmp_path / "x.png"
+    assert "8 samples" in ok("sample", run, "--grid", "4x2", "-o", out).out
+    assert pixels(out).shape == (2 * SIDE, 4 * SIDE)
+    ok("sample", run, "--grid", "4x3", "-n", 5, "-o", out)
+    assert pixels(out).shape == (3 * SIDE, 4 * SIDE)
+
+
+def test_seeds_are_written_below(ok, run, tmp_path):
+    for seeds in ("3,7", "3,8"):
+        ok("sample", run, "--seeds", seeds, "--label-seeds", "-o", tmp_path / f"{seeds}.png")
+    first, second = (pixels(tmp_path / f"{seeds}.png") for seeds in ("3,7", "3,8"))
+    ok("sample", run, "--seed", 3, "-n", 1, "-o", tmp_path / "one.png")
+    assert np.array_equal(first[:SIDE, :SIDE], pixels(tmp_path / "one.png"))
+    below = slice(SIDE, None)
+    assert np.array_equal(first[below, :SIDE], second[below, :SIDE])
+    assert not np.array_equal(first[below, SIDE:], second[below, SIDE:])
+
+
+def test_truncation_one_changes_nothing_and_less_is_a_function_of_seed_and_psi(ok, run, tmp_path):
+    def drawn(name, *options):
+        ok("sample", run, *options, "-o", tmp_path / name)
+        return np.load(tmp_path / name)["arr_0"]
+
+    plain, one = drawn("a.npz"), drawn("b.npz", "--truncation", 1)
+    half, alone = (
+        drawn("c.npz", "--truncation", 0.5),
+        drawn("d.npz", "--truncation", 0.5, "--seed", 7, "-n", 1),
+    )
+    assert np.array_equal(plain, one)
+    assert np.array_equal(half[7], alone[0])
+    assert not np.array_equal(half, plain)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--grid", "4"], "--grid must be columns x rows"),
+        (["--grid", "2x2", "-n", 5], "5 samples do not fit --grid 2x2"),
+        (["--grid", "2x2", "-o", "x.npz"], "--grid is for a picture"),
+        (["--label-seeds", "-o", "x.npz"], "--label-seeds is for a picture"),
+        (["--grid", "2x2", "--per-class", 2], "either --per-class or --grid"),
+        (["--grid", "99999x99999"], "too many for one picture"),
+        (["--truncation", "nan"], "--truncation must be more than 0"),
+        (["--truncation", 1.5], "--truncation must be more than 0"),
+    ],
+)
+def test_layouts_and_truncations_that_are_none(cli, run, tmp_path, monkeypatch, options, words):
+    monkeypatch.chdir(tmp_path)
+    result = cli("sample", run, *options)
+    assert (result.code, result.out) == (2, "")
+    assert words in result.err
+    assert not list(tmp_path.iterdir())

@@ -17,7 +17,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from ganctl import checkpoint, sampling, store
-from ganctl.cli.loading import require_room
+from ganctl.cli.options import require_room
 from ganctl.config import preset
 from ganctl.errors import UsageError
 
@@ -322,8 +322,8 @@ def test_wrong_options_of_sample(refused, run, options, words):
         (["--fps", "0"], "ganctl: --fps must be"),
         (["--fps", "51"], "--fps"),
         (["--upscale", "0"], "--upscale"),
-        (["-o", "w.mp4"], "mp4 is not supported"),
-        (["-o", "w.MP4"], "-o w.gif"),
+        (["-o", "w.mov"], "'.mov' is not a kind of file"),
+        (["-o", "w.MOV"], "Did you mean '.mp4'?"),
         (["-o", "x.gfi"], "Did you mean '.gif'?"),
         (["-o", "x"], ".webp"),
         (["-o", ""], "kind of file"),

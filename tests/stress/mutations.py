@@ -48,8 +48,8 @@ from ganctl import config as configs
 from ganctl.archive import MAX_PROGRAM
 from ganctl.checkpoint import Checkpoint, decode, encode
 from ganctl.cli.inspect import inspect
-from ganctl.cli.loading import load_generator
 from ganctl.errors import GanctlError
+from ganctl.model import load
 from ganctl.store import read_checkpoint
 from ganctl.training.meter import Meter
 from ganctl.training.state import create, restore
@@ -1000,7 +1000,7 @@ class Reader:
             inspect(self.path, json=True)
 
     def _sample(self) -> None:
-        loaded = load_generator(self.path, ema=None)
+        loaded = load(self.path)
         images = loaded.generator(torch.zeros(1, loaded.network.latent_dim))
         assert images.shape[1:] == loaded.network.image_shape
 

@@ -1,0 +1,93 @@
+"""`ganctl.train`: a training from Python, the one that the command runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ganctl import config as configs
+from ganctl import datasets
+from ganctl.errors import UsageError
+from ganctl.images import Pixels
+from ganctl.model import Model, load
+from ganctl.training import session as sessions
+from ganctl.training.health import Sign
+from ganctl.training.loop import Progress, Row
+from ganctl.tuning import TUNABLE
+
+_SAVE_EVERY = 120.0
+"""Seconds: what a crash can cost."""
+
+
+def train(
+    data: str | Path | None = None,
+    *,
+    out: str | Path | None = None,
+    preset: str | None = None,
+    device: str = "auto",
+    resume: bool = False,
+    on_epoch: Callable[[Row], None] | None = None,
+    **settings: Any,
+) -> Model:
+    """Train a generator and return it: what `ganctl train` does, and into the same run directory.
+
+    `data` is a name or a path of images; without, MNIST. `out` is the run's folder,
+    runs/DATA-PRESET unless given. `settings` are those of `TrainConfig` and `NetworkConfig`, by
+    their names. `on_epoch` is told each epoch's row, as it stands in losses.csv. Says nothing, and
+    leaves signals alone: after a KeyboardInterrupt the state that was saved last is whole, and
+    `resume` goes on from there; of `settings`, only the run's length may then be another. Raises a
+    GanctlError.
+
+    >>> losses = []
+    >>> model = train(out="runs/short", limit=32, batch_size=16, epochs=1, eval_samples=0,
+    ...               base_channels=4, device="cpu", on_epoch=losses.append)
+    >>> model.step, len(losses)
+    (2, 1)
+    """
+    changes = dict(settings)
+    unknown = changes.keys() - configs.settings(configs.preset(configs.DEFAULT_PRESET)).keys()
+    if unknown:
+        raise UsageError(f"unknown setting '{sorted(unknown)[0]}'")
+    if data is not None:
+        changes["data"] = datasets.resolve(str(data))
+    config = configs.override(configs.preset(preset or configs.DEFAULT_PRESET), changes)
+    folder = Path(out or Path("runs") / f"{datasets.stem(config.data)}-{config.preset}")
+    if resume:
+        explicit = {**changes, **({"preset": preset} if preset else {})}
+        session = sessions.resume(folder, explicit, device)
+    else:
+        session = sessions.new(
+            config, folder, device,
+            needs_classes=changes.get("conditional") is True,
+            tunable=TUNABLE.difference(changes),
+        )  # fmt: skip
+    watcher = _Watcher(on_epoch)
+    if session.state.step >= session.total_steps:
+        session.conclude(watcher)
+    else:
+        session.train(
+            watcher, command="ganctl.train()", save_every=_SAVE_EVERY, should_stop=lambda: False
+        )
+    return load(folder)
+
+
+class _Watcher:
+    """Tells of epochs, and of nothing else."""
+
+    def __init__(self, on_epoch: Callable[[Row], None] | None) -> None:
+        self._on_epoch = on_epoch
+
+    wants_samples = False
+
+    def on_step(self, progress: Progress) -> None: ...
+
+    def on_samples(self, pixels: Pixels, step: int) -> None: ...
+
+    def on_epoch(self, row: Row) -> None:
+        if self._on_epoch is not None:
+            self._on_epoch(row)
+
+    def on_sign(self, row: Row, sign: Sign) -> None: ...
+
+    def on_problem(self, problem: str) -> None: ...

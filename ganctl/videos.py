@@ -1,0 +1,53 @@
+"""Pictures → an MP4 video, through the extra `video` (PyAV)."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+
+import numpy as np
+
+from ganctl.errors import UsageError
+from ganctl.images import Pixels
+
+_QUALITY = "15"
+"""x264's constant rate factor: 0 has no loss, 23 is its default, 18 is hardly told from none."""
+
+
+def require_encoder() -> None:
+    """UsageError where videos cannot be made."""
+    try:
+        import av
+    except ImportError:
+        raise UsageError(
+            "an .mp4 needs PyAV, which is not installed",
+            "Install it: pip install 'ganctl[video]'. Or make a .gif, .webp or .apng.",
+        ) from None
+    if "libx264" not in av.codecs_available:
+        raise UsageError(
+            "this installation of PyAV cannot encode H.264",
+            "Install the one from PyPI. Or make a .gif, .webp or .apng.",
+        )
+
+
+def mp4(frames: Sequence[Pixels], fps: int) -> bytes:
+    """Pictures (H, W, C) of one size as an H.264 video that every player can show.
+
+    Such have colours at half the resolution (yuv420p), so sides are even: of odd ones the last
+    row or column is shown twice. Raises UsageError without the extra.
+    """
+    require_encoder()
+    import av
+
+    height, width, _ = frames[0].shape
+    buffer = io.BytesIO()
+    with av.open(buffer, "w", format="mp4") as container:
+        stream = container.add_stream("libx264", rate=fps, options={"crf": _QUALITY})
+        stream.height, stream.width = height + height % 2, width + width % 2
+        stream.pix_fmt = "yuv420p"
+        for picture in frames:
+            even = np.pad(picture, ((0, height % 2), (0, width % 2), (0, 0)), "edge")
+            colour = np.ascontiguousarray(np.broadcast_to(even, (*even.shape[:2], 3)))
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(colour, "rgb24")))
+        container.mux(stream.encode())
+    return buffer.getvalue()

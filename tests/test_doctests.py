@@ -1,0 +1,51 @@
+"""The examples in docstrings and in docs/python.md do what they say."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+from pathlib import Path
+
+import pytest
+import torch
+
+from ganctl import checkpoint
+from ganctl import config as configs
+from ganctl.training.state import create
+
+ROOT = Path(__file__).parent.parent
+MODULES = sorted(
+    ".".join(path.relative_to(ROOT).with_suffix("").parts)
+    for path in (ROOT / "ganctl").rglob("*.py")
+    if ">>>" in path.read_text("utf-8")
+)
+
+
+@pytest.fixture
+def _a_run(tiny_checkpoint, tiny_config, tmp_path, monkeypatch):
+    """A checkpoint of ten classes as runs/mnist-fast, in an empty folder."""
+    config = configs.override(tiny_config(), {"num_classes": 10})
+    state = create(config, torch.device("cpu"))
+    names = [str(digit) for digit in range(10)]
+    made = checkpoint.Checkpoint(
+        config=state.config, step=4, history=[], partial=tiny_checkpoint.partial,
+        data={**tiny_checkpoint.data, "classes": names}, made_by=tiny_checkpoint.made_by,
+        **state.weights(), **state.moments(),
+    )  # fmt: skip
+    (tmp_path / "runs" / "mnist-fast").mkdir(parents=True)
+    (tmp_path / "runs" / "mnist-fast" / "ckpt.pt").write_bytes(checkpoint.encode(made))
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.usefixtures("_a_run", "tiny_mnist")
+@pytest.mark.parametrize("name", MODULES)
+def test_docstrings(name):
+    result = doctest.testmod(importlib.import_module(name))
+    assert result.attempted > 0
+    assert result.failed == 0
+
+
+@pytest.mark.usefixtures("_a_run")
+def test_the_page():
+    result = doctest.testfile(str(ROOT / "docs" / "python.md"), module_relative=False)
+    assert (result.failed, result.attempted > 5) == (0, True)

@@ -1,0 +1,34 @@
+"""MP4, through the extra `video`."""
+
+from __future__ import annotations
+
+import io
+import sys
+
+import numpy as np
+import pytest
+
+from ganctl import videos
+from ganctl.errors import UsageError
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_frames_come_back(channels):
+    av = pytest.importorskip("av")
+    shades = [0, 80, 160, 240]
+    frames = [np.full((15, 16, channels), shade, np.uint8) for shade in shades]
+    with av.open(io.BytesIO(videos.mp4(frames, 10))) as container:
+        stream = container.streams.video[0]
+        assert (stream.width, stream.height, stream.average_rate) == (16, 16, 10)
+        assert stream.pix_fmt == "yuv420p"
+        shown = [frame.to_ndarray(format="rgb24") for frame in container.decode(stream)]
+    assert [abs(image.mean() - shade) < 8 for image, shade in zip(shown, shades, strict=True)] == [
+        True
+    ] * 4
+
+
+def test_without_the_extra_it_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "av", None)
+    with pytest.raises(UsageError, match="PyAV") as raised:
+        videos.mp4([np.zeros((4, 4, 1), np.uint8)], 10)
+    assert "ganctl[video]" in raised.value.hint
