@@ -1,4 +1,4 @@
-"""What the README says is what CI runs; what the pages link to is there; their pictures can be made.
+"""What the README says is what CI runs, and what the pages link to, and show, is there.
 
 The site's own build (.ci/run) checks the links among the pages of docs/ as it resolves them; here
 all are checked as a code host resolves them, the README's and the changelog's, too.
@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import typer
 
+import ganctl
 from ganctl.cli.app import app
 
 ROOT = Path(__file__).parent.parent
@@ -74,6 +75,16 @@ def test_every_picture_has_the_command_that_makes_it_beside_it(page: Path) -> No
 def test_every_picture_is_shown() -> None:
     shown = {path.resolve() for page in DOCS for path, _ in pictures(page)}
     assert shown == set(PICTURES)
+
+
+def test_the_python_reference_has_every_name() -> None:
+    """A name of `members` that is no more would be passed over in silence."""
+    page = (ROOT / "docs/api.md").read_text("utf-8")
+    entries = re.findall(r"^::: ganctl\.(\w+)(?:\n.+\n +members: \[(.+)\])?", page, re.MULTILINE)
+    assert {name for name, _ in entries} == {*ganctl.__all__} - {"__version__"}
+    listed = [(name, member) for name, all_ in entries if all_ for member in all_.split(", ")]
+    assert listed
+    assert not [names for names in listed if not hasattr(getattr(ganctl, names[0]), names[1])]
 
 
 def ganctl_commands(page: str) -> list[list[str]]:
