@@ -227,7 +227,7 @@ class TrainConfig:
     threads: int | None = None
     """Of a CPU, kept when the run is resumed; None: as many as prove quickest."""
     limit: int | None = None
-    """Train on the first so many images only."""
+    """Train on so many images only: the first of a data set, some by chance of one's own."""
     num_samples: int = 16
     """Images drawn after every epoch, from seeds 0, 1, 2, ..."""
     eval_samples: int = 1000

@@ -36,6 +36,8 @@ class Model:
     generator: nn.Module
     data: str
     """The name of what it was trained on."""
+    data_digest: str
+    """Of all the images that it was trained on."""
     classes: tuple[str, ...]
     """What its classes are called; none where it was told of none."""
     ema: bool
@@ -270,6 +272,7 @@ def load(path: str | Path, *, ema: bool | None = None) -> Model:
         path=file,
         generator=generator,
         data=checkpoint.data["name"],
+        data_digest=checkpoint.data["digest"],
         classes=names_of(config.network.num_classes, checkpoint.data["classes"]),
         ema=averaged,
         digest=checkpoint.digest,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -38,12 +39,16 @@ def losses_png(history: Sequence[Mapping[str, Any]], title: str) -> bytes:
     lower.set_ylabel("probability")
     lower.set_xlabel("epoch")
     lower.xaxis.set_major_locator(MaxNLocator(integer=True))
-    upper.set_title(title, pad=24)
+    # A path may have dollars in it, signs that no font here has, and bytes that are no text.
+    title = title.encode(errors="replace").decode()
+    upper.set_title(title, pad=24, parse_math=False)
     for axes in (upper, lower):
         axes.grid(alpha=0.25)
         # Above the axes, where no data can be.
         axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, fontsize="small",
                     frameon=False, borderaxespad=0.2)  # fmt: skip
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", metadata={"Software": None})
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from")
+        figure.savefig(buffer, format="png", metadata={"Software": None})
     return buffer.getvalue()

@@ -35,6 +35,12 @@ def test_losses_and_probabilities_are_drawn_over_the_epochs(epochs, monkeypatch)
     }
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("title", [r"fast on /a$\frac$b", "fast on /日本", "fast on /\udcff"])
+def test_any_path_can_be_in_the_title(title):
+    losses_png(history(1), title)
+
+
 def test_the_legends_cover_nothing(monkeypatch):
     legends, legend = [], Axes.legend
 

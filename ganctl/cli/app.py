@@ -129,7 +129,7 @@ def _as_typed(message: str, words: Sequence[str]) -> str:
     typed = {word.partition("=")[0] for word in words}
 
     def option(match: re.Match[str]) -> str:
-        name = "--" + match[0].replace("_", "-")
+        name = "--" + match[0].removeprefix("image_").replace("_", "-")
         return name if name in typed else match[0]
 
     return re.sub(r"\b(?<!-)\w+(?= must be | was )", option, message)

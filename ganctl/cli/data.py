@@ -171,7 +171,7 @@ def _show_histogram(sides: Mapping[int, int], terminal: Terminal) -> None:
             (
                 f"{side} to {end - 1}" if (end := ends[side]) else f"{side} and more",
                 f"{sides.get(side, 0):,}",
-                "█" * -(-_BAR * sides.get(side, 0) // max(sides.values())),
+                ("█" * -(-_BAR * sides.get(side, 0) // max(sides.values()))).ljust(_BAR),
             )
             for side in shown
         ],

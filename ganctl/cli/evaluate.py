@@ -13,7 +13,6 @@ from ganctl.config import MIN_MEASURED
 from ganctl.errors import DataError, UsageError
 
 if TYPE_CHECKING:
-    from ganctl.config import TrainConfig
     from ganctl.images import Pixels
     from ganctl.model import Model
 
@@ -76,7 +75,7 @@ def evaluate(
     model = load(ckpt, ema=ema)
     network = load_features(features, model.data, image_shape=model.network.image_shape)
     with terminal.status("encoding real images, which takes the longest"):
-        train, test, kind = _real_images(model.config)
+        train, test, kind = _real_images(model)
         ruler = Ruler(network, test=test, train=train, count=num_samples)
     with terminal.status(f"drawing and measuring {num_samples:,} samples"):
         chunks = model.chunks(range(num_samples))
@@ -100,19 +99,22 @@ def evaluate(
         _show(report, model, terminal)
 
 
-def _real_images(config: TrainConfig) -> tuple[Pixels, Pixels, str]:
+def _real_images(model: Model) -> tuple[Pixels, Pixels, str]:
     """Those that a generator learned from, those that it is compared with, and what the latter are.
 
     Images of one's own have none set apart: it is compared with half of those it learned from, and
-    the other half tells what real images reach.
+    the other half tells what real images reach. DataError where they are others by now.
     """
     from ganctl import datasets
 
+    config = model.config
     if config.data in datasets.NAMES:
         train = datasets.load(config.data, settings=config.images)
         test = datasets.load_test(config.data, settings=config.images)
         return train.images.numpy(), test.images.numpy(), "test images"
     own = datasets.load(config.data, settings=config.images, limit=config.limit, skip_bad=True)
+    if own.digest != model.data_digest:
+        raise DataError(f"the images of '{config.data}' are not those this run was trained on")
     images = own.images.numpy()
     if len(images) < 2 * MIN_MEASURED:
         raise DataError(

@@ -127,7 +127,11 @@ def train(
     threads: Annotated[
         int | None, _option("Of a CPU.", "N", "as many as prove quickest")
     ] = None,
-    limit: Annotated[int | None, _option("Train on the first N images only.", "N", "all")] = None,
+    limit: Annotated[
+        int | None,
+        _option("Train on N images only: of a data set the first, of your own some by chance.", "N",
+                "all"),
+    ] = None,
     compile_: Annotated[
         bool | None,
         typer.Option("--compile/--no-compile", show_default="no",
@@ -205,6 +209,7 @@ def train(
 
     from ganctl import datasets
 
+    datasets.require_colour(config.background)
     if "data" in changes:
         changes["data"] = datasets.resolve(changes["data"])
         config = configs.override(config, {"data": changes["data"]})

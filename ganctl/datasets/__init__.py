@@ -10,7 +10,7 @@ from ganctl.config import ImageSettings
 from ganctl.datasets import downloads, mnist, own, stacked
 from ganctl.datasets.base import Batch, Dataset, epoch_order
 from ganctl.datasets.decoding import fit_array
-from ganctl.datasets.own import Prepared, require_apart, require_usable
+from ganctl.datasets.own import Prepared, require_apart, require_colour, require_usable
 from ganctl.datasets.preparing import Progress
 from ganctl.datasets.survey import Survey
 from ganctl.errors import UsageError, nearest
@@ -26,6 +26,7 @@ __all__ = [
     "load_test",
     "prepare",
     "require_apart",
+    "require_colour",
     "require_usable",
     "resolve",
     "stem",
@@ -130,5 +131,5 @@ def _fitted(images: np.ndarray, settings: ImageSettings) -> np.ndarray:
     )
     if (wanted.size, wanted.channels) == (size, channels):
         return images
-    own.require_colour(settings.background)
+    require_colour(settings.background)
     return np.stack([fit_array(image, wanted) for image in images])

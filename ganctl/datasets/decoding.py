@@ -28,7 +28,8 @@ MAX_PIXELS = 2**26
 """Of one image: a quarter of a gigabyte while it is decoded, and as much again for each step after.
 Compressed, that may be a few kilobytes."""
 _MAX_JPEG_PIXELS = 4 * MAX_PIXELS
-"""Of a JPEG, which is decoded at an eighth of its size where it is so large."""
+"""Of a JPEG, which is decoded at an eighth of its size where it is so large; but not of a
+progressive one, all of whose coefficients are held in memory."""
 _OVERSAMPLING = 2.0
 """What is much too large is first reduced quickly, to at least so many times the size asked for."""
 _SIGNATURES = (
@@ -105,8 +106,8 @@ def _opened(content: bytes) -> Iterator[Image.Image]:
         raise BadImage("empty file")
     try:
         with _own_limits(), Image.open(io.BytesIO(content), formats=FORMATS) as image:
-            is_jpeg = image.format in ("JPEG", "MPO")
-            if image.width * image.height > (_MAX_JPEG_PIXELS if is_jpeg else MAX_PIXELS):
+            in_parts = image.format in ("JPEG", "MPO") and "progressive" not in image.info
+            if image.width * image.height > (_MAX_JPEG_PIXELS if in_parts else MAX_PIXELS):
                 raise BadImage(f"too large: {image.width} x {image.height} pixels")
             yield image
     except BadImage:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ImageColor
 
+from ganctl import errors
 from ganctl.config import ImageSettings
 from ganctl.datasets import cache, preparing
 from ganctl.datasets.base import Dataset, digest_of
@@ -198,8 +199,12 @@ def require_usable(prepared: Prepared, *, skip_bad: bool, is_listed: bool = Fals
             details=[] if is_listed else listed(survey.problems),
         )
     if not survey.num_images:
+        others = len(survey.ignored)
+        found = (
+            f"{others:,} other {'file' if others == 1 else 'files'}" if others else "it is empty"
+        )
         raise DataError(
-            f"no images in {shown(path)}: {len(survey.ignored):,} other files",
+            f"no images in {shown(path)}: {found}",
             "ganctl can read PNG, JPEG, WebP, BMP, TIFF and GIF.",
             details=[] if is_listed else listed(survey.ignored),
         )
@@ -234,6 +239,10 @@ def notices(prepared: Prepared) -> list[str]:
     lines += [
         f"{count:,} {'is' if count == 1 else 'are'} {what}." for count, what in facts if count
     ]
+    if unseen := [name for name, count in survey.classes.items() if not count]:
+        lines.append(
+            f"Classes without an image to learn from: {len(unseen):,} ({errors.listed(unseen)})."
+        )
     if survey.problems:
         count = len(survey.problems)
         lines.append(f"Left out, since {'it' if count == 1 else 'they'} cannot be used:")

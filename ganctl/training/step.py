@@ -21,6 +21,10 @@ _LEAST = 1e-12
 """A derivative by a logit below this adds nothing to a gradient in fp32, but can be divided by."""
 
 
+_AUGMENTED = 2**61
+"""Keeps the chance of augmentation apart from dropout's, which counts up from the same seed."""
+
+
 class Measured(NamedTuple):
     """What a step finds out, float32 on the device."""
 
@@ -40,7 +44,7 @@ def train_step(state: TrainState, real: Tensor, latents: Tensor, noise_seed: int
     """
     config = state.config
     seed_dropout(state.discriminator, noise_seed)
-    augment = Augmentation(config.augment, noise_seed)
+    augment = Augmentation(config.augment, noise_seed ^ _AUGMENTED)
     parts = _parts(config, real, latents)
     update = _simultaneous if config.updates == "simultaneous" else _alternating
     measured = update(state, parts, augment)
@@ -75,7 +79,8 @@ def _parts(config: TrainConfig, real: Tensor, latents: Tensor) -> list[_Part]:
     paired = latents[: len(real)].tensor_split(count)
     beyond = latents[len(real) :].tensor_split(count)  # an epoch's last batch has fewer reals
     parts = []
-    for own, pair, more in zip(reals, paired, beyond, strict=True):
+    # Both have their larger pieces first: the other way round no part is left with a single fake.
+    for own, pair, more in zip(reals, paired, reversed(beyond), strict=True):
         chosen = latents if count == 1 else torch.cat([pair, more])
         classes = chosen[:, config.network.latent_dim :] if config.network.num_classes else None
         parts.append(_Part(len(own) / len(real), own, chosen, classes))

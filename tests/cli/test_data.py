@@ -228,7 +228,7 @@ def test_size_channels_and_fit_are_part_of_a_run(here, ok, cli):
     ok("train", "--resume", "--out", "run", "--steps", "3")
     refused = cli("train", "--resume", "--out", "run", "--steps", "4", "--size", "32")
     assert refused.code == 2
-    assert "image_size was 32x48, now 32" in refused.err
+    assert "--size was 32x48, now 32" in refused.err
 
 
 def test_broken_files_stop_a_training_or_not(here, ok, cli):

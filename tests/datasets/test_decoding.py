@@ -166,6 +166,16 @@ def test_a_jpeg_may_be_larger_for_it_is_decoded_at_an_eighth():
         measure(bytes(content))
 
 
+def test_but_not_a_progressive_one_which_is_held_in_memory_as_a_whole():
+    content = bytearray(encoded(FLAT, "JPEG", progressive=True))
+    start = content.index(b"\xff\xc2") + 5
+    content[start : start + 4] = struct.pack(">HH", 8000, 8000)
+    assert measure(bytes(content)).width == 8000
+    content[start : start + 4] = struct.pack(">HH", 9000, 9000)
+    with pytest.raises(BadImage, match="too large: 9000 x 9000 pixels"):
+        measure(bytes(content))
+
+
 def test_an_embedded_profile_that_is_damaged_is_passed_over():
     content = encoded(FLAT, icc_profile=b"no profile at all" * 20)
     assert quarters(decode(content, settings_of())) == [RED] * 4

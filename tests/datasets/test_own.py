@@ -243,6 +243,14 @@ def test_what_a_user_is_told(photos):
     assert len(told) == 4
 
 
+def test_classes_that_are_left_without_an_image_are_told_of(photos):
+    for path in (photos / "cat").iterdir():
+        path.write_bytes(b"")
+    data = datasets.load(str(photos), skip_bad=True)
+    assert data.classes == ("cat", "dog")
+    assert "Classes without an image to learn from: 1 (cat)." in data.notices
+
+
 def test_enough_images_are_not_called_few(tmp_path):
     images = np.random.default_rng(0).integers(0, 256, (own.FEW, 28, 28), np.uint8)
     np.savez(tmp_path / "x.npz", images=images)

@@ -415,6 +415,13 @@ def test_a_smaller_batch_is_accumulated_too(tiny_config, updates, num_real):
     assert all(tensor.isfinite().all() for _, tensor in after.tensors())
 
 
+@pytest.mark.parametrize("num_real", range(1, 9))
+def test_no_part_is_left_with_one_fake_which_has_no_variance(tiny_config, num_real):
+    state = create(tiny_config("dcgan", batch_size=8, accumulate=4), CPU)
+    metrics, _, _ = outcome(state, num_real=num_real)
+    assert metrics.isfinite().all()
+
+
 @pytest.mark.parametrize("updates", UPDATES)
 def test_reals_and_fakes_are_augmented_by_the_noise_seed(tiny_config, updates):
     config = tiny_config("fast", updates=updates)

@@ -104,6 +104,34 @@ def test_what_comes_before_the_end_of_half_a_tar_is_used(tmp_path, png, harm, li
         source.read(source.entries[2])
 
 
+@pytest.mark.parametrize(
+    ("damage", "cut"), [(b"\x99" * 200, None), (b"", 100)], ids=["overwritten", "cut"]
+)
+def test_a_damaged_header_is_not_taken_for_the_end(tmp_path, png, harm, listed, damage, cut):
+    path = write(tmp_path / "images.tar", [(f"{n}.png", png) for n in range(4)])
+    with tarfile.open(path) as tar:
+        header = tar.getmembers()[2].offset
+    with Path(path).open("r+b") as file:
+        file.seek(header)
+        file.write(damage)
+        if cut is not None:
+            file.truncate(header + cut)
+    source = Tars([path])
+    assert list(listed(source)) == ["0.png", "1.png"]
+    assert "damaged: what follows in it is lost" in harm(source)[path]
+
+
+def test_a_tar_without_an_end_is_whole(tmp_path, png, harm, listed):
+    path = write(tmp_path / "images.tar", [("1.png", png)])
+    with tarfile.open(path) as tar:
+        (member,) = tar.getmembers()
+    with Path(path).open("r+b") as file:
+        file.truncate(member.offset_data + 512)
+    source = Tars([path])
+    assert list(listed(source)) == ["1.png"]
+    assert harm(source) == {}
+
+
 def test_half_a_compressed_tar_says_so(tmp_path, temporary, png):
     path = write(tmp_path / "images.tgz", [("1.png", png)], "w:gz")
     content = Path(path).read_bytes()
