@@ -1,11 +1,13 @@
 """Sets of real images out of packages, as folders of PNGs, for docs/gallery.md.
 
-    pip install scikit-image==0.26.0 python-avatars==1.4.1 resvg-py==0.5.0
+    pip install scikit-learn scikit-image==0.26.0 python-avatars==1.4.1 resvg-py==0.5.0
     pip install --no-deps trdg==1.8.0
     python tests/benchmarks/sets.py avatars sets/avatars
 
 No two images of a set are equal, and the same versions of the packages give the same images.
 
+digits: ten digits in the handwriting of 13 people, a folder each, grey, 8x8 and an edge
+of two pixels; scikit-learn's, from Alpaydin & Kaynak 1998, UCI, CC BY 4.0.
 letters: A to Z in the hundred fonts that trdg (MIT) ships, each under its maker's licence; a folder
 a letter, grey, 32x32.
 avatars: heads of cartoon people, RGB, 128x128; python-avatars (MIT), drawings by Pablo Stanley.
@@ -31,6 +33,16 @@ Named = Iterator[tuple[str, Image.Image]]
 """Images, each with its path in the set, without a suffix."""
 
 _NUM_AVATARS = 6000
+
+
+def digits() -> Named:
+    """What scikit-learn ships, its 17 shades spread over 256, with a black edge."""
+    from sklearn.datasets import load_digits
+
+    found = load_digits()
+    for index, (pixels, digit) in enumerate(zip(found.images, found.target, strict=True)):
+        shades = np.rint(pixels * (255 / 16)).astype(np.uint8)
+        yield f"{digit}/{index:04}", Image.fromarray(np.pad(shades, 2))
 
 
 def letters() -> Named:
@@ -96,7 +108,7 @@ def _parts(name: str, *, step: int, side: int = 64) -> Named:
 
 
 SETS: dict[str, Callable[[], Named]] = {
-    make.__name__: make for make in (letters, avatars, sky, tissue, textures)
+    make.__name__: make for make in (digits, letters, avatars, sky, tissue, textures)
 }
 
 
