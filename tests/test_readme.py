@@ -90,6 +90,7 @@ def test_the_python_reference_has_every_name() -> None:
 def ganctl_commands(page: str) -> list[list[str]]:
     """The words after `ganctl` of every command line in the page's shell blocks, up to a pipe."""
     blocks = "\n".join(re.findall(r"```sh\n(.+?)```", page, flags=re.DOTALL))
+    blocks = blocks.replace("\\\n", " ")
     lines = re.findall(r"^(?:.*/)?ganctl ([^|>\n]+)", blocks, flags=re.MULTILINE)
     return [shlex.split(line, comments=True) for line in lines]
 
