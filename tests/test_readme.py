@@ -1,4 +1,8 @@
-"""What the README says is what CI runs, and what it links to is there."""
+"""What the README says is what CI runs, and what the pages link to, and show, is there.
+
+The site's own build (.ci/run) checks the links among the pages of docs/ as it resolves them; here
+all are checked as a code host resolves them, the README's and the changelog's, too.
+"""
 
 import re
 import shlex
@@ -7,11 +11,13 @@ from pathlib import Path
 import pytest
 import typer
 
+import ganctl
 from ganctl.cli.app import app
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text("utf-8")
-DOCS = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCS = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PICTURES = sorted((ROOT / "docs/images").iterdir())
 
 
 def test_ci_runs_the_readmes_test_command() -> None:
@@ -20,18 +26,72 @@ def test_ci_runs_the_readmes_test_command() -> None:
     assert test in (ROOT / ".ci/run").read_text("utf-8").splitlines()
 
 
+def anchors(page: Path) -> set[str]:
+    """The page's headings as a code host names them."""
+    text = re.sub(r"^```.*?^```", "", page.read_text("utf-8"), flags=re.DOTALL | re.MULTILINE)
+    headings = re.findall(r"^#+ (.+)$", text, flags=re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def dead_links(page: Path) -> list[str]:
+    """The page's links to files and headings that are not there."""
+    links = re.findall(r"\]\(([^)\s]+)\)", page.read_text("utf-8"))
+    dead = []
+    for link in (link for link in links if "://" not in link):
+        name, _, anchor = link.partition("#")
+        target = page.parent / name if name else page
+        if not target.exists() or (anchor and anchor not in anchors(target)):
+            dead.append(link)
+    return dead
+
+
+def pictures(page: Path) -> list[tuple[Path, str]]:
+    """The page's pictures, each with the paragraph before it and the two after it."""
+    blocks = page.read_text("utf-8").split("\n\n")
+    return [
+        (page.parent / picture[1], "\n".join(blocks[max(i - 1, 0) : i] + blocks[i + 1 : i + 3]))
+        for i, block in enumerate(blocks)
+        if (picture := re.match(r"!\[.*\]\((.+)\)", block))
+    ]
+
+
 @pytest.mark.parametrize("page", DOCS, ids=lambda path: path.name)
 def test_links_lead_somewhere(page: Path) -> None:
-    targets = re.findall(r"\]\(([^)\s]+)\)", page.read_text("utf-8"))
-    local = [target.partition("#")[0] for target in targets if "://" not in target]
-    missing = [target for target in local if target and not (page.parent / target).exists()]
-    assert not missing
+    assert not dead_links(page)
+
+
+def test_a_dead_link_would_be_found(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("# A `b` (c)\n[1](#a-b-c) [2](#d) [3](gone.md) [4](page.md#e) [5](page.md)")
+    assert dead_links(page) == ["#d", "gone.md", "page.md#e"]
+
+
+@pytest.mark.parametrize("page", DOCS, ids=lambda path: path.name)
+def test_every_picture_has_the_command_that_makes_it_beside_it(page: Path) -> None:
+    command = re.compile(r"(^|`| {4})(ganctl|python) [a-z./]", flags=re.MULTILINE)
+    assert not [path.name for path, beside in pictures(page) if not command.search(beside)]
+
+
+def test_every_picture_is_shown() -> None:
+    shown = {path.resolve() for page in DOCS for path, _ in pictures(page)}
+    assert shown == set(PICTURES)
+
+
+def test_the_python_reference_has_every_name() -> None:
+    """A name of `members` that is no more would be passed over in silence."""
+    page = (ROOT / "docs/api.md").read_text("utf-8")
+    entries = re.findall(r"^::: ganctl\.(\w+)(?:\n.+\n +members: \[(.+)\])?", page, re.MULTILINE)
+    assert {name for name, _ in entries} == {*ganctl.__all__} - {"__version__"}
+    listed = [(name, member) for name, all_ in entries if all_ for member in all_.split(", ")]
+    assert listed
+    assert not [names for names in listed if not hasattr(getattr(ganctl, names[0]), names[1])]
 
 
 def ganctl_commands(page: str) -> list[list[str]]:
-    """The words after `ganctl` of every command line in the page's shell blocks."""
+    """The words after `ganctl` of every command line in the page's shell blocks, up to a pipe."""
     blocks = "\n".join(re.findall(r"```sh\n(.+?)```", page, flags=re.DOTALL))
-    lines = re.findall(r"^(?:.*/)?ganctl (.+)$", blocks, flags=re.MULTILINE)
+    blocks = blocks.replace("\\\n", " ")
+    lines = re.findall(r"^(?:.*/)?ganctl ([^|>\n]+)", blocks, flags=re.MULTILINE)
     return [shlex.split(line, comments=True) for line in lines]
 
 
