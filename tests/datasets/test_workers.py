@@ -29,7 +29,7 @@ def die(number):
         os._exit(9)
     return number
 def sleep(number):
-    print(os.getpid(), flush=True)
+    os.write(1, f"{os.getpid()}\\n".encode())  # whole, whatever the other one writes
     time.sleep(1000)  # longer than a test may take
 """
 
@@ -104,8 +104,10 @@ def test_workers_die_with_their_parent_however_it_ends(jobs):
     with subprocess.Popen(
         [sys.executable, "-c", source], stdout=subprocess.PIPE, text=True
     ) as parent:
-        children = [int(parent.stdout.readline()) for _ in range(2)]
-        parent.kill()
+        try:
+            children = [int(parent.stdout.readline()) for _ in range(2)]
+        finally:
+            parent.kill()
         parent.wait()
         parent.stdout.read()  # ends when the last of them has closed it
     assert not any(_is_alive(child) for child in children)

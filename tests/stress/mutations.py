@@ -996,8 +996,8 @@ class Reader:
     def _inspect(self) -> None:
         text = io.TextIOWrapper(io.BytesIO(), "utf-8")
         with contextlib.redirect_stdout(text):
-            inspect(self.path)
-            inspect(self.path, json=True)
+            inspect([self.path])
+            inspect([self.path], json=True)
 
     def _sample(self) -> None:
         loaded = load(self.path)

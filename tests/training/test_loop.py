@@ -396,7 +396,7 @@ def test_the_best_is_the_first_with_the_lowest_distance(
 def test_where_no_classifier_knows_the_images_nothing_is_measured(
     tmp_path, tiny_config, train, monkeypatch
 ):
-    monkeypatch.setattr(features, "is_known", lambda _: False)
+    monkeypatch.setattr(features, "is_known", lambda *_: False)
     outcome, _ = train(session.new(tiny_config(epochs=1, eval_samples=10), tmp_path / "run", "cpu"))
     assert all(outcome.history[0][name] is None for name in FIGURES)
     assert not RunDirectory(tmp_path / "run").best.exists()
