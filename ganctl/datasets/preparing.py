@@ -118,20 +118,28 @@ def decode_all(
     problems: list[Problem] = []
     entries = list(measured.facts)
     start = _write_header(file, (len(entries), *shape))
+    digest = _begun_digest(len(entries), shape)  # right unless some cannot be decoded
     for chunk, (pixels, reasons) in _read(reader, measured.settings, entries, "decoding", progress):
         file.write(pixels.data)
+        digest.update(pixels.data)  # meanwhile the workers decode the next ones
         for position, entry in enumerate(chunk):
             if position in reasons:
                 problems.append(Problem(entry.name, reasons[position]))
             else:
                 labels.append(numbers[entry.label] if entry.label is not None else 0)
-    file.seek(0)
-    again = _write_header(file, (len(labels), *shape))
-    assert again == start, "numpy leaves room for the count to grow"
-    digest = hashlib.sha256(repr((len(labels), *shape)).encode())
-    while block := file.read(_BLOCK):  # a mapping would count as memory
-        digest.update(block)
+    if problems:
+        file.seek(0)
+        again = _write_header(file, (len(labels), *shape))
+        assert again == start, "numpy leaves room for the count to grow"
+        digest = _begun_digest(len(labels), shape)
+        while block := file.read(_BLOCK):  # a mapping would count as memory
+            digest.update(block)
     return np.array(labels, np.int64), problems, digest.hexdigest()
+
+
+def _begun_digest(count: int, shape: tuple[int, int, int]) -> hashlib._Hash:
+    """As `digest_of` begins."""
+    return hashlib.sha256(repr((count, *shape)).encode())
 
 
 def choose_size(short_sides: Sequence[int]) -> tuple[int, int]:
