@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Sequence
 
-from ganctl.errors import UsageError, listed, nearest
+from ganctl.errors import UsageError, listed, nearest, printable
 
 MAX_CLASSES = 1000
 """More are too many for networks that are told the class as a one-hot vector."""
@@ -26,9 +26,7 @@ def names_of(num_classes: int, known: Sequence[str]) -> tuple[str, ...]:
     """
     if len(known) != num_classes:
         return tuple(map(str, range(num_classes)))
-    return tuple(
-        "".join(letter if letter.isprintable() else "\ufffd" for letter in name) for name in known
-    )
+    return tuple(map(printable, known))
 
 
 def find(text: str, names: Sequence[str]) -> int:

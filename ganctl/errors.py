@@ -76,3 +76,11 @@ def listed(names: Iterable[str], at_most: int = _MAX_LISTED) -> str:
     shown = [name if len(name) <= _MAX_SHOWN else f"{name[: _MAX_SHOWN - 3]}..." for name in names]
     more = f" and {len(shown) - at_most:,} more" if len(shown) > at_most else ""
     return ", ".join(shown[:at_most]) + more
+
+
+def printable(text: str) -> str:
+    """`text` with each character that cannot be printed replaced.
+
+    What a file says of itself must not steer a terminal, nor what is written from it.
+    """
+    return "".join(letter if letter.isprintable() else "\ufffd" for letter in text)

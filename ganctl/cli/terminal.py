@@ -16,6 +16,8 @@ from pathlib import Path
 from statistics import fmean
 from typing import IO, TYPE_CHECKING, Any, TextIO
 
+from ganctl.errors import printable
+
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
     from rich.console import Console, RenderableType
@@ -61,7 +63,7 @@ class Terminal:
 
     def result(self, text: str) -> None:
         """A line of the result."""
-        self.out.print(_printable(text), markup=False, highlight=False, soft_wrap=True)
+        self.out.print(printable(text), markup=False, highlight=False, soft_wrap=True)
 
     def note(self, text: str) -> None:
         """A line beside the result."""
@@ -69,19 +71,19 @@ class Terminal:
             self._tell(text)
 
     def _tell(self, text: str) -> None:
-        self.err.print(_printable(text), markup=False, highlight=False, soft_wrap=True)
+        self.err.print(printable(text), markup=False, highlight=False, soft_wrap=True)
 
     def heading(self, text: str) -> None:
         """A line over a part of the result."""
         self.out.print(
-            f"\n{_printable(text)}", style="bold", markup=False, highlight=False, soft_wrap=True
+            f"\n{printable(text)}", style="bold", markup=False, highlight=False, soft_wrap=True
         )
 
     def table(
         self, columns: Sequence[str], rows: Iterable[Sequence[object]], *, left: int = 1
     ) -> None:
         """A table of the result; the first `left` columns flush left, the others flush right."""
-        cells = [[_printable(str(cell)) for cell in row] for row in rows]
+        cells = [[printable(str(cell)) for cell in row] for row in rows]
         if not _is_rich(sys.stdout):
             self._plain_table(columns, cells, left)
             return
@@ -98,7 +100,7 @@ class Terminal:
 
     def lines(self, rows: Iterable[tuple[str, str]]) -> None:
         """Names and values on lines that are never folded: values that are to be copied whole."""
-        self._plain_table(("", ""), [[_printable(cell) for cell in row] for row in rows], left=2)
+        self._plain_table(("", ""), [[printable(cell) for cell in row] for row in rows], left=2)
 
     @property
     def shows_pictures(self) -> bool:
@@ -282,11 +284,6 @@ def pasteable(path: Path) -> str:
     if str(path).isprintable():
         return shlex.quote(str(path))
     return "$'" + "".join(f"\\x{byte:02x}" for byte in os.fsencode(path)) + "'"
-
-
-def _printable(text: str) -> str:
-    """`text` without control characters: what a file says of itself must not steer a terminal."""
-    return "".join(letter if letter.isprintable() else "\ufffd" for letter in text)
 
 
 def _is_rich(stream: IO[str]) -> bool:

@@ -161,9 +161,14 @@ def _arrived(fetched: Future[tuple[Tensor, Tensor]], device: torch.device) -> Ba
 
 def digest_of(images: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> str:
     """SHA-256 of the shape and bytes of images, uint8 (N, H, W, C) and contiguous, as hex."""
-    digest = hashlib.sha256(repr(images.shape).encode())
+    digest = begun_digest(images.shape)
     digest.update(images.data)
     return digest.hexdigest()
+
+
+def begun_digest(shape: tuple[int, ...]) -> hashlib._Hash:
+    """`digest_of` images of `shape`, (N, H, W, C), before it is fed with their bytes."""
+    return hashlib.sha256(repr(shape).encode())
 
 
 def epoch_order(num_images: int, *, seed: int, epoch: int) -> Tensor:

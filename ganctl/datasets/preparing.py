@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from ganctl.config import SIZES, ImageSettings
 from ganctl.datasets import workers
+from ganctl.datasets.base import begun_digest
 from ganctl.datasets.decoding import BadImage, Facts, Pixels, decode, measure
 from ganctl.datasets.sources import Entry, Problem, Source
 from ganctl.datasets.survey import Survey, summarize
@@ -118,7 +119,7 @@ def decode_all(
     problems: list[Problem] = []
     entries = list(measured.facts)
     start = _write_header(file, (len(entries), *shape))
-    digest = _begun_digest(len(entries), shape)  # right unless some cannot be decoded
+    digest = begun_digest((len(entries), *shape))  # right unless some cannot be decoded
     for chunk, (pixels, reasons) in _read(reader, measured.settings, entries, "decoding", progress):
         file.write(pixels.data)
         digest.update(pixels.data)  # meanwhile the workers decode the next ones
@@ -131,15 +132,10 @@ def decode_all(
         file.seek(0)
         again = _write_header(file, (len(labels), *shape))
         assert again == start, "numpy leaves room for the count to grow"
-        digest = _begun_digest(len(labels), shape)
+        digest = begun_digest((len(labels), *shape))
         while block := file.read(_BLOCK):  # a mapping would count as memory
             digest.update(block)
     return np.array(labels, np.int64), problems, digest.hexdigest()
-
-
-def _begun_digest(count: int, shape: tuple[int, int, int]) -> hashlib._Hash:
-    """As `digest_of` begins."""
-    return hashlib.sha256(repr((count, *shape)).encode())
 
 
 def choose_size(short_sides: Sequence[int]) -> tuple[int, int]:

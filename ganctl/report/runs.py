@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from ganctl import store
 from ganctl.checkpoint import Checkpoint
 from ganctl.config import settings
+from ganctl.errors import printable
 from ganctl.images import Pixels
 from ganctl.store import RunDirectory
 from ganctl.training.meter import Meter
@@ -171,7 +172,7 @@ def find(path: Path) -> tuple[Path, Checkpoint, list[str]]:
 
 def plain(text: str, most: int = _MAX_TEXT) -> str:
     """`text` cut short, without what cannot be seen or turns around what is beside it."""
-    shown = "".join(letter if letter.isprintable() else "\ufffd" for letter in text[: most + 1])
+    shown = printable(text[: most + 1])
     return shown if len(shown) <= most else shown[: most - 1] + "…"
 
 

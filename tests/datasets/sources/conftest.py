@@ -1,6 +1,7 @@
 """Images to put into sources, and what is asked of all of them."""
 
 import io
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -44,3 +45,12 @@ def harmless():
     return lambda source: {
         problem.name: problem.reason for problem in source.problems if problem.harmless
     }
+
+
+@pytest.fixture
+def temporary(tmp_path, monkeypatch):
+    """A folder for temporary files of the test's own."""
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    return folder

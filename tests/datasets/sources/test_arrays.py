@@ -1,6 +1,5 @@
 import io
 import pickle
-import tempfile
 import zipfile
 
 import numpy as np
@@ -12,18 +11,11 @@ from ganctl.datasets.decoding import BadImage
 from ganctl.datasets.sources.arrays import Arrays
 from ganctl.errors import DataError
 
+pytestmark = pytest.mark.usefixtures("temporary")
+
 IMAGES = np.random.default_rng(0).integers(0, 256, (12, 8, 10), dtype=np.uint8)
 COLOUR = np.random.default_rng(1).integers(0, 256, (12, 8, 10, 3), dtype=np.uint8)
 LABELS = np.arange(12) % 3
-
-
-@pytest.fixture(autouse=True)
-def temporary(tmp_path, monkeypatch):
-    """A folder for temporary files of the test's own."""
-    folder = tmp_path / "temporary"
-    folder.mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(folder))
-    return folder
 
 
 @pytest.fixture

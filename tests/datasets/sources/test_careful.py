@@ -9,14 +9,7 @@ from ganctl.datasets.sources import careful
 from ganctl.datasets.sources.careful import Bounded, Unpacked, is_bomb
 from ganctl.errors import DataError
 
-
-@pytest.fixture(autouse=True)
-def temporary(tmp_path, monkeypatch):
-    """A folder for temporary files of the test's own."""
-    folder = tmp_path / "temporary"
-    folder.mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(folder))
-    return folder
+pytestmark = pytest.mark.usefixtures("temporary")
 
 
 def test_small_files_may_swell_and_large_ones_may_not():

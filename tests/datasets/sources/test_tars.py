@@ -2,7 +2,6 @@ import gzip
 import io
 import pickle
 import tarfile
-import tempfile
 from pathlib import Path
 
 import pytest
@@ -13,14 +12,7 @@ from ganctl.datasets.decoding import BadImage, measure
 from ganctl.datasets.sources.tars import Tars
 from ganctl.errors import DataError
 
-
-@pytest.fixture(autouse=True)
-def temporary(tmp_path, monkeypatch):
-    """A folder for temporary files of the test's own."""
-    folder = tmp_path / "temporary"
-    folder.mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(folder))
-    return folder
+pytestmark = pytest.mark.usefixtures("temporary")
 
 
 def write(path: Path, members, mode: str = "w") -> str:
