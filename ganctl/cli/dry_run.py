@@ -72,8 +72,7 @@ def _time_step(session: Session, number: int) -> float:
     """Seconds that the update with this number takes, the mean of a few after a warm-up."""
     config, state = session.config, session.state
     rng = step_rng(config.seed, 0)
-    order = torch.arange(len(session.dataset))
-    (batch,) = session.dataset.batches(order, config.batch_size, range(1))
+    (batch,) = session.dataset.batches(config.batch_size, range(1), seed=config.seed, epoch=0)
     started = 0.0
     for repeat in range(_WARM_UP + _TIMED):
         if repeat == _WARM_UP:

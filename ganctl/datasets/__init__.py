@@ -8,7 +8,7 @@ import numpy as np
 
 from ganctl.config import ImageSettings
 from ganctl.datasets import downloads, mnist, own, stacked
-from ganctl.datasets.base import Batch, Dataset, epoch_order
+from ganctl.datasets.base import WHOLE, Batch, Dataset, Share, epoch_order
 from ganctl.datasets.decoding import fit_array
 from ganctl.datasets.own import Prepared, require_apart, require_colour, require_usable
 from ganctl.datasets.preparing import Progress
@@ -17,10 +17,12 @@ from ganctl.errors import UsageError, nearest
 
 __all__ = [
     "NAMES",
+    "WHOLE",
     "Batch",
     "Dataset",
     "Prepared",
     "Progress",
+    "Share",
     "epoch_order",
     "load",
     "load_test",

@@ -21,6 +21,29 @@ _BATCHES_AHEAD = 2
 """Read from a file while others are used."""
 
 
+class Share(NamedTuple):
+    """What one of several processes takes of every batch: neighbours, as many as the others."""
+
+    rank: int
+    """Which process, counted from 0."""
+    processes: int
+    """How many there are."""
+
+    def of(self, size: int) -> range:
+        """Its places in a batch of `size`: all of them where there are fewer than processes."""
+        if size < self.processes:
+            return range(size)
+        each, more = divmod(
+            size, self.processes
+        )  # the first ones have one more, as in tensor_split
+        first = self.rank * each + min(self.rank, more)
+        return range(first, first + each + (self.rank < more))
+
+
+WHOLE = Share(0, 1)
+"""What a process takes that is alone."""
+
+
 @dataclass(frozen=True)
 class Dataset:
     """Images as bytes: whole on the training device, or mapped from a file where they are many."""
@@ -100,28 +123,42 @@ class Dataset:
         """
         return self.images.index_select(0, indices), self.labels.index_select(0, indices)
 
-    def batches(self, order: Tensor, size: int, numbers: range) -> Iterator[Batch]:
-        """Of an epoch in `order`, those batches of `size`, counted from 0, on the device.
+    def some(self, count: int) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+        """About `count` images, uint8 (n, H, W, C), all if there are fewer, evenly from all."""
+        every = -(-len(self) // count)  # in folders a class comes after another
+        return self.images[::every].cpu().numpy()
 
-        While one is used the next are read, where they come from elsewhere.
+    def batches(
+        self, size: int, numbers: range, *, seed: int, epoch: int, share: Share = WHOLE
+    ) -> Iterator[Batch]:
+        """Of an epoch, counted from 0, those batches of `size`, on the device; a share of each.
+
+        Their order is a function of (seed, epoch). While one is used the next are read, where they
+        come from elsewhere.
         """
         device = self.device or self.images.device
-        order = order.to(self.images.device)
-        parts = (order[number * size :][:size] for number in numbers)
+        order = epoch_order(len(self), seed=seed, epoch=epoch).to(self.images.device)
+        wholes = (order[number * size :][:size] for number in numbers)
+        parts = ((share.of(len(whole)), whole) for whole in wholes)
         if self.images.device == device and not self.is_mapped:
-            yield from (Batch(*self.fetch(part)) for part in parts)
+            yield from (
+                Batch(*self.fetch(whole[places.start : places.stop]), places.start, len(whole))
+                for places, whole in parts
+            )
             return
         with ThreadPoolExecutor(1, "ganctl-images") as reader:
-            coming: deque[Future[tuple[Tensor, Tensor]]] = deque()
+            coming: deque[tuple[Future[tuple[Tensor, Tensor]], int, int]] = deque()
             try:
-                for part in parts:
-                    coming.append(reader.submit(self._fetch, part, device))
+                for places, whole in parts:
+                    own = whole[places.start : places.stop]
+                    fetched = reader.submit(self._fetch, own, device)
+                    coming.append((fetched, places.start, len(whole)))
                     if len(coming) > _BATCHES_AHEAD:
-                        yield _arrived(coming.popleft(), device)
+                        yield _arrived(*coming.popleft(), device)
                 while coming:
-                    yield _arrived(coming.popleft(), device)
+                    yield _arrived(*coming.popleft(), device)
             finally:
-                for future in coming:
+                for future, _, _ in coming:
                     future.cancel()
 
     def _fetch(self, indices: Tensor, device: torch.device) -> tuple[Tensor, Tensor]:
@@ -133,30 +170,37 @@ class Dataset:
 
 
 class Batch(NamedTuple):
-    """Some images on the training device."""
+    """Images on the training device: a batch, or this process's share of it."""
 
     pixels: Tensor
     """uint8 (N, H, W, C)."""
     labels: Tensor
     """int64 (N,)."""
+    first: int
+    """The place of the first of them in the whole batch."""
+    size: int
+    """Of the whole batch."""
 
     def images(self, mirrored: Tensor | None = None) -> Tensor:
         """float32 (N, C, H, W) in [-1, 1], channels last in memory.
 
-        `mirrored`, bool (>= N,) on any device, says which of them are flipped left to right.
+        `mirrored`, bool (>= size,) on any device, says which of the whole batch are flipped left to
+        right.
         """
         import torch
 
         pixels = self.pixels
         if mirrored is not None:
-            which = mirrored[: len(pixels)].to(pixels.device, non_blocking=True)
+            which = mirrored[self.first :][: len(pixels)].to(pixels.device, non_blocking=True)
             pixels = torch.where(which[:, None, None, None], pixels.flip(2), pixels)
         return pixels.permute(0, 3, 1, 2).float().div_(127.5).sub_(1.0)
 
 
-def _arrived(fetched: Future[tuple[Tensor, Tensor]], device: torch.device) -> Batch:
-    pixels, labels = fetched.result()
-    return Batch(pixels.to(device, non_blocking=True), labels.to(device, non_blocking=True))
+def _arrived(
+    fetched: Future[tuple[Tensor, Tensor]], first: int, size: int, device: torch.device
+) -> Batch:
+    pixels, labels = (tensor.to(device, non_blocking=True) for tensor in fetched.result())
+    return Batch(pixels, labels, first, size)
 
 
 def digest_of(images: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> str:

@@ -16,7 +16,7 @@ from torch import Tensor
 from ganctl import latents
 from ganctl.checkpoint import FIGURES, Checkpoint, encode
 from ganctl.config import TrainConfig
-from ganctl.datasets import Batch, Dataset, epoch_order
+from ganctl.datasets import Batch, Dataset
 from ganctl.errors import RunError, TrainingError
 from ganctl.evaluation import Gauge
 from ganctl.images import Pixels
@@ -127,8 +127,7 @@ class Training:
         self.steps_per_epoch = self.config.steps_per_epoch(len(dataset))
         self.total_steps = self.config.total_steps(len(dataset))
         self._measured = (*METRICS, *(f"the gradient of {n}" for n in gradient_names(state)))
-        every = -(-len(dataset) // _NUM_COMPARED)  # in folders a class comes after another
-        self._variety = health.variety(dataset.images[::every].cpu().numpy())
+        self._variety = health.variety(dataset.some(_NUM_COMPARED))
         self._metrics = Readback(state.device)
         self._num_read = state.step
         """Steps whose metrics are in the meter, or in one before it."""
@@ -172,10 +171,11 @@ class Training:
     def _epoch(self) -> bool:
         """The rest of the epoch that the state is in; False if it was stopped."""
         epoch, first = divmod(self.state.step, self.steps_per_epoch)
-        order = epoch_order(len(self.dataset), seed=self.config.seed, epoch=epoch)
         last = min(self.steps_per_epoch, self.total_steps - epoch * self.steps_per_epoch)
         numbers = range(first, last)
-        batches = self.dataset.batches(order, self.config.batch_size, numbers)
+        batches = self.dataset.batches(
+            self.config.batch_size, numbers, seed=self.config.seed, epoch=epoch
+        )
         for index, batch in zip(numbers, batches, strict=True):
             self._step(batch)
             if index + 1 == last:

@@ -59,12 +59,13 @@ def main() -> None:
     precision = devices.resolve_precision(options.precision, device)
     config = configs.override(config, {"precision": precision})
     state = create(config, device)
-    order = datasets.epoch_order(len(dataset), seed=0, epoch=0)
     network = config.network
 
     def update(number: int) -> None:
         with record_function("part: batch"):
-            (batch,) = dataset.batches(order, config.batch_size, range(number, number + 1))
+            (batch,) = dataset.batches(
+                config.batch_size, range(number, number + 1), seed=0, epoch=0
+            )
             real = batch.images()
         with record_function("part: noise"):
             noise = latents.draw(latents.step_rng(0, number), config.batch_size, network.latent_dim)

@@ -44,7 +44,7 @@ def accuracy(classifier: Classifier) -> float:
     classifier.eval()
     with torch.inference_mode():
         logits = [
-            classifier(Batch(*test.fetch(chunk)).images())[1]
+            classifier(Batch(*test.fetch(chunk), 0, len(chunk)).images())[1]
             for chunk in torch.arange(len(test)).split(500)
         ]
     return float((torch.cat(logits).argmax(1) == test.labels).double().mean())
@@ -68,7 +68,7 @@ def main() -> None:
         begun, total = time.monotonic(), 0.0
         classifier.train()
         for indices in torch.randperm(len(data))[: steps * BATCH].split(BATCH):
-            _, logits = classifier(jittered(Batch(*data.fetch(indices)).images()))
+            _, logits = classifier(jittered(Batch(*data.fetch(indices), 0, len(indices)).images()))
             loss = F.cross_entropy(logits, data.labels[indices])
             optimizer.zero_grad()
             loss.backward()

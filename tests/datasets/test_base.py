@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ganctl.datasets import Batch, Dataset, epoch_order
+from ganctl.datasets import Batch, Dataset, Share, epoch_order
 
 CPU = torch.device("cpu")
 COLOUR = np.arange(2 * 4 * 8 * 3, dtype=np.uint8).reshape(2, 4, 8, 3)
@@ -18,7 +18,7 @@ def dataset(images: np.ndarray) -> Dataset:
 
 
 def images_at(data: Dataset, indices: list[int]) -> torch.Tensor:
-    return Batch(*data.fetch(torch.tensor(indices))).images()
+    return Batch(*data.fetch(torch.tensor(indices)), first=0, size=len(indices)).images()
 
 
 def test_a_batch_is_scaled_to_minus_one_and_one():
@@ -96,12 +96,11 @@ def mapped(tmp_path, count=50):
 @pytest.mark.parametrize("first", [0, 2])
 def test_an_epoch_of_mapped_images_is_that_of_images_in_memory(tmp_path, first):
     whole, in_file = mapped(tmp_path)
-    order = epoch_order(50, seed=3, epoch=1)
     numbers = range(first, 7)  # the last batch has two images
     bounded = in_file.to(CPU, bound=whole.images.nbytes - 1)
     assert bounded.is_mapped
-    expected = list(whole.batches(order, 8, numbers))
-    found = list(bounded.batches(order, 8, numbers))
+    expected = list(whole.batches(8, numbers, seed=3, epoch=1))
+    found = list(bounded.batches(8, numbers, seed=3, epoch=1))
     assert [len(batch.labels) for batch in found] == [8] * (6 - first) + [2]
     for ours, theirs in zip(found, expected, strict=True):
         assert ours.pixels.equal(theirs.pixels)
@@ -117,9 +116,33 @@ def test_images_within_the_bound_are_read_at_once(tmp_path):
     assert not in_file.to(CPU).is_mapped
 
 
+@given(size=st.integers(1, 50), count=st.integers(1, 12))
+def test_the_shares_of_a_batch_are_all_of_it_in_order(size, count):
+    shares = [Share(rank, count).of(size) for rank in range(count)]
+    if size < count:
+        assert set(shares) == {range(size)}
+        return
+    assert [place for share in shares for place in share] == list(range(size))
+    assert max(map(len, shares)) - min(map(len, shares)) <= 1
+
+
+@pytest.mark.parametrize("is_mapped", [False, True])
+def test_processes_together_get_the_batches_of_one_alone(tmp_path, is_mapped):
+    whole, in_file = mapped(tmp_path)
+    images = in_file.to(CPU, bound=0) if is_mapped else whole
+    wanted = {"seed": 3, "epoch": 1}
+    shares = [list(images.batches(8, range(7), share=Share(r, 3), **wanted)) for r in range(3)]
+    for number, alone in enumerate(images.batches(8, range(6), **wanted)):
+        parts = [share[number] for share in shares]
+        assert torch.cat([part.pixels for part in parts]).equal(alone.pixels)
+        assert torch.cat([part.labels for part in parts]).equal(alone.labels)
+        assert [(part.first, part.size) for part in parts] == [(0, 8), (3, 8), (6, 8)]
+    assert [len(share[6].labels) for share in shares] == [2, 2, 2]  # fewer than processes: each all
+
+
 def test_an_epoch_of_mapped_images_can_be_left(tmp_path):
     _, in_file = mapped(tmp_path)
-    batches = in_file.to(CPU, bound=0).batches(epoch_order(50, seed=0, epoch=0), 8, range(7))
+    batches = in_file.to(CPU, bound=0).batches(8, range(7), seed=0, epoch=0)
     assert len(next(batches).labels) == 8
     batches.close()
     assert not [t for t in threading.enumerate() if t.name.startswith("ganctl-images")]
@@ -127,7 +150,7 @@ def test_an_epoch_of_mapped_images_can_be_left(tmp_path):
 
 def test_a_mirrored_image_is_flipped_left_to_right():
     whole = dataset(COLOUR)
-    batch = Batch(*whole.fetch(torch.tensor([0, 1])))
+    batch = Batch(*whole.fetch(torch.tensor([0, 1])), first=0, size=2)
     plain = batch.images()
     flipped = batch.images(torch.tensor([False, True, True]))  # as for a batch of three
     assert flipped[0].equal(plain[0])
