@@ -79,11 +79,11 @@ def _in_order(
                 waiting.append(executor.submit(_do, task))
         if not waiting:
             return
-        if not waiting[0].done() and len(waiting) < _KEPT * count:
-            if own := list(itertools.islice(remaining, 1)):
-                waiting.append(Future())
-                waiting[-1].set_result(job(own[0]))
-                continue
+        is_idle = not waiting[0].done() and len(waiting) < _KEPT * count
+        if is_idle and (own := list(itertools.islice(remaining, 1))):
+            waiting.append(Future())
+            waiting[-1].set_result(job(own[0]))
+            continue
         yield waiting.popleft().result()
 
 
