@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 from torch import distributed as dist
 
+from ganctl.devices import resolve_device
 from ganctl.errors import GroupError, UsageError
 
 T = TypeVar("T")
@@ -155,15 +156,20 @@ class _Travelling(Sum):
 
 
 @contextlib.contextmanager
-def joined(device_kind: str) -> Iterator[Group]:
+def joined(device: str) -> Iterator[Group]:
     """While entered: the group that this process was started in; ALONE where it was started alone.
 
-    `device_kind` is what the tensors of `sum` are on. Raises GroupError.
+    `device` is what `resolve_device` takes: sums are of tensors there. Raises GroupError, and as
+    `resolve_device`.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield ALONE
         return
-    backend = "cpu:gloo,cuda:nccl" if device_kind == "cuda" else "gloo"
+    on = resolve_device(device, int(os.environ.get("LOCAL_RANK", "0")))
+    backend = "gloo"
+    if on.type == "cuda":
+        torch.cuda.set_device(on)
+        backend = "cpu:gloo,cuda:nccl"
     with _failures():
         dist.init_process_group(backend, timeout=_READY)
     try:
