@@ -83,7 +83,8 @@ def _call(words: list[str], terminal: Terminal) -> int:
             terminal.error("stopped")
         return int(code or 0)
     except Stopped as stopped:
-        terminal.error("stopped")
+        if processes.rank() == 0:
+            terminal.error("stopped")
         return int(stopped.args[0])
     except Exception as error:
         if os.environ.get("GANCTL_DEBUG") == "1":
