@@ -1,4 +1,4 @@
-"""Write docs/json.md from docs/ganctl.schema.json: python docs/generate_json.py [OUT]. CI compares."""
+"""Write docs/json.md from the schema beside it: python docs/generate_json.py [OUT]. CI compares."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ _HEAD = """\
 
 # JSON for scripts
 
-With `--json` a command puts one JSON document on one line of stdout, and nothing else; `train` puts one
-there for each epoch and a last one. Numbers that are not known are `null`; NaN and infinity never
-appear. The keys below stay what they are; later versions may add others. A failure is
+With `--json` a command puts one JSON document on one line of stdout, and nothing else; `train` puts
+one there for each epoch and a last one. Numbers that are not known are `null`; NaN and infinity
+never appear. The keys below stay what they are; later versions may add others. A failure is
 an exit code and a line on stderr, not JSON.
 
 [ganctl.schema.json](ganctl.schema.json) says the same as a JSON Schema, which the tests hold every
