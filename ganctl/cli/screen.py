@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from rich.segment import Segment
 
 _REFRESH_SECONDS = 0.25
-_SHARE = 0.002
+_SHARE = 0.001
 """A part is rendered anew when that takes at most this share of the time since it last was,
 or after so many seconds: the first time is the slowest."""
-_LONGEST_REST = 8.0
+_LONGEST_REST = 16.0
 
 
 @dataclass(frozen=True)
