@@ -4,9 +4,9 @@
 
 The program trains in a terminal of 140x40 cells with 24-bit colours. Counted are the seconds inside
 the observer's calls and inside the drawing of samples for the preview, by the clock of the thread
-that trains, which they hold up; and those of a processor that the painting thread takes, which it may
-share with the training. Unlike two whole trainings compared (watching.py), this is not drowned by
-what else the machine does.
+that trains, which they hold up; and those of a processor that the painting thread takes, which it
+may share with the training. Unlike two whole trainings compared (watching.py), this is not drowned
+by what else the machine does.
 """
 
 from __future__ import annotations
