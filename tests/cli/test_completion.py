@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
 import shlex
@@ -12,7 +14,7 @@ import sys
 import pytest
 
 from ganctl import datasets
-from ganctl.cli import completion
+from ganctl.cli import completion, main
 
 
 def test_the_names_of_data_sets_are_those_of_the_program():
@@ -20,20 +22,18 @@ def test_the_names_of_data_sets_are_those_of_the_program():
 
 
 @pytest.fixture
-def complete(command, tmp_path):
+def complete(tmp_path, monkeypatch):
     """What bash is offered for a line that is being typed."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("_GANCTL_COMPLETE", "complete_bash")
 
     def call(*words):
-        environment = {
-            **os.environ,
-            "COMP_WORDS": " ".join(["ganctl", *words]),
-            "COMP_CWORD": str(len(words)),
-            "_GANCTL_COMPLETE": "complete_bash",
-        }
-        done = subprocess.run(
-            command, env=environment, capture_output=True, text=True, check=True, cwd=tmp_path
-        )  # fmt: skip
-        return done.stdout.split()
+        monkeypatch.setenv("COMP_WORDS", " ".join(["ganctl", *words]))
+        monkeypatch.setenv("COMP_CWORD", str(len(words)))
+        out = io.StringIO()
+        with contextlib.redirect_stdout(out), pytest.raises(SystemExit):
+            main([])
+        return out.getvalue().split()
 
     return call
 

@@ -139,10 +139,10 @@ def test_debug_lets_the_exception_through(monkeypatch, tmp_path):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="pipes break differently there")
-def test_a_reader_that_leaves_early_is_no_error(command, run):
+def test_a_reader_that_leaves_early_is_no_error(command):
     process = subprocess.Popen(
-        [*command, "inspect", run], stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
+        [*command, "config"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )  # fmt: skip
     process.stdout.close()
     assert process.stderr.read().decode() == ""
     process.stderr.close()
