@@ -67,9 +67,10 @@ class _Normalize(torch.autograd.Function):
     def forward(
         ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, eps: float, group: Group
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        axes = [axis for axis in range(x.ndim) if axis != 1]
         each = x.numel() // x.shape[1]
-        variance, mean = torch.var_mean(x.float(), axes, correction=0)
+        # Many times as fast as var_mean where the channels come last; the variance is the batch's.
+        precise = x.to(torch.promote_types(x.dtype, torch.float32))
+        mean, variance = torch.batch_norm_update_stats(precise, None, None, 0.0)
         # Each process's own, brought together: sums of squares would cancel.
         table = torch.stack([mean, variance, torch.full_like(mean, each)])
         means, variances, counts = group.gathered(table).unbind(1)
@@ -78,7 +79,7 @@ class _Normalize(torch.autograd.Function):
         variance = ((variances + (means - mean).square()) * counts).sum(0) / count
         scale = (variance + eps).rsqrt()
         ctx.save_for_backward(x, weight, mean, scale, count)
-        ctx.axes, ctx.group = axes, group
+        ctx.group = group
         shape = _shape(x)
         factor = weight * scale
         output = torch.addcmul((bias - mean * factor).view(shape), x, factor.view(shape))
@@ -91,9 +92,9 @@ class _Normalize(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
         x, weight, mean, scale, count = ctx.saved_tensors
         shape = _shape(x)
-        own_bias = gradient.sum(ctx.axes, dtype=mean.dtype)
-        of_x = (gradient * x).sum(ctx.axes, dtype=mean.dtype)
-        own_weight = (of_x - mean * own_bias) * scale
+        _, own_weight, own_bias = torch.ops.aten.native_batch_norm_backward(
+            gradient, x, weight, None, None, mean, scale, True, 0.0, [False, True, True]
+        )
         sums = torch.stack([own_bias, own_weight])
         of_bias, of_weight = ctx.group.gathered(sums).sum(0) / count
         # weight * scale * (gradient - mean of it - normalized x * mean of their product)
