@@ -6,19 +6,31 @@ import os
 import re
 import sys
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 import ganctl
-from ganctl.cli import config, data, evaluate, inspect, interpolate, report, sample, train
+from ganctl.cli import config, data, evaluate, inspect, interpolate, pack, report, sample, train
 from ganctl.cli.signals import Stopped, exit_on_signals
 from ganctl.cli.terminal import Terminal, lasting_streams
 from ganctl.errors import GanctlError, UsageError, nearest
 from ganctl.files import reason
 
+
+class _Words(TyperGroup):
+    """Commands of which some have two words, 'data pack', and may begin like one of a word."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        if (name := " ".join(args[:2])) in self.commands and len(args) > 1:
+            args = [name, *args[2:]]
+        return super().resolve_command(ctx, args)
+
+
 app = typer.Typer(
     name="ganctl",
+    cls=_Words,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -31,6 +43,8 @@ app.command("interpolate")(interpolate.interpolate)
 app.command("inspect")(inspect.inspect)
 app.command("evaluate")(evaluate.evaluate)
 app.command("data")(data.data)
+app.command("data pack")(pack.pack)
+app.command("data index")(pack.index)
 app.command("config")(config.config)
 app.command("report")(report.report)
 

@@ -1,10 +1,10 @@
 """The order of images that are streamed: near to how they lie in their shards, and yet shuffled.
 
-An epoch's shards are put in an order by chance, one behind another, and what comes of it, joined to
-a ring, is cut into lanes. Each place in a batch is fed by one lane, so a batch has images from all
-over the set; a lane is read from its beginning to its end, and shuffled block by block. All of it is
-a function of (seed, epoch) and of a place in the whole batch: however many processes share out
-the places, the batches are the same, and one that reads from a step on skips to that block.
+An epoch's shards are put in an order by chance, one behind another, and what comes of it, joined
+to a ring, is cut into lanes. Each place in a batch is fed by one lane, so a batch has images from
+all over the set; a lane is read from its beginning to its end, and shuffled block by block. All of
+it is a function of (seed, epoch) and of a place in the whole batch: however many processes share
+out the places, the batches are the same, and who reads from a step on skips to the block of it.
 """
 
 from __future__ import annotations

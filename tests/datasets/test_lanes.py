@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 
 import numpy as np
@@ -39,13 +40,13 @@ def epoch_of(lanes, share=None):
 @given(some_lanes, st.integers(1, 5))
 def test_an_epoch_has_every_image_once_however_many_processes_share_it(lanes, processes):
     whole = list(epoch_of(lanes))
-    shared = zip(*(epoch_of(lanes, Share(rank, processes)) for rank in range(processes)))
+    ranks = [epoch_of(lanes, Share(rank, processes)) for rank in range(processes)]
     expected = [(s, i) for s, count in enumerate(lanes.counts) for i in range(count)]
 
     assert sorted(image for batch in whole for _, image in batch) == expected
-    for batch, parts in zip(whole, shared, strict=True):
+    for batch, parts in zip(whole, zip(*ranks, strict=True), strict=True):
         if len(batch) >= processes:
-            assert sum(parts, []) == batch
+            assert list(itertools.chain(*parts)) == batch
         else:  # all of it, for each
             assert all(part == batch for part in parts)
 
@@ -75,5 +76,5 @@ def test_a_batch_is_from_all_over_the_set_and_lanes_come_to_new_blocks_one_by_on
     spots = [[lanes.spot(step, place) for place in range(64)] for step in range(50)]
 
     assert all(len({shard for _, (shard, _) in batch}) > 32 for batch in epoch_of(lanes))
-    for before, after in zip(spots, spots[1:]):
+    for before, after in itertools.pairwise(spots):
         assert sum(a.block != b.block for a, b in zip(before, after, strict=True)) <= 4

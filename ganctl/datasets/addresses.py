@@ -1,0 +1,192 @@
+"""Where shards are: files of this machine, or of an object store, at addresses of fsspec's.
+
+https://filesystem-spec.readthedocs.io
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import posixpath
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, Any, TypeVar
+from urllib.parse import urlsplit
+
+from ganctl import files
+from ganctl.datasets.sources.base import shown
+from ganctl.datasets.sources.careful import Bounded
+from ganctl.errors import DataError, UsageError
+
+_ADDRESS = re.compile(r"([a-z][a-z0-9+.-]*)://.+", re.ASCII)
+_RETRIES = (0.5, 2.0, 8.0)
+"""Seconds before another attempt where a connection breaks."""
+_CHUNK = 2**22
+"""Bytes asked for at once: what is read of a shard lies side by side."""
+_MAX_PIECE = 2**28
+
+Result = TypeVar("Result")
+
+
+def is_address(name: str) -> bool:
+    """Whether `name` is written like an address, as s3://bucket/index.json is."""
+    return _ADDRESS.fullmatch(name) is not None
+
+
+def require_address(address: str) -> None:
+    """UsageError where `address` cannot be used: its protocol is unknown, or not installed."""
+    if "::" in address:
+        raise UsageError(f"'{shown(address)}' is a chain of addresses", "Give one that is not.")
+    parts = urlsplit(address)
+    if parts.password is not None:  # a checkpoint keeps the address, and may be handed on
+        raise UsageError(
+            "an address with a password in it would be kept in the checkpoint",
+            "Leave it out, and give it by the environment, as AWS_SECRET_ACCESS_KEY does.",
+        )
+    _file_system(address)
+
+
+def is_private(address: str) -> bool:
+    """Whether what is there is known to this process alone: fsspec's files in memory."""
+    return address.startswith("memory://")
+
+
+def beside(address: str, name: str) -> str:
+    """The address or path of `name` in the folder that `address`, or that path, is in."""
+    if is_address(address):
+        return f"{address.rpartition('/')[0]}/{name}"
+    return os.path.join(os.path.dirname(address), name)  # noqa: PTH118, PTH120
+
+
+def base(address: str) -> str:
+    """The last part of an address or a path."""
+    return posixpath.basename(address) if is_address(address) else Path(address).name
+
+
+def opened(address: str) -> IO[bytes]:
+    """The file at an address or path, to be read at any place. Raises DataError, UsageError."""
+    if is_address(address):
+        return Ranges(address)  # type: ignore[return-value]
+    try:
+        return Bounded(address)
+    except OSError as error:
+        raise DataError(f"{shown(address)} cannot be read: {files.reason(error)}") from None
+
+
+def size_of(file: IO[bytes]) -> int:
+    """Bytes of a file that is open."""
+    here = file.tell()
+    size = file.seek(0, os.SEEK_END)
+    file.seek(here)
+    return size
+
+
+class Ranges(io.RawIOBase):
+    """A file of an object store, read by ranges; a connection that breaks is made anew."""
+
+    def __init__(self, address: str) -> None:
+        """Raises DataError where nothing can be read at `address`, UsageError."""
+        super().__init__()
+        self._address = address
+        self._system, self._path = _file_system(address)
+        self._at = 0
+        self._chunk, self._chunk_at = b"", 0
+        size = self._tried(lambda: self._system.info(self._path).get("size"))
+        if type(size) is not int:
+            raise DataError(f"{shown(address)} cannot be read: its size is not known")
+        self._size = size
+
+    def seekable(self) -> bool:
+        return True
+
+    def readable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
+        self._at = offset + (0, self._at, self._size)[whence]
+        return self._at
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """As a file's. Raises OSError for what is too much at once, and DataError."""
+        left = max(0, self._size - self._at)
+        wanted = left if size is None or size < 0 else min(size, left)
+        if wanted > _MAX_PIECE:
+            raise OSError("a piece of it is too large")
+        begin = self._at - self._chunk_at
+        if not 0 <= begin <= begin + wanted <= len(self._chunk):
+            self._chunk = self._fetched(self._at, min(self._size, self._at + max(wanted, _CHUNK)))
+            self._chunk_at, begin = self._at, 0
+        self._at += wanted
+        return self._chunk[begin : begin + wanted]
+
+    def _fetched(self, first: int, end: int) -> bytes:
+        def fetch() -> bytes:
+            content: bytes = self._system.cat_file(self._path, start=first, end=end)
+            if len(content) < end - first:
+                raise OSError("the connection broke")
+            if len(content) > end - first:
+                raise DataError(
+                    f"{shown(self._address)} is not served in parts",
+                    "Have it served by one that answers requests for ranges of bytes.",
+                )
+            return content
+
+        return self._tried(fetch) if end > first else b""
+
+    def _tried(self, action: Callable[[], Result]) -> Result:
+        for seconds in (*_RETRIES, None):
+            try:
+                return action()
+            except DataError:
+                raise
+            except FileNotFoundError:
+                raise DataError(f"there is nothing at {shown(self._address)}") from None
+            except PermissionError as error:
+                raise DataError(
+                    f"{shown(self._address)} may not be read: {_said(error)}",
+                    "Are the credentials right, and given by the environment?",
+                ) from None
+            except Exception as error:  # each store's client has kinds of its own
+                if seconds is None:
+                    raise DataError(
+                        f"{shown(self._address)} cannot be read: {_said(error)}",
+                        "A training goes on with --resume, once it can.",
+                    ) from None
+                time.sleep(seconds)
+        raise AssertionError
+
+
+def _file_system(address: str) -> tuple[Any, str]:
+    try:
+        import fsspec
+    except ModuleNotFoundError:
+        raise UsageError(
+            f"'{shown(address)}' is not on this machine, and to read it needs the package fsspec",
+            "Install it: pip install 'ganctl[remote]'",
+        ) from None
+    protocol = address.partition("://")[0]
+    try:
+        system, path = fsspec.core.url_to_fs(address)
+    except ImportError:  # it names the package
+        package = {"s3": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "abfs": "adlfs", "az": "adlfs",
+                   "http": "aiohttp", "https": "aiohttp"}.get(protocol)  # fmt: skip
+        raise UsageError(
+            f"{protocol}:// needs a package that is not installed{f', {package}' * bool(package)}",
+            f"Install it: pip install {package}" if package else None,
+        ) from None
+    except ValueError:
+        raise UsageError(
+            f"'{protocol}://' is not a kind of address that is known", "Known: s3, gs, http, ..."
+        ) from None
+    except Exception as error:
+        raise DataError(f"{shown(address)} cannot be read: {_said(error)}") from None
+    return system, path
+
+
+def _said(error: Exception) -> str:
+    return shown(" ".join(str(error).split())[:200]) or type(error).__name__
