@@ -9,29 +9,27 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ganctl.config import ImageSettings
-from ganctl.datasets import addresses, workers
+from ganctl.datasets import addresses, reader, workers
 from ganctl.datasets.base import WHOLE, Batch, Share
-from ganctl.datasets.decoding import BadImage, Pixels, decode, measure
+from ganctl.datasets.decoding import BadImage, Pixels, measure
 from ganctl.datasets.index import Index, read
 from ganctl.datasets.lanes import Lanes
 from ganctl.datasets.own import require_colour
 from ganctl.datasets.preparing import choose_size, is_colourful
+from ganctl.datasets.reader import Read, Reader, Task, decoded, shape_of
 from ganctl.datasets.shards import Sample
-from ganctl.datasets.sources.base import shown, too_large
+from ganctl.datasets.sources.base import shown
 from ganctl.errors import DataError
 
 if TYPE_CHECKING:  # processes that only decode images come through here, and start quicker without
     import torch
 
-_LANE_BYTES = 2**22
-"""Of encoded images that a lane holds at most, and as much again of decoded ones where images are
-of very uneven sizes: 256 MiB for all lanes, less for each of several processes."""
 _MAX_BLOCK = 4096
 _LOOKED_AT, _LOOKED_AT_SHARDS = 256, 8
 _MAX_WORKERS = 8
@@ -75,7 +73,7 @@ class Stream:
     @property
     def image_shape(self) -> tuple[int, int, int]:
         """(C, H, W)."""
-        height, width, channels = _shape(self.settings)
+        height, width, channels = shape_of(self.settings)
         return channels, height, width
 
     def to(self, device: torch.device, bound: int | None = None) -> Stream:
@@ -87,8 +85,8 @@ class Stream:
         pixels = []
         for sample in _first_ones(self.index, self.limit, count):
             with contextlib.suppress(BadImage):
-                pixels.append(_decoded(sample, self.settings))
-        return np.stack(pixels) if pixels else np.empty((0, *_shape(self.settings)), np.uint8)
+                pixels.append(decoded(sample, self.settings))
+        return np.stack(pixels) if pixels else np.empty((0, *shape_of(self.settings)), np.uint8)
 
     def batches(
         self, size: int, numbers: range, *, seed: int, epoch: int, share: Share = WHOLE
@@ -103,11 +101,11 @@ class Stream:
         device = self.device or torch.device("cpu")
         counts = _counts(self.index, self.limit)
         lanes = Lanes(counts, size, self._block(), seed, epoch)
-        reader = Reader(self.index, self.settings, lanes, self.skip_bad)
-        ahead = _AHEAD_BYTES // (size * int(np.prod(_shape(self.settings))))
+        job = Reader(self.index, self.settings, lanes, self.skip_bad)
+        ahead = _AHEAD_BYTES // (size * int(np.prod(shape_of(self.settings))))
         ahead = min(max(ahead, _AHEAD.start), _AHEAD.stop)
         count = 0 if addresses.is_private(self.index.address) else _num_workers()
-        with workers.each(reader, count) as hands:
+        with workers.each(job, count) as hands:
             coming: deque[tuple[list[Future[Read]], range, int]] = deque()
             for number in numbers:
                 whole = lanes.size(number)
@@ -123,8 +121,8 @@ class Stream:
     def _block(self) -> int:
         """Neighbours that are shuffled: as many as a lane may hold."""
         encoded = sum(shard.size for shard in self.index.shards) / self.index.num_images
-        each = max(int(encoded), int(np.prod(_shape(self.settings))))
-        return min(max(1, _LANE_BYTES // each), _MAX_BLOCK)
+        each = max(int(encoded), int(np.prod(shape_of(self.settings))))
+        return min(max(1, reader.LANE_BYTES // each), _MAX_BLOCK)
 
 
 def load(
@@ -146,7 +144,7 @@ def load(
     )
     is_known = None not in (known.size, known.channels)
     chosen = known if is_known else _chosen(index, limit, known)
-    height, width, channels = _shape(chosen)
+    height, width, channels = shape_of(chosen)
     count = int(_counts(index, limit).sum())
     notice = (
         f"{count:,} images in {len(index.shards):,} shards of {shown(address)}"
@@ -155,111 +153,6 @@ def load(
         + ("" if is_known else ", chosen from the first images")
     )
     return Stream(address, index, chosen, limit, skip_bad, (notice,))
-
-
-class Task(NamedTuple):
-    """Images that are wanted."""
-
-    step: int
-    places: range
-    """In the whole batch of that step."""
-
-
-Read = tuple[Pixels, NDArray[np.int64]]
-"""uint8 (n, H, W, C), and their labels, (n,)."""
-
-
-class Reader:
-    """Reads an epoch's images, and holds of each lane the block that it is in.
-
-    Any task can be asked of it, but those that follow one another are what it is quick at.
-    """
-
-    def __init__(self, index: Index, settings: ImageSettings, lanes: Lanes, skip_bad: bool) -> None:
-        self._index = index
-        self._settings = settings
-        self._lanes = lanes
-        self._skip_bad = skip_bad
-        self._labels = {known.label: number for number, known in enumerate(index.classes)}
-        self._blocks: dict[int, tuple[int, list[_Held]]] = {}
-        self._ends: dict[int, tuple[int, int, int]] = {}
-        """Of each lane: (shard, number, place) of the sample after the last one read."""
-
-    def __call__(self, task: Task) -> Read:
-        """Raises DataError for a shard that is damaged, or an image unless bad ones are skipped."""
-        pixels = np.empty((len(task.places), *_shape(self._settings)), np.uint8)
-        labels = np.zeros(len(task.places), np.int64)
-        for row, place in enumerate(task.places):
-            lane, block, position = self._lanes.spot(task.step, place)
-            if self._blocks.get(lane, (None,))[0] != block:
-                self._blocks.pop(lane, None)  # before the next is read
-                self._blocks[lane] = (block, self._read(lane, block))
-            pixels[row], labels[row] = self._usable(self._blocks[lane][1], position)
-        return pixels, labels
-
-    def _usable(self, held: Sequence[_Held], position: int) -> tuple[Pixels, int]:
-        """The image there, or, if bad ones are skipped, the next of its block that is none."""
-        for one in (*held[position:], *held[:position]):
-            try:
-                pixels = _decoded(one.sample, self._settings) if one.pixels is None else one.pixels
-                return pixels, self._label(one.sample)
-            except BadImage as bad:
-                if not self._skip_bad:
-                    raise self._named(one, bad.reason, "--skip-bad trains without it.") from None
-        raise self._named(held[position], "it and its neighbours cannot be used")
-
-    def _label(self, sample: Sample) -> int:
-        if not self._labels:
-            return 0
-        if sample.label not in self._labels:
-            raise BadImage("its label is not in the index" if sample.label else "it has no label")
-        return self._labels[sample.label]
-
-    def _named(self, one: _Held, reason: str, hint: str | None = None) -> DataError:
-        return DataError(f"{self._index.where(one.shard)}: {one.sample.name}: {reason}", hint)
-
-    def _read(self, lane: int, block: int) -> list[_Held]:
-        held: list[_Held] = []
-        room = _LANE_BYTES
-        for shard, images in self._lanes.parts(lane, block):
-            before = self._ends.get(lane, (-1, 0, 0))
-            known = before[1:] if before[0] == shard else None
-            for sample in self._index.samples(shard, images, known):
-                self._ends[lane] = (shard, images.stop, sample.end)
-                room -= len(sample.content)
-                held.append(_Held(shard, sample) if room >= 0 else self._small(shard, sample))
-        return [held[number] for number in self._lanes.order(lane, block)]
-
-    def _small(self, shard: int, sample: Sample) -> _Held:
-        """A sample without its content: decoded already, where that can be done."""
-        try:
-            pixels = _decoded(sample, self._settings)
-        except BadImage:  # what is left of it says so again
-            pixels = None
-        return _Held(shard, sample._replace(content=b""), pixels)
-
-
-class _Held(NamedTuple):
-    """An image that was read."""
-
-    shard: int
-    sample: Sample
-    pixels: Pixels | None = None
-    """Where it is decoded by now."""
-
-
-def _decoded(sample: Sample, settings: ImageSettings) -> Pixels:
-    if (problem := too_large(sample.size)) is not None:
-        raise BadImage(problem[0])
-    if sample.size and not sample.content:
-        raise BadImage("damaged")
-    return decode(sample.content, settings)
-
-
-def _shape(settings: ImageSettings) -> tuple[int, int, int]:
-    assert settings.size is not None
-    assert settings.channels is not None
-    return (*settings.size, settings.channels)
 
 
 def _counts(index: Index, limit: int | None) -> NDArray[np.int64]:

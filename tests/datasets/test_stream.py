@@ -15,7 +15,7 @@ from PIL import Image
 
 from ganctl import datasets
 from ganctl.config import ImageSettings
-from ganctl.datasets import index, stream
+from ganctl.datasets import index, reader, stream
 from ganctl.datasets.base import Share
 from ganctl.errors import DataError, UsageError
 
@@ -89,7 +89,7 @@ def test_an_epoch_is_all_images_once_for_any_number_of_processes_and_from_any_st
 ):
     data = stream.load(write_shards(tmp_path_factory.mktemp("shards"), counts), GREY)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(stream, "_LANE_BYTES", lane_bytes)
+        patch.setattr(reader, "LANE_BYTES", lane_bytes)
         size = min(batch, len(data))
         whole = shown(data, size, seed=seed)
         steps = range(min(begun, len(whole)), len(whole))
