@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -39,7 +38,8 @@ def pack(
     out: Annotated[
         str,
         typer.Option("-o", "--out", metavar="PATTERN", show_default=False,
-                     help="What the shards are called, as 'shards/{000..}.tar'."),
+                     help="What the shards are called, as 'shards/{000..}.tar'; or in an object "
+                          "store, as 's3://bucket/{000..}.tar'."),
     ],
     shard_size: Annotated[
         str, typer.Option(metavar="SIZE", help="Bytes of a shard, at most.")
@@ -86,6 +86,8 @@ def pack(
     from ganctl import datasets
     from ganctl.datasets import packing
 
+    if path in datasets.NAMES:
+        raise UsageError(f"{path} is small, and no path", "ganctl train --data takes it by name.")
     pattern = packing.Pattern.parse(out)
     with terminal.progress() as progress:
         packed = packing.pack(
@@ -117,19 +119,20 @@ def index(
     """
     terminal = Terminal(json_wanted=json)
 
-    from ganctl import files
+    from ganctl.datasets import addresses, sources
     from ganctl.datasets import index as indices
-    from ganctl.datasets import sources
 
-    names = [Path(part) for part in sources.shards(shards)]
-    if len({name.parent for name in names}) > 1:
+    parts = [part.rpartition("/") for part in sources.shards(shards)]
+    folder, slash, _ = parts[0]
+    if any(part[0] != folder for part in parts):
         raise UsageError("the shards lie in several folders", "An index is of one: make several.")
-    address = os.path.abspath(names[0].parent / indices.NAME)  # noqa: PTH100
-    if os.path.lexists(address):
-        raise UsageError(f"'{address}' is there already", "Remove it to have it made anew.")
+    if indices.NAME in addresses.names_in(folder + slash or "."):
+        raise UsageError(
+            f"'{folder}{slash}{indices.NAME}' is there already", "Remove it to have it made anew."
+        )
     with terminal.progress() as progress:
-        made = indices.make(address, [name.name for name in names], progress)
-    files.write_atomic(Path(address), made.to_json())
+        made = indices.make(folder + slash + indices.NAME, [part[2] for part in parts], progress)
+    indices.write(made)
     _tell(made, terminal)
 
 
@@ -152,4 +155,5 @@ def _tell(index: Index, terminal: Terminal, **more: object) -> None:
         f"{index.num_images:,} images in {len(index.shards):,} shards, {size(num_bytes)}{classes}: "
         f"{index.address}"
     )
-    terminal.result(f"  ganctl train --data {pasteable(Path(index.address))}")
+    address = index.address if "://" in index.address else pasteable(Path(index.address))
+    terminal.result(f"  ganctl train --data {address}")

@@ -5,12 +5,14 @@ https://filesystem-spec.readthedocs.io
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import posixpath
 import re
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any, TypeVar
 from urllib.parse import urlsplit
@@ -60,11 +62,6 @@ def beside(address: str, name: str) -> str:
     return os.path.join(os.path.dirname(address), name)  # noqa: PTH118, PTH120
 
 
-def base(address: str) -> str:
-    """The last part of an address or a path."""
-    return posixpath.basename(address) if is_address(address) else Path(address).name
-
-
 def opened(address: str) -> IO[bytes]:
     """The file at an address or path, to be read at any place. Raises DataError, UsageError."""
     if is_address(address):
@@ -73,6 +70,58 @@ def opened(address: str) -> IO[bytes]:
         return Bounded(address)
     except OSError as error:
         raise DataError(f"{shown(address)} cannot be read: {files.reason(error)}") from None
+
+
+@contextlib.contextmanager
+def writer(address: str) -> Iterator[IO[bytes]]:
+    """A new file at an address or path, there whole or not at all. Raises DataError, RunError.
+
+    What goes to an object store is written to a temporary file first: no store is left with half.
+    """
+    if not is_address(address):
+        files.make_folder(Path(address).parent)
+        with files.atomic_writer(Path(address)) as file:
+            yield file
+        return
+    system, path = _file_system(address)
+    with tempfile.TemporaryDirectory(prefix="ganctl-") as folder:
+        here = Path(folder) / "file"
+        try:
+            with here.open("wb") as file:
+                yield file
+        except OSError as error:
+            raise files.write_error(here, error) from None
+        _tried(address, lambda: system.put_file(str(here), path), "written")
+
+
+def remove(address: str) -> None:
+    """The file at an address or path, if it is there and that can be done."""
+    with contextlib.suppress(Exception):
+        if is_address(address):
+            system, path = _file_system(address)
+            system.rm_file(path)
+        else:
+            Path(address).unlink()
+
+
+def names_in(folder: str) -> list[str]:
+    """Of the files in the folder at an address or path, sorted; none where there is none."""
+    if not is_address(folder):
+        try:
+            return sorted(os.listdir(folder))  # noqa: PTH208
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        except OSError as error:
+            raise DataError(f"{shown(folder)} cannot be read: {files.reason(error)}") from None
+    system, path = _file_system(folder)
+
+    def found() -> list[str]:
+        try:
+            return [str(name) for name in system.ls(path, detail=False, refresh=True)]
+        except FileNotFoundError:
+            return []
+
+    return sorted(posixpath.basename(name.rstrip("/")) for name in _tried(folder, found))
 
 
 def size_of(file: IO[bytes]) -> int:
@@ -93,7 +142,7 @@ class Ranges(io.RawIOBase):
         self._system, self._path = _file_system(address)
         self._at = 0
         self._chunk, self._chunk_at = b"", 0
-        size = self._tried(lambda: self._system.info(self._path).get("size"))
+        size = _tried(address, lambda: self._system.info(self._path).get("size"))
         if type(size) is not int:
             raise DataError(f"{shown(address)} cannot be read: its size is not known")
         self._size = size
@@ -136,29 +185,30 @@ class Ranges(io.RawIOBase):
                 )
             return content
 
-        return self._tried(fetch) if end > first else b""
+        return _tried(self._address, fetch) if end > first else b""
 
-    def _tried(self, action: Callable[[], Result]) -> Result:
-        for seconds in (*_RETRIES, None):
-            try:
-                return action()
-            except DataError:
-                raise
-            except FileNotFoundError:
-                raise DataError(f"there is nothing at {shown(self._address)}") from None
-            except PermissionError as error:
+
+def _tried(address: str, action: Callable[[], Result], done: str = "read") -> Result:
+    for seconds in (*_RETRIES, None):
+        try:
+            return action()
+        except DataError:
+            raise
+        except FileNotFoundError:
+            raise DataError(f"there is nothing at {shown(address)}") from None
+        except PermissionError as error:
+            raise DataError(
+                f"{shown(address)} may not be {done}: {_said(error)}",
+                "Are the credentials right, and given by the environment?",
+            ) from None
+        except Exception as error:  # each store's client has kinds of its own
+            if seconds is None:
                 raise DataError(
-                    f"{shown(self._address)} may not be read: {_said(error)}",
-                    "Are the credentials right, and given by the environment?",
+                    f"{shown(address)} cannot be {done}: {_said(error)}",
+                    "Give the same command again, or train with --resume, once it can.",
                 ) from None
-            except Exception as error:  # each store's client has kinds of its own
-                if seconds is None:
-                    raise DataError(
-                        f"{shown(self._address)} cannot be read: {_said(error)}",
-                        "A training goes on with --resume, once it can.",
-                    ) from None
-                time.sleep(seconds)
-        raise AssertionError
+            time.sleep(seconds)
+    raise AssertionError
 
 
 def _file_system(address: str) -> tuple[Any, str]:

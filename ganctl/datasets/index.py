@@ -155,6 +155,12 @@ def read(address: str) -> Index:
             ) from None
 
 
+def write(index: Index) -> None:
+    """Put an index where it says that it is, whole or not at all. Raises RunError, DataError."""
+    with addresses.writer(index.address) as file:
+        file.write(index.to_json())
+
+
 def make(address: str, names: Sequence[str], progress: Progress) -> Index:
     """The index that is to be at `address`, of shards beside it that are looked through for it.
 

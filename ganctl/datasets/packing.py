@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
-import os
 import re
 import tarfile
 from collections import Counter
@@ -15,9 +13,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ganctl import files
 from ganctl.config import ImageSettings
-from ganctl.datasets import index, own, preparing
+from ganctl.datasets import addresses, index, own, preparing
 from ganctl.datasets.decoding import BadImage, Facts, Pixels
 from ganctl.datasets.index import MARK_EVERY, Class, Index, Shard
 from ganctl.datasets.preparing import Progress
@@ -37,7 +34,8 @@ _SUFFIXES = {
 class Pattern:
     """Names of shards: 'folder/', 'photos-', 3 digits from 0 on, '.tar'."""
 
-    folder: Path
+    folder: str
+    """A path, or an address of an object store; '' is the present one."""
     before: str
     first: int
     digits: int
@@ -52,28 +50,29 @@ class Pattern:
                 f"'{shown(text[:200])}' does not say what shards are to be called",
                 "Write it as 'shards/{000..}.tar', in quotes: as many are made as it takes.",
             )
-        path = Path(match[1] + "x")
-        return cls(path.parent, path.name[:-1], int(match[2]), len(match[2]), match[3])
+        if addresses.is_address(match[1]):
+            addresses.require_address(match[1])
+        folder, slash, before = match[1].rpartition("/")
+        return cls(folder + slash, before, int(match[2]), len(match[2]), match[3])
 
     def name(self, number: int) -> str:
-        """Of the shard with this number, counted from 0."""
+        """What the shard with this number, counted from 0, is called in its folder."""
         return f"{self.before}{self.first + number:0{self.digits}}{self.after}"
 
     @property
-    def index(self) -> Path:
+    def index(self) -> str:
         """Where the index of the shards is."""
-        return self.folder / index.NAME
+        return self.folder + index.NAME
 
     def require_free(self) -> None:
         """UsageError where shards of that name, or an index, are there already."""
         wanted = re.compile(re.escape(self.before) + r"\d+" + re.escape(self.after))
-        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-            for name in sorted(os.listdir(self.folder)):  # noqa: PTH208
-                if name == index.NAME or wanted.fullmatch(name):
-                    raise UsageError(
-                        f"'{shown(str(self.folder / name))}' is there already",
-                        "Give another folder with --out, or remove what is in this one.",
-                    )
+        for name in addresses.names_in(self.folder or "."):
+            if name == index.NAME or wanted.fullmatch(name):
+                raise UsageError(
+                    f"'{shown(self.folder + name)}' is there already",
+                    "Give another folder with --out, or remove what is in this one.",
+                )
 
 
 @dataclass(frozen=True)
@@ -104,7 +103,8 @@ def pack(
     unless `skip_bad`; then nothing is left behind.
     """
     own.require_colour(settings.background)
-    own.require_apart(path, out.index)
+    if not addresses.is_address(out.folder):
+        own.require_apart(path, Path(out.index))
     out.require_free()
     told = progress or (lambda *_: None)
     source = open_source(path)
@@ -119,20 +119,16 @@ def pack(
         order = np.random.default_rng([_ORDER_STREAM, seed]).permutation(len(found))
         chunks = preparing.decoded(reader, measured.settings, [found[k] for k in order], told)
         samples = _Samples(source, chunks, measured.facts, bad, as_png=settings.size is not None)
-        files.make_folder(out.folder)
-        made: list[Path] = []
+        made: list[str] = []
         try:
             shards = _write(iter(samples), out, made, shard_bytes, per_shard)
             _require_usable(path, found, bad, skip_bad)
             chosen = measured.settings
-            packed = Index(
-                str(out.index), tuple(shards), samples.classes, chosen.size, chosen.channels
-            )
-            files.write_atomic(out.index, packed.to_json())
+            packed = Index(out.index, tuple(shards), samples.classes, chosen.size, chosen.channels)
+            index.write(packed)
         except BaseException:
             for shard in made:
-                with contextlib.suppress(OSError):
-                    shard.unlink()
+                addresses.remove(shard)
             raise
     return Packed(packed, tuple(sorted(bad, key=lambda problem: problem.name)))
 
@@ -192,7 +188,7 @@ class _Samples:
 def _write(
     samples: Iterator[dict[str, bytes]],
     out: Pattern,
-    made: list[Path],
+    made: list[str],
     shard_bytes: int,
     per_shard: int | None,
 ) -> list[Shard]:
@@ -201,11 +197,11 @@ def _write(
     number = 0
     sample = next(samples, None)
     while sample is not None:
-        path = out.folder / out.name(len(shards))
-        made.append(path)
+        name = out.name(len(shards))
+        made.append(out.folder + name)
         first, marks = number, list[int]()
         with (
-            files.atomic_writer(path) as file,
+            addresses.writer(out.folder + name) as file,
             tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT) as tar,
         ):
             while sample is not None and (
@@ -221,8 +217,9 @@ def _write(
                 _add(tar, f"{number:09d}", sample)
                 number += 1
                 sample = next(samples, None)
-        size = path.stat().st_size
-        shards.append(Shard(path.name, number - first, size, np.array(marks, np.int64)))
+            tar.close()  # which writes its end
+            size = file.tell()
+        shards.append(Shard(name, number - first, size, np.array(marks, np.int64)))
     return shards
 
 

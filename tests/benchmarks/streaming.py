@@ -20,10 +20,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ganctl import files
 from ganctl.config import ImageSettings
 from ganctl.datasets import packing, stream
-from ganctl.datasets.index import Index
+from ganctl.datasets.index import Index, write
 
 _DIFFERENT = 1000
 """Images that are drawn; the shards repeat them, which reading and decoding them cannot know."""
@@ -60,10 +59,9 @@ def make(folder: Path, gigabytes: float) -> None:
     count = int(gigabytes * 1e9 / (sum(map(len, drawn)) / len(drawn)))
     samples = ({"jpg": jpeg} for jpeg in itertools.islice(itertools.cycle(drawn), count))
     pattern = packing.Pattern.parse(str(folder / "{000..}.tar"))
-    files.make_folder(folder)
     shards = packing._write(samples, pattern, [], 256_000_000, None)
-    index = Index(str(pattern.index), tuple(shards), (), (64, 64), 3)
-    files.write_atomic(pattern.index, index.to_json())
+    index = Index(pattern.index, tuple(shards), (), (64, 64), 3)
+    write(index)
     print(f"{count} images, {sum(shard.size for shard in shards)} bytes, {len(shards)} shards")
 
 

@@ -42,7 +42,14 @@ def test_what_is_streamed_from_a_store_is_what_is_streamed_from_a_disk(
 ):
     monkeypatch.setattr(stream, "_num_workers", lambda: processes)
     ok("data", "pack", photos, "-o", tmp_path / "s/{000..}.tar", "--per-shard", "5")
-    s3fs.S3FileSystem().put(str(tmp_path / "s") + "/", "photos/s/", recursive=True)
+    ok("data", "pack", photos, "-o", f"{bucket}/s/{{000..}}.tar", "--per-shard", "5")
+    result = cli("data", "pack", photos, "-o", f"{bucket}/s/{{000..}}.tar")
+    assert (result.code, "s3://photos/s/000.tar' is there already" in result.err) == (2, True)
+    kept = s3fs.S3FileSystem()
+    for path in (tmp_path / "s").iterdir():
+        assert kept.cat_file(f"photos/s/{path.name}") == path.read_bytes()
+    kept.rm_file("photos/s/index.json")
+    ok("data", "index", f"{bucket}/s/{{000..002}}.tar")
     for name, data in (("disk", tmp_path / "s/index.json"), ("store", f"{bucket}/s/index.json")):
         ok("train", "--data", data, *TINY, "--epochs", "2", "--out", tmp_path / name)
     one, other = (store.read_checkpoint(tmp_path / name) for name in ("disk", "store"))
