@@ -25,6 +25,7 @@ __all__ = [
     "Progress",
     "Share",
     "epoch_order",
+    "is_streamed",
     "load",
     "load_test",
     "load_training",

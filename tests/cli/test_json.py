@@ -39,6 +39,13 @@ def test_a_command_gives_what_is_promised(ok, run, tmp_path, title, words):
     assert promised(title) <= document.keys()
 
 
+def test_packing_gives_what_is_promised(ok, photos, tmp_path):
+    pattern = tmp_path / "shards" / "{0..}.tar"
+    document = json.loads(ok("data", "pack", photos, "-o", pattern, "--json").out)
+    keys = promised("`data pack`, `data index`")
+    assert keys - {"name", "reason", "harmless"} == document.keys()
+
+
 @pytest.mark.usefixtures("_no_plot")
 def test_a_training_gives_what_is_promised(ok, fast_options, tmp_path):
     words = ("train", *fast_options, "--steps", "4", "--out", tmp_path / "run", "--json")

@@ -1,12 +1,17 @@
 from __future__ import annotations
 
+import importlib
 import json
+from types import SimpleNamespace
 
 import pytest
 
+from ganctl import config as configs
 from ganctl import store
-from ganctl.datasets import stream
+from ganctl.datasets import index, stream
+from ganctl.errors import DataError
 
+evaluate = importlib.import_module("ganctl.cli.evaluate")
 TINY = ("--size", "8", "--batch-size", "4", "--device", "cpu", "--precision", "fp32",
         "--set", "base_channels=4", "--latent-dim", "8", "--num-samples", "4")  # fmt: skip
 pytestmark = pytest.mark.usefixtures("_no_plot")
@@ -35,6 +40,8 @@ def test_photos_are_packed_and_a_training_streams_them_and_is_resumed(ok, cli, p
     one, other = (store.read_checkpoint(tmp_path / name) for name in ("whole", "parts"))
     assert one.step == other.step == 6
     assert all(one.generator[key].equal(other.generator[key]) for key in one.generator)
+    ok("report", tmp_path / "parts", "--with-images", "-o", tmp_path / "report.html")
+    assert 'class="sheet"' in (tmp_path / "report.html").read_text()
     ok("sample", tmp_path / "parts", "--class", "dog", "-o", tmp_path / "dogs.png")
 
     for shard in (tmp_path / "s").iterdir():
@@ -43,6 +50,22 @@ def test_photos_are_packed_and_a_training_streams_them_and_is_resumed(ok, cli, p
     result = cli("train", "--resume", "--steps", "8", "--out", tmp_path / "parts")
     assert result.code == 1
     assert "are not those this run was trained on" in result.err
+
+
+def test_a_run_on_a_stream_is_measured_against_some_of_its_images(
+    ok, photos, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(evaluate, "MIN_MEASURED", 2)
+    ok("data", "pack", photos, "-o", tmp_path / "s/{000..}.tar")
+    config = configs.override(
+        configs.preset("fast"),
+        {"data": str(tmp_path / "s/index.json"), "image_size": "8", "image_channels": 3},
+    )
+    digest = index.read(config.data).digest
+    one, other, _ = evaluate._real_images(SimpleNamespace(config=config, data_digest=digest))
+    assert one.shape == other.shape == (6, 8, 8, 3)
+    with pytest.raises(DataError, match="are not those this run was trained on"):
+        evaluate._real_images(SimpleNamespace(config=config, data_digest="other"))
 
 
 def test_shards_of_others_get_an_index(ok, cli, photos, tmp_path):
@@ -84,8 +107,8 @@ def test_data_is_the_command_it_was_and_a_folder_may_be_called_pack(
 
 
 def test_commands_that_need_images_whole_say_so(cli, photos, tmp_path):
-    index = tmp_path / "s/index.json"
+    address = tmp_path / "s/index.json"
     assert cli("data", "pack", photos, "-o", tmp_path / "s/{000..}.tar").code == 0
-    result = cli("data", index)
+    result = cli("data", address)
     assert result.code == 2
     assert "streamed" in result.err
