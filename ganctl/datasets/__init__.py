@@ -78,7 +78,9 @@ def load_training(
 ) -> Images:
     """As `load`; but images whose shards an index names are streamed, the first `limit` of them."""
     if is_streamed(name):
-        return stream.load(resolve(name), settings, limit=limit, skip_bad=skip_bad)
+        if not Path(name).is_absolute():
+            name = resolve(name)
+        return stream.load(name, settings, limit=limit, skip_bad=skip_bad)
     return load(name, limit=limit, settings=settings, skip_bad=skip_bad, progress=progress)
 
 
@@ -104,7 +106,8 @@ def load(
     """
     if is_streamed(name):
         raise UsageError(
-            f"the images of '{name}' are streamed, and held nowhere whole", "Only train takes them."
+            f"the images of '{name}' are streamed, and held nowhere whole",
+            "They can be looked at before they are packed.",
         )
     if not Path(name).is_absolute():  # a run's path that has gone is no wrong word
         name = resolve(name)

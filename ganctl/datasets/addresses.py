@@ -10,6 +10,7 @@ import io
 import os
 import posixpath
 import re
+import stat
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -23,6 +24,12 @@ from ganctl.datasets.sources.careful import Bounded
 from ganctl.errors import DataError, UsageError
 
 _ADDRESS = re.compile(r"([a-z][a-z0-9+.-]*)://.+", re.ASCII)
+_PACKAGES = {
+    "s3": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "abfs": "adlfs", "az": "adlfs", "http": "aiohttp",
+    "https": "aiohttp", "memory": "",
+}  # fmt: skip
+"""What fsspec needs for each kind of address. It knows more, some of which do more than read; and a
+checkpoint that somebody else made may name any."""
 _RETRIES = (0.5, 2.0, 8.0)
 """Seconds before another attempt where a connection breaks."""
 _CHUNK = 2**22
@@ -67,6 +74,8 @@ def opened(address: str) -> IO[bytes]:
     if is_address(address):
         return Ranges(address)  # type: ignore[return-value]
     try:
+        if not stat.S_ISREG(os.stat(address).st_mode):  # noqa: PTH116 - a pipe would be waited for
+            raise DataError(f"{shown(address)} is not a file")
         return Bounded(address)
     except OSError as error:
         raise DataError(f"{shown(address)} cannot be read: {files.reason(error)}") from None
@@ -212,6 +221,12 @@ def _tried(address: str, action: Callable[[], Result], done: str = "read") -> Re
 
 
 def _file_system(address: str) -> tuple[Any, str]:
+    protocol = address.partition("://")[0]
+    if protocol not in _PACKAGES:
+        raise UsageError(
+            f"'{protocol}://' is not a kind of address that is known",
+            f"Known: {', '.join(_PACKAGES)}.",
+        )
     try:
         import fsspec
     except ModuleNotFoundError:
@@ -219,19 +234,13 @@ def _file_system(address: str) -> tuple[Any, str]:
             f"'{shown(address)}' is not on this machine, and to read it needs the package fsspec",
             "Install it: pip install 'ganctl[remote]'",
         ) from None
-    protocol = address.partition("://")[0]
     try:
         system, path = fsspec.core.url_to_fs(address)
-    except ImportError:  # it names the package
-        package = {"s3": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "abfs": "adlfs", "az": "adlfs",
-                   "http": "aiohttp", "https": "aiohttp"}.get(protocol)  # fmt: skip
+    except ImportError:
+        package = _PACKAGES[protocol]
         raise UsageError(
-            f"{protocol}:// needs a package that is not installed{f', {package}' * bool(package)}",
-            f"Install it: pip install {package}" if package else None,
-        ) from None
-    except ValueError:
-        raise UsageError(
-            f"'{protocol}://' is not a kind of address that is known", "Known: s3, gs, http, ..."
+            f"{protocol}:// needs a package that is not installed, {package}",
+            f"Install it: pip install {package}",
         ) from None
     except Exception as error:
         raise DataError(f"{shown(address)} cannot be read: {_said(error)}") from None

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -26,8 +27,10 @@ MARK_EVERY = 64
 """Samples of a shard between those whose places its index names."""
 NAME = "index.json"
 _SUFFIX = ".json"
-_MAX_BYTES = 2**28
+_MAX_BYTES = 2**26
 _MAX_COUNT = 2**53
+_ODD = frozenset("\\:?#%")
+"""What in a shard's name could mean another place than its index's folder."""
 _AGAIN = "Make it anew: ganctl data index."
 
 Progress = Callable[[str, int, int], None]
@@ -138,7 +141,7 @@ class Index:
 
 def is_index(name: str) -> bool:
     """Whether `name`, a path or an address, is written like an index's."""
-    return name.lower().endswith(_SUFFIX)
+    return name.lower().endswith(_SUFFIX) and not os.path.isdir(name)  # noqa: PTH112
 
 
 def read(address: str) -> Index:
@@ -216,7 +219,7 @@ def _from_dict(address: str, data: Any) -> Index:
 
 def _shard(address: str, entry: Any) -> Shard:
     name = str(entry["url"]).removeprefix("./")
-    if climbs(name) or "\\" in name or ":" in name or not name or not name.isprintable():
+    if climbs(name) or not name.isprintable() or not name or not _ODD.isdisjoint(name):
         raise DataError(f"{shown(address)} names a shard outside of its folder: {shown(name)}")
     count, size = _count(entry["nsamples"]), _count(entry["filesize"])
     marks = np.array([_count(mark) for mark in entry.get("marks", ())], np.int64)

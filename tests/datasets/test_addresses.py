@@ -75,6 +75,7 @@ def test_nothing_there_no_permission_no_such_kind(stored, monkeypatch):
         addresses.opened("memory://bucket/other")
     for address, said in (
         ("nonsense://bucket/index.json", "is not a kind of address that is known"),
+        ("file:///etc/index.json", "is not a kind of address that is known"),
         ("zip://index.json::memory://x.zip", "is a chain of addresses"),
         ("s3://key:secret@bucket/index.json", "a password in it would be kept"),
     ):

@@ -36,7 +36,7 @@ def epoch_of(lanes, share=None):
         yield [(place, image_at(lanes, step, place)) for place in places]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(some_lanes, st.integers(1, 5))
 def test_an_epoch_has_every_image_once_however_many_processes_share_it(lanes, processes):
     whole = list(epoch_of(lanes))

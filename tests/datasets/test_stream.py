@@ -72,7 +72,7 @@ def shown(data, size, numbers=None, *, seed=0, epoch=0, share=datasets.WHOLE):
 
 
 @settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(
     counts=st.lists(st.integers(0, 100), min_size=1, max_size=5).filter(
@@ -239,8 +239,11 @@ def change(**values):
         (change(url="../0.tar"), "outside of its folder"),
         (change(url="/etc/passwd"), "outside of its folder"),
         (change(url="s3://bucket/0.tar"), "outside of its folder"),
+        (change(url="%2e%2e/0.tar"), "outside of its folder"),
         (change(url="pipe:date"), "outside of its folder"),
         (change(url="1.tar"), "is not an index of shards"),
+        (change(url=""), "outside of its folder"),
+        (change(url="."), r"is not a file"),
         (change(url="nowhere.tar"), r"nowhere\.tar cannot be read: no such file"),
         (lambda folder: (folder / "0.tar").unlink(), r"0\.tar cannot be read: no such file"),
         (lambda folder: (folder / "index.json").write_text("[]"), "is not an index of shards"),
