@@ -32,8 +32,8 @@ _PACKAGES = {
 checkpoint that somebody else made may name any."""
 _RETRIES = (0.5, 2.0, 8.0)
 """Seconds before another attempt where a connection breaks."""
-_CHUNK = 2**22
-"""Bytes asked for at once: what is read of a shard lies side by side."""
+_CHUNK = 2**20
+"""Bytes asked for at once: few enough that little is asked for that no block of a lane wants."""
 _MAX_PIECE = 2**28
 
 Result = TypeVar("Result")
@@ -89,6 +89,7 @@ def writer(address: str) -> Iterator[IO[bytes]]:
     """
     if not is_address(address):
         files.make_folder(Path(address).parent)
+        files.clear_abandoned(Path(address).parent)
         with files.atomic_writer(Path(address)) as file:
             yield file
         return
