@@ -14,7 +14,6 @@ from ganctl.cli.options import (
     ChannelsOption,
     FitOption,
     JsonOption,
-    SizeOption,
     image_settings,
     parse_bytes,
 )
@@ -52,7 +51,11 @@ def pack(
         int, typer.Option(metavar="N", help="Decides the order of the images.", min=0,
                           max=_MAX_SEED)
     ] = 0,
-    size_: SizeOption = None,
+    size_: Annotated[
+        str | None,
+        typer.Option("--size", metavar="N|HxW", show_default="files as they are",
+                     help="Store PNGs of so many pixels a side, as networks will see them.")
+    ] = None,
     channels: ChannelsOption = None,
     fit: FitOption = None,
     background: BackgroundOption = None,
