@@ -16,9 +16,10 @@ from ganctl.errors import DeviceError, UsageError, nearest
 KINDS = ("auto", "cpu", "cuda", "mps")
 
 
-def resolve_device(name: str) -> torch.device:
+def resolve_device(name: str, local_rank: int | None = None) -> torch.device:
     """`auto` (cuda, then mps, then cpu), `cpu`, `cuda`, `cuda:N` or `mps` → a device that is there.
 
+    Of several processes each has the GPU that its number on this machine, `local_rank`, says.
     Raises UsageError for an unknown name, DeviceError for a device that this machine lacks.
     """
     kind, _, index = name.partition(":")
@@ -26,17 +27,23 @@ def resolve_device(name: str) -> torch.device:
         hint = "Did you mean 'cuda'?" if kind.lower() == "gpu" else nearest(kind, KINDS)
         raise UsageError(f"unknown device '{name}'", hint)
     if kind == "auto":
-        kind = "cuda" if torch.cuda.is_available() else "mps" if _has_mps() else "cpu"
+        has_mps = _has_mps() and local_rank is None
+        kind = "cuda" if torch.cuda.is_available() else "mps" if has_mps else "cpu"
+    if local_rank is not None and (index or kind == "mps"):
+        raise UsageError(
+            f"several processes cannot share the device {name}", "Give --device cuda or cpu."
+        )
     if kind == "cuda":
+        index = index or str(local_rank or 0)
         count = torch.cuda.device_count() if torch.cuda.is_available() else 0
         if not count:
             raise DeviceError("there is no CUDA device here", "Use --device cpu, or leave it out.")
-        if int(index or 0) >= count:
+        if int(index) >= count:
             raise DeviceError(
                 f"there is no CUDA device {index} here",
                 f"There {'is 1' if count == 1 else f'are {count}'}, counted from cuda:0.",
             )
-        return torch.device("cuda", int(index or 0))
+        return torch.device("cuda", int(index))
     if kind == "mps" and not _has_mps():
         raise DeviceError("there is no MPS device here", "Use --device cpu, or leave it out.")
     return torch.device(kind)

@@ -56,6 +56,10 @@ class TrainingError(GanctlError):
     """A training that went wrong."""
 
 
+class GroupError(GanctlError):
+    """A process that trains together with others has lost them."""
+
+
 class StoppedError(GanctlError):
     """A training that was stopped from outside; `exit_code` is the one a shell expects."""
 

@@ -12,7 +12,18 @@ import typer
 from typer.core import TyperGroup
 
 import ganctl
-from ganctl.cli import config, data, evaluate, inspect, interpolate, pack, report, sample, train
+from ganctl.cli import (
+    config,
+    data,
+    evaluate,
+    inspect,
+    interpolate,
+    pack,
+    processes,
+    report,
+    sample,
+    train,
+)
 from ganctl.cli.signals import Stopped, exit_on_signals
 from ganctl.cli.terminal import Terminal, lasting_streams
 from ganctl.errors import GanctlError, UsageError, nearest
@@ -92,6 +103,8 @@ def _call(words: list[str], terminal: Terminal) -> int:
     except Exception as error:
         if os.environ.get("GANCTL_DEBUG") == "1":
             raise
+        if not processes.is_to_explain():
+            return int(getattr(error, "exit_code", 1))
         return _explain(error, terminal, words)
 
 

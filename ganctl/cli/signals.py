@@ -68,10 +68,12 @@ def _is_importing(frame: FrameType | None) -> bool:
 class StopSignals:
     """While entered, the first SIGINT, SIGTERM, SIGHUP or SIGBREAK asks for a stop at a step's end.
 
-    A second SIGINT does not wait: it raises KeyboardInterrupt.
+    A second SIGINT does not wait: it raises KeyboardInterrupt. Unless not `at_once`: several
+    processes get it from the terminal and from the one that started them.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, at_once: bool = True) -> None:
+        self._at_once = at_once
         self.received: int | None = None
         self._previous: dict[int, Any] = {}
 
@@ -98,6 +100,6 @@ class StopSignals:
             signal.signal(number, handler)
 
     def _handle(self, number: int, _: FrameType | None) -> None:
-        if self.received is not None and number == signal.SIGINT:
+        if self._at_once and self.received is not None and number == signal.SIGINT:
             raise KeyboardInterrupt
         self.received = self.received or number

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ganctl import config as configs
-from ganctl.cli import completion
+from ganctl.cli import completion, processes
 from ganctl.cli.options import (
     BackgroundOption,
     ChannelsOption,
@@ -28,6 +28,10 @@ from ganctl.cli.terminal import Terminal, count, pasteable
 from ganctl.errors import StoppedError, UsageError
 from ganctl.settings import resolve
 from ganctl.tuning import TUNABLE
+
+_MOST_PATIENCE = 86_400
+_ASKED_TO_STOP = 143
+"""The exit code of a process that stops because another one was told to."""
 
 if TYPE_CHECKING:
     from ganctl.training.loop import Row
@@ -128,6 +132,15 @@ def train(
     threads: Annotated[
         int | None, _option("Of a CPU.", "N", "as many as prove quickest")
     ] = None,
+    num_processes: Annotated[
+        int,
+        typer.Option(metavar="N", min=1, help="Share each batch out over N processes: one a GPU, "
+                     "or some of a CPU's cores each. For more machines: torchrun.")
+    ] = 1,
+    patience: Annotated[
+        float,
+        typer.Option(metavar="SECONDS", help="How long processes wait for one that is silent.")
+    ] = 300.0,
     limit: Annotated[
         int | None,
         _option("Train on N images only: of a data set the first, of your own some by chance.", "N",
@@ -202,6 +215,10 @@ def train(
         changes[name] = value
     if not save_every > 0:  # NaN too
         raise UsageError(f"--save-every must be more than 0 seconds, not {save_every:g}")
+    if not 1 <= patience <= _MOST_PATIENCE:
+        raise UsageError(f"--patience must be from 1 second to a day, not {patience:g} seconds")
+    if dry_run and max(num_processes, processes.number()) > 1:
+        raise UsageError("--dry-run is done by one process", "Leave out --num-processes.")
     how = {} if cache_memory is None else {"cache_memory": parse_bytes(cache_memory)}
     # A run that is resumed has settings of its own, which an environment says nothing against.
     environment = {} if resume else os.environ
@@ -215,34 +232,54 @@ def train(
         changes["data"] = datasets.resolve(changes["data"])
         config = configs.override(config, {"data": changes["data"]})
     folder = out or Path("runs") / f"{datasets.stem(config.data)}-{config.preset}"
+    if num_processes > 1 and processes.number() == 1:
+        code = processes.start(num_processes, context.obj)
+        raise typer.Exit(code)
 
     # Everything above is cheap; torch is loaded from here on.
+    from ganctl.store import RunDirectory
     from ganctl.training import session as sessions
+    from ganctl.training.group import joined
 
-    terminal = Terminal(json_wanted=json, quiet=quiet)
-    with terminal.progress() as progress:
-        if resume:
-            explicit = {**changes, **({"preset": config.preset} if resolved.preset_given else {})}
-            session = sessions.resume(folder, explicit, device, progress=progress, **how)
+    with joined(device) as group:
+        if not group.is_first:
+            processes.hush()
+            json, quiet = False, True
+        terminal = Terminal(json_wanted=json, quiet=quiet)
+        if processes.restarts():  # one of them had failed: all go on from what was saved
+            resume = group.agreed(RunDirectory(folder).is_run())
+        with terminal.progress() as progress:
+            if resume:
+                preset_given = {"preset": config.preset} if resolved.preset_given else {}
+                session = sessions.resume(
+                    folder, {**changes, **preset_given}, device, group=group, progress=progress,
+                    **how,
+                )  # fmt: skip
+            else:
+                session = sessions.new(
+                    config, folder, device, group=group, to_write=not dry_run, progress=progress,
+                    needs_classes=changes.get("conditional") is True,
+                    tunable=TUNABLE.difference(changes), **how,
+                )  # fmt: skip
+        for notice in session.notices:
+            terminal.note(notice)
+        if dry_run:
+            from ganctl.cli.dry_run import dry_run as show_dry_run
+
+            show_dry_run(session, terminal)
         else:
-            session = sessions.new(
-                config, folder, device, to_write=not dry_run, progress=progress,
-                needs_classes=changes.get("conditional") is True,
-                tunable=TUNABLE.difference(changes), **how,
-            )  # fmt: skip
-    for notice in session.notices:
-        terminal.note(notice)
-    if dry_run:
-        from ganctl.cli.dry_run import dry_run as show_dry_run
-
-        show_dry_run(session, terminal)
-    else:
-        command = shlex.join(["ganctl", *context.obj])
-        _run(session, terminal, save_every, command, preview=not no_preview)
+            command = shlex.join(["ganctl", *context.obj])
+            _run(session, terminal, save_every, patience, command, preview=not no_preview)
 
 
 def _run(
-    session: Session, terminal: Terminal, save_every: float, command: str, *, preview: bool
+    session: Session,
+    terminal: Terminal,
+    save_every: float,
+    patience: float,
+    command: str,
+    *,
+    preview: bool,
 ) -> None:
     from ganctl import devices
     from ganctl.cli.signals import StopSignals
@@ -256,6 +293,8 @@ def _run(
             f"The run in {folder} is complete: step {session.state.step} of {session.total_steps}. "
             f"To go on, give more, for example --epochs {_more_epochs(session)}."
         )
+        if not session.group.is_first:
+            return
         with observer(terminal, steps_per_epoch) as watcher:
             outcome = session.conclude(watcher)
         if terminal.json_wanted:
@@ -270,7 +309,7 @@ def _run(
     started = time.monotonic()
     try:
         with (
-            StopSignals() as stop,
+            StopSignals(at_once=session.group.size == 1) as stop,
             observer(
                 terminal,
                 steps_per_epoch,
@@ -280,11 +319,17 @@ def _run(
             ) as watcher,
         ):
             outcome = session.train(
-                watcher, command=command, save_every=save_every, should_stop=stop
+                watcher,
+                command=command,
+                save_every=save_every,
+                should_stop=stop,
+                patience=patience,
             )
     except KeyboardInterrupt:
         hint = f"The state that was saved last is whole. {again}"
         raise StoppedError("stopped at once", hint, exit_code=130) from None
+    if not session.group.is_first:
+        raise typer.Exit(0 if outcome.finished else stop.exit_code or _ASKED_TO_STOP)
     if terminal.json_wanted:
         _document_end(session, outcome.history, terminal)
     elif outcome.finished:
@@ -294,7 +339,11 @@ def _run(
         )  # fmt: skip
         _show_files(session, terminal)
     if not outcome.finished:
-        raise StoppedError(f"stopped and saved at step {session.state.step}", again, stop.exit_code)
+        raise StoppedError(
+            f"stopped and saved at step {session.state.step}",
+            again,
+            stop.exit_code or _ASKED_TO_STOP,
+        )
 
 
 def _document_end(session: Session, history: list[Row], terminal: Terminal) -> None:

@@ -31,11 +31,11 @@ class Share(NamedTuple):
 
     def of(self, size: int) -> range:
         """Its places in a batch of `size`: all of them where there are fewer than processes."""
-        if size < self.processes:
-            return range(size)
-        each, more = divmod(
-            size, self.processes
-        )  # the first ones have one more, as in tensor_split
+        return range(size) if size < self.processes else self.split(size)
+
+    def split(self, size: int) -> range:
+        """Its places, as `torch.tensor_split` has them: none where there are too few."""
+        each, more = divmod(size, self.processes)
         first = self.rank * each + min(self.rank, more)
         return range(first, first + each + (self.rank < more))
 

@@ -21,8 +21,11 @@ Task = TypeVar("Task")
 Result = TypeVar("Result")
 Map = Callable[[Iterable[Task]], Iterator[Result]]
 
-_AHEAD = 4
-"""Tasks a worker that are begun or waiting: results come in order, and may not pile up."""
+_AHEAD = 2
+"""Tasks of a worker that are begun or waiting for it."""
+_KEPT = 8
+"""Results a process that are begun or wait for their turn: they come in order, and may not pile up.
+"""
 _STOPPING = ("SIGINT", "SIGTERM", "SIGHUP")
 
 
@@ -37,9 +40,10 @@ def available() -> int:
 def mapping(job: Callable[[Task], Result], count: int) -> Iterator[Map[Task, Result]]:
     """While entered: a `map` of `job` over tasks, in their order, by `count` processes.
 
-    One is this process itself; more are new ones, to which `job`, the tasks and the results are
-    pickled. They are gone when the context is left, at once where an exception leaves it, and die
-    with this process however it ends. Raises DataError where one of them is killed.
+    One is this process itself, which works rather than wait; the others are new ones, from which
+    results come pickled, as `job` and the tasks go there. They are gone when the context is left,
+    at once where an exception leaves it, and die with this process however it ends. Raises
+    DataError where one of them is killed.
     """
     if count <= 1:
         yield lambda tasks: map(job, tasks)
@@ -47,10 +51,10 @@ def mapping(job: Callable[[Task], Result], count: int) -> Iterator[Map[Task, Res
     others = set(multiprocessing.active_children())
     # Not forked: this process may have threads, torch's and the progress bar's, that hold locks.
     executor = ProcessPoolExecutor(
-        count, multiprocessing.get_context("spawn"), initializer=_begin, initargs=(job,)
+        count - 1, multiprocessing.get_context("spawn"), initializer=_begin, initargs=(job,)
     )
     try:
-        yield lambda tasks: _in_order(executor, tasks, _AHEAD * count)
+        yield lambda tasks: _in_order(executor, job, tasks, count)
     except BaseException as error:
         for child in set(multiprocessing.active_children()) - others:
             child.kill()
@@ -107,15 +111,23 @@ def _ended() -> DataError:
     )
 
 
-def _in_order(executor: ProcessPoolExecutor, tasks: Iterable[Any], ahead: int) -> Iterator[Any]:
+def _in_order(
+    executor: ProcessPoolExecutor, job: Callable[[Any], Any], tasks: Iterable[Any], count: int
+) -> Iterator[Any]:
     remaining = iter(tasks)
     waiting: deque[Future[Any]] = deque()
     while True:
-        for task in itertools.islice(remaining, ahead - len(waiting)):
+        given = sum(not future.done() for future in waiting)
+        for task in itertools.islice(remaining, _AHEAD * (count - 1) - given):
             with _signals_held_back():  # a process may be started here
                 waiting.append(executor.submit(_do, task))
         if not waiting:
             return
+        is_idle = not waiting[0].done() and len(waiting) < _KEPT * count
+        if is_idle and (own := list(itertools.islice(remaining, 1))):
+            waiting.append(Future())
+            waiting[-1].set_result(job(own[0]))
+            continue
         yield waiting.popleft().result()
 
 

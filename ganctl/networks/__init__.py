@@ -12,16 +12,20 @@ from ganctl.errors import CheckpointError
 from ganctl.networks import dcgan, fast
 from ganctl.networks.dropout import Dropout
 from ganctl.networks.layers import Layer, layer_table
+from ganctl.networks.rows import Rows, taken
 
 __all__ = [
     "Layer",
+    "Rows",
     "both_networks",
     "build_discriminator",
     "build_generator",
     "check_weights",
     "generator_from",
     "layer_tables",
+    "place_dropout",
     "seed_dropout",
+    "taken",
 ]
 
 _GENERATORS: dict[str, type[nn.Module]] = {"dcgan": dcgan.Generator, "fast": fast.Generator}
@@ -101,6 +105,13 @@ def seed_dropout(network: nn.Module, seed: int) -> None:
         if isinstance(module, Dropout):
             module.reseed(seed)
             seed += 1
+
+
+def place_dropout(network: nn.Module, rows: Rows) -> None:
+    """Have the next pass drop what is dropped of these `rows` where a whole batch is passed."""
+    for module in network.modules():
+        if isinstance(module, Dropout):
+            module.rows = rows
 
 
 _MEMORY_FORMAT = torch.channels_last

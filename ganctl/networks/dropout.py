@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
+
+from ganctl.networks.rows import Rows
 
 
 class Dropout(nn.Module):
     """Zeroes each element with probability `p` and divides the others by 1 - p (Srivastava 2014).
 
     Unlike nn.Dropout it never touches torch's global random state: `reseed` alone decides the
-    masks. On a CPU four elements share one 64-bit random number, several times as fast as
-    Bernoulli draws; `p` is rounded to a multiple of 2^-16 there.
+    masks. They are drawn for whole batches, of which `rows`, unless None, says what the input has.
+    On a CPU four elements share one 64-bit random number, several times as fast as Bernoulli draws;
+    `p` is rounded to a multiple of 2^-16 there.
     """
 
     def __init__(self, p: float) -> None:
         super().__init__()
         self.p = p
+        self.rows: Rows | None = None
         self._seed = 0
         self._rng: torch.Generator | None = None
 
@@ -32,8 +38,13 @@ class Dropout(nn.Module):
             self._rng = torch.Generator(x.device).manual_seed(self._seed)
         if x.device.type == "cpu":
             return x * self._mask_of_bits(x, self._rng)
-        mask = torch.empty_like(x).bernoulli_(1 - self.p, generator=self._rng)
-        return x * mask.div_(1 - self.p)
+        rows = self.rows or Rows.all_of(len(x))
+        whole = torch.empty_like(x)
+        if rows.total != len(x):  # laid out alike: it is filled in the order of memory
+            shape = (rows.total, *x.shape[1:])
+            whole = torch.empty_strided(shape, x.stride(), dtype=x.dtype, device=x.device)
+        mask = rows.of(whole.bernoulli_(1 - self.p, generator=self._rng))
+        return x * mask.div(1 - self.p)
 
     def extra_repr(self) -> str:
         return f"p={self.p}"
@@ -41,8 +52,11 @@ class Dropout(nn.Module):
     def _mask_of_bits(self, x: Tensor, rng: torch.Generator) -> Tensor:
         """0 or 1/(1 - p) for each element, in the dtype and memory layout of `x`."""
         dropped = round(self.p * 2**16)
-        words = torch.empty((x.numel() + 3) // 4, dtype=torch.int64)
-        bits = words.random_(-(2**63), None, generator=rng).view(torch.int16)[: x.numel()]
+        rows = self.rows or Rows.all_of(len(x))
+        size = math.prod(x.shape[1:])
+        words = torch.empty((rows.total * size + 3) // 4, dtype=torch.int64)
+        bits = words.random_(-(2**63), None, generator=rng).view(torch.int16)[: rows.total * size]
+        bits = rows.of(bits.view(rows.total, size)).flatten()
         mask = (bits >= dropped - 2**15).to(x.dtype).mul_(2**16 / (2**16 - dropped))
         dense = x.is_contiguous() or x.is_contiguous(memory_format=torch.channels_last)
         return mask.as_strided(x.shape, x.stride()) if dense else mask.view(x.shape)

@@ -13,6 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from ganctl.networks import Rows
+
 _DRAWS = 8
 """Random numbers an image takes, whatever is done to it."""
 _SHIFT = 1 / 8
@@ -25,7 +27,8 @@ class Augmentation:
     """Changes images (N, C, H, W) in [-1, 1], each in its own way; a function of a seed.
 
     `names` is a config's `augment`, settled. Every call draws anew, on the CPU: what a seed does is
-    the same on every device.
+    the same on every device. It draws for a whole batch, of which `rows` are those that it is given
+    (all).
     """
 
     def __init__(self, names: str, seed: int) -> None:
@@ -33,12 +36,13 @@ class Augmentation:
         self._seed = seed
         self._rng: torch.Generator | None = None
 
-    def __call__(self, images: Tensor) -> Tensor:
+    def __call__(self, images: Tensor, rows: Rows | None = None) -> Tensor:
         if not self._changes:
             return images
         if self._rng is None:
             self._rng = torch.Generator().manual_seed(self._seed)
-        draws = torch.rand(len(images), _DRAWS, generator=self._rng)
+        rows = rows or Rows.all_of(len(images))
+        draws = rows.of(torch.rand(rows.total, _DRAWS, generator=self._rng))
         draws = draws.to(images.device, non_blocking=True)
         for change in self._changes:
             images = change(images, draws)

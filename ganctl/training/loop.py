@@ -16,16 +16,18 @@ from torch import Tensor
 from ganctl import latents
 from ganctl.checkpoint import FIGURES, Checkpoint, encode
 from ganctl.config import TrainConfig
-from ganctl.datasets import Batch, Images
+from ganctl.datasets import Batch, Images, Share
 from ganctl.errors import RunError, TrainingError
 from ganctl.evaluation import Gauge
 from ganctl.images import Pixels
+from ganctl.networks import taken
 from ganctl.sampling import sample_seeds
 from ganctl.store import RunDirectory
 from ganctl.training import health, memory
 from ganctl.training.health import Sign
 from ganctl.training.meter import Meter
 from ganctl.training.noise import NoiseSource
+from ganctl.training.parts import Part
 from ganctl.training.pictures import Pictures
 from ganctl.training.readback import Readback
 from ganctl.training.state import TrainState
@@ -38,6 +40,9 @@ _READ_EVERY = 50
 """Steps whose metrics are read from a GPU together."""
 _READ_SECONDS = 0.1
 """On a CPU they are read by the clock instead, often enough for a person who watches."""
+_AGREE_EVERY = 16
+"""Steps on a GPU after which a group agrees on whether to stop: the host runs ahead of the device,
+and of the others. On a CPU it does after each."""
 _NUM_COMPARED = 1024
 """Real images that the samples' variety is compared with."""
 
@@ -93,6 +98,8 @@ class Outcome:
 class Training:
     """One run from its present state to its end, or until `should_stop` says so.
 
+    In a group every process trains, and the first one alone writes and tells.
+
     Everything that is written depends on (config, weights, optimizers, step) alone, except for
     times: stopped at any step and resumed, a run ends with the same bits as one never stopped.
     """
@@ -113,6 +120,7 @@ class Training:
         make_gauge: Callable[[], Gauge | None] = lambda: None,
     ) -> None:
         self.state = state
+        self.group = state.group
         self.config: TrainConfig = state.config
         self.dataset = dataset
         self.run = run
@@ -140,12 +148,16 @@ class Training:
         """Train. Raises TrainingError where a loss or a weight is no longer a number."""
         finished = True
         self._clock = self._last_saved = time.monotonic()
-        if self.state.step == 0:
+        if not self.group.is_first:
+            pass
+        elif self.state.step == 0:
             self._save()
         else:  # rows past the checkpoint may stand there, of a run that ended in mid-epoch
             self._write_losses(self.history)
         while finished and self.state.step < self.total_steps:
             finished = self._epoch()
+        if not self.group.is_first:
+            return Outcome([], finished)
         outcome = self.conclude()
         if self.meter.steps:
             self._tell(outcome.history)
@@ -174,7 +186,11 @@ class Training:
         last = min(self.steps_per_epoch, self.total_steps - epoch * self.steps_per_epoch)
         numbers = range(first, last)
         batches = self.dataset.batches(
-            self.config.batch_size, numbers, seed=self.config.seed, epoch=epoch
+            self.config.batch_size,
+            numbers,
+            seed=self.config.seed,
+            epoch=epoch,
+            share=Share(self.group.rank, self.group.size),
         )
         for index, batch in zip(numbers, batches, strict=True):
             self._step(batch)
@@ -187,24 +203,36 @@ class Training:
             ends_epoch = index + 1 == self.steps_per_epoch
             if ends_epoch:
                 self._end_epoch()
-            if self.should_stop() and self.state.step < self.total_steps:
+            should_stop, overdue = self._agreed()
+            if should_stop and self.state.step < self.total_steps:
                 if not ends_epoch:
                     self._save()
                 return False
-            overdue = time.monotonic() - self._last_saved >= self.save_every
             if not ends_epoch and (overdue or index + 1 == last):
                 self._save()
         return True
 
+    def _agreed(self) -> tuple[bool, bool]:
+        """Whether to stop, and whether to save: the same in all processes."""
+        on_cpu = self.state.device.type == "cpu"
+        if self.group.size > 1 and not on_cpu and self.state.step % _AGREE_EVERY:
+            return False, False
+        overdue = time.monotonic() - self._last_saved >= self.save_every
+        should_stop, overdue = self.group.any(self.should_stop(), overdue and self.group.is_first)
+        return should_stop, overdue
+
     def _step(self, batch: Batch) -> None:
         noise = self._noise.of_step(self.state.step)
+        share = Share(self.group.rank, self.group.size)
+        part = Part.whole(batch.size, len(noise.latents)).share(share)
         measured = None
         try:
             measured = train_step(
                 self.state,
                 batch.images(noise.mirrored),
-                self._inputs(noise.latents.to(self.state.device, non_blocking=True), batch.labels),
+                self._inputs(noise.latents, batch.labels, part),
                 noise.seed,
+                part,
             )
         except Exception as error:
             if _is_of_compiler(error):
@@ -218,15 +246,21 @@ class Training:
         if measured is None:  # only here is all that the step held let go of
             raise self._out_of_memory()
         self._metrics.add(torch.cat(measured))
-        self.meter.images += len(batch.labels)
+        self.meter.images += batch.size
 
-    def _inputs(self, noise: Tensor, labels: Tensor) -> Tensor:
-        """What the fakes are made from: `noise`, and the classes of the reals beside them."""
+    def _inputs(self, noise: Tensor, labels: Tensor, part: Part) -> Tensor:
+        """What a part's fakes are made from: its own of the batch's `noise`, and their classes.
+
+        These are the `labels` of the reals beside them, or of fakes beyond those each in turn.
+        """
+        own = taken(noise, part.fake_rows.ranges).to(self.state.device, non_blocking=True)
         count = self.config.network.num_classes
         if not count:
-            return noise
-        again = torch.arange(len(noise), device=labels.device) % len(labels)
-        return latents.with_classes(noise, labels[again], count)
+            return own
+        if len(part.beyond):
+            beyond = torch.arange(part.beyond.start, part.beyond.stop, device=labels.device)
+            labels = torch.cat([labels, beyond % count])
+        return latents.with_classes(own, labels, count)
 
     def _read_some(self) -> bool:
         """Read the metrics if it is time to; whether any came."""
@@ -286,6 +320,9 @@ class Training:
 
     def _end_epoch(self) -> None:
         self._require_finite()  # before anything shows what is not
+        if not self.group.is_first:
+            self.meter = Meter()
+            return
         row = self._row(self._look_at_samples())
         self.history.append(row)
         self.meter = Meter()
@@ -354,6 +391,8 @@ class Training:
         """Write the state; never one that holds anything but numbers."""
         self._read_metrics()
         self._require_finite()
+        if not self.group.is_first:
+            return
         content = encode(self.checkpoint())
         every = self.config.snapshot_every
         # Before the latest: a run that ends between the two makes its way here again.

@@ -24,11 +24,12 @@ from ganctl.errors import CheckpointError, RunError, UsageError
 from ganctl.evaluation import Gauge
 from ganctl.store import Found, RunDirectory, named, newest_whole
 from ganctl.training import memory, threads
+from ganctl.training.group import ALONE, PATIENCE, Group
 from ganctl.training.loop import Observer, Outcome, Row, Training
 from ganctl.training.state import TrainState, create, restore
 from ganctl.tuning import tuned
 
-_DECIDE_BITS = ("device", "machine", "ganctl", "torch", "numpy")
+_DECIDE_BITS = ("device", "machine", "ganctl", "torch", "numpy", "processes")
 """Of what computes: where all of them are as they were, a run goes on with the same bits."""
 
 
@@ -62,6 +63,11 @@ class Session:
         """The run's length."""
         return self.config.total_steps(len(self.dataset))
 
+    @property
+    def group(self) -> Group:
+        """The processes that train together."""
+        return self.state.group
+
     def train(
         self,
         observer: Observer,
@@ -69,18 +75,26 @@ class Session:
         command: str,
         save_every: float,
         should_stop: Callable[[], bool],
+        patience: float = PATIENCE,
     ) -> Outcome:
-        """Run to the end, or until `should_stop`; keeps every other training out of the folder."""
+        """Run to the end, or until `should_stop`; keeps every other training out of the folder.
+
+        In a group all processes call it; each waits `patience` seconds for one that is silent.
+        """
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         start = {
             "command": command,
             "date": now,
             "from_step": self.state.step,
             "save_every": save_every,
-            **computed_by(self.state.device),
+            **computed_by(self.state.device, self.group.size),
         }
         made_by = {**(self.made_by or start), "last_command": command, "last_date": now}
         devices.prepare(self.state.device)
+        how: dict[str, Any] = {"save_every": save_every, "should_stop": should_stop}
+        self.group.begin(patience)
+        if not self.group.is_first:
+            return self._training(observer, made_by=made_by, **how).execute()
         with self._alone():
             self.run.write_config(
                 {
@@ -89,9 +103,7 @@ class Session:
                     "starts": [*self.run.read_starts(), start],
                 }
             )
-            return self._training(
-                observer, made_by=made_by, save_every=save_every, should_stop=should_stop
-            ).execute()
+            return self._training(observer, made_by=made_by, **how).execute()
 
     def conclude(self, observer: Observer) -> Outcome:
         """For a run that is complete: the table and pictures that it may not have come to write."""
@@ -152,6 +164,7 @@ def new(
     out: Path,
     device: str,
     *,
+    group: Group = ALONE,
     to_write: bool = True,
     cache_memory: int = CACHE_MEMORY,
     needs_classes: bool = False,
@@ -168,11 +181,13 @@ def new(
     """
     config = configs.override(config, {"data": datasets.resolve(config.data)})
     run = RunDirectory(out)
-    if to_write:
+    if to_write and group.is_first:
         run.require_new()
     datasets.require_apart(config.data, out)
-    on = devices.resolve_device(device)
+    _require_shares(config, group)
+    on = devices.resolve_device(device, group.local_rank if group.size > 1 else None)
     dataset = _load(config, progress)
+    group.require_same(dataset.digest, "images")
     if needs_classes and not dataset.num_classes:
         raise UsageError(
             f"the images of '{config.data}' are not in classes that networks could be told",
@@ -181,7 +196,9 @@ def new(
     fitted = tuned(config, dataset.image_shape, len(dataset), tunable)
     config = settle(configs.override(config, fitted), dataset, on)
     memory.require_room(config, on)
-    config = configs.override(config, {"threads": threads.choose(config, on)})
+    config = configs.override(config, {"threads": threads.choose(config, on, group.local_size)})
+    # What was found by the clock may not be the same everywhere.
+    config = configs.from_dict(group.agreed(configs.to_dict(config)))
     devices.use_threads(config.threads)
     notices = [*dataset.notices]
     if dataset.num_classes and not config.conditional:
@@ -192,7 +209,7 @@ def new(
         )
     if config.compile and on.type == "cpu":
         notices.append("--compile made trainings on a CPU slower wherever it was measured.")
-    return Session(run, create(config, on), dataset.to(on, cache_memory), notices=notices)
+    return Session(run, create(config, on, group), dataset.to(on, cache_memory), notices=notices)
 
 
 def resume(
@@ -200,6 +217,7 @@ def resume(
     changes: Mapping[str, Any],
     device: str,
     *,
+    group: Group = ALONE,
     cache_memory: int = CACHE_MEMORY,
     progress: Progress | None = None,
 ) -> Session:
@@ -212,8 +230,9 @@ def resume(
     run = RunDirectory(out)
     if not run.is_run():
         raise RunError(f"there is no run to resume in {out}", "Leave out --resume to begin one.")
-    on = devices.resolve_device(device)
+    on = devices.resolve_device(device, group.local_rank if group.size > 1 else None)
     found = newest_whole(run)
+    group.require_same(found.checkpoint.step, "checkpoint")
     checkpoint, problems = found.checkpoint, found.problems
     config = checkpoint.config
     refuse_changes(config, changes)
@@ -226,17 +245,18 @@ def resume(
             "Bring back the old ones, or begin a new run with --out.",
         )
     _require_classes(checkpoint, dataset)
+    _require_shares(config, group)
     config = settle(config, dataset, on)
     total = config.total_steps(len(dataset))
     if total < checkpoint.step:
         raise UsageError(f"the run is already at step {checkpoint.step}, past its new end, {total}")
     if total > checkpoint.step:
         memory.require_room(config, on, has_begun=True)
-    devices.use_threads(config.threads)
+    devices.use_threads(threads.shared(config.threads, group.local_size))
     try:
         if config.network != checkpoint.config.network:
             raise CheckpointError("does not fit the images that it names")
-        state = restore(checkpoint, config, on)
+        state = restore(checkpoint, config, on, group)
     except CheckpointError as error:
         raise named(error, found.path) from None
     session = Session(
@@ -255,7 +275,7 @@ def resume(
         session.notices.append(
             f"Going on from the newest whole checkpoint, step {state.step}: {found.path}"
         )
-    before, now = checkpoint.made_by, computed_by(on)
+    before, now = {"processes": "1", **checkpoint.made_by}, computed_by(on, group.size)
     changed = [
         f"{name} was {before[name]}, now {now[name]}"
         for name in _DECIDE_BITS
@@ -276,6 +296,14 @@ def _require_classes(checkpoint: Checkpoint, dataset: Images) -> None:
         raise RunError(
             f"the classes of '{checkpoint.config.data}' are not those this run was trained on",
             "Bring back the old ones, or begin a new run with --out.",
+        )
+
+
+def _require_shares(config: TrainConfig, group: Group) -> None:
+    if config.batch_size < group.size:
+        raise UsageError(
+            f"a batch of {config.batch_size} cannot be shared by {group.size} processes",
+            "Give a larger --batch-size, or fewer processes.",
         )
 
 
@@ -365,9 +393,10 @@ def describe_data(dataset: Images) -> dict[str, Any]:
     }
 
 
-def computed_by(device: torch.device) -> dict[str, str]:
+def computed_by(device: torch.device, num_processes: int = 1) -> dict[str, str]:
     """What computes, for the record."""
     return {
+        "processes": str(num_processes),
         "device": devices.describe(device),
         "machine": devices.describe_machine(),
         "ganctl": ganctl.__version__,

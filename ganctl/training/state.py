@@ -13,6 +13,8 @@ from torch.optim import Adam
 from ganctl.checkpoint import Checkpoint, Weights
 from ganctl.config import TrainConfig
 from ganctl.networks import both_networks, build_discriminator, build_generator, check_weights
+from ganctl.training.batchnorm import synchronized
+from ganctl.training.group import ALONE, Group
 
 _INITIAL_STREAM = 3
 """Keeps the initial weights' random numbers apart from every other use of a run's seed."""
@@ -31,6 +33,8 @@ class TrainState:
     optimizer_d: Adam
     step: int = 0
     """Updates done so far."""
+    group: Group = ALONE
+    """The processes that train it together, each with a copy."""
 
     def __post_init__(self) -> None:
         self.generate: nn.Module = self._as_run(self.generator)
@@ -75,12 +79,14 @@ class TrainState:
         }
 
 
-def create(config: TrainConfig, device: torch.device) -> TrainState:
+def create(config: TrainConfig, device: torch.device, group: Group = ALONE) -> TrainState:
     """A state before its first update; the initial weights are a function of the config's seed."""
     seeds = np.random.SeedSequence([_INITIAL_STREAM, config.seed]).generate_state(2, np.uint64)
     rng_g, rng_d = (torch.Generator().manual_seed(int(seed >> 1)) for seed in seeds)
     generator = build_generator(config.network, rng_g).to(device)
     discriminator = build_discriminator(config.network, rng_d).to(device)
+    if group.size > 1:
+        generator = synchronized(generator, group)
     ema = None
     if config.ema_images:
         ema = build_generator(config.network, torch.Generator()).to(device)
@@ -94,17 +100,20 @@ def create(config: TrainConfig, device: torch.device) -> TrainState:
         discriminator=discriminator,
         optimizer_g=_adam(generator, config.lr_g, config, device),
         optimizer_d=_adam(discriminator, config.lr_d, config, device),
+        group=group,
     )
 
 
-def restore(checkpoint: Checkpoint, config: TrainConfig, device: torch.device) -> TrainState:
+def restore(
+    checkpoint: Checkpoint, config: TrainConfig, device: torch.device, group: Group = ALONE
+) -> TrainState:
     """The state that `checkpoint` holds, bit for bit.
 
     `config` is the checkpoint's own, but for the run's length. Raises CheckpointError where the
     weights do not fit the networks that it describes.
     """
     require_fit(checkpoint)
-    state = create(config, device)
+    state = create(config, device, group)
     for network, weights in (
         (state.generator, checkpoint.generator),
         (state.ema, checkpoint.generator_ema),

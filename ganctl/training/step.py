@@ -10,8 +10,10 @@ from torch import Tensor, nn
 
 from ganctl.config import TrainConfig
 from ganctl.losses import LOSSES, AdversarialLoss, r1_penalty
-from ganctl.networks import seed_dropout
+from ganctl.networks import Rows, place_dropout, seed_dropout, taken
 from ganctl.training.augment import Augmentation
+from ganctl.training.group import Sum
+from ganctl.training.parts import Part
 from ganctl.training.state import TrainState
 
 METRICS = ("g_loss", "d_loss", "d_real", "d_fake")
@@ -21,8 +23,9 @@ _LEAST = 1e-12
 """A derivative by a logit below this adds nothing to a gradient in fp32, but can be divided by."""
 
 
-_AUGMENTED = 2**61
-"""Keeps the chance of augmentation apart from dropout's, which counts up from the same seed."""
+_AUGMENTED, _AGAIN = 2**61, 2**60
+"""Keep the chance of augmentation, and of a second turn, apart from dropout's, which counts up from
+the same seed."""
 
 
 class Measured(NamedTuple):
@@ -34,57 +37,60 @@ class Measured(NamedTuple):
     """A number for each of `gradient_names`, finite where all of that gradient is."""
 
 
-def train_step(state: TrainState, real: Tensor, latents: Tensor, noise_seed: int) -> Measured:
+def train_step(
+    state: TrainState, real: Tensor, latents: Tensor, noise_seed: int, part: Part | None = None
+) -> Measured:
     """Update `state` in place; returns what it measured without waiting for the device.
 
     One batch of fakes serves both updates. `simultaneous`: both gradients are taken before either
     network moves. `alternating`: the fakes are judged anew by the discriminator that has moved.
     `real` is (N, C, H, W) in [-1, 1]; `latents` (M, input_dim), M >= N, whose classes, if any, are
     also those of the reals, in order; dropout and augmentation are functions of `noise_seed`.
+    Where a group trains, both are a `part` of the batch, and what is measured is the whole batch's.
     """
     config = state.config
-    seed_dropout(state.discriminator, noise_seed)
-    augment = Augmentation(config.augment, noise_seed ^ _AUGMENTED)
-    parts = _parts(config, real, latents)
+    whole = part or Part.whole(len(real), len(latents))
+    portions = [
+        _Portion(config, piece, whole, real, latents, noise_seed)
+        for piece in whole.split(config.accumulate)
+    ]
     update = _simultaneous if config.updates == "simultaneous" else _alternating
-    measured = update(state, parts, augment)
+    measured = update(state, portions, noise_seed)
     if state.ema is not None:
         _average(state.ema, state.generator, config.ema_decay(state.step))
     state.step += 1
     return measured
 
 
-class _Part(NamedTuple):
-    """What a gradient is made from: a batch, or a part of it where memory is short."""
+class _Portion:
+    """What a gradient is made from: this process's images, or a part of them."""
 
-    share: float
-    """Of the whole batch."""
-    real: Tensor
-    latents: Tensor
-    classes: Tensor | None
-    """Of the fakes, one-hot (M, K); the first N are those of the reals."""
+    def __init__(
+        self, config: TrainConfig, part: Part, of: Part, real: Tensor, latents: Tensor, seed: int
+    ) -> None:
+        self.weight = part.weight
+        self.real_rows, self.fake_rows = part.real_rows, part.fake_rows
+        first, count = part.reals.start - of.reals.start, len(part.reals)
+        later = len(of.reals) + part.beyond.start - of.beyond.start
+        own = [range(first, first + count), range(later, later + len(part.beyond))]
+        self.real, self.latents = taken(real, own[:1]), taken(latents, own)
+        self.classes: Tensor | None = None
+        """Of the fakes, one-hot (M, K); the first N are those of the reals."""
+        if config.network.num_classes:
+            self.classes = self.latents[:, config.network.latent_dim :]
+        self.augment = Augmentation(config.augment, seed ^ _AUGMENTED)
 
     @property
     def real_classes(self) -> Tensor | None:
         return None if self.classes is None else self.classes[: len(self.real)]
 
-
-def _parts(config: TrainConfig, real: Tensor, latents: Tensor) -> list[_Part]:
-    """As many parts as the config accumulates gradients over, each with reals and fakes.
-
-    Their mean is the whole batch's where the parts are of one size; else they count by their reals.
-    """
-    count = min(config.accumulate, len(real))
-    reals = real.tensor_split(count)
-    paired = latents[: len(real)].tensor_split(count)
-    beyond = latents[len(real) :].tensor_split(count)  # an epoch's last batch has fewer reals
-    parts = []
-    # Both have their larger pieces first: the other way round no part is left with a single fake.
-    for own, pair, more in zip(reals, paired, reversed(beyond), strict=True):
-        chosen = latents if count == 1 else torch.cat([pair, more])
-        classes = chosen[:, config.network.latent_dim :] if config.network.num_classes else None
-        parts.append(_Part(len(own) / len(real), own, chosen, classes))
-    return parts
+    def judge(
+        self, state: TrainState, images: Tensor, classes: Tensor | None, rows: Rows
+    ) -> Tensor:
+        """The logits of `images`, which are at `rows` of the batch."""
+        place_dropout(state.discriminator, rows)
+        logits: Tensor = state.judge(self.augment(images, rows), classes)
+        return logits
 
 
 class _Mean:
@@ -93,12 +99,12 @@ class _Mean:
     def __init__(self) -> None:
         self.tensors: list[Tensor] = []
 
-    def add(self, share: float, tensors: Sequence[Tensor]) -> None:
-        own = list(tensors) if share == 1 else list(torch._foreach_mul(list(tensors), share))
+    def add(self, weight: float, tensors: Sequence[Tensor]) -> None:
+        own = list(tensors) if weight == 1 else list(torch._foreach_mul(list(tensors), weight))
         self.tensors = list(torch._foreach_add(self.tensors, own)) if self.tensors else own
 
 
-def _simultaneous(state: TrainState, parts: list[_Part], augment: Augmentation) -> Measured:
+def _simultaneous(state: TrainState, portions: list[_Portion], seed: int) -> Measured:
     """Both gradients from one pass back through the discriminator.
 
     What the two losses want of it differs by one factor a fake: the ratio of their derivatives by
@@ -106,11 +112,13 @@ def _simultaneous(state: TrainState, parts: list[_Part], augment: Augmentation) 
     """
     loss = LOSSES[state.config.loss]
     d_mean, g_mean, metrics = _Mean(), _Mean(), _Mean()
-    for part in parts:
-        with _autocast(state, part.real):
-            fake = state.generate(part.latents)
-            real_pred = state.judge(augment(part.real), part.real_classes)
-            fake_pred = state.judge(augment(fake), part.classes)
+    d_sum: Sum | None = None
+    for portion in portions:
+        seed_dropout(state.discriminator, seed)
+        with _autocast(state, portion.real):
+            fake = state.generate(portion.latents)
+            real_pred = portion.judge(state, portion.real, portion.real_classes, portion.real_rows)
+            fake_pred = portion.judge(state, fake, portion.classes, portion.fake_rows)
         logits = [pred.detach().float().requires_grad_() for pred in (real_pred, fake_pred)]
         d_loss, g_loss = loss.discriminator(*logits), loss.generator(*logits)
         of_real, of_fake = torch.autograd.grad(d_loss, logits)
@@ -119,72 +127,92 @@ def _simultaneous(state: TrainState, parts: list[_Part], augment: Augmentation) 
         of_fake = torch.where(of_fake.abs() < _LEAST, _LEAST, of_fake)
         outputs, seeds = [real_pred, fake_pred], [of_real, of_fake]
         if _is_penalty_due(state):
-            outputs.append(_penalty(state, part, augment))
+            outputs.append(_penalty(state, portion))
             seeds.append(torch.ones_like(outputs[-1]))
         *d_gradients, of_images = torch.autograd.grad(
             outputs,
             [*state.discriminator.parameters(), fake],
             [seed.to(output.dtype) for seed, output in zip(seeds, outputs, strict=True)],
         )
+        d_mean.add(portion.weight, d_gradients)
+        if portion is portions[-1]:  # it travels while the generator's is computed
+            d_sum = _begin_sum(state, "discriminator", d_mean.tensors)
         rescaled = (of_images * (wanted / of_fake).view(-1, 1, 1, 1)).to(fake.dtype)
         g_gradients = torch.autograd.grad(fake, list(state.generator.parameters()), rescaled)
-        d_mean.add(part.share, d_gradients)
-        g_mean.add(part.share, g_gradients)
-        metrics.add(part.share, [_metrics(loss, g_loss, d_loss, *logits)])
-    _apply(state, "discriminator", d_mean.tensors)
-    _apply(state, "generator", g_mean.tensors)
-    return Measured(metrics.tensors[0], _check([*d_mean.tensors, *g_mean.tensors]))
+        g_mean.add(portion.weight, g_gradients)
+        metrics.add(portion.weight, [_metrics(loss, g_loss, d_loss, *logits)])
+    g_sum = _begin_sum(state, "generator", g_mean.tensors, metrics.tensors)
+    assert d_sum is not None
+    d_whole = d_sum.wait()
+    _apply(state, "discriminator", d_whole)
+    *g_whole, measured = g_sum.wait()
+    _apply(state, "generator", g_whole)
+    return Measured(measured, _check([*d_whole, *g_whole]))
 
 
-def _alternating(state: TrainState, parts: list[_Part], augment: Augmentation) -> Measured:
+def _alternating(state: TrainState, portions: list[_Portion], seed: int) -> Measured:
     loss = LOSSES[state.config.loss]
     d_mean, g_mean, metrics = _Mean(), _Mean(), _Mean()
     judged = []
-    for part in parts:
-        with _autocast(state, part.real):
-            fake = state.generate(part.latents)
+    for portion in portions:
+        seed_dropout(state.discriminator, seed)
+        with _autocast(state, portion.real):
+            fake = state.generate(portion.latents)
             # Reals and fakes in one pass: small networks cost by the call as much as by the image.
-            both = torch.cat([part.real, fake.detach().to(part.real.dtype)])
-            classes = part.classes
+            both = torch.cat([portion.real, fake.detach().to(portion.real.dtype)])
+            classes = portion.classes
             if classes is not None:
-                classes = torch.cat([classes[: len(part.real)], classes])
-            preds = state.judge(augment(both), classes).float()
-        real_pred, fake_pred = preds[: len(part.real)], preds[len(part.real) :]
+                classes = torch.cat([classes[: len(portion.real)], classes])
+            rows = portion.real_rows + portion.fake_rows
+            preds = portion.judge(state, both, classes, rows).float()
+        real_pred, fake_pred = preds[: len(portion.real)], preds[len(portion.real) :]
         d_loss = loss.discriminator(real_pred, fake_pred)
         objective = d_loss
         if _is_penalty_due(state):
-            objective = d_loss + _penalty(state, part, augment)
+            objective = d_loss + _penalty(state, portion)
         parameters = list(state.discriminator.parameters())
-        d_mean.add(part.share, torch.autograd.grad(objective, parameters))
+        d_mean.add(portion.weight, torch.autograd.grad(objective, parameters))
         # Several parts are there for want of memory: then the fakes are made again.
-        kept = fake if len(parts) == 1 else None
-        judged.append((part, kept, real_pred.detach(), fake_pred.detach(), d_loss.detach()))
+        kept = fake if len(portions) == 1 else None
+        judged.append((portion, kept, real_pred.detach(), fake_pred.detach(), d_loss.detach()))
         del fake
-    _apply(state, "discriminator", d_mean.tensors)
-    for part, kept, real_pred, fake_pred, d_loss in judged:
-        with _autocast(state, part.real):
-            fake = state.generate(part.latents) if kept is None else kept
-            judged_anew = state.judge(augment(fake), part.classes).float()
+    d_gradients = _begin_sum(state, "discriminator", d_mean.tensors).wait()
+    _apply(state, "discriminator", d_gradients)
+    for portion, kept, real_pred, fake_pred, d_loss in judged:
+        seed_dropout(state.discriminator, seed ^ _AGAIN)
+        with _autocast(state, portion.real):
+            fake = state.generate(portion.latents) if kept is None else kept
+            judged_anew = portion.judge(state, fake, portion.classes, portion.fake_rows).float()
         g_loss = loss.generator(real_pred, judged_anew)
-        g_mean.add(part.share, torch.autograd.grad(g_loss, list(state.generator.parameters())))
-        metrics.add(part.share, [_metrics(loss, g_loss, d_loss, real_pred, fake_pred)])
-    _apply(state, "generator", g_mean.tensors)
-    return Measured(metrics.tensors[0], _check([*d_mean.tensors, *g_mean.tensors]))
+        g_mean.add(portion.weight, torch.autograd.grad(g_loss, list(state.generator.parameters())))
+        metrics.add(portion.weight, [_metrics(loss, g_loss, d_loss, real_pred, fake_pred)])
+    *g_gradients, measured = _begin_sum(state, "generator", g_mean.tensors, metrics.tensors).wait()
+    _apply(state, "generator", g_gradients)
+    return Measured(measured, _check([*d_gradients, *g_gradients]))
+
+
+def _begin_sum(
+    state: TrainState, part: str, gradients: list[Tensor], others: Sequence[Tensor] = ()
+) -> Sum:
+    """Begin to add up the gradients of the network `part`, and `others`, over the group."""
+    network = state.discriminator if part == "discriminator" else state.generator
+    return state.group.sum([*gradients, *others], like=[*network.parameters(), *others])
 
 
 def _is_penalty_due(state: TrainState) -> bool:
     return state.config.r1_weight > 0 and state.step % state.config.r1_interval == 0
 
 
-def _penalty(state: TrainState, part: _Part, augment: Augmentation) -> Tensor:
+def _penalty(state: TrainState, portion: _Portion) -> Tensor:
     """R1, for all the steps until it is due again; of a pass of its own over the reals alone.
 
     At the reals as the discriminator sees them: augmented.
     """
     config = state.config
-    real = augment(part.real).detach().requires_grad_()
+    real = portion.augment(portion.real, portion.real_rows).detach().requires_grad_()
+    place_dropout(state.discriminator, portion.real_rows)
     with _autocast(state, real):
-        pred = state.discriminator(real, part.real_classes).float()
+        pred = state.discriminator(real, portion.real_classes).float()
     return config.r1_weight * config.r1_interval * r1_penalty(pred, real)
 
 

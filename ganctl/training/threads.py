@@ -9,6 +9,7 @@ import torch
 
 from ganctl import devices
 from ganctl.config import TrainConfig
+from ganctl.datasets import workers
 from ganctl.training.state import TrainState, create
 from ganctl.training.step import train_step
 
@@ -21,8 +22,17 @@ _GAIN = 1.1
 """Fewer threads must be so much quicker: the same machine should find the same number again."""
 
 
-def choose(config: TrainConfig, device: torch.device) -> int | None:
+def shared(count: int | None, num_processes: int) -> int | None:
+    """As many of `count` threads as one of several processes on this machine may take."""
+    if count is None or num_processes == 1:
+        return count
+    return max(1, min(count, workers.available() // num_processes))
+
+
+def choose(config: TrainConfig, device: torch.device, num_processes: int = 1) -> int | None:
     """The number that `config` asks for, or else the quickest; None for a GPU.
+
+    Of several processes on this machine each has its share of the cores; nothing is timed.
 
     Small networks have little to share out: beyond some number, threads cost more than they bring.
     So updates of networks that are thrown away are timed, with all threads, half of them, and so
@@ -30,6 +40,8 @@ def choose(config: TrainConfig, device: torch.device) -> int | None:
     """
     if device.type != "cpu" or config.threads is not None:
         return config.threads
+    if num_processes > 1:
+        return shared(workers.available(), num_processes)
     most = torch.get_num_threads()
     if most == 1:
         return most

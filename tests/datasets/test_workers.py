@@ -16,7 +16,7 @@ from ganctl.errors import DataError
 
 # Functions that other processes can import: tests are not, under importmode importlib.
 JOBS = """
-import os, sys, time
+import multiprocessing, os, sys, time
 def double(number):
     time.sleep(0.002 * (number % 3))
     return 2 * number
@@ -30,9 +30,12 @@ def fail(number):
         raise ValueError("five")
     return number
 def die(number):
-    if number == 5:
+    if multiprocessing.parent_process() is not None:
         os._exit(9)
     return number
+def process(number):
+    time.sleep(0.05)
+    return os.getpid()
 def sleep(number):
     os.write(1, f"{os.getpid()}\\n".encode())  # whole, whatever the other one writes
     time.sleep(1000)  # longer than a test may take
@@ -61,6 +64,13 @@ def test_several_give_results_in_order_and_are_gone(jobs):
         assert list(mapped(range(50))) == [2 * number for number in range(50)]
         assert list(mapped(range(3))) == [0, 2, 4]
     assert not multiprocessing.active_children()
+
+
+def test_this_process_works_too(jobs):
+    with workers.mapping(jobs.process, 2) as mapped:
+        found = set(mapped(range(60)))
+    assert len(found) == 2
+    assert os.getpid() in found
 
 
 def test_no_tasks(jobs):
@@ -119,14 +129,14 @@ def test_workers_die_with_their_parent_however_it_ends(jobs):
     source = (
         "import jobs_of_a_test as jobs\n"
         "from ganctl.datasets import workers\n"
-        "with workers.mapping(jobs.sleep, 2) as mapped:\n"
-        "    list(mapped(range(2)))\n"
+        "with workers.mapping(jobs.sleep, 3) as mapped:\n"
+        "    list(mapped(range(9)))\n"
     )
     with subprocess.Popen(
         [sys.executable, "-c", source], stdout=subprocess.PIPE, text=True
     ) as parent:
         try:
-            children = [int(parent.stdout.readline()) for _ in range(2)]
+            children = [int(parent.stdout.readline()) for _ in range(3)]
         finally:
             parent.kill()
         parent.wait()

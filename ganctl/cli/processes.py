@@ -1,0 +1,103 @@
+"""Several processes that train together: starting them, and which of them speaks.
+
+Imports torch only when something went wrong, or to start others.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import tempfile
+from collections.abc import Sequence
+
+_SILENT_SECONDS = 10
+_SHUTDOWN_SECONDS = 120
+"""A checkpoint may take as long to be written."""
+
+
+def number() -> int:
+    """How many processes this one was started with, itself included, as torchrun says it."""
+    with contextlib.suppress(ValueError):
+        return int(os.environ.get("WORLD_SIZE", "1"))
+    return 1
+
+
+def rank() -> int:
+    """Which of them it is, counted from 0."""
+    with contextlib.suppress(ValueError):
+        return int(os.environ.get("RANK", "0"))
+    return 0
+
+
+def restarts() -> int:
+    """How often torchrun has started them anew, after one had failed."""
+    with contextlib.suppress(ValueError):
+        return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))
+    return 0
+
+
+def hush() -> None:
+    """Let nothing that this process writes to stdout be seen: another one speaks."""
+    with open(os.devnull, "w") as nowhere:  # noqa: PTH123
+        sys.stdout.flush()
+        os.dup2(nowhere.fileno(), 1)
+
+
+def is_to_explain() -> bool:
+    """Whether this process is to say why the training failed: the first to ask among all.
+
+    The others fail with it, or because of it.
+    """
+    if number() == 1:
+        return True
+    try:
+        from datetime import timedelta
+
+        from torch.distributed import TCPStore  # type: ignore[attr-defined]
+
+        store = TCPStore(
+            os.environ["MASTER_ADDR"],
+            int(os.environ["MASTER_PORT"]),
+            is_master=False,
+            timeout=timedelta(seconds=_SILENT_SECONDS),
+        )
+        return int(store.add(f"ganctl/failed/{restarts()}", 1)) == 1
+    except Exception:  # whatever it is: then two may say it, but one does
+        return rank() == 0
+
+
+def start(count: int, arguments: Sequence[str]) -> int:
+    """Run `ganctl ARGUMENTS` as `count` processes on this machine; returns their exit code.
+
+    Through torchrun's own launcher. A signal is passed on to them.
+    """
+    import logging
+
+    from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalException
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+    logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)  # they say it
+    with tempfile.TemporaryDirectory(prefix="ganctl-") as folder:
+        config = LaunchConfig(
+            min_nodes=1,
+            max_nodes=1,
+            nproc_per_node=count,
+            rdzv_backend="c10d",
+            rdzv_endpoint="localhost:0",
+            run_id="ganctl",
+            max_restarts=0,
+            logs_specs=DefaultLogsSpecs(log_dir=folder),
+            shutdown_timeout=_SHUTDOWN_SECONDS,
+        )
+        try:
+            elastic_launch(config, sys.executable)("-m", "ganctl", *arguments)
+        except ChildFailedError as error:
+            codes = [failure.exitcode for failure in error.failures.values()]
+            # What another one says of itself, rather than of those who lost it.
+            return max((code for code in codes if code > 0), default=1)
+        except SignalException as stopped:
+            return 128 + int(signal.Signals(stopped.sigval))
+    return 0
