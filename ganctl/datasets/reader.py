@@ -47,21 +47,35 @@ class Reader:
         self._lanes = lanes
         self._skip_bad = skip_bad
         self._labels = {known.label: number for number, known in enumerate(index.classes)}
+        self._error: DataError | None = None
         self._blocks: dict[int, _Block] = {}
         self._ends: dict[int, tuple[int, int, int]] = {}
         """Of each lane: (shard, number, place) of the sample after the last one read."""
 
     def __call__(self, task: Task) -> Read:
-        """Raises DataError for a shard that is damaged, or an image unless bad ones are skipped."""
+        """Raises DataError for a shard that is damaged, or an image unless bad ones are skipped.
+
+        And from then on always: what was asked for ahead is not to find out again, which may take
+        as long.
+        """
+        if self._error is not None:
+            raise self._error
         pixels = np.empty((len(task.places), *shape_of(self._settings)), np.uint8)
         labels = np.zeros(len(task.places), np.int64)
-        for row, place in enumerate(task.places):
-            lane, number, position = self._lanes.spot(task.step, place)
-            if lane not in self._blocks or self._blocks[lane].number != number:
-                self._blocks.pop(lane, None)  # before the next is read
-                self._blocks[lane] = self._block(lane, number)
-            pixels[row], labels[row] = self._usable(self._blocks[lane], position)
+        try:
+            for row, place in enumerate(task.places):
+                pixels[row], labels[row] = self._image(task.step, place)
+        except DataError as error:
+            self._error = error
+            raise
         return pixels, labels
+
+    def _image(self, step: int, place: int) -> tuple[Pixels, int]:
+        lane, number, position = self._lanes.spot(step, place)
+        if lane not in self._blocks or self._blocks[lane].number != number:
+            self._blocks.pop(lane, None)  # before the next is read
+            self._blocks[lane] = self._block(lane, number)
+        return self._usable(self._blocks[lane], position)
 
     def _usable(self, block: _Block, position: int) -> tuple[Pixels, int]:
         """The image there, or, if bad ones are skipped, the next of its block that is none."""

@@ -31,7 +31,9 @@ if TYPE_CHECKING:  # processes that only decode images come through here, and st
     import torch
 
 _MAX_BLOCK = 4096
-_LOOKED_AT, _LOOKED_AT_SHARDS = 256, 8
+"""Neighbours that are shuffled, however small they are."""
+_LOOKED_AT, _SHARDS_LOOKED_AT = 256, 8
+"""Images, and of how many shards, that size and channels are chosen by."""
 _MAX_WORKERS = 8
 _AHEAD_BYTES, _AHEAD = 2**26, range(2, 9)
 """Batches that are read while others are used: as many as take so many bytes, within limits."""
@@ -165,7 +167,7 @@ def _first_ones(index: Index, limit: int | None, count: int) -> Iterator[Sample]
     """About `count` samples: as many from the beginning of each of some shards."""
     counts = _counts(index, limit)
     used = np.flatnonzero(counts)
-    chosen = used[np.linspace(0, len(used) - 1, min(len(used), _LOOKED_AT_SHARDS)).astype(int)]
+    chosen = used[np.linspace(0, len(used) - 1, min(len(used), _SHARDS_LOOKED_AT)).astype(int)]
     for shard in chosen.tolist():
         each = min(int(counts[shard]), -(-count // len(chosen)))
         yield from index.samples(shard, range(each))

@@ -17,6 +17,7 @@ from ganctl import datasets
 from ganctl.config import ImageSettings
 from ganctl.datasets import index, reader, stream
 from ganctl.datasets.base import Share
+from ganctl.datasets.lanes import Lanes
 from ganctl.errors import DataError, UsageError
 
 GREY = ImageSettings((8, 8), 1)
@@ -257,6 +258,18 @@ def test_shards_that_are_not_as_the_index_says_are_named(tmp_path, harm, said):
     harm(tmp_path)
     with pytest.raises(DataError, match=said):
         shown(stream.load(path, GREY), 16)
+
+
+def test_what_cannot_be_read_is_not_tried_again_by_what_was_asked_for_ahead(tmp_path):
+    facts = index.read(write_shards(tmp_path, [40]))
+    job = reader.Reader(facts, GREY, Lanes(np.array([40]), 4, 4, 0, 0), False)
+    task = reader.Task(0, range(4))
+    (tmp_path / "0.tar").rename(tmp_path / "away")
+    with pytest.raises(DataError, match="no such file"):
+        job(task)
+    (tmp_path / "away").rename(tmp_path / "0.tar")
+    with pytest.raises(DataError, match="no such file"):
+        job(task)
 
 
 def test_the_training_device_gets_them(tmp_path):
