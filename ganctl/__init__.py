@@ -7,15 +7,25 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ganctl.api import train
-    from ganctl.errors import GanctlError
+    from ganctl.errors import GanctlError, GanctlWarning
     from ganctl.model import Model, load
     from ganctl.samples import Samples, Walk
 
 __version__ = "0.1.0"
-__all__ = ["GanctlError", "Model", "Samples", "Walk", "__version__", "load", "train"]
+__all__ = [
+    "GanctlError",
+    "GanctlWarning",
+    "Model",
+    "Samples",
+    "Walk",
+    "__version__",
+    "load",
+    "train",
+]
 
 _HOMES = {
     "GanctlError": "ganctl.errors",
+    "GanctlWarning": "ganctl.errors",
     "Model": "ganctl.model",
     "Samples": "ganctl.samples",
     "Walk": "ganctl.samples",

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from ganctl import config as configs
 from ganctl import datasets
-from ganctl.errors import UsageError
+from ganctl.errors import GanctlWarning
 from ganctl.images import Pixels
 from ganctl.model import Model, load
+from ganctl.settings import parse
 from ganctl.training import session as sessions
 from ganctl.training.health import Sign
 from ganctl.training.loop import Progress, Row
@@ -33,11 +35,12 @@ def train(
     """Train a generator and return it: what `ganctl train` does, and into the same run directory.
 
     `data` is a name or a path of images; without, MNIST. `out` is the run's folder,
-    runs/DATA-PRESET unless given. `settings` are those of `TrainConfig` and `NetworkConfig`, by
-    their names. `on_epoch` is told each epoch's row, as it stands in losses.csv. Says nothing, and
-    leaves signals alone: after a KeyboardInterrupt the state that was saved last is whole, and
-    `resume` goes on from there; of `settings`, only the run's length may then be another. Raises a
-    GanctlError.
+    runs/DATA-PRESET unless given. `settings` are those that `ganctl config` shows, by their names.
+    `on_epoch` is told each epoch's row, as it stands in losses.csv. What the command would tell, of
+    the data before it begins and of what goes wrong after that, is a `GanctlWarning`. Prints
+    nothing, and leaves signals alone: after a KeyboardInterrupt the state that was saved last is
+    whole, and `resume` goes on from there; of `settings`, only the run's length may then be
+    another. Raises a GanctlError.
 
     >>> losses = []
     >>> model = train(out="runs/short", limit=32, batch_size=16, epochs=1, eval_samples=0,
@@ -45,10 +48,7 @@ def train(
     >>> model.step, len(losses)
     (2, 1)
     """
-    changes = dict(settings)
-    unknown = changes.keys() - configs.settings(configs.preset(configs.DEFAULT_PRESET)).keys()
-    if unknown:
-        raise UsageError(f"unknown setting '{sorted(unknown)[0]}'")
+    changes = {name: parse(name, value) for name, value in settings.items()}
     if data is not None:
         changes["data"] = datasets.resolve(str(data))
     config = configs.override(configs.preset(preset or configs.DEFAULT_PRESET), changes)
@@ -62,6 +62,8 @@ def train(
             needs_classes=changes.get("conditional") is True,
             tunable=TUNABLE.difference(changes),
         )  # fmt: skip
+    for notice in session.notices:
+        warnings.warn(notice, GanctlWarning, stacklevel=2)
     watcher = _Watcher(on_epoch)
     if session.state.step >= session.total_steps:
         session.conclude(watcher)
@@ -73,12 +75,12 @@ def train(
 
 
 class _Watcher:
-    """Tells of epochs, and of nothing else."""
+    """Tells of epochs, and warns of what goes wrong."""
+
+    wants_samples = False
 
     def __init__(self, on_epoch: Callable[[Row], None] | None) -> None:
         self._on_epoch = on_epoch
-
-    wants_samples = False
 
     def on_step(self, progress: Progress) -> None: ...
 
@@ -88,6 +90,10 @@ class _Watcher:
         if self._on_epoch is not None:
             self._on_epoch(row)
 
-    def on_sign(self, row: Row, sign: Sign) -> None: ...
+    def on_sign(self, row: Row, sign: Sign) -> None:
+        message = f"in epoch {row['epoch']} {sign.meaning}. {sign.advice}"
+        warnings.warn(message, GanctlWarning, stacklevel=2)
 
-    def on_problem(self, problem: str) -> None: ...
+    def on_problem(self, problem: str) -> None:
+        message = f"{problem}; the training goes on without"
+        warnings.warn(message, GanctlWarning, stacklevel=2)

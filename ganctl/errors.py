@@ -26,6 +26,10 @@ class GanctlError(Exception):
         self.details = details
 
 
+class GanctlWarning(UserWarning):
+    """What a program that trains should know, and need not end for."""
+
+
 class UsageError(GanctlError):
     """A wrong option or value: nothing was started."""
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import html
 import math
-from collections.abc import Iterator, Sequence
+import operator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,7 +55,7 @@ class Model:
 
     def sample(
         self,
-        seeds: Sequence[int] = range(16),
+        seeds: Iterable[int] = range(16),
         *,
         classes: Class | Sequence[Class] | None = None,
         truncation: float = 1.0,
@@ -72,6 +73,7 @@ class Model:
         >>> samples.grid(columns=5).size  # Pillow's; each pixel 3 x 3
         (420, 168)
         """
+        seeds = seeds if isinstance(seeds, range) else [*map(operator.index, seeds)]
         require_seeds(seeds)
         numbers = self.numbers(classes, len(seeds))
         chunks = self.chunks(seeds, numbers, truncation)

@@ -14,16 +14,20 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ganctl import files, images, videos
-from ganctl.errors import UsageError, nearest
+from ganctl.errors import UsageError, listed, nearest
 from ganctl.images import Pixels
 
 _MAX_SHOWN = 256
 """Images that a notebook shows at once."""
+_MAX_NAMED = 8
+"""Seeds that a line of text names."""
+_MAX_FPS = 50
+"""What browsers show: they play shorter frames slower."""
 ANIMATED = (*(f".{kind}" for kind in images.ANIMATIONS), ".mp4")
 """Suffixes of files that a walk can be shown moving in."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Samples:
     """Images, in order. `numpy.asarray(samples)` is their `pixels`."""
 
@@ -39,6 +43,12 @@ class Samples:
     def __len__(self) -> int:
         return len(self.pixels)
 
+    def __repr__(self) -> str:
+        shape = "x".join(map(str, self.pixels.shape[1:]))
+        seeds = listed(map(str, self.seeds[:_MAX_NAMED]))
+        more = ", ..." if len(self.seeds) > _MAX_NAMED else ""
+        return f"{type(self).__name__}({len(self)} of {shape}, seeds {seeds}{more})"
+
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         return np.array(self.pixels, dtype, copy=copy)
 
@@ -52,10 +62,16 @@ class Samples:
         """All in one picture, uint8 (H, W, C): `columns` in a row, no gaps.
 
         Each pixel becomes `upscale` x `upscale`; None: images become about as large as is good to
-        look at. `captions` writes each one's seed below it.
+        look at. `captions` writes each one's seed below it. Raises UsageError where there are no
+        images, or none has a seed of its own to be written below it.
         """
+        if not len(self):
+            raise UsageError("there are no images to show")
+        _require_positive("columns", columns)
         enlarged = images.enlarge(self.pixels, self._factor(upscale))
         if captions:
+            if len(self.seeds) != len(self):
+                raise UsageError("only images that have a seed each can be captioned")
             enlarged = images.captioned(enlarged, [str(seed) for seed in self.seeds])
         return images.grid(enlarged, columns or self.columns)
 
@@ -76,15 +92,18 @@ class Samples:
     def _encode(self, suffix: str, upscale: int | None) -> bytes:
         if suffix == ".npz":
             buffer = io.BytesIO()
+            _require_positive("upscale", upscale)
             pixels = images.enlarge(self.pixels, upscale or 1)
             images.write_npz(buffer, [pixels], pixels.shape)
             return buffer.getvalue()
         return images.png(self.picture(upscale=upscale), self.text)
 
     def _factor(self, upscale: int | None) -> int:
+        _require_positive("upscale", upscale)
         return upscale or images.preview_factor(self.pixels.shape[1])
 
     def _repr_png_(self) -> bytes | None:
+        """What a notebook shows: the first 256. None, and so `repr`, where there are none."""
         if not len(self):
             return None
         shown = Samples(self.pixels[:_MAX_SHOWN], self.seeds, self.columns)
@@ -97,8 +116,10 @@ class Walk(Samples):
     def animation(self, kind: str = "apng", *, fps: int = 25, upscale: int | None = None) -> bytes:
         """A file that shows `fps` frames a second: gif, webp, apng, or mp4 (extra `video`).
 
-        Raises UsageError where it is none of those, or the extra is missing.
+        `fps` is 1 to 50. Raises UsageError where it is none of those, or the extra is missing.
         """
+        if not 1 <= fps <= _MAX_FPS:
+            raise UsageError(f"fps must be 1 to {_MAX_FPS}, not {fps}")
         suffix = _suffix(Path(f"walk.{kind}"), ANIMATED)
         frames = images.enlarge(self.pixels, self._factor(upscale))
         if suffix == ".mp4":
@@ -121,6 +142,11 @@ class Walk(Samples):
         content = base64.b64encode(self.animation()).decode()
         words = f"a walk of {len(self)} frames"
         return f'<img src="data:image/png;base64,{content}" alt="{words}">'
+
+
+def _require_positive(name: str, number: int | None) -> None:
+    if number is not None and number < 1:
+        raise UsageError(f"{name} must be at least 1, not {number}")
 
 
 def _suffix(path: Path, known: tuple[str, ...]) -> str:

@@ -90,7 +90,7 @@ def read_environment(environment: Mapping[str, str]) -> dict[str, Any]:
             )
         name = known[key]
         try:
-            found[name] = _parse(name, environment[key])
+            found[name] = parse(name, environment[key])
         except UsageError as error:
             raise UsageError(f"{key}: {error.message}", error.hint) from None
     return found
@@ -114,27 +114,36 @@ def read_file(path: Path) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, value in table.items():
         try:
-            found[name.replace("-", "_")] = _parse(name, _text(name, value))
+            found[name.replace("-", "_")] = parse(name, _plain(name, value))
         except UsageError as error:
             raise UsageError(f"{path}: {error.message}", error.hint) from None
     return found
 
 
-def _parse(name: str, text: str) -> Any:
+def parse(name: str, value: object) -> Any:
+    """A setting, or the preset, from a program's value or from text: in its own type.
+
+    None is 'none'. Raises UsageError.
+
+    >>> parse("image_size", 64), parse("threads", "none"), parse("lr_g", 1)
+    ('64', None, 1.0)
+    """
+    if isinstance(value, bool | None):
+        value = str(value).lower()
+    try:
+        text = str(value)
+    except ValueError:  # too many digits
+        raise UsageError(f"{name[:80]} is too long a number") from None
     if name == _PRESET:
         return text
-    name, value = configs.parse_setting(f"{name}={text}")
-    return configs.parse_augment(value) if name == "augment" else value
+    name, parsed = configs.parse_setting(f"{name}={text}")
+    return configs.parse_augment(parsed) if name == "augment" else parsed
 
 
-def _text(name: str, value: object) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, str | int | float):
-        try:
-            return str(value)
-        except ValueError:  # too many digits
-            raise UsageError(f"{name[:80]} is too long a number") from None
+def _plain(name: str, value: object) -> object:
+    """`value`, if it is one that a line of a file can give a setting."""
+    if isinstance(value, bool | str | int | float):
+        return value
     raise UsageError(
         f"'{name[:80]}' is not a number, a text, true or false",
         "Settings stand at the top of the file, in no [table].",

@@ -1,9 +1,10 @@
-"""The examples in docstrings and in docs/python.md do what they say."""
+"""The examples in docstrings, in docs/python.md and in docs/notebook.ipynb do what they say."""
 
 from __future__ import annotations
 
 import doctest
 import importlib
+import json
 from pathlib import Path
 
 import pytest
@@ -49,3 +50,17 @@ def test_docstrings(name):
 def test_the_page():
     result = doctest.testfile(str(ROOT / "docs" / "python.md"), module_relative=False)
     assert (result.failed, result.attempted > 5) == (0, True)
+
+
+@pytest.mark.usefixtures("tiny_mnist")
+def test_the_notebook(tmp_path, monkeypatch):
+    """Its cells run one after the other; here it trains for a step."""
+    monkeypatch.chdir(tmp_path)
+    book = json.loads((ROOT / "docs" / "notebook.ipynb").read_text("utf-8"))
+    cells = ["".join(cell["source"]) for cell in book["cells"] if cell["cell_type"] == "code"]
+    assert "epochs=4" in cells[0]
+    cells[0] = cells[0].replace("epochs=4", "steps=1, threads=1, base_channels=4")
+    names: dict[str, object] = {}
+    for cell in cells:
+        exec(cell, names)
+    assert names["model"].step == len(names["losses"]) == 1

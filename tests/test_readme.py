@@ -68,7 +68,7 @@ def test_a_dead_link_would_be_found(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("page", DOCS, ids=lambda path: path.name)
 def test_every_picture_has_the_command_that_makes_it_beside_it(page: Path) -> None:
-    command = re.compile(r"(^|`| {4})(ganctl|python) [a-z./]", flags=re.MULTILINE)
+    command = re.compile(r"(^|`| {4})(ganctl|python|jupyter) [a-z./]", flags=re.MULTILINE)
     assert not [path.name for path, beside in pictures(page) if not command.search(beside)]
 
 

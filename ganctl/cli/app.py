@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from inspect import getdoc
 from typing import Annotated, Any
 
 import typer
@@ -39,25 +40,28 @@ class _Words(TyperGroup):
         return super().resolve_command(ctx, args)
 
 
+_EXIT_CODES = (
+    "Exit codes: 0 done; 1 a failure, explained in a line or two; 2 wrong usage; 130, 143 and 129 "
+    "stopped by SIGINT (Ctrl-C), SIGTERM and SIGHUP, a training after its state was saved."
+)
 app = typer.Typer(
     name="ganctl",
     cls=_Words,
-    no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Train a GAN on images, draw samples from it, walk through its latent space, look into "
     "its checkpoints, measure how near its images are to real ones, and report on a run.",
+    epilog=_EXIT_CODES,
 )
-app.command("train")(train.train)
-app.command("sample")(sample.sample)
-app.command("interpolate")(interpolate.interpolate)
-app.command("inspect")(inspect.inspect)
-app.command("evaluate")(evaluate.evaluate)
-app.command("data")(data.data)
-app.command("data pack")(pack.pack)
-app.command("data index")(pack.index)
-app.command("config")(config.config)
-app.command("report")(report.report)
+_COMMANDS: Sequence[Callable[..., None]] = (
+    train.train, sample.sample, interpolate.interpolate, inspect.inspect, evaluate.evaluate,
+    data.data, pack.data_pack, pack.data_index, config.config, report.report,
+)  # fmt: skip
+for _command in _COMMANDS:
+    # Lines of a docstring are broken where code ends; a paragraph is where the terminal does.
+    _text = re.sub(r"(?<!\n)\n *(?!\n)", " ", getdoc(_command) or "")
+    _name = _command.__name__.replace("_", " ")
+    app.command(_name, help=_text, epilog=_EXIT_CODES)(_command)
 
 
 def _show_version(wanted: bool) -> None:
@@ -81,7 +85,9 @@ def run(arguments: Sequence[str] | None) -> int:
     words = sys.argv[1:] if arguments is None else list(arguments)
     with lasting_streams():
         terminal = Terminal()
-        code = _call(words, terminal)
+        # A pipe, and a program that reads a screen aloud, have no use for boxes.
+        app.rich_markup_mode = "rich" if terminal.shows_pictures else None
+        code = _call(words or ["--help"], terminal) or (0 if words else UsageError.exit_code)
         unheard = terminal.unheard
         if unheard and not code:
             code = 1
@@ -98,7 +104,8 @@ def _call(words: list[str], terminal: Terminal) -> int:
             terminal.error("stopped")
         return int(code or 0)
     except Stopped as stopped:
-        terminal.error("stopped")
+        if processes.rank() == 0:
+            terminal.error("stopped")
         return int(stopped.args[0])
     except Exception as error:
         if os.environ.get("GANCTL_DEBUG") == "1":
@@ -118,14 +125,16 @@ def _explain(error: Exception, terminal: Terminal, words: Sequence[str]) -> int:
     if isinstance(error, typer.TyperException):
         message = getattr(error, "format_message", error.__str__)()
         context = getattr(error, "ctx", None)
-        command = context.command_path if context else "ganctl"
+        known = {command.name for command in app.registered_commands}
+        named = f"ganctl {words[0]}" if words and words[0] in known else "ganctl"
+        command = context.command_path if context else named
         hint = f"Try '{command} --help'."
         if hasattr(error, "possibilities"):
             unknown, known = getattr(error, "option_name", ""), error.possibilities
             message = f"no such option: {unknown}"
             hint = f"{nearest(unknown, known)} {hint}" if known else hint
-        if message:  # a bare `ganctl` has shown its help already
-            terminal.error(message[:1].lower() + message[1:], hint)
+        message = _plainly(message, error)
+        terminal.error(message[:1].lower() + message[1:], hint)
         return int(getattr(error, "exit_code", 2))
     if isinstance(error, OSError) and error.filename is not None:
         terminal.error(f"{str(error.filename)[:200]}: {(error.strerror or str(error)).lower()}")
@@ -138,6 +147,18 @@ def _explain(error: Exception, terminal: Terminal, words: Sequence[str]) -> int:
         "This is a defect of ganctl. GANCTL_DEBUG=1 shows where it happened.",
     )
     return 1
+
+
+def _plainly(message: str, error: Exception) -> str:
+    """What Typer says of a value that is no number, as ganctl says it of others."""
+    kinds = {"valid integer": "a whole number", "valid number": "a number"}
+    kind = next((kinds[words] for words in kinds if f"Input should be a {words}" in message), None)
+    given: list[Any] = getattr(error.__cause__, "errors", list)()
+    name = re.search(r"'([^']+)'", message)
+    if kind is None or not given or name is None:
+        return message.removesuffix(".")
+    option = name[1].split(" / ")[-1]
+    return f"{option} must be {kind}, not '{str(given[0]['input'])[:40]}'"
 
 
 def _is_out_of_memory(error: Exception) -> bool:

@@ -14,7 +14,8 @@ from pathlib import Path
 import typer
 
 from ganctl.classes import MAX_CLASSES, names_of
-from ganctl.config import PRESETS, SETTINGS
+from ganctl.config import DEFAULT_PRESET, PRESETS, SETTINGS, preset
+from ganctl.config import settings as values_of
 
 DATA_NAMES = ("mnist", "stacked-mnist", "fashion-mnist", "kmnist", "emnist", "cifar10")
 """As ganctl.datasets has them, which loads torch; a test compares."""
@@ -35,8 +36,19 @@ def among(names: Sequence[str]) -> Callable[[str], list[str]]:
 presets = among(tuple(PRESETS))
 devices = among(("auto", "cpu", "cuda", "mps"))
 precisions = among(("auto", "fp32", "bf16"))
-settings = among(tuple(f"{name}=" for name in sorted(SETTINGS)))
 seeds = among(("0-15", "0-99", "0,1,2,3"))
+
+
+def settings(incomplete: str) -> list[str]:
+    """Names that --set takes; of a single one its value in the default preset as well.
+
+    Bash puts a space behind a single offer, and there is more to be typed.
+    """
+    names = among(sorted(SETTINGS))(incomplete)
+    if len(names) != 1:
+        return [f"{name}=" for name in names]
+    value = values_of(preset(DEFAULT_PRESET))[names[0]]
+    return [f"{names[0]}=", f"{names[0]}={str(value).lower()}"]
 
 
 def data(incomplete: str) -> list[str]:
@@ -82,7 +94,18 @@ def _classes(checkpoint: object) -> Sequence[str]:
 
 
 def _paths(incomplete: str, suffix: str) -> list[str]:
-    """Entries that begin with `incomplete`: folders, ending in /, and files with that suffix."""
+    """Entries that begin with `incomplete`: folders, ending in /, and files with that suffix.
+
+    A single folder comes with what is in it: bash puts a space behind a single offer, and then
+    one could not go on into the folder.
+    """
+    found = _entries(incomplete, suffix)
+    if len(found) == 1 and found[0].endswith("/"):
+        found += _entries(found[0], suffix)
+    return found
+
+
+def _entries(incomplete: str, suffix: str) -> list[str]:
     folder, name = os.path.split(incomplete)
     before = incomplete.removesuffix(name) if name else incomplete
     found = []

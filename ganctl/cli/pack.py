@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _MAX_SEED = configs.MAX_SEED
 
 
-def pack(
+def data_pack(
     path: Annotated[
         str,
         typer.Argument(
@@ -102,7 +102,7 @@ def pack(
     _tell(packed.index, terminal, left_out=[vars(problem) for problem in packed.left_out])
 
 
-def index(
+def data_index(
     shards: Annotated[
         str,
         typer.Argument(

@@ -73,13 +73,11 @@ def start(count: int, arguments: Sequence[str]) -> int:
 
     Through torchrun's own launcher. A signal is passed on to them.
     """
-    import logging
-
+    os.environ.setdefault("LOGLEVEL", "CRITICAL")  # the launcher's: the processes say it themselves
     from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-    logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)  # they say it
     with tempfile.TemporaryDirectory(prefix="ganctl-") as folder:
         config = LaunchConfig(
             min_nodes=1,
@@ -99,5 +97,7 @@ def start(count: int, arguments: Sequence[str]) -> int:
             # What another one says of itself, rather than of those who lost it.
             return max((code for code in codes if code > 0), default=1)
         except SignalException as stopped:
+            for name in ("SIGINT", "SIGTERM"):  # from here on there is nothing left to stop
+                signal.signal(getattr(signal, name), signal.SIG_IGN)
             return 128 + int(signal.Signals(stopped.sigval))
     return 0

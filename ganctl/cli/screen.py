@@ -16,10 +16,11 @@ if TYPE_CHECKING:
     from rich.segment import Segment
 
 _REFRESH_SECONDS = 0.25
-_SHARE = 0.002
+_SHARE = 0.001
 """A part is rendered anew when that takes at most this share of the time since it last was,
 or after so many seconds: the first time is the slowest."""
-_LONGEST_REST = 8.0
+_FIRST_REST = 2.0
+_LONGEST_REST = 16.0
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,7 @@ class Screen:
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._keep_painting, daemon=True)
         self._answers_suspension = False
+        self._since = time.monotonic()
 
     def __enter__(self) -> Screen:
         # A shell without job control has it ignored: it stays so.
@@ -80,6 +82,7 @@ class Screen:
         )
         if self._answers_suspension:
             signal.signal(signal.SIGTSTP, self._suspend)
+        self._since = time.monotonic()
         self._thread.start()
         return self
 
@@ -132,7 +135,9 @@ class Screen:
                 if not painted or line != painted.lines[row]:
                     self._console.control(Control.move_to(region.left, region.top + row))
                     self._console.print(_Line(line), end="", no_wrap=True)
-            rests = min(_LONGEST_REST, (time.thread_time() - started) / _SHARE)
+            # What is shown first changes most: nothing rests for longer than has been watched.
+            longest = min(_LONGEST_REST, max(_FIRST_REST, time.monotonic() - self._since))
+            rests = min(longest, (time.thread_time() - started) / _SHARE)
             self._painted[part] = _Painted(version, lines, time.monotonic() + rests)
 
     def _hide(self) -> None:

@@ -17,9 +17,8 @@ def synchronized(network: nn.Module, group: Group) -> nn.Module:
     Its weights, buffers and their names stay as they are.
     """
     if next(network.parameters()).device.type == "cuda":
-        converted: nn.Module = nn.SyncBatchNorm.convert_sync_batchnorm(  # type: ignore[no-untyped-call]
-            network, group.process_group
-        )
+        convert = nn.SyncBatchNorm.convert_sync_batchnorm
+        converted: nn.Module = convert(network)  # type: ignore[no-untyped-call]
         return converted
     for parent in list(network.modules()):
         for name, child in parent.named_children():
@@ -92,8 +91,8 @@ class _Normalize(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
         x, weight, mean, scale, count = ctx.saved_tensors
         shape = _shape(x)
-        own_bias = gradient.sum(ctx.axes, dtype=torch.float32)
-        of_x = (gradient * x).sum(ctx.axes, dtype=torch.float32)
+        own_bias = gradient.sum(ctx.axes, dtype=mean.dtype)
+        of_x = (gradient * x).sum(ctx.axes, dtype=mean.dtype)
         own_weight = (of_x - mean * own_bias) * scale
         sums = torch.stack([own_bias, own_weight])
         of_bias, of_weight = ctx.group.gathered(sums).sum(0) / count

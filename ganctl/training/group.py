@@ -8,7 +8,9 @@ CPUs.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
+import re
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -16,6 +18,8 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 from torch import distributed as dist
+from torch.distributed import PrefixStore, Store  # type: ignore[attr-defined]
+from torch.distributed.rendezvous import rendezvous
 
 from ganctl.devices import resolve_device
 from ganctl.errors import GroupError, UsageError
@@ -51,16 +55,13 @@ class Group:
     local_size = 1
     """How many on this machine."""
 
-    process_group: dist.ProcessGroup | None = None
-    """PyTorch's own."""
-
     @property
     def is_first(self) -> bool:
         """Whether this process writes and speaks."""
         return self.rank == 0
 
     def sum(self, tensors: Sequence[Tensor], like: Sequence[Tensor]) -> Sum:
-        """Begin to add up each of `tensors`, float32, over all processes.
+        """Begin to add up each of `tensors`, of one dtype, over all processes.
 
         The results lie in memory as `like`, the same in every process.
         """
@@ -82,23 +83,27 @@ class Group:
         """UsageError unless all processes have the same JSON-like `value`."""
 
     def begin(self, patience: float) -> None:
-        """From here on processes wait so many seconds for one another: all are ready."""
+        """Make ready to add up. From here on they wait so many seconds for one another."""
 
 
 ALONE = Group()
 
 
 class Processes(Group):
-    """This process as one of several."""
+    """This process as one of several. Until `begin` they speak through a store of keys alone."""
 
-    def __init__(self) -> None:
-        self.rank, self.size = dist.get_rank(), dist.get_world_size()
-        self.local_rank = int(os.environ.get("LOCAL_RANK", self.rank))
-        self.local_size = int(os.environ.get("LOCAL_WORLD_SIZE", self.size))
+    def __init__(self, store: Store, rank: int, size: int, device: torch.device) -> None:
+        self.rank, self.size = rank, size
+        self.local_rank = int(os.environ.get("LOCAL_RANK", rank))
+        self.local_size = int(os.environ.get("LOCAL_WORLD_SIZE", size))
+        self._store = store
+        self._device = device
+        self._num_agreed = 0
 
     def sum(self, tensors: Sequence[Tensor], like: Sequence[Tensor]) -> Sum:
         # One message: each costs by itself, however short it is.
-        flat = torch.empty(sum(map(Tensor.numel, tensors)), device=tensors[0].device)
+        first = tensors[0]
+        flat = first.new_empty(sum(map(Tensor.numel, tensors)))
         parts = torch.split(flat, [tensor.numel() for tensor in tensors])
         views = [
             part.as_strided(model.shape, model.stride())
@@ -106,42 +111,47 @@ class Processes(Group):
         ]
         torch._foreach_copy_(views, list(tensors))
         with _failures():
-            return _Travelling(
-                dist.all_reduce(flat, group=self.process_group, async_op=True), views
-            )
+            return _Travelling(dist.all_reduce(flat, async_op=True), views)
 
     def gathered(self, tensor: Tensor) -> Tensor:
         tables = [torch.empty_like(tensor) for _ in range(self.size)]
         with _failures():
-            dist.all_gather(tables, tensor, group=self.process_group)
+            dist.all_gather(tables, tensor)
         return torch.stack(tables)
 
     def any(self, *flags: bool) -> tuple[bool, ...]:
         table = torch.tensor(flags, dtype=torch.int32)
         with _failures():
-            dist.all_reduce(table, dist.ReduceOp.MAX, group=self.process_group)
+            dist.all_reduce(table, dist.ReduceOp.MAX)
         return tuple(map(bool, table.tolist()))
 
     def agreed(self, value: T) -> T:
-        box = [value]
+        self._num_agreed += 1
+        key = f"ganctl/agreed/{self._num_agreed}"
         with _failures():
-            dist.broadcast_object_list(
-                box, src=0, group=self.process_group, device=torch.device("cpu")
-            )
-        return box[0]
+            if self.is_first:
+                self._store.set(key, json.dumps(value))
+                return value
+            found: T = json.loads(self._store.get(key))  # waits until it is there
+            return found
 
     def require_same(self, value: Any, what: str) -> None:
-        if self.any(self.agreed(value) != value)[0]:
+        if self.agreed(value) != value:
             raise UsageError(
-                f"the processes do not have the same {what}",
+                f"process {self.rank} does not have the same {what} as the first one",
                 "Give every machine the same command, and the same images at the same path.",
             )
 
     def begin(self, patience: float) -> None:
+        backend = "cpu:gloo,cuda:nccl" if self._device.type == "cuda" else "gloo"
         with _failures():
-            group = dist.new_group(timeout=timedelta(seconds=patience))
-        assert isinstance(group, dist.ProcessGroup)
-        self.process_group = group
+            dist.init_process_group(
+                backend,
+                store=self._store,
+                rank=self.rank,
+                world_size=self.size,
+                timeout=timedelta(seconds=patience),
+            )
 
 
 class _Travelling(Sum):
@@ -166,32 +176,25 @@ def joined(device: str) -> Iterator[Group]:
         yield ALONE
         return
     on = resolve_device(device, int(os.environ.get("LOCAL_RANK", "0")))
-    backend = "gloo"
     if on.type == "cuda":
         torch.cuda.set_device(on)
-        backend = "cpu:gloo,cuda:nccl"
     with _failures():
-        dist.init_process_group(backend, timeout=_READY)
-    try:
-        yield Processes()
-    finally:
-        # Not destroyed where it failed: that would wait for those who are gone.
-        if not _has_failed:
-            dist.destroy_process_group()
-
-
-_has_failed = False
+        store, rank, size = next(rendezvous("env://", timeout=_READY))
+    # After a restart the store may still hold what those before have left there.
+    attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+    yield Processes(PrefixStore(f"ganctl/{attempt}", store), rank, size, on)
+    # Not where it failed: that would wait for those who are gone.
+    if dist.is_initialized():
+        dist.destroy_process_group()
 
 
 @contextlib.contextmanager
 def _failures() -> Iterator[None]:
     """What PyTorch raises where another process is gone or silent, in plain words."""
-    global _has_failed
     try:
         yield
     except (RuntimeError, ValueError) as error:  # gloo's, NCCL's (DistError) and the store's
-        _has_failed = True
-        said = " ".join(str(error).split())[:200]
+        said = re.sub(r"\[/\S+\] ", "", " ".join(str(error).split())).split(". ")[0][:200]
         raise GroupError(
             f"another process of this training has ended, or does not answer: {said}",
             "What was saved last is whole: --resume goes on from there.",

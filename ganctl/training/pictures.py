@@ -21,7 +21,7 @@ from ganctl.store import RunDirectory
 _SHARE = 0.003
 """The plot and the animation are drawn anew when that takes at most this share of the time since
 they last were; at the end they always are."""
-_PREVIEW_SHARE = 0.003
+_PREVIEW_SHARE = 0.002
 """So are samples inside an epoch; but not more often than a person looks."""
 _PREVIEW_SECONDS = 2.0
 _MAX_FRAMES = 120

@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import functools
 import io
+import json
 import os
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 
+import jsonschema
 import pytest
 import torch
 
@@ -23,6 +25,7 @@ from ganctl.datasets import mnist
 TINY = ("--limit", "64", "--batch-size", "16", "--device", "cpu", "--precision", "fp32",
         "--set", "eval_samples=0")  # fmt: skip
 DCGAN = (*TINY, "--preset", "dcgan", "--set", "base_channels=2")
+DOCS = Path(__file__).parents[2] / "docs"
 FAST = (*TINY, "--preset", "fast", "--set", "base_channels=4", "--latent-dim", "100")
 
 
@@ -90,6 +93,31 @@ def on_terminal(monkeypatch):
         return Result(code, b"".join(shown).decode(), "")
 
     return call
+
+
+@pytest.fixture(scope="session")
+def documented():
+    """Hold a document against its definition in docs/ganctl.schema.json, which names every key."""
+    schema = json.loads((DOCS / "ganctl.schema.json").read_text("utf-8"))
+    for part in _objects(schema):
+        part.setdefault("additionalProperties", False)
+
+    def check(name, document):
+        assert name in schema["$defs"]
+        jsonschema.validate(document, schema | {"$ref": f"#/$defs/{name}"})
+
+    return check
+
+
+def _objects(node):
+    """Each part of a schema that names the keys of an object."""
+    if isinstance(node, dict):
+        if isinstance(node.get("properties"), dict):
+            yield node
+        node = list(node.values())
+    if isinstance(node, list):
+        for each in node:
+            yield from _objects(each)
 
 
 @pytest.fixture(scope="session")

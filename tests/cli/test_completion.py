@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
+import shlex
+import shutil
 import subprocess
+import sys
 
 import pytest
 
 from ganctl import datasets
-from ganctl.cli import completion
+from ganctl.cli import completion, main
 
 
 def test_the_names_of_data_sets_are_those_of_the_program():
@@ -17,20 +22,18 @@ def test_the_names_of_data_sets_are_those_of_the_program():
 
 
 @pytest.fixture
-def complete(command, tmp_path):
+def complete(tmp_path, monkeypatch):
     """What bash is offered for a line that is being typed."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("_GANCTL_COMPLETE", "complete_bash")
 
     def call(*words):
-        environment = {
-            **os.environ,
-            "COMP_WORDS": " ".join(["ganctl", *words]),
-            "COMP_CWORD": str(len(words)),
-            "_GANCTL_COMPLETE": "complete_bash",
-        }
-        done = subprocess.run(
-            command, env=environment, capture_output=True, text=True, check=True, cwd=tmp_path
-        )  # fmt: skip
-        return done.stdout.split()
+        monkeypatch.setenv("COMP_WORDS", " ".join(["ganctl", *words]))
+        monkeypatch.setenv("COMP_CWORD", str(len(words)))
+        out = io.StringIO()
+        with contextlib.redirect_stdout(out), pytest.raises(SystemExit):
+            main([])
+        return out.getvalue().split()
 
     return call
 
@@ -38,6 +41,7 @@ def complete(command, tmp_path):
 def test_presets_settings_and_names(complete):
     assert complete("train", "--preset", "d") == ["dcgan"]
     assert "lr_g=" in complete("train", "--set", "lr_")
+    assert complete("train", "--set", "r1_i") == ["r1_interval=", "r1_interval=8"]
     assert complete("train", "--data", "fas") == ["fashion-mnist"]
     assert complete("inspect", "--sort", "q") == ["quality"]
     assert "--resume" in complete("train", "--res")
@@ -49,7 +53,7 @@ def test_checkpoints_are_folders_and_pt_files(complete, tmp_path):
     (tmp_path / "runs" / "a.txt").touch()
     (tmp_path / "runs" / ".hidden").mkdir()
     (tmp_path / "runs" / "a\nb.pt").touch()
-    assert complete("sample", "ru") == ["runs/"]
+    assert complete("sample", "ru") == ["runs/", "runs/a.pt", "runs/one/"]
     assert complete("sample", "runs/") == ["runs/a.pt", "runs/one/"]
     assert complete("inspect", "runs/a") == ["runs/a.pt"]
     assert complete("sample", "nowhere/") == []
@@ -86,3 +90,74 @@ def test_each_shell_gets_a_script(command, shell):
     )  # fmt: skip
     assert "ganctl" in done.stdout
     assert f"complete_{shell}" in done.stdout
+
+
+@pytest.fixture
+def as_installed(command, tmp_path, monkeypatch):
+    """A folder with a run of three classes, where shells find `ganctl`."""
+    program = tmp_path / "bin" / "ganctl"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\nexec {shlex.join(command)} "$@"\n')
+    program.chmod(0o755)
+    (tmp_path / "runs" / "pets").mkdir(parents=True)
+    known = {"data": {"classes": ["cat", "cow", "dog"]}}
+    (tmp_path / "runs" / "pets" / "config.json").write_text(json.dumps(known))
+    (tmp_path / "runs" / "pets" / "ckpt.pt").touch()
+    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+TYPED = {
+    "ganctl train --preset d": "dcgan",
+    "ganctl sample run": "runs/",
+    "ganctl sample runs/pets/c": "runs/pets/ckpt.pt",
+    "ganctl sample runs/pets --class d": "dog",
+    "ganctl sample runs/pets --seeds 0-1": "0-15",
+}
+
+
+def script_of(command, shell):
+    environment = {**os.environ, "_GANCTL_COMPLETE": f"source_{shell}"}
+    done = subprocess.run(
+        command, env=environment, capture_output=True, text=True, check=True
+    )  # fmt: skip
+    return done.stdout
+
+
+@pytest.mark.skipif(not shutil.which("fish"), reason="no fish here")
+def test_fish_offers_it(command, as_installed):
+    (as_installed / "ganctl.fish").write_text(script_of(command, "fish"))
+    asked = "; ".join(f"echo (complete -C '{line}')" for line in TYPED)
+    done = subprocess.run(
+        ["fish", "--no-config", "-c", f"source ganctl.fish; {asked}"],
+        capture_output=True, text=True, check=True, env={**os.environ, "HOME": str(as_installed)},
+    )  # fmt: skip
+    offered = done.stdout.splitlines()
+    assert [line.split()[0] for line in offered] == list(TYPED.values())
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no pseudo-terminals here")
+@pytest.mark.parametrize(
+    ("shell", "begin"),
+    [
+        (["bash", "--norc", "--noprofile", "-i"], "source ganctl.bash"),
+        (["zsh", "-f", "-i"], "autoload -Uz compinit; compinit -u; source ganctl.zsh"),
+    ],
+    ids=["bash", "zsh"],
+)
+def test_a_tab_types_the_rest(command, as_installed, shell, begin):
+    if not shutil.which(shell[0]):
+        pytest.skip(f"no {shell[0]} here")
+    from emulator import Emulator
+
+    (as_installed / f"ganctl.{shell[0]}").write_text(script_of(command, shell[0]))
+    with Emulator(shell, 100, 30, {"HOME": str(as_installed)}) as terminal:
+        terminal.type(f"PS1='> '; {begin}\n")
+        terminal.run(lambda text: "\n>" in text)
+        for number, (line, rest) in enumerate(TYPED.items()):
+            terminal.type(f"{line}\t")
+            typed = f"{line.rpartition(' ')[0]} {rest}"
+            terminal.run(lambda text, typed=typed: typed in text, seconds=20)
+            terminal.type(f"\x15: {number} done\n")  # Ctrl-U: the line is taken back
+            terminal.run(lambda text, number=number: f"\n> : {number} done\n" in text)

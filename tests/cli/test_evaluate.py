@@ -33,9 +33,10 @@ def test_for_people(ok, run):
 
 
 @pytest.mark.usefixtures("few_real_images")
-def test_for_scripts(ok, run):
+def test_for_scripts(ok, run, documented):
     result = ok("evaluate", run, "-n", "50", "--json")
     report = json.loads(result.out)
+    documented("evaluate", report)
     found = store.read_checkpoint(run)
     assert result.err == ""
     assert (report["digest"], report["step"], report["ema"]) == (found.digest, 8, True)

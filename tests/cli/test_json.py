@@ -1,58 +1,90 @@
-"""docs/json.md: each key that it promises is in what the command puts out."""
+"""docs/ganctl.schema.json and docs/json.md: every command's --json is what they say."""
 
 from __future__ import annotations
 
+import copy
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
+import jsonschema
 import pytest
 
-PAGE = (Path(__file__).parents[2] / "docs" / "json.md").read_text("utf-8")
+from ganctl.cli.app import app
+from ganctl.config import SETTINGS
 
-
-def promised(title: str) -> set[str]:
-    """The keys in the first column of a section's table."""
-    section = PAGE.partition(f"\n## {title}\n")[2].partition("\n## ")[0]
-    cells = re.findall(r"^\| (`[^|]+) \|", section, re.M)
-    return {key for cell in cells for key in re.findall(r"`(\w+)`", cell)}
+DOCS = Path(__file__).parents[2] / "docs"
 
 
 @pytest.mark.parametrize(
-    ("title", "words"),
+    ("name", "words"),
     [
-        ("`sample`", ["sample", "RUN", "-o", "OUT.png"]),
-        ("`interpolate`", ["interpolate", "RUN", "-o", "OUT.gif", "--frames", "2"]),
-        ("`inspect`", ["inspect", "RUN"]),
-        ("`inspect --weights`", ["inspect", "RUN", "--weights"]),
-        ("`inspect A B`", ["inspect", "RUN", "RUN"]),
-        ("`inspect DIR`", ["inspect", "RUN/.."]),
-        ("`data`", ["data", "mnist", "-o", "OUT.png"]),
-        ("`config`", ["config"]),
+        ("sample", ["sample", "RUN", "-o", "OUT.png"]),
+        ("sample", ["sample", "RUN", "-o", "OUT.npz", "--per-class", "1", "--truncation", "0.5"]),
+        ("sample", ["sample", "RUN", "-o", "OUT/", "-n", "1", "--class", "3", "--no-ema"]),
+        ("interpolate", ["interpolate", "RUN", "-o", "OUT.gif", "--frames", "1"]),
+        ("interpolate", ["interpolate", "RUN", "-o", "OUT.png", "--corners", "0,1,2,3",
+                         "--class", "3", "--ease", "smooth", "--frames", "1"]),
+        ("inspect", ["inspect", "RUN"]),
+        ("inspect", ["inspect", "RUN", "--weights"]),
+        ("inspect-two", ["inspect", "RUN", "DCGAN"]),
+        ("inspect-folder", ["inspect", "RUN/.."]),
+        ("data", ["data", "PHOTOS", "-o", "OUT.png", "--skip-bad"]),
+        ("data-clear-cache", ["data", "--clear-cache"]),
+        ("data-pack", ["data", "pack", "PHOTOS", "-o", "OUT/{0..}.tar", "--skip-bad"]),
+        ("config", ["config"]),
     ],
-)
-def test_a_command_gives_what_is_promised(ok, run, tmp_path, title, words):
-    places = {"RUN": str(run), "OUT": str(tmp_path / "out")}
-    words = [re.sub("RUN|OUT", lambda match: places[match[0]], word) for word in words]
-    document = json.loads(ok(*words, "--json").out)
-    assert promised(title)
-    assert promised(title) <= document.keys()
-
-
-def test_packing_gives_what_is_promised(ok, photos, tmp_path):
-    pattern = tmp_path / "shards" / "{0..}.tar"
-    document = json.loads(ok("data", "pack", photos, "-o", pattern, "--json").out)
-    keys = promised("`data pack`, `data index`")
-    assert keys - {"name", "reason", "harmless"} == document.keys()
+)  # fmt: skip
+def test_a_document_is_what_is_documented(
+    ok, run, dcgan_run, photos, documented, tmp_path, name, words
+):
+    (photos / "broken.png").touch()
+    (photos / "notes.txt").touch()
+    places = {"RUN": run, "DCGAN": dcgan_run, "PHOTOS": photos, "OUT": tmp_path / "out"}
+    found = [re.sub("|".join(places), lambda match: str(places[match[0]]), word) for word in words]
+    document = json.loads(ok(*found, "--json").out)
+    documented(name, document)
 
 
 @pytest.mark.usefixtures("_no_plot")
-def test_a_training_gives_what_is_promised(ok, fast_options, tmp_path):
-    words = ("train", *fast_options, "--steps", "4", "--out", tmp_path / "run", "--json")
-    epoch, end = map(json.loads, ok(*words).out.splitlines())
-    plan = json.loads(ok(*words[:-2], tmp_path / "other", "--dry-run", "--json").out)
-    for title, document in (
-        ("`train`, each epoch", epoch), ("`train`, at the end", end), ("`train --dry-run`", plan),
-    ):  # fmt: skip
-        assert promised(title)
-        assert promised(title) <= document.keys()
+def test_a_training_is_what_is_documented(ok, fast_options, documented, tmp_path):
+    words = ("train", *fast_options, "--json", "--steps", "5", "--out")
+    lines = [json.loads(line) for line in ok(*words, tmp_path / "run").out.splitlines()]
+    for line in lines[:-1]:
+        documented("train-epoch", line)
+    documented("train-end", lines[-1])
+    documented("inspect", json.loads(ok("inspect", tmp_path / "run", "--json").out))
+    plan = json.loads(ok(*words, tmp_path / "other", "--dry-run").out)
+    documented("train-dry-run", plan)
+    assert plan["config"].keys() >= SETTINGS.keys() - {"images"}
+
+
+def test_another_document_would_be_refused(ok, documented):
+    """Else the tests above would prove nothing."""
+    document = json.loads(ok("config", "--json").out)
+    for spoil in (
+        lambda it: it.pop("preset"),
+        lambda it: it.update(more=1),
+        lambda it: it["settings"]["seed"].pop("source"),
+        lambda it: it["settings"]["seed"].update(value=[]),
+    ):
+        spoiled = copy.deepcopy(document)
+        spoil(spoiled)
+        with pytest.raises(jsonschema.ValidationError):
+            documented("config", spoiled)
+
+
+def test_the_schema_is_one_and_knows_every_command():
+    schema = json.loads((DOCS / "ganctl.schema.json").read_text("utf-8"))
+    jsonschema.Draft202012Validator.check_schema(schema)
+    named = {*schema["$defs"], *(name.partition("-")[0] for name in schema["$defs"])}
+    assert named >= {command.name.replace(" ", "-") for command in app.registered_commands}
+
+
+def test_the_page_is_made_from_the_schema(tmp_path):
+    script = [sys.executable, DOCS / "generate_json.py", tmp_path / "json.md"]
+    subprocess.run(script, check=True)
+    page = (DOCS / "json.md").read_text("utf-8")
+    assert page == (tmp_path / "json.md").read_text("utf-8"), "python docs/generate_json.py"

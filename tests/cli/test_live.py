@@ -98,7 +98,7 @@ def test_a_small_terminal_goes_without_the_samples_then_the_curves(size, curves,
     text = "\n".join(shown.display)
     assert ("samples at step 300" in text) == preview
     assert ("\u2580" in text or any(
-        cell.bg == "c8c8c8" for line in shown.buffer.values() for cell in line.values()
+        cell.bg == "c5c5c5" for line in shown.buffer.values() for cell in line.values()
     )) == preview  # fmt: skip
     assert sum(name in text for name in (" 1.25 ", " 1.00 ")) == curves  # the highest values
     assert bool(CURVE.search(text)) == bool(curves)
@@ -183,7 +183,7 @@ def test_a_run_that_is_watched_resized_and_stopped(fast_options, tmp_path):
         assert " left" in wide
         right = [terminal.screen.buffer[row][column].bg for row in range(40)
                  for column in range(70, 140)]  # fmt: skip
-        assert len(set(right)) > 20  # greys of pictures
+        assert len(set(right)) > 8  # greys of pictures
 
         for width, height in ((60, 16), (100, 30), (40, 12), (110, 20)):
             terminal.resize(width, height)

@@ -139,11 +139,46 @@ def test_debug_lets_the_exception_through(monkeypatch, tmp_path):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="pipes break differently there")
-def test_a_reader_that_leaves_early_is_no_error(command, run):
+def test_a_reader_that_leaves_early_is_no_error(command):
     process = subprocess.Popen(
-        [*command, "inspect", run], stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
+        [*command, "config"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )  # fmt: skip
     process.stdout.close()
     assert process.stderr.read().decode() == ""
     process.stderr.close()
     assert process.wait(60) in (0, 1)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_help_in_a_pipe_is_plain_and_says_exit_codes(ok, command):
+    result = ok(command, "--help")
+    assert "\u2500" not in result.out, "box art is read aloud line by line"
+    assert "Exit codes: 0 done; 1 a failure" in result.out
+
+
+def test_the_help_at_a_terminal_is_framed(on_terminal, monkeypatch):
+    assert "\u2500" in on_terminal("config", "--help").out
+    monkeypatch.setenv("TERM", "dumb")
+    assert "\u2500" not in on_terminal("config", "--help").out
+
+
+def test_a_paragraph_of_the_help_is_broken_by_the_terminal_alone(ok):
+    plain = " ".join(ok("config", "--help").out.split("\n\n")[2].split("\n  "))
+    assert "GANCTL_ variables of the environment, these by options." in plain
+    assert max(map(len, ok("config", "--help").out.split("\n\n")[2].splitlines()[:-1])) > 60
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["sample", "x", "--truncation", "y"], "--truncation must be a number, not 'y'"),
+        (["train", "--epochs", "3.5"], "--epochs must be a whole number, not '3.5'"),
+        (["sample", "x", "-n", "q"], "-n must be a whole number, not 'q'"),
+        (["inspect"], "missing argument 'CKPT [OTHER]'"),
+        (["sample", "--out"], "option '--out' requires an argument"),
+    ],
+)
+def test_what_the_parser_refuses_is_said_as_the_rest(cli, words, message):
+    result = cli(*words)
+    assert (result.code, result.out) == (2, "")
+    assert result.err == f"ganctl: {message}\n  Try 'ganctl {words[0]} --help'.\n"

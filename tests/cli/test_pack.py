@@ -68,7 +68,7 @@ def test_a_run_on_a_stream_is_measured_against_some_of_its_images(
         evaluate._real_images(SimpleNamespace(config=config, data_digest="other"))
 
 
-def test_shards_of_others_get_an_index(ok, cli, photos, tmp_path):
+def test_shards_of_others_get_an_index(ok, cli, photos, documented, tmp_path):
     ok("data", "pack", photos, "-o", tmp_path / "s/{000..}.tar", "--per-shard", "5")
     (tmp_path / "s/index.json").unlink()
     result = ok("data", "index", tmp_path / "s/{000..002}.tar")
@@ -76,6 +76,10 @@ def test_shards_of_others_get_an_index(ok, cli, photos, tmp_path):
     assert ", 2 classes" in result.out
     result = cli("data", "index", tmp_path / "s/{000..002}.tar")
     assert (result.code, "is there already" in result.err) == (2, True)
+    (tmp_path / "s/index.json").unlink()
+    documented(
+        "data-index", json.loads(ok("data", "index", tmp_path / "s/0{00..02}.tar", "--json").out)
+    )
 
 
 @pytest.mark.parametrize(

@@ -82,6 +82,7 @@ def test_the_summary_of_a_run_that_ended_inside_an_epoch(capsys):
     assert "after epoch 30: Frechet distance 0.50" in out
 
 
+@pytest.mark.usefixtures("_no_plot")
 @pytest.mark.parametrize("steps", [3, 6])
 def test_an_epoch_that_the_run_ended_inside_of_is_told_and_marked(
     ok, fast_options, tmp_path, steps

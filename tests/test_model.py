@@ -1,0 +1,190 @@
+"""A generator from a checkpoint, as programs use it."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+import ganctl
+from ganctl import checkpoint
+from ganctl import config as configs
+from ganctl.errors import CheckpointError, UsageError
+from ganctl.training.state import create
+
+NAMES = ["zero", "one", "<b>"]
+
+
+@pytest.fixture
+def written(tiny_checkpoint, tiny_config, tmp_path):
+    """Write a checkpoint whose settings are changed, and give its path."""
+
+    def write(preset="fast", classes=(), **changes):
+        config = configs.override(tiny_config(preset, **changes), {"num_classes": len(classes)})
+        state = create(config, torch.device("cpu"))
+        made = dataclasses.replace(
+            tiny_checkpoint, config=state.config,
+            data={**tiny_checkpoint.data, "classes": list(classes)},
+            **state.weights(), **state.moments(),
+        )  # fmt: skip
+        path = tmp_path / "ckpt.pt"
+        path.write_bytes(checkpoint.encode(made))
+        return path
+
+    return write
+
+
+@pytest.fixture
+def model(written):
+    """Of three classes."""
+    return ganctl.load(written(classes=NAMES))
+
+
+@pytest.fixture
+def plain(written):
+    """Of none."""
+    return ganctl.load(written())
+
+
+def test_what_is_known_of_it(model):
+    assert (model.data, model.step, model.ema) == ("mnist", 3, True)
+    assert model.classes == tuple(NAMES)
+    assert model.network.image_shape == (1, 28, 28)
+    assert "fast on mnist, 28x28x1, 3 classes, step 3" in repr(model)
+
+
+def test_a_notebook_shows_words_that_are_no_markup(model):
+    shown = model._repr_html_()
+    assert "&lt;b&gt;" in shown
+    assert "<b>" not in shown
+
+
+def test_a_run_directory_is_its_latest(written):
+    path = written()
+    assert ganctl.load(path.parent).path == path
+    assert ganctl.load(str(path)).digest == ganctl.load(path).digest
+
+
+@pytest.mark.parametrize("name", ["nothing.pt", "."])
+def test_nothing_to_load(tmp_path, name):
+    with pytest.raises(CheckpointError):
+        ganctl.load(tmp_path / name)
+
+
+def test_the_average_and_the_weights_themselves(written):
+    path = written()
+    weights = ganctl.load(path, ema=False)
+    assert weights.ema is False
+    with pytest.raises(UsageError, match="no moving average"):
+        ganctl.load(written("dcgan"), ema=True)
+    assert ganctl.load(path).ema is False
+
+
+def test_images_are_of_their_seeds_alone(model):
+    alone = model.sample([5])
+    beside = model.sample([1, 5, 300])
+    assert (alone.pixels.shape, alone.pixels.dtype) == ((1, 28, 28, 1), np.uint8)
+    assert np.array_equal(alone.pixels[0], beside.pixels[1])
+    assert not np.array_equal(beside.pixels[0], beside.pixels[1])
+    assert alone.seeds == (5,)
+
+
+def test_images_do_not_depend_on_the_batch(plain):
+    """260 are drawn in two batches."""
+    many = plain.sample(range(260))
+    assert np.array_equal(many.pixels[[0, 255, 259]], plain.sample([0, 255, 259]).pixels)
+
+
+@pytest.mark.parametrize(
+    "seeds", [range(3), (0, 1, 2), np.arange(3), (seed for seed in range(3))], ids=type
+)
+def test_seeds_of_any_kind(model, seeds):
+    samples = model.sample(seeds)
+    assert samples.seeds == (0, 1, 2)
+    assert {type(seed) for seed in samples.seeds} == {int}
+
+
+def test_no_seeds_are_no_images(model):
+    assert model.sample([]).pixels.shape == (0, 28, 28, 1)
+
+
+@pytest.mark.parametrize("seeds", [[-1], [2**32], range(-1, 2), range(2**32, 2**32 + 2)])
+def test_seeds_that_there_are_not(model, seeds):
+    with pytest.raises(UsageError, match="seeds must be from 0 to"):
+        model.sample(seeds)
+
+
+def test_classes_by_number_and_by_name(model):
+    of_one = model.sample([0, 4], classes="one").pixels
+    assert np.array_equal(of_one, model.sample([0, 4], classes=1).pixels)
+    assert np.array_equal(of_one, model.sample([0, 4], classes=["one", 1]).pixels)
+    assert np.array_equal(of_one[1], model.sample([4]).pixels[0]), "4 is of class 1 by itself"
+    assert not np.array_equal(of_one[0], model.sample([0]).pixels[0])
+
+
+@pytest.mark.parametrize(
+    ("classes", "message"),
+    [("two", "no class 'two'"), (3, "0 to 2"), (["one"], "1 classes do not fit 2 seeds")],
+)
+def test_classes_that_there_are_not(model, classes, message):
+    with pytest.raises(UsageError, match=message):
+        model.sample([0, 1], classes=classes)
+
+
+def test_a_model_of_no_classes(plain):
+    with pytest.raises(UsageError, match="knows no classes"):
+        plain.sample([0], classes=0)
+
+
+def test_less_truncation_is_more_alike(plain):
+    def spread(psi):
+        return plain.sample(range(8), truncation=psi).pixels.std(axis=0).mean()
+
+    assert spread(0.01) < spread(0.5) < spread(1.0)
+
+
+@pytest.mark.parametrize("psi", [0, -1, 1.5, float("nan")])
+def test_truncations_that_there_are_not(plain, psi):
+    with pytest.raises(UsageError, match="truncation must be"):
+        plain.sample([0], truncation=psi)
+
+
+def test_a_walk_meets_each_seed(plain):
+    walk = plain.interpolate([3, 7, 9], frames=2, loop=True)
+    assert len(walk) == 6
+    assert np.array_equal(walk.pixels[::2], plain.sample([3, 7, 9]).pixels)
+    assert len(plain.interpolate([3, 7, 9], frames=2)) == 5
+    assert walk.seeds == (3, 7, 9)
+
+
+def test_one_seed_goes_through_classes(model):
+    walk = model.interpolate([5], classes=["zero", "one"], frames=1)
+    assert np.array_equal(walk.pixels, model.sample([5, 5], classes=[0, 1]).pixels)
+
+
+def test_a_sheet_has_its_seeds_in_the_corners(plain):
+    sheet = plain.sheet([0, 1, 2, 3], frames=2)
+    assert (len(sheet), sheet.columns) == (9, 3)
+    assert np.array_equal(sheet.pixels[[0, 2, 6, 8]], plain.sample(range(4)).pixels)
+
+
+@pytest.mark.parametrize(
+    ("seeds", "options", "message"),
+    [
+        ([3], {}, "at least two seeds"),
+        ([1, 2], {"frames": 0}, "frames must be"),
+        ([1, 2], {"mode": "x"}, "unknown mode"),
+        ([1, 2], {"ease": "x"}, "unknown easing"),
+        ([1, 2, 3], {"classes": [0, 1]}, "2 classes do not fit 3 seeds"),
+    ],
+)
+def test_walks_that_there_are_not(model, seeds, options, message):
+    with pytest.raises(UsageError, match=message):
+        model.interpolate(seeds, **options)
+
+
+def test_a_sheet_of_three(plain):
+    with pytest.raises(UsageError, match="four corners, not 3"):
+        plain.sheet([1, 2, 3])
