@@ -92,7 +92,14 @@ def ganctl_commands(page: str) -> list[list[str]]:
     blocks = "\n".join(re.findall(r"```sh\n(.+?)```", page, flags=re.DOTALL))
     blocks = blocks.replace("\\\n", " ")
     lines = re.findall(r"^(?:.*/)?ganctl ([^|>\n]+)", blocks, flags=re.MULTILINE)
-    return [shlex.split(line, comments=True) for line in lines]
+    return [named(shlex.split(line, comments=True)) for line in lines]
+
+
+def named(words: list[str]) -> list[str]:
+    """`words` with the command's name as one of them, be it of two: 'data pack'."""
+    name = " ".join(words[:2])
+    known = {command.name for command in app.registered_commands}
+    return [name, *words[2:]] if name in known else words
 
 
 def test_the_readme_shows_every_command() -> None:

@@ -10,6 +10,7 @@ from inspect import getdoc
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 import ganctl
 from ganctl.cli import (
@@ -18,6 +19,7 @@ from ganctl.cli import (
     evaluate,
     inspect,
     interpolate,
+    pack,
     processes,
     report,
     sample,
@@ -28,12 +30,23 @@ from ganctl.cli.terminal import Terminal, lasting_streams
 from ganctl.errors import GanctlError, UsageError, nearest
 from ganctl.files import reason
 
+
+class _Words(TyperGroup):
+    """Commands of which some have two words, 'data pack', and may begin like one of a word."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        if (name := " ".join(args[:2])) in self.commands and len(args) > 1:
+            args = [name, *args[2:]]
+        return super().resolve_command(ctx, args)
+
+
 _EXIT_CODES = (
     "Exit codes: 0 done; 1 a failure, explained in a line or two; 2 wrong usage; 130, 143 and 129 "
     "stopped by SIGINT (Ctrl-C), SIGTERM and SIGHUP, a training after its state was saved."
 )
 app = typer.Typer(
     name="ganctl",
+    cls=_Words,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Train a GAN on images, draw samples from it, walk through its latent space, look into "
@@ -42,12 +55,13 @@ app = typer.Typer(
 )
 _COMMANDS: Sequence[Callable[..., None]] = (
     train.train, sample.sample, interpolate.interpolate, inspect.inspect, evaluate.evaluate,
-    data.data, config.config, report.report,
+    data.data, pack.data_pack, pack.data_index, config.config, report.report,
 )  # fmt: skip
 for _command in _COMMANDS:
     # Lines of a docstring are broken where code ends; a paragraph is where the terminal does.
     _text = re.sub(r"(?<!\n)\n *(?!\n)", " ", getdoc(_command) or "")
-    app.command(_command.__name__, help=_text, epilog=_EXIT_CODES)(_command)
+    _name = _command.__name__.replace("_", " ")
+    app.command(_name, help=_text, epilog=_EXIT_CODES)(_command)
 
 
 def _show_version(wanted: bool) -> None:

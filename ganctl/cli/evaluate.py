@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from ganctl.images import Pixels
     from ganctl.model import Model
 
+_MAX_STREAMED = 20_000
+"""Of images that are streamed: the first ones of some shards."""
 _MAX_SAMPLES = 60_000
 _MAX_CLASSES = 20
 """More are too many for a table."""
@@ -112,10 +114,12 @@ def _real_images(model: Model) -> tuple[Pixels, Pixels, str]:
         train = datasets.load(config.data, settings=config.images)
         test = datasets.load_test(config.data, settings=config.images)
         return train.images.numpy(), test.images.numpy(), "test images"
-    own = datasets.load(config.data, settings=config.images, limit=config.limit, skip_bad=True)
+    own = datasets.load_training(
+        config.data, settings=config.images, limit=config.limit, skip_bad=True
+    )
     if own.digest != model.data_digest:
         raise DataError(f"the images of '{config.data}' are not those this run was trained on")
-    images = own.images.numpy()
+    images = own.some(_MAX_STREAMED if datasets.is_streamed(config.data) else len(own))
     if len(images) < 2 * MIN_MEASURED:
         raise DataError(
             f"{len(images)} images are too few to measure with: {2 * MIN_MEASURED} at least"

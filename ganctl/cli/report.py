@@ -116,7 +116,7 @@ def _sheet(checkpoint: Checkpoint, wanted: bool, terminal: Terminal) -> Pixels |
     if not wanted and config.data not in _AT_HAND:
         return None
     with terminal.progress() as progress:
-        dataset = datasets.load(
+        dataset = datasets.load_training(
             config.data,
             limit=config.limit,
             settings=config.images,
@@ -126,7 +126,8 @@ def _sheet(checkpoint: Checkpoint, wanted: bool, terminal: Terminal) -> Pixels |
     if dataset.digest != checkpoint.data["digest"]:
         terminal.note(f"{config.data[:200]}: not the images that the run was trained on, left out.")
         return None
-    return images.grid(dataset.images[thinned(range(len(dataset)), _NUM_REAL)].numpy())
+    some = dataset.some(_NUM_REAL)
+    return images.grid(some[thinned(range(len(some)), _NUM_REAL)])
 
 
 def _commands(run: Run) -> list[tuple[str, str]]:

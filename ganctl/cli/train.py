@@ -62,7 +62,8 @@ def train(
     data: Annotated[
         str | None,
         _option("Your own images: a folder, a .zip, .tar or .npz, or tar shards as "
-                "'shards/{000..127}.tar'. Or a name: mnist and stacked-mnist ship with ganctl; "
+                "'shards/{000..127}.tar'; or, streamed, the index of shards, also as "
+                "s3://bucket/index.json. Or a name: mnist and stacked-mnist ship with ganctl; "
                 "fashion-mnist, kmnist, emnist and cifar10 are downloaded.", "PATH|NAME", "mnist",
                 completion.data),
     ] = None,

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from ganctl.config import ImageSettings
-from ganctl.datasets import downloads, mnist, own, stacked
-from ganctl.datasets.base import WHOLE, Batch, Dataset, Share, epoch_order
+from ganctl.datasets import addresses, downloads, index, mnist, own, stacked, stream
+from ganctl.datasets.base import WHOLE, Batch, Dataset, Images, Share, epoch_order
 from ganctl.datasets.decoding import fit_array
 from ganctl.datasets.own import Prepared, require_apart, require_colour, require_usable
 from ganctl.datasets.preparing import Progress
@@ -20,12 +20,15 @@ __all__ = [
     "WHOLE",
     "Batch",
     "Dataset",
+    "Images",
     "Prepared",
     "Progress",
     "Share",
     "epoch_order",
+    "is_streamed",
     "load",
     "load_test",
+    "load_training",
     "prepare",
     "require_apart",
     "require_colour",
@@ -40,11 +43,14 @@ _AS_THEY_ARE = ImageSettings()
 
 
 def resolve(name: str) -> str:
-    """A data set's `name` as it is, a path of images made absolute. Reads nothing.
+    """A data set's `name` or an address as it is, a path of images made absolute. Reads nothing.
 
     Raises UsageError for what is neither.
     """
     if name in NAMES:
+        return name
+    if addresses.is_address(name):
+        addresses.require_address(name)
         return name
     if own.is_path(name):
         return own.resolve(name)
@@ -55,7 +61,32 @@ def resolve(name: str) -> str:
 
 def stem(name: str) -> str:
     """What a run on the images called `name`, or at that path, is called."""
-    return name if name in NAMES else own.stem(name)
+    if name in NAMES:
+        return name
+    named, slash, last = name.rpartition("/")
+    # An index says nothing by its name, where it has the one that is usual.
+    return own.stem(named if slash and last == index.NAME else name)
+
+
+def load_training(
+    name: str,
+    *,
+    limit: int | None = None,
+    settings: ImageSettings = _AS_THEY_ARE,
+    skip_bad: bool = False,
+    progress: Progress | None = None,
+) -> Images:
+    """As `load`; but images whose shards an index names are streamed, the first `limit` of them."""
+    if is_streamed(name):
+        if not Path(name).is_absolute():
+            name = resolve(name)
+        return stream.load(name, settings, limit=limit, skip_bad=skip_bad)
+    return load(name, limit=limit, settings=settings, skip_bad=skip_bad, progress=progress)
+
+
+def is_streamed(name: str) -> bool:
+    """Whether `name` is of images that are read while a training goes on: an index's."""
+    return index.is_index(name) or addresses.is_address(name)
 
 
 def load(
@@ -73,6 +104,11 @@ def load(
     name, DataError where the images cannot be had, or not all of those at a path, but for
     `skip_bad`.
     """
+    if is_streamed(name):
+        raise UsageError(
+            f"the images of '{name}' are streamed, and held nowhere whole",
+            "They can be looked at before they are packed.",
+        )
     if not Path(name).is_absolute():  # a run's path that has gone is no wrong word
         name = resolve(name)
     if name not in NAMES:
@@ -89,6 +125,8 @@ def load(
 def prepare(name: str, settings: ImageSettings, *, progress: Progress | None = None) -> Prepared:
     """The images called `name`, or at that path, and what is known of them. Raises as `load`."""
     name = resolve(name)
+    if is_streamed(name):
+        load(name)  # which says that it cannot be
     if name not in NAMES:
         return own.prepare(name, settings, progress=progress)
     native, seen = load(name), load(name, settings=settings)

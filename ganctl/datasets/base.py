@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 
@@ -42,6 +42,29 @@ class Share(NamedTuple):
 
 WHOLE = Share(0, 1)
 """What a process takes that is alone."""
+
+
+class Images(Protocol):
+    """What a training asks of its images, wherever they are: see `Dataset` for each."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def classes(self) -> tuple[str, ...]: ...
+    @property
+    def num_classes(self) -> int: ...
+    @property
+    def digest(self) -> str: ...
+    @property
+    def image_shape(self) -> tuple[int, int, int]: ...
+    @property
+    def notices(self) -> tuple[str, ...]: ...
+    def __len__(self) -> int: ...
+    def to(self, device: torch.device, bound: int | None = None) -> Images: ...
+    def some(self, count: int) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]: ...
+    def batches(
+        self, size: int, numbers: range, *, seed: int, epoch: int, share: Share = WHOLE
+    ) -> Iterator[Batch]: ...
 
 
 @dataclass(frozen=True)

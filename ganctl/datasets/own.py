@@ -29,7 +29,7 @@ _EXAMPLES, _ROW = 64, range(4, 13)
 FEW = 500
 """With fewer images a training is warned of what to expect."""
 _LISTED = 20
-_ARCHIVES = (".npz", ".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz")
+_ARCHIVES = (".json", ".npz", ".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz")
 
 
 @dataclass(frozen=True)

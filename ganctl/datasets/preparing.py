@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from ganctl.config import SIZES, ImageSettings
 from ganctl.datasets import workers
 from ganctl.datasets.base import begun_digest
-from ganctl.datasets.decoding import BadImage, Facts, Pixels, decode, measure
+from ganctl.datasets.decoding import BadImage, Content, Facts, Pixels, decode, measure
 from ganctl.datasets.sources import Entry, Problem, Source
 from ganctl.datasets.survey import Survey, summarize
 
@@ -145,6 +145,22 @@ def choose_size(short_sides: Sequence[int]) -> tuple[int, int]:
     return side, side
 
 
+def is_colourful(content: Content, background: str) -> bool:
+    """Whether an image has more than shades of grey. Raises BadImage."""
+    pixels = decode(content, ImageSettings((32, 32), 3, "stretch", background))
+    return bool((pixels != pixels[..., :1]).any())
+
+
+def decoded(
+    reader: Reader, settings: ImageSettings, entries: Sequence[Entry], progress: Progress
+) -> Iterator[tuple[Sequence[Entry], tuple[Pixels, dict[int, str]]]]:
+    """Chunks of `entries`, each with the pixels of those that can be decoded, and with reasons.
+
+    The reasons are those why others cannot, by their places in the chunk.
+    """
+    return _read(reader, settings, entries, "packing", progress)
+
+
 def _shape(settings: ImageSettings) -> tuple[int, int, int]:
     assert settings.size is not None
     assert settings.channels is not None
@@ -160,14 +176,10 @@ def _write_header(file: IO[bytes], shape: tuple[int, ...]) -> int:
 def _has_colour(source: Source, facts: Mapping[Entry, Facts], background: str) -> bool:
     """Whether some image needs three channels; of many that may, some are looked at."""
     unclear = [entry for entry, fact in facts.items() if not _is_grey(fact.mode)]
-    settings = ImageSettings((32, 32), 3, "stretch", background)
     for entry in unclear[:: -(-len(unclear) // _LOOKED_AT) or 1]:
-        try:
-            pixels = decode(source.read(entry), settings)
-        except BadImage:
-            continue
-        if (pixels != pixels[..., :1]).any():
-            return True
+        with contextlib.suppress(BadImage):
+            if is_colourful(source.read(entry), background):
+                return True
     return False
 
 

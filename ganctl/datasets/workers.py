@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import itertools
 import multiprocessing
 import os
 import signal
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any, TypeVar
 
@@ -59,12 +60,55 @@ def mapping(job: Callable[[Task], Result], count: int) -> Iterator[Map[Task, Res
             child.kill()
         executor.shutdown(cancel_futures=True)
         if isinstance(error, BrokenProcessPool):
-            raise DataError(
-                "a process that reads images was ended from outside, perhaps for want of memory",
-                "Give the same command again, with more memory free.",
-            ) from None
+            raise _ended() from None
         raise
     executor.shutdown()
+
+
+@contextlib.contextmanager
+def each(
+    job: Callable[[Task], Result], count: int
+) -> Iterator[Sequence[Callable[[Task], Future[Result]]]]:
+    """While entered: `count` processes to hand tasks to, each with a copy of `job` of its own.
+
+    So it may remember from one task to the next. None: one thread of this process. Otherwise as
+    `mapping`.
+    """
+    executors: list[Executor]
+    hands: list[Callable[[Task], Future[Result]]]
+    if count < 1:
+        thread = ThreadPoolExecutor(1, "ganctl-images")
+        executors, hands = [thread], [lambda task: thread.submit(job, task)]
+    else:
+        spawn = multiprocessing.get_context("spawn")
+        executors = [
+            ProcessPoolExecutor(1, spawn, initializer=_begin, initargs=(job,)) for _ in range(count)
+        ]
+        hands = [functools.partial(_handed, executor) for executor in executors]
+    others = set(multiprocessing.active_children())
+    try:
+        yield hands
+    except BaseException as error:
+        for child in set(multiprocessing.active_children()) - others:
+            child.kill()
+        if isinstance(error, BrokenProcessPool):
+            raise _ended() from None
+        raise
+    finally:
+        for executor in executors:
+            executor.shutdown(cancel_futures=True)
+
+
+def _handed(executor: Executor, task: Any) -> Future[Any]:
+    with _signals_held_back():  # a process may be started here
+        return executor.submit(_do, task)
+
+
+def _ended() -> DataError:
+    return DataError(
+        "a process that reads images was ended from outside, perhaps for want of memory",
+        "Give the same command again, with more memory free.",
+    )
 
 
 def _in_order(

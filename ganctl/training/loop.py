@@ -16,7 +16,7 @@ from torch import Tensor
 from ganctl import latents
 from ganctl.checkpoint import FIGURES, Checkpoint, encode
 from ganctl.config import TrainConfig
-from ganctl.datasets import Batch, Dataset, Share
+from ganctl.datasets import Batch, Images, Share
 from ganctl.errors import RunError, TrainingError
 from ganctl.evaluation import Gauge
 from ganctl.images import Pixels
@@ -107,7 +107,7 @@ class Training:
     def __init__(
         self,
         state: TrainState,
-        dataset: Dataset,
+        dataset: Images,
         run: RunDirectory,
         observer: Observer,
         *,

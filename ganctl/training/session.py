@@ -19,7 +19,7 @@ from ganctl import datasets, devices, features
 from ganctl.checkpoint import Checkpoint
 from ganctl.classes import MAX_CLASSES, stored
 from ganctl.config import LENGTH_FIELDS, TrainConfig
-from ganctl.datasets import Dataset, Progress
+from ganctl.datasets import Images, Progress
 from ganctl.errors import CheckpointError, RunError, UsageError
 from ganctl.evaluation import Gauge
 from ganctl.store import Found, RunDirectory, named, newest_whole
@@ -45,7 +45,7 @@ class Session:
 
     run: RunDirectory
     state: TrainState
-    dataset: Dataset
+    dataset: Images
     history: list[Row] = field(default_factory=list)
     partial: dict[str, Any] = field(default_factory=dict)
     made_by: dict[str, Any] = field(default_factory=dict)
@@ -288,7 +288,7 @@ def resume(
     return session
 
 
-def _require_classes(checkpoint: Checkpoint, dataset: Dataset) -> None:
+def _require_classes(checkpoint: Checkpoint, dataset: Images) -> None:
     """RunError where the images are sorted into other classes than those the networks know."""
     count, known = checkpoint.config.network.num_classes, checkpoint.data["classes"]
     numbers = [*map(str, range(count))]  # what runs from before classes had names have
@@ -307,8 +307,8 @@ def _require_shares(config: TrainConfig, group: Group) -> None:
         )
 
 
-def _load(config: TrainConfig, progress: Progress | None) -> Dataset:
-    return datasets.load(
+def _load(config: TrainConfig, progress: Progress | None) -> Images:
+    return datasets.load_training(
         config.data,
         limit=config.limit,
         settings=config.images,
@@ -317,13 +317,13 @@ def _load(config: TrainConfig, progress: Progress | None) -> Dataset:
     )
 
 
-def settle(config: TrainConfig, dataset: Dataset, device: torch.device) -> TrainConfig:
+def settle(config: TrainConfig, dataset: Images, device: torch.device) -> TrainConfig:
     """`config` with all that the images and the device decide. Raises UsageError."""
     precision = devices.resolve_precision(config.precision, device)
     return configs.override(fit_to_data(config, dataset), {"precision": precision})
 
 
-def fit_to_data(config: TrainConfig, dataset: Dataset) -> TrainConfig:
+def fit_to_data(config: TrainConfig, dataset: Images) -> TrainConfig:
     """`config` with the images' shape and classes. Raises UsageError where the two do not fit."""
     if config.batch_size > len(dataset):
         raise UsageError(
@@ -359,7 +359,7 @@ def fit_to_data(config: TrainConfig, dataset: Dataset) -> TrainConfig:
     )
 
 
-def _augment(config: TrainConfig, dataset: Dataset) -> str:
+def _augment(config: TrainConfig, dataset: Images) -> str:
     if config.augment != "auto":
         return config.augment
     return ",".join(configs.AUGMENTATIONS) if len(dataset) < _FEW_IMAGES else "none"
@@ -382,7 +382,7 @@ def refuse_changes(config: TrainConfig, changes: Mapping[str, Any]) -> None:
         )
 
 
-def describe_data(dataset: Dataset) -> dict[str, Any]:
+def describe_data(dataset: Images) -> dict[str, Any]:
     """What the images are, for a checkpoint."""
     return {
         "name": dataset.name,

@@ -33,6 +33,7 @@ DOCS = Path(__file__).parents[2] / "docs"
         ("inspect-folder", ["inspect", "RUN/.."]),
         ("data", ["data", "PHOTOS", "-o", "OUT.png", "--skip-bad"]),
         ("data-clear-cache", ["data", "--clear-cache"]),
+        ("data-pack", ["data", "pack", "PHOTOS", "-o", "OUT/{0..}.tar", "--skip-bad"]),
         ("config", ["config"]),
     ],
 )  # fmt: skip
@@ -78,8 +79,8 @@ def test_another_document_would_be_refused(ok, documented):
 def test_the_schema_is_one_and_knows_every_command():
     schema = json.loads((DOCS / "ganctl.schema.json").read_text("utf-8"))
     jsonschema.Draft202012Validator.check_schema(schema)
-    named = {name.partition("-")[0] for name in schema["$defs"]}
-    assert named >= {command.name for command in app.registered_commands}
+    named = {*schema["$defs"], *(name.partition("-")[0] for name in schema["$defs"])}
+    assert named >= {command.name.replace(" ", "-") for command in app.registered_commands}
 
 
 def test_the_page_is_made_from_the_schema(tmp_path):

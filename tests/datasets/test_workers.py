@@ -20,6 +20,11 @@ import multiprocessing, os, sys, time
 def double(number):
     time.sleep(0.002 * (number % 3))
     return 2 * number
+class Count:
+    def __init__(self): self.tasks = 0
+    def __call__(self, number):
+        self.tasks += 1
+        return os.getpid(), self.tasks
 def fail(number):
     if number == 5:
         raise ValueError("five")
@@ -82,6 +87,22 @@ def test_an_exception_of_a_job_arrives_and_ends_the_workers(jobs):
 def test_a_worker_that_is_killed_is_said_in_plain_words(jobs):
     with pytest.raises(DataError, match="ended from outside"), workers.mapping(jobs.die, 2) as each:
         list(each(range(50)))
+    assert not multiprocessing.active_children()
+
+
+@pytest.mark.parametrize("count", [0, 2])
+def test_each_worker_remembers_its_own_tasks(jobs, count):
+    with workers.each(jobs.Count(), count) as hands:
+        done = [[hand(number).result() for number in range(3)] for hand in hands]
+    assert [[number for _, number in one] for one in done] == [[1, 2, 3]] * max(count, 1)
+    assert len({process for one in done for process, _ in one}) == max(count, 1)
+    assert (done[0][0][0] == os.getpid()) == (count == 0)
+    assert not multiprocessing.active_children()
+
+
+def test_one_of_those_that_is_killed_is_said_in_plain_words(jobs):
+    with pytest.raises(DataError, match="ended from outside"), workers.each(jobs.die, 1) as hands:
+        hands[0](5).result()
     assert not multiprocessing.active_children()
 
 

@@ -78,7 +78,7 @@ class Listing(Generic[Place]):
 
     def add(self, name: str, size: int, place: Place) -> None:
         """A file of `size` bytes, found at `place`. Raises DataError where there is no end."""
-        problem = _unused(name, size)
+        problem = unused(name, size)
         name = shown(name)
         if problem is None and name in self.places:
             problem = ("a second file of that name", False)
@@ -150,7 +150,7 @@ def climbs(name: str) -> bool:
     return name.startswith("/") or name[1:2] == ":" or ".." in name.split("/")
 
 
-def _unused(name: str, size: int) -> tuple[str, bool] | None:
+def unused(name: str, size: int) -> tuple[str, bool] | None:
     """(why a file is not used, whether that is harmless); None where it looks like an image."""
     path = PurePosixPath(name)
     suffix = path.suffix.lower()

@@ -27,7 +27,7 @@ _COMPRESSED: dict[bytes, Callable[[str], Any]] = {
     b"BZh": bz2.open,
     b"\xfd7zXZ": lzma.open,
 }
-_MAX_LABEL = 2**16
+MAX_LABEL = 2**16
 """Bytes of a .cls or .json beside an image."""
 
 _At = tuple[int, int, int]
@@ -49,7 +49,7 @@ class Tars:
         for number, path in enumerate(paths):
             prefix = f"{Path(path).name}/" if len(paths) > 1 else ""
             for name, at in self._members(number, listing):
-                if name.lower().endswith((".cls", ".json")) and at[2] <= _MAX_LABEL:
+                if name.lower().endswith((".cls", ".json")) and at[2] <= MAX_LABEL:
                     beside[prefix + name] = at
                     continue
                 listing.add(prefix + name, at[2], at)
@@ -118,10 +118,10 @@ class Tars:
         """The labels that WebDataset's files give, by the images' names."""
         labels = {}
         for name in self._at:
-            key = _key(name)
+            key = key_of(name)
             for companion in (f"{key}.cls", f"{key}.json"):
                 if companion in beside:
-                    label = _label(self._content(beside[companion]), companion)
+                    label = label_of(self._content(beside[companion]), companion)
                     if label is not None:
                         labels[name] = label
                         break
@@ -144,12 +144,12 @@ def _unpacked(path: str) -> str | Unpacked:
     return path
 
 
-def _key(name: str) -> str:
+def key_of(name: str) -> str:
     """What a sample's files have in common: everything before the first dot of the file's name."""
     return re.sub(r"\.[^/]*$", "", name)
 
 
-def _label(content: bytes, name: str) -> str | None:
+def label_of(content: bytes, name: str) -> str | None:
     """The class's name, or number as text; None where there is none."""
     try:
         value = content.decode().strip()

@@ -1,0 +1,162 @@
+"""ganctl data pack, ganctl data index: images as tar shards, which a training streams."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ganctl import config as configs
+from ganctl.cli import completion
+from ganctl.cli.options import (
+    BackgroundOption,
+    ChannelsOption,
+    FitOption,
+    JsonOption,
+    image_settings,
+    parse_bytes,
+)
+from ganctl.cli.terminal import Terminal, pasteable, size
+from ganctl.errors import UsageError
+
+if TYPE_CHECKING:
+    from ganctl.datasets.index import Index
+
+_MAX_SEED = configs.MAX_SEED
+
+
+def data_pack(
+    path: Annotated[
+        str,
+        typer.Argument(
+            metavar="PATH", show_default=False, autocompletion=completion.data,
+            help="A folder, .zip, .tar or .npz of images.",
+        ),
+    ],
+    out: Annotated[
+        str,
+        typer.Option("-o", "--out", metavar="PATTERN", show_default=False,
+                     help="What the shards are called, as 'shards/{000..}.tar'; or in an object "
+                          "store, as 's3://bucket/{000..}.tar'."),
+    ],
+    shard_size: Annotated[
+        str, typer.Option(metavar="SIZE", help="Bytes of a shard, at most.")
+    ] = "256MB",
+    per_shard: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Images in a shard instead.", show_default=False, min=1),
+    ] = None,
+    seed: Annotated[
+        int, typer.Option(metavar="N", help="Decides the order of the images.", min=0,
+                          max=_MAX_SEED)
+    ] = 0,
+    size_: Annotated[
+        str | None,
+        typer.Option("--size", metavar="N|HxW", show_default="files as they are",
+                     help="Store PNGs of so many pixels a side, as networks will see them.")
+    ] = None,
+    channels: ChannelsOption = None,
+    fit: FitOption = None,
+    background: BackgroundOption = None,
+    skip_bad: Annotated[
+        bool, typer.Option("--skip-bad", help="Leave out files that cannot be used.")
+    ] = False,
+    json: JsonOption = False,
+) -> None:  # fmt: skip
+    """Put images into tar shards, with an index, from which a training streams them.
+
+    The shards are WebDataset's. Files are kept as they are; with --size they are decoded and stored
+    as PNGs of that size. Images are shuffled first, so that each shard has all classes.
+
+    Examples:
+
+    ganctl data pack photos -o 'shards/{000..}.tar'
+
+    ganctl data pack photos.zip -o 'small/{0000..}.tar' --size 64 --shard-size 1GB
+    """
+    terminal = Terminal(json_wanted=json)
+    shard_bytes = parse_bytes(shard_size)
+    if shard_bytes < 1:
+        raise UsageError(f"--shard-size must be more than 0 bytes, not {shard_size}")
+    changes = image_settings(size_, channels, fit, background)
+    settings = configs.override(configs.preset(configs.DEFAULT_PRESET), changes).images
+    if changes and settings.size is None:
+        raise UsageError(
+            "files are kept as they are, unless they are given a size", "Add --size, as 64."
+        )
+
+    from ganctl import datasets
+    from ganctl.datasets import packing
+
+    if path in datasets.NAMES:
+        raise UsageError(f"{path} is small, and no path", "ganctl train --data takes it by name.")
+    pattern = packing.Pattern.parse(out)
+    with terminal.progress() as progress:
+        packed = packing.pack(
+            datasets.resolve(path), pattern, settings=settings, shard_bytes=shard_bytes,
+            per_shard=per_shard, seed=seed, skip_bad=skip_bad, progress=progress,
+        )  # fmt: skip
+    for problem in packed.left_out:
+        terminal.note(f"Left out: {problem.name}: {problem.reason}")
+    _tell(packed.index, terminal, left_out=[vars(problem) for problem in packed.left_out])
+
+
+def data_index(
+    shards: Annotated[
+        str,
+        typer.Argument(
+            metavar="SHARDS", show_default=False, autocompletion=completion.data,
+            help="One folder's tar shards, as 'shards/{000..127}.tar'.",
+        ),
+    ],
+    json: JsonOption = False,
+) -> None:  # fmt: skip
+    """Look through the tar shards of others, once, and write the index that streaming them needs.
+
+    It is index.json beside them, and keeps the names of their classes.
+
+    Examples:
+
+    ganctl data index 'shards/{000..127}.tar'
+    """
+    terminal = Terminal(json_wanted=json)
+
+    from ganctl.datasets import addresses, sources
+    from ganctl.datasets import index as indices
+
+    parts = [part.rpartition("/") for part in sources.shards(shards)]
+    folder, slash, _ = parts[0]
+    if any(part[0] != folder for part in parts):
+        raise UsageError("the shards lie in several folders", "An index is of one: make several.")
+    if indices.NAME in addresses.names_in(folder + slash or "."):
+        raise UsageError(
+            f"'{folder}{slash}{indices.NAME}' is there already", "Remove it to have it made anew."
+        )
+    with terminal.progress() as progress:
+        made = indices.make(folder + slash + indices.NAME, [part[2] for part in parts], progress)
+    indices.write(made)
+    _tell(made, terminal)
+
+
+def _tell(index: Index, terminal: Terminal, **more: object) -> None:
+    num_bytes = sum(shard.size for shard in index.shards)
+    if terminal.json_wanted:
+        terminal.document(
+            {
+                "index": index.address,
+                "num_images": index.num_images,
+                "num_shards": len(index.shards),
+                "num_bytes": num_bytes,
+                "classes": {known.name: known.count for known in index.classes},
+                **more,
+            }
+        )
+        return
+    classes = f", {len(index.classes):,} classes" if index.classes else ""
+    terminal.result(
+        f"{index.num_images:,} images in {len(index.shards):,} shards, {size(num_bytes)}{classes}: "
+        f"{index.address}"
+    )
+    address = index.address if "://" in index.address else pasteable(Path(index.address))
+    terminal.result(f"  ganctl train --data {address}")

@@ -1,0 +1,234 @@
+"""The index of tar shards: what there is in each, so that an epoch is planned before one is read.
+
+A JSON file beside the shards, as WebDataset's wids has it ('shardlist', of each shard its url,
+nsamples and filesize), with what else ganctl needs: where in a shard every 64th sample begins, so
+that reading can begin anywhere, and which classes the labels beside the images mean.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ganctl.datasets import addresses, shards
+from ganctl.datasets.shards import Sample
+from ganctl.datasets.sources.base import class_order, climbs, shown
+from ganctl.errors import DataError
+
+MARK_EVERY = 64
+"""Samples of a shard between those whose places its index names."""
+NAME = "index.json"
+_SUFFIX = ".json"
+_MAX_BYTES = 2**26
+_MAX_COUNT = 2**53
+_ODD = frozenset("\\:?#%")
+"""What in a shard's name could mean another place than its index's folder."""
+_AGAIN = "Make it anew: ganctl data index."
+
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class Class:
+    """A class of images."""
+
+    label: str
+    """What the .cls or .json beside an image says of it."""
+    name: str
+    count: int
+    """Images of it."""
+
+
+@dataclass(frozen=True)
+class Shard:
+    """A tar of an index's folder."""
+
+    name: str
+    count: int
+    """Its samples."""
+    size: int
+    """In bytes."""
+    marks: NDArray[np.int64]
+    """Where its samples 0, MARK_EVERY, ... begin; empty where that is not known."""
+
+
+@dataclass(frozen=True)
+class Index:
+    """What shards there are, and what is known of each: a few numbers, and none for each image."""
+
+    address: str
+    """Its own: an absolute path, or where in an object store it is. The shards are beside it."""
+    shards: tuple[Shard, ...]
+    classes: tuple[Class, ...] = ()
+    """None: the images have no labels."""
+    image_size: tuple[int, int] | None = None
+    """(height, width) that the images have, or are best seen in; None: not known."""
+    image_channels: int | None = None
+
+    @property
+    def num_images(self) -> int:
+        """In all shards."""
+        return sum(shard.count for shard in self.shards)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of what tells these shards from others: names, counts, sizes, classes."""
+        facts = [[(shard.name, shard.count, shard.size) for shard in self.shards],
+                 [(known.label, known.name) for known in self.classes]]  # fmt: skip
+        return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+
+    def where(self, shard: int) -> str:
+        """The path or address of a shard."""
+        return addresses.beside(self.address, self.shards[shard].name)
+
+    def to_json(self) -> bytes:
+        """As `read` takes it: the same bytes for the same shards."""
+        shardlist = [
+            {
+                "url": shard.name,
+                "nsamples": shard.count,
+                "filesize": shard.size,
+                "marks": shard.marks.tolist(),
+            }
+            for shard in self.shards
+        ]
+        own = {
+            "classes": [vars(known) for known in self.classes],
+            "image_size": self.image_size,
+            "image_channels": self.image_channels,
+        }
+        content = {"wids_version": 1, "shardlist": shardlist, "ganctl": own}
+        return json.dumps(content).encode() + b"\n"
+
+    def samples(
+        self, shard: int, images: range, known: tuple[int, int] | None = None
+    ) -> Iterator[Sample]:
+        """Neighbours in a shard, with their content.
+
+        `known` is (number, place) of a sample from which on the shard is looked through, where
+        that is nearer than a mark. Raises DataError where the shard is not as the index says.
+        """
+        where, facts = self.where(shard), self.shards[shard]
+        first, place = _mark(facts, images.start)
+        if known is not None and first <= known[0] <= images.start:
+            first, place = known
+        with addresses.opened(where) as file, shards.damage(where):
+            size = addresses.size_of(file)
+            if size != facts.size:
+                raise _unlike(where, f"it has {size:,} bytes, not {facts.size:,}")
+            file.seek(place)
+            coming = shards.samples(file, images.start - first)
+            number = first - 1
+            for number, sample in zip(range(first, images.stop), coming, strict=False):
+                marked, at = _mark(facts, number)
+                if number == marked and at != sample.begin:
+                    raise _unlike(where, f"image {number:,} is not where it should be")
+                if number >= images.start:
+                    yield sample
+            if number + 1 < images.stop:
+                raise _unlike(where, f"it has fewer than {facts.count:,} images")
+            if images.stop == facts.count and next(coming, None) is not None:
+                raise _unlike(where, f"it has more than {facts.count:,} images")
+
+
+def is_index(name: str) -> bool:
+    """Whether `name`, a path or an address, is written like an index's."""
+    return name.lower().endswith(_SUFFIX) and not os.path.isdir(name)  # noqa: PTH112
+
+
+def read(address: str) -> Index:
+    """The index at a path or an address. Raises DataError, UsageError."""
+    with addresses.opened(address) as file:
+        try:
+            content = file.read(_MAX_BYTES) if addresses.size_of(file) <= _MAX_BYTES else b""
+            return _from_dict(address, json.loads(content))
+        except OSError as error:
+            raise DataError(f"{shown(address)} cannot be read: {error.strerror}") from None
+        except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
+            raise DataError(
+                f"{shown(address)} is not an index of shards", "ganctl data index makes one."
+            ) from None
+
+
+def write(index: Index) -> None:
+    """Put an index where it says that it is, whole or not at all. Raises RunError, DataError."""
+    with addresses.writer(index.address) as file:
+        file.write(index.to_json())
+
+
+def make(address: str, names: Sequence[str], progress: Progress) -> Index:
+    """The index that is to be at `address`, of shards beside it that are looked through for it.
+
+    Raises DataError, UsageError.
+    """
+    found: list[Shard] = []
+    labels: Counter[str] = Counter()
+    for number, name in enumerate(names):
+        progress("looking through shards", number, len(names))
+        where = addresses.beside(address, name)
+        count, marks = 0, list[int]()
+        with addresses.opened(where) as file, shards.damage(where):
+            for sample in shards.samples(file, with_content=False):
+                if count % MARK_EVERY == 0:
+                    marks.append(sample.begin)
+                count += 1
+                if sample.label is not None:
+                    labels[sample.label] += 1
+            found.append(Shard(name, count, addresses.size_of(file), np.array(marks, np.int64)))
+    progress("looking through shards", len(names), len(names))
+    classes = [Class(label, label, labels[label]) for label in class_order(labels)]
+    return Index(address, tuple(found), tuple(classes))
+
+
+def _mark(shard: Shard, number: int) -> tuple[int, int]:
+    """(number, place) of the last sample up to `number` whose place is known."""
+    if not len(shard.marks):
+        return 0, 0
+    return number // MARK_EVERY * MARK_EVERY, int(shard.marks[number // MARK_EVERY])
+
+
+def _unlike(where: str, how: str) -> DataError:
+    return DataError(f"{shown(where)} is not as its index says: {how}", _AGAIN)
+
+
+def _from_dict(address: str, data: Any) -> Index:
+    """Raises DataError, and what reading odd values raises."""
+    own = data.get("ganctl", {})
+    found = tuple(_shard(address, entry) for entry in data["shardlist"])
+    if len({shard.name for shard in found}) < len(found):
+        raise ValueError
+    classes = tuple(
+        Class(str(known["label"]), shown(str(known["name"])), _count(known["count"]))
+        for known in own.get("classes", ())
+    )
+    size, channels = own.get("image_size"), own.get("image_channels")
+    if size is not None:
+        size = (_count(size[0]), _count(size[1]))
+    if channels not in (None, 1, 3):
+        raise ValueError
+    return Index(address, found, classes, size, channels)
+
+
+def _shard(address: str, entry: Any) -> Shard:
+    name = str(entry["url"]).removeprefix("./")
+    if climbs(name) or not name.isprintable() or not name or not _ODD.isdisjoint(name):
+        raise DataError(f"{shown(address)} names a shard outside of its folder: {shown(name)}")
+    count, size = _count(entry["nsamples"]), _count(entry["filesize"])
+    marks = np.array([_count(mark) for mark in entry.get("marks", ())], np.int64)
+    if len(marks) not in (0, -(-count // MARK_EVERY)) or (marks > size).any():
+        raise ValueError
+    return Shard(name, count, size, marks)
+
+
+def _count(value: Any) -> int:
+    if type(value) is not int or not 0 <= value < _MAX_COUNT:
+        raise ValueError
+    return value

@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+import functools
+import http.server
+import sys
+import threading
+
+import pytest
+
+from ganctl import datasets
+from ganctl.datasets import addresses
+from ganctl.errors import DataError, UsageError
+
+fsspec = pytest.importorskip("fsspec")
+CONTENT = bytes(range(256)) * 64
+
+
+@pytest.fixture(autouse=True)
+def _no_waiting(monkeypatch):
+    monkeypatch.setattr(addresses, "_RETRIES", (0.0, 0.0, 0.0))
+
+
+@pytest.fixture
+def stored():
+    system = fsspec.filesystem("memory")
+    system.pipe("/bucket/some.bin", CONTENT)
+    yield "memory://bucket/some.bin"
+    system.rm("/bucket", recursive=True)
+
+
+@pytest.mark.parametrize("chunk", [1, 100, 2**22])
+def test_a_file_is_read_at_any_place(stored, monkeypatch, chunk):
+    monkeypatch.setattr(addresses, "_CHUNK", chunk)
+    with addresses.opened(stored) as file:
+        assert addresses.size_of(file) == len(CONTENT)
+        for place, size in ((0, 10), (5, 10), (15, 300), (10, 3), (len(CONTENT) - 3, 10)):
+            file.seek(place)
+            assert file.read(size) == CONTENT[place : place + size]
+            assert file.tell() == min(place + size, len(CONTENT))
+        assert file.read(10) == b""
+        file.seek(0)
+        assert file.read() == CONTENT
+
+
+def test_a_connection_that_breaks_is_made_anew_where_it_broke(stored, monkeypatch):
+    system = type(fsspec.filesystem("memory"))
+    whole, asked = system.cat_file, []
+
+    def cat_file(self, path, start=None, end=None):
+        asked.append((start, end))
+        if len(asked) == 2:
+            raise ConnectionResetError("reset by peer")
+        content = whole(self, path, start=start, end=end)
+        return content[:50] if len(asked) == 3 else content
+
+    monkeypatch.setattr(system, "cat_file", cat_file)
+    monkeypatch.setattr(addresses, "_CHUNK", 100)
+    with addresses.opened(stored) as file:
+        assert file.read(100) + file.read(100) == CONTENT[:200]
+    assert asked == [(0, 100), (100, 200), (100, 200), (100, 200)]
+
+
+def test_one_that_stays_broken_is_an_error(stored, monkeypatch):
+    def cat_file(*_, **__):
+        raise ConnectionResetError("reset by\npeer\x1b")
+
+    monkeypatch.setattr(type(fsspec.filesystem("memory")), "cat_file", cat_file)
+    with addresses.opened(stored) as file, pytest.raises(DataError) as caught:
+        file.read(10)
+    assert caught.value.message == f"{stored} cannot be read: reset by peer\\x1b"
+
+
+def test_nothing_there_no_permission_no_such_kind(stored, monkeypatch):
+    with pytest.raises(DataError, match="there is nothing at memory://bucket/other"):
+        addresses.opened("memory://bucket/other")
+    for address, said in (
+        ("nonsense://bucket/index.json", "is not a kind of address that is known"),
+        ("file:///etc/index.json", "is not a kind of address that is known"),
+        ("zip://index.json::memory://x.zip", "is a chain of addresses"),
+        ("s3://key:secret@bucket/index.json", "a password in it would be kept"),
+    ):
+        with pytest.raises(UsageError, match=said):
+            datasets.resolve(address)
+
+    def info(*_, **__):
+        raise PermissionError("Forbidden")
+
+    monkeypatch.setattr(type(fsspec.filesystem("memory")), "info", info)
+    with pytest.raises(DataError, match="may not be read: Forbidden") as caught:
+        addresses.opened(stored)
+    assert "credentials" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("missing", "address", "hint"),
+    [
+        ("fsspec", "s3://bucket/index.json", "pip install 'ganctl[remote]'"),
+        ("s3fs", "s3://bucket/index.json", "pip install s3fs"),
+        ("gcsfs", "gs://bucket/index.json", "pip install gcsfs"),
+    ],
+)
+def test_missing_packages_are_named(monkeypatch, missing, address, hint):
+    monkeypatch.setitem(sys.modules, missing, None)
+    vars(sys.modules["fsspec.registry"])["_registry"].pop(address.partition(":")[0], None)
+    with pytest.raises(UsageError) as caught:
+        addresses.require_address(address)
+    assert hint in caught.value.hint
+
+
+@pytest.fixture
+def plain_server(tmp_path):
+    """Python's own server of files, which knows no ranges."""
+    pytest.importorskip("aiohttp")
+    (tmp_path / "some.bin").write_bytes(CONTENT)
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *_): ...
+
+    handler = functools.partial(Quiet, directory=str(tmp_path))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+def test_a_server_that_knows_no_ranges_is_told_of(plain_server, monkeypatch):
+    monkeypatch.setattr(addresses, "_CHUNK", 100)
+    file = addresses.opened(f"{plain_server}/some.bin")
+    with file, pytest.raises(DataError, match="is not served in parts"):
+        file.read(10)
+    with pytest.raises(DataError, match="there is nothing at http://"):
+        addresses.opened(f"{plain_server}/other.bin")
