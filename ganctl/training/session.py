@@ -275,7 +275,7 @@ def resume(
         session.notices.append(
             f"Going on from the newest whole checkpoint, step {state.step}: {found.path}"
         )
-    before, now = {"processes": "1", **checkpoint.made_by}, computed_by(on, group.size)
+    before, now = {"processes": 1, **checkpoint.made_by}, computed_by(on, group.size)
     changed = [
         f"{name} was {before[name]}, now {now[name]}"
         for name in _DECIDE_BITS
@@ -393,10 +393,10 @@ def describe_data(dataset: Images) -> dict[str, Any]:
     }
 
 
-def computed_by(device: torch.device, num_processes: int = 1) -> dict[str, str]:
+def computed_by(device: torch.device, num_processes: int = 1) -> dict[str, str | int]:
     """What computes, for the record."""
     return {
-        "processes": str(num_processes),
+        "processes": num_processes,
         "device": devices.describe(device),
         "machine": devices.describe_machine(),
         "ganctl": ganctl.__version__,
