@@ -41,10 +41,10 @@ def random_seeds(count: int, seed: int) -> list[int]:
     return [int(number) for number in drawn]
 
 
-def step_rng(seed: int, step: int, rank: int = 0) -> np.random.Generator:
-    """The source of all noise of one training step."""
+def step_rng(seed: int, step: int, block: int = 0) -> np.random.Generator:
+    """The source of all noise of one training step; of a large batch's latents, of one block."""
     # As default_rng([...]), whose own conversion of the list takes as long as all the rest.
-    entropy = np.array((_STEP_STREAM, seed, step, rank), np.uint32)
+    entropy = np.array((_STEP_STREAM, seed, step, block), np.uint32)
     return np.random.Generator(np.random.PCG64(entropy))
 
 

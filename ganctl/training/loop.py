@@ -20,7 +20,6 @@ from ganctl.datasets import Batch, Images, Share
 from ganctl.errors import RunError, TrainingError
 from ganctl.evaluation import Gauge
 from ganctl.images import Pixels
-from ganctl.networks import taken
 from ganctl.sampling import sample_seeds
 from ganctl.store import RunDirectory
 from ganctl.training import health, memory
@@ -222,9 +221,9 @@ class Training:
         return should_stop, overdue
 
     def _step(self, batch: Batch) -> None:
-        noise = self._noise.of_step(self.state.step)
         share = Share(self.group.rank, self.group.size)
-        part = Part.whole(batch.size, len(noise.latents)).share(share)
+        part = Part.whole(batch.size, self.config.batch_size).share(share)
+        noise = self._noise.of_step(self.state.step, part.fake_rows.ranges)
         measured = None
         try:
             measured = train_step(
@@ -249,11 +248,11 @@ class Training:
         self.meter.images += batch.size
 
     def _inputs(self, noise: Tensor, labels: Tensor, part: Part) -> Tensor:
-        """What a part's fakes are made from: its own of the batch's `noise`, and their classes.
+        """What a part's fakes are made from: `noise`, and their classes.
 
         These are the `labels` of the reals beside them, or of fakes beyond those each in turn.
         """
-        own = taken(noise, part.fake_rows.ranges).to(self.state.device, non_blocking=True)
+        own = noise.to(self.state.device, non_blocking=True)
         count = self.config.network.num_classes
         if not count:
             return own
