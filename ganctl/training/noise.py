@@ -86,7 +86,7 @@ class NoiseSource:
 
 
 def _joined(places: Sequence[range]) -> tuple[range, ...]:
-    """The same in as few ranges as there can be, so that an epoch's last batch is like the others."""
+    """The same in as few ranges as can be: an epoch's last batch is like the others then."""
     joined: list[range] = []
     for some in filter(len, places):
         if joined and joined[-1].stop == some.start:
