@@ -290,7 +290,7 @@ def _decoded(
             if (stored := cache.find(key)) is not None:
                 place.refer(key)
                 return stored
-            with place.images.open("w+b") as file:
+            with place.images.open("w+b", buffering=0) as file:
                 labels, damaged, digest = preparing.decode_all(
                     source, measured, file, reader, progress
                 )

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import errno
 import hashlib
+import io
+import itertools
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median_low
@@ -35,7 +39,9 @@ _DIGEST_BYTES = 16
 _BLOCK = 2**20
 
 
-_Task = tuple[ImageSettings | None, Sequence[Entry]]
+_Target = tuple[str, int]
+"""A file, and the place in it where pixels go."""
+_Task = tuple[ImageSettings | None, Sequence[Entry], _Target | None]
 Reader = workers.Map[_Task, Any]
 """What measures (without settings) or decodes chunks of a source's files: see `reading`."""
 
@@ -104,11 +110,13 @@ def measure_all(
 def decode_all(
     source: Source,
     measured: Measured,
-    file: IO[bytes],
+    file: io.FileIO,
     reader: Reader,
     progress: Progress,
 ) -> tuple[NDArray[np.int64], list[Problem], str]:
-    """Write the pixels into the empty `file`, chunk by chunk, as an .npy: uint8 (N, H, W, C).
+    """Have the pixels written into the empty `file`, as an .npy: uint8 (N, H, W, C).
+
+    Each process writes its own, by the file's name: they are too many to travel between processes.
 
     Returns the labels (N,), 0 where there are no classes, what could not be decoded, and the digest
     as `digest_of` has it. Raises OSError where the file cannot be written.
@@ -118,17 +126,27 @@ def decode_all(
     labels: list[int] = []
     problems: list[Problem] = []
     entries = list(measured.facts)
-    start = _write_header(file, (len(entries), *shape))
+    start = end = _write_header(file, (len(entries), *shape))
     digest = begun_digest((len(entries), *shape))  # right unless some cannot be decoded
-    for chunk, (pixels, reasons) in _read(reader, measured.settings, entries, "decoding", progress):
-        file.write(pixels.data)
-        digest.update(pixels.data)  # meanwhile the workers decode the next ones
+    size = math.prod(shape)
+    place = start
+    for chunk, (count, reasons) in _read(
+        reader,
+        measured.settings,
+        entries,
+        "decoding",
+        progress,
+        lambda at: (str(file.name), start + at * size),
+    ):
+        end = _brought_forward(file, place, end, count * size, digest)
+        place += len(chunk) * size
         for position, entry in enumerate(chunk):
             if position in reasons:
                 problems.append(Problem(entry.name, reasons[position]))
             else:
                 labels.append(numbers[entry.label] if entry.label is not None else 0)
     if problems:
+        file.truncate(end)
         file.seek(0)
         again = _write_header(file, (len(labels), *shape))
         assert again == start, "numpy leaves room for the count to grow"
@@ -167,6 +185,23 @@ def _shape(settings: ImageSettings) -> tuple[int, int, int]:
     return (*settings.size, settings.channels)
 
 
+def _brought_forward(
+    file: io.FileIO, place: int, end: int, size: int, digest: hashlib._Hash
+) -> int:
+    """Move `size` bytes from `place` to `end`, feed them to `digest`, and return the new end."""
+    while size:
+        file.seek(place)
+        block = file.read(min(_BLOCK, size))
+        if not block:
+            raise OSError(errno.EIO, "what was written is not there")
+        digest.update(block)
+        if place != end:
+            file.seek(end)
+            file.write(block)
+        place, end, size = place + len(block), end + len(block), size - len(block)
+    return end
+
+
 def _write_header(file: IO[bytes], shape: tuple[int, ...]) -> int:
     header = {"descr": "|u1", "fortran_order": False, "shape": shape}
     np.lib.format.write_array_header_1_0(file, header)
@@ -194,8 +229,17 @@ class _Work:
     source: Source
 
     def __call__(self, task: _Task) -> Any:
-        settings, entries = task
-        return self.measured(entries) if settings is None else self.decoded(settings, entries)
+        settings, entries, target = task
+        if settings is None:
+            return self.measured(entries)
+        pixels, reasons = self.decoded(settings, entries)
+        if target is None:
+            return pixels, reasons
+        path, place = target
+        with open(path, "r+b") as file:  # noqa: PTH123
+            file.seek(place)
+            file.write(pixels.data)
+        return len(pixels), reasons
 
     def measured(self, entries: Sequence[Entry]) -> list[tuple[Facts, bytes] | str]:
         """Facts and content digest of each file, or why there are none."""
@@ -232,14 +276,22 @@ def _read(
     entries: Sequence[Entry],
     doing: str,
     progress: Progress,
+    target: Callable[[int], _Target] | None = None,
 ) -> Iterator[tuple[Sequence[Entry], Any]]:
-    """Chunks of `entries`, each with what `reader` makes of it."""
+    """Chunks of `entries`, each with what `reader` makes of it.
+
+    `target` says where the pixels of a chunk go, by the number of its first entry.
+    """
     if not entries:
         return
     done = 0
     progress(doing, done, len(entries))
     chunks = list(_chunks(entries))
-    results = reader((settings, chunk) for chunk in chunks)
+    firsts = itertools.accumulate(map(len, chunks), initial=0)
+    results = reader(
+        (settings, chunk, target(first) if target else None)
+        for chunk, first in zip(chunks, firsts, strict=False)
+    )
     for chunk, result in zip(chunks, results, strict=True):
         yield chunk, result
         done += len(chunk)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import io
 import json
 import multiprocessing
+import tempfile
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -71,12 +73,12 @@ def image(mode="RGB", size=(40, 30), kind="PNG", number=0):
 
 def prepared(source, settings=ASKED, num_workers=1, progress=quiet):
     """(survey, images, labels) of a source."""
-    file = io.BytesIO()
-    with reading(source, len(source.entries), num_workers) as reader:
-        measured = measure_all(source, source.entries, settings, reader, progress)
-        labels, damaged, digest = decode_all(source, measured, file, reader, progress)
-    file.seek(0)
-    images = np.load(file)
+    with tempfile.NamedTemporaryFile(buffering=0) as file:
+        with reading(source, len(source.entries), num_workers) as reader:
+            measured = measure_all(source, source.entries, settings, reader, progress)
+            labels, damaged, digest = decode_all(source, measured, file, reader, progress)
+        images = np.load(file.name)
+        assert Path(file.name).stat().st_size == images.nbytes + 128  # and no more behind them
     assert digest == digest_of(images)
     return survey_of(source, measured, damaged), images, labels
 
