@@ -90,7 +90,7 @@ def _call(words: list[str], terminal: Terminal) -> int:
             terminal.error("stopped")
         return int(code or 0)
     except Stopped as stopped:
-        if processes.rank() == 0:
+        if processes.is_to_explain():
             terminal.error("stopped")
         return int(stopped.args[0])
     except Exception as error:

@@ -34,8 +34,9 @@ def leave_at_once() -> None:
 
 
 def _leave(number: int, _: FrameType | None) -> None:
-    with contextlib.suppress(OSError):
-        os.write(2, b"ganctl: stopped\n")
+    if os.environ.get("RANK", "0") == "0":  # of processes that are stopped together one says it
+        with contextlib.suppress(OSError):
+            os.write(2, b"ganctl: stopped\n")
     os._exit(128 + number)
 
 

@@ -240,6 +240,7 @@ def train(
     from ganctl.training import session as sessions
     from ganctl.training.group import joined
 
+    stopped: StoppedError | None = None
     with joined(device) as group:
         if not group.is_first:
             processes.hush()
@@ -268,7 +269,12 @@ def train(
             show_dry_run(session, terminal)
         else:
             command = shlex.join(["ganctl", *context.obj])
-            _run(session, terminal, save_every, patience, command, preview=not no_preview)
+            stopped = _run(session, terminal, save_every, patience, command, preview=not no_preview)
+    # Out here nobody is a failure to the others any more.
+    if stopped and not group.is_first:
+        raise typer.Exit(stopped.exit_code)
+    if stopped:
+        raise stopped
 
 
 def _run(
@@ -279,7 +285,8 @@ def _run(
     command: str,
     *,
     preview: bool,
-) -> None:
+) -> StoppedError | None:
+    """Train, and show how it went, which one process does; what stopped it, if anything did."""
     from ganctl import devices
     from ganctl.cli.signals import StopSignals
     from ganctl.cli.watch import observer, show_summary
@@ -293,12 +300,12 @@ def _run(
             f"To go on, give more, for example --epochs {_more_epochs(session)}."
         )
         if not session.group.is_first:
-            return
+            return None
         with observer(terminal, steps_per_epoch) as watcher:
             outcome = session.conclude(watcher)
         if terminal.json_wanted:
             _document_end(session, outcome.history, terminal)
-        return
+        return None
     begun = f", from step {first_step} on" if first_step else ""
     terminal.note(
         f"Training '{config.preset}' on {config.data} ({len(session.dataset):,} images), "
@@ -327,8 +334,12 @@ def _run(
     except KeyboardInterrupt:
         hint = f"The state that was saved last is whole. {again}"
         raise StoppedError("stopped at once", hint, exit_code=130) from None
+    stopped = None
+    if not outcome.finished:
+        code = stop.exit_code or _ASKED_TO_STOP
+        stopped = StoppedError(f"stopped and saved at step {session.state.step}", again, code)
     if not session.group.is_first:
-        raise typer.Exit(0 if outcome.finished else stop.exit_code or _ASKED_TO_STOP)
+        return stopped
     if terminal.json_wanted:
         _document_end(session, outcome.history, terminal)
     elif outcome.finished:
@@ -337,12 +348,7 @@ def _run(
             seconds=time.monotonic() - started, since_step=first_step,
         )  # fmt: skip
         _show_files(session, terminal)
-    if not outcome.finished:
-        raise StoppedError(
-            f"stopped and saved at step {session.state.step}",
-            again,
-            stop.exit_code or _ASKED_TO_STOP,
-        )
+    return stopped
 
 
 def _document_end(session: Session, history: list[Row], terminal: Terminal) -> None:

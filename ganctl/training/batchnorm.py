@@ -92,7 +92,8 @@ class _Normalize(torch.autograd.Function):
         x, weight, mean, scale, count = ctx.saved_tensors
         shape = _shape(x)
         own_bias = gradient.sum(ctx.axes, dtype=mean.dtype)
-        of_x = (gradient * x).sum(ctx.axes, dtype=mean.dtype)
+        # A bf16 product has lost what is left of it once the mean's part is taken off.
+        of_x = (gradient.to(mean.dtype) * x).sum(ctx.axes)
         own_weight = (of_x - mean * own_bias) * scale
         sums = torch.stack([own_bias, own_weight])
         of_bias, of_weight = ctx.group.gathered(sums).sum(0) / count

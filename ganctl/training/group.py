@@ -94,8 +94,7 @@ class Processes(Group):
 
     def __init__(self, store: Store, rank: int, size: int, device: torch.device) -> None:
         self.rank, self.size = rank, size
-        self.local_rank = int(os.environ.get("LOCAL_RANK", rank))
-        self.local_size = int(os.environ.get("LOCAL_WORLD_SIZE", size))
+        self.local_rank, self.local_size = _local("RANK"), _local("WORLD_SIZE")
         self._store = store
         self._device = device
         self._num_agreed = 0
@@ -172,10 +171,10 @@ def joined(device: str) -> Iterator[Group]:
     `device` is what `resolve_device` takes: sums are of tensors there. Raises GroupError, and as
     `resolve_device`.
     """
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+    if os.environ.get("WORLD_SIZE", "1") == "1":
         yield ALONE
         return
-    on = resolve_device(device, int(os.environ.get("LOCAL_RANK", "0")))
+    on = resolve_device(device, _local("RANK"))
     if on.type == "cuda":
         torch.cuda.set_device(on)
     with _failures():
@@ -186,6 +185,17 @@ def joined(device: str) -> Iterator[Group]:
     # Not where it failed: that would wait for those who are gone.
     if dist.is_initialized():
         dist.destroy_process_group()
+
+
+def _local(name: str) -> int:
+    """What torchrun says of this machine; without it, as if all processes were on it."""
+    value = os.environ.get(f"LOCAL_{name}", os.environ.get(name, ""))
+    if not value.isdecimal():
+        raise UsageError(
+            f"WORLD_SIZE is set, but {name} is '{value[:40]}', which is no number",
+            "Start several processes by torchrun, or --num-processes; unset WORLD_SIZE for one.",
+        )
+    return int(value)
 
 
 @contextlib.contextmanager
