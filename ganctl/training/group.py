@@ -94,7 +94,8 @@ class Processes(Group):
 
     def __init__(self, store: Store, rank: int, size: int, device: torch.device) -> None:
         self.rank, self.size = rank, size
-        self.local_rank, self.local_size = _local("RANK"), _local("WORLD_SIZE")
+        self.local_rank = int(os.environ.get("LOCAL_RANK", rank))
+        self.local_size = int(os.environ.get("LOCAL_WORLD_SIZE", size))
         self._store = store
         self._device = device
         self._num_agreed = 0
@@ -174,7 +175,7 @@ def joined(device: str) -> Iterator[Group]:
     if os.environ.get("WORLD_SIZE", "1") == "1":
         yield ALONE
         return
-    on = resolve_device(device, _local("RANK"))
+    on = resolve_device(device, _local_rank())
     if on.type == "cuda":
         torch.cuda.set_device(on)
     with _failures():
@@ -187,15 +188,15 @@ def joined(device: str) -> Iterator[Group]:
         dist.destroy_process_group()
 
 
-def _local(name: str) -> int:
-    """What torchrun says of this machine; without it, as if all processes were on it."""
-    value = os.environ.get(f"LOCAL_{name}", os.environ.get(name, ""))
-    if not value.isdecimal():
+def _local_rank() -> int:
+    """As torchrun says it; without it all processes are on this machine."""
+    rank = os.environ.get("LOCAL_RANK", os.environ.get("RANK", ""))
+    if not rank.isdecimal():
         raise UsageError(
-            f"WORLD_SIZE is set, but {name} is '{value[:40]}', which is no number",
+            f"WORLD_SIZE is set, but RANK is '{rank[:40]}', which is no number",
             "Start several processes by torchrun, or --num-processes; unset WORLD_SIZE for one.",
         )
-    return int(value)
+    return int(rank)
 
 
 @contextlib.contextmanager

@@ -67,7 +67,9 @@ def test_together_they_do_what_one_does(shape, sizes):
         return passed(members[rank], x.split(sizes)[rank], gradient.split(sizes)[rank])
 
     with ThreadPoolExecutor(len(sizes)) as threads:
-        outputs, of_x, of_weight, of_bias = zip(*threads.map(member, range(len(sizes))), strict=True)
+        outputs, of_x, of_weight, of_bias = zip(
+            *threads.map(member, range(len(sizes))), strict=True
+        )
     expected = passed(whole, x, gradient)
     found = [torch.cat(outputs), torch.cat(of_x), sum(of_weight), sum(of_bias)]
     assert_close(found, expected, rtol=1e-4, atol=1e-4)
