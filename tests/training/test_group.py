@@ -58,7 +58,7 @@ def test_both_hold_the_same_bits(seen, case):
 
 @pytest.mark.parametrize("case", ["fast", "relativistic", "dcgan"])
 def test_the_losses_are_those_of_one_process(seen, case):
-    """With classes, augmentation, a penalty and a batch in parts; with dropout and normalization."""
+    """With classes, augmentation, a penalty, a batch in parts; dropout and normalization."""
     first, _, alone = seen[case]
     assert np.ptp(alone.metrics, axis=0).min() > 1e-4
     assert np.allclose(first.metrics, alone.metrics, rtol=1e-9, atol=0)
@@ -70,7 +70,7 @@ def test_a_step_sends_each_gradient_once_and_four_metrics(seen, tiny_config):
     first, _, alone = seen["fast"]
     sizes = {"generator": 0, "discriminator": 0}
     for name, tensor in first.tensors.items():
-        part, _, rest = name.partition(" ")
+        part = name.split(" ")[0]
         sizes[part] = sizes.get(part, 0) + tensor.size
     expected = [("all_reduce", sizes["discriminator"]), ("all_reduce", sizes["generator"] + 4)]
     assert first.sent == [expected] * len(first.sent)
