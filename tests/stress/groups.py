@@ -22,9 +22,15 @@ def together(job, arguments):
     `job` is a function of a module that processes can import.
     """
     _CONTEXT.set_forkserver_preload(["ganctl.training.session", "ganctl.cli.app"])
+    others = set(multiprocessing.active_children())
     with ProcessPoolExecutor(len(arguments), _CONTEXT) as processes:
         futures = [processes.submit(_quietly, job, *each) for each in arguments]
-        return [future.result(_SECONDS) for future in futures]
+        try:
+            return [future.result(_SECONDS) for future in futures]
+        except BaseException:  # one may wait for another for good
+            for child in set(multiprocessing.active_children()) - others:
+                child.kill()
+            raise
 
 
 def command(arguments_of_each):
