@@ -27,6 +27,10 @@ class Stopped(SystemExit):
     """Raised by a signal; its argument is the exit code that a shell expects."""
 
 
+class ToldStopped(Stopped):
+    """The same, where another process says so."""
+
+
 def leave_at_once() -> None:
     """From here on a signal ends the process with one line: for as long as nothing is to clean."""
     for number in _numbers():

@@ -24,6 +24,7 @@ from ganctl.cli.options import (
     parse_bytes,
     parse_settings,
 )
+from ganctl.cli.signals import ToldStopped
 from ganctl.cli.terminal import Terminal, count, pasteable
 from ganctl.errors import StoppedError, UsageError
 from ganctl.settings import resolve
@@ -233,7 +234,7 @@ def train(
     folder = out or Path("runs") / f"{datasets.stem(config.data)}-{config.preset}"
     if num_processes > 1 and processes.number() == 1:
         code = processes.start(num_processes, context.obj)
-        raise typer.Exit(code)
+        raise ToldStopped(code)
 
     # Everything above is cheap; torch is loaded from here on.
     from ganctl.store import RunDirectory
@@ -272,7 +273,7 @@ def train(
             stopped = _run(session, terminal, save_every, patience, command, preview=not no_preview)
     # Out here nobody is a failure to the others any more.
     if stopped and not group.is_first:
-        raise typer.Exit(stopped.exit_code)
+        raise ToldStopped(stopped.exit_code)
     if stopped:
         raise stopped
 

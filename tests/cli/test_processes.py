@@ -63,6 +63,15 @@ def test_where_nobody_can_be_asked_the_first_process_explains(monkeypatch, rank)
 
 
 @posix
+@pytest.mark.parametrize("code", [0, 1, 130, 143])
+def test_who_starts_others_says_nothing_itself(cli, tmp_path, monkeypatch, code):
+    """Of Ctrl-C either, which it gets from the terminal as they do."""
+    monkeypatch.setattr(processes, "start", lambda *_: code)
+    result = cli("train", "--num-processes", "2", "--out", tmp_path / "run")
+    assert (result.code, result.out, result.err) == (code, "", "")
+
+
+@posix
 def test_an_ignored_signal_stays_ignored():
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     assert not processes._is_heard("SIGTERM")
