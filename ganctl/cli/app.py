@@ -25,7 +25,7 @@ from ganctl.cli import (
     sample,
     train,
 )
-from ganctl.cli.signals import Stopped, exit_on_signals
+from ganctl.cli.signals import Stopped, ToldStopped, exit_on_signals
 from ganctl.cli.terminal import Terminal, lasting_streams
 from ganctl.errors import GanctlError, UsageError, nearest
 from ganctl.files import reason
@@ -104,7 +104,7 @@ def _call(words: list[str], terminal: Terminal) -> int:
             terminal.error("stopped")
         return int(code or 0)
     except Stopped as stopped:
-        if processes.rank() == 0:
+        if not isinstance(stopped, ToldStopped) and processes.is_to_explain():
             terminal.error("stopped")
         return int(stopped.args[0])
     except Exception as error:

@@ -6,12 +6,15 @@ Imports torch only when something went wrong, or to start others.
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import signal
 import sys
 import tempfile
 from collections.abc import Sequence
+from pathlib import Path
 
+_STOPPING = ("SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT")
 _SILENT_SECONDS = 10
 _SHUTDOWN_SECONDS = 120
 """A checkpoint may take as long to be written."""
@@ -52,6 +55,8 @@ def is_to_explain() -> bool:
     """
     if number() == 1:
         return True
+    # One that ended sooner has the launcher end the others, which are about to all the same.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     try:
         from datetime import timedelta
 
@@ -73,7 +78,9 @@ def start(count: int, arguments: Sequence[str]) -> int:
 
     Through torchrun's own launcher. A signal is passed on to them.
     """
-    os.environ.setdefault("LOGLEVEL", "CRITICAL")  # the launcher's: the processes say it themselves
+    logging.disable(logging.CRITICAL)  # the launcher's own: the processes say it themselves
+    # Before torch 2.12 it is no option of the launcher's, and 30 seconds.
+    os.environ.setdefault("TORCH_ELASTIC_SHUTDOWN_TIMEOUT", str(_SHUTDOWN_SECONDS))
     from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
@@ -88,10 +95,11 @@ def start(count: int, arguments: Sequence[str]) -> int:
             run_id="ganctl",
             max_restarts=0,
             logs_specs=DefaultLogsSpecs(log_dir=folder),
-            shutdown_timeout=_SHUTDOWN_SECONDS,
         )
+        # nohup has SIGHUP ignored, a shell SIGINT of what runs in the background.
+        config.signals_to_handle = ",".join(name for name in _STOPPING if _is_heard(name))
         try:
-            elastic_launch(config, sys.executable)("-m", "ganctl", *arguments)
+            elastic_launch(config, sys.executable)(*_options(), "-m", "ganctl", *arguments)
         except ChildFailedError as error:
             codes = [failure.exitcode for failure in error.failures.values()]
             # What another one says of itself, rather than of those who lost it.
@@ -101,3 +109,16 @@ def start(count: int, arguments: Sequence[str]) -> int:
                 signal.signal(getattr(signal, name), signal.SIG_IGN)
             return 128 + int(signal.Signals(stopped.sigval))
     return 0
+
+
+def _is_heard(name: str) -> bool:
+    """Whether the signal is there, and was not to be ignored when this program was started."""
+    return hasattr(signal, name) and signal.getsignal(getattr(signal, name)) is not signal.SIG_IGN
+
+
+def _options() -> list[str]:
+    """Python's, that have it find modules where this process does: no others in the user's folder.
+
+    `python -m` looks there first; the installed command does not.
+    """
+    return [] if {"", str(Path.cwd())} & set(sys.path) else ["-P"]

@@ -27,6 +27,10 @@ class Stopped(SystemExit):
     """Raised by a signal; its argument is the exit code that a shell expects."""
 
 
+class ToldStopped(Stopped):
+    """The same, where another process says so."""
+
+
 def leave_at_once() -> None:
     """From here on a signal ends the process with one line: for as long as nothing is to clean."""
     for number in _numbers():
@@ -34,8 +38,9 @@ def leave_at_once() -> None:
 
 
 def _leave(number: int, _: FrameType | None) -> None:
-    with contextlib.suppress(OSError):
-        os.write(2, b"ganctl: stopped\n")
+    if os.environ.get("RANK", "0") == "0":  # of processes that are stopped together one says it
+        with contextlib.suppress(OSError):
+            os.write(2, b"ganctl: stopped\n")
     os._exit(128 + number)
 
 

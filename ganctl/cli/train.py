@@ -24,6 +24,7 @@ from ganctl.cli.options import (
     parse_bytes,
     parse_settings,
 )
+from ganctl.cli.signals import ToldStopped
 from ganctl.cli.terminal import Terminal, count, pasteable
 from ganctl.errors import StoppedError, UsageError
 from ganctl.settings import resolve
@@ -234,13 +235,14 @@ def train(
     folder = out or Path("runs") / f"{datasets.stem(config.data)}-{config.preset}"
     if num_processes > 1 and processes.number() == 1:
         code = processes.start(num_processes, context.obj)
-        raise typer.Exit(code)
+        raise ToldStopped(code)
 
     # Everything above is cheap; torch is loaded from here on.
     from ganctl.store import RunDirectory
     from ganctl.training import session as sessions
     from ganctl.training.group import joined
 
+    stopped: StoppedError | None = None
     with joined(device) as group:
         if not group.is_first:
             processes.hush()
@@ -269,7 +271,12 @@ def train(
             show_dry_run(session, terminal)
         else:
             command = shlex.join(["ganctl", *context.obj])
-            _run(session, terminal, save_every, patience, command, preview=not no_preview)
+            stopped = _run(session, terminal, save_every, patience, command, preview=not no_preview)
+    # Out here nobody is a failure to the others any more.
+    if stopped and not group.is_first:
+        raise ToldStopped(stopped.exit_code)
+    if stopped:
+        raise stopped
 
 
 def _run(
@@ -280,7 +287,8 @@ def _run(
     command: str,
     *,
     preview: bool,
-) -> None:
+) -> StoppedError | None:
+    """Train, and show how it went, which one process does; what stopped it, if anything did."""
     from ganctl import devices
     from ganctl.cli.signals import StopSignals
     from ganctl.cli.watch import observer, show_summary
@@ -294,12 +302,12 @@ def _run(
             f"To go on, give more, for example --epochs {_more_epochs(session)}."
         )
         if not session.group.is_first:
-            return
+            return None
         with observer(terminal, steps_per_epoch) as watcher:
             outcome = session.conclude(watcher)
         if terminal.json_wanted:
             _document_end(session, outcome.history, terminal)
-        return
+        return None
     begun = f", from step {first_step} on" if first_step else ""
     terminal.note(
         f"Training '{config.preset}' on {config.data} ({len(session.dataset):,} images), "
@@ -328,8 +336,12 @@ def _run(
     except KeyboardInterrupt:
         hint = f"The state that was saved last is whole. {again}"
         raise StoppedError("stopped at once", hint, exit_code=130) from None
+    stopped = None
+    if not outcome.finished:
+        code = stop.exit_code or _ASKED_TO_STOP
+        stopped = StoppedError(f"stopped and saved at step {session.state.step}", again, code)
     if not session.group.is_first:
-        raise typer.Exit(0 if outcome.finished else stop.exit_code or _ASKED_TO_STOP)
+        return stopped
     if terminal.json_wanted:
         _document_end(session, outcome.history, terminal)
     elif outcome.finished:
@@ -338,12 +350,7 @@ def _run(
             seconds=time.monotonic() - started, since_step=first_step,
         )  # fmt: skip
         _show_files(session, terminal)
-    if not outcome.finished:
-        raise StoppedError(
-            f"stopped and saved at step {session.state.step}",
-            again,
-            stop.exit_code or _ASKED_TO_STOP,
-        )
+    return stopped
 
 
 def _document_end(session: Session, history: list[Row], terminal: Terminal) -> None:

@@ -172,10 +172,10 @@ def joined(device: str) -> Iterator[Group]:
     `device` is what `resolve_device` takes: sums are of tensors there. Raises GroupError, and as
     `resolve_device`.
     """
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+    if os.environ.get("WORLD_SIZE", "1") == "1":
         yield ALONE
         return
-    on = resolve_device(device, int(os.environ.get("LOCAL_RANK", "0")))
+    on = resolve_device(device, _local_rank())
     if on.type == "cuda":
         torch.cuda.set_device(on)
     with _failures():
@@ -186,6 +186,17 @@ def joined(device: str) -> Iterator[Group]:
     # Not where it failed: that would wait for those who are gone.
     if dist.is_initialized():
         dist.destroy_process_group()
+
+
+def _local_rank() -> int:
+    """As torchrun says it; without it all processes are on this machine."""
+    rank = os.environ.get("LOCAL_RANK", os.environ.get("RANK", ""))
+    if not rank.isdecimal():
+        raise UsageError(
+            f"WORLD_SIZE is set, but RANK is '{rank[:40]}', which is no number",
+            "Start several processes by torchrun, or --num-processes; unset WORLD_SIZE for one.",
+        )
+    return int(rank)
 
 
 @contextlib.contextmanager

@@ -306,6 +306,13 @@ class Training:
 
     def _out_of_memory(self) -> TrainingError:
         step = self.state.step + 1
+        if self.group.size > 1:  # the others are in the middle of a step, and would take part
+            return TrainingError(
+                f"out of memory at step {step}, in one of {self.group.size} processes, with a "
+                f"batch of {self.config.batch_size} for all of them",
+                "Begin anew elsewhere with a smaller --batch-size, with more processes, or with "
+                f"--accumulate {2 * self.config.accumulate}.",
+            )
         size = memory.find_fitting_batch(self.state)
         parts = math.ceil(self.config.batch_size / size) if size else 0
         return TrainingError(

@@ -19,13 +19,16 @@ class Part:
     num_reals: int
     """In the whole batch."""
     num_fakes: int
+    least: int
+    """Reals that the smallest of the processes' parts has."""
     weight: float = 1.0
     """Of its mean in the whole batch's."""
 
     @classmethod
     def whole(cls, num_reals: int, num_fakes: int) -> Part:
         """All of a batch; it has no fewer fakes than reals."""
-        return cls(range(num_reals), range(num_reals, num_fakes), num_reals, num_fakes)
+        reals, beyond = range(num_reals), range(num_reals, num_fakes)
+        return cls(reals, beyond, num_reals, num_fakes, least=num_reals)
 
     @property
     def real_rows(self) -> Rows:
@@ -44,20 +47,24 @@ class Part:
         they count by their reals.
         """
         if len(self.reals) < share.processes:
-            return self._with(self.reals, self.beyond, 1 / share.processes)
+            return self._with(self.reals, self.beyond, len(self.reals), 1 / share.processes)
         # Both have their larger pieces first: the other way round none is left with a single fake.
         opposite = Share(share.processes - 1 - share.rank, share.processes)
         beyond = self.beyond[_slice(opposite, len(self.beyond))]
-        return self._with(self.reals[_slice(share, len(self.reals))], beyond)
+        reals = self.reals[_slice(share, len(self.reals))]
+        least = len(self.reals) // share.processes
+        return self._with(reals, beyond, least, len(reals) / len(self.reals))
 
     def split(self, count: int) -> list[Part]:
-        """In `count` parts, or as many as there are reals."""
-        count = min(count, len(self.reals))
+        """In `count` parts, or as many as there are reals: in each process as many.
+
+        Batch normalization has them wait for one another in every part.
+        """
+        count = min(count, self.least)
         return [self.share(Share(index, count)) for index in range(count)]
 
-    def _with(self, reals: range, beyond: range, weight: float | None = None) -> Part:
-        weight = len(reals) / len(self.reals) if weight is None else weight
-        return Part(reals, beyond, self.num_reals, self.num_fakes, self.weight * weight)
+    def _with(self, reals: range, beyond: range, least: int, weight: float) -> Part:
+        return Part(reals, beyond, self.num_reals, self.num_fakes, least, self.weight * weight)
 
 
 def _slice(share: Share, length: int) -> slice:

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from ganctl.config import preset
-from ganctl.networks import build_discriminator, seed_dropout
+from ganctl.networks import Rows, build_discriminator, place_dropout, seed_dropout
 from ganctl.networks.dropout import Dropout
 
 
@@ -112,3 +112,16 @@ def test_the_global_random_state_is_neither_used_nor_moved():
     assert torch.get_rng_state().equal(before)
     torch.manual_seed(1)
     assert dropout()(torch.ones(100)).equal(once)
+
+
+@pytest.mark.parametrize("shape", [(7,), (3, 5, 5)], ids=str)
+def test_rows_lose_what_they_lose_in_the_whole_batch(shape):
+    x = torch.ones(9, *shape)
+    if len(shape) == 3:
+        x = x.to(memory_format=torch.channels_last)
+    whole, module = dropout()(x), dropout()
+    for ranges in ((range(4), range(6, 7)), (range(4, 6), range(7, 9)), (range(9),)):
+        module.reseed(0)
+        place_dropout(module, Rows(ranges, 9))
+        own = Rows(ranges, 9).of(whole)
+        assert module(Rows(ranges, 9).of(x)).equal(own)

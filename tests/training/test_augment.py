@@ -2,8 +2,10 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch.testing import assert_close
 
 from ganctl.config import AUGMENTATIONS
+from ganctl.networks import Rows
 from ganctl.training.augment import Augmentation
 
 
@@ -94,3 +96,12 @@ def test_gradients_pass_twice(name):
 
     assert torch.autograd.gradcheck(changed, batch)
     assert torch.autograd.gradgradcheck(changed, batch)
+
+
+@pytest.mark.parametrize("name", AUGMENTATIONS)
+def test_rows_change_as_they_do_in_the_whole_batch(name):
+    batch = images(9, height=8, width=8)
+    whole = Augmentation(name, 3)(batch)
+    for ranges in ((range(4), range(6, 7)), (range(4, 6), range(7, 9))):
+        rows = Rows(ranges, 9)
+        assert_close(Augmentation(name, 3)(rows.of(batch), rows), rows.of(whole))

@@ -1,0 +1,221 @@
+"""One training by several processes, as the command line starts and ends it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import groups
+import pytest
+import torch
+from torch.distributed import TCPStore
+
+from ganctl import store
+from ganctl.cli import processes
+
+posix = pytest.mark.skipif(os.name != "posix", reason="signals of POSIX systems")
+LAUNCHED = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "TORCHELASTIC_RESTART_COUNT")
+
+
+@pytest.fixture(autouse=True)
+def _as_it_was(monkeypatch):
+    for name in LAUNCHED:
+        monkeypatch.delenv(name, raising=False)
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
+@pytest.mark.parametrize("value", [None, "", "two"])
+def test_a_process_that_nobody_launched_is_alone(monkeypatch, value):
+    for name in LAUNCHED if value is not None else ():
+        monkeypatch.setenv(name, value)
+    assert (processes.number(), processes.rank(), processes.restarts()) == (1, 0, 0)
+    assert processes.is_to_explain()
+
+
+def test_a_launched_process_knows_its_place(monkeypatch):
+    for name, value in zip(LAUNCHED, ("1", "1", "3", "2"), strict=True):
+        monkeypatch.setenv(name, value)
+    assert (processes.number(), processes.rank(), processes.restarts()) == (3, 1, 2)
+
+
+def test_the_first_to_ask_explains_once_in_each_attempt(monkeypatch):
+    hosted = TCPStore("localhost", 0, is_master=True)
+    for name, value in {"WORLD_SIZE": 2, "RANK": 1, "MASTER_ADDR": "localhost",
+                        "MASTER_PORT": hosted.port}.items():  # fmt: skip
+        monkeypatch.setenv(name, str(value))
+    for attempt in range(2):
+        monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", str(attempt))
+        assert [processes.is_to_explain() for _ in range(3)] == [True, False, False]
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_IGN  # it is about to end as it is
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_where_nobody_can_be_asked_the_first_process_explains(monkeypatch, rank):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("RANK", str(rank))
+    monkeypatch.delenv("MASTER_ADDR", raising=False)
+    assert processes.is_to_explain() == (rank == 0)
+
+
+@posix
+@pytest.mark.parametrize("code", [0, 1, 130, 143])
+def test_who_starts_others_says_nothing_itself(cli, tmp_path, monkeypatch, code):
+    """Of Ctrl-C either, which it gets from the terminal as they do."""
+    monkeypatch.setattr(processes, "start", lambda *_: code)
+    result = cli("train", "--num-processes", "2", "--out", tmp_path / "run")
+    assert (result.code, result.out, result.err) == (code, "", "")
+
+
+@posix
+def test_an_ignored_signal_stays_ignored():
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    assert not processes._is_heard("SIGTERM")
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    assert processes._is_heard("SIGTERM")
+    assert not processes._is_heard("SIGNONE")
+
+
+def test_modules_are_found_where_this_process_finds_them(monkeypatch, tmp_path):
+    """The installed command finds none in the user's folder; its processes must not either."""
+    (tmp_path / "queue.py").write_text("raise SystemExit('from the wrong place')")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", ["/somewhere/bin", *filter(None, sys.path)])
+    done = subprocess.run(
+        [sys.executable, *processes._options(), "-m", "queue"], capture_output=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    assert processes._options() == []
+
+
+def states(folder):
+    """The bits of the latest checkpoint."""
+    found = store.read_checkpoint(folder)
+    parts = (found.generator, found.generator_ema, found.discriminator)
+    moments = (*found.optimizer_g.values(), *found.optimizer_d.values())
+    return found.step, [tensor for part in (*parts, *moments) for tensor in part.values()]
+
+
+def equal(one, other):
+    return one[0] == other[0] and all(map(torch.equal, one[1], other[1]))
+
+
+@pytest.fixture
+def options(fast_options):
+    """Options of a training, with a step every moment: 4 an epoch."""
+    return [*map(str, fast_options), "--patience", "30", "--no-preview", "--set", "num_samples=1"]
+
+
+def begun(process, folder, step=1):
+    """Wait until the run has been saved at `step` or later."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and process.poll() is None:
+        if (folder / "ckpt.pt").exists() and store.read_checkpoint(folder).step >= step:
+            return
+        time.sleep(0.05)
+    process.kill()
+    raise AssertionError(process.communicate())
+
+
+def members(process):
+    """The processes that were started by it, by their ids."""
+    listed = subprocess.run(["ps", "-o", "pid=", "--ppid", str(process.pid)],
+                            capture_output=True, text=True, check=False)  # fmt: skip
+    return [int(pid) for pid in listed.stdout.split() if is_member(int(pid))]
+
+
+def is_member(pid):
+    with open(f"/proc/{pid}/cmdline", "rb") as file:  # noqa: PTH123
+        return b"ganctl" in file.read()
+
+
+linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="finds processes in /proc")
+
+
+@linux
+def test_a_killed_process_restarts_all_which_end_with_the_same_bits(ok, tmp_path, options):
+    """And a checkpoint of two is gone on with by one, and back."""
+    # Two long epochs: whatever is drawn at an epoch's end takes longer than its steps.
+    arguments = ["train", *options, "--limit", "960", "--epochs", "2"]
+    launcher = subprocess.Popen(
+        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2",
+         "--max-restarts", "1", "-m", "ganctl", *arguments, "--out", str(tmp_path / "killed"),
+         "--save-every", "0.05"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        begun(launcher, tmp_path / "killed", step=3)
+        os.kill(members(launcher)[-1], signal.SIGKILL)
+        _, said = launcher.communicate(timeout=60)
+    finally:
+        launcher.kill()
+    assert launcher.returncode == 0, said
+    assert "Traceback" not in said
+    starts = store.RunDirectory(tmp_path / "killed").read_starts()
+    assert len(starts) == 2, said
+    assert 0 < starts[1]["from_step"] < 120
+    undisturbed = [*arguments, "--out", tmp_path / "undisturbed"]
+    assert [code for code, _ in groups.command([undisturbed] * 2)] == [0, 0]
+    assert equal(states(tmp_path / "killed"), states(tmp_path / "undisturbed"))
+
+    again = ["train", "--resume", "--out", tmp_path / "killed", "--epochs"]
+    said = ok(*again, "3").err
+    assert "perhaps not bit for bit: processes was 2, now 1" in said
+    assert [code for code, _ in groups.command([[*again, "4"]] * 2)] == [0, 0]
+    assert states(tmp_path / "killed")[0] == 240
+
+
+@linux
+def test_sigterm_saves_and_leaves_nobody_behind(command, tmp_path, options):
+    process = subprocess.Popen(
+        [*command, "train", *options, "--epochs", "1000", "--num-processes", "2", "--out",
+         str(tmp_path / "run"), "--save-every", "0.05"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        begun(process, tmp_path / "run")
+        both = members(process)
+        process.send_signal(signal.SIGTERM)
+        out, said = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 143, said
+    assert len(both) == 2
+    assert not any(os.path.exists(f"/proc/{pid}") for pid in both)  # noqa: PTH110
+    assert out == ""
+    assert said.count("ganctl: stopped and saved at step") == 1
+    assert said.splitlines()[-1].strip().startswith("To go on: ganctl train --resume")
+    step = int(said.split("saved at step ")[1].split()[0])
+    assert store.read_checkpoint(tmp_path / "run").step == step
+
+
+@posix
+def test_one_that_fails_ends_all_with_one_message(tmp_path, options):
+    here = ["train", *options, "--patience", "2", "--out", tmp_path / "run"]
+    lacking = [*here, "--data", tmp_path / "not here"]
+    (first, said), (second, says_more) = groups.command([here, lacking])
+    assert "not here" in says_more
+    assert (first, second) == (1, 2)
+    assert "another process" not in said + says_more
+    assert "Traceback" not in said + says_more
+    assert not (tmp_path / "run" / "ckpt.pt").exists()
+
+
+@posix
+def test_wrong_usage_is_said_once(tmp_path, options):
+    results = groups.command([["train", *options, "--batch-size", "1"]] * 2)
+    assert {code for code, _ in results} == {2}
+    assert "".join(said for _, said in results).count("ganctl: ") == 1
+
+
+def test_processes_are_not_more_than_images_of_a_batch(cli, tmp_path, options, monkeypatch):
+    monkeypatch.setattr(processes, "start", lambda *_: pytest.fail("nothing is to be started"))
+    result = cli("train", *options, "--dry-run", "--num-processes", "2")
+    assert (result.code, "one process" in result.err) == (2, True)
+    assert cli("train", *options, "--num-processes", "0").code == 2
+    assert cli("train", *options, "--patience", "0.5").code == 2

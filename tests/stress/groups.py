@@ -1,0 +1,156 @@
+"""Processes that train together, without a launcher: torch is loaded once for all of them."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import multiprocessing
+import os
+from concurrent.futures import ProcessPoolExecutor
+from datetime import timedelta
+from typing import NamedTuple
+
+import numpy as np
+
+_CONTEXT = multiprocessing.get_context("forkserver") if os.name == "posix" else None
+_SECONDS = 60
+
+
+def together(job, arguments):
+    """What `job(*each)` returns for each of `arguments`, all at the same time.
+
+    `job` is a function of a module that processes can import.
+    """
+    _CONTEXT.set_forkserver_preload(["ganctl.training.session", "ganctl.cli.app"])
+    others = set(multiprocessing.active_children())
+    with ProcessPoolExecutor(len(arguments), _CONTEXT) as processes:
+        futures = [processes.submit(_quietly, job, *each) for each in arguments]
+        try:
+            return [future.result(_SECONDS) for future in futures]
+        except BaseException:  # one may wait for another for good
+            for child in set(multiprocessing.active_children()) - others:
+                child.kill()
+            raise
+
+
+def command(arguments_of_each):
+    """`ganctl ARGUMENTS` by processes that torchrun might have started: each one's code and stderr.
+
+    `arguments_of_each` are a list for each process.
+    """
+    from torch.distributed import TCPStore
+
+    store = TCPStore("localhost", 0, is_master=True, timeout=timedelta(seconds=_SECONDS))
+    size = len(arguments_of_each)
+    return together(_command, [(rank, size, store.port, arguments_of_each[rank])
+                               for rank in range(size)])  # fmt: skip
+
+
+def _quietly(job, *arguments):
+    import torch
+
+    torch.set_num_threads(1)
+    return job(*arguments)
+
+
+def _command(rank, size, port, arguments):
+    from ganctl.cli import main
+
+    os.environ.update(
+        RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE=str(size), LOCAL_WORLD_SIZE=str(size),
+        MASTER_ADDR="localhost", MASTER_PORT=str(port), TORCHELASTIC_USE_AGENT_STORE="True",
+    )  # fmt: skip
+    said = io.StringIO()
+    with contextlib.redirect_stderr(said), contextlib.redirect_stdout(io.StringIO()):
+        code = main([str(argument) for argument in arguments])
+    return code, said.getvalue()
+
+
+class Seen(NamedTuple):
+    """What there is to compare of a training."""
+
+    metrics: list[list[float]]
+    """Of each step."""
+    tensors: dict[str, np.ndarray]
+    """The state's, at the end."""
+    sent: list[list[tuple[str, int]]]
+    """By each step: the collective operation, and how many numbers of this process."""
+
+
+def steps(path, rank, size, cases):
+    """Train as one of `size`, in double precision: what was Seen of each case.
+
+    A case is a config, images and labels. `path` is a file for the group to meet in.
+    """
+    import torch
+    from torch import distributed as dist
+
+    from ganctl.training.group import ALONE, Processes
+
+    torch.Tensor.float = (
+        torch.Tensor.double
+    )  # where the computation is to be in fp32, if not in bf16
+    torch.set_default_dtype(torch.float64)
+    group = ALONE
+    if size > 1:
+        group = Processes(dist.FileStore(str(path), size), rank, size, torch.device("cpu"))
+        group.begin(20)
+    sent = _counting()
+    return [_training(group, *case, sent) for case in cases]
+
+
+def _counting():
+    """Have collective operations noted down in the list that is returned."""
+    from torch import distributed as dist
+
+    sent = []
+
+    def noting(name, function):
+        def call(*tensors, **how):
+            sent.append((name, tensors[-1].numel()))
+            return function(*tensors, **how)
+
+        return call
+
+    for name in ("all_reduce", "all_gather"):
+        setattr(dist, name, noting(name, getattr(dist, name)))
+    return sent
+
+
+def _training(group, config, images, labels, sent):
+    import torch
+
+    from ganctl.datasets import Dataset, Share
+    from ganctl.latents import with_classes
+    from ganctl.networks import taken
+    from ganctl.training.noise import NoiseSource
+    from ganctl.training.parts import Part
+    from ganctl.training.state import create
+    from ganctl.training.step import train_step
+
+    dataset = Dataset.from_arrays("mnist", images, labels)
+    state = create(config, torch.device("cpu"), group)
+    for network in (state.generator, state.ema, state.discriminator):
+        if network is not None:
+            network.double()
+    share, noise, seen = (
+        Share(group.rank, group.size),
+        NoiseSource(config, state.device),
+        Seen([], {}, []),
+    )
+    numbers, count = range(config.steps_per_epoch(len(dataset))), config.network.num_classes
+    for epoch in range(config.epochs):
+        for batch in dataset.batches(config.batch_size, numbers, seed=0, epoch=epoch, share=share):
+            drawn = noise.of_step(state.step)
+            part = Part.whole(batch.size, len(drawn.latents)).share(share)
+            latents = taken(drawn.latents, part.fake_rows.ranges).double()
+            if count:
+                beyond = torch.tensor(part.beyond, dtype=torch.int64) % count
+                latents = with_classes(latents, torch.cat([batch.labels, beyond]), count)
+            sent.clear()
+            reals = batch.images(drawn.mirrored).double()
+            measured = train_step(state, reals, latents, drawn.seed, part)
+            seen.sent.append([*sent])
+            seen.metrics.append(measured.metrics.tolist())
+    seen.tensors.update((name, tensor.numpy().copy()) for name, tensor in state.tensors())
+    return seen
