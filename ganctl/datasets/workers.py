@@ -7,12 +7,15 @@ import functools
 import itertools
 import multiprocessing
 import os
+import pickle
 import signal
+import tempfile
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
 from typing import Any, TypeVar
 
 from ganctl.errors import DataError
@@ -21,11 +24,11 @@ Task = TypeVar("Task")
 Result = TypeVar("Result")
 Map = Callable[[Iterable[Task]], Iterator[Result]]
 
-_AHEAD = 2
+_AHEAD = 3
 """Tasks of a worker that are begun or waiting for it."""
-_KEPT = 8
-"""Results a process that are begun or wait for their turn: they come in order, and may not pile up.
-"""
+_KEPT = 32
+"""Results a process that are begun or wait for their turn: they come in order, and may not pile up;
+but this process is not to run out of work while another one starts."""
 _STOPPING = ("SIGINT", "SIGTERM", "SIGHUP")
 
 
@@ -49,20 +52,27 @@ def mapping(job: Callable[[Task], Result], count: int) -> Iterator[Map[Task, Res
         yield lambda tasks: map(job, tasks)
         return
     others = set(multiprocessing.active_children())
-    # Not forked: this process may have threads, torch's and the progress bar's, that hold locks.
-    executor = ProcessPoolExecutor(
-        count - 1, multiprocessing.get_context("spawn"), initializer=_begin, initargs=(job,)
-    )
-    try:
-        yield lambda tasks: _in_order(executor, job, tasks, count)
-    except BaseException as error:
-        for child in set(multiprocessing.active_children()) - others:
-            child.kill()
-        executor.shutdown(cancel_futures=True)
-        if isinstance(error, BrokenProcessPool):
-            raise _ended() from None
-        raise
-    executor.shutdown()
+    with tempfile.TemporaryDirectory(prefix="ganctl-") as folder:
+        # By a file: a long job in the pipe has this process wait until the other one reads it.
+        path = Path(folder) / "job"
+        path.write_bytes(pickle.dumps(job))
+        # Not forked: this process may have threads, torch's and the progress bar's, with locks.
+        executor = ProcessPoolExecutor(
+            count - 1,
+            multiprocessing.get_context("spawn"),
+            initializer=_begin_from,
+            initargs=(path,),
+        )
+        try:
+            yield lambda tasks: _in_order(executor, job, tasks, count)
+        except BaseException as error:
+            for child in set(multiprocessing.active_children()) - others:
+                child.kill()
+            executor.shutdown(cancel_futures=True)
+            if isinstance(error, BrokenProcessPool):
+                raise _ended() from None
+            raise
+        executor.shutdown()
 
 
 @contextlib.contextmanager
@@ -148,6 +158,10 @@ def _signals_held_back() -> Iterator[None]:
 # In a worker
 
 _job: Callable[[Any], Any]
+
+
+def _begin_from(path: Path) -> None:
+    _begin(pickle.loads(path.read_bytes()))
 
 
 def _begin(job: Callable[[Any], Any]) -> None:
