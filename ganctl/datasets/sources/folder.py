@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from ganctl.datasets.decoding import BadImage
-from ganctl.datasets.sources.base import MAX_BYTES, Entry, Listing, Problem, shown, too_large
+from ganctl.datasets.sources.base import Entry, Listing, Problem, shown, too_large
 
 
 class File(NamedTuple):
@@ -46,7 +46,7 @@ class Folder:
                     raise BadImage("not a file")
                 if (problem := too_large(status.st_size)) is not None:  # it has grown
                     raise BadImage(problem[0])
-                return file.read(MAX_BYTES)
+                return file.read(status.st_size)  # a bound alone would be allocated whole
         except OSError as error:
             raise BadImage(f"cannot be read: {error.strerror or error}") from None
 
