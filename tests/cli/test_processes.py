@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -168,6 +169,32 @@ def test_a_killed_process_restarts_all_which_end_with_the_same_bits(ok, tmp_path
     assert "perhaps not bit for bit: processes was 2, now 1" in said
     assert [code for code, _ in groups.command([[*again, "4"]] * 2)] == [0, 0]
     assert states(tmp_path / "killed")[0] == 240
+
+
+@linux
+def test_launchers_that_meet_train_as_one(tmp_path, options):
+    """As those of two machines do: here both have the loopback's address."""
+    with socket.create_server(("localhost", 0)) as free:
+        port = free.getsockname()[1]
+    launchers = [
+        subprocess.Popen(
+            [sys.executable, "-m", "torch.distributed.run", "--nnodes", "2", "--nproc-per-node",
+             "1", "--rdzv-backend", "c10d", "--rdzv-endpoint", f"localhost:{port}", "--rdzv-id",
+             "both", "--local-addr", "localhost", "-m", "ganctl", "train", *options, "--epochs",
+             "1", "--json", "--out", str(tmp_path / "run")],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )
+        for _ in range(2)
+    ]  # fmt: skip
+    try:
+        said = [launcher.communicate(timeout=90) for launcher in launchers]
+    finally:
+        for launcher in launchers:
+            launcher.kill()
+    assert [launcher.returncode for launcher in launchers] == [0, 0], said
+    assert sorted(bool(out) for out, _ in said) == [False, True]  # one process speaks
+    made_by = store.read_checkpoint(tmp_path / "run").made_by
+    assert made_by["processes"] == 2
 
 
 @linux
