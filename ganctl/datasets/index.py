@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import tarfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -205,6 +206,8 @@ def _from_dict(address: str, data: Any) -> Index:
     found = tuple(_shard(address, entry) for entry in data["shardlist"])
     if len({shard.name for shard in found}) < len(found):
         raise ValueError
+    if sum(shard.size for shard in found) >= _MAX_COUNT:
+        raise ValueError
     classes = tuple(
         Class(str(known["label"]), shown(str(known["name"])), _count(known["count"]))
         for known in own.get("classes", ())
@@ -223,6 +226,8 @@ def _shard(address: str, entry: Any) -> Shard:
         raise DataError(f"{shown(address)} names a shard outside of its folder: {shown(name)}")
     count, size = _count(entry["nsamples"]), _count(entry["filesize"])
     marks = np.array([_count(mark) for mark in entry.get("marks", ())], np.int64)
+    if count * tarfile.BLOCKSIZE > size:  # each sample has a header at the least
+        raise ValueError
     if len(marks) not in (0, -(-count // MARK_EVERY)) or (marks > size).any():
         raise ValueError
     return Shard(name, count, size, marks)

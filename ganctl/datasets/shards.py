@@ -12,7 +12,7 @@ from typing import IO, NamedTuple
 
 from ganctl import files
 from ganctl.datasets.sources.base import MAX_BYTES, climbs, shown, unused
-from ganctl.datasets.sources.tars import MAX_LABEL, key_of, label_of
+from ganctl.datasets.sources.tars import MAX_LABEL, key_of, label_of, members
 from ganctl.errors import DataError
 
 
@@ -76,8 +76,7 @@ def _members(file: IO[bytes]) -> Iterator[tuple[tarfile.TarInfo, int]]:
     """A tar's members, and where each begins."""
     place = file.tell()
     with tarfile.TarFile(fileobj=file) as tar:
-        while (member := tar.next()) is not None:
-            tar.members.clear()  # type: ignore[attr-defined]  # it would keep them all
+        for member in members(tar):
             following = tar.offset
             yield member, place
             place = following

@@ -208,8 +208,8 @@ def cut(folder):
 
 def cut_and_say_so(folder):
     path, facts = folder / "0.tar", json.loads((folder / "index.json").read_text())
-    path.write_bytes(path.read_bytes()[:30_000])
-    facts["shardlist"][0]["filesize"] = 30_000
+    path.write_bytes(path.read_bytes()[:60_000])
+    facts["shardlist"][0]["filesize"] = 60_000
     facts["shardlist"][0]["marks"] = [0, 0]
     (folder / "index.json").write_text(json.dumps(facts))
 
@@ -237,6 +237,7 @@ def change(**values):
         (change(nsamples=-1), "is not an index of shards"),
         (change(nsamples="many"), "is not an index of shards"),
         (change(nsamples=2**80), "is not an index of shards"),
+        (change(nsamples=2**52), "is not an index of shards"),
         (change(url="../0.tar"), "outside of its folder"),
         (change(url="/etc/passwd"), "outside of its folder"),
         (change(url="s3://bucket/0.tar"), "outside of its folder"),

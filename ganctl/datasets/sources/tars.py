@@ -94,8 +94,7 @@ class Tars:
         path = archive if isinstance(archive, str) else archive.path
         try:
             with Bounded(path) as file, tarfile.TarFile(fileobj=file) as tar:
-                while (member := tar.next()) is not None:
-                    tar.members.clear()  # type: ignore[attr-defined]  # it would keep them all
+                for member in members(tar):
                     name = member.name.removeprefix("./")
                     if climbs(name):
                         listing.refuse(name, "its path leads out of the archive")
@@ -129,6 +128,20 @@ class Tars:
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_files": {}}
+
+
+def members(tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
+    """Each member, none of which is kept. Raises what tarfile does.
+
+    A size below zero would lead back to a header that was read before, and so on for good.
+    """
+    place = -1
+    while (member := tar.next()) is not None:
+        tar.members.clear()  # type: ignore[attr-defined]  # it would keep them all
+        if member.size < 0 or tar.offset <= place:
+            raise tarfile.ReadError("a member's size is below zero")
+        place = tar.offset
+        yield member
 
 
 def _unpacked(path: str) -> str | Unpacked:

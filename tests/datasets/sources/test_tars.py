@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ganctl.datasets.decoding import BadImage, measure
+from ganctl.datasets.shards import damage, samples
 from ganctl.datasets.sources.tars import Tars
 from ganctl.errors import DataError
 
@@ -44,6 +45,20 @@ def test_a_tar_is_listed_by_name_with_its_classes(tmp_path, temporary, png, list
     assert len(list(temporary.iterdir())) == (0 if mode == "w" else 1)
     del source
     assert list(temporary.iterdir()) == []
+
+
+def test_a_size_below_zero_leads_nowhere(tmp_path):
+    """It would lead back to a header that was read before (CVE-2025-8194)."""
+    content = b""
+    for name, size in (("a.png", 0), ("b.png", 0), ("c.png", -1024)):
+        info = tarfile.TarInfo(name)
+        info.size = size
+        content += info.tobuf(tarfile.GNU_FORMAT)
+    path = tmp_path / "images.tar"
+    path.write_bytes(content + bytes(1024))
+    assert any("damaged" in problem.reason for problem in Tars([str(path)]).problems)
+    with path.open("rb") as file, pytest.raises(DataError, match="damaged"), damage("it"):
+        list(samples(file))
 
 
 def test_hostile_members_are_refused(tmp_path, png, harm, listed):
