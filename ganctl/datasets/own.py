@@ -19,9 +19,9 @@ from ganctl.config import ImageSettings
 from ganctl.datasets import cache, preparing
 from ganctl.datasets.base import Dataset, digest_of
 from ganctl.datasets.preparing import Progress
-from ganctl.datasets.sources import KINDS, Problem, open_source, shards
+from ganctl.datasets.sources import KINDS, Problem, Source, open_source, shards
 from ganctl.datasets.sources.base import shown
-from ganctl.datasets.sources.folder import File, walk
+from ganctl.datasets.sources.folder import File, Folder, walk
 from ganctl.datasets.survey import Survey
 from ganctl.errors import DataError, UsageError
 
@@ -150,7 +150,8 @@ def prepare(
     """
     require_colour(settings.background)
     told = progress or (lambda *_: None)
-    files = _stamp(path)
+    walked = list(walk(path)) if os.path.isdir(path) else None  # noqa: PTH112
+    files = _stamp(path, walked)
     key = _key(files, settings, limit)
     stored = cache.find(key)
     was_cached, is_kept = stored is not None, True
@@ -159,7 +160,8 @@ def prepare(
         with cache.place(key, lambda: told(waiting, 0, 0)) as place:
             stored = cache.find(key)  # by another, while this one waited
             if stored is None:
-                stored = _decoded(path, files, settings, limit, place, told)
+                source = open_source(path) if walked is None else Folder(path, walked)
+                stored = _decoded(source, files, settings, limit, place, told)
             is_kept = place.is_lasting
     return Prepared(
         path,
@@ -269,15 +271,14 @@ def require_colour(background: str) -> None:
 
 
 def _decoded(
-    path: str,
+    source: Source,
     files: Any,
     settings: ImageSettings,
     limit: int | None,
     place: cache.Place,
     progress: Progress,
 ) -> cache.Stored:
-    """The images of `path`, put into `place` unless they are stored in the size chosen for them."""
-    source = open_source(path)
+    """The images of `source`, put into `place` unless stored in the size chosen for them."""
     entries = source.entries
     if limit is not None and limit < len(entries):
         chosen = np.random.default_rng(0).permutation(len(entries))[:limit]
@@ -314,11 +315,13 @@ def _key(files: Any, settings: ImageSettings, limit: int | None) -> str:
     return cache.key_of(files, dataclasses.astuple(settings), limit)
 
 
-def _stamp(path: str) -> Any:
-    """What tells, by names, sizes and times alone, whether the files at `path` are as they were."""
-    if os.path.isdir(path):  # noqa: PTH112
-        found = sorted(file for file in walk(path) if isinstance(file, File))
-        return [os.path.realpath(path), found]
+def _stamp(path: str, walked: Sequence[File | Problem] | None) -> Any:
+    """What tells, by names, sizes and times alone, whether the files at `path` are as they were.
+
+    `walked` is what lies in a folder.
+    """
+    if walked is not None:
+        return [os.path.realpath(path), sorted(one for one in walked if isinstance(one, File))]
     return [[os.path.realpath(part), *_changed(part)] for part in shards(path)]
 
 

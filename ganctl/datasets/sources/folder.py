@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from ganctl.datasets.decoding import BadImage
@@ -21,12 +21,15 @@ class File(NamedTuple):
 
 
 class Folder:
-    """The images below `path`, links followed, each folder once."""
+    """The images below `path`, links followed, each folder once.
 
-    def __init__(self, path: str) -> None:
+    Those in `walked`, where `walk` has been there already.
+    """
+
+    def __init__(self, path: str, walked: Iterable[File | Problem] | None = None) -> None:
         self._path = path
         listing: Listing[str] = Listing()
-        for found in walk(path):
+        for found in walk(path) if walked is None else walked:
             if isinstance(found, Problem):
                 listing.problems.append(found)
             else:
