@@ -14,26 +14,27 @@ _PIXELS = 28 * 28
 _IMAGES_SEEN = 600_000
 """Half as many as a run on MNIST sees: fewer images have less to teach."""
 _MOST_EPOCHS = 1000
+_R1_AUGMENTED = 2e-4
+"""Of each pixel, over the size of a batch."""
 
 
-def tuned(
-    config: TrainConfig,
-    image_shape: tuple[int, int, int],
-    num_images: int,
-    tunable: Collection[str],
-) -> dict[str, Any]:
-    """Those of the `tunable` settings that change, for `num_images` images of shape (C, H, W).
+def tuned(config: TrainConfig, num_images: int, tunable: Collection[str]) -> dict[str, Any]:
+    """Those of the `tunable` settings that change, for `num_images` images as `config` has them.
 
     The gradient that R1 penalizes is a sum over the image's values, so its weight grows with their
-    number (as in Karras et al. 2020, StyleGAN2, appendix B). Each further stage doubles the widest
-    layers, and wider layers take lower rates (Yang et al. 2022, table 3). A small set is seen more
-    often. See docs/how-it-works.md.
+    number (as in Karras et al. 2020, StyleGAN2, appendix B). Where images are augmented, that alone
+    keeps the discriminator from learning them by heart, and R1 can be as weak as there (Karras et
+    al. 2020, StyleGAN2-ADA, appendix C): a strong one hides all fine detail from it. Each further
+    stage doubles the widest layers, and wider layers take lower rates (Yang et al. 2022, table 3).
+    A small set is seen more often. See docs/how-it-works.md.
     """
     if config.preset != "fast":
         return {}
-    channels, height, width = image_shape
+    channels, height, width = config.network.image_shape
     rate = 0.5 ** (stages_for(height, width) - MIN_STAGES)
-    weight = channels * height * width / _PIXELS
+    weight = config.r1_weight * channels * height * width / _PIXELS
+    if config.augment != "none":
+        weight = _R1_AUGMENTED * height * width / config.batch_size
     epochs = None
     if config.epochs is not None:
         often = min(_MOST_EPOCHS, math.ceil(_IMAGES_SEEN / num_images))
@@ -42,7 +43,7 @@ def tuned(
         "epochs": epochs,
         "lr_g": _rounded(config.lr_g * rate),
         "lr_d": _rounded(config.lr_d * rate),
-        "r1_weight": _rounded(config.r1_weight * weight),
+        "r1_weight": _rounded(weight),
     }
     return {name: value for name, value in fitted.items() if name in tunable and value is not None}
 

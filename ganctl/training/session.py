@@ -193,8 +193,8 @@ def new(
             f"the images of '{config.data}' are not in classes that networks could be told",
             "Leave out --conditional.",
         )
-    fitted = tuned(config, dataset.image_shape, len(dataset), tunable)
-    config = settle(configs.override(config, fitted), dataset, on)
+    config = settle(config, dataset, on)
+    config = configs.override(config, tuned(config, len(dataset), tunable))
     memory.require_room(config, on)
     config = configs.override(config, {"threads": threads.choose(config, on, group.local_size)})
     # What was found by the clock may not be the same everywhere.
