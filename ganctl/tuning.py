@@ -6,7 +6,7 @@ import math
 from collections.abc import Collection
 from typing import Any
 
-from ganctl.config import MIN_STAGES, TrainConfig, stages_for
+from ganctl.config import AUGMENTATIONS, MIN_STAGES, TrainConfig, stages_for
 
 TUNABLE = frozenset({"epochs", "lr_g", "lr_d", "r1_weight"})
 """What depends on the images, where nobody says what it is to be."""
@@ -15,25 +15,25 @@ _IMAGES_SEEN = 600_000
 """Half as many as a run on MNIST sees: fewer images have less to teach."""
 _MOST_EPOCHS = 1000
 _R1_AUGMENTED = 2e-4
-"""Of each pixel, over the size of a batch."""
+"""A pixel, over the size of a batch: StyleGAN2-ADA's heuristic, where it is told nothing else."""
 
 
 def tuned(config: TrainConfig, num_images: int, tunable: Collection[str]) -> dict[str, Any]:
     """Those of the `tunable` settings that change, for `num_images` images as `config` has them.
 
     The gradient that R1 penalizes is a sum over the image's values, so its weight grows with their
-    number (as in Karras et al. 2020, StyleGAN2, appendix B). Where images are augmented, that alone
-    keeps the discriminator from learning them by heart, and R1 can be as weak as there (Karras et
-    al. 2020, StyleGAN2-ADA, appendix C): a strong one hides all fine detail from it. Each further
-    stage doubles the widest layers, and wider layers take lower rates (Yang et al. 2022, table 3).
-    A small set is seen more often. See docs/how-it-works.md.
+    number (as in Karras et al. 2020, StyleGAN2, appendix B). All augmentations together hold the
+    discriminator back enough for R1 to be as weak as StyleGAN2-ADA's program has it by itself
+    (Karras et al. 2020); a strong one hides fine detail from it. Each further stage doubles the
+    widest layers, and wider layers take lower rates (Yang et al. 2022, table 3). A small set is
+    seen more often. See docs/how-it-works.md.
     """
     if config.preset != "fast":
         return {}
     channels, height, width = config.network.image_shape
     rate = 0.5 ** (stages_for(height, width) - MIN_STAGES)
     weight = config.r1_weight * channels * height * width / _PIXELS
-    if config.augment != "none":
+    if set(config.augment.split(",")) == set(AUGMENTATIONS):
         weight = _R1_AUGMENTED * height * width / config.batch_size
     epochs = None
     if config.epochs is not None:

@@ -28,7 +28,7 @@ def test_only_what_nobody_chose_is_tuned():
     assert "epochs" not in tuned(by_steps, 600, TUNABLE)
 
 
-@pytest.mark.parametrize("augment", ["none", "color"])
+@pytest.mark.parametrize("augment", ["none", "color,translation,cutout"])
 @pytest.mark.parametrize("size", [64, 128])
 def test_larger_images_take_lower_rates_and_a_stronger_penalty(size, augment):
     smaller, larger = (
@@ -51,9 +51,10 @@ def test_a_small_set_is_seen_more_often(num_images, epochs):
     [
         ({}, 0.5 * 3 * 64 * 64 / 28**2),
         ({"augment": "color,translation,cutout"}, 0.0002 * 64 * 64 / 32),
-        ({"augment": "cutout", "batch_size": 64}, 0.0002 * 64 * 64 / 64),
+        ({"augment": "color,translation,cutout", "batch_size": 64}, 0.0002 * 64 * 64 / 64),
+        ({"augment": "color,translation"}, 0.5 * 3 * 64 * 64 / 28**2),
     ],
 )
-def test_where_images_are_augmented_the_penalty_is_weak(changes, weight):
+def test_where_images_are_augmented_in_every_way_the_penalty_is_weak(changes, weight):
     found = tuned(fast((3, 64, 64), **changes), 3000, TUNABLE)["r1_weight"]
     assert found == pytest.approx(weight, rel=0.05)

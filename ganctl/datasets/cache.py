@@ -88,8 +88,13 @@ class Place:
         """The file for the images, to be written before `keep`."""
         return self._path / _IMAGES
 
-    def keep(self, labels: NDArray[np.int64], meta: dict[str, Any], key: str) -> Stored:
-        """Store what was written, and this, under `key` (and the place's own key). OSError."""
+    def keep(self, labels: NDArray[np.int64], meta: dict[str, Any], key: str | None) -> Stored:
+        """Store what was written, and this, under `key` (and the place's own key). OSError.
+
+        Without one it is for this program alone.
+        """
+        if key is None:
+            self._key = None
         with (self._path / _LABELS).open("wb") as file:
             np.save(file, labels)
             sync(file)
@@ -98,7 +103,7 @@ class Place:
         with (self._path / _META).open("wb") as file:
             file.write(json.dumps(document).encode())
             sync(file)
-        if self._key is None:
+        if key is None or self._key is None:
             return _read(self._path)
         final = folder() / key
         if final.exists() and not _is_whole(final):

@@ -37,6 +37,11 @@ _SIGNATURES = (
 )  # fmt: skip
 
 
+UNREADABLE, NO_MEMORY = "cannot be read", "too large for the memory that is left"
+PASSING = (UNREADABLE, NO_MEMORY)
+"""How the reasons begin that may be gone next time, though the files are the same."""
+
+
 class BadImage(Exception):  # noqa: N818 - a finding about a file, not a failure of the program
     """An image that cannot be used, and why, in plain words."""
 
@@ -116,7 +121,7 @@ def _opened(content: bytes) -> Iterator[Image.Image]:
         known = content.startswith(_SIGNATURES)
         raise BadImage("damaged at its start" if known else "not an image") from None
     except MemoryError:
-        raise BadImage("too large for the memory that is left") from None
+        raise BadImage(NO_MEMORY) from None
     except Exception as error:  # a parser of damaged files raises whatever it stumbles over
         raise BadImage(_plain(error)) from None
 

@@ -18,6 +18,7 @@ from ganctl import errors
 from ganctl.config import ImageSettings
 from ganctl.datasets import cache, preparing
 from ganctl.datasets.base import Dataset, digest_of
+from ganctl.datasets.decoding import PASSING
 from ganctl.datasets.preparing import Progress
 from ganctl.datasets.sources import KINDS, Problem, Source, open_source, shards
 from ganctl.datasets.sources.base import shown
@@ -250,7 +251,10 @@ def notices(prepared: Prepared) -> list[str]:
         lines.append(f"Left out, since {'it' if count == 1 else 'they'} cannot be used:")
         lines += [f"  {line}" for line in listed(survey.problems)]
     if not prepared.is_kept:
-        lines.append(f"They will be decoded again next time: {cache.folder()} cannot be written.")
+        why = (
+            "some cannot be read" if _is_passing(survey) else f"{cache.folder()} cannot be written"
+        )
+        lines.append(f"They will be decoded again next time: {why}.")
     if survey.num_images < FEW:
         lines.append(
             f"{survey.num_images:,} images are few: expect samples that are near copies of them. "
@@ -298,10 +302,16 @@ def _decoded(
                 cache.sync(file)
     survey = preparing.survey_of(source, measured, damaged)
     if survey.num_images:
-        return place.keep(labels, {"digest": digest, "survey": survey.to_dict()}, key)
+        lasting = None if _is_passing(survey) else key
+        return place.keep(labels, {"digest": digest, "survey": survey.to_dict()}, lasting)
     images = np.empty((0, 1, 1, 1), np.uint8)  # nothing to keep, but for the reasons
     meta = {"digest": digest_of(images), "survey": survey.to_dict()}
     return cache.Stored(images, np.empty(0, np.int64), meta)
+
+
+def _is_passing(survey: Survey) -> bool:
+    """Whether another start may find more images, though no file has changed."""
+    return any(problem.reason.startswith(PASSING) for problem in survey.problems)
 
 
 def _spread(indices: NDArray[np.intp], count: int) -> NDArray[np.intp]:
@@ -318,10 +328,12 @@ def _key(files: Any, settings: ImageSettings, limit: int | None) -> str:
 def _stamp(path: str, walked: Sequence[File | Problem] | None) -> Any:
     """What tells, by names, sizes and times alone, whether the files at `path` are as they were.
 
-    `walked` is what lies in a folder.
+    `walked` is what lies in a folder, with what is wrong with it.
     """
     if walked is not None:
-        return [os.path.realpath(path), sorted(one for one in walked if isinstance(one, File))]
+        found = sorted(one for one in walked if isinstance(one, File))
+        wrong = sorted((one.name, one.reason) for one in walked if isinstance(one, Problem))
+        return [os.path.realpath(path), [*found, *wrong]]
     return [[os.path.realpath(part), *_changed(part)] for part in shards(path)]
 
 

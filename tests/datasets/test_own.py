@@ -20,6 +20,8 @@ from PIL import Image
 from ganctl import datasets
 from ganctl.config import ImageSettings
 from ganctl.datasets import Dataset, own, preparing
+from ganctl.datasets.decoding import NO_MEMORY, BadImage
+from ganctl.datasets.sources.folder import Folder
 from ganctl.datasets.survey import Survey
 from ganctl.errors import DataError, GanctlError, UsageError
 
@@ -116,6 +118,33 @@ def test_any_change_of_a_file_is_noticed(photos, once, change):
     change(photos)
     datasets.load(str(photos))
     assert once
+
+
+def test_a_link_to_nothing_that_is_removed_is_forgotten(photos):
+    link = photos / "dog" / "gone.png"
+    link.symlink_to("nowhere")
+    with pytest.raises(DataError, match="1 of 13 files"):
+        datasets.load(str(photos))
+    link.unlink()
+    assert len(datasets.load(str(photos))) == 12
+
+
+@pytest.mark.parametrize("reason", ["cannot be read: Permission denied", NO_MEMORY])
+def test_what_may_be_read_another_time_is_not_remembered_as_bad(photos, monkeypatch, reason):
+    def read(source, entry):
+        if entry.name == "dog/0.png":
+            raise BadImage(reason)
+        return original(source, entry)
+
+    original = Folder.read
+    with monkeypatch.context() as patch:
+        patch.setattr(Folder, "read", read)
+        found = datasets.load(str(photos), skip_bad=True)
+        assert len(found) == 11
+        assert "again next time: some cannot be read" in "\n".join(found.notices)
+    found = datasets.load(str(photos))
+    assert len(found) == 12
+    assert "next time" not in "\n".join(found.notices)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.lib import format as npy
 
-from ganctl.datasets.decoding import BadImage, Pixels
+from ganctl.datasets.decoding import UNREADABLE, BadImage, Pixels
 from ganctl.datasets.sources.base import MAX_BYTES, MAX_ENTRIES, Entry, Problem, class_order, shown
 from ganctl.datasets.sources.careful import Unpacked
 from ganctl.datasets.sources.zips import open_zip
@@ -71,7 +71,7 @@ class Arrays:
         try:
             return np.array(self._mapped()[index])
         except (OSError, ValueError) as error:
-            raise BadImage(f"cannot be read: {error}") from None
+            raise BadImage(f"{UNREADABLE}: {error}") from None
 
     def _mapped(self) -> Pixels:
         if self._images is None:

@@ -7,7 +7,7 @@ import stat
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from ganctl.datasets.decoding import BadImage
+from ganctl.datasets.decoding import UNREADABLE, BadImage
 from ganctl.datasets.sources.base import Entry, Listing, Problem, shown, too_large
 
 
@@ -51,7 +51,7 @@ class Folder:
                     raise BadImage(problem[0])
                 return file.read(status.st_size)  # a bound alone would be allocated whole
         except OSError as error:
-            raise BadImage(f"cannot be read: {error.strerror or error}") from None
+            raise BadImage(f"{UNREADABLE}: {error.strerror or error}") from None
 
 
 def walk(root: str) -> Iterator[File | Problem]:

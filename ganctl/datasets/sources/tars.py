@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from ganctl.datasets.decoding import BadImage
+from ganctl.datasets.decoding import UNREADABLE, BadImage
 from ganctl.datasets.sources.base import Entry, Listing, class_order, climbs, shown
 from ganctl.datasets.sources.careful import Bounded, Unpacked
 from ganctl.errors import DataError
@@ -73,7 +73,7 @@ class Tars:
         try:
             content = self._content(self._at[entry.name])
         except OSError as error:
-            raise BadImage(f"cannot be read: {error.strerror or error}") from None
+            raise BadImage(f"{UNREADABLE}: {error.strerror or error}") from None
         if len(content) < entry.size:
             raise BadImage("truncated")
         return content
