@@ -316,7 +316,7 @@ def test_a_signal_ends_all_processes_and_leaves_nothing(here, number, cache_fold
     Image.effect_noise((1500, 1500), 60).save(buffer, "PNG", compress_level=1)
     Path("many").mkdir()
     Path("many/0.png").write_bytes(buffer.getvalue())
-    for index in range(1, 200):
+    for index in range(1, 600):
         os.link("many/0.png", f"many/{index}.png")
     source = (
         "import sys\nfrom ganctl.datasets import preparing\nfrom ganctl.cli import main\n"
