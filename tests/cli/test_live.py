@@ -174,13 +174,14 @@ def is_whole(text, width):
 def test_a_run_that_is_watched_resized_and_stopped(fast_options, tmp_path):
     command = run_of(fast_options, tmp_path / "run", "--steps", "80000")
     with emulator.Emulator(command, 140, 40) as terminal:
-        wide = terminal.run(lambda text: len(ROW.findall(text)) >= 3 and "samples at" in text)
+        wide = terminal.run(
+            lambda text: len(ROW.findall(text)) >= 3 and "samples at" in text and " left" in text
+        )
         assert terminal.screen.is_alternate
         assert terminal.screen.cursor.hidden
         assert CURVE.search(wide)
         assert "D(G(z))" in wide
         assert re.search(r"epoch \d+/20000 ━", wide)
-        assert " left" in wide
         right = [terminal.screen.buffer[row][column].bg for row in range(40)
                  for column in range(70, 140)]  # fmt: skip
         assert len(set(right)) > 8  # greys of pictures
