@@ -162,7 +162,8 @@ def prepare(
             stored = cache.find(key)  # by another, while this one waited
             if stored is None:
                 source = open_source(path) if walked is None else Folder(path, walked)
-                stored = _decoded(source, files, settings, limit, place, told)
+                num_files = len(source.entries if walked is None else walked)
+                stored = _decoded(source, num_files, files, settings, limit, place, told)
             is_kept = place.is_lasting
     return Prepared(
         path,
@@ -276,18 +277,22 @@ def require_colour(background: str) -> None:
 
 def _decoded(
     source: Source,
+    num_files: int,
     files: Any,
     settings: ImageSettings,
     limit: int | None,
     place: cache.Place,
     progress: Progress,
 ) -> cache.Stored:
-    """The images of `source`, put into `place` unless stored in the size chosen for them."""
-    entries = source.entries
-    if limit is not None and limit < len(entries):
-        chosen = np.random.default_rng(0).permutation(len(entries))[:limit]
-        entries = [entries[index] for index in sorted(chosen)]
-    with preparing.reading(source, len(entries)) as reader:
+    """The images of `source`, put into `place` unless stored in the size chosen for them.
+
+    `num_files` there are at most.
+    """
+    with preparing.reading(source, min(num_files, limit or num_files)) as reader:
+        entries = source.entries
+        if limit is not None and limit < len(entries):
+            chosen = np.random.default_rng(0).permutation(len(entries))[:limit]
+            entries = [entries[index] for index in sorted(chosen)]
         measured = preparing.measure_all(source, entries, settings, reader, progress)
         damaged: list[Problem] = []
         if measured.facts:

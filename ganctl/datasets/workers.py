@@ -44,9 +44,10 @@ def mapping(job: Callable[[Task], Result], count: int) -> Iterator[Map[Task, Res
     """While entered: a `map` of `job` over tasks, in their order, by `count` processes.
 
     One is this process itself, which works rather than wait; the others are new ones, from which
-    results come pickled, as `job` and the tasks go there. They are gone when the context is left,
-    at once where an exception leaves it, and die with this process however it ends. Raises
-    DataError where one of them is killed.
+    results come pickled, as `job` and the tasks go there: `job` when the map is first used, but
+    they begin to start at once. They are gone when the context is left, at once where an exception
+    leaves it, and die with this process however it ends. Raises DataError where one of them is
+    killed.
     """
     if count <= 1:
         yield lambda tasks: map(job, tasks)
@@ -55,16 +56,17 @@ def mapping(job: Callable[[Task], Result], count: int) -> Iterator[Map[Task, Res
     with tempfile.TemporaryDirectory(prefix="ganctl-") as folder:
         # By a file: a long job in the pipe has this process wait until the other one reads it.
         path = Path(folder) / "job"
-        path.write_bytes(pickle.dumps(job))
         # Not forked: this process may have threads, torch's and the progress bar's, with locks.
         executor = ProcessPoolExecutor(
             count - 1,
             multiprocessing.get_context("spawn"),
-            initializer=_begin_from,
-            initargs=(path,),
+            initializer=_begin,
         )
         try:
-            yield lambda tasks: _in_order(executor, job, tasks, count)
+            with _signals_held_back():
+                for _ in range(count - 1):
+                    executor.submit(_start)
+            yield lambda tasks: _in_order(executor, job, path, tasks, count)
         except BaseException as error:
             for child in set(multiprocessing.active_children()) - others:
                 child.kill()
@@ -122,15 +124,21 @@ def _ended() -> DataError:
 
 
 def _in_order(
-    executor: ProcessPoolExecutor, job: Callable[[Any], Any], tasks: Iterable[Any], count: int
+    executor: ProcessPoolExecutor,
+    job: Callable[[Any], Any],
+    path: Path,
+    tasks: Iterable[Any],
+    count: int,
 ) -> Iterator[Any]:
+    if not path.exists():
+        path.write_bytes(pickle.dumps(job))
     remaining = iter(tasks)
     waiting: deque[Future[Any]] = deque()
     while True:
         given = sum(not future.done() for future in waiting)
         for task in itertools.islice(remaining, _AHEAD * (count - 1) - given):
             with _signals_held_back():  # a process may be started here
-                waiting.append(executor.submit(_do, task))
+                waiting.append(executor.submit(_do_from, path, task))
         if not waiting:
             return
         is_idle = not waiting[0].done() and len(waiting) < _KEPT * count
@@ -157,14 +165,10 @@ def _signals_held_back() -> Iterator[None]:
 
 # In a worker
 
-_job: Callable[[Any], Any]
+_job: Callable[[Any], Any] | None = None
 
 
-def _begin_from(path: Path) -> None:
-    _begin(pickle.loads(path.read_bytes()))
-
-
-def _begin(job: Callable[[Any], Any]) -> None:
+def _begin(job: Callable[[Any], Any] | None = None) -> None:
     # Ctrl-C reaches every process of a terminal: the first one cleans up, this one by its order.
     for name in _STOPPING:
         if hasattr(signal, name):
@@ -183,5 +187,17 @@ def _die_with_parent() -> None:
     os._exit(1)
 
 
+def _start() -> None:
+    """Nothing: a process is started to do it."""
+
+
 def _do(task: Any) -> Any:
+    assert _job is not None
     return _job(task)
+
+
+def _do_from(path: Path, task: Any) -> Any:
+    global _job
+    if _job is None:
+        _job = pickle.loads(path.read_bytes())
+    return _do(task)

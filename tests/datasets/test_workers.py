@@ -36,6 +36,11 @@ def die(number):
 def process(number):
     time.sleep(0.05)
     return os.getpid()
+class Times:
+    factor = 2
+    def __call__(self, number):
+        time.sleep(0.02)
+        return self.factor * number
 def sleep(number):
     os.write(1, f"{os.getpid()}\\n".encode())  # whole, whatever the other one writes
     time.sleep(1000)  # longer than a test may take
@@ -71,6 +76,15 @@ def test_this_process_works_too(jobs):
         found = set(mapped(range(60)))
     assert len(found) == 2
     assert os.getpid() in found
+
+
+def test_the_others_start_before_the_map_is_used(jobs):
+    """And the job goes there as it is by then."""
+    job = jobs.Times()
+    with workers.mapping(job, 2) as mapped:
+        assert multiprocessing.active_children()
+        job.factor = 3
+        assert list(mapped(range(40))) == [3 * number for number in range(40)]
 
 
 def test_no_tasks(jobs):

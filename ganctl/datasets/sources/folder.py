@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from ganctl.datasets.decoding import UNREADABLE, BadImage
@@ -20,27 +21,51 @@ class File(NamedTuple):
     """In nanoseconds."""
 
 
+class _Listed(NamedTuple):
+    names: dict[str, str]
+    entries: list[Entry]
+    classes: list[str]
+    problems: list[Problem]
+
+
 class Folder:
     """The images below `path`, links followed, each folder once.
 
-    Those in `walked`, where `walk` has been there already.
+    Those in `walked`, where `walk` has been there already. Told apart when they are asked for.
     """
 
     def __init__(self, path: str, walked: Iterable[File | Problem] | None = None) -> None:
         self._path = path
+        self._walked = list(walk(path)) if walked is None else walked
+
+    @functools.cached_property
+    def _listed(self) -> _Listed:
         listing: Listing[str] = Listing()
-        for found in walk(path) if walked is None else walked:
+        for found in self._walked:
             if isinstance(found, Problem):
                 listing.problems.append(found)
             else:
                 listing.add(found.name, found.size, found.name)
-        self._names = listing.places
-        self.entries, self.classes = listing.entries()
-        self.problems = sorted(listing.problems, key=lambda problem: problem.name)
+        self._walked = ()
+        entries, classes = listing.entries()
+        problems = sorted(listing.problems, key=lambda problem: problem.name)
+        return _Listed(listing.places, entries, classes, problems)
+
+    @property
+    def entries(self) -> Sequence[Entry]:
+        return self._listed.entries
+
+    @property
+    def classes(self) -> Sequence[str]:
+        return self._listed.classes
+
+    @property
+    def problems(self) -> Sequence[Problem]:
+        return self._listed.problems
 
     def read(self, entry: Entry) -> bytes:
         """A file's bytes; never waits for a pipe. Raises BadImage."""
-        path = os.path.join(self._path, self._names[entry.name])  # noqa: PTH118
+        path = os.path.join(self._path, self._listed.names[entry.name])  # noqa: PTH118
         try:
             descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
             with open(descriptor, "rb") as file:  # noqa: PTH123
