@@ -21,6 +21,8 @@ FITS = ("crop", "pad", "stretch")
 """How an image of another shape is made to fit: its middle, all of it on a background, or all of it
 out of proportion."""
 AUGMENTATIONS = ("color", "translation", "cutout")
+ALL_AUGMENTATIONS = ",".join(AUGMENTATIONS)
+"""As a config's `augment` names them."""
 SIZES = (28, 32, 48, 64, 96, 128)
 """Heights and widths of images that suit the networks; other multiples of 4 will do."""
 MIN_SIZE, MAX_SIZE = 8, 256
@@ -91,7 +93,7 @@ def parse_augment(text: str) -> str:
         if name not in AUGMENTATIONS:
             raise UsageError(
                 f"unknown augmentation '{name[:40]}'",
-                f"Known: auto, none, or any of {','.join(AUGMENTATIONS)}.",
+                f"Known: auto, none, or any of {ALL_AUGMENTATIONS}.",
             )
     return ",".join(name for name in AUGMENTATIONS if name in names)
 

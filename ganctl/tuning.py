@@ -6,7 +6,7 @@ import math
 from collections.abc import Collection
 from typing import Any
 
-from ganctl.config import AUGMENTATIONS, MIN_STAGES, TrainConfig, stages_for
+from ganctl.config import ALL_AUGMENTATIONS, MIN_STAGES, TrainConfig
 
 TUNABLE = frozenset({"epochs", "lr_g", "lr_d", "r1_weight"})
 """What depends on the images, where nobody says what it is to be."""
@@ -31,9 +31,9 @@ def tuned(config: TrainConfig, num_images: int, tunable: Collection[str]) -> dic
     if config.preset != "fast":
         return {}
     channels, height, width = config.network.image_shape
-    rate = 0.5 ** (stages_for(height, width) - MIN_STAGES)
+    rate = 0.5 ** (config.network.stages - MIN_STAGES)
     weight = config.r1_weight * channels * height * width / _PIXELS
-    if set(config.augment.split(",")) == set(AUGMENTATIONS):
+    if config.augment == ALL_AUGMENTATIONS:
         weight = _R1_AUGMENTED * height * width / config.batch_size
     epochs = None
     if config.epochs is not None:

@@ -93,8 +93,6 @@ class Place:
 
         Without one it is for this program alone.
         """
-        if key is None:
-            self._key = None
         with (self._path / _LABELS).open("wb") as file:
             np.save(file, labels)
             sync(file)
@@ -104,6 +102,7 @@ class Place:
             file.write(json.dumps(document).encode())
             sync(file)
         if key is None or self._key is None:
+            self._key = None
             return _read(self._path)
         final = folder() / key
         if final.exists() and not _is_whole(final):

@@ -22,7 +22,7 @@ from ganctl.datasets.decoding import PASSING
 from ganctl.datasets.preparing import Progress
 from ganctl.datasets.sources import KINDS, Problem, Source, open_source, shards
 from ganctl.datasets.sources.base import shown
-from ganctl.datasets.sources.folder import File, Folder, walk
+from ganctl.datasets.sources.folder import File, Folder
 from ganctl.datasets.survey import Survey
 from ganctl.errors import DataError, UsageError
 
@@ -151,8 +151,8 @@ def prepare(
     """
     require_colour(settings.background)
     told = progress or (lambda *_: None)
-    walked = list(walk(path)) if os.path.isdir(path) else None  # noqa: PTH112
-    files = _stamp(path, walked)
+    folder = Folder(path) if os.path.isdir(path) else None  # noqa: PTH112
+    files = _stamp(path, folder)
     key = _key(files, settings, limit)
     stored = cache.find(key)
     was_cached, is_kept = stored is not None, True
@@ -161,9 +161,8 @@ def prepare(
         with cache.place(key, lambda: told(waiting, 0, 0)) as place:
             stored = cache.find(key)  # by another, while this one waited
             if stored is None:
-                source = open_source(path) if walked is None else Folder(path, walked)
-                num_files = len(source.entries if walked is None else walked)
-                stored = _decoded(source, num_files, files, settings, limit, place, told)
+                source = folder or open_source(path)
+                stored = _decoded(source, files, settings, limit, place, told)
             is_kept = place.is_lasting
     return Prepared(
         path,
@@ -277,17 +276,15 @@ def require_colour(background: str) -> None:
 
 def _decoded(
     source: Source,
-    num_files: int,
     files: Any,
     settings: ImageSettings,
     limit: int | None,
     place: cache.Place,
     progress: Progress,
 ) -> cache.Stored:
-    """The images of `source`, put into `place` unless stored in the size chosen for them.
-
-    `num_files` there are at most.
-    """
+    """The images of `source`, put into `place` unless stored in the size chosen for them."""
+    # A folder's files are told apart while other processes start.
+    num_files = len(source.found if isinstance(source, Folder) else source.entries)
     with preparing.reading(source, min(num_files, limit or num_files)) as reader:
         entries = source.entries
         if limit is not None and limit < len(entries):
@@ -330,14 +327,14 @@ def _key(files: Any, settings: ImageSettings, limit: int | None) -> str:
     return cache.key_of(files, dataclasses.astuple(settings), limit)
 
 
-def _stamp(path: str, walked: Sequence[File | Problem] | None) -> Any:
+def _stamp(path: str, folder: Folder | None) -> Any:
     """What tells, by names, sizes and times alone, whether the files at `path` are as they were.
 
-    `walked` is what lies in a folder, with what is wrong with it.
+    `folder` is what lies there, if it is one.
     """
-    if walked is not None:
-        found = sorted(one for one in walked if isinstance(one, File))
-        wrong = sorted((one.name, one.reason) for one in walked if isinstance(one, Problem))
+    if folder is not None:
+        found = sorted(one for one in folder.found if isinstance(one, File))
+        wrong = sorted((one.name, one.reason) for one in folder.found if isinstance(one, Problem))
         return [os.path.realpath(path), [*found, *wrong]]
     return [[os.path.realpath(part), *_changed(part)] for part in shards(path)]
 

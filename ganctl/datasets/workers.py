@@ -63,9 +63,8 @@ def mapping(job: Callable[[Task], Result], count: int) -> Iterator[Map[Task, Res
             initializer=_begin,
         )
         try:
-            with _signals_held_back():
-                for _ in range(count - 1):
-                    executor.submit(_start)
+            for _ in range(count - 1):
+                _handed(executor, _start)
             yield lambda tasks: _in_order(executor, job, path, tasks, count)
         except BaseException as error:
             for child in set(multiprocessing.active_children()) - others:
@@ -94,9 +93,10 @@ def each(
     else:
         spawn = multiprocessing.get_context("spawn")
         executors = [
-            ProcessPoolExecutor(1, spawn, initializer=_begin, initargs=(job,)) for _ in range(count)
+            ProcessPoolExecutor(1, spawn, initializer=_begin_with, initargs=(job,))
+            for _ in range(count)
         ]
-        hands = [functools.partial(_handed, executor) for executor in executors]
+        hands = [functools.partial(_handed, executor, _do) for executor in executors]
     others = set(multiprocessing.active_children())
     try:
         yield hands
@@ -111,9 +111,9 @@ def each(
             executor.shutdown(cancel_futures=True)
 
 
-def _handed(executor: Executor, task: Any) -> Future[Any]:
+def _handed(executor: Executor, job: Callable[..., Any], *tasks: Any) -> Future[Any]:
     with _signals_held_back():  # a process may be started here
-        return executor.submit(_do, task)
+        return executor.submit(job, *tasks)
 
 
 def _ended() -> DataError:
@@ -137,8 +137,7 @@ def _in_order(
     while True:
         given = sum(not future.done() for future in waiting)
         for task in itertools.islice(remaining, _AHEAD * (count - 1) - given):
-            with _signals_held_back():  # a process may be started here
-                waiting.append(executor.submit(_do_from, path, task))
+            waiting.append(_handed(executor, _do_from, path, task))
         if not waiting:
             return
         is_idle = not waiting[0].done() and len(waiting) < _KEPT * count
@@ -165,10 +164,16 @@ def _signals_held_back() -> Iterator[None]:
 
 # In a worker
 
-_job: Callable[[Any], Any] | None = None
+_job: Callable[[Any], Any]
 
 
-def _begin(job: Callable[[Any], Any] | None = None) -> None:
+def _begin_with(job: Callable[[Any], Any]) -> None:
+    _begin()
+    global _job
+    _job = job
+
+
+def _begin() -> None:
     # Ctrl-C reaches every process of a terminal: the first one cleans up, this one by its order.
     for name in _STOPPING:
         if hasattr(signal, name):
@@ -176,8 +181,6 @@ def _begin(job: Callable[[Any], Any] | None = None) -> None:
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, [getattr(signal, name) for name in _STOPPING])
     threading.Thread(target=_die_with_parent, daemon=True).start()
-    global _job
-    _job = job
 
 
 def _die_with_parent() -> None:
@@ -192,12 +195,13 @@ def _start() -> None:
 
 
 def _do(task: Any) -> Any:
-    assert _job is not None
     return _job(task)
 
 
 def _do_from(path: Path, task: Any) -> Any:
-    global _job
-    if _job is None:
-        _job = pickle.loads(path.read_bytes())
-    return _do(task)
+    return _job_in(path)(task)
+
+
+@functools.cache
+def _job_in(path: Path) -> Any:
+    return pickle.loads(path.read_bytes())

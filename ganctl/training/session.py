@@ -362,7 +362,7 @@ def fit_to_data(config: TrainConfig, dataset: Images) -> TrainConfig:
 def _augment(config: TrainConfig, dataset: Images) -> str:
     if config.augment != "auto":
         return config.augment
-    return ",".join(configs.AUGMENTATIONS) if len(dataset) < _FEW_IMAGES else "none"
+    return configs.ALL_AUGMENTATIONS if len(dataset) < _FEW_IMAGES else "none"
 
 
 def refuse_changes(config: TrainConfig, changes: Mapping[str, Any]) -> None:

@@ -182,6 +182,7 @@ def test_a_run_that_is_watched_resized_and_stopped(fast_options, tmp_path):
         assert CURVE.search(wide)
         assert "D(G(z))" in wide
         assert re.search(r"epoch \d+/20000 ━", wide)
+        assert " left" in wide
         right = [terminal.screen.buffer[row][column].bg for row in range(40)
                  for column in range(70, 140)]  # fmt: skip
         assert len(set(right)) > 8  # greys of pictures

@@ -5,8 +5,8 @@ from __future__ import annotations
 import functools
 import os
 import stat
-from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
 from ganctl.datasets.decoding import UNREADABLE, BadImage
 from ganctl.datasets.sources.base import Entry, Listing, Problem, shown, too_large
@@ -29,27 +29,27 @@ class _Listed(NamedTuple):
 
 
 class Folder:
-    """The images below `path`, links followed, each folder once.
+    """The images below `path`, links followed, each folder once; told apart when asked for."""
 
-    Those in `walked`, where `walk` has been there already. Told apart when they are asked for.
-    """
-
-    def __init__(self, path: str, walked: Iterable[File | Problem] | None = None) -> None:
+    def __init__(self, path: str) -> None:
         self._path = path
-        self._walked = list(walk(path)) if walked is None else walked
+        self.found: Sequence[File | Problem] = list(walk(path))
+        """All that lies there, in no order; a process that reads the images is not told."""
 
     @functools.cached_property
     def _listed(self) -> _Listed:
         listing: Listing[str] = Listing()
-        for found in self._walked:
+        for found in self.found:
             if isinstance(found, Problem):
                 listing.problems.append(found)
             else:
                 listing.add(found.name, found.size, found.name)
-        self._walked = ()
         entries, classes = listing.entries()
         problems = sorted(listing.problems, key=lambda problem: problem.name)
         return _Listed(listing.places, entries, classes, problems)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_listed": self._listed, "found": ()}
 
     @property
     def entries(self) -> Sequence[Entry]:
