@@ -10,7 +10,6 @@ from inspect import getdoc
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
 
 import ganctl
 from ganctl.cli import (
@@ -25,20 +24,11 @@ from ganctl.cli import (
     sample,
     train,
 )
+from ganctl.cli.helping import Command, Group
 from ganctl.cli.signals import Stopped, ToldStopped, exit_on_signals
 from ganctl.cli.terminal import Terminal, lasting_streams
 from ganctl.errors import GanctlError, UsageError, nearest
 from ganctl.files import reason
-
-
-class _Words(TyperGroup):
-    """Commands of which some have two words, 'data pack', and may begin like one of a word."""
-
-    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        if (name := " ".join(args[:2])) in self.commands and len(args) > 1:
-            args = [name, *args[2:]]
-        return super().resolve_command(ctx, args)
-
 
 _EXIT_CODES = (
     "Exit codes: 0 done; 1 a failure, explained in a line or two; 2 wrong usage; 130, 143 and 129 "
@@ -46,7 +36,7 @@ _EXIT_CODES = (
 )
 app = typer.Typer(
     name="ganctl",
-    cls=_Words,
+    cls=Group,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Train a GAN on images, draw samples from it, walk through its latent space, look into "
@@ -61,7 +51,7 @@ for _command in _COMMANDS:
     # Lines of a docstring are broken where code ends; a paragraph is where the terminal does.
     _text = re.sub(r"(?<!\n)\n *(?!\n)", " ", getdoc(_command) or "")
     _name = _command.__name__.replace("_", " ")
-    app.command(_name, help=_text, epilog=_EXIT_CODES)(_command)
+    app.command(_name, cls=Command, help=_text, epilog=_EXIT_CODES)(_command)
 
 
 def _show_version(wanted: bool) -> None:
@@ -74,7 +64,9 @@ def _show_version(wanted: bool) -> None:
 def _root(
     version: Annotated[
         bool,
-        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
+        typer.Option(
+            "--version", "-V", callback=_show_version, is_eager=True, help="Show the version."
+        ),
     ] = False,
 ) -> None:
     pass

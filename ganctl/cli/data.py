@@ -45,27 +45,34 @@ def data(
     fit: FitOption = None,
     background: BackgroundOption = None,
     skip_bad: Annotated[
-        bool, typer.Option("--skip-bad", help="Files that cannot be used are no failure.")
+        bool, typer.Option("--skip-bad", help="Report unusable files, but exit with 0.")
     ] = False,
     out: Annotated[
-        Path, typer.Option("-o", "--out", metavar="OUT", help="The contact sheet, a .png.")
+        Path, typer.Option("-o", "--out", metavar="OUT", help="File of the contact sheet, a .png.")
     ] = Path("contact-sheet.png"),
     clear_cache: Annotated[
         bool,
-        typer.Option("--clear-cache", help="Remove the decoded images of all earlier runs."),
+        typer.Option("--clear-cache", help="Remove all decoded images from the cache."),
     ] = False,
     json: JsonOption = False,
 ) -> None:  # fmt: skip
-    """Look at every image before a training does; draw what the networks will see of them.
+    """Check every image before training and draw a contact sheet of the preprocessed images.
 
-    Exit code 1 where files would stop a training: what they are and why is listed. The images are
-    decoded once; a training with the same options starts at once.
+    The exit code is 1 if files would stop a training run; they are listed, with the reason. The
+    images are decoded once: a training run with the same options starts at once.
+
+    Two further commands prepare images for streaming: 'ganctl data pack' writes them into tar
+    shards, and 'ganctl data index' indexes shards that exist. Each has a --help of its own.
 
     Examples:
 
     ganctl data photos
 
     ganctl data photos.zip --size 64 --fit pad --background black -o sheet.png
+
+    ganctl data pack photos -o 'shards/{000..}.tar'
+
+    ganctl data index 'shards/{000..127}.tar'
 
     ganctl data --clear-cache
     """
@@ -76,7 +83,10 @@ def data(
         _clear_cache(terminal)
         return
     if path is None:
-        raise UsageError("which images?", "Try 'ganctl data photos', or 'ganctl data mnist'.")
+        raise UsageError(
+            "missing argument: a folder, an archive or the name of a data set",
+            "For example: ganctl data photos",
+        )
     check_suffix(out, (".png",))
     changes = image_settings(size_, channels, fit, background)
     settings = configs.override(configs.preset(configs.DEFAULT_PRESET), changes).images

@@ -21,6 +21,43 @@ from ganctl.config import (
 )
 from ganctl.errors import UsageError, nearest
 
+IMAGES = "Images"
+"""The group of options that say what images become before a network sees them."""
+
+
+def json_option(
+    help_text: str = "Print one JSON document to stdout, and nothing else.", group: str = ""
+) -> Any:
+    """Return --json, shown in `group`."""
+    return typer.Option("--json", help=help_text, rich_help_panel=group or None)
+
+
+def quiet_option(group: str = "") -> Any:
+    """Return --quiet, shown in `group`."""
+    return typer.Option(
+        "-q", "--quiet", rich_help_panel=group or None,
+        help="Print only warnings and errors to stderr; the result still goes to stdout.",
+    )  # fmt: skip
+
+
+def config_option(group: str = "") -> Any:
+    """Return --config, shown in `group`."""
+    return typer.Option(
+        "--config", metavar="FILE", show_default=False, autocompletion=completion.configs,
+        rich_help_panel=group or None,
+        help="Read settings from a TOML file, such as 'ganctl config --toml' writes.",
+    )  # fmt: skip
+
+
+def set_option(group: str = "") -> Any:
+    """Return --set, shown in `group`."""
+    return typer.Option(
+        "--set", metavar="NAME=VALUE", show_default=False, autocompletion=completion.settings,
+        rich_help_panel=group or None,
+        help="Change any setting by its name, as 'ganctl config' lists them; can be repeated.",
+    )  # fmt: skip
+
+
 CheckpointArgument = Annotated[
     Path,
     typer.Argument(
@@ -28,9 +65,8 @@ CheckpointArgument = Annotated[
         autocompletion=completion.checkpoints,
     ),
 ]  # fmt: skip
-JsonOption = Annotated[
-    bool, typer.Option("--json", help="Put one JSON document on stdout, and nothing else.")
-]
+JsonOption = Annotated[bool, json_option()]
+QuietOption = Annotated[bool, quiet_option()]
 EmaOption = Annotated[
     bool | None,
     typer.Option(
@@ -53,22 +89,25 @@ TruncationOption = Annotated[
     float,
     typer.Option(
         "--truncation", metavar="PSI",
-        help="More than 0, up to 1: less variety and more typical images, the lower it is.",
+        help="Truncation psi, more than 0 and up to 1: lower values give more typical but less "
+        "varied samples.",
     ),
 ]  # fmt: skip
 SizeOption = Annotated[
     str | None,
     typer.Option(
         "--size", metavar="N|HxW", show_default="chosen from the images",
-        help=f"Pixels a side, as networks see the images: {', '.join(map(str, SIZES))}, or other "
-        "multiples of 4 from 8 to 256; 48x64 is 48 high.",
+        help=f"Training resolution in pixels: {', '.join(map(str, SIZES))}, or another multiple of "
+        "4 from 8 to 256; 48x64 is 48 high and 64 wide.",
+        rich_help_panel=IMAGES,
     ),
 ]  # fmt: skip
 ChannelsOption = Annotated[
     str | None,
     typer.Option(
         "--channels", metavar="1|3|auto", show_default="auto",
-        help="Grey, colour, or whichever the images are.",
+        help="1 (grayscale), 3 (RGB) or auto (detected from the images).",
+        rich_help_panel=IMAGES,
     ),
 ]  # fmt: skip
 FitOption = Annotated[
@@ -76,31 +115,21 @@ FitOption = Annotated[
     typer.Option(
         "--fit", metavar="crop|pad|stretch", show_default="crop",
         autocompletion=completion.among(FITS),
-        help="How an image of another shape is made to fit: its middle, all of it on a background, "
-        "or all of it out of proportion.",
+        help="How an image of another aspect ratio is made to fit. crop: center crop; pad: all of "
+        "it, on --background; stretch: ignore the aspect ratio.",
+        rich_help_panel=IMAGES,
     ),
 ]  # fmt: skip
 BackgroundOption = Annotated[
     str | None,
     typer.Option(
-        "--background", metavar="COLOUR", show_default="white",
-        help="What shows through transparent images, and beside padded ones: a name or '#ff8800'.",
+        "--background", metavar="COLOR", show_default="white",
+        help="Color behind transparent images and beside padded ones: a name or '#ff8800'.",
+        rich_help_panel=IMAGES,
     ),
 ]  # fmt: skip
-ConfigOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--config", metavar="FILE", show_default=False, autocompletion=completion.configs,
-        help="Settings from a TOML file, by their names: seed = 3.",
-    ),
-]  # fmt: skip
-SetOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set", metavar="NAME=VALUE", show_default=False, autocompletion=completion.settings,
-        help="Any other setting by its name, as 'ganctl config' shows them; can be repeated.",
-    ),
-]  # fmt: skip
+ConfigOption = Annotated[Path | None, config_option()]
+SetOption = Annotated[list[str] | None, set_option()]
 
 MAX_UPSCALE = 64
 _MAX_BYTES = 2**30

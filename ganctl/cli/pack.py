@@ -37,24 +37,25 @@ def data_pack(
     out: Annotated[
         str,
         typer.Option("-o", "--out", metavar="PATTERN", show_default=False,
-                     help="What the shards are called, as 'shards/{000..}.tar'; or in an object "
-                          "store, as 's3://bucket/{000..}.tar'."),
+                     help="Names of the shards, such as 'shards/{000..}.tar'; or in an object "
+                          "store, 's3://bucket/{000..}.tar'."),
     ],
     shard_size: Annotated[
-        str, typer.Option(metavar="SIZE", help="Bytes of a shard, at most.")
+        str, typer.Option(metavar="SIZE", help="Maximum size of a shard.")
     ] = "256MB",
     per_shard: Annotated[
         int | None,
-        typer.Option(metavar="N", help="Images in a shard instead.", show_default=False, min=1),
+        typer.Option(metavar="N", show_default=False, min=1,
+                     help="Number of images per shard, instead of --shard-size."),
     ] = None,
     seed: Annotated[
-        int, typer.Option(metavar="N", help="Decides the order of the images.", min=0,
+        int, typer.Option(metavar="N", help="Random seed of the order of the images.", min=0,
                           max=_MAX_SEED)
     ] = 0,
     size_: Annotated[
         str | None,
         typer.Option("--size", metavar="N|HxW", show_default="files as they are",
-                     help="Store PNGs of so many pixels a side, as networks will see them.")
+                     help="Resize and store as PNGs of this size, in pixels.")
     ] = None,
     channels: ChannelsOption = None,
     fit: FitOption = None,
@@ -64,10 +65,11 @@ def data_pack(
     ] = False,
     json: JsonOption = False,
 ) -> None:  # fmt: skip
-    """Put images into tar shards, with an index, from which a training streams them.
+    """Write images into tar shards with an index, for training runs that stream them.
 
-    The shards are WebDataset's. Files are kept as they are; with --size they are decoded and stored
-    as PNGs of that size. Images are shuffled first, so that each shard has all classes.
+    The shards are in WebDataset's format. Files are stored as they are; with --size they are
+    decoded, resized and stored as PNGs. Images are shuffled first, so that each shard has all
+    classes.
 
     Examples:
 
@@ -112,9 +114,9 @@ def data_index(
     ],
     json: JsonOption = False,
 ) -> None:  # fmt: skip
-    """Look through the tar shards of others, once, and write the index that streaming them needs.
+    """Scan existing WebDataset shards once and write the index.json needed to stream them.
 
-    It is index.json beside them, and keeps the names of their classes.
+    The index is written beside the shards, and holds the names of their classes.
 
     Examples:
 

@@ -6,19 +6,17 @@ import os
 import shlex
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING
 
 import typer
 
 from ganctl import config as configs
-from ganctl.cli import completion, processes
+from ganctl.cli import processes
+from ganctl.cli import training_options as options
 from ganctl.cli.options import (
     BackgroundOption,
     ChannelsOption,
-    ConfigOption,
     FitOption,
-    JsonOption,
-    SetOption,
     SizeOption,
     image_settings,
     parse_bytes,
@@ -39,155 +37,50 @@ if TYPE_CHECKING:
     from ganctl.training.session import Session
 
 
-def _option(
-    help_text: str, metavar: str = "N", default: str | bool = False, complete: Any = None
-) -> Any:
-    """An option that is not given is None: the preset, or a resumed run, decides."""
-    return typer.Option(
-        metavar=metavar, help=help_text, show_default=default, autocompletion=complete
-    )
-
-
-def _by_preset(setting: str) -> str:
-    """Each preset's own value of a setting, for the help."""
-    values = {name: configs.settings(config)[setting] for name, config in configs.PRESETS.items()}
-    shown = {True: "yes", False: "no"}
-    return ", ".join(
-        f"{name}: {shown[value] if isinstance(value, bool) else value}"
-        for name, value in values.items()
-    )
-
-
 def train(
     context: typer.Context,
-    data: Annotated[
-        str | None,
-        _option("Your own images: a folder, a .zip, .tar or .npz, or tar shards as "
-                "'shards/{000..127}.tar'; or, streamed, the index of shards, also as "
-                "s3://bucket/index.json. Or a name: mnist and stacked-mnist ship with ganctl; "
-                "fashion-mnist, kmnist, emnist and cifar10 are downloaded.", "PATH|NAME", "mnist",
-                completion.data),
-    ] = None,
+    data: options.DataOption = None,
     size: SizeOption = None,
     channels: ChannelsOption = None,
     fit: FitOption = None,
     background: BackgroundOption = None,
-    skip_bad: Annotated[
-        bool | None,
-        typer.Option("--skip-bad", show_default=False,
-                     help="Train without the files that cannot be read, instead of not at all."),
-    ] = None,
-    mirror: Annotated[
-        bool | None,
-        typer.Option("--mirror/--no-mirror", show_default="no",
-                     help="Show each image as it is or mirrored left to right, by chance."),
-    ] = None,
-    augment: Annotated[
-        str | None,
-        _option("auto, none, or any of color,translation,cutout: changes to real and generated "
-                "images alike, for small sets; auto: all of them under 5,000 images.", "LIST",
-                _by_preset("augment")),
-    ] = None,
-    preset: Annotated[
-        str | None,
-        _option("fast, or dcgan: the classic recipe to the letter.", "NAME", "fast",
-                completion.presets),
-    ] = None,
-    out: Annotated[
-        Path | None, _option("The run's folder; runs/DATA-PRESET unless given.", "DIR")
-    ] = None,
-    epochs: Annotated[
-        int | None, _option("How often each image is seen.", "N", _by_preset("epochs"))
-    ] = None,
-    steps: Annotated[int | None, _option("The run's length in updates instead.")] = None,
-    batch_size: Annotated[
-        int | None, _option("Images in an update.", "N", _by_preset("batch_size"))
-    ] = None,
-    accumulate: Annotated[
-        int | None, _option("Take a batch in N parts, for as much less memory.", "N", "1")
-    ] = None,
-    latent_dim: Annotated[
-        int | None, _option("Length of the generator's input.", "N", _by_preset("latent_dim"))
-    ] = None,
-    conditional: Annotated[
-        bool | None,
-        typer.Option("--conditional/--unconditional", show_default=_by_preset("conditional"),
-                     help="Tell both networks the class of each image, where images have any."),
-    ] = None,
-    lr_g: Annotated[
-        float | None, _option("Learning rate of the generator.", "F", _by_preset("lr_g"))
-    ] = None,
-    lr_d: Annotated[
-        float | None, _option("Learning rate of the discriminator.", "F", _by_preset("lr_d"))
-    ] = None,
-    seed: Annotated[int | None, _option("Decides all of the run's chance.", "N", "0")] = None,
-    device: Annotated[
-        str, typer.Option(metavar="NAME", help="auto, cpu, cuda, cuda:N or mps.",
-                          autocompletion=completion.devices)
-    ] = "auto",
-    precision: Annotated[
-        str | None,
-        _option("fp32, bf16, or auto: bf16 where this device gains by it.", "NAME", "auto",
-                completion.precisions),
-    ] = None,
-    threads: Annotated[
-        int | None, _option("Of a CPU.", "N", "as many as prove quickest")
-    ] = None,
-    num_processes: Annotated[
-        int,
-        typer.Option(metavar="N", min=1, help="Share each batch out over N processes: one a GPU, "
-                     "or some of a CPU's cores each. For more machines: torchrun.")
-    ] = 1,
-    patience: Annotated[
-        float,
-        typer.Option(metavar="SECONDS", help="How long processes wait for one that is silent.")
-    ] = 300.0,
-    limit: Annotated[
-        int | None,
-        _option("Train on N images only: of a data set the first, of your own some by chance.", "N",
-                "all"),
-    ] = None,
-    compile_: Annotated[
-        bool | None,
-        typer.Option("--compile/--no-compile", show_default="no",
-                     help="Run the networks through torch.compile."),
-    ] = None,
-    cache_memory: Annotated[
-        str | None,
-        _option("Images that take more than this stay on disk, mapped, and are read batch by "
-                "batch.", "SIZE", "4GiB"),
-    ] = None,
-    num_samples: Annotated[
-        int | None, _option("Samples drawn after every epoch.", "N", _by_preset("num_samples"))
-    ] = None,
-    snapshot_every: Annotated[
-        int | None, _option("Keep a checkpoint every N epochs; 0: only the latest.", "N", "5")
-    ] = None,
-    keep: Annotated[int | None, _option("How many of those to keep; 0: none.", "N", "3")] = None,
-    settings: SetOption = None,
-    file: ConfigOption = None,
-    save_every: Annotated[
-        float,
-        typer.Option(metavar="SECONDS", help="Save at least so often: what a crash can cost."),
-    ] = 120.0,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with the run in --out where it stopped.")
-    ] = False,
-    dry_run: Annotated[
-        bool,
-        typer.Option("--dry-run", help="Show settings, networks, time and memory; train nothing."),
-    ] = False,
-    no_preview: Annotated[
-        bool, typer.Option("--no-preview", help="Show no samples while it trains.")
-    ] = False,
-    quiet: Annotated[
-        bool, typer.Option("--quiet", help="Say nothing on stderr but what is wrong.")
-    ] = False,
-    json: JsonOption = False,
-) -> None:  # fmt: skip
+    mirror: options.MirrorOption = None,
+    augment: options.AugmentOption = None,
+    limit: options.LimitOption = None,
+    skip_bad: options.SkipBadOption = None,
+    preset: options.PresetOption = None,
+    out: options.OutOption = None,
+    epochs: options.EpochsOption = None,
+    steps: options.StepsOption = None,
+    seed: options.SeedOption = None,
+    resume: options.ResumeOption = False,
+    dry_run: options.DryRunOption = False,
+    batch_size: options.BatchSizeOption = None,
+    accumulate: options.AccumulateOption = None,
+    lr_g: options.LrGOption = None,
+    lr_d: options.LrDOption = None,
+    latent_dim: options.LatentDimOption = None,
+    conditional: options.ConditionalOption = None,
+    file: options.TrainConfigOption = None,
+    settings: options.TrainSetOption = None,
+    device: options.DeviceOption = "auto",
+    precision: options.PrecisionOption = None,
+    threads: options.ThreadsOption = None,
+    num_processes: options.NumProcessesOption = 1,
+    patience: options.PatienceOption = 300.0,
+    compile_: options.CompileOption = None,
+    cache_memory: options.CacheMemoryOption = None,
+    save_every: options.SaveEveryOption = 120.0,
+    snapshot_every: options.SnapshotEveryOption = None,
+    keep: options.KeepOption = None,
+    num_samples: options.NumSamplesOption = None,
+    no_preview: options.NoPreviewOption = False,
+    quiet: options.TrainQuietOption = False,
+    json: options.TrainJsonOption = False,
+) -> None:
     """Train a generator. Without options: on MNIST, in minutes, into runs/mnist-fast.
 
-    Ctrl-C saves at the next step and says how to go on; --resume goes on as if never stopped.
+    Ctrl-C saves the run at the next step; --resume continues it as if it had never stopped.
 
     Examples:
 

@@ -134,7 +134,7 @@ def test_no_images(here, cli):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ([], "which images?"),
+        ([], "missing argument: a folder"),
         (["photos", "--clear-cache"], "takes no path"),
         (["photos", "-o", "x.jpg"], "'.jpg' is not a kind of file"),
         (["photos", "-o", "photos/x.png"], "lies in the folder of the images"),

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 import ganctl
 from ganctl import store
 from ganctl.cli import main
+from ganctl.cli import terminal as terminals
 from ganctl.errors import CheckpointError
 
+DOCS = Path(__file__).parents[2] / "docs"
 COMMANDS = ("train", "sample", "interpolate", "inspect", "evaluate", "data", "config", "report")
 
 _CALL_ALL = """
 import contextlib, io, json, sys
 from ganctl.cli import main
+from ganctl.cli import terminal as terminals
 codes = []
 for arguments in json.loads(sys.argv[1]):
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
@@ -182,3 +187,37 @@ def test_what_the_parser_refuses_is_said_as_the_rest(cli, words, message):
     result = cli(*words)
     assert (result.code, result.out) == (2, "")
     assert result.err == f"ganctl: {message}\n  Try 'ganctl {words[0]} --help'.\n"
+
+
+GROUPS = ["Images", "Run", "Recipe and networks", "Machine", "Saving", "Output"]
+
+
+def test_the_options_of_train_are_in_groups_in_every_kind_of_help(ok, monkeypatch):
+    """Plain, with boxes, and in docs/cli.md; the first groups are what people need first."""
+    plain = ok("train", "--help").out
+    assert re.findall(r"^(\w[\w ]+):$", plain, re.M)[-6:] == GROUPS
+    monkeypatch.setattr(terminals, "_is_rich", lambda _: True)
+    boxes = ok("train", "--help").out
+    assert re.findall(r"╭─ ([\w ]+?) ─", boxes) == GROUPS
+    page = (DOCS / "cli.md").read_text("utf-8")
+    of_train = page.partition("## `ganctl train`")[2].partition("\n## ")[0]
+    assert re.findall(r"^\*\*(\w[\w ]+)\*\*:$", of_train, re.M) == ["Usage", *GROUPS]
+
+
+def test_the_help_of_data_leads_to_pack_and_index(ok):
+    text = " ".join(ok("data", "--help").out.split())
+    assert "'ganctl data pack' writes" in text
+    assert "'ganctl data index' indexes" in text
+
+
+@pytest.mark.parametrize(
+    ("words", "long", "short"),
+    [
+        ([], "--version", "-V"), ([], "--help", "-h"),
+        *((name.split(), "--out", "-o") for name in
+          ("train", "sample", "interpolate", "data", "data pack", "report")),
+        *((name.split(), "--quiet", "-q") for name in ("train",)),
+    ],
+)  # fmt: skip
+def test_an_option_has_its_usual_short_name_wherever_it_is(ok, words, long, short):
+    assert f"{short}, {long}" in ok(*words, "--help").out
