@@ -6,13 +6,13 @@ import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 
 from ganctl import metrics
 from ganctl.checkpoint import FIGURES
 from ganctl.features import Encoded, FeatureNetwork, encode
 from ganctl.images import Pixels
+from ganctl.rng import Stream
 
 _GAUGED = 2000
 _CHUNK = 256
@@ -52,7 +52,7 @@ class Ruler:
         self._network = network
         self._train: Encoded | None = None
         self._test = encode(network, _chunks(test if network.small else test[:count]))
-        chosen = np.random.default_rng(0).permutation(len(train))[:count]
+        chosen = Stream.FLOOR.generator().permutation(len(train))[:count]
         if network.small:
             self._train = encode(network, _chunks(train))
             self._floor = self._train[torch.from_numpy(chosen)]

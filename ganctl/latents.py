@@ -11,46 +11,35 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-_STEP_STREAM = 2
-"""Keeps a step's noise apart from every other use of a run's seed."""
+from ganctl import rng
+from ganctl.rng import Stream
+
 _CHOICES = 1_000_000
 """Seeds chosen by chance are below this, so that they can be read and typed."""
 
 
 def from_seeds(seeds: Iterable[int], latent_dim: int) -> Tensor:
-    """One standard Gaussian latent a seed (0 to 2^32 - 1), float32 (N, latent_dim).
+    """Return one standard Gaussian latent per seed (0 to 2^32 - 1), float32 (N, latent_dim).
 
-    Each row is a function of its own seed alone. NumPy's RandomState is used since its streams are
-    frozen: seed 7 gives the same latent under every later version.
+    Each row is a function of its own seed alone, the same under every later version of NumPy.
     """
-    random = np.random.RandomState()
-    rows = []
-    for seed in seeds:
-        random.seed(seed)
-        rows.append(random.standard_normal(latent_dim))
+    rows = [random.standard_normal(latent_dim) for random in rng.of_samples(seeds)]
     return torch.from_numpy(np.asarray(rows, dtype=np.float32).reshape(-1, latent_dim))
 
 
 def random_seeds(count: int, seed: int) -> list[int]:
-    """`count` different seeds by chance, a function of `seed`; the first of more are the same.
+    """Return `count` different random seeds, a function of `seed`; more begin with the same ones.
 
     >>> random_seeds(3, 7)
-    [330111, 663520, 525009]
+    [127240, 576084, 293526]
     """
-    drawn = np.random.RandomState(seed).permutation(_CHOICES)[:count]
+    drawn = Stream.SEEDS.frozen_generator(seed=seed).permutation(_CHOICES)[:count]
     return [int(number) for number in drawn]
 
 
-def step_rng(seed: int, step: int, block: int = 0) -> np.random.Generator:
-    """The source of all noise of one training step; of a large batch's latents, of one block."""
-    # As default_rng([...]), whose own conversion of the list takes as long as all the rest.
-    entropy = np.array((_STEP_STREAM, seed, step, block), np.uint32)
-    return np.random.Generator(np.random.PCG64(entropy))
-
-
-def draw(rng: np.random.Generator, count: int, latent_dim: int) -> Tensor:
-    """`count` standard Gaussian latents from `rng`, float32 (count, latent_dim)."""
-    return torch.from_numpy(rng.standard_normal((count, latent_dim), dtype=np.float32))
+def draw(generator: np.random.Generator, count: int, latent_dim: int) -> Tensor:
+    """Draw `count` standard Gaussian latents from `generator`, float32 (count, latent_dim)."""
+    return torch.from_numpy(generator.standard_normal((count, latent_dim), dtype=np.float32))
 
 
 def with_classes(latents: Tensor, labels: Tensor, num_classes: int) -> Tensor:

@@ -14,7 +14,8 @@ from ganctl.checkpoint import Checkpoint, encode
 from ganctl.cli.networks import describe_networks, show_networks
 from ganctl.cli.terminal import Terminal, duration, size
 from ganctl.config import settings
-from ganctl.latents import draw, step_rng
+from ganctl.latents import draw
+from ganctl.rng import Stream
 from ganctl.sampling import sample_seeds
 from ganctl.training.session import Session
 from ganctl.training.step import train_step
@@ -71,7 +72,7 @@ def _time_steps(session: Session) -> float:
 def _time_step(session: Session, number: int) -> float:
     """Seconds that the update with this number takes, the mean of a few after a warm-up."""
     config, state = session.config, session.state
-    rng = step_rng(config.seed, 0)
+    rng = Stream.NOISE.generator(seed=config.seed, step=0, block=0)
     (batch,) = session.dataset.batches(config.batch_size, range(1), seed=config.seed, epoch=0)
     started = 0.0
     for repeat in range(_WARM_UP + _TIMED):

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 
+from ganctl.rng import Stream
+
 if TYPE_CHECKING:  # processes that only decode images come through here, and start quicker without
     import torch
     from torch import Tensor
 
-_ORDER_STREAM = 1
-"""Keeps the order's random numbers apart from every other use of a run's seed."""
 _BATCHES_AHEAD = 2
 """Read from a file while others are used."""
 
@@ -245,5 +245,5 @@ def epoch_order(num_images: int, *, seed: int, epoch: int) -> Tensor:
     """
     import torch
 
-    rng = np.random.default_rng([_ORDER_STREAM, seed, epoch])
-    return torch.from_numpy(rng.permutation(num_images))
+    generator = Stream.ORDER.generator(seed=seed, epoch=epoch)
+    return torch.from_numpy(generator.permutation(num_images))

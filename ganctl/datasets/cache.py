@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from ganctl import files
 from ganctl.errors import DataError, RunError
 
-FORMAT = 1
+FORMAT = 2
 """Part of every key: raised when other pixels come of the same files."""
 _KEY = re.compile(r"[0-9a-f]{32}")
 _IMAGES, _LABELS, _META = "images.npy", "labels.npy", "meta.json"

@@ -16,10 +16,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ganctl.rng import Stream
+
 NUM_LANES = 64
 """At most, for small batches fewer: more processes than lanes read the same shards."""
-_SHARDS_STREAM, _BLOCKS_STREAM = 2, 3
-"""Keep their random numbers apart from every other use of a run's seed."""
 
 
 class Part(NamedTuple):
@@ -81,8 +81,9 @@ class Lanes:
 
     def order(self, lane: int, block: int) -> NDArray[np.int64]:
         """How a block is shuffled: each position's number among the images as they are read."""
-        key = [_BLOCKS_STREAM, self.seed, self.epoch, lane, block]
-        return np.random.default_rng(key).permutation(len(self._in_lane(lane, block)))
+        number = block * NUM_LANES + lane
+        rng = Stream.BLOCKS.generator(seed=self.seed, epoch=self.epoch, number=number)
+        return rng.permutation(len(self._in_lane(lane, block)))
 
     @cached_property
     def _total(self) -> int:
@@ -94,7 +95,7 @@ class Lanes:
 
     @cached_property
     def _drawn(self) -> tuple[NDArray[np.int64], int]:
-        rng = np.random.default_rng([_SHARDS_STREAM, self.seed, self.epoch])
+        rng = Stream.SHARDS.generator(seed=self.seed, epoch=self.epoch)
         return rng.permutation(len(self.counts)), int(rng.integers(self._total))
 
     @property

@@ -25,6 +25,7 @@ from ganctl.datasets.sources.base import shown
 from ganctl.datasets.sources.folder import File, Folder
 from ganctl.datasets.survey import Survey
 from ganctl.errors import DataError, UsageError
+from ganctl.rng import Stream
 
 _EXAMPLES, _ROW = 64, range(4, 13)
 FEW = 500
@@ -288,7 +289,7 @@ def _decoded(
     with preparing.reading(source, min(num_files, limit or num_files)) as reader:
         entries = source.entries
         if limit is not None and limit < len(entries):
-            chosen = np.random.default_rng(0).permutation(len(entries))[:limit]
+            chosen = Stream.LIMIT.generator().permutation(len(entries))[:limit]
             entries = [entries[index] for index in sorted(chosen)]
         measured = preparing.measure_all(source, entries, settings, reader, progress)
         damaged: list[Problem] = []

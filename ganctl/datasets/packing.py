@@ -21,9 +21,9 @@ from ganctl.datasets.preparing import Progress
 from ganctl.datasets.sources import Entry, Problem, Source, open_source
 from ganctl.datasets.sources.base import shown
 from ganctl.errors import DataError, UsageError
+from ganctl.rng import Stream
 
 _PATTERN = re.compile(r"(.*)\{(\d{1,9})\.\.\}(.*\.tar)", re.DOTALL)
-_ORDER_STREAM = 4
 _SUFFIXES = {
     "PNG": "png", "JPEG": "jpg", "MPO": "jpg", "WEBP": "webp", "BMP": "bmp", "TIFF": "tif",
     "GIF": "gif",
@@ -116,7 +116,7 @@ def pack(
         ]
         found = list(measured.facts)
         _require_usable(path, found, bad, skip_bad)
-        order = np.random.default_rng([_ORDER_STREAM, seed]).permutation(len(found))
+        order = Stream.PACKING.generator(seed=seed).permutation(len(found))
         chunks = preparing.decoded(reader, measured.settings, [found[k] for k in order], told)
         samples = _Samples(source, chunks, measured.facts, bad, as_png=settings.size is not None)
         made: list[str] = []

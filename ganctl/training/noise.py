@@ -12,6 +12,7 @@ from torch import Tensor
 from ganctl import latents
 from ganctl.config import TrainConfig
 from ganctl.networks import taken
+from ganctl.rng import Stream
 
 _STEPS_AHEAD = 16
 """Noise is drawn for so many steps at once: alone, after a step, it finds every cache cold."""
@@ -55,7 +56,7 @@ class NoiseSource:
 
     def _draw(self, step: int) -> Noise:
         config = self._config
-        rng = latents.step_rng(config.seed, step)
+        rng = Stream.NOISE.generator(seed=config.seed, step=step, block=0)
         first = self._block(rng, 0)
         drawn = self._latents(step, first)
         seed = int(rng.integers(2**62))
@@ -74,7 +75,7 @@ class NoiseSource:
         parts = []
         for places in self._places:
             for number in range(places.start // _BLOCK, -(-places.stop // _BLOCK)):
-                rng = latents.step_rng(self._config.seed, step, number)
+                rng = Stream.NOISE.generator(seed=self._config.seed, step=step, block=number)
                 block = self._block(rng, number) if number else first
                 start = number * _BLOCK
                 parts.append(block[max(0, places.start - start) : places.stop - start])

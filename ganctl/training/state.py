@@ -13,11 +13,9 @@ from torch.optim import Adam
 from ganctl.checkpoint import Checkpoint, Weights
 from ganctl.config import TrainConfig
 from ganctl.networks import both_networks, build_discriminator, build_generator, check_weights
+from ganctl.rng import Stream
 from ganctl.training.batchnorm import synchronized
 from ganctl.training.group import ALONE, Group
-
-_INITIAL_STREAM = 3
-"""Keeps the initial weights' random numbers apart from every other use of a run's seed."""
 
 
 @dataclass
@@ -81,7 +79,7 @@ class TrainState:
 
 def create(config: TrainConfig, device: torch.device, group: Group = ALONE) -> TrainState:
     """A state before its first update; the initial weights are a function of the config's seed."""
-    seeds = np.random.SeedSequence([_INITIAL_STREAM, config.seed]).generate_state(2, np.uint64)
+    seeds = Stream.WEIGHTS.sequence(seed=config.seed).generate_state(2, np.uint64)
     rng_g, rng_d = (torch.Generator().manual_seed(int(seed >> 1)) for seed in seeds)
     generator = build_generator(config.network, rng_g).to(device)
     discriminator = build_discriminator(config.network, rng_d).to(device)

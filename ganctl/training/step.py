@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from ganctl.config import TrainConfig
 from ganctl.losses import LOSSES, AdversarialLoss, r1_penalty
 from ganctl.networks import Rows, place_dropout, seed_dropout, taken
+from ganctl.rng import Use
 from ganctl.training.augment import Augmentation
 from ganctl.training.group import Sum
 from ganctl.training.parts import Part
@@ -21,11 +22,6 @@ METRICS = ("g_loss", "d_loss", "d_real", "d_fake")
 
 _LEAST = 1e-12
 """A derivative by a logit below this adds nothing to a gradient in fp32, but can be divided by."""
-
-
-_AUGMENTED, _AGAIN = 2**61, 2**60
-"""Keep the chance of augmentation, and of a second turn, apart from dropout's, which counts up from
-the same seed."""
 
 
 class Measured(NamedTuple):
@@ -78,7 +74,7 @@ class _Portion:
         """Of the fakes, one-hot (M, K); the first N are those of the reals."""
         if config.network.num_classes:
             self.classes = self.latents[:, config.network.latent_dim :]
-        self.augment = Augmentation(config.augment, seed ^ _AUGMENTED)
+        self.augment = Augmentation(config.augment, seed ^ Use.AUGMENTATION)
 
     @property
     def real_classes(self) -> Tensor | None:
@@ -114,7 +110,7 @@ def _simultaneous(state: TrainState, portions: list[_Portion], seed: int) -> Mea
     d_mean, g_mean, metrics = _Mean(), _Mean(), _Mean()
     d_sum: Sum | None = None
     for portion in portions:
-        seed_dropout(state.discriminator, seed)
+        seed_dropout(state.discriminator, seed ^ Use.DROPOUT)
         with _autocast(state, portion.real):
             fake = state.generate(portion.latents)
             real_pred = portion.judge(state, portion.real, portion.real_classes, portion.real_rows)
@@ -155,7 +151,7 @@ def _alternating(state: TrainState, portions: list[_Portion], seed: int) -> Meas
     d_mean, g_mean, metrics = _Mean(), _Mean(), _Mean()
     judged = []
     for portion in portions:
-        seed_dropout(state.discriminator, seed)
+        seed_dropout(state.discriminator, seed ^ Use.DROPOUT)
         with _autocast(state, portion.real):
             fake = state.generate(portion.latents)
             # Reals and fakes in one pass: small networks cost by the call as much as by the image.
@@ -179,7 +175,7 @@ def _alternating(state: TrainState, portions: list[_Portion], seed: int) -> Meas
     d_gradients = _begin_sum(state, "discriminator", d_mean.tensors).wait()
     _apply(state, "discriminator", d_gradients)
     for portion, kept, real_pred, fake_pred, d_loss in judged:
-        seed_dropout(state.discriminator, seed ^ _AGAIN)
+        seed_dropout(state.discriminator, seed ^ Use.DROPOUT_AGAIN)
         with _autocast(state, portion.real):
             fake = state.generate(portion.latents) if kept is None else kept
             judged_anew = portion.judge(state, fake, portion.classes, portion.fake_rows).float()

@@ -78,6 +78,7 @@ def ours(steps: int, precision: str) -> list[float]:
 
     from ganctl import devices, latents
     from ganctl.config import override, preset
+    from ganctl.rng import Stream
     from ganctl.training.state import create
     from ganctl.training.step import train_step
 
@@ -89,7 +90,7 @@ def ours(steps: int, precision: str) -> list[float]:
     seconds = []
     for step in range(steps):
         start = time.perf_counter()
-        rng = latents.step_rng(0, step)
+        rng = Stream.NOISE.generator(seed=0, step=step, block=0)
         train_step(state, real, latents.draw(rng, BATCH, 100), noise_seed=step).metrics.tolist()
         seconds.append(time.perf_counter() - start)
     return seconds

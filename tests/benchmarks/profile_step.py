@@ -17,6 +17,7 @@ from torch.profiler import ProfilerActivity, profile, record_function
 
 from ganctl import config as configs
 from ganctl import datasets, devices, latents
+from ganctl.rng import Stream
 from ganctl.training import step as steps
 from ganctl.training.session import fit_to_data
 from ganctl.training.state import create
@@ -68,7 +69,11 @@ def main() -> None:
             )
             real = batch.images()
         with record_function("part: noise"):
-            noise = latents.draw(latents.step_rng(0, number), config.batch_size, network.latent_dim)
+            noise = latents.draw(
+                Stream.NOISE.generator(seed=0, step=number, block=0),
+                config.batch_size,
+                network.latent_dim,
+            )
         if network.num_classes:
             noise = latents.with_classes(noise, batch.labels, network.num_classes)
         steps.train_step(state, real, noise, number)
