@@ -17,7 +17,9 @@ from ganctl.errors import UsageError, nearest
 
 PREFIX = "GANCTL_"
 OPTION = "option"
-_NOT_SETTINGS = {"GANCTL_DEBUG"}
+STORE_FILE = "GANCTL_STORE"
+"""Environment variable: the file through which the processes of one machine find one another."""
+_NOT_SETTINGS = {"GANCTL_DEBUG", STORE_FILE}
 _MAX_FILE = 2**20
 _PRESET = "preset"
 

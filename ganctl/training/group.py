@@ -18,11 +18,17 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 from torch import distributed as dist
-from torch.distributed import PrefixStore, Store  # type: ignore[attr-defined]
+from torch.distributed import (  # type: ignore[attr-defined]
+    FileStore,
+    PrefixStore,
+    Store,
+    TCPStore,
+)
 from torch.distributed.rendezvous import rendezvous
 
 from ganctl.devices import resolve_device
 from ganctl.errors import GroupError, UsageError
+from ganctl.settings import STORE_FILE
 
 T = TypeVar("T")
 
@@ -179,13 +185,35 @@ def joined(device: str) -> Iterator[Group]:
     if on.type == "cuda":
         torch.cuda.set_device(on)
     with _failures():
-        store, rank, size = next(rendezvous("env://", timeout=_READY))
+        store, rank, size = _met()
     # After a restart the store may still hold what those before have left there.
     attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
     yield Processes(PrefixStore(f"ganctl/{attempt}", store), rank, size, on)
     # Not where it failed: that would wait for those who are gone.
     if dist.is_initialized():
         dist.destroy_process_group()
+
+
+def _met() -> tuple[Store, int, int]:
+    """Return the store of this group, this process's rank and the group's size."""
+    if STORE_FILE in os.environ:
+        return shared_store(_READY.total_seconds()), _local_rank(), int(os.environ["WORLD_SIZE"])
+    store, rank, size = next(rendezvous("env://", timeout=_READY))
+    return store, rank, size
+
+
+def shared_store(seconds: float) -> Store:
+    """Return the store that this process's launcher made for its group, as one more client.
+
+    `seconds` are how long it waits for a key. Raises what PyTorch raises.
+    """
+    timeout = timedelta(seconds=seconds)
+    if file := os.environ.get(STORE_FILE):
+        store: Store = FileStore(file)
+        store.set_timeout(timeout)
+        return store
+    address, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
+    return TCPStore(address, port, is_master=False, timeout=timeout)
 
 
 def _local_rank() -> int:

@@ -7,7 +7,10 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
+from ipaddress import ip_address
+from pathlib import Path
 
 import groups
 import pytest
@@ -16,6 +19,7 @@ from torch.distributed import TCPStore
 
 from ganctl import store
 from ganctl.cli import processes
+from ganctl.settings import STORE_FILE
 
 posix = pytest.mark.skipif(os.name != "posix", reason="signals of POSIX systems")
 LAUNCHED = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "TORCHELASTIC_RESTART_COUNT")
@@ -44,10 +48,13 @@ def test_a_launched_process_knows_its_place(monkeypatch):
     assert (processes.number(), processes.rank(), processes.restarts()) == (3, 1, 2)
 
 
-def test_the_first_to_ask_explains_once_in_each_attempt(monkeypatch):
+@pytest.mark.parametrize("launcher", ["torchrun", "ganctl"])
+def test_the_first_to_ask_explains_once_in_each_attempt(monkeypatch, tmp_path, launcher):
     hosted = TCPStore("localhost", 0, is_master=True)
-    for name, value in {"WORLD_SIZE": 2, "RANK": 1, "MASTER_ADDR": "localhost",
-                        "MASTER_PORT": hosted.port}.items():  # fmt: skip
+    met = {"MASTER_ADDR": "localhost", "MASTER_PORT": hosted.port}
+    if launcher == "ganctl":
+        met = {STORE_FILE: tmp_path / "store"}
+    for name, value in {"WORLD_SIZE": 2, "RANK": 1, **met}.items():
         monkeypatch.setenv(name, str(value))
     for attempt in range(2):
         monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", str(attempt))
@@ -70,6 +77,59 @@ def test_who_starts_others_says_nothing_itself(cli, tmp_path, monkeypatch, code)
     monkeypatch.setattr(processes, "start", lambda *_: code)
     result = cli("train", "--num-processes", "2", "--out", tmp_path / "run")
     assert (result.code, result.out, result.err) == (code, "", "")
+
+
+SLEEP = "import time; time.sleep(60)"
+
+
+@posix
+@pytest.mark.parametrize(
+    ("programs", "code"),
+    [
+        (["", ""], 0),
+        (["", "raise SystemExit(3)"], 3),
+        ([SLEEP, "raise SystemExit(3)"], 3),
+        ([SLEEP, "import os; os.kill(os.getpid(), 9)"], 1),
+    ],
+    ids=["all end well", "one fails", "one fails and the other goes on", "one is killed"],
+)
+def test_one_that_fails_ends_the_others_and_tells_the_code(programs, code):
+    with processes._Members() as members:
+        for program in programs:
+            members.start([sys.executable, "-c", program], os.environ)
+        assert members.wait() == code
+    assert all(member.poll() is not None for member in members._members)
+
+
+@posix
+@pytest.mark.parametrize(
+    ("program", "signals", "code"),
+    [
+        (SLEEP, [signal.SIGHUP], 129),
+        (f"import signal; signal.signal(2, signal.SIG_IGN); {SLEEP}", [signal.SIGINT] * 2, 130),
+        ("import signal; signal.signal(15, lambda *_: exit()); signal.pause()",
+         [signal.SIGTERM], 0),
+    ],
+    ids=["passed on", "a second Ctrl-C does not wait", "came too late to stop it"],
+)  # fmt: skip
+def test_signals_reach_those_that_were_started(tmp_path, program, signals, code):
+    ready = tmp_path / "ready"
+    first, _, last = program.rpartition(";")
+
+    def send():
+        while not ready.exists():
+            time.sleep(0.01)
+        for number in signals:
+            os.kill(os.getpid(), number)
+            time.sleep(0.05)
+
+    sender = threading.Thread(target=send)
+    sender.start()
+    with processes._Members() as members:
+        said = f"{first}; open({str(ready)!r}, 'w').close(); {last}"
+        members.start([sys.executable, "-c", said], os.environ)
+        assert members.wait() == code
+    sender.join()
 
 
 @posix
@@ -135,6 +195,22 @@ def is_member(pid):
         return b"ganctl" in file.read()
 
 
+def listening(pid):
+    """The addresses on which a process takes connections."""
+    links = [
+        str(entry.readlink()) for entry in Path(f"/proc/{pid}/fd").iterdir() if entry.is_symlink()
+    ]
+    found = []
+    for table in ("tcp", "tcp6"):
+        for line in Path(f"/proc/{pid}/net/{table}").read_text().splitlines()[1:]:
+            _, local, _, state, *_, inode = line.split()[:10]
+            if state == "0A" and f"socket:[{inode}]" in links:
+                words = bytes.fromhex(local.partition(":")[0])
+                turned = [words[each : each + 4][::-1] for each in range(0, len(words), 4)]
+                found.append(ip_address(b"".join(turned)))
+    return found
+
+
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="finds processes in /proc")
 
 
@@ -198,7 +274,7 @@ def test_launchers_that_meet_train_as_one(tmp_path, options):
 
 
 @linux
-def test_sigterm_saves_and_leaves_nobody_behind(command, tmp_path, options):
+def test_no_port_is_open_to_others_and_sigterm_leaves_nobody_behind(command, tmp_path, options):
     process = subprocess.Popen(
         [*command, "train", *options, "--epochs", "1000", "--num-processes", "2", "--out",
          str(tmp_path / "run"), "--save-every", "0.05"],
@@ -207,6 +283,13 @@ def test_sigterm_saves_and_leaves_nobody_behind(command, tmp_path, options):
     try:
         begun(process, tmp_path / "run")
         both = members(process)
+        # Nobody on the network reaches any of them, whatever this machine's name leads to.
+        assert listening(process.pid) == []
+        for pid in both:
+            assert all(address.is_loopback for address in listening(pid))
+            environment = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+            assert b"GLOO_SOCKET_IFNAME=lo" in environment
+            assert b"NCCL_SOCKET_IFNAME=lo" in environment
         process.send_signal(signal.SIGTERM)
         out, said = process.communicate(timeout=60)
     finally:
