@@ -1,4 +1,12 @@
-"""The only exceptions meant for a user's eyes: what happened, and what to do about it."""
+"""The only exceptions meant for a user's eyes: what happened, and what to do about it.
+
+One rule gives each its exit code. 2: what was typed is not accepted (a command, an option, a
+setting, a value, or two of them together), by itself or for this checkpoint or these images, so
+that another command line is needed. 1: the command line may well be right, and something that it
+needs is missing, damaged, full or not permitted: a file, a folder, images, a package, a device,
+memory, the network. A path or a name at which nothing is found is 1, since a file could be there.
+130, 143 and 129: stopped by a signal, as shells have it.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +39,7 @@ class GanctlWarning(UserWarning):
 
 
 class UsageError(GanctlError):
-    """A wrong option or value: nothing was started."""
+    """An option, a setting or a value that is not accepted; nothing was started."""
 
     exit_code = 2
 
@@ -46,6 +54,22 @@ class UnreadableError(CheckpointError):
 
 class DataError(GanctlError):
     """Images that are missing, damaged or not to be had."""
+
+
+class ConfigError(GanctlError):
+    """A file of settings that is missing or cannot be read."""
+
+
+class PackageError(GanctlError):
+    """A package that is not installed, or not fit for what it is needed for."""
+
+    @classmethod
+    def missing(cls, what: str, package: str, extra: str = "", hint: str = "") -> PackageError:
+        """Return the error that `what` needs `package`, which one of ganctl's extras brings."""
+        wanted = f"'ganctl[{extra}]'" if extra else package
+        install = f"Install it: pip install {wanted}"
+        also = f". {hint}" if hint else ""
+        return cls(f"{what} needs {package}, which is not installed", install + also)
 
 
 class DeviceError(GanctlError):

@@ -13,7 +13,7 @@ from typing import Any
 
 from ganctl import config as configs
 from ganctl.config import SETTINGS, TrainConfig
-from ganctl.errors import UsageError, nearest
+from ganctl.errors import ConfigError, UsageError, nearest
 
 PREFIX = "GANCTL_"
 OPTION = "option"
@@ -88,7 +88,7 @@ def read_environment(environment: Mapping[str, str]) -> dict[str, Any]:
             continue
         if key not in known:
             raise UsageError(
-                f"the environment sets {key[:80]}, which is no setting", nearest(key, known)
+                f"the environment sets {key[:80]}, which is not a setting", nearest(key, known)
             )
         name = known[key]
         try:
@@ -99,20 +99,25 @@ def read_environment(environment: Mapping[str, str]) -> dict[str, Any]:
 
 
 def read_file(path: Path) -> dict[str, Any]:
-    """Settings, and the preset, of a TOML file: name = value, and no tables. Raises UsageError."""
+    """Return the settings, and the preset, of a TOML file: name = value, and no tables.
+
+    Raises ConfigError for a file that cannot be read, UsageError for a setting in it.
+    """
     try:
         if not path.is_file():
-            raise UsageError(f"there is no file {path}")
+            raise ConfigError(f"there is no file {path}")
         if path.stat().st_size > _MAX_FILE:
-            raise UsageError(f"{path} is too large for a file of settings")
+            raise ConfigError(f"{path} is too large for a file of settings")
         table = tomllib.loads(path.read_text("utf-8"))
     except OSError as error:
-        raise UsageError(f"{path} cannot be read: {error.strerror}") from None
+        raise ConfigError(f"{path} cannot be read: {error.strerror}") from None
     except RecursionError:
-        raise UsageError(f"{path} is nested too deeply") from None
+        raise ConfigError(f"{path} is nested too deeply") from None
     except ValueError as error:  # not TOML, not UTF-8
         reason = str(error).splitlines()[0][:200]
-        raise UsageError(f"{path} is not TOML: {reason}", "Write settings as: seed = 3") from None
+        raise ConfigError(
+            f"{path} is not TOML: {reason}", "'ganctl config --toml' writes a file to start from."
+        ) from None
     found: dict[str, Any] = {}
     for name, value in table.items():
         try:

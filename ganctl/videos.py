@@ -7,26 +7,24 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ganctl.errors import UsageError
+from ganctl.errors import PackageError
 from ganctl.images import Pixels
 
+_INSTEAD = "Or make a .gif, .webp or .apng."
 _QUALITY = "15"
 """x264's constant rate factor: 0 has no loss, 23 is its default, 18 is hardly told from none."""
 
 
 def require_encoder() -> None:
-    """UsageError where videos cannot be made."""
+    """Raise PackageError where videos cannot be made."""
     try:
         import av
     except ImportError:
-        raise UsageError(
-            "an .mp4 needs PyAV, which is not installed",
-            "Install it: pip install 'ganctl[video]'. Or make a .gif, .webp or .apng.",
-        ) from None
+        raise PackageError.missing("an .mp4", "PyAV", "video", _INSTEAD) from None
     if "libx264" not in av.codecs_available:
-        raise UsageError(
+        raise PackageError(
             "this installation of PyAV cannot encode H.264",
-            "Install the one from PyPI. Or make a .gif, .webp or .apng.",
+            f"Install the one from PyPI. {_INSTEAD}",
         )
 
 
@@ -34,7 +32,7 @@ def mp4(frames: Sequence[Pixels], fps: int) -> bytes:
     """Pictures (H, W, C) of one size as an H.264 video that every player can show.
 
     Such have colours at half the resolution (yuv420p), so sides are even: of odd ones the last
-    row or column is shown twice. Raises UsageError without the extra.
+    row or column is shown twice. Raises PackageError without the extra.
     """
     require_encoder()
     import av

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from ganctl import datasets, features
-from ganctl.errors import DataError, UsageError
+from ganctl.errors import DataError, PackageError, UsageError
 from ganctl.features import classifier, inception
 
 
@@ -151,7 +151,7 @@ def test_weights_that_cannot_be_had(inception_weights, tmp_path, monkeypatch):
 def test_inception_is_an_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "torch_fidelity.feature_extractor_inceptionv3", None)
     monkeypatch.setitem(sys.modules, "torch_fidelity", None)
-    with pytest.raises(DataError, match="torch-fidelity, which is not installed") as caught:
+    with pytest.raises(PackageError, match="torch-fidelity, which is not installed") as caught:
         features.load("auto", "cifar10")
     assert "ganctl[inception]" in caught.value.hint
 

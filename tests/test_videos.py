@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from ganctl import videos
-from ganctl.errors import UsageError
+from ganctl.errors import PackageError
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -29,6 +29,6 @@ def test_frames_come_back(channels):
 
 def test_without_the_extra_it_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "av", None)
-    with pytest.raises(UsageError, match="PyAV") as raised:
+    with pytest.raises(PackageError, match="PyAV") as raised:
         videos.mp4([np.zeros((4, 4, 1), np.uint8)], 10)
     assert "ganctl[video]" in raised.value.hint

@@ -31,8 +31,7 @@ from ganctl.errors import GanctlError, UsageError, nearest
 from ganctl.files import reason
 
 _EXIT_CODES = (
-    "Exit codes: 0 done; 1 a failure, explained in a line or two; 2 wrong usage; 130, 143 and 129 "
-    "stopped by SIGINT (Ctrl-C), SIGTERM and SIGHUP, a training after its state was saved."
+    "Exit codes: 0 done; 1 failed; 2 wrong usage; 130, 143, 129 interrupted (train saves first)."
 )
 app = typer.Typer(
     name="ganctl",

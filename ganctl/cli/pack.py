@@ -18,7 +18,7 @@ from ganctl.cli.options import (
     parse_bytes,
 )
 from ganctl.cli.terminal import Terminal, pasteable, size
-from ganctl.errors import UsageError
+from ganctl.errors import RunError, UsageError
 
 if TYPE_CHECKING:
     from ganctl.datasets.index import Index
@@ -132,8 +132,9 @@ def data_index(
     if any(part[0] != folder for part in parts):
         raise UsageError("the shards lie in several folders", "An index is of one: make several.")
     if indices.NAME in addresses.names_in(folder + slash or "."):
-        raise UsageError(
-            f"'{folder}{slash}{indices.NAME}' is there already", "Remove it to have it made anew."
+        raise RunError(
+            f"'{folder}{slash}{indices.NAME}' already exists; nothing was changed",
+            "Remove it to make a new one.",
         )
     with terminal.progress() as progress:
         made = indices.make(folder + slash + indices.NAME, [part[2] for part in parts], progress)

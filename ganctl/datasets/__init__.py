@@ -13,7 +13,7 @@ from ganctl.datasets.decoding import fit_array
 from ganctl.datasets.own import Prepared, require_apart, require_colour, require_usable
 from ganctl.datasets.preparing import Progress
 from ganctl.datasets.survey import Survey
-from ganctl.errors import UsageError, nearest
+from ganctl.errors import DataError, UsageError, nearest
 
 __all__ = [
     "NAMES",
@@ -45,7 +45,7 @@ _AS_THEY_ARE = ImageSettings()
 def resolve(name: str) -> str:
     """A data set's `name` or an address as it is, a path of images made absolute. Reads nothing.
 
-    Raises UsageError for what is neither.
+    Raises DataError for what is neither.
     """
     if name in NAMES:
         return name
@@ -54,9 +54,7 @@ def resolve(name: str) -> str:
         return name
     if own.is_path(name):
         return own.resolve(name)
-    raise UsageError(
-        f"unknown data '{name}'", f"{nearest(name, NAMES)} Or give a path that exists."
-    )
+    raise DataError(f"unknown data '{name}'", f"{nearest(name, NAMES)} Or give a path that exists.")
 
 
 def stem(name: str) -> str:
@@ -100,14 +98,14 @@ def load(
     """The training images called `name`, or at that path, `limit` of them; on the CPU.
 
     Of a data set these are the first ones, of a path some by chance. What `settings` leave open is
-    as a data set has it, and chosen from the images at a path. Raises UsageError for an unknown
-    name, DataError where the images cannot be had, or not all of those at a path, but for
-    `skip_bad`.
+    as a data set has it, and chosen from the images at a path. Raises UsageError for an
+    index of shards, DataError where the images cannot be had, or not all of those at a path, but
+    for `skip_bad`.
     """
     if is_streamed(name):
         raise UsageError(
-            f"the images of '{name}' are streamed, and held nowhere whole",
-            "They can be looked at before they are packed.",
+            f"'{name}' is an index of shards: they are streamed, never read as a whole",
+            "Give the folder or the archive that was packed, or the shards, '{000..127}.tar'.",
         )
     if not Path(name).is_absolute():  # a run's path that has gone is no wrong word
         name = resolve(name)

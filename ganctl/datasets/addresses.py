@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 from ganctl import files
 from ganctl.datasets.sources.base import shown
 from ganctl.datasets.sources.careful import Bounded
-from ganctl.errors import DataError, UsageError
+from ganctl.errors import DataError, PackageError, UsageError
 
 _ADDRESS = re.compile(r"([a-z][a-z0-9+.-]*)://.+", re.ASCII)
 _PACKAGES = {
@@ -231,18 +231,11 @@ def _file_system(address: str) -> tuple[Any, str]:
     try:
         import fsspec
     except ModuleNotFoundError:
-        raise UsageError(
-            f"'{shown(address)}' is not on this machine, and to read it needs the package fsspec",
-            "Install it: pip install 'ganctl[remote]'",
-        ) from None
+        raise PackageError.missing(f"'{shown(address)}'", "fsspec", "remote") from None
     try:
         system, path = fsspec.core.url_to_fs(address)
     except ImportError:
-        package = _PACKAGES[protocol]
-        raise UsageError(
-            f"{protocol}:// needs a package that is not installed, {package}",
-            f"Install it: pip install {package}",
-        ) from None
+        raise PackageError.missing(f"{protocol}://", _PACKAGES[protocol]) from None
     except Exception as error:
         raise DataError(f"{shown(address)} cannot be read: {_said(error)}") from None
     return system, path

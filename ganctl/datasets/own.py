@@ -94,11 +94,11 @@ def is_path(name: str) -> bool:
 def resolve(path: str) -> str:
     """`path` made absolute, so that a run is resumed from any folder.
 
-    Raises UsageError where nothing is there.
+    Raises DataError where nothing is there.
     """
     for part in shards(path):
         if not os.path.lexists(part):
-            raise UsageError(f"there is nothing at '{shown(part)}'", f"Give {KINDS}.")
+            raise DataError(f"there is nothing at '{shown(part)}'", f"Give {KINDS}.")
     return os.path.abspath(path)  # noqa: PTH100 - links stay as they were named
 
 

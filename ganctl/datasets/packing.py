@@ -20,7 +20,7 @@ from ganctl.datasets.index import MARK_EVERY, Class, Index, Shard
 from ganctl.datasets.preparing import Progress
 from ganctl.datasets.sources import Entry, Problem, Source, open_source
 from ganctl.datasets.sources.base import shown
-from ganctl.errors import DataError, UsageError
+from ganctl.errors import DataError, RunError, UsageError
 from ganctl.rng import Stream
 
 _PATTERN = re.compile(r"(.*)\{(\d{1,9})\.\.\}(.*\.tar)", re.DOTALL)
@@ -65,12 +65,12 @@ class Pattern:
         return self.folder + index.NAME
 
     def require_free(self) -> None:
-        """UsageError where shards of that name, or an index, are there already."""
+        """Raise RunError where shards of that name, or an index, exist already."""
         wanted = re.compile(re.escape(self.before) + r"\d+" + re.escape(self.after))
         for name in addresses.names_in(self.folder or "."):
             if name == index.NAME or wanted.fullmatch(name):
-                raise UsageError(
-                    f"'{shown(self.folder + name)}' is there already",
+                raise RunError(
+                    f"'{shown(self.folder + name)}' already exists; nothing was changed",
                     "Give another folder with --out, or remove what is in this one.",
                 )
 

@@ -11,7 +11,7 @@ import platformdirs
 import torch
 from torch import Tensor
 
-from ganctl.errors import DataError
+from ganctl.errors import DataError, PackageError
 
 URL = (
     "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/"
@@ -30,14 +30,13 @@ class InceptionFeatures:
     def __init__(self, device: torch.device, weights: Path | None = None) -> None:
         """With the weights file at `weights`, or the published one from the cache or the network.
 
-        Raises DataError where the extra or the weights are missing.
+        Raises PackageError where the extra is missing, DataError where the weights are.
         """
         try:
             from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
         except ImportError:
-            raise DataError(
-                "Inception features need torch-fidelity, which is not installed",
-                "Install it: pip install 'ganctl[inception]'",
+            raise PackageError.missing(
+                "--features inception", "torch-fidelity", "inception"
             ) from None
         path = weights or _published()
         state = _read(path)

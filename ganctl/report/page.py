@@ -12,7 +12,7 @@ from typing import Any
 
 import ganctl
 from ganctl import images
-from ganctl.errors import UsageError
+from ganctl.errors import PackageError
 from ganctl.report.charts import FIGURES, MAX_POINTS, QUALITY, TRAINING, Chart, charts
 from ganctl.report.pictures import Frame, data_uri, frames
 from ganctl.report.runs import Row, Run, plain, thinned, union
@@ -64,16 +64,13 @@ class Shown:
 def render(runs: Sequence[Run]) -> tuple[bytes, list[Shown]]:
     """The page that shows `runs`, 1 to MAX_RUNS of them, in UTF-8; and what of each is in it.
 
-    Raises UsageError where Jinja2 is not installed.
+    Raises PackageError where Jinja2 is not installed.
     """
     try:
         from jinja2 import Environment, FileSystemLoader, StrictUndefined
         from markupsafe import Markup
     except ImportError:
-        raise UsageError(
-            "a report needs Jinja2, which is not installed",
-            "Install it: pip install 'ganctl[report]'",
-        ) from None
+        raise PackageError.missing("a report", "Jinja2", "report") from None
 
     here = Path(__file__).parent
     environment = Environment(

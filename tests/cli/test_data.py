@@ -138,8 +138,6 @@ def test_no_images(here, cli):
         (["photos", "--clear-cache"], "takes no path"),
         (["photos", "-o", "x.jpg"], "'.jpg' is not a kind of file"),
         (["photos", "-o", "photos/x.png"], "lies in the folder of the images"),
-        (["phtos"], "unknown data 'phtos'"),
-        (["./phtos"], "there is nothing at './phtos'"),
         (["photos", "--size", "7"], "The nearest is --size 8"),
         (["photos", "--background", "reddish"], "is not a colour"),
     ],

@@ -42,7 +42,7 @@ def test_what_is_streamed_from_a_store_is_what_is_streamed_from_a_disk(
     ok("data", "pack", photos, "-o", tmp_path / "s/{000..}.tar", "--per-shard", "5")
     ok("data", "pack", photos, "-o", f"{bucket}/s/{{000..}}.tar", "--per-shard", "5")
     result = cli("data", "pack", photos, "-o", f"{bucket}/s/{{000..}}.tar")
-    assert (result.code, "s3://photos/s/000.tar' is there already" in result.err) == (2, True)
+    assert (result.code, "s3://photos/s/000.tar' already exists" in result.err) == (1, True)
     kept = s3fs.S3FileSystem()
     for path in (tmp_path / "s").iterdir():
         assert kept.cat_file(f"photos/s/{path.name}") == path.read_bytes()

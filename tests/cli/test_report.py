@@ -103,7 +103,7 @@ def test_what_is_no_run_is_refused(cli, run, tmp_path, name):
 def test_without_jinja_it_says_what_to_install(cli, run, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "jinja2", None)
     result = cli("report", run, "-o", tmp_path / "r.html")
-    assert (result.code, result.out) == (2, "")
+    assert (result.code, result.out) == (1, "")
     assert "pip install 'ganctl[report]'" in result.err
 
 

@@ -195,8 +195,6 @@ def test_a_disk_that_is_full_leaves_the_earlier_file(refused, run, tmp_path, mon
         (["--device", "cudaa"], "Did you mean 'cuda'?"),
         (["--device", "cpu:1"], "unknown device"),
         (["--device", "cuda:x"], "unknown device"),
-        (["--data", "mnits"], "Did you mean 'mnist'?"),
-        (["--data", "fashion"], "Did you mean 'fashion-mnist'?"),
         (["--precision", "bf61"], "Did you mean 'bf16'?"),
         (["--epochs", "0"], "ganctl: --epochs must be 1"),
         (["--epochs", "-1"], "ganctl: --epochs must be 1"),
@@ -222,8 +220,6 @@ def test_a_disk_that_is_full_leaves_the_earlier_file(refused, run, tmp_path, mon
         (["--seed", str(2**32)], "ganctl: --seed must be 0"),
         (["--set", "lr-g=-1"], "ganctl: lr_g must be"),
         (["--lr-d", "1", "--set", "lr_g=-1"], "ganctl: lr_g must be"),
-        (["--data", "./mydata"], "there is nothing at './mydata'"),
-        (["--data", "photos.zip"], "there is nothing at 'photos.zip'"),
         (["--size", "30"], "The nearest is --size 32"),
         (["--size", "64x"], "is not a size"),
         (["--channels", "2"], "--channels must be 1, 3 or auto, not '2'"),
@@ -233,8 +229,6 @@ def test_a_disk_that_is_full_leaves_the_earlier_file(refused, run, tmp_path, mon
         (["--accumulate", "0"], "--accumulate must be"),
         (["--cache-memory", "much"], "'much' is not an amount of memory"),
         (["--cache-memory", "-1"], "'-1' is not an amount of memory"),
-        (["--data", "C:\\mydata"], "Known: mnist, stacked-mnist, fashion-mnist"),
-        (["--data", "x" * 300], "unknown data"),
         (["--save-every", "0"], "ganctl: --save-every must be"),
         (["--save-every", "nan"], "--save-every"),
         (["--set", "nonsense"], "name=value"),
@@ -256,6 +250,21 @@ def test_a_disk_that_is_full_leaves_the_earlier_file(refused, run, tmp_path, mon
 def test_wrong_options_of_train(refused, options, words):
     limit = [] if "--limit" in options else ["--limit", "64"]
     assert words in refused("train", *limit, *options, code=2)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("mnits", "Did you mean 'mnist'?"),
+        ("fashion", "Did you mean 'fashion-mnist'?"),
+        ("./mydata", "there is nothing at './mydata'"),
+        ("photos.zip", "there is nothing at 'photos.zip'"),
+        ("C:\\mydata", "Known: mnist, stacked-mnist, fashion-mnist"),
+        ("x" * 300, "unknown data"),
+    ],
+)
+def test_data_that_are_not_there(refused, name, words):
+    assert words in refused("train", "--data", name, code=1)
 
 
 @pytest.mark.parametrize("name", ["mine", "mnist.npz"])

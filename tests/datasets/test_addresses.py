@@ -9,7 +9,7 @@ import pytest
 
 from ganctl import datasets
 from ganctl.datasets import addresses
-from ganctl.errors import DataError, UsageError
+from ganctl.errors import DataError, PackageError, UsageError
 
 fsspec = pytest.importorskip("fsspec")
 CONTENT = bytes(range(256)) * 64
@@ -102,7 +102,7 @@ def test_nothing_there_no_permission_no_such_kind(stored, monkeypatch):
 def test_missing_packages_are_named(monkeypatch, missing, address, hint):
     monkeypatch.setitem(sys.modules, missing, None)
     vars(sys.modules["fsspec.registry"])["_registry"].pop(address.partition(":")[0], None)
-    with pytest.raises(UsageError) as caught:
+    with pytest.raises(PackageError) as caught:
         addresses.require_address(address)
     assert hint in caught.value.hint
 

@@ -3,7 +3,7 @@ import pytest
 
 from ganctl import datasets
 from ganctl.datasets import mnist
-from ganctl.errors import DataError, UsageError
+from ganctl.errors import DataError
 
 TRAIN_COUNTS = [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]
 TEST_COUNTS = [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
@@ -56,6 +56,6 @@ def test_load_takes_the_first_images_by_name(tiny_dataset):
 
 
 def test_an_unknown_name_suggests_the_nearest():
-    with pytest.raises(UsageError, match="unknown data 'fashon-mnist'") as caught:
+    with pytest.raises(DataError, match="unknown data 'fashon-mnist'") as caught:
         datasets.load("fashon-mnist")
     assert caught.value.hint == "Did you mean 'fashion-mnist'? Or give a path that exists."

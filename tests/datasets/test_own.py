@@ -317,12 +317,12 @@ def test_a_path_to_nothing(tmp_path, monkeypatch, path):
     if "{" in path:
         pytest.importorskip("braceexpand")
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(UsageError, match="there is nothing at"):
+    with pytest.raises(DataError, match="there is nothing at"):
         datasets.resolve(path)
 
 
 def test_a_word_that_is_neither():
-    with pytest.raises(UsageError, match="unknown data 'mnits'") as caught:
+    with pytest.raises(DataError, match="unknown data 'mnits'") as caught:
         datasets.resolve("mnits")
     assert "'mnist'" in caught.value.hint
     assert "path" in caught.value.hint

@@ -138,10 +138,10 @@ def test_what_cannot_be_used_is_named_and_leaves_nothing_behind(photos, tmp_path
 
 def test_nothing_is_overwritten(photos, tmp_path, pack):
     pack(photos)
-    with pytest.raises(UsageError, match="is there already"):
+    with pytest.raises(RunError, match="already exists"):
         pack(photos)
     (tmp_path / "shards" / "index.json").unlink()
-    with pytest.raises(UsageError, match=r"000\.tar' is there already"):
+    with pytest.raises(RunError, match=r"000\.tar' already exists"):
         pack(photos)
     with pytest.raises(UsageError, match="lies in the folder of the images"):
         pack(photos, out="photos/{0..}.tar")

@@ -134,7 +134,7 @@ def test_what_is_known_of_the_images_is_the_indexs_or_said(tmp_path):
     assert datasets.stem(data.name) == tmp_path.name
     assert data.some(4).shape == (4, 28, 28, 1)
     assert len(data.some(1000)) == 11
-    with pytest.raises(UsageError, match="held nowhere whole"):
+    with pytest.raises(UsageError, match="never read as a whole"):
         datasets.load(data.name)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from ganctl import config as configs
-from ganctl.errors import UsageError
+from ganctl.errors import PackageError
 from ganctl.report import MAX_BYTES, render
 from ganctl.report.page import Table
 
@@ -146,7 +146,7 @@ def test_runs_that_share_a_name_are_told_apart(make_run, tmp_path):
 
 def test_without_jinja_it_says_what_to_install(make_run, monkeypatch):
     monkeypatch.setitem(sys.modules, "jinja2", None)
-    with pytest.raises(UsageError, match="needs Jinja2") as caught:
+    with pytest.raises(PackageError, match="needs Jinja2") as caught:
         render([make_run()])
     assert caught.value.hint == "Install it: pip install 'ganctl[report]'"
 

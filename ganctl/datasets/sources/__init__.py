@@ -12,7 +12,7 @@ from ganctl.datasets.sources.base import Entry, Problem, Source, shown
 from ganctl.datasets.sources.folder import Folder
 from ganctl.datasets.sources.tars import Tars
 from ganctl.datasets.sources.zips import Zip
-from ganctl.errors import DataError, UsageError
+from ganctl.errors import DataError, PackageError, UsageError
 
 __all__ = ["Entry", "Problem", "Source", "open_source", "shards"]
 
@@ -38,7 +38,7 @@ def open_source(path: str) -> Source:
         return Arrays(path)
     if name.endswith(_TARS):
         return Tars([path])
-    raise UsageError(f"'{shown(path)}' is not a kind of data that is known", f"Give {KINDS}.")
+    raise DataError(f"'{shown(path)}' is not a kind of file that holds images", f"Give {KINDS}.")
 
 
 def shards(path: str) -> list[str]:
@@ -55,10 +55,7 @@ def shards(path: str) -> list[str]:
     try:
         import braceexpand
     except ModuleNotFoundError:
-        raise UsageError(
-            "patterns of shards need the package braceexpand",
-            "Install it: pip install 'ganctl[webdataset]'",
-        ) from None
+        raise PackageError.missing("a pattern of shards", "braceexpand", "webdataset") from None
     try:
         paths = list(itertools.islice(braceexpand.braceexpand(path), _MAX_SHARDS + 1))
     except ValueError:
@@ -81,4 +78,4 @@ def _require_file(path: str) -> None:
         reason = getattr(error, "strerror", None) or error
         raise DataError(f"'{shown(path)}' cannot be read: {reason}", f"Give {KINDS}.") from None
     if not stat.S_ISREG(mode):
-        raise UsageError(f"'{shown(path)}' is a pipe or a device", f"Give {KINDS}.")
+        raise DataError(f"'{shown(path)}' is a pipe or a device", f"Give {KINDS}.")

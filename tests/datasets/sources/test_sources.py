@@ -8,7 +8,7 @@ import pytest
 
 from ganctl.datasets import sources
 from ganctl.datasets.sources import open_source
-from ganctl.errors import DataError, GanctlError, UsageError
+from ganctl.errors import DataError, GanctlError, PackageError
 
 
 @pytest.fixture
@@ -88,7 +88,7 @@ def test_a_folder_with_braces_in_its_name_is_a_folder(folder):
 
 def test_without_the_package_a_pattern_says_how_to_get_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "braceexpand", None)
-    with pytest.raises(UsageError) as caught:
+    with pytest.raises(PackageError) as caught:
         open_source("shards/{000..127}.tar")
     assert "ganctl[webdataset]" in caught.value.hint
 
@@ -121,7 +121,7 @@ def test_paths_that_lead_nowhere(path, words, tmp_path, monkeypatch):
 @pytest.mark.parametrize("name", ["photo.png", "images.rar", "images", "images.parquet"])
 def test_a_file_of_another_kind_says_what_is_known(tmp_path, name, png):
     (tmp_path / name).write_bytes(png)
-    with pytest.raises(UsageError, match="not a kind of data that is known") as caught:
+    with pytest.raises(DataError, match="not a kind of file that holds images") as caught:
         open_source(str(tmp_path / name))
     assert sources.KINDS in caught.value.hint
 
@@ -129,5 +129,5 @@ def test_a_file_of_another_kind_says_what_is_known(tmp_path, name, png):
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes")
 def test_a_pipe_is_never_waited_for(tmp_path):
     os.mkfifo(tmp_path / "images.zip")
-    with pytest.raises(UsageError, match="is a pipe or a device"):
+    with pytest.raises(DataError, match="is a pipe or a device"):
         open_source(str(tmp_path / "images.zip"))
