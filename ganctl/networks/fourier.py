@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 
 _MAX_PIXELS = 100
+_MAX_KEPT = 32
+"""Image and kernel sizes whose matrices are kept; each takes up to 0.6 MB."""
 
 
 class ConvTranspose2d(nn.ConvTranspose2d):
@@ -17,8 +19,8 @@ class ConvTranspose2d(nn.ConvTranspose2d):
     Convolution is multiplication in the Fourier domain (Mathieu, Henaff & LeCun 2014). On images of
     7x7 pixels a 5x5 kernel costs 1,225 multiplications a pair of channels directly, but 164 here:
     four for each of 41 frequencies. The transform is a product with a matrix of cosines and sines,
-    exact to rounding. Used on CPUs for images of at most 100 pixels; elsewhere this is torch's own
-    layer, whose weights and results it shares.
+    exact to rounding. Used on CPUs for images of at most 100 pixels; elsewhere, and in a trace,
+    which may run elsewhere, this is torch's own layer, whose weights and results it shares.
     """
 
     def __init__(self, in_channels: int, out_channels: int, kernel_size: int) -> None:
@@ -29,7 +31,7 @@ class ConvTranspose2d(nn.ConvTranspose2d):
 
     def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
         height, width = x.shape[2:]
-        if x.device.type != "cpu" or height * width > _MAX_PIXELS:
+        if x.device.type != "cpu" or torch.jit.is_tracing() or height * width > _MAX_PIXELS:
             return super().forward(x, output_size)
         dtype = self.weight.dtype
         if torch.is_autocast_enabled("cpu"):
@@ -70,7 +72,7 @@ def _multiply(x: Tensor, w: Tensor) -> Tensor:
     return torch.stack([torch.bmm(rows, for_real), torch.bmm(rows, for_imaginary)])
 
 
-@functools.cache
+@functools.lru_cache(maxsize=_MAX_KEPT)
 def _transforms(
     height: int, width: int, size: int, dtype: torch.dtype
 ) -> tuple[Tensor, Tensor, Tensor]:
@@ -103,8 +105,7 @@ def _matrices(
     radius: int,
 ) -> tuple[Tensor, Tensor, Tensor]:
     vu = torch.tensor(list(frequencies), dtype=torch.float64)
-    counted = torch.tensor(list(frequencies.values()), dtype=torch.float64)
-    counted /= math.prod(lengths)
+    counted = torch.tensor(list(frequencies.values()), dtype=torch.float64) / math.prod(lengths)
 
     def waves(y: range, x: range) -> Tensor:
         points = torch.cartesian_prod(torch.tensor(y), torch.tensor(x)).double()

@@ -2,12 +2,13 @@
 
 A convolution kernel blocked over channels is nearly idle where there is only one. A product over
 all pixels is not: with torch's own fold and unfold (im2col, Chellapilla et al. 2006) it computes
-the same sums. Elsewhere, and with more channels, these are torch's own layers, whose weights and
-results they share.
+the same sums. Elsewhere, with more channels, and in a trace, which may run elsewhere, these are
+torch's own layers, whose weights and results they share.
 """
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -16,7 +17,7 @@ class Conv2d(nn.Conv2d):
     """nn.Conv2d of grey images, quicker where the image itself needs a gradient."""
 
     def forward(self, x: Tensor) -> Tensor:
-        if x.device.type != "cpu" or self.in_channels > 1 or not x.requires_grad:
+        if not _is_ours(x) or self.in_channels > 1 or not x.requires_grad:
             return super().forward(x)
         kernel, stride, padding = _square(self)
         height, width = ((size + 2 * padding - kernel) // stride + 1 for size in x.shape[2:])
@@ -29,7 +30,7 @@ class ConvTranspose2d(nn.ConvTranspose2d):
     """nn.ConvTranspose2d to grey images."""
 
     def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
-        if x.device.type != "cpu" or self.out_channels > 1:
+        if not _is_ours(x) or self.out_channels > 1:
             return super().forward(x, output_size)
         kernel, stride, padding = _square(self)
         edge = kernel - 2 * padding + self.output_padding[0]
@@ -39,6 +40,10 @@ class ConvTranspose2d(nn.ConvTranspose2d):
         if self.bias is None:
             return image
         return image + self.bias.view(-1, 1, 1).to(image.dtype)
+
+
+def _is_ours(x: Tensor) -> bool:
+    return x.device.type == "cpu" and not torch.jit.is_tracing()
 
 
 def _square(layer: nn.Conv2d | nn.ConvTranspose2d) -> tuple[int, int, int]:

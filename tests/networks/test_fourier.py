@@ -82,3 +82,11 @@ def test_sampling_first_does_not_spoil_training() -> None:
         ours(x)
     (gradient,) = torch.autograd.grad(ours(x).sum(), [ours.weight])
     assert gradient.isfinite().all()
+
+
+def test_few_matrices_are_kept() -> None:
+    ours = layer()
+    for height in range(1, 11):
+        for width in range(1, 11):
+            ours(torch.randn(1, 6, height, width))
+    assert fourier._transforms.cache_info().currsize <= 32

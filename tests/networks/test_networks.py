@@ -4,6 +4,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch.testing import assert_close
 
 from ganctl.config import PRESETS, SIZES, override, stages_for
 from ganctl.errors import CheckpointError
@@ -12,6 +13,7 @@ from ganctl.networks import (
     build_discriminator,
     build_generator,
     check_weights,
+    fourier,
     generator_from,
     layer_tables,
 )
@@ -43,6 +45,17 @@ def test_a_generator_is_rebuilt_bit_for_bit(config):
     assert not any(parameter.requires_grad for parameter in rebuilt.parameters())
     with torch.no_grad():
         assert rebuilt(latents).equal(original(latents))
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.trace:FutureWarning")
+def test_a_traced_generator_draws_the_same_images_in_batches_of_any_size(config):
+    """Recorded with nothing cached, as by a program that only exports it."""
+    fourier._transforms.cache_clear()
+    generator = build_generator(config, torch.Generator().manual_seed(3)).eval()
+    few, many = torch.randn(2, config.input_dim), torch.randn(5, config.input_dim)
+    with torch.no_grad():
+        traced = torch.jit.trace(generator, few)
+        assert_close(traced(many), generator(many), rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize(
