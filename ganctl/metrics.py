@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -35,7 +36,7 @@ class Frechet:
     def __init__(self, real: Tensor) -> None:
         from torchmetrics.image.fid import FrechetInceptionDistance
 
-        self._metric = FrechetInceptionDistance(_Features(real.shape[1]), reset_real_features=False)
+        self._metric = _metric(FrechetInceptionDistance, real, reset_real_features=False)
         self._metric.update(real.double(), real=True)
 
     def distance(self, fake: Tensor) -> float:
@@ -55,8 +56,9 @@ def kernel_distance(fake: Tensor, real: Tensor) -> float:
 
     size = min(_SUBSET_SIZE, len(fake), len(real))
     with _quietly():
-        metric = KernelInceptionDistance(
-            _Features(real.shape[1]),
+        metric = _metric(
+            KernelInceptionDistance,
+            real,
             # Where a subset is all there is, another one would be the same.
             subsets=1 if size == len(fake) == len(real) else _SUBSETS,
             subset_size=size,
@@ -75,7 +77,7 @@ def classifier_score(logits: Tensor) -> float:
     from torchmetrics.image.inception import InceptionScore
 
     with _quietly():
-        metric = InceptionScore(_Features(logits.shape[1]), splits=1)
+        metric = _metric(InceptionScore, logits, splits=1)
         metric.update(logits.double())
         return float(metric.compute()[0])
 
@@ -147,6 +149,12 @@ def uniform_divergence(shares: Sequence[float]) -> float:
 def sure_share(logits: Tensor) -> float:
     """The share of images whose class has a probability of at least SURE, by `logits`, (N, C)."""
     return _share(logits.double().softmax(1).amax(1) >= SURE)
+
+
+def _metric(kind: type, features: Tensor, **how: Any) -> Any:
+    """torchmetrics' metric of `kind` for such `features`: every one that is used is made here."""
+    # One process has all of them: the others, of which there may be some, know of no metric.
+    return kind(_Features(features.shape[1]), sync_on_compute=False, **how)
 
 
 class _Features(nn.Identity):

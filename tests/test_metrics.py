@@ -8,6 +8,7 @@ import scipy.stats
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import distributed as dist
 
 from ganctl import metrics
 
@@ -118,3 +119,23 @@ def test_shares_of_classes(classes):
     assert shares == pytest.approx([classes.count(c) / len(classes) for c in range(10)])
     assert metrics.sure_share(logits * 100) == 1
     assert metrics.sure_share(logits) == 0
+
+
+MEASURED = {
+    "Frechet": lambda a, b: metrics.Frechet(b).distance(a),
+    "kernel_distance": metrics.kernel_distance,
+    "classifier_score": lambda a, b: metrics.classifier_score(a),
+    "manifold": metrics.manifold,
+}
+
+
+@pytest.mark.parametrize("name", MEASURED)
+def test_a_metric_is_of_one_process_whatever_others_there_are(name, monkeypatch):
+    """In a program's own process group it would wait for those that measure nothing."""
+    dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
+    try:
+        for operation in ("barrier", "all_gather", "all_reduce", "broadcast"):
+            monkeypatch.setattr(dist, operation, lambda *_, **__: pytest.fail("it asks others"))
+        MEASURED[name](torch.randn(20, 4), torch.randn(20, 4))
+    finally:
+        dist.destroy_process_group()

@@ -11,7 +11,9 @@ import contextlib
 import json
 import os
 import re
-from collections.abc import Iterator, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from datetime import timedelta
 from typing import Any, TypeVar
 
@@ -91,6 +93,20 @@ class Group:
     def begin(self, patience: float) -> None:
         """Make ready to add up. From here on they wait so many seconds for one another."""
 
+    def by_first(self, work: Callable[[], T]) -> T | None:
+        """Return what `work` returns in the first process; the others wait for it, and get None.
+
+        They wait however long it takes, as long as the first process lives. Raises GroupError.
+        """
+        return work()
+
+    def alone(self) -> AbstractContextManager[None]:
+        """Refuse everything that needs the other processes, in this one, until it is left.
+
+        Without this, a library that finds a process group would wait in it for good.
+        """
+        return contextlib.nullcontext()
+
 
 ALONE = Group()
 
@@ -105,6 +121,8 @@ class Processes(Group):
         self._store = store
         self._device = device
         self._num_agreed = 0
+        self._patience = PATIENCE
+        self._is_alone = False
 
     def sum(self, tensors: Sequence[Tensor], like: Sequence[Tensor]) -> Sum:
         # One message: each costs by itself, however short it is.
@@ -116,22 +134,23 @@ class Processes(Group):
             for part, model in zip(parts, like, strict=True)
         ]
         torch._foreach_copy_(views, list(tensors))
+        self._require_others()
         with _failures():
             return _Travelling(dist.all_reduce(flat, async_op=True), views)
 
     def gathered(self, tensor: Tensor) -> Tensor:
+        self._require_others()
         tables = [torch.empty_like(tensor) for _ in range(self.size)]
         with _failures():
             dist.all_gather(tables, tensor)
         return torch.stack(tables)
 
     def any(self, *flags: bool) -> tuple[bool, ...]:
-        table = torch.tensor(flags, dtype=torch.int32)
-        with _failures():
-            dist.all_reduce(table, dist.ReduceOp.MAX)
-        return tuple(map(bool, table.tolist()))
+        self._require_others()
+        return _any(flags, dist.group.WORLD)
 
     def agreed(self, value: T) -> T:
+        self._require_others()
         self._num_agreed += 1
         key = f"ganctl/agreed/{self._num_agreed}"
         with _failures():
@@ -158,6 +177,47 @@ class Processes(Group):
                 world_size=self.size,
                 timeout=timedelta(seconds=patience),
             )
+        self._patience = patience
+
+    def by_first(self, work: Callable[[], T]) -> T | None:
+        if not self.is_first:
+            while not self.any(False)[0]:
+                pass
+            return None
+        with self._sign_of_life(), self.alone():
+            result = work()
+        self.any(True)
+        return result
+
+    @contextlib.contextmanager
+    def _sign_of_life(self) -> Iterator[None]:
+        """Tell the others, which wait in `by_first`, that this process is still at work."""
+        world, ended = dist.group.WORLD, threading.Event()
+
+        def tell() -> None:
+            with contextlib.suppress(GroupError):  # raised where the work has ended, too
+                while not ended.wait(self._patience / 3):
+                    _any([False], world)
+
+        teller = threading.Thread(target=tell, daemon=True)
+        teller.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            teller.join()
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        self._require_others()
+        world, dist.group.WORLD, self._is_alone = dist.group.WORLD, None, True
+        try:
+            yield
+        finally:
+            dist.group.WORLD, self._is_alone = world, False
+
+    def _require_others(self) -> None:
+        assert not self._is_alone, "the other processes take no part in what one does alone"
 
 
 class _Travelling(Sum):
@@ -169,6 +229,13 @@ class _Travelling(Sum):
         with _failures():
             self._work.wait()
         return self._tensors
+
+
+def _any(flags: Sequence[bool], world: dist.ProcessGroup | None) -> tuple[bool, ...]:
+    table = torch.tensor(flags, dtype=torch.int32)
+    with _failures():
+        dist.all_reduce(table, dist.ReduceOp.MAX, group=world)
+    return tuple(map(bool, table.tolist()))
 
 
 @contextlib.contextmanager

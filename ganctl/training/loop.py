@@ -147,16 +147,15 @@ class Training:
         """Train. Raises TrainingError where a loss or a weight is no longer a number."""
         finished = True
         self._clock = self._last_saved = time.monotonic()
-        if not self.group.is_first:
-            pass
-        elif self.state.step == 0:
+        if self.state.step == 0:
             self._save()
         else:  # rows past the checkpoint may stand there, of a run that ended in mid-epoch
-            self._write_losses(self.history)
+            self.group.by_first(lambda: self._write_losses(self.history))
         while finished and self.state.step < self.total_steps:
             finished = self._epoch()
-        if not self.group.is_first:
-            return Outcome([], finished)
+        return self.group.by_first(self._end) or Outcome([], finished)
+
+    def _end(self) -> Outcome:
         outcome = self.conclude()
         if self.meter.steps:
             self._tell(outcome.history)
@@ -326,13 +325,14 @@ class Training:
 
     def _end_epoch(self) -> None:
         self._require_finite()  # before anything shows what is not
-        if not self.group.is_first:
-            self.meter = Meter()
-            return
+        self.group.by_first(self._record_epoch)
+        self.meter = Meter()
+
+    def _record_epoch(self) -> None:
         row = self._row(self._look_at_samples())
         self.history.append(row)
         self.meter = Meter()
-        self._save(snapshot=row["epoch"])
+        self._write(snapshot=row["epoch"])
         self._write_losses(self.history)
         self._pictures.draw_now_and_then(self.history)
         self._tell(self.history)
@@ -393,12 +393,13 @@ class Training:
             **self.state.moments(),  # type: ignore[arg-type]
         )
 
-    def _save(self, snapshot: int | None = None) -> None:
+    def _save(self) -> None:
         """Write the state; never one that holds anything but numbers."""
         self._read_metrics()
         self._require_finite()
-        if not self.group.is_first:
-            return
+        self.group.by_first(self._write)
+
+    def _write(self, snapshot: int | None = None) -> None:
         content = encode(self.checkpoint())
         every = self.config.snapshot_every
         # Before the latest: a run that ends between the two makes its way here again.
@@ -424,7 +425,8 @@ class Training:
         """Show the samples as they are inside an epoch, in time that is no update's."""
         started = time.monotonic()
         try:
-            pixels = self._pictures.preview_now_and_then(self.state.sampler)
+            with self.group.alone():
+                pixels = self._pictures.preview_now_and_then(self.state.sampler)
         except Exception as error:
             if not memory.is_out_of_memory(error):
                 raise

@@ -93,21 +93,24 @@ class Session:
         devices.prepare(self.state.device)
         how: dict[str, Any] = {"save_every": save_every, "should_stop": should_stop}
         self.group.begin(patience)
-        if not self.group.is_first:
-            return self._training(observer, made_by=made_by, **how).execute()
-        with self._alone():
-            self.run.write_config(
-                {
-                    "config": configs.to_dict(self.config),
-                    "data": describe_data(self.dataset),
-                    "starts": [*self.run.read_starts(), start],
-                }
-            )
+        with contextlib.ExitStack() as stack:
+
+            def begin() -> None:
+                stack.enter_context(self._folder())
+                self.run.write_config(
+                    {
+                        "config": configs.to_dict(self.config),
+                        "data": describe_data(self.dataset),
+                        "starts": [*self.run.read_starts(), start],
+                    }
+                )
+
+            self.group.by_first(begin)
             return self._training(observer, made_by=made_by, **how).execute()
 
     def conclude(self, observer: Observer) -> Outcome:
         """For a run that is complete: the table and pictures that it may not have come to write."""
-        with self._alone():
+        with self._folder():
             return self._training(observer, made_by=self.made_by).conclude()
 
     def _training(self, observer: Observer, *, made_by: dict[str, Any], **how: Any) -> Training:
@@ -136,7 +139,7 @@ class Session:
         return Gauge(network, test=datasets.load_test(self.config.data).images.numpy())
 
     @contextlib.contextmanager
-    def _alone(self) -> Iterator[None]:
+    def _folder(self) -> Iterator[None]:
         """With the folder ready, and every other training kept out of it."""
         with self.run.lock():
             self._require_unchanged()  # again, now that nobody else can train here

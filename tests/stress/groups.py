@@ -6,6 +6,7 @@ import contextlib
 import io
 import multiprocessing
 import os
+import time
 from concurrent.futures import ProcessPoolExecutor
 from datetime import timedelta
 from typing import NamedTuple
@@ -97,6 +98,30 @@ def steps(path, rank, size, cases):
         group.begin(20)
     sent = _counting()
     return [_training(group, *case, sent) for case in cases]
+
+
+def slow_work(path, rank, patience=1.5):
+    """Have the first of two work for longer than `patience`, and then not answer for as long.
+
+    What each got of the work, and the error of who was left waiting. `path` is as in `steps`.
+    """
+    import torch
+    from torch import distributed as dist
+
+    from ganctl.errors import GroupError
+    from ganctl.training.group import Processes
+
+    group = Processes(dist.FileStore(str(path), 2), rank, 2, torch.device("cpu"))
+    group.begin(patience)
+    got = [group.by_first(lambda: time.sleep(2 * patience) or "worked")]
+    if rank == 0:
+        time.sleep(2 * patience)
+        return got, None
+    try:
+        group.by_first(lambda: None)
+    except GroupError as error:
+        return got, error.message
+    return got, None
 
 
 def _counting():

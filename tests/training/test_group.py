@@ -94,6 +94,9 @@ def test_alone_one_is_all_there_is():
     assert ALONE.agreed({"a": 1}) == {"a": 1}
     ALONE.require_same("a", "letter")
     ALONE.begin(1.0)
+    assert ALONE.by_first(lambda: "worked") == "worked"
+    with ALONE.alone():
+        assert ALONE.any(True) == (True,)
 
 
 @pytest.mark.parametrize("size", [None, "1"])
@@ -123,6 +126,47 @@ def single():
     made.begin(10)
     yield made
     dist.destroy_process_group()
+
+
+OPERATIONS = {
+    "sum": lambda group: group.sum([torch.ones(2)], like=[torch.empty(2)]),
+    "gathered": lambda group: group.gathered(torch.ones(2)),
+    "any": lambda group: group.any(True),
+    "agreed": lambda group: group.agreed("this"),
+    "require_same": lambda group: group.require_same("this", "word"),
+    "by_first": lambda group: group.by_first(lambda: None),
+}
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_nothing_that_needs_the_others_is_done_alone(single, name):
+    with pytest.raises(AssertionError, match="take no part"):
+        single.by_first(lambda: OPERATIONS[name](single))
+    with single.alone(), pytest.raises(AssertionError, match="take no part"):
+        OPERATIONS[name](single)
+    OPERATIONS[name](single)  # again, where it is not alone
+
+
+def test_a_library_finds_no_group_where_a_process_is_alone(single):
+    """Else it would wait there for the others, as torchmetrics does."""
+
+    def work():
+        assert not dist.is_initialized()
+        with pytest.raises(ValueError, match="not been initialized"):
+            dist.barrier()
+        return "done"
+
+    assert single.by_first(work) == "done"
+    assert dist.is_initialized()
+
+
+def test_the_others_wait_for_the_first_as_long_as_it_lives(tmp_path):
+    """A process is silent where it does not answer, not where it has much to do."""
+    (first, _), (second, lost) = groups.together(
+        groups.slow_work, [(tmp_path / "store", rank) for rank in range(2)]
+    )
+    assert (first, second) == (["worked"], [None])
+    assert "does not answer" in lost
 
 
 def test_sums_lie_as_they_are_wanted(single):
