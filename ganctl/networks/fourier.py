@@ -31,7 +31,8 @@ class ConvTranspose2d(nn.ConvTranspose2d):
 
     def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
         height, width = x.shape[2:]
-        if x.device.type != "cpu" or torch.jit.is_tracing() or height * width > _MAX_PIXELS:
+        traced = torch.jit.is_tracing()  # type: ignore[no-untyped-call, attr-defined]
+        if x.device.type != "cpu" or traced or height * width > _MAX_PIXELS:
             return super().forward(x, output_size)
         dtype = self.weight.dtype
         if torch.is_autocast_enabled("cpu"):

@@ -43,7 +43,8 @@ class ConvTranspose2d(nn.ConvTranspose2d):
 
 
 def _is_ours(x: Tensor) -> bool:
-    return x.device.type == "cpu" and not torch.jit.is_tracing()
+    traced = torch.jit.is_tracing()  # type: ignore[no-untyped-call, attr-defined]
+    return x.device.type == "cpu" and not traced
 
 
 def _square(layer: nn.Conv2d | nn.ConvTranspose2d) -> tuple[int, int, int]:
