@@ -7,6 +7,8 @@ import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ganctl import palette
+
 
 def losses_png(history: Sequence[Mapping[str, Any]], title: str) -> bytes:
     """Both losses, and D(x) and D(G(z)) below them, over the epochs; a PNG file.
@@ -24,15 +26,14 @@ def losses_png(history: Sequence[Mapping[str, Any]], title: str) -> bytes:
     figure.subplots_adjust(left=0.09, right=0.98, top=0.9, bottom=0.08, hspace=0.2)
     epochs = [row["epoch"] for row in history]
     marker = "o" if len(epochs) < 30 else None
-    blue, orange = "#0072b2", "#d55e00"  # told apart in every kind of colour blindness
-    for axes, key, colour, label in (
-        (upper, "g_loss", blue, "generator loss"),
-        (upper, "d_loss", orange, "discriminator loss"),
-        (lower, "d_real", orange, "D(x), real images"),
-        (lower, "d_fake", blue, "D(G(z)), generated images"),
+    for axes, key, label in (
+        (upper, "g_loss", "generator loss"),
+        (upper, "d_loss", "discriminator loss"),
+        (lower, "d_real", "D(x), real images"),
+        (lower, "d_fake", "D(G(z)), generated images"),
     ):
-        axes.plot(epochs, [row[key] for row in history], color=colour, label=label,
-                  marker=marker, markersize=4)  # fmt: skip
+        axes.plot(epochs, [row[key] for row in history], color=palette.color(key).light,
+                  label=label, marker=marker, markersize=4)  # fmt: skip
     lower.axhline(0.5, color="0.5", linewidth=1, linestyle="--", label="ideal: 0.5")
     lower.set_ylim(0, 1)
     upper.set_ylabel("loss")

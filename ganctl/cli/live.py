@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
+from ganctl import palette
 from ganctl.cli.curves import Curves, Trace
-from ganctl.cli.panels import BLUE, ORANGE, Bars, Lines, table_head, table_line
+from ganctl.cli.panels import Bars, Lines, table_head, table_line
 from ganctl.cli.preview import Preview
 from ganctl.cli.screen import Part, Region, Screen
 from ganctl.cli.watch import Warner, label
@@ -43,11 +44,9 @@ class LiveObserver(Warner):
         self.wants_samples = preview
         self._title = Lines(lambda width: [_title(title, width)])
         self._trace = Trace()
-        self._losses = Curves(
-            self._trace, {"g_loss": (BLUE, "G loss"), "d_loss": (ORANGE, "D loss")}
-        )
+        self._losses = Curves(self._trace, _styled({"g_loss": "G loss", "d_loss": "D loss"}))
         self._answers = Curves(
-            self._trace, {"d_fake": (BLUE, "D(G(z))"), "d_real": (ORANGE, "D(x)")}, (0.0, 1.0)
+            self._trace, _styled({"d_fake": "D(G(z))", "d_real": "D(x)"}), (0.0, 1.0)
         )
         self._table = Lines(lambda width: [table_head(width)])
         self._preview = Preview()
@@ -160,6 +159,11 @@ class LiveObserver(Warner):
         ):
             regions[curves] = Region(row, column, columns, rows)
         return places[-1][0] + rows + space - top
+
+
+def _styled(labels: Mapping[str, str]) -> dict[str, tuple[str, str]]:
+    """Each metric's color and what it is called."""
+    return {name: (palette.color(name).terminal, label) for name, label in labels.items()}
 
 
 def _warning(line: str, width: int) -> Text:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
+from ganctl import palette
+
 if TYPE_CHECKING:
     from ganctl.training.loop import Progress
 
@@ -18,8 +20,6 @@ WIDTHS = {
 """The table's columns."""
 _LEAST_NEEDED = ("seconds", "D(x)", "D(G(z))", "Frechet")
 """What a narrow table goes without, the first of them first."""
-BLUE, ORANGE = "#3b8bd0", "#d9772b"
-"""Told apart in every kind of colour blindness, on dark and on light."""
 _PACE_SECONDS = 60.0
 _NARROW = 60
 
@@ -112,7 +112,9 @@ def bar(share: float, width: int) -> Text:
     """A bar of `width` cells, `share` of it filled, to half a cell."""
     halves = round(max(0.0, min(1.0, share)) * 2 * width)
     filled = "━" * (halves // 2) + "╸" * (halves % 2)
-    return Text.assemble((filled, BLUE), ("━" * (width - len(filled)), "bright_black"))
+    return Text.assemble(
+        (filled, palette.SERIES[0].terminal), ("━" * (width - len(filled)), "bright_black")
+    )
 
 
 def clock(seconds: float) -> str:

@@ -11,6 +11,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from ganctl import palette
 from ganctl.report.runs import Row, thinned
 
 MAX_POINTS = 250
@@ -90,7 +91,7 @@ class Line:
 
     label: str
     colour: int
-    """The number of its colour."""
+    """The place of its color in palette.SERIES."""
     path: str
     """As SVG draws it in a box of 100 x 100."""
     epochs: list[int]
@@ -144,22 +145,25 @@ def charts(kinds: Sequence[Kind], runs: Sequence[tuple[str, list[Row]]]) -> list
     found = []
     for kind in kinds:
         if len(runs) == 1:
-            choices = [(figure.short, figure, runs[0][1]) for figure in kind.figures]
+            choices = [
+                (figure.short, palette.METRICS.get(figure.column, place), figure, runs[0][1])
+                for place, figure in enumerate(kind.figures)
+            ]
             found.append(_chart(kind, kind.title, choices, across))
             continue
         for figure in kind.figures:
-            choices = [(name, figure, rows) for name, rows in runs]
+            choices = [(name, place, figure, rows) for place, (name, rows) in enumerate(runs)]
             title = kind.title if len(kind.figures) == 1 else figure.name
             found.append(_chart(kind, title, choices, across))
     return [chart for chart in found if chart is not None]
 
 
 def _chart(
-    kind: Kind, title: str, choices: list[tuple[str, Figure, list[Row]]], across: Axis
+    kind: Kind, title: str, choices: list[tuple[str, int, Figure, list[Row]]], across: Axis
 ) -> Chart | None:
     values = [
         row[figure.column]
-        for _, figure, rows in choices
+        for _, _, figure, rows in choices
         for row in rows
         if row.get(figure.column) is not None
     ]
@@ -168,7 +172,7 @@ def _chart(
     ticks, axis = _axis(kind, values)
     lines = [
         _line(label, colour, figure, rows, across, axis)
-        for colour, (label, figure, rows) in enumerate(choices)
+        for label, colour, figure, rows in choices
         if any(row.get(figure.column) is not None for row in rows)
     ]
     mark = 100 - axis.at(kind.mark) if kind.mark is not None else None

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import ganctl
-from ganctl import images
+from ganctl import images, palette
 from ganctl.errors import PackageError
 from ganctl.report.charts import FIGURES, MAX_POINTS, QUALITY, TRAINING, Chart, charts
 from ganctl.report.pictures import Frame, data_uri, frames
@@ -83,6 +83,7 @@ def render(runs: Sequence[Run]) -> tuple[bytes, list[Shown]]:
     style, script = (
         "\n" + (here / name).read_text("utf-8").strip() + "\n" for name in ("page.css", "page.js")
     )
+    style += _colors()
     shown = [
         _shown(run, name, _PICTURE_BYTES // len(runs))
         for run, name in zip(runs, _names(runs), strict=True)
@@ -110,6 +111,13 @@ def render(runs: Sequence[Run]) -> tuple[bytes, list[Shown]]:
     content = page.encode(errors="replace")
     assert len(content) < MAX_BYTES, len(content)
     return content, shown
+
+
+def _colors() -> str:
+    """Return the rules that give --c, the color of a line, to the classes c0, c1, ..."""
+    light = "".join(f".c{n} {{ --c: {each.light}; }}\n" for n, each in enumerate(palette.SERIES))
+    dark = "".join(f".c{n} {{ --c: {each.dark}; }}\n" for n, each in enumerate(palette.SERIES))
+    return f"{light}@media (prefers-color-scheme: dark) {{\n{dark}}}\n"
 
 
 def _shown(run: Run, name: str, budget: int) -> Shown:
