@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ganctl import places
 from ganctl.rng import Fixed
 
 NEIGHBOURS = 5
@@ -25,6 +26,8 @@ SURE = 0.95
 _CHUNK = 1000
 """Rows of a table of distances that are in memory at once."""
 _SUBSETS, _SUBSET_SIZE = 100, 1000
+
+places.lend_to_matplotlib()  # which torchmetrics imports
 
 
 class Frechet:

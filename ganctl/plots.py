@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ganctl import palette
+from ganctl import palette, places
 
 
 def losses_png(history: Sequence[Mapping[str, Any]], title: str) -> bytes:
@@ -15,6 +15,7 @@ def losses_png(history: Sequence[Mapping[str, Any]], title: str) -> bytes:
 
     `history` has one row an epoch with epoch, g_loss, d_loss, d_real and d_fake.
     """
+    places.lend_to_matplotlib()
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator

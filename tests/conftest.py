@@ -8,9 +8,10 @@ import torch
 from PIL import Image
 
 from ganctl import config as configs
+from ganctl import places
 from ganctl.checkpoint import FIGURES, Checkpoint
 from ganctl.config import TrainConfig
-from ganctl.datasets import Dataset, cache, mnist
+from ganctl.datasets import Dataset, mnist
 from ganctl.training.state import create
 
 CPU = torch.device("cpu")
@@ -89,7 +90,7 @@ def tiny_checkpoint(tiny_config, tiny_dataset) -> Checkpoint:
 def cache_folder(tmp_path_factory, monkeypatch):
     """Where decoded images are kept: nobody's own cache. Not there yet."""
     folder = tmp_path_factory.mktemp("cache") / "ganctl" / "images"
-    monkeypatch.setattr(cache, "folder", lambda: folder)
+    monkeypatch.setattr(places, "_usual", lambda: folder.parent)
     monkeypatch.setenv("XDG_CACHE_HOME", str(folder.parent.parent))  # for other processes, on Linux
     return folder
 

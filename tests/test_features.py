@@ -132,7 +132,7 @@ def test_weights_with_code_in_them_run_nothing(inception_weights, tmp_path):
 
 
 def test_weights_that_cannot_be_had(inception_weights, tmp_path, monkeypatch):
-    monkeypatch.setattr(inception.platformdirs, "user_cache_path", lambda _: tmp_path / "cache")
+    monkeypatch.setattr(inception.places, "_usual", lambda: tmp_path / "cache")
 
     def fail(*_, **__):
         raise OSError("no network")

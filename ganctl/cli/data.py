@@ -91,10 +91,12 @@ def data(
     changes = image_settings(size_, channels, fit, background)
     settings = configs.override(configs.preset(configs.DEFAULT_PRESET), changes).images
 
-    from ganctl import datasets
+    from ganctl import datasets, places
 
     path = datasets.resolve(path)
     datasets.require_apart(path, out)
+    for notice in places.notices():
+        terminal.note(notice)
     with terminal.progress() as progress:
         prepared = datasets.prepare(path, settings, progress=progress)
     survey = prepared.survey

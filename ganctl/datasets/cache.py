@@ -12,7 +12,6 @@ import hashlib
 import json
 import re
 import shutil
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -20,10 +19,9 @@ from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
-import platformdirs
 from numpy.typing import NDArray
 
-from ganctl import files
+from ganctl import files, places
 from ganctl.errors import DataError, RunError
 
 FORMAT = 2
@@ -46,8 +44,8 @@ class Stored:
 
 
 def folder() -> Path:
-    """Where the images of all keys are."""
-    return platformdirs.user_cache_path("ganctl") / "images"
+    """Return the folder in which the images of all keys are, private to this user."""
+    return places.folder("images")
 
 
 def key_of(*parts: Any) -> str:
@@ -74,9 +72,9 @@ def find(key: str) -> Stored | None:
 class Place:
     """Where images are put that nobody else is making."""
 
-    def __init__(self, path: Path, key: str | None) -> None:
+    def __init__(self, path: Path, key: str) -> None:
         self._path = path
-        self._key = key
+        self._key: str | None = key
 
     @property
     def is_lasting(self) -> bool:
@@ -101,6 +99,8 @@ class Place:
         with (self._path / _META).open("wb") as file:
             file.write(json.dumps(document).encode())
             sync(file)
+        for path in self._path.iterdir():
+            path.chmod(0o600)
         if key is None or self._key is None:
             self._key = None
             return _read(self._path)
@@ -123,8 +123,7 @@ class Place:
 def place(key: str, waiting: Callable[[], None]) -> Iterator[Place]:
     """A place for the images of `key`, once nobody else is making them; `waiting` is told if so.
 
-    Where the cache cannot be written it is a temporary folder, removed in the end. What was
-    written and not kept is removed. An OSError becomes a DataError.
+    What was written and not kept is removed. An OSError becomes a DataError.
     """
     try:
         with _exclusive_place(key, waiting) as found:
@@ -139,20 +138,13 @@ def place(key: str, waiting: Callable[[], None]) -> Iterator[Place]:
 
 @contextlib.contextmanager
 def _exclusive_place(key: str, waiting: Callable[[], None]) -> Iterator[Place]:
-    with contextlib.ExitStack() as stack:
+    with _locked(folder() / f"{key}.lock", waiting):
+        _sweep()
+        path = folder() / f"{key}.tmp"
+        shutil.rmtree(path, ignore_errors=True)
+        path.mkdir(mode=0o700)
         try:
-            folder().mkdir(parents=True, exist_ok=True)
-            stack.enter_context(_locked(folder() / f"{key}.lock", waiting))
-            _sweep()
-            path = folder() / f"{key}.tmp"
-            shutil.rmtree(path, ignore_errors=True)
-            path.mkdir()
-            found = Place(path, key)
-        except (OSError, RunError):
-            path = Path(tempfile.mkdtemp(prefix="ganctl-"))
-            found = Place(path, None)
-        try:
-            yield found
+            yield Place(path, key)
         finally:
             # Mapped images outlive their file's name; not so on Windows, where it stays.
             shutil.rmtree(path, ignore_errors=True)

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import platformdirs
 
+from ganctl import places
 from ganctl.errors import DataError
 
 _CLASSES: dict[str, tuple[str, dict[str, Any]]] = {
@@ -20,8 +20,8 @@ NAMES = tuple(_CLASSES)
 
 
 def cache_dir() -> Path:
-    """Where downloads are kept, in the platform's own cache folder."""
-    return platformdirs.user_cache_path("ganctl") / "datasets"
+    """Return the folder in which downloads are kept."""
+    return places.folder("datasets")
 
 
 Named = tuple[np.ndarray, np.ndarray, tuple[str, ...]]
@@ -47,7 +47,6 @@ def _load(name: str, *, train: bool) -> Named:
     dataset_class: Any = getattr(torchvision.datasets, class_name)
     root = cache_dir()
     try:
-        root.mkdir(parents=True, exist_ok=True)
         dataset = dataset_class(root=str(root), train=train, download=True, **arguments)
     except Exception as error:  # of a network, a file system, or a parser of damaged files
         raise DataError(

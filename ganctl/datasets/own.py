@@ -252,10 +252,7 @@ def notices(prepared: Prepared) -> list[str]:
         lines.append(f"Left out, since {'it' if count == 1 else 'they'} cannot be used:")
         lines += [f"  {line}" for line in listed(survey.problems)]
     if not prepared.is_kept:
-        why = (
-            "some cannot be read" if _is_passing(survey) else f"{cache.folder()} cannot be written"
-        )
-        lines.append(f"They will be decoded again next time: {why}.")
+        lines.append("They will be decoded again next time: some cannot be read.")
     if survey.num_images < FEW:
         lines.append(
             f"{survey.num_images:,} images are few: expect samples that are near copies of them. "

@@ -7,10 +7,10 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-import platformdirs
 import torch
 from torch import Tensor
 
+from ganctl import places
 from ganctl.errors import DataError, PackageError
 
 URL = (
@@ -76,11 +76,10 @@ def _read(path: Path) -> Any:
 
 
 def _published() -> Path:
-    path = platformdirs.user_cache_path("ganctl") / "features" / URL.rpartition("/")[2]
+    path = places.folder("features") / URL.rpartition("/")[2]
     if path.exists():
         return path
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         # Into a temporary file that is renamed once its digest has been found right.
         torch.hub.download_url_to_file(URL, str(path), SHA256_PREFIX, progress=False)
     except Exception as error:  # of a network, a file system or a wrong digest

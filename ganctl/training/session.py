@@ -15,7 +15,7 @@ import torch
 
 import ganctl
 from ganctl import config as configs
-from ganctl import datasets, devices, features
+from ganctl import datasets, devices, features, places
 from ganctl.checkpoint import Checkpoint
 from ganctl.classes import MAX_CLASSES, stored
 from ganctl.config import LENGTH_FIELDS, TrainConfig
@@ -203,7 +203,7 @@ def new(
     # What was found by the clock may not be the same everywhere.
     config = configs.from_dict(group.agreed(configs.to_dict(config)))
     devices.use_threads(config.threads)
-    notices = [*dataset.notices]
+    notices = [*places.notices(), *dataset.notices]
     if dataset.num_classes and not config.conditional:
         able = dataset.num_classes <= MAX_CLASSES
         notices.append(
@@ -269,7 +269,7 @@ def resume(
         history=checkpoint.history,
         partial=checkpoint.partial,
         made_by=checkpoint.made_by,
-        notices=[*dataset.notices],
+        notices=[*places.notices(), *dataset.notices],
         resumed_from=found,
     )
     for problem in problems:

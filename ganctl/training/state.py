@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Adam
 
+from ganctl import places
 from ganctl.checkpoint import Checkpoint, Weights
 from ganctl.config import TrainConfig
 from ganctl.networks import both_networks, build_discriminator, build_generator, check_weights
@@ -44,6 +45,7 @@ class TrainState:
     def _as_run(self, network: nn.Module) -> nn.Module:
         if not self.config.compile:
             return network
+        places.lend_to_compiler()
         compiled: nn.Module = torch.compile(network)  # type: ignore[assignment]
         return compiled
 

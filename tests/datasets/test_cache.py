@@ -191,14 +191,19 @@ def test_without_a_cache_a_temporary_folder_serves(cache_folder, monkeypatch, tm
     monkeypatch.setattr("tempfile.tempdir", None)
     cache_folder.parent.mkdir(parents=True)
     cache_folder.write_text("not a folder")
-    with cache.place(KEY, nobody) as place:
-        assert not place.is_lasting
-        np.save(place.images, IMAGES)
-        stored = place.keep(LABELS, {"of": KEY}, KEY)
-    assert_stored(stored)
-    assert cache.find(KEY) is None
-    if sys.platform != "win32":
-        assert names(tmp_path) == []
+    assert_stored(store())
+    assert_stored(cache.find(KEY))
+    assert cache.folder().is_relative_to(tmp_path)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no modes there")
+def test_nobody_else_can_look_into_it_or_hold_its_lock(cache_folder):
+    cache_folder.mkdir(parents=True, mode=0o755)
+    store()
+    assert cache_folder.stat().st_mode & 0o777 == 0o700
+    assert cache_folder.parent.stat().st_mode & 0o777 == 0o700
+    modes = {path.name: path.stat().st_mode & 0o777 for path in (cache_folder / KEY).iterdir()}
+    assert modes == dict.fromkeys(("images.npy", "labels.npy", "meta.json"), 0o600)
 
 
 def test_a_full_disk_is_said_and_leaves_nothing(cache_folder, monkeypatch):

@@ -9,7 +9,7 @@ from urllib.error import URLError
 import numpy as np
 import pytest
 
-from ganctl import datasets
+from ganctl import datasets, places
 from ganctl.datasets import downloads
 from ganctl.errors import DataError
 
@@ -30,8 +30,8 @@ CLASSES = {
 @pytest.fixture(autouse=True)
 def cache(tmp_path, monkeypatch):
     """A cache of the test's own."""
-    monkeypatch.setattr(downloads, "cache_dir", lambda: tmp_path / "cache")
-    return tmp_path / "cache"
+    monkeypatch.setattr(places, "_usual", lambda: tmp_path)
+    return downloads.cache_dir()
 
 
 @pytest.fixture
@@ -86,6 +86,7 @@ def test_without_a_network_the_hint_says_which_file_goes_where(name, error, repl
 
 
 def test_a_cache_that_cannot_be_made_is_a_data_error(cache):
+    cache.rmdir()
     cache.write_text("a file where the folder should be")
     with pytest.raises(DataError):
         downloads.load_train("kmnist")

@@ -1,0 +1,117 @@
+"""Where ganctl keeps what it would otherwise make or fetch again: folders private to this user."""
+
+from __future__ import annotations
+
+import atexit
+import functools
+import os
+import shutil
+import stat
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import platformdirs
+
+from ganctl.errors import RunError
+
+
+def folder(name: str) -> Path:
+    """Return the folder `name` of ganctl's cache, made if it is missing.
+
+    It belongs to this user, and nobody else can enter it (0700): what lies there is trusted, and
+    may show pictures that others may not see. If the platform's cache folder cannot be used, it is
+    in a temporary folder. Raises RunError if there is no place for that either.
+    """
+    usual = _usual()
+    if usual is not None and _is_private(usual) and _is_private(usual / name):
+        return usual / name
+    made = _temporary() / name
+    made.mkdir(mode=0o700, exist_ok=True)
+    return made
+
+
+def notices() -> list[str]:
+    """Return a line that says where things are kept if that is a temporary folder; else nothing."""
+    usual, made = _usual(), folder("images")
+    if usual is not None and made == usual / "images":
+        return []
+    why = "there is no home folder" if usual is None else f"{usual} cannot be used"
+    return [f"Decoded images and downloads are kept in {made.parent}: {why}."]
+
+
+def lend_to_matplotlib() -> None:
+    """Give matplotlib a folder if it would find none and warn of it. Call before importing it."""
+    homes = (platformdirs.user_config_path, platformdirs.user_cache_path)
+    if not os.environ.get("MPLCONFIGDIR") and not all(_is_usable(home) for home in homes):
+        os.environ["MPLCONFIGDIR"] = str(folder("matplotlib"))
+
+
+def lend_to_compiler() -> None:
+    """Give torch.compile a private folder unless the user chose one.
+
+    Its default is a folder for temporary files that anyone may have made and filled with code.
+    """
+    variable = "TORCHINDUCTOR_CACHE_DIR"
+    # torch itself sets the variable to its default as soon as an optimizer is made.
+    default = os.path.join(tempfile.gettempdir(), "torchinductor_")  # noqa: PTH118
+    if os.environ.get(variable, default).startswith(default):
+        os.environ[variable] = str(folder("compiled"))
+
+
+def _usual() -> Path | None:
+    try:
+        return platformdirs.user_cache_path("ganctl")
+    except RuntimeError:  # no home folder
+        return None
+
+
+def _is_usable(find: Callable[[str], Path]) -> bool:
+    """Whether matplotlib could write to the folder that `find` gives; makes none."""
+    try:
+        path = find("matplotlib")
+        nearest = next(folder for folder in (path, *path.parents) if folder.exists())
+        return Path.home().is_dir() and nearest.is_dir() and os.access(nearest, os.W_OK)
+    except (OSError, RuntimeError):
+        return False
+
+
+def _is_private(path: Path, *, may_be_link: bool = True) -> bool:
+    """Whether `path` is a folder for this user alone, after it was made, or closed to others."""
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        found = path.stat() if may_be_link else path.lstat()
+        if sys.platform == "win32":
+            return True
+        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
+            return False
+        if stat.S_IMODE(found.st_mode) & 0o077:
+            path.chmod(0o700)
+    except OSError:
+        return False
+    return os.access(path, os.W_OK | os.X_OK)
+
+
+def _temporary() -> Path:
+    """Return one temporary folder for all runs of this user, or, if that is not safe, a new one."""
+    try:
+        if sys.platform != "win32":
+            # A name that can be guessed: anyone may have put a folder or a link there.
+            path = Path(tempfile.gettempdir()) / f"ganctl-{os.geteuid()}"
+            if _is_private(path, may_be_link=False):
+                return path
+        return _own()
+    except OSError as error:
+        raise RunError(
+            f"there is no folder for temporary files: {(error.strerror or str(error)).lower()}",
+            "Set TMPDIR to a writable folder.",
+        ) from None
+
+
+@functools.cache
+def _own() -> Path:
+    """Return a temporary folder that is removed when this process ends."""
+    path = Path(tempfile.mkdtemp(prefix="ganctl-"))
+    atexit.register(shutil.rmtree, path, ignore_errors=True)
+    return path
