@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import functools
 import io
 import itertools
@@ -202,7 +203,7 @@ def lasting_streams() -> Iterator[None]:
 
 def _lasting(stream: TextIO | None) -> TextIO:
     if stream is None:
-        return open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123
+        return io.TextIOWrapper(io.BufferedWriter(_Lasting(_Closed())), "utf-8")
     buffer = getattr(stream, "buffer", None)
     raw = getattr(buffer, "raw", buffer)  # python -u has none between
     if not isinstance(stream, io.TextIOWrapper) or not isinstance(raw, io.RawIOBase):
@@ -211,6 +212,13 @@ def _lasting(stream: TextIO | None) -> TextIO:
         io.BufferedWriter(_Lasting(raw)), stream.encoding, stream.errors,
         line_buffering=stream.line_buffering,
     )  # fmt: skip
+
+
+class _Closed(io.RawIOBase):
+    """A stream that was closed before this program started, as by `>&-` in a shell."""
+
+    def write(self, data: ReadableBuffer) -> int:
+        raise OSError(errno.EBADF, "it is closed")
 
 
 class _Lasting(io.RawIOBase):

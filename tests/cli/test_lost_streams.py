@@ -91,7 +91,7 @@ def test_a_result_that_nobody_gets_is_a_failure_in_one_line(call, run, arguments
 
 
 @pytest.mark.parametrize(
-    ("streams", "expected"), [("2>&-", 0), ("<&- >&- 2>&-", 0), (">/dev/full 2>/dev/full", 1)]
+    ("streams", "expected"), [("2>&-", 0), ("<&- >&- 2>&-", 1), (">/dev/full 2>/dev/full", 1)]
 )
 def test_a_process_without_streams_trains_to_the_end(
     command, fast_options, tmp_path, streams, expected
@@ -106,6 +106,16 @@ def test_a_process_without_streams_trains_to_the_end(
     )
     assert (done.returncode, done.stderr) == (expected, b"")
     assert is_finished(out)
+
+
+@pytest.mark.parametrize("arguments", ["config", "config --json", "--version", "--help"])
+def test_a_result_for_a_closed_stdout_is_a_failure_in_one_line(command, arguments):
+    words = [*command, *arguments.split()]
+    done = subprocess.run(
+        ["sh", "-c", 'exec "$@" >&-', "sh", *words], capture_output=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert done.stderr == b"ganctl: stdout cannot be written: it is closed\n"
 
 
 def test_a_pipe_that_does_not_wait_is_waited_for(run):
