@@ -8,6 +8,8 @@ import math
 import torch
 from torch import Tensor, nn
 
+from ganctl.networks.layers import is_run_here
+
 _MAX_PIXELS = 100
 _MAX_KEPT = 32
 """Image and kernel sizes whose matrices are kept; each takes up to 0.6 MB."""
@@ -31,8 +33,7 @@ class ConvTranspose2d(nn.ConvTranspose2d):
 
     def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
         height, width = x.shape[2:]
-        traced = torch.jit.is_tracing()  # type: ignore[no-untyped-call, attr-defined]
-        if x.device.type != "cpu" or traced or height * width > _MAX_PIXELS:
+        if not is_run_here(x) or height * width > _MAX_PIXELS:
             return super().forward(x, output_size)
         dtype = self.weight.dtype
         if torch.is_autocast_enabled("cpu"):

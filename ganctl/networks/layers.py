@@ -101,3 +101,8 @@ def layer_table(network: nn.Module, *input_shapes: tuple[int, ...]) -> list[Laye
     for hook in hooks:
         hook.remove()
     return rows
+
+
+def is_run_here(x: Tensor) -> bool:
+    """Return whether `x` is computed on this CPU, and not only traced to be computed elsewhere."""
+    return x.device.type == "cpu" and not torch._C._is_tracing()

@@ -8,16 +8,17 @@ torch's own layers, whose weights and results they share.
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from ganctl.networks.layers import is_run_here
 
 
 class Conv2d(nn.Conv2d):
     """nn.Conv2d of grey images, quicker where the image itself needs a gradient."""
 
     def forward(self, x: Tensor) -> Tensor:
-        if not _is_ours(x) or self.in_channels > 1 or not x.requires_grad:
+        if not is_run_here(x) or self.in_channels > 1 or not x.requires_grad:
             return super().forward(x)
         kernel, stride, padding = _square(self)
         height, width = ((size + 2 * padding - kernel) // stride + 1 for size in x.shape[2:])
@@ -30,7 +31,7 @@ class ConvTranspose2d(nn.ConvTranspose2d):
     """nn.ConvTranspose2d to grey images."""
 
     def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
-        if not _is_ours(x) or self.out_channels > 1:
+        if not is_run_here(x) or self.out_channels > 1:
             return super().forward(x, output_size)
         kernel, stride, padding = _square(self)
         edge = kernel - 2 * padding + self.output_padding[0]
@@ -40,11 +41,6 @@ class ConvTranspose2d(nn.ConvTranspose2d):
         if self.bias is None:
             return image
         return image + self.bias.view(-1, 1, 1).to(image.dtype)
-
-
-def _is_ours(x: Tensor) -> bool:
-    traced = torch.jit.is_tracing()  # type: ignore[no-untyped-call, attr-defined]
-    return x.device.type == "cpu" and not traced
 
 
 def _square(layer: nn.Conv2d | nn.ConvTranspose2d) -> tuple[int, int, int]:
