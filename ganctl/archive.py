@@ -18,6 +18,7 @@ from collections.abc import Iterator, Sequence
 from typing import IO, Any
 from zipfile import ZipFile, ZipInfo
 
+from ganctl import limits
 from ganctl.errors import CheckpointError
 
 ODD = "is damaged, or not a ganctl checkpoint"
@@ -29,25 +30,14 @@ _TOO_MANY = f"{ODD}: it has too many parts"
 _ODD_TENSOR = f"{ODD}: it holds a tensor that ganctl does not write"
 DAMAGE_HINT = "Use an earlier checkpoint: a run directory keeps some as epoch-*.pt."
 
-_MAX_DIRECTORY = 2**20
-"""Bytes at an archive's end that list its members; the hundred of a checkpoint take 10 KB."""
-MAX_BYTES = 2**32
-"""Of all tensors: no file makes this program take more memory than that for its copy, and no run
-begins whose checkpoints would have more."""
-MAX_PROGRAM = 2**23
-"""Bytes of a pickle; the history of `config.MAX_EPOCHS` epochs takes 4.8 MB."""
 _BYTES_A_PART = 16
 """At least; an empty dict is one byte of a pickle and 64 of memory, a filled one is many."""
 _BYTES_A_WORD = 2
 """At least, on average: reading takes microseconds a word, however short. A history of which
 little was measured has three."""
-_MAX_WORDS = 2**20
-"""In all; that longest history has 920,000: no file takes much longer to read than that run's."""
 _MENTIONED = 8
 """Strings are no longer than so many times the pickle, each counted as often as it is mentioned:
 written once and mentioned a million times, one would be hashed a million times."""
-_MAX_DEPTH = 16
-"""Of marks; a tensor in its table, in its optimizer, takes six."""
 
 _LETTERS = {
     **dict.fromkeys(("PROTO", "STOP", "BINFLOAT", "NEWTRUE", "NONE"), "v"),
@@ -85,7 +75,7 @@ def vetted(file: IO[bytes]) -> IO[bytes]:
             prefix = _check_members(archive, file.seek(0, io.SEEK_END))
             program = archive.read(f"{prefix}data.pkl")
             sizes = {f"data/{key}": size for key, size in _check_program(program).items()}
-            if sum(sizes.values()) > MAX_BYTES:
+            if sum(sizes.values()) > limits.CHECKPOINT_BYTES:
                 raise CheckpointError(f"{ODD}: it is larger than any that ganctl writes")
             found = {member.filename: member.file_size for member in archive.infolist()}
             target = io.BytesIO()
@@ -146,7 +136,7 @@ def _opened(file: IO[bytes]) -> ZipFile:
     ZipFile reads all of it, and takes ten times its memory. Its size stands in two records, which
     may disagree, and which one counts is for ZipFile to say: so what it reads is counted.
     """
-    archive = ZipFile(_Rationed(file, _MAX_DIRECTORY))
+    archive = ZipFile(_Rationed(file, limits.CHECKPOINT_DIRECTORY_BYTES))
     archive.fp = file
     return archive
 
@@ -160,7 +150,7 @@ def _check_members(archive: ZipFile, limit: int) -> str:
         or any(member.compress_type != zipfile.ZIP_STORED for member in members)
         or sum(member.file_size for member in members) > limit
         or len(pickles) != 1
-        or pickles[0].file_size > MAX_PROGRAM
+        or pickles[0].file_size > limits.PICKLE_BYTES
     ):
         raise CheckpointError(_NOT_TORCHS)
     return pickles[0].filename.removesuffix("data.pkl")
@@ -180,7 +170,7 @@ def _check_program(program: bytes) -> dict[str, int]:
             parts += letter == "p"
             mentioned += len(value) if letter == "s" else 0
             depth += (letter == "(") - (letter in "et")
-            if depth > _MAX_DEPTH:
+            if depth > limits.PICKLE_DEPTH:
                 raise CheckpointError(_TOO_MANY)
             if not tensor and letter in _PLAIN:
                 continue
@@ -214,7 +204,7 @@ def _words(program: bytes) -> Iterator[tuple[str, Any]]:
     """
     memo: dict[object, tuple[str, Any]] = {}
     word: tuple[str, Any] = ("", None)
-    most = min(_MAX_WORDS, 1000 + len(program) // _BYTES_A_WORD)
+    most = min(limits.PICKLE_WORDS, 1000 + len(program) // _BYTES_A_WORD)
     for count, (opcode, argument, _) in enumerate(pickletools.genops(program)):
         if count > most:
             raise CheckpointError(_TOO_MANY)

@@ -7,7 +7,7 @@ import zipfile
 import pytest
 import torch
 
-from ganctl import archive
+from ganctl import archive, limits
 from ganctl.checkpoint import HISTORY_COLUMNS
 from ganctl.config import MAX_EPOCHS, PRESETS, override, preset
 from ganctl.errors import CheckpointError, UsageError
@@ -98,7 +98,7 @@ def test_tensors_that_share_a_storage_are_refused():
 
 
 def test_a_pickle_beyond_all_measure_is_not_read(monkeypatch):
-    monkeypatch.setattr(archive, "MAX_PROGRAM", 100)
+    monkeypatch.setattr(limits, "PICKLE_BYTES", 100)
     assert "not torch's own" in refusal(saved(PLAIN)).message
 
 

@@ -17,19 +17,15 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
+from ganctl import limits
 from ganctl.config import ImageSettings
+from ganctl.datasets import excess
 
 Pixels = NDArray[np.uint8]
 Content = bytes | Pixels
 """A file's bytes, or uint8 (H, W) or (H, W, C) pixels where the images come as an array."""
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF")
-MAX_PIXELS = 2**26
-"""Of one image: a quarter of a gigabyte while it is decoded, and as much again for each step after.
-Compressed, that may be a few kilobytes."""
-_MAX_JPEG_PIXELS = 4 * MAX_PIXELS
-"""Of a JPEG, which is decoded at an eighth of its size where it is so large; but not of a
-progressive one, all of whose coefficients are held in memory."""
 _OVERSAMPLING = 2.0
 """What is much too large is first reduced quickly, to at least so many times the size asked for."""
 _SIGNATURES = (
@@ -109,11 +105,12 @@ def _opened(content: bytes) -> Iterator[Image.Image]:
     """The image with its header read and its size checked; whatever Pillow raises is BadImage."""
     if not content:
         raise BadImage("empty file")
+    if (reason := excess.before_opening(content)) is not None:
+        raise BadImage(reason)
     try:
         with _own_limits(), Image.open(io.BytesIO(content), formats=FORMATS) as image:
-            in_parts = image.format in ("JPEG", "MPO") and "progressive" not in image.info
-            if image.width * image.height > (_MAX_JPEG_PIXELS if in_parts else MAX_PIXELS):
-                raise BadImage(f"too large: {image.width} x {image.height} pixels")
+            if (reason := excess.before_decoding(image, content)) is not None:
+                raise BadImage(reason)
             yield image
     except BadImage:
         raise
@@ -165,7 +162,7 @@ def _draft(image: Image.Image, settings: ImageSettings) -> None:
 
 def _to_srgb(image: Image.Image) -> Image.Image:
     profile = image.info.get("icc_profile")
-    if profile and image.mode in ("RGB", "CMYK"):
+    if profile and len(profile) <= limits.PROFILE_BYTES and image.mode in ("RGB", "CMYK"):
         transform = _transform(profile, image.mode)
         if transform is not None:
             return ImageCms.applyTransform(image, transform) or image

@@ -10,9 +10,10 @@ import tarfile
 from collections.abc import Iterator
 from typing import IO, NamedTuple
 
-from ganctl import files
-from ganctl.datasets.sources.base import MAX_BYTES, climbs, shown, unused
-from ganctl.datasets.sources.tars import MAX_LABEL, key_of, label_of, members
+from ganctl import files, limits
+from ganctl.datasets.sources.base import climbs, shown, unused
+from ganctl.datasets.sources.headers import Archive
+from ganctl.datasets.sources.tars import key_of, label_of
 from ganctl.errors import DataError
 
 
@@ -50,11 +51,11 @@ def samples(file: IO[bytes], first: int = 0, *, with_content: bool = True) -> It
             key, image, labels, begin = key_of(name), None, {}, place
         if not member.isreg() or member.issparse() or climbs(name):
             continue
-        if name.lower().endswith((".cls", ".json")) and member.size <= MAX_LABEL:
+        if name.lower().endswith((".cls", ".json")) and member.size <= limits.LABEL_BYTES:
             if number >= first:
                 labels[name[-4:].lower()] = label_of(_content(file, member), name)
         elif image is None and _is_image(name):
-            is_read = with_content and number >= first and member.size <= MAX_BYTES
+            is_read = with_content and number >= first and member.size <= limits.IMAGE_BYTES
             image = (shown(name), _content(file, member) if is_read else b"", member.size)
     if image is not None:
         yield Sample(*image, _label(labels), begin, file.tell())
@@ -75,8 +76,8 @@ def damage(where: str) -> Iterator[None]:
 def _members(file: IO[bytes]) -> Iterator[tuple[tarfile.TarInfo, int]]:
     """A tar's members, and where each begins."""
     place = file.tell()
-    with tarfile.TarFile(fileobj=file) as tar:
-        for member in members(tar):
+    with Archive(fileobj=file) as tar:
+        for member in tar.each():
             following = tar.offset
             yield member, place
             place = following

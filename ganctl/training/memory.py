@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from ganctl import devices
-from ganctl.archive import MAX_BYTES
 from ganctl.config import NetworkConfig, TrainConfig
 from ganctl.errors import DeviceError, UsageError
+from ganctl.limits import CHECKPOINT_BYTES
 from ganctl.networks import both_networks, layer_tables
 from ganctl.training.state import TrainState
 from ganctl.training.step import train_step
@@ -54,10 +54,10 @@ def require_room(config: TrainConfig, device: torch.device, *, has_begun: bool =
 
 def _require_readable(config: TrainConfig) -> None:
     size = checkpoint_bytes(config)
-    if size > MAX_BYTES:
+    if size > CHECKPOINT_BYTES:
         raise UsageError(
             f"a checkpoint of these networks would take {size / 2**30:.1f} GiB, and none of more "
-            f"than {MAX_BYTES / 2**30:.0f} GiB is ever read",
+            f"than {CHECKPOINT_BYTES / 2**30:.0f} GiB is ever read",
             "Give a smaller --latent-dim or base_channels.",
         )
 

@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from ganctl import limits
 from ganctl.config import ImageSettings
-from ganctl.datasets.decoding import MAX_PIXELS, BadImage, Facts, decode, fit_array, measure
+from ganctl.datasets.decoding import BadImage, Facts, decode, fit_array, measure
 
 FILES = Path(__file__).parents[1] / "fixtures" / "images"
 RED, GREEN, BLUE, GREY = (255, 0, 0), (0, 255, 0), (0, 0, 255), (128,) * 3
@@ -176,6 +177,48 @@ def test_but_not_a_progressive_one_which_is_held_in_memory_as_a_whole():
         measure(bytes(content))
 
 
+def test_nor_one_with_a_scan_a_component():
+    content = bytearray(encoded(FLAT, "JPEG"))
+    start = content.index(b"\xff\xda")
+    content[start + 2 : start + 14] = b"\0\x08\1\1\0\0\x3f\0"  # of the first component alone
+    start = content.index(b"\xff\xc0") + 5
+    content[start : start + 4] = struct.pack(">HH", 9000, 9000)
+    with pytest.raises(BadImage, match="too large: 9000 x 9000 pixels"):
+        measure(bytes(content))
+    content[start : start + 4] = struct.pack(">HH", 16, 24)
+    assert measure(bytes(content)).width == 24
+
+
+def test_a_jpeg_of_scans_without_end_is_refused():
+    content = bytearray(encoded(FLAT, "JPEG", progressive=True))
+    start = content.index(b"\xff\xc2") + 5
+    content[start : start + 4] = struct.pack(">HH", 8000, 8000)
+    scan = content[content.rindex(b"\xff\xda") : -2]
+    assert measure(bytes(content[:-2] + scan * 20 + content[-2:])).width == 8000
+    with pytest.raises(BadImage, match="too many scans"):
+        measure(bytes(content[:-2] + scan * 40 + content[-2:]))
+
+
+def test_a_cameras_notes_without_end_are_not_joined():
+    content = encoded(FLAT, "JPEG")
+    part = b"\xff\xe1\xff\xffExif\0\0" + bytes(2**16 - 9)
+    with pytest.raises(BadImage, match="too many camera's notes"):
+        measure(content[:2] + part * 65 + content[2:])
+
+
+@pytest.mark.parametrize(("side", "is_refused"), [(512, False), (2048, False), (16_000, True)])
+def test_a_small_tiff_of_huge_tiles_is_refused(side, is_refused):
+    tags = {256: 16, 257: 16, 258: 8, 259: 8, 262: 1, 277: 1}
+    tags |= {322: side, 323: side, 324: 200, 325: 9}
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items())
+    content = b"II*\0" + struct.pack("<IH", 8, len(tags)) + entries + bytes(300)
+    if is_refused:
+        with pytest.raises(BadImage, match="tiles of 16000 x 16000 pixels"):
+            measure(content)
+    else:
+        assert measure(content) == Facts(16, 16, "L", "TIFF")
+
+
 def test_an_embedded_profile_that_is_damaged_is_passed_over():
     content = encoded(FLAT, icc_profile=b"no profile at all" * 20)
     assert quarters(decode(content, settings_of())) == [RED] * 4
@@ -304,7 +347,7 @@ def test_a_decompression_bomb_is_refused_by_its_size_before_it_takes_memory(side
         assert tracemalloc.get_traced_memory()[1] < 2**22
     finally:
         tracemalloc.stop()
-    assert side * side > MAX_PIXELS
+    assert side * side > limits.IMAGE_PIXELS
 
 
 @pytest.mark.parametrize("kind", [b"zTXt", b"iCCP"])

@@ -42,10 +42,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from ganctl import archive
+from ganctl import archive, limits
 from ganctl import checkpoint as schema
 from ganctl import config as configs
-from ganctl.archive import MAX_PROGRAM
 from ganctl.checkpoint import Checkpoint, decode, encode
 from ganctl.cli.inspect import inspect
 from ganctl.errors import GanctlError
@@ -608,7 +607,7 @@ _LARGE = [
     lambda rng: (b"](", itertools.repeat(_row(rng.random())), b"e"),
 ]  # fmt: skip
 """What a pickle of megabytes can be full of: its beginning, parts without end, its end."""
-_LARGE_SIZES = (2**17, 2**20, 2**22, MAX_PROGRAM - 2**14)
+_LARGE_SIZES = (2**17, 2**20, 2**22, limits.PICKLE_BYTES - 2**14)
 """The last is all that `archive` lets a pickle have, less what the rest of a checkpoint takes."""
 
 

@@ -7,6 +7,7 @@ import os
 import re
 import stat
 
+from ganctl import limits
 from ganctl.datasets.sources.arrays import Arrays
 from ganctl.datasets.sources.base import Entry, Problem, Source, shown
 from ganctl.datasets.sources.folder import Folder
@@ -18,7 +19,6 @@ __all__ = ["Entry", "Problem", "Source", "open_source", "shards"]
 
 KINDS = "a folder, .zip, .tar, .tar.gz, .tar.bz2, .tar.xz, .npz, or 'shards/{000..127}.tar'"
 _TARS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
-_MAX_SHARDS = 100_000
 _RANGE = re.compile(r"(-?\d{1,20})\.\.(-?\d{1,20})")
 
 
@@ -50,20 +50,20 @@ def shards(path: str) -> list[str]:
         return [path]
     # braceexpand holds every number of a range in memory.
     ranges = [(int(low), int(high)) for low, high in _RANGE.findall(path)]
-    if any(abs(high - low) >= _MAX_SHARDS for low, high in ranges):
-        raise UsageError(f"'{shown(path)}' names more than {_MAX_SHARDS:,} shards")
+    if any(abs(high - low) >= limits.SHARDS for low, high in ranges):
+        raise UsageError(f"'{shown(path)}' names more than {limits.SHARDS:,} shards")
     try:
         import braceexpand
     except ModuleNotFoundError:
         raise PackageError.missing("a pattern of shards", "braceexpand", "webdataset") from None
     try:
-        paths = list(itertools.islice(braceexpand.braceexpand(path), _MAX_SHARDS + 1))
+        paths = list(itertools.islice(braceexpand.braceexpand(path), limits.SHARDS + 1))
     except ValueError:
         raise UsageError(
             f"'{shown(path)}' is not a pattern", "Write it as 'shards/{000..127}.tar'."
         ) from None
-    if len(paths) > _MAX_SHARDS:
-        raise UsageError(f"'{shown(path)}' names more than {_MAX_SHARDS:,} shards")
+    if len(paths) > limits.SHARDS:
+        raise UsageError(f"'{shown(path)}' names more than {limits.SHARDS:,} shards")
     if not all(name.lower().endswith(_TARS) for name in paths):
         raise UsageError(f"'{shown(path)}' does not name tar archives", f"Give {KINDS}.")
     return paths

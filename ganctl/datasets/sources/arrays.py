@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 import zipfile
 from typing import Any, NamedTuple
@@ -9,9 +10,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.lib import format as npy
 
+from ganctl import limits
 from ganctl.datasets.decoding import UNREADABLE, BadImage, Pixels
-from ganctl.datasets.sources.base import MAX_BYTES, MAX_ENTRIES, Entry, Problem, class_order, shown
-from ganctl.datasets.sources.careful import Unpacked
+from ganctl.datasets.sources.base import Entry, Problem, class_order, shown
+from ganctl.datasets.sources.careful import Unpacked, is_bomb
 from ganctl.datasets.sources.zips import open_zip
 from ganctl.errors import DataError
 
@@ -19,7 +21,6 @@ _IMAGES = ("images", "x_train", "train_images", "train_x", "x", "data", "arr_0")
 _LABELS = ("labels", "y_train", "train_labels", "train_y", "label", "y", "targets", "arr_1")
 _CLASSES = ("classes", "class_names", "label_names", "names")
 _LAYOUT = "Store uint8, 0 to 255, of the shape (N, H, W) or (N, H, W, C) with C of 1, 3 or 4."
-_MAX_NAME_BYTES = 4096
 _WORST = 3
 """How many arrays that do not fit are told of."""
 
@@ -42,12 +43,14 @@ class Arrays:
     def __init__(self, path: str) -> None:
         self._images: Pixels | None = None
         try:
-            with open_zip(path) as archive:
+            with open_zip(path, limits.ARRAY_DIRECTORY_BYTES) as archive:
                 headers = {key: _header(archive, key) for key in _keys(archive)}
                 key = _choose(headers)
                 shape = headers[key].shape
-                labels, self.classes = _labels(archive, headers, shape[0])
                 info = archive.getinfo(f"{key}.npy")
+                if shape[0] > limits.FREE_IMAGES + info.compress_size:
+                    raise DataError(f"{shown(key)} claims more images than it has bytes")
+                labels, self.classes = _labels(archive, headers, shape[0])
                 with archive.open(info) as content:
                     self._file = Unpacked(content, info.compress_size, key)
             self._mapped()
@@ -83,16 +86,20 @@ class Arrays:
 
 
 def _keys(archive: zipfile.ZipFile) -> list[str]:
-    return sorted(name[: -len(".npy")] for name in archive.namelist() if name.endswith(".npy"))
+    keys = {name[: -len(".npy")] for name in archive.namelist() if name.endswith(".npy")}
+    if len(keys) > limits.ARRAYS:
+        raise DataError(f"it has more than {limits.ARRAYS} arrays")
+    return sorted(keys)
 
 
 def _header(archive: zipfile.ZipFile, key: str) -> _Header:
-    with archive.open(f"{key}.npy") as file:
-        read = npy.read_array_header_1_0
-        if npy.read_magic(file) != (1, 0):
-            read = npy.read_array_header_2_0
-        shape, _, dtype = read(file)
-        return _Header(shape, dtype)
+    with archive.open(f"{key}.npy") as content:  # numpy reads as much as a header says it has
+        file = io.BytesIO(content.read(limits.ARRAY_HEADER_BYTES))
+    read = npy.read_array_header_1_0
+    if npy.read_magic(file) != (1, 0):
+        read = npy.read_array_header_2_0
+    shape, _, dtype = read(file)
+    return _Header(shape, dtype)
 
 
 def _choose(headers: dict[str, _Header]) -> str:
@@ -114,7 +121,7 @@ def _choose(headers: dict[str, _Header]) -> str:
         )
     key = (preferred or fitting)[0]
     count, *shape = headers[key].shape
-    if count > MAX_ENTRIES or math.prod(shape) > MAX_BYTES:
+    if count > limits.MEMBERS or math.prod(shape) > limits.IMAGE_BYTES:
         raise DataError(f"{shown(key)} is too large: {headers[key].shape}", _LAYOUT)
     return key
 
@@ -135,9 +142,13 @@ def _labels(
     values = _texts(archive, key, header)
     names = next((key for key in _CLASSES if key in headers), None)
     if names is not None and header.dtype.kind in "iu":
-        known = _texts(archive, names, headers[names])
-        if headers[names].shape != (len(set(known)),) or not all(
-            value.isdecimal() and int(value) < len(known) for value in set(values)
+        named = headers[names]
+        fits = len(named.shape) == 1 and named.shape[0] <= limits.CLASSES
+        known = _texts(archive, names, named) if fits else []
+        if (
+            not fits
+            or len(set(known)) < len(known)
+            or not all(value.isdecimal() and int(value) < len(known) for value in set(values))
         ):
             raise DataError(
                 f"{names} does not name the classes: {key} counts others, or names repeat",
@@ -149,11 +160,13 @@ def _labels(
 
 def _texts(archive: zipfile.ZipFile, key: str, header: _Header) -> list[str]:
     """A small array's values as texts. Raises DataError."""
-    if header.dtype.kind not in "iuUS" or header.dtype.itemsize > _MAX_NAME_BYTES:
+    if header.dtype.kind not in "iuUS" or header.dtype.itemsize > limits.LABEL_NAME_BYTES:
         raise DataError(f"{key} is {header.dtype}: not names or numbers")
-    if math.prod(header.shape) * header.dtype.itemsize > MAX_BYTES:
+    size = math.prod(header.shape) * header.dtype.itemsize
+    info = archive.getinfo(f"{key}.npy")
+    if size > limits.IMAGE_BYTES or is_bomb(size, info.compress_size):
         raise DataError(f"{key} is too large: {header.dtype} {header.shape}")
-    with archive.open(f"{key}.npy") as file:
+    with archive.open(info) as file:
         values = npy.read_array(file, allow_pickle=False).ravel()
     if header.dtype.kind == "S":
         values = np.char.decode(values, "utf-8", "replace")

@@ -7,12 +7,10 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Generic, Protocol, TypeVar
 
+from ganctl import limits
 from ganctl.datasets.decoding import Content
 from ganctl.errors import DataError
 
-MAX_BYTES = 2**28
-"""Of one image file; larger ones are not read."""
-MAX_ENTRIES = 10_000_000
 _SUFFIXES = frozenset(
     (".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".dib", ".gif")
 ) | {".tif", ".tiff"}
@@ -78,8 +76,8 @@ class Listing(Generic[Place]):
 
     def add(self, name: str, size: int, place: Place) -> None:
         """A file of `size` bytes, found at `place`. Raises DataError where there is no end."""
-        problem = unused(name, size)
-        name = shown(name)
+        problem = _too_long(name) or unused(name, size)
+        name = shown(name[: limits.NAME_CHARS])
         if problem is None and name in self.places:
             problem = ("a second file of that name", False)
         if problem is not None:
@@ -87,12 +85,12 @@ class Listing(Generic[Place]):
         else:
             self.places[name] = place
             self._sizes[name] = size
-        if len(self.places) + len(self.problems) > MAX_ENTRIES:
-            raise DataError(f"there are more than {MAX_ENTRIES:,} files, which is too many")
+        if len(self.places) + len(self.problems) > limits.MEMBERS:
+            raise DataError(f"there are more than {limits.MEMBERS:,} files, which is too many")
 
     def refuse(self, name: str, reason: str, *, harmless: bool = False) -> None:
         """A file that is not used."""
-        self.problems.append(Problem(shown(name), reason, harmless))
+        self.problems.append(Problem(shown(name[: limits.NAME_CHARS]), reason, harmless))
 
     def entries(self) -> tuple[list[Entry], list[str]]:
         """The images sorted by name, and their classes; says what it leaves out in `problems`.
@@ -165,9 +163,15 @@ def unused(name: str, size: int) -> tuple[str, bool] | None:
     return too_large(size)
 
 
+def _too_long(name: str) -> tuple[str, bool] | None:
+    if len(name) > limits.NAME_CHARS or name.count("/") > limits.NAME_FOLDERS:
+        return "its name is too long, or it is in too many folders", False
+    return None
+
+
 def too_large(size: int) -> tuple[str, bool] | None:
     """The same for a file of `size` bytes."""
-    return (f"too large: {size / 1e6:,.0f} MB", False) if size > MAX_BYTES else None
+    return (f"too large: {size / 1e6:,.0f} MB", False) if size > limits.IMAGE_BYTES else None
 
 
 def _common_depth(paths: Iterable[tuple[str, ...]]) -> int:

@@ -12,31 +12,31 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
+from ganctl import limits
 from ganctl.errors import DataError
 
-MAX_RATIO = 200
-"""Of what is unpacked to what was packed; photographs hardly shrink, and flat drawings by less."""
-FREE_RATIO_BYTES = 2**26
-"""Up to so many bytes, any ratio will do."""
-_MAX_HEADER = 2**28
-_MIN_FREE_DISK = 2**28
 _CHUNK = 2**20
 _HINT = "Unpack it yourself, or set TMPDIR to a folder with more space."
 
 
 def is_bomb(unpacked: int, packed: int) -> bool:
     """Whether so many bytes from so few are more than any image needs."""
-    return unpacked > FREE_RATIO_BYTES and unpacked > MAX_RATIO * packed
+    return unpacked > limits.FREE_BYTES and unpacked > limits.RATIO * packed
 
 
 class Bounded(io.FileIO):
-    """A file that refuses to be read in pieces larger than any true archive's directory is."""
+    """A file that refuses to be read in pieces larger than an honest archive's directory is."""
+
+    def __init__(self, path: str | Path, largest: int = limits.DIRECTORY_BYTES) -> None:
+        """Raises OSError."""
+        super().__init__(path)
+        self._largest = largest
 
     def read(self, size: int | None = -1, /) -> bytes:
         """As a file's; raises OSError."""
         if size is None or size < 0:
             size = max(0, os.fstat(self.fileno()).st_size - self.tell())
-        if size > _MAX_HEADER:
+        if size > self._largest:
             raise OSError("its directory is too large")
         return super().read(size) or b""
 
@@ -64,12 +64,13 @@ class Unpacked:
         while chunk := content.read(_CHUNK):
             if written % (64 * _CHUNK) == 0:
                 free = shutil.disk_usage(self.path.parent).free
-                if free < _MIN_FREE_DISK:
+                if free < limits.FREE_DISK_BYTES:
                     raise DataError(f"no space to unpack {name} in {self.path.parent}", _HINT)
             written += len(chunk)
             if is_bomb(written, packed):
                 raise DataError(
-                    f"{name} unpacks to more than {MAX_RATIO} times its size: it looks like a bomb",
+                    f"{name} unpacks to more than {limits.RATIO} times its size: "
+                    "it looks like a bomb",
                     "If you trust it, unpack it yourself and give the folder.",
                 )
             with _disk_errors(name):

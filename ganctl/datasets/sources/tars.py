@@ -10,16 +10,17 @@ import gzip
 import json
 import lzma
 import os
-import re
 import tarfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from ganctl import limits
 from ganctl.datasets.decoding import UNREADABLE, BadImage
 from ganctl.datasets.sources.base import Entry, Listing, class_order, climbs, shown
 from ganctl.datasets.sources.careful import Bounded, Unpacked
+from ganctl.datasets.sources.headers import Archive
 from ganctl.errors import DataError
 
 _COMPRESSED: dict[bytes, Callable[[str], Any]] = {
@@ -27,9 +28,6 @@ _COMPRESSED: dict[bytes, Callable[[str], Any]] = {
     b"BZh": bz2.open,
     b"\xfd7zXZ": lzma.open,
 }
-MAX_LABEL = 2**16
-"""Bytes of a .cls or .json beside an image."""
-
 _At = tuple[int, int, int]
 """(which archive, offset, bytes) of a member."""
 
@@ -49,7 +47,7 @@ class Tars:
         for number, path in enumerate(paths):
             prefix = f"{Path(path).name}/" if len(paths) > 1 else ""
             for name, at in self._members(number, listing):
-                if name.lower().endswith((".cls", ".json")) and at[2] <= MAX_LABEL:
+                if name.lower().endswith((".cls", ".json")) and at[2] <= limits.LABEL_BYTES:
                     beside[prefix + name] = at
                     continue
                 listing.add(prefix + name, at[2], at)
@@ -93,8 +91,8 @@ class Tars:
         archive = self._archives[number]
         path = archive if isinstance(archive, str) else archive.path
         try:
-            with Bounded(path) as file, tarfile.TarFile(fileobj=file) as tar:
-                for member in members(tar):
+            with Bounded(path) as file, Archive(fileobj=file) as tar:
+                for member in tar.each():
                     name = member.name.removeprefix("./")
                     if climbs(name):
                         listing.refuse(name, "its path leads out of the archive")
@@ -130,20 +128,6 @@ class Tars:
         return {**self.__dict__, "_files": {}}
 
 
-def members(tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
-    """Each member, none of which is kept. Raises what tarfile does.
-
-    A size below zero would lead back to a header that was read before, and so on for good.
-    """
-    place = -1
-    while (member := tar.next()) is not None:
-        tar.members.clear()  # type: ignore[attr-defined]  # it would keep them all
-        if member.size < 0 or tar.offset <= place:
-            raise tarfile.ReadError("a member's size is below zero")
-        place = tar.offset
-        yield member
-
-
 def _unpacked(path: str) -> str | Unpacked:
     try:
         with open(path, "rb") as file:  # noqa: PTH123
@@ -159,7 +143,8 @@ def _unpacked(path: str) -> str | Unpacked:
 
 def key_of(name: str) -> str:
     """What a sample's files have in common: everything before the first dot of the file's name."""
-    return re.sub(r"\.[^/]*$", "", name)
+    folders, slash, file = name.rpartition("/")
+    return folders + slash + file.partition(".")[0]
 
 
 def label_of(content: bytes, name: str) -> str | None:

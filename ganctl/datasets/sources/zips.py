@@ -7,6 +7,7 @@ import os
 import zipfile
 from typing import Any
 
+from ganctl import limits
 from ganctl.datasets.decoding import BadImage
 from ganctl.datasets.sources.base import Entry, Listing, climbs, shown
 from ganctl.datasets.sources.careful import Bounded, is_bomb
@@ -61,10 +62,17 @@ class Zip:
         return {**self.__dict__, "_archive": None}
 
 
-def open_zip(path: str) -> zipfile.ZipFile:
-    """The zip at `path` with its directory read. Raises DataError."""
+def open_zip(path: str, largest: int = limits.DIRECTORY_BYTES) -> zipfile.ZipFile:
+    """Return the zip at `path` with its directory, of `largest` bytes at most, read.
+
+    Raises DataError; also where members share their bytes, so that each could claim the whole file.
+    """
     try:
-        return zipfile.ZipFile(Bounded(path))
+        file = Bounded(path, largest)
+        archive = zipfile.ZipFile(file)
+        if sum(info.compress_size for info in archive.infolist()) > os.fstat(file.fileno()).st_size:
+            raise zipfile.BadZipFile("its members have more bytes than the file")
+        return archive
     except Exception as error:
         raise DataError(
             f"{shown(path)} cannot be read as a zip: {shown(str(error))[:100]}",

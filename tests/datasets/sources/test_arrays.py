@@ -1,6 +1,10 @@
 import io
+import math
 import pickle
+import struct
+import tracemalloc
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -172,3 +176,69 @@ def test_a_damaged_npz_is_refused_or_read(tmp_path_factory, changes):
         assert error.message.isprintable()  # noqa: PT017 - some can be read
         return
     assert [source.read(entry).dtype for entry in source.entries] == [np.uint8] * 3
+
+
+class Blank:
+    """An array of zeros, which a thousandth of its bytes holds when packed."""
+
+    def __init__(self, shape, descr):
+        self.shape, self.descr = shape, descr
+
+    def write_to(self, file):
+        header = {"descr": self.descr, "fortran_order": False, "shape": self.shape}
+        np.lib.format.write_array_header_1_0(file, header)
+        left = math.prod(self.shape) * np.dtype(self.descr).itemsize
+        while left:
+            left -= file.write(bytes(min(left, 2**20)))
+
+
+class Header(Blank):
+    """One whose header is without end."""
+
+    def write_to(self, file):
+        file.write(b"\x93NUMPY\2\0" + struct.pack("<I", 2**27))
+        for _ in range(2**7):
+            file.write(b" " * 2**20)
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ({"labels": LABELS, "classes": Blank((2**24,), "<U2")}, "classes does not name"),
+        ({"labels": LABELS, "classes": Blank((2, 2**10), "<U2")}, "classes does not name"),
+        ({"labels": LABELS, "classes": Blank((2**15,), "<U1000")}, "classes is too large"),
+        ({"x": Blank((10**7, 1, 1), "|u1")}, "x claims more images than it has bytes"),
+        ({"x": Header((), "")}, "is damaged"),
+        ({f"a{number}": LABELS for number in range(300)}, "more than 256 arrays"),
+    ],
+)
+def test_an_array_that_swells_takes_no_memory(tmp_path, temporary, more, words):
+    path = tmp_path / "images.npz"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        for name, array in ({"images": IMAGES} | more if "x" not in more else more).items():
+            with archive.open(f"{name}.npy", "w") as file:
+                array.write_to(file) if isinstance(array, Blank) else np.save(file, array)
+    tracemalloc.start()
+    try:
+        with pytest.raises(DataError, match=words):
+            Arrays(str(path))
+        assert tracemalloc.get_traced_memory()[1] < 2**24
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_directory_of_megabytes_is_not_read(tmp_path):
+    path = tmp_path / "images.npz"
+    size = 2**23
+    path.write_bytes(bytes(size) + struct.pack("<4s4H2IH", b"PK\5\6", 0, 0, 1, 1, size, 0, 0))
+    with pytest.raises(DataError, match="its directory is too large"):
+        Arrays(str(path))
+
+
+def test_a_bomb_that_lies_about_its_packed_size_is_not_unpacked(save):
+    path = save(images=np.zeros((10_000, 100, 100), np.uint8))
+    content = bytearray(Path(path).read_bytes())
+    struct.pack_into("<I", content, content.rindex(b"PK\1\2") + 20, 2**30)
+    Path(path).write_bytes(content)
+    with pytest.raises(DataError, match="its members have more bytes than the file"):
+        Arrays(path)

@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ganctl.datasets.sources import base
-from ganctl.datasets.sources.base import MAX_BYTES, Listing, class_order, climbs, shown
+from ganctl import limits
+from ganctl.datasets.sources.base import Listing, Problem, class_order, climbs, shown
 from ganctl.errors import DataError
 
 
@@ -88,13 +88,13 @@ def test_classes_are_in_the_order_of_numbers_where_they_are_numbers():
 def test_what_is_not_an_image_says_why(name, reason, harmless):
     found, _, problems = labels_of(name, "1.PNG")
     assert list(found) == ["1.PNG"]
-    assert problems == [base.Problem(name, reason, harmless)]
+    assert problems == [Problem(name, reason, harmless)]
 
 
 def test_a_file_that_is_too_large_is_not_used():
     listing = Listing()
-    listing.add("1.png", MAX_BYTES + 1, None)
-    listing.add("2.png", MAX_BYTES, None)
+    listing.add("1.png", limits.IMAGE_BYTES + 1, None)
+    listing.add("2.png", limits.IMAGE_BYTES, None)
     assert [problem.reason for problem in listing.problems] == ["too large: 268 MB"]
     assert [entry.name for entry in listing.entries()[0]] == ["2.png"]
 
@@ -108,7 +108,7 @@ def test_a_second_file_of_a_name_is_not_used():
 
 
 def test_a_listing_ends(monkeypatch):
-    monkeypatch.setattr(base, "MAX_ENTRIES", 3)
+    monkeypatch.setattr(limits, "MEMBERS", 3)
     listing = Listing()
     listing.add("1.txt", 1, None)
     for number in range(2):

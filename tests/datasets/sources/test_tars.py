@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from ganctl.datasets.decoding import BadImage, measure
 from ganctl.datasets.shards import damage, samples
-from ganctl.datasets.sources.tars import Tars
+from ganctl.datasets.sources.headers import Archive
+from ganctl.datasets.sources.tars import Tars, key_of
 from ganctl.errors import DataError
 
 pytestmark = pytest.mark.usefixtures("temporary")
@@ -166,7 +167,7 @@ def test_a_header_that_claims_gigabytes_takes_no_memory(tmp_path):
     with path.open("wb") as file:
         file.write(info.tobuf(tarfile.GNU_FORMAT))
         file.truncate(2**33 + 2**20)
-    with pytest.raises(DataError, match="its directory is too large"):
+    with pytest.raises(DataError, match="a header is too large"):
         Tars([str(path)])
 
 
@@ -241,3 +242,71 @@ def test_a_damaged_tar_is_refused_or_its_images_are(tmp_path_factory, changes, k
             assert len(source.read(entry)) == entry.size
         except BadImage as error:
             assert error.reason.isprintable()  # noqa: PT017 - most of them can be read
+
+
+def _header(kind: bytes, content: bytes) -> bytes:
+    info = tarfile.TarInfo("x")
+    info.type, info.size = kind, len(content)
+    return info.tobuf(tarfile.USTAR_FORMAT) + content + bytes(-len(content) % 512)
+
+
+def _record(key: str, value: str) -> bytes:
+    length = len(f"{key}={value}") + 6
+    return f"{length:4} {key}={value}\n".encode().replace(b" ", b"0", 4 - len(str(length)))
+
+
+PAX, GLOBAL, LONG = tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.GNUTYPE_LONGNAME
+HOSTILE = {
+    "digits before what is not there": (_header(PAX, b"1" * 200_000), "damaged"),
+    "records that each reach to the end": (_header(PAX, b"4 a\n" * 20_000 + b"="), "damaged"),
+    "global headers without end": (_header(GLOBAL, _record("a", "b")) * 400, "too many headers"),
+    "headers without end": (_header(PAX, _record("path", "n")) * 2000, "too many headers"),
+    "long names without end": (_header(LONG, b"n") * 2000, "too many headers"),
+    "a name of megabytes": (_header(LONG, b"n" * 2**21), "too large"),
+}
+
+
+@pytest.mark.parametrize(("start", "reason"), HOSTILE.values(), ids=HOSTILE)
+def test_hostile_headers_are_refused_wherever_a_tar_is_read(tmp_path, start, reason):
+    path = tmp_path / "images.tar"
+    path.write_bytes(start + _header(tarfile.REGTYPE, b"") + bytes(1024))
+    with pytest.raises(DataError, match=reason):
+        Tars([str(path)])
+    with pytest.raises(DataError, match=reason), path.open("rb") as file, damage("images.tar"):
+        list(samples(file))
+
+
+def test_what_global_headers_say_is_not_kept_for_each_member(tmp_path, png, listed):
+    path = tmp_path / "images.tar"
+    start = _header(GLOBAL, b"".join(_record(f"key{i}", "v") for i in range(5000)))
+    with tarfile.open(tmp_path / "rest.tar", "w", format=tarfile.PAX_FORMAT) as archive:
+        for name in ("é/1.png", "é/2.png"):
+            info = tarfile.TarInfo(name)
+            info.size = len(png)
+            archive.addfile(info, io.BytesIO(png))
+    path.write_bytes(start + (tmp_path / "rest.tar").read_bytes())
+    assert listed(Tars([str(path)])) == {"é/1.png": None, "é/2.png": None}
+    with path.open("rb") as file, Archive(fileobj=file) as archive:
+        assert not any(member.pax_headers for member in archive.each())
+        assert not archive.pax_headers
+
+
+def test_a_file_with_holes_is_passed_over(tmp_path, png, listed, harm):
+    path = tmp_path / "images.tar"
+    sparse = bytearray(_header(tarfile.GNUTYPE_SPARSE, b""))
+    sparse[482] = 1  # more of its holes follow
+    sparse[148:156] = bytes(8).replace(b"\0", b" ")
+    sparse[148:156] = b"%06o\0 " % sum(sparse)
+    holes = (bytes(504) + b"\1" + bytes(7)) * 3 + bytes(512)
+    image = tarfile.TarInfo("1.png")
+    image.size = len(png)
+    rest = image.tobuf() + png + bytes(-len(png) % 512 + 1024)
+    path.write_bytes(sparse + holes + rest)
+    source = Tars([str(path)])
+    assert harm(source) == {"x": "not a plain file"}
+    assert listed(source) == {"1.png": None}
+
+
+def test_dots_in_a_name_take_no_time_to_tell_apart():
+    assert key_of("a.b/c.d/1.2.png") == "a.b/c.d/1"
+    assert key_of("." * 2**20 + "/1.png") == "." * 2**20 + "/1"

@@ -143,6 +143,16 @@ def test_a_directory_that_claims_gigabytes_is_refused(tmp_path):
         tracemalloc.stop()
 
 
+def test_members_that_share_their_bytes_are_refused(pack):
+    path = Path(pack("1.png", "2.png"))
+    content = bytearray(path.read_bytes())
+    second = content.rindex(b"PK\1\2")
+    struct.pack_into("<I", content, second + 20, len(content))
+    path.write_bytes(content)
+    with pytest.raises(DataError, match="its members have more bytes than the file"):
+        Zip(str(path))
+
+
 @pytest.mark.parametrize("content", [b"", b"no zip", b"PK\5\6" + bytes(17)])
 def test_what_is_no_zip_says_so(tmp_path, content):
     path = tmp_path / "images.zip"

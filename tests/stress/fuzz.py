@@ -1,0 +1,208 @@
+"""Coverage-guided fuzzing of the readers of files from strangers, with atheris.
+
+    pip install atheris
+    python tests/stress/fuzz.py TARGET CORPUS [--seconds 3600]
+
+An input fails that ends in anything but a result or a failure in plain words, that takes more than
+5 seconds, or more than 2 GiB in all. CORPUS is a folder that is filled, and used again; an input
+that failed is left in it as crash-*, timeout-* or oom-*.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import atheris
+
+_INSTRUMENTED = ["ganctl", "zipfile", "tarfile", "pickletools", "json", "PIL", "numpy.lib"]
+with atheris.instrument_imports(include=_INSTRUMENTED):  # before anything else imports them
+    import json
+    import tarfile
+    import zipfile
+
+    import numpy as np
+    from PIL import Image
+
+    from ganctl import checkpoint as schema
+    from ganctl.config import ImageSettings
+    from ganctl.datasets import decoding, index
+    from ganctl.datasets.decoding import BadImage
+    from ganctl.datasets.sources import open_source
+    from ganctl.errors import GanctlError
+
+    Image.preinit()
+    Image.init()
+
+import tempfile  # noqa: E402
+
+import mutations  # noqa: E402
+import torch  # noqa: E402
+
+TIMEOUT, MEMORY = 5, 2048
+"""Seconds and MiB that an input may take."""
+_SETTINGS = ImageSettings((8, 8), 3)
+
+Target = Callable[[bytes], None]
+
+
+class Targets:
+    """What is fuzzed; each has seeds, which are honest files."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._base = mutations.Base(schema.encode(mutations.original("fast")))
+        honest = schema.content_digest
+        # A fuzzer finds no digest and no CRC; and a forger knows how to make them.
+        schema.content_digest = lambda content: content.get("digest") or honest(content)
+        zipfile.ZipExtFile._update_crc = lambda *_: None  # type: ignore[attr-defined]
+
+    def checkpoint(self, data: bytes) -> None:
+        """A file, or a pickle within one."""
+        schema.decode(data if data.startswith(b"PK") else self._base.with_program(data))
+
+    def checkpoint_seeds(self) -> Iterator[bytes]:
+        yield self._base.data
+        yield self._base.members()["archive/data.pkl"]
+
+    def tar(self, data: bytes) -> None:
+        """An archive: listed, its images read, and read as a shard."""
+        path = self._file("x.tar", data)
+        source = open_source(str(path))
+        for entry in source.entries[:9]:
+            with contextlib.suppress(BadImage):
+                source.read(entry)
+        list(index.make(str(self._folder / "index.json"), ["x.tar"], lambda *_: None).shards)
+
+    def tar_seeds(self) -> Iterator[bytes]:
+        for kind in (tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT):
+            buffer = io.BytesIO()
+            with tarfile.open(fileobj=buffer, mode="w", format=kind) as archive:
+                for name in ("a.png", "a.cls", f"{'n' * 120}.png", "ü/b.jpg", "b.json"):
+                    info = tarfile.TarInfo(name)
+                    info.size = 4
+                    archive.addfile(info, io.BytesIO(b'"1" '))
+            yield buffer.getvalue()[: 2**13]
+
+    def npz(self, data: bytes) -> None:
+        """An archive, or the number of a member and the bytes that are put in its place."""
+        if not data.startswith(b"PK"):
+            names = ["images.npy", "labels.npy", "classes.npy"]
+            members = {name: _npy(array) for name, array in zip(names, _ARRAYS, strict=True)}
+            data = mutations.zipped({**members, names[data[0] % 3] if data else "x": data[1:]})
+        source = open_source(str(self._file("x.npz", data)))
+        for entry in source.entries[:9]:
+            with contextlib.suppress(BadImage):
+                decoding.decode(source.read(entry), _SETTINGS)
+
+    def npz_seeds(self) -> Iterator[bytes]:
+        for number, array in enumerate(_ARRAYS):
+            yield bytes([number]) + _npy(array)
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, images=_ARRAYS[0], labels=_ARRAYS[1])
+        yield buffer.getvalue()
+
+    def zip(self, data: bytes) -> None:
+        """An archive."""
+        source = open_source(str(self._file("x.zip", data)))
+        for entry in source.entries[:9]:
+            with contextlib.suppress(BadImage):
+                source.read(entry)
+
+    def zip_seeds(self) -> Iterator[bytes]:
+        yield mutations.zipped({"a/x.png": b"1", "b/é.png": b"2" * 99}, zipfile.ZIP_DEFLATED)
+
+    def index(self, data: bytes) -> None:
+        """An index of shards."""
+        found = index.read(str(self._file("index.json", data)))
+        assert index.read(str(self._file("index.json", found.to_json()))).digest == found.digest
+
+    def index_seeds(self) -> Iterator[bytes]:
+        shard = {"url": "a.tar", "nsamples": 65, "filesize": 65 * 1536, "marks": [0, 98304]}
+        classes = [{"label": "1", "name": "one", "count": 65}]
+        own = {"classes": classes, "image_size": [8, 8], "image_channels": 3}
+        yield json.dumps({"wids_version": 1, "shardlist": [shard], "ganctl": own}).encode()
+
+    def image(self, data: bytes) -> None:
+        """An image's header, and its pixels where they are few."""
+        with contextlib.suppress(BadImage):
+            facts = decoding.measure(data)
+            if facts.width * facts.height < 2**16:
+                decoding.decode(data, _SETTINGS)
+
+    def image_seeds(self) -> Iterator[bytes]:
+        image = Image.fromarray(np.arange(192, dtype=np.uint8).reshape(8, 8, 3))
+        exif = Image.Exif()
+        exif[0x0112] = 6
+        for kind in ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF"):
+            buffer = io.BytesIO()
+            image.save(buffer, kind, **({} if kind in ("BMP", "GIF") else {"exif": exif}))
+            yield buffer.getvalue()
+        for more in ({"progressive": True}, {"compression": "tiff_lzw"}, {"save_all": True}):
+            buffer = io.BytesIO()
+            kinds = {"progressive": "JPEG", "compression": "TIFF", "save_all": "GIF"}
+            image.save(buffer, kinds[next(iter(more))], **more)
+            yield buffer.getvalue()
+
+    def _file(self, name: str, data: bytes) -> Path:
+        path = self._folder / name
+        path.write_bytes(data)
+        return path
+
+
+_ARRAYS = (
+    np.zeros((4, 8, 8), np.uint8),
+    np.array([0, 1, 0, 1]),
+    np.array(["a", "b"]),
+)
+
+
+def _npy(array: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, array)
+    return buffer.getvalue()
+
+
+NAMES = ("checkpoint", "tar", "npz", "zip", "index", "image")
+
+
+def main() -> None:
+    """Fuzz until the time is over; atheris ends the process."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("target", choices=NAMES)
+    parser.add_argument("corpus", type=Path)
+    parser.add_argument("--seconds", type=int, default=3600)
+    chosen = parser.parse_args()
+    torch.set_num_threads(1)
+    warnings.simplefilter("ignore")
+    memory = Path("/dev/shm")
+    folder = Path(tempfile.mkdtemp(dir=memory if memory.is_dir() else None))
+    targets = Targets(folder)
+    chosen.corpus.mkdir(parents=True, exist_ok=True)
+    for number, seed in enumerate(getattr(targets, f"{chosen.target}_seeds")()):
+        (chosen.corpus / f"seed-{number}").write_bytes(seed)
+    read: Target = getattr(targets, chosen.target)
+
+    def once(data: bytes) -> None:
+        with contextlib.suppress(GanctlError):
+            read(data)
+
+    atheris.Setup(
+        [
+            *(sys.argv[0], str(chosen.corpus), f"-artifact_prefix={chosen.corpus}/"),
+            *(f"-max_total_time={chosen.seconds}", f"-timeout={TIMEOUT}"),
+            *(f"-rss_limit_mb={MEMORY}", f"-malloc_limit_mb={MEMORY}", "-max_len=16384"),
+            *("-print_final_stats=1", "-len_control=0"),
+        ],
+        once,
+    )
+    atheris.Fuzz()
+
+
+if __name__ == "__main__":
+    main()
