@@ -163,12 +163,22 @@ def _show(prepared: Prepared, out: Path, terminal: Terminal) -> None:
         "cannot be used", ((problem.name, problem.reason) for problem in survey.problems), terminal
     )
     _show_files(
+        "several pages or frames, the first is used",
+        ((name, f"{count:,}") for name, count in survey.remarks.frames), terminal,
+    )  # fmt: skip
+    _show_files(
+        "JPEGs without their last bytes, used",
+        ((name, "") for name in survey.remarks.lacking_end), terminal,
+    )  # fmt: skip
+    _show_files(
         "the same as another, and used",
         ((name, f"is {first}") for name, first in survey.duplicates), terminal,
     )  # fmt: skip
     _show_files(
         "other files", ((problem.name, problem.reason) for problem in survey.ignored), terminal
     )
+    for line in survey.remarks.lines():
+        terminal.note(line)
 
 
 def _show_histogram(sides: Mapping[int, int], terminal: Terminal) -> None:

@@ -99,6 +99,8 @@ def data_pack(
             datasets.resolve(path), pattern, settings=settings, shard_bytes=shard_bytes,
             per_shard=per_shard, seed=seed, skip_bad=skip_bad, progress=progress,
         )  # fmt: skip
+    for line in packed.remarks.lines():
+        terminal.note(line)
     for problem in packed.left_out:
         terminal.note(f"Left out: {problem.name}: {problem.reason}")
     _tell(packed.index, terminal, left_out=[vars(problem) for problem in packed.left_out])

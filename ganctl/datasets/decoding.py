@@ -1,4 +1,4 @@
-"""The bytes of an image file → pixels as a network sees them; damaged and hostile bytes → a reason.
+"""The bytes of an image file → pixels as networks see them; damaged and hostile bytes → a reason.
 
 Everything goes through Pillow, whose limits are replaced by one that is checked before decoding.
 """
@@ -6,33 +6,27 @@ Everything goes through Pillow, whose limits are replaced by one that is checked
 from __future__ import annotations
 
 import contextlib
-import functools
 import io
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+from PIL import AvifImagePlugin, Image, ImageOps, UnidentifiedImageError
 
-from ganctl import limits
 from ganctl.config import ImageSettings
-from ganctl.datasets import excess
+from ganctl.datasets import colour, excess, jpeg, kinds
 
 Pixels = NDArray[np.uint8]
 Content = bytes | Pixels
 """A file's bytes, or uint8 (H, W) or (H, W, C) pixels where the images come as an array."""
 
-FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF")
 _OVERSAMPLING = 2.0
 """What is much too large is first reduced quickly, to at least so many times the size asked for."""
-_SIGNATURES = (
-    b"\x89PNG", b"\xff\xd8\xff", b"RIFF", b"BM", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+", b"GIF8",
-)  # fmt: skip
-
-
+_PNG_BITS = 24
+"""Where a PNG says how many bits a sample has."""
 UNREADABLE, NO_MEMORY = "cannot be read", "too large for the memory that is left"
 PASSING = (UNREADABLE, NO_MEMORY)
 """How the reasons begin that may be gone next time, though the files are the same."""
@@ -57,6 +51,26 @@ class Facts:
     """Pillow's name for its kind of pixels: L, RGB, P, RGBA, CMYK, I;16 ..."""
     format: str
     """PNG, JPEG, ..., or array."""
+    frames: int = 1
+    """How many pages or frames there are; the first is used."""
+
+
+class Found(NamedTuple):
+    """What is known of an image once it is decoded."""
+
+    brightest: int
+    """The largest value of any sample; white is `white_of` its mode."""
+    lacks_end: bool = False
+    """Whether a JPEG's last bytes are missing, without which all of its picture is there."""
+
+
+Outcome = Found | str
+"""What became of a file: what is known of it, or why it cannot be used."""
+
+
+def white_of(mode: str) -> int:
+    """Return what white is, for a `mode` of `Facts`: 65,535 or 255."""
+    return 2**16 - 1 if mode.startswith("I;16") else 255
 
 
 def measure(content: Content) -> Facts:
@@ -64,11 +78,12 @@ def measure(content: Content) -> Facts:
     if not isinstance(content, bytes):
         image = _from_array(content)
         return Facts(image.width, image.height, image.mode, "array")
-    with _opened(content) as image:
+    with _explained(content), _opened(content) as image:
         width, height = image.size
         if _orientation(image, content) >= 5:
             width, height = height, width
-        return Facts(width, height, image.mode, image.format or "")
+        mode, kind = image.mode, image.format or ""
+        return Facts(width, height, mode, kind, kinds.num_frames(image, content))
 
 
 def decode(content: Content, settings: ImageSettings) -> Pixels:
@@ -77,19 +92,45 @@ def decode(content: Content, settings: ImageSettings) -> Pixels:
     Upright, in sRGB, over the background where it is transparent, reduced without aliasing.
     Raises BadImage.
     """
+    return examine(content, settings)[0]
+
+
+def examine(content: Content, settings: ImageSettings) -> tuple[Pixels, Found]:
+    """Return what `decode` returns, and what became known of the image. Raises BadImage."""
     if not isinstance(content, bytes):
-        return fit_array(content, settings)
+        pixels, brightest = _fit(_from_array(content), settings)
+        return pixels, Found(brightest)
+    with _explained(content):
+        try:
+            image, lacks_end = _loaded(content, settings), False
+        except OSError as error:
+            if not kinds.is_truncated(error) or not (ways := jpeg.endings(content)):
+                raise
+            image, lacks_end = _loaded(ways[0], settings), True
+            if any(_loaded(way, settings) != image for way in ways[1:]):
+                raise
+        pixels, brightest = _fit(image, settings, _bits(content))
+        return pixels, Found(brightest, lacks_end)
+
+
+def fit_array(pixels: Pixels, settings: ImageSettings) -> Pixels:
+    """Return `decode` of pixels, uint8 (H, W) or (H, W, C) with C of 1 to 4. Raises BadImage."""
+    return _fit(_from_array(pixels), settings)[0]
+
+
+def _loaded(content: bytes, settings: ImageSettings) -> Image.Image:
+    """The decoded image, upright, a large JPEG reduced. Raises what Pillow does."""
     with _opened(content) as image:
         _draft(image, settings)
         image.load()
         with contextlib.suppress(Exception):  # a camera's notes may be damaged, and not the image
             ImageOps.exif_transpose(image, in_place=True)
-        return _fit(_to_srgb(image), settings)
+        return image
 
 
-def fit_array(pixels: Pixels, settings: ImageSettings) -> Pixels:
-    """The same for pixels, uint8 (H, W) or (H, W, C) with C of 1 to 4. Raises BadImage."""
-    return _fit(_from_array(pixels), settings)
+def _bits(content: bytes) -> int | None:
+    """Bits of a PNG's sample."""
+    return content[_PNG_BITS] if content.startswith(b"\x89PNG") else None
 
 
 def _from_array(pixels: Pixels) -> Image.Image:
@@ -102,44 +143,47 @@ def _from_array(pixels: Pixels) -> Image.Image:
 
 @contextlib.contextmanager
 def _opened(content: bytes) -> Iterator[Image.Image]:
-    """The image with its header read and its size checked; whatever Pillow raises is BadImage."""
+    """The image with its header read and its size checked. Raises BadImage and what Pillow does."""
     if not content:
         raise BadImage("empty file")
     if (reason := excess.before_opening(content)) is not None:
         raise BadImage(reason)
-    try:
-        with _own_limits(), Image.open(io.BytesIO(content), formats=FORMATS) as image:
-            if (reason := excess.before_decoding(image, content)) is not None:
-                raise BadImage(reason)
-            yield image
-    except BadImage:
-        raise
-    except UnidentifiedImageError:
-        known = content.startswith(_SIGNATURES)
-        raise BadImage("damaged at its start" if known else "not an image") from None
-    except MemoryError:
-        raise BadImage(NO_MEMORY) from None
-    except Exception as error:  # a parser of damaged files raises whatever it stumbles over
-        raise BadImage(_plain(error)) from None
+    with Image.open(io.BytesIO(content), formats=kinds.formats(content)) as image:
+        if (reason := excess.before_decoding(image, content)) is not None:
+            raise BadImage(reason)
+        yield image
+
+
+@contextlib.contextmanager
+def _explained(content: bytes) -> Iterator[None]:
+    """Whatever Pillow raises of a file of this `content` is a BadImage."""
+    with _own_limits():
+        try:
+            yield
+        except BadImage:
+            raise
+        except UnidentifiedImageError:
+            raise BadImage(kinds.why_not(content)) from None
+        except MemoryError:
+            raise BadImage(NO_MEMORY) from None
+        except Exception as error:  # a parser of damaged files raises whatever it stumbles over
+            raise BadImage(kinds.why(error, content)) from None
 
 
 @contextlib.contextmanager
 def _own_limits() -> Iterator[None]:
-    """Pillow's bound on pixels is off, for the one that names the size; its warnings are too."""
+    """Pillow's bound on pixels is off, for the one that names the size; its warnings are too.
+
+    An AVIF is decoded by one thread: there is a process for each core already.
+    """
+    theirs = Image.MAX_IMAGE_PIXELS, AvifImagePlugin.DEFAULT_MAX_THREADS
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        theirs, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        Image.MAX_IMAGE_PIXELS, AvifImagePlugin.DEFAULT_MAX_THREADS = None, 1
         try:
             yield
         finally:
-            Image.MAX_IMAGE_PIXELS = theirs
-
-
-def _plain(error: Exception) -> str:
-    text = (str(error).strip() or type(error).__name__).splitlines()[0][:100]
-    if "truncated" in text.lower() or isinstance(error, EOFError):
-        return "truncated"
-    return f"damaged ({text})"
+            Image.MAX_IMAGE_PIXELS, AvifImagePlugin.DEFAULT_MAX_THREADS = theirs
 
 
 def _orientation(image: Image.Image, content: bytes) -> int:
@@ -156,67 +200,40 @@ def _draft(image: Image.Image, settings: ImageSettings) -> None:
     """Have a large JPEG decoded at a half, a quarter or an eighth, which is far quicker."""
     assert settings.size is not None
     longest = int(_OVERSAMPLING * max(settings.size))  # whichever way it is rotated
-    mode = "L" if settings.channels == 1 and image.mode == "RGB" else None
-    image.draft(mode, (longest, longest))
+    to_grey = settings.channels == 1 and image.mode == "RGB" and not colour.is_converted(image)
+    image.draft("L" if to_grey else None, (longest, longest))
 
 
-def _to_srgb(image: Image.Image) -> Image.Image:
-    profile = image.info.get("icc_profile")
-    if profile and len(profile) <= limits.PROFILE_BYTES and image.mode in ("RGB", "CMYK"):
-        transform = _transform(profile, image.mode)
-        if transform is not None:
-            return ImageCms.applyTransform(image, transform) or image
-    return image
-
-
-@functools.lru_cache(maxsize=16)
-def _transform(profile: bytes, mode: str) -> Any:
-    """From `profile` to sRGB; None where it is that already, or is of no use."""
-    try:
-        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        if "srgb" in ImageCms.getProfileDescription(source).lower():
-            return None
-        return ImageCms.buildTransform(source, ImageCms.createProfile("sRGB"), mode, "RGB")
-    except (ImageCms.PyCMSError, OSError, TypeError, ValueError):
-        return None
-
-
-def _fit(image: Image.Image, settings: ImageSettings) -> Pixels:
+def _fit(
+    image: Image.Image, settings: ImageSettings, bits: int | None = None
+) -> tuple[Pixels, int]:
+    """(the image as a network sees it, its brightest sample: see `Found`)."""
     assert settings.size is not None
     assert settings.channels is not None
+    if image.mode in ("I", "F"):
+        raise BadImage(
+            "samples of 32 bits or with a sign, which do not say what is white: save it with "
+            "8 or 16 bits"
+        )
+    brightest = colour.brightest(image) if white_of(image.mode) > 255 else None
     height, width = settings.size
     mode = "L" if settings.channels == 1 else "RGB"
-    image = _opaque(image, settings.background)
+    image = colour.flattened(image, settings.background, bits)
     if mode == "L" and image.mode != "L":
         image = image.convert("L")
     if settings.fit == "pad":
         scale = min(width / image.width, height / image.height)
         inner = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
-        canvas = Image.new(mode, (width, height), settings.background)
-        place = ((width - inner[0]) // 2, (height - inner[1]) // 2)
-        canvas.paste(_resized(image, inner), place)
-        image = canvas
+        seen = _resized(image, inner)
+        image = Image.new(mode, (width, height), settings.background)
+        image.paste(seen, ((width - inner[0]) // 2, (height - inner[1]) // 2))
     else:
         box = _middle(image, width / height) if settings.fit == "crop" else None
-        image = _resized(image, (width, height), box)
+        image = seen = _resized(image, (width, height), box)
     pixels = np.asarray(image if image.mode == mode else image.convert(mode))
-    return pixels.reshape(height, width, settings.channels)
-
-
-def _opaque(image: Image.Image, background: str) -> Image.Image:
-    """The image in mode L or RGB, over `background` where it is transparent."""
-    if image.has_transparency_data:
-        canvas = Image.new("RGBA", image.size, background)
-        canvas.alpha_composite(image.convert("RGBA"))
-        return canvas.convert("RGB")
-    if image.mode.startswith("I;16"):
-        wide = np.asarray(image).astype(np.uint32)
-        return Image.fromarray(((wide + 128) // 257).astype(np.uint8))  # 65535 = 255 * 257
-    if image.mode in ("I", "F"):
-        raise BadImage("pixels of 32 bits: save it with 8 or 16, which say what is white")
-    if image.mode in ("L", "RGB"):
-        return image
-    return image.convert("L" if image.mode == "1" else "RGB")
+    if brightest is None:
+        brightest = int(np.asarray(seen).max())
+    return pixels.reshape(height, width, settings.channels), brightest
 
 
 def _middle(image: Image.Image, aspect: float) -> tuple[float, float, float, float]:

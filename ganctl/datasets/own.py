@@ -19,11 +19,12 @@ from ganctl.config import ImageSettings
 from ganctl.datasets import cache, preparing
 from ganctl.datasets.base import Dataset, digest_of
 from ganctl.datasets.decoding import PASSING
+from ganctl.datasets.kinds import READABLE, optional
 from ganctl.datasets.preparing import Progress
 from ganctl.datasets.sources import KINDS, Problem, Source, open_source, shards
 from ganctl.datasets.sources.base import shown
 from ganctl.datasets.sources.folder import File, Folder
-from ganctl.datasets.survey import Survey
+from ganctl.datasets.survey import Remarks, Survey
 from ganctl.errors import DataError, UsageError
 from ganctl.rng import Stream
 
@@ -197,9 +198,7 @@ def require_usable(prepared: Prepared, *, skip_bad: bool, is_listed: bool = Fals
         count = len(survey.problems)
         raise DataError(
             f"{count:,} of {survey.num_files:,} files in {shown(path)} cannot be used",
-            "--skip-bad trains without them."
-            if survey.num_images
-            else "ganctl can read PNG, JPEG, WebP, BMP, TIFF and GIF.",
+            "--skip-bad trains without them." if survey.num_images else READABLE,
             details=[] if is_listed else listed(survey.problems),
         )
     if not survey.num_images:
@@ -209,7 +208,7 @@ def require_usable(prepared: Prepared, *, skip_bad: bool, is_listed: bool = Fals
         )
         raise DataError(
             f"no images in {shown(path)}: {found}",
-            "ganctl can read PNG, JPEG, WebP, BMP, TIFF and GIF.",
+            READABLE,
             details=[] if is_listed else listed(survey.ignored),
         )
     if survey.num_images == 1:
@@ -243,6 +242,7 @@ def notices(prepared: Prepared) -> list[str]:
     lines += [
         f"{count:,} {'is' if count == 1 else 'are'} {what}." for count, what in facts if count
     ]
+    lines += survey.remarks.lines()
     if unseen := [name for name, count in survey.classes.items() if not count]:
         lines.append(
             f"Classes without an image to learn from: {len(unseen):,} ({errors.listed(unseen)})."
@@ -290,17 +290,18 @@ def _decoded(
             entries = [entries[index] for index in sorted(chosen)]
         measured = preparing.measure_all(source, entries, settings, reader, progress)
         damaged: list[Problem] = []
+        remarks = Remarks()
         if measured.facts:
             key = _key(files, measured.settings, limit)
             if (stored := cache.find(key)) is not None:
                 place.refer(key)
                 return stored
             with place.images.open("w+b", buffering=0) as file:
-                labels, damaged, digest = preparing.decode_all(
+                labels, damaged, remarks, digest = preparing.decode_all(
                     source, measured, file, reader, progress
                 )
                 cache.sync(file)
-    survey = preparing.survey_of(source, measured, damaged)
+    survey = preparing.survey_of(source, measured, damaged, remarks)
     if survey.num_images:
         lasting = None if _is_passing(survey) else key
         return place.keep(labels, {"digest": digest, "survey": survey.to_dict()}, lasting)
@@ -322,7 +323,7 @@ def _spread(indices: NDArray[np.intp], count: int) -> NDArray[np.intp]:
 
 
 def _key(files: Any, settings: ImageSettings, limit: int | None) -> str:
-    return cache.key_of(files, dataclasses.astuple(settings), limit)
+    return cache.key_of(files, dataclasses.astuple(settings), limit, optional())
 
 
 def _stamp(path: str, folder: Folder | None) -> Any:

@@ -15,18 +15,19 @@ from PIL import Image
 
 from ganctl.config import ImageSettings
 from ganctl.datasets import addresses, index, own, preparing
-from ganctl.datasets.decoding import BadImage, Facts, Pixels
+from ganctl.datasets.decoding import BadImage, Facts, Outcome, Pixels
 from ganctl.datasets.index import MARK_EVERY, Class, Index, Shard
 from ganctl.datasets.preparing import Progress
 from ganctl.datasets.sources import Entry, Problem, Source, open_source
 from ganctl.datasets.sources.base import shown
+from ganctl.datasets.survey import Remarks
 from ganctl.errors import DataError, RunError, UsageError
 from ganctl.rng import Stream
 
 _PATTERN = re.compile(r"(.*)\{(\d{1,9})\.\.\}(.*\.tar)", re.DOTALL)
 _SUFFIXES = {
     "PNG": "png", "JPEG": "jpg", "MPO": "jpg", "WEBP": "webp", "BMP": "bmp", "TIFF": "tif",
-    "GIF": "gif",
+    "GIF": "gif", "AVIF": "avif", "HEIF": "heic",
 }  # fmt: skip
 
 
@@ -82,6 +83,8 @@ class Packed:
     index: Index
     left_out: tuple[Problem, ...]
     """Images that could not be used."""
+    remarks: Remarks
+    """What is to be said of those that are."""
 
 
 def pack(
@@ -130,7 +133,8 @@ def pack(
             for shard in made:
                 addresses.remove(shard)
             raise
-    return Packed(packed, tuple(sorted(bad, key=lambda problem: problem.name)))
+    left_out = tuple(sorted(bad, key=lambda problem: problem.name))
+    return Packed(packed, left_out, samples.remarks)
 
 
 class _Samples:
@@ -139,7 +143,7 @@ class _Samples:
     def __init__(
         self,
         source: Source,
-        chunks: Iterator[tuple[Sequence[Entry], tuple[Pixels, dict[int, str]]]],
+        chunks: Iterator[tuple[Sequence[Entry], tuple[Pixels, list[Outcome]]]],
         facts: Mapping[Entry, Facts],
         bad: list[Problem],
         *,
@@ -150,6 +154,8 @@ class _Samples:
         self._chunks = chunks
         self._facts = facts
         self._bad = bad
+        self.remarks = Remarks()
+        """On the images so far."""
         self._as_png = as_png
         self._numbers = {name: number for number, name in enumerate(source.classes)}
         self._counts: Counter[str | None] = Counter()
@@ -162,17 +168,17 @@ class _Samples:
         )
 
     def __iter__(self) -> Iterator[dict[str, bytes]]:
-        for chunk, (pixels, reasons) in self._chunks:
+        for chunk, (pixels, outcomes) in self._chunks:
             rows = iter(pixels)
-            for position, entry in enumerate(chunk):
-                reason = reasons.get(position)
+            for entry, outcome in zip(chunk, outcomes, strict=True):
                 try:
-                    if reason is not None:
-                        raise BadImage(reason)
+                    if isinstance(outcome, str):
+                        raise BadImage(outcome)
                     sample = self._image(entry, next(rows))
                 except BadImage as bad:
                     self._bad.append(Problem(entry.name, bad.reason))
                     continue
+                self.remarks.add(entry.name, self._facts[entry], outcome)
                 if entry.label is not None:
                     sample["cls"] = str(self._numbers[entry.label]).encode()
                 self._counts[entry.label] += 1

@@ -20,9 +20,18 @@ from numpy.typing import NDArray
 from ganctl.config import SIZES, ImageSettings
 from ganctl.datasets import workers
 from ganctl.datasets.base import begun_digest
-from ganctl.datasets.decoding import BadImage, Content, Facts, Pixels, decode, measure
+from ganctl.datasets.decoding import (
+    BadImage,
+    Content,
+    Facts,
+    Outcome,
+    Pixels,
+    decode,
+    examine,
+    measure,
+)
 from ganctl.datasets.sources import Entry, Problem, Source
-from ganctl.datasets.survey import Survey, summarize
+from ganctl.datasets.survey import Remarks, Survey, summarize
 
 Progress = Callable[[str, int, int], None]
 """Told what is being done, how much of it is done, and of how much."""
@@ -66,7 +75,9 @@ class Measured:
     """With size and channels set, unless there are no images to choose them by."""
 
 
-def survey_of(source: Source, measured: Measured, damaged: Sequence[Problem]) -> Survey:
+def survey_of(
+    source: Source, measured: Measured, damaged: Sequence[Problem], remarks: Remarks
+) -> Survey:
     """All that is known of a source after its files were measured and, but for some, decoded."""
     gone = {problem.name for problem in damaged}
     return summarize(
@@ -74,6 +85,7 @@ def survey_of(source: Source, measured: Measured, damaged: Sequence[Problem]) ->
         {entry: fact for entry, fact in measured.facts.items() if entry.name not in gone},
         [pair for pair in measured.duplicates if not gone.intersection(pair)],
         [*measured.problems, *damaged],
+        remarks,
         measured.settings,
     )
 
@@ -113,24 +125,26 @@ def decode_all(
     file: io.FileIO,
     reader: Reader,
     progress: Progress,
-) -> tuple[NDArray[np.int64], list[Problem], str]:
+) -> tuple[NDArray[np.int64], list[Problem], Remarks, str]:
     """Have the pixels written into the empty `file`, as an .npy: uint8 (N, H, W, C).
 
     Each process writes its own, by the file's name: they are too many to travel between processes.
 
-    Returns the labels (N,), 0 where there are no classes, what could not be decoded, and the digest
-    as `digest_of` has it. Raises OSError where the file cannot be written.
+    Returns the labels (N,), 0 where there are no classes, what could not be decoded, what is to be
+    said of the others, and the digest as `digest_of` has it. Raises OSError where the file cannot
+    be written.
     """
     shape = _shape(measured.settings)
     numbers = {name: number for number, name in enumerate(source.classes)}
     labels: list[int] = []
     problems: list[Problem] = []
+    remarks = Remarks()
     entries = list(measured.facts)
     start = end = _write_header(file, (len(entries), *shape))
     digest = begun_digest((len(entries), *shape))  # right unless some cannot be decoded
     size = math.prod(shape)
     place = start
-    for chunk, (count, reasons) in _read(
+    for chunk, (count, outcomes) in _read(
         reader,
         measured.settings,
         entries,
@@ -140,10 +154,11 @@ def decode_all(
     ):
         end = _brought_forward(file, place, end, count * size, digest)
         place += len(chunk) * size
-        for position, entry in enumerate(chunk):
-            if position in reasons:
-                problems.append(Problem(entry.name, reasons[position]))
+        for entry, outcome in zip(chunk, outcomes, strict=True):
+            if isinstance(outcome, str):
+                problems.append(Problem(entry.name, outcome))
             else:
+                remarks.add(entry.name, measured.facts[entry], outcome)
                 labels.append(numbers[entry.label] if entry.label is not None else 0)
     if problems:
         file.truncate(end)
@@ -153,7 +168,7 @@ def decode_all(
         digest = begun_digest((len(labels), *shape))
         while block := file.read(_BLOCK):  # a mapping would count as memory
             digest.update(block)
-    return np.array(labels, np.int64), problems, digest.hexdigest()
+    return np.array(labels, np.int64), problems, remarks, digest.hexdigest()
 
 
 def choose_size(short_sides: Sequence[int]) -> tuple[int, int]:
@@ -171,11 +186,8 @@ def is_colourful(content: Content, background: str) -> bool:
 
 def decoded(
     reader: Reader, settings: ImageSettings, entries: Sequence[Entry], progress: Progress
-) -> Iterator[tuple[Sequence[Entry], tuple[Pixels, dict[int, str]]]]:
-    """Chunks of `entries`, each with the pixels of those that can be decoded, and with reasons.
-
-    The reasons are those why others cannot, by their places in the chunk.
-    """
+) -> Iterator[tuple[Sequence[Entry], tuple[Pixels, list[Outcome]]]]:
+    """Chunks of `entries`, each with the pixels of those that can be decoded, and all outcomes."""
     return _read(reader, settings, entries, "packing", progress)
 
 
@@ -232,14 +244,14 @@ class _Work:
         settings, entries, target = task
         if settings is None:
             return self.measured(entries)
-        pixels, reasons = self.decoded(settings, entries)
+        pixels, outcomes = self.decoded(settings, entries)
         if target is None:
-            return pixels, reasons
+            return pixels, outcomes
         path, place = target
         with open(path, "r+b") as file:  # noqa: PTH123
             file.seek(place)
             file.write(pixels.data)
-        return len(pixels), reasons
+        return len(pixels), outcomes
 
     def measured(self, entries: Sequence[Entry]) -> list[tuple[Facts, bytes] | str]:
         """Facts and content digest of each file, or why there are none."""
@@ -256,18 +268,19 @@ class _Work:
 
     def decoded(
         self, settings: ImageSettings, entries: Sequence[Entry]
-    ) -> tuple[Pixels, dict[int, str]]:
-        """Pixels of those files that can be decoded, reasons for the others by their places."""
+    ) -> tuple[Pixels, list[Outcome]]:
+        """Pixels of those files that can be decoded, and what became of each file."""
         pixels = np.empty((len(entries), *_shape(settings)), np.uint8)
-        reasons: dict[int, str] = {}
+        outcomes: list[Outcome] = []
         count = 0
-        for position, entry in enumerate(entries):
+        for entry in entries:
             try:
-                pixels[count] = decode(self.source.read(entry), settings)
+                pixels[count], found = examine(self.source.read(entry), settings)
+                outcomes.append(found)
                 count += 1
             except BadImage as bad:
-                reasons[position] = bad.reason
-        return pixels[:count], reasons
+                outcomes.append(bad.reason)
+        return pixels[:count], outcomes
 
 
 def _read(

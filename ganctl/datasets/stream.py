@@ -19,6 +19,7 @@ from ganctl.datasets import addresses, reader, workers
 from ganctl.datasets.base import WHOLE, Batch, Share
 from ganctl.datasets.decoding import BadImage, Pixels, measure
 from ganctl.datasets.index import Index, read
+from ganctl.datasets.kinds import READABLE
 from ganctl.datasets.lanes import Lanes
 from ganctl.datasets.own import require_colour
 from ganctl.datasets.preparing import choose_size, is_colourful
@@ -184,7 +185,7 @@ def _chosen(index: Index, limit: int | None, settings: ImageSettings) -> ImageSe
     if not sides:
         raise DataError(
             f"of the first images that {shown(index.address)} names none can be used",
-            "ganctl can read PNG, JPEG, WebP, BMP, TIFF and GIF.",
+            READABLE,
         )
     return replace(
         settings,

@@ -5,19 +5,67 @@ from __future__ import annotations
 import dataclasses
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import median_low
 from typing import Any
 
 import numpy as np
 
 from ganctl.config import SIZES, ImageSettings
-from ganctl.datasets.decoding import Facts
+from ganctl.datasets.decoding import Facts, Found, white_of
 from ganctl.datasets.sources import Entry, Problem, Source
 
 SIDES = (1, *SIZES, 256, 512, 1024, 2048)
 """Where the bars of the histogram of short sides begin."""
 _COMMON_SIZES = 20
+_DARK = 4
+"""Images whose brightest value is less than such a part of white are nearly black."""
+
+
+@dataclass
+class Remarks:
+    """What is to be said of images that are used all the same."""
+
+    frames: list[tuple[str, int]] = field(default_factory=list)
+    """(name, how many pages or frames it has) of files with several; the first one is used."""
+    lacking_end: list[str] = field(default_factory=list)
+    """Names of JPEGs whose last bytes are missing, without which all of the picture is there."""
+    brightest: dict[str, int] = field(default_factory=dict)
+    """The largest value in the images of each mode: white is 65,535 in modes of 16 bits, 255 in
+    others."""
+
+    def add(self, name: str, facts: Facts, found: Found) -> None:
+        """Take in what is known of one image."""
+        if facts.frames > 1:
+            self.frames.append((name, facts.frames))
+        if found.lacks_end:
+            self.lacking_end.append(name)
+        self.brightest[facts.mode] = max(found.brightest, self.brightest.get(facts.mode, 0))
+
+    def lines(self) -> list[str]:
+        """Return a line for each kind of remark, with what to do about it."""
+        lines = []
+        if count := len(self.frames):
+            left_out = sum(number - 1 for _, number in self.frames)
+            lines.append(
+                f"{count:,} {'file has' if count == 1 else 'files have'} several pages or frames: "
+                f"the first is used, {left_out:,} are left out. To use them, save each as a file."
+            )
+        if count := len(self.lacking_end):
+            lines.append(
+                f"{count:,} {'JPEG lacks its' if count == 1 else 'JPEGs lack their'} last bytes, "
+                "but the whole picture is there and is used."
+            )
+        for mode, value in self.brightest.items():
+            white = white_of(mode)
+            if value * _DARK < white:
+                which = "16-bit images" if white > 255 else f"images (mode {mode})"
+                lines.append(
+                    f"The {which} are nearly black: their largest value is {value:,} of {white:,}. "
+                    f"Multiply all values by {white // max(value, 1):,} and save the images again "
+                    "before training: docs/your-own-images.md shows how."
+                )
+        return lines
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +95,7 @@ class Survey:
     """Other files."""
     duplicates: tuple[tuple[str, str], ...]
     """(name, the first file with the same content). They are used: many copies may be meant."""
+    remarks: Remarks
     settings: ImageSettings
     """With size and channels set, unless there are no images to choose them by."""
 
@@ -77,6 +126,7 @@ class Survey:
             problems=(),
             ignored=(),
             duplicates=(),
+            remarks=Remarks(),
             settings=settings,
         )
 
@@ -97,6 +147,10 @@ class Survey:
                 "problems": tuple(Problem(**problem) for problem in data["problems"]),
                 "ignored": tuple(Problem(**problem) for problem in data["ignored"]),
                 "duplicates": tuple((name, first) for name, first in data["duplicates"]),
+                "remarks": Remarks(
+                    **data["remarks"]
+                    | {"frames": [(name, n) for name, n in data["remarks"]["frames"]]}
+                ),
                 "settings": ImageSettings(**settings),
             }
         )
@@ -107,6 +161,7 @@ def summarize(
     facts: Mapping[Entry, Facts],
     duplicates: Sequence[tuple[str, str]],
     bad: Sequence[Problem],
+    remarks: Remarks,
     settings: ImageSettings,
 ) -> Survey:
     """The survey of those images of `source` whose `facts` are known; the `bad` cannot be used."""
@@ -129,6 +184,7 @@ def summarize(
         problems=tuple(broken),
         ignored=tuple(problem for problem in problems if problem.harmless),
         duplicates=tuple(duplicates),
+        remarks=remarks,
         settings=settings,
     )
 

@@ -72,6 +72,21 @@ def test_the_report(here, ok):
     assert not any("cannot be used" in line for line in lines)
 
 
+def test_what_is_used_but_not_as_expected_is_listed(here, ok):
+    frames = [Image.new("RGB", (40, 30), colour) for colour in ("red", "lime", "blue")]
+    frames[0].save("photos/cat/a.gif", save_all=True, append_images=frames[1:])
+    frames[0].save("photos/dog/b.jpg")
+    Path("photos/dog/b.jpg").write_bytes(Path("photos/dog/b.jpg").read_bytes()[:-1])
+    result = ok("data", "photos")
+    lines = [" ".join(line.split()) for line in result.out.splitlines()]
+    assert lines[lines.index("several pages or frames, the first is used: 1") + 1] == "cat/a.gif 3"
+    assert lines[lines.index("JPEGs without their last bytes, used: 1") + 1] == "dog/b.jpg"
+    assert "2 are left out" in result.err
+    remarks = json.loads(ok("data", "photos", "--json").out)["remarks"]
+    assert remarks["frames"] == [["cat/a.gif", 3]]
+    assert remarks["lacking_end"] == ["dog/b.jpg"]
+
+
 def test_the_contact_sheet_is_what_networks_see(here, ok):
     ok("data", "photos", "--size", "32", "--fit", "pad", "--background", "#00ff00", "-o", "s.png")
     sheet = picture("s.png")

@@ -114,7 +114,8 @@ def test_files_of_other_programs_have_their_colours(name):
     expected, mode, tolerance = EXPECTED[name]
     content = (FILES / name).read_bytes()
     suffix = name.rsplit(".")[-1]
-    assert measure(content) == Facts(24, 16, mode, FORMATS.get(suffix, suffix.upper()))
+    frames = 2 if name.startswith("two-") else 1
+    assert measure(content) == Facts(24, 16, mode, FORMATS.get(suffix, suffix.upper()), frames)
     pixels = decode(content, settings_of())
     assert pixels.dtype == np.uint8
     np.testing.assert_allclose(quarters(pixels), expected, atol=tolerance)
@@ -300,8 +301,7 @@ def test_measuring_a_png_does_not_decode_it():
         (b"", "empty file"),
         (b"hello, I am a text\n", "not an image"),
         (b"\x89PNG\r\n\x1a\n", "damaged at its start"),
-        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "not an image"),
-        (b"P6 4 4 255\n" + bytes(48), "not an image"),
+        (b"\0" * 99, "not an image"),
     ],
 )
 def test_what_is_no_image_says_so(content, reason):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+import textwrap
 import warnings
 import zipfile
 from pathlib import Path
@@ -32,7 +33,7 @@ ASKED = ImageSettings()
 def once(monkeypatch):
     """How often a file is decoded or measured from here on."""
     calls = []
-    for name in ("decode", "measure"):
+    for name in ("decode", "examine", "measure"):
         original = getattr(preparing, name)
 
         def counted(content, *arguments, original=original):
@@ -278,6 +279,55 @@ def test_classes_that_are_left_without_an_image_are_told_of(photos):
     data = datasets.load(str(photos), skip_bad=True)
     assert data.classes == ("cat", "dog")
     assert "Classes without an image to learn from: 1 (cat)." in data.notices
+
+
+def test_what_is_used_but_not_as_expected_is_said_by_a_training(photos):
+    frames = [Image.new("RGB", (40, 30), colour) for colour in ("red", "lime", "blue")]
+    frames[0].save(photos / "cat" / "a.gif", save_all=True, append_images=frames[1:])
+    frames[0].save(photos / "cat" / "b.tif", save_all=True, append_images=frames[1:2])
+    frames[0].save(photos / "dog" / "c.jpg")
+    whole = (photos / "dog" / "c.jpg").read_bytes()
+    (photos / "dog" / "c.jpg").write_bytes(whole[:-1])
+    for value in (4095, 17):
+        dark = Image.fromarray(np.full((30, 40), value, np.uint16))
+        dark.save(photos / "dog" / f"dark-{value}.png")
+    data = datasets.load(str(photos))
+    assert data.notices[1:4] == (
+        "2 files have several pages or frames: the first is used, 3 are left out. To use them, "
+        "save each as a file.",
+        "1 JPEG lacks its last bytes, but the whole picture is there and is used.",
+        "The 16-bit images are nearly black: their largest value is 4,095 of 65,535. Multiply all "
+        "values by 16 and save the images again before training: docs/your-own-images.md shows "
+        "how.",
+    )
+    survey = own.prepare(str(photos), ASKED).survey
+    assert survey.remarks.frames == [("cat/a.gif", 3), ("cat/b.tif", 2)]
+    assert survey.remarks.lacking_end == ["dog/c.jpg"]
+    assert survey.remarks.brightest["I;16"] == 4095
+    assert not survey.problems
+
+
+@pytest.mark.parametrize(("brightest", "is_said"), [(63, True), (64, False), (0, True)])
+@pytest.mark.parametrize("fit", ["crop", "pad"])
+def test_images_that_are_nearly_black_are_said_to_be(tmp_path, brightest, is_said, fit):
+    """Such as those whose values are the numbers of classes; what they are padded with is white."""
+    images = np.zeros((20, 8, 12), np.uint8)
+    images[7] = brightest
+    np.savez(tmp_path / "x.npz", images=images)
+    notices = datasets.load(str(tmp_path / "x.npz"), settings=ImageSettings(fit=fit)).notices
+    assert any("images (mode L) are nearly black" in line for line in notices) == is_said
+
+
+def test_the_recipe_for_images_that_are_nearly_black(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("dark").mkdir()
+    for number in range(2):
+        values = np.arange(12 * 12, dtype=np.uint16).reshape(12, 12) * 28 + number
+        Image.fromarray(values).save(f"dark/{number}.png")
+    text = (Path(__file__).parents[2] / "docs" / "your-own-images.md").read_text("utf-8")
+    recipe = next(part for part in text.split("```python")[1:] if "* 16" in part)
+    exec(textwrap.dedent(recipe.split("```")[0]))
+    assert not own.prepare("bright", ASKED).survey.remarks.lines()
 
 
 def test_enough_images_are_not_called_few(tmp_path):

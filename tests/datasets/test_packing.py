@@ -51,6 +51,14 @@ def test_shards_hold_the_files_as_they_are_shuffled_with_their_classes(photos, t
     assert (packed.index.image_size, packed.index.image_channels) == ((28, 28), 3)
 
 
+def test_what_is_packed_but_not_as_expected_is_said(photos, pack):
+    frames = [Image.new("RGB", (40, 30), colour) for colour in ("red", "lime", "blue")]
+    frames[0].save(photos / "cat" / "a.gif", save_all=True, append_images=frames[1:])
+    remarks = pack(photos).remarks
+    assert remarks.frames == [("cat/a.gif", 3)]
+    assert len(remarks.lines()) == 1
+
+
 def test_the_index_is_what_reading_the_shards_finds(photos, tmp_path, pack):
     packed = pack(photos, per_shard=5).index
     read = index.read(packed.address)

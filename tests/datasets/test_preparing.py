@@ -28,7 +28,7 @@ from ganctl.datasets.preparing import (
     survey_of,
 )
 from ganctl.datasets.sources import Entry, Problem, open_source
-from ganctl.datasets.survey import Survey
+from ganctl.datasets.survey import Remarks, Survey
 
 ASKED = ImageSettings()
 
@@ -76,11 +76,11 @@ def prepared(source, settings=ASKED, num_workers=1, progress=quiet):
     with tempfile.NamedTemporaryFile(buffering=0) as file:
         with reading(source, len(source.entries), num_workers) as reader:
             measured = measure_all(source, source.entries, settings, reader, progress)
-            labels, damaged, digest = decode_all(source, measured, file, reader, progress)
+            labels, *found, digest = decode_all(source, measured, file, reader, progress)
         images = np.load(file.name)
         assert Path(file.name).stat().st_size == images.nbytes + 128  # and no more behind them
     assert digest == digest_of(images)
-    return survey_of(source, measured, damaged), images, labels
+    return survey_of(source, measured, *found), images, labels
 
 
 GOOD, OTHER = image(), image(number=1)
@@ -136,7 +136,7 @@ def test_no_image_at_all():
     source = Memory({"1.png": b"words"})
     with reading(source, 1) as reader:
         measured = measure_all(source, source.entries, ASKED, reader, quiet)
-    survey = survey_of(source, measured, [])
+    survey = survey_of(source, measured, [], Remarks())
     assert (survey.num_files, survey.num_images, len(survey.problems)) == (1, 0, 1)
     assert survey.settings == ASKED
     assert Survey.from_dict(survey.to_dict()) == survey

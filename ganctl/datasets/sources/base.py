@@ -13,10 +13,20 @@ from ganctl.errors import DataError
 
 _SUFFIXES = frozenset(
     (".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".dib", ".gif")
-) | {".tif", ".tiff"}
-_UNSUPPORTED = frozenset(
-    (".heic", ".heif", ".avif", ".jxl", ".jp2", ".psd", ".svg", ".eps", ".ico", ".tga", ".exr")
-) | {".hdr", ".ppm", ".pgm", ".pbm", ".pnm", ".raw", ".dng", ".cr2", ".cr3", ".nef", ".arw"}
+) | {".tif", ".tiff", ".avif", ".heic", ".heif", ".hif"}
+_UNSUPPORTED = frozenset((".jxl", ".jp2", ".psd", ".svg", ".eps", ".ico", ".tga", ".exr")) | {
+    ".hdr",
+    ".ppm",
+    ".pgm",
+    ".pbm",
+    ".pnm",
+    ".raw",
+    ".dng",
+    ".cr2",
+    ".cr3",
+    ".nef",
+    ".arw",
+}
 _ARCHIVES = frozenset((".zip", ".tar", ".tgz", ".gz", ".xz", ".bz2", ".npz", ".rar", ".7z"))
 _THUMBNAILS = frozenset(("thumbs.db", "desktop.ini", "__macosx"))
 _TRAIN = frozenset(("train", "training"))

@@ -82,7 +82,7 @@ def test_classes_are_in_the_order_of_numbers_where_they_are_numbers():
         ("notes.txt", "not an image by its name", True),
         ("LICENSE", "not an image by its name", True),
         ("more.zip", "an archive in it is not looked into", True),
-        ("IMG_1.HEIC", ".heic files are not supported: save it as PNG or JPEG", False),
+        ("scan.JP2", ".jp2 files are not supported: save it as PNG or JPEG", False),
     ],
 )
 def test_what_is_not_an_image_says_why(name, reason, harmless):

@@ -1,0 +1,113 @@
+"""The pixels of a decoded image, in any of Pillow's modes → grey or sRGB, opaque, of 8 bits."""
+
+from __future__ import annotations
+
+import functools
+import io
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageCms
+
+from ganctl import limits
+
+_WHITE_IS_ZERO = 0
+_PHOTOMETRIC = 262
+
+
+def is_converted(image: Image.Image) -> bool:
+    """Return whether the embedded profile of an image in mode RGB changes its colours."""
+    profile = _profile(image)
+    return profile is not None and _transform(profile, "RGB") is not None
+
+
+def brightest(image: Image.Image) -> int:
+    """Return the largest value of an image of 16 bits."""
+    return int(_wide(image).max())
+
+
+def flattened(image: Image.Image, background: str, bits: int | None = None) -> Image.Image:
+    """Return the image in mode L or RGB, in sRGB, over `background` where it is transparent.
+
+    `bits` is the number of bits per sample in the file, if that is known: Pillow leaves the colour
+    that stands for transparency at that scale.
+    """
+    profile = _profile(image)
+    image = _expanded(image, bits)
+    alpha = image.getchannel("A") if image.mode in ("LA", "RGBA") else None
+    if alpha is not None and profile:  # a profile is for colours alone
+        image = image.convert(image.mode[:-1])
+    image = _in_srgb(image, profile)
+    if alpha is None:
+        return image
+    canvas = Image.new("RGBA", image.size, background)
+    image = image.convert("RGBA")
+    image.putalpha(alpha)
+    canvas.alpha_composite(image)
+    return canvas.convert("RGB")
+
+
+def _profile(image: Image.Image) -> bytes | None:
+    profile: bytes = image.info.get("icc_profile") or b""
+    return profile if 0 < len(profile) <= limits.PROFILE_BYTES else None
+
+
+def _expanded(image: Image.Image, bits: int | None) -> Image.Image:
+    """The image with 8 bits per sample, in mode L, LA, RGB, RGBA or CMYK."""
+    if image.mode.startswith("I;16"):
+        return _eight_bits(image)
+    if image.has_transparency_data:
+        if bits is not None and image.mode in ("L", "RGB"):
+            image.info["transparency"] = _scaled(image.info.get("transparency"), bits)
+        return image.convert("LA" if image.mode in ("1", "L", "LA", "La") else "RGBA")
+    if image.mode in ("L", "RGB", "CMYK"):
+        return image
+    return image.convert("L" if image.mode == "1" else "RGB")
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    wide = _wide(image)
+    grey = ((wide.astype(np.uint32) + 128) // 257).astype(np.uint8)  # 65535 = 255 * 257
+    clear = image.info.get("transparency")
+    if clear is None:
+        return Image.fromarray(grey)
+    return Image.fromarray(np.stack([grey, np.where(wide == clear, 0, 255).astype(np.uint8)], -1))
+
+
+def _wide(image: Image.Image) -> NDArray[np.uint16]:
+    """(H, W), of 16 bits, black to white."""
+    wide = np.asarray(image).astype(np.uint16)
+    tags = getattr(image, "tag_v2", {})
+    # Pillow inverts those of 8 bits alone.
+    return ~wide if tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO else wide
+
+
+def _scaled(clear: Any, bits: int) -> Any:
+    """The transparent colour of a PNG, as Pillow scales its pixels to 8 bits."""
+    if bits == 16 and isinstance(clear, tuple):
+        return tuple(value >> 8 for value in clear)
+    if bits < 8 and isinstance(clear, int):
+        return clear * 255 // (2**bits - 1)
+    return clear
+
+
+def _in_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
+    """An image in mode L, RGB or CMYK → L or RGB."""
+    transform = _transform(profile, image.mode) if profile else None
+    if transform is not None:
+        converted = ImageCms.applyTransform(image, transform) or image
+        return converted.convert("L") if image.mode == "L" else converted
+    return image.convert("RGB") if image.mode not in ("L", "RGB") else image
+
+
+@functools.lru_cache(maxsize=16)
+def _transform(profile: bytes, mode: str) -> Any:
+    """From `profile` to sRGB; None where it is that already, or is of no use for that mode."""
+    try:
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        if "srgb" in ImageCms.getProfileDescription(source).lower():
+            return None
+        return ImageCms.buildTransform(source, ImageCms.createProfile("sRGB"), mode, "RGB")
+    except (ImageCms.PyCMSError, OSError, TypeError, ValueError):
+        return None

@@ -1,0 +1,68 @@
+"""A JPEG that lacks its last bytes: whether what is lost is the end marker alone."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+
+_BEGINNING, _END = b"\xff\xd8", b"\xff\xd9"
+_TAILS = (b"", b"\x00" * 32, b"\xfe" * 32, b"\x55" * 32, b"\xa3" * 32)
+"""What may follow the pixels before the end marker: decoders pass over what they do not need."""
+_WITHOUT_CONTENT = {0x01, *range(0xD0, 0xD8)}
+_PROGRESSIVE = 0xC2
+_FRAMES = {0xC0, 0xC1, _PROGRESSIVE}
+_SCAN = 0xDA
+_COEFFICIENTS = 64
+
+
+def endings(content: bytes) -> list[bytes]:
+    """Return a JPEG's `content` with an end, in several ways; none where whole scans are missing.
+
+    The picture is all there if, and only if, all of them show the same one: then it does not depend
+    on anything that is lost.
+    """
+    if not content.startswith(_BEGINNING) or not _has_all_scans(content):
+        return []
+    body = content.removesuffix(b"\xff")
+    return [body + tail + _END for tail in _TAILS]
+
+
+def _has_all_scans(content: bytes) -> bool:
+    """Whether every coefficient of every component is coded, down to its last bit.
+
+    A progressive JPEG has some ten scans, and shows the whole picture, blurred, after the first.
+    """
+    missing: set[tuple[int, int]] | None = None
+    is_progressive = False
+    try:
+        for marker, start in _segments(content):
+            if marker in _FRAMES:
+                ids = content[start + 6 : start + 6 + 3 * content[start + 5] : 3]
+                missing = {(one, number) for one in ids for number in range(_COEFFICIENTS)}
+                is_progressive = marker == _PROGRESSIVE
+            elif marker == _SCAN and missing is not None:
+                count = content[start]
+                ids = content[start + 1 : start + 1 + 2 * count : 2]
+                after = start + 1 + 2 * count
+                first, last, bits = content[after : after + 3]
+                if not is_progressive:
+                    first, last, bits = 0, _COEFFICIENTS - 1, 0
+                if bits & 15 == 0:
+                    coded = range(first, last + 1)
+                    missing -= {(one, number) for one in ids for number in coded}
+    except (IndexError, ValueError, struct.error):
+        return False
+    return missing == set()
+
+
+def _segments(content: bytes) -> Iterator[tuple[int, int]]:
+    """Each marker, and where its content begins."""
+    place = 2
+    while (place := content.find(b"\xff", place)) >= 0 and place + 1 < len(content):
+        marker = content[place + 1]
+        place += 1 if marker == 0xFF else 2
+        if marker in (0x00, 0xFF) or marker in _WITHOUT_CONTENT:  # pixels, or fill
+            continue
+        (size,) = struct.unpack_from(">H", content, place)
+        yield marker, place + 2
+        place += size
