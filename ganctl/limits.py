@@ -35,6 +35,8 @@ JPEG_SCAN_PIXELS = 32 * IMAGE_PIXELS
 common."""
 TIFF_TILE_PIXELS = 2**22
 """Pixels of a TIFF's tile, where they are more than the image's; 512 x 512 are common."""
+TIFF_PAGES = 100_000
+"""Pages of a TIFF that are counted; only the first is decoded."""
 EXIF_PARTS = 64
 """Parts of a JPEG's camera's notes: 64 KB each, and one is common."""
 PROFILE_BYTES = 2**22

@@ -13,6 +13,8 @@ from collections.abc import Iterator
 
 from PIL import Image, TiffImagePlugin, features
 
+from ganctl import limits
+
 READABLE = "ganctl can read PNG, JPEG, WebP, BMP, TIFF, GIF, AVIF and HEIC."
 _SAVE = "save it as PNG or JPEG"
 _ALWAYS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF")
@@ -52,7 +54,6 @@ _NO_IMAGES = {
     rb"version https://git-lfs": "a Git LFS pointer: git lfs pull fetches the image",
 }
 _HEAD_BYTES = 1024
-_MAX_PAGES = 100_000
 _SAMPLES = {1: "", 2: "signed ", 3: "floating-point "}
 _WIDTH, _BITS, _COMPRESSION, _CHANNELS, _SUBFILE, _SAMPLE_FORMAT = 256, 258, 259, 277, 254, 339
 _NO_PAGE = 0b101
@@ -220,7 +221,7 @@ def _num_pages(content: bytes) -> int:
     """Pages of a TIFF; Pillow would read all tags of each to count them."""
     count = 0
     with contextlib.suppress(struct.error, OverflowError):
-        for is_page in itertools.islice(_pages(content), _MAX_PAGES):
+        for is_page in itertools.islice(_pages(content), limits.TIFF_PAGES):
             count += is_page
     return max(count, 1)
 
