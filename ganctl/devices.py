@@ -11,6 +11,7 @@ from pathlib import Path
 
 import torch
 
+from ganctl import machine
 from ganctl.errors import DeviceError, UsageError, nearest
 
 KINDS = ("auto", "cpu", "cuda", "mps")
@@ -61,6 +62,11 @@ def use_threads(count: int | None) -> None:
         torch.set_num_threads(count)
 
 
+def use_idle_threads() -> None:
+    """Compute on no more threads than there are idle cores, for what is not stored bit for bit."""
+    torch.set_num_threads(min(torch.get_num_threads(), machine.idle_cores()))
+
+
 def describe(device: torch.device) -> str:
     """The device in words: 'cpu, 2 threads', 'cuda:0, NVIDIA H100'."""
     if device.type == "cuda":
@@ -81,30 +87,8 @@ def describe_machine() -> str:
 
 
 def free_memory(device: torch.device) -> int | None:
-    """Bytes that this process can still take on a CPU under Linux; None elsewhere.
-
-    What the system has available, or less where a control group (a container) or this process
-    (ulimit -v) is given less.
-    """
-    if device.type != "cpu" or not sys.platform.startswith("linux"):
-        return None
-    try:
-        lines = Path("/proc/meminfo").read_text("ascii").splitlines()
-        kilobytes = next(line.split()[1] for line in lines if line.startswith("MemAvailable:"))
-    except (OSError, StopIteration):
-        return None
-    free = int(kilobytes) * 1024
-    with contextlib.suppress(OSError, ValueError):  # version 1, no limit ("max"), or no groups
-        group = Path("/sys/fs/cgroup")
-        limit = int((group / "memory.max").read_text("ascii"))
-        free = min(free, limit - int((group / "memory.current").read_text("ascii")))
-    import resource
-
-    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
-    if limit != resource.RLIM_INFINITY:
-        pages = int(Path("/proc/self/statm").read_text("ascii").split()[0])
-        free = min(free, limit - pages * resource.getpagesize())
-    return max(0, free)
+    """Return the bytes that this process can still take on a CPU under Linux; None elsewhere."""
+    return machine.free_memory() if device.type == "cpu" else None
 
 
 def resolve_precision(name: str, device: torch.device) -> str:

@@ -1,4 +1,3 @@
-import os
 import platform
 import sys
 from pathlib import Path
@@ -125,24 +124,8 @@ def test_a_gpu_is_described_by_its_name():
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="known under Linux alone")
-def test_free_memory_is_what_the_smallest_limit_leaves(monkeypatch):
-    free = devices.free_memory(torch.device("cpu"))
-    assert 10**7 < free < 10**14
-    texts = {
-        "/proc/meminfo": "MemTotal: 9 kB\nMemAvailable:    5000 kB\n",
-        "/sys/fs/cgroup/memory.max": "max\n",
-        "/sys/fs/cgroup/memory.current": "1000000\n",
-        "/proc/self/statm": "100 1 1\n",
-    }
-    monkeypatch.setattr(Path, "read_text", lambda path, _: texts[str(path)])
-    assert devices.free_memory(torch.device("cpu")) == 5_120_000
-    texts["/sys/fs/cgroup/memory.max"] = "3000000\n"
-    assert devices.free_memory(torch.device("cpu")) == 2_000_000
-    monkeypatch.setattr("resource.getrlimit", lambda _: (500_000, -1))
-    left = max(0, 500_000 - 100 * os.sysconf("SC_PAGESIZE"))
-    assert devices.free_memory(torch.device("cpu")) == left
-    texts["/proc/meminfo"] = ""
-    assert devices.free_memory(torch.device("cpu")) is None
+def test_free_memory_of_a_cpu_is_the_machines():
+    assert 10**7 < devices.free_memory(CPU) < 10**14
 
 
 def test_free_memory_of_other_devices_is_not_known():

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 import ganctl
+from ganctl import machine
 from ganctl.cli import (
     config,
     data,
@@ -73,6 +74,7 @@ def _root(
 
 def run(arguments: Sequence[str] | None) -> int:
     """Run the command line; returns the exit code."""
+    machine.limit_threads()
     words = sys.argv[1:] if arguments is None else list(arguments)
     with lasting_streams():
         terminal = Terminal()

@@ -70,12 +70,14 @@ def evaluate(
             f"--num-samples must be {MIN_MEASURED} to {_MAX_SAMPLES:,}, not {num_samples}"
         )
 
+    from ganctl import devices
     from ganctl.evaluation import Ruler
     from ganctl.features import load as load_features
     from ganctl.model import load
 
     model = load(ckpt, ema=ema)
     network = load_features(features, model.data, image_shape=model.network.image_shape)
+    devices.use_idle_threads()
     with terminal.status("encoding real images, which takes the longest"):
         train, test, kind = _real_images(model)
         ruler = Ruler(network, test=test, train=train, count=num_samples)

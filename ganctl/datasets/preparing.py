@@ -17,6 +17,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ganctl import machine
 from ganctl.config import SIZES, ImageSettings
 from ganctl.datasets import workers
 from ganctl.datasets.base import begun_digest
@@ -59,7 +60,7 @@ Reader = workers.Map[_Task, Any]
 def reading(source: Source, num_files: int, num_workers: int | None = None) -> Iterator[Reader]:
     """While entered: what reads so many files of `source`, by several processes if it pays."""
     if num_workers is None:
-        num_workers = min(workers.available(), num_files // _WORTH_A_WORKER)
+        num_workers = min(machine.cores(), num_files // _WORTH_A_WORKER)
     with workers.mapping(_Work(source), num_workers) as reader:
         yield reader
 

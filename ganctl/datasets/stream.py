@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from ganctl import machine
 from ganctl.config import ImageSettings
 from ganctl.datasets import addresses, reader, workers
 from ganctl.datasets.base import WHOLE, Batch, Share
@@ -197,7 +198,7 @@ def _chosen(index: Index, limit: int | None, settings: ImageSettings) -> ImageSe
 def _num_workers() -> int:
     """Processes that read beside each that trains, a power of two as lanes are; 0: a thread."""
     trained_by = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))  # torchrun's
-    spare = min(workers.available() // trained_by - 1, _MAX_WORKERS)
+    spare = min(machine.cores() // trained_by - 1, _MAX_WORKERS)
     return 1 << (spare.bit_length() - 1) if spare > 0 else 0
 
 

@@ -32,13 +32,6 @@ but this process is not to run out of work while another one starts."""
 _STOPPING = ("SIGINT", "SIGTERM", "SIGHUP")
 
 
-def available() -> int:
-    """How many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 @contextlib.contextmanager
 def mapping(job: Callable[[Task], Result], count: int) -> Iterator[Map[Task, Result]]:
     """While entered: a `map` of `job` over tasks, in their order, by `count` processes.

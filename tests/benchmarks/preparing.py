@@ -20,8 +20,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from ganctl import machine
 from ganctl.config import ImageSettings
-from ganctl.datasets import cache, own, workers
+from ganctl.datasets import cache, own
 
 SIZE = 64
 
@@ -44,7 +45,7 @@ def make(folder: Path, count: int, side: int) -> int:
 def ganctl(folder: Path, count: int) -> None:
     """ganctl's preparation by `count` processes, from nothing."""
     cache.clear()
-    workers.available = lambda: count
+    machine.cores = lambda: count
     assert not own.prepare(str(folder), ImageSettings((SIZE, SIZE))).was_cached
 
 

@@ -333,7 +333,7 @@ def test_a_signal_ends_all_processes_and_leaves_nothing(here, number, cache_fold
         os.link("many/0.png", f"many/{index}.png")
     source = (
         "import sys\nfrom ganctl.datasets import preparing\nfrom ganctl.cli import main\n"
-        "preparing.workers.available = lambda: 2\n"
+        "preparing.machine.cores = lambda: 2\n"
         "preparing._WORTH_A_WORKER = 1\nsys.exit(main(['data', 'many']))"
     )
     process = subprocess.Popen(
