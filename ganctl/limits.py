@@ -96,7 +96,7 @@ SLOWEST_BYTES = 2**15
 
 CONFIG_BYTES = 2**24
 """Bytes of a run's config.json; a start of the run takes some hundred."""
-SETTINGS_BYTES = 2**20
-"""Bytes of a file of settings."""
-SETTINGS_DOTS = 1000
-"""Dots in a file of settings outside of its comments: of a dotted key each prefix is a table."""
+SETTINGS_BYTES = 2**18
+"""Bytes of a file of settings; all of them take 3 KB."""
+SETTINGS_DOTS = 100
+"""Dots in a line of a file of settings: reading a dotted key takes quadratic time."""

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ganctl import config as configs
+from ganctl import limits
 from ganctl.config import SETTINGS, TrainConfig
 from ganctl.errors import ConfigError, UsageError, nearest
 
@@ -20,7 +21,6 @@ OPTION = "option"
 STORE_FILE = "GANCTL_STORE"
 """Environment variable: the file through which the processes of one machine find one another."""
 _NOT_SETTINGS = {"GANCTL_DEBUG", STORE_FILE}
-_MAX_FILE = 2**20
 _PRESET = "preset"
 
 
@@ -106,9 +106,12 @@ def read_file(path: Path) -> dict[str, Any]:
     try:
         if not path.is_file():
             raise ConfigError(f"there is no file {path}")
-        if path.stat().st_size > _MAX_FILE:
+        if path.stat().st_size > limits.SETTINGS_BYTES:
             raise ConfigError(f"{path} is too large for a file of settings")
-        table = tomllib.loads(path.read_text("utf-8"))
+        text = path.read_text("utf-8")
+        if any(line.count(".") > limits.SETTINGS_DOTS for line in text.splitlines()):
+            raise ConfigError(f"{path} is nested too deeply")
+        table = tomllib.loads(text)
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}") from None
     except RecursionError:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ganctl import checkpoint, files
+from ganctl import checkpoint, files, limits
 from ganctl.checkpoint import Checkpoint
 from ganctl.errors import CheckpointError, RunError, UnreadableError
 from ganctl.files import Held, make_folder, reason, write_atomic
@@ -23,8 +23,6 @@ LATEST = "ckpt.pt"
 DAMAGED = "ckpt.pt.damaged"
 CONFIG = "config.json"
 _LOCK = ".lock"
-_MAX_CONFIG = 2**24
-"""Bytes of a config.json that are read; a start of the run takes some hundred."""
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
@@ -262,7 +260,9 @@ class RunDirectory:
         """What `write_config` wrote, or nothing where it is missing or damaged."""
         path = self.path / CONFIG
         try:
-            if not path.is_file() or path.stat().st_size > _MAX_CONFIG:  # a pipe is never read
+            if (
+                not path.is_file() or path.stat().st_size > limits.CONFIG_BYTES
+            ):  # a pipe is never read
                 return {}
             content = json.loads(path.read_text("utf-8"))
         except (OSError, ValueError, RecursionError):

@@ -85,6 +85,10 @@ def test_a_file(tmp_path, text, expected):
         ("seed = 0x" + "f" * 9000, "too long a number"),
         ("seed = " + "9" * 9000, "is not TOML"),
         ("seed = " + "[" * 9000, "nested too deeply"),
+        ("a" + ".a" * 40_000 + " = 1", "nested too deeply"),  # took more than a minute
+        ("seed = {a" + ".a" * 9000 + " = 1}", "nested too deeply"),
+        ("[a" + ".a" * 9000 + "]", "nested too deeply"),
+        ("#" * 2**18 + "#", "too large for a file of settings"),
         ("\xff", "is not TOML"),
     ],
 )

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import IO, Any, TypeVar
 from urllib.parse import urlsplit
 
-from ganctl import files
+from ganctl import files, limits
 from ganctl.datasets.sources.base import shown
 from ganctl.datasets.sources.careful import Bounded
 from ganctl.errors import DataError, PackageError, UsageError
@@ -30,11 +30,11 @@ _PACKAGES = {
 }  # fmt: skip
 """What fsspec needs for each kind of address. It knows more, some of which do more than read; and a
 checkpoint that somebody else made may name any."""
+_WEB = ("http", "https")
 _RETRIES = (0.5, 2.0, 8.0)
 """Seconds before another attempt where a connection breaks."""
 _CHUNK = 2**20
 """Bytes asked for at once: few enough that little is asked for that no block of a lane wants."""
-_MAX_PIECE = 2**28
 
 Result = TypeVar("Result")
 
@@ -123,6 +123,8 @@ def names_in(folder: str) -> list[str]:
             return []
         except OSError as error:
             raise DataError(f"{shown(folder)} cannot be read: {files.reason(error)}") from None
+    if folder.partition("://")[0] in _WEB:  # its page of links could be of any size
+        raise DataError(f"{shown(folder)} cannot be listed: it is on a web server")
     system, path = _file_system(folder)
 
     def found() -> list[str]:
@@ -174,7 +176,7 @@ class Ranges(io.RawIOBase):
         """As a file's. Raises OSError for what is too much at once, and DataError."""
         left = max(0, self._size - self._at)
         wanted = left if size is None or size < 0 else min(size, left)
-        if wanted > _MAX_PIECE:
+        if wanted > limits.PIECE_BYTES:
             raise OSError("a piece of it is too large")
         begin = self._at - self._chunk_at
         if not 0 <= begin <= begin + wanted <= len(self._chunk):
@@ -233,6 +235,10 @@ def _file_system(address: str) -> tuple[Any, str]:
     except ModuleNotFoundError:
         raise PackageError.missing(f"'{shown(address)}'", "fsspec", "remote") from None
     try:
+        if protocol in _WEB:
+            from ganctl.datasets.web import WebFiles
+
+            return WebFiles(), address
         system, path = fsspec.core.url_to_fs(address)
     except ImportError:
         raise PackageError.missing(f"{protocol}://", _PACKAGES[protocol]) from None

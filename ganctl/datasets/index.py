@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ganctl import limits
 from ganctl.datasets import addresses, shards
 from ganctl.datasets.shards import Sample
 from ganctl.datasets.sources.base import class_order, climbs, shown
@@ -28,7 +29,6 @@ MARK_EVERY = 64
 """Samples of a shard between those whose places its index names."""
 NAME = "index.json"
 _SUFFIX = ".json"
-_MAX_BYTES = 2**26
 _MAX_COUNT = 2**53
 _ODD = frozenset("\\:?#%")
 """What in a shard's name could mean another place than its index's folder."""
@@ -149,7 +149,9 @@ def read(address: str) -> Index:
     """The index at a path or an address. Raises DataError, UsageError."""
     with addresses.opened(address) as file:
         try:
-            content = file.read(_MAX_BYTES) if addresses.size_of(file) <= _MAX_BYTES else b""
+            if addresses.size_of(file) > limits.INDEX_BYTES:
+                raise ValueError
+            content = file.read(limits.INDEX_BYTES)
             return _from_dict(address, json.loads(content))
         except OSError as error:
             raise DataError(f"{shown(address)} cannot be read: {error.strerror}") from None

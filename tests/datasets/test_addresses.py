@@ -4,10 +4,11 @@ import functools
 import http.server
 import sys
 import threading
+import tracemalloc
 
 import pytest
 
-from ganctl import datasets
+from ganctl import datasets, limits
 from ganctl.datasets import addresses
 from ganctl.errors import DataError, PackageError, UsageError
 
@@ -132,3 +133,92 @@ def test_a_server_that_knows_no_ranges_is_told_of(plain_server, monkeypatch):
         file.read(10)
     with pytest.raises(DataError, match="there is nothing at http://"):
         addresses.opened(f"{plain_server}/other.bin")
+
+
+class Hostile(http.server.BaseHTTPRequestHandler):
+    """A server that says that it has 100 bytes, and then sends what its path says."""
+
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *_): ...
+
+    def do_HEAD(self):
+        self.send_response(200)
+        self.send_header("Content-Length", "100")
+        self.end_headers()
+
+    def do_GET(self):
+        kind = self.path.strip("/")
+        self.send_response(200 if kind == "whole" else 206)
+        if kind == "compressed":
+            self.send_header("Content-Encoding", "gzip")
+        if kind != "whole":
+            self.send_header("Content-Range", f"bytes {3 if kind == 'elsewhere' else 0}-99/100")
+        if kind in ("slow", "elsewhere", "whole"):
+            self.send_header("Content-Length", "100")
+        self.send_header("Connection", "close")
+        self.end_headers()
+        self.server.sent = 0
+        try:
+            while self.server.sent < 2**26:
+                self.wfile.write(b"x" if kind == "slow" else bytes(2**16))
+                self.server.sent += 2**16
+                if kind == "slow" and self.server.slow.wait(0.05):
+                    return
+        except OSError:  # the other end has had enough
+            return
+
+
+@pytest.fixture
+def hostile_server():
+    pytest.importorskip("aiohttp")
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Hostile) as server:
+        server.slow = threading.Event()
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield server, f"http://127.0.0.1:{server.server_port}"
+        server.slow.set()
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        ("endless", "is not served in parts"),
+        ("compressed", "is sent compressed"),
+        ("elsewhere", "is not served in parts"),
+    ],
+)
+def test_no_more_is_received_than_was_asked_for(hostile_server, kind, words):
+    server, address = hostile_server
+    tracemalloc.start()
+    try:
+        with addresses.opened(f"{address}/{kind}") as file, pytest.raises(DataError, match=words):
+            file.read()
+        assert tracemalloc.get_traced_memory()[1] < 2**22
+    finally:
+        tracemalloc.stop()
+    assert server.sent < 2**25, "64 MiB were on their way"
+
+
+def test_a_server_that_hardly_sends_anything_is_not_waited_for(hostile_server, monkeypatch):
+    _, address = hostile_server
+    monkeypatch.setattr(limits, "IDLE_SECONDS", 0.5)
+    with (
+        addresses.opened(f"{address}/slow") as file,
+        pytest.raises(DataError, match="the server sent too little in 1 s"),
+    ):
+        file.read()
+
+
+def test_a_small_file_may_come_whole(hostile_server):
+    _, address = hostile_server
+    with addresses.opened(f"{address}/whole") as file:
+        assert file.read() == bytes(100)
+
+
+def test_the_pages_of_a_web_server_are_not_read(hostile_server):
+    _, address = hostile_server
+    with pytest.raises(DataError, match="cannot be listed: it is on a web server"):
+        addresses.names_in(f"{address}/folder")

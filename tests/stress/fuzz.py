@@ -83,7 +83,7 @@ class Targets:
         for kind in (tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT):
             buffer = io.BytesIO()
             with tarfile.open(fileobj=buffer, mode="w", format=kind) as archive:
-                for name in ("a.png", "a.cls", f"{'n' * 120}.png", "ü/b.jpg", "b.json"):
+                for name in ("a.png", "a.cls", f"{'n' * 90}/{'n' * 20}.png", "ü/b.jpg", "b.json"):
                     info = tarfile.TarInfo(name)
                     info.size = 4
                     archive.addfile(info, io.BytesIO(b'"1" '))

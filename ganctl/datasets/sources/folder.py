@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import heapq
 import os
 import stat
 from collections.abc import Iterator, Sequence
@@ -86,10 +87,9 @@ def walk(root: str) -> Iterator[File | Problem]:
     does not depend on the file system's order.
     """
     seen: set[tuple[int, int]] = set()
-    folders, links = [""], list[str]()
+    folders, links = [""], list[str]()  # the links are a heap
     while folders or links:
-        links.sort(reverse=True)
-        relative = folders.pop() if folders else links.pop()
+        relative = folders.pop() if folders else heapq.heappop(links)
         path = os.path.join(root, relative)  # noqa: PTH118
         try:
             status = os.stat(path)  # noqa: PTH116
@@ -111,7 +111,10 @@ def _visit(
 ) -> Iterator[File | Problem]:
     try:
         if entry.is_dir():
-            (links if entry.is_symlink() else folders).append(name)
+            if entry.is_symlink():
+                heapq.heappush(links, name)
+            else:
+                folders.append(name)
             return
         status = entry.stat()
     except OSError as error:

@@ -1,12 +1,13 @@
 import os
 import pickle
 import socket
+import sys
 
 import pytest
 
 from ganctl.datasets.decoding import BadImage
 from ganctl.datasets.sources.base import Entry
-from ganctl.datasets.sources.folder import Folder
+from ganctl.datasets.sources.folder import Folder, walk
 
 needs_links = pytest.mark.skipif(os.name == "nt", reason="needs links, pipes and modes")
 
@@ -64,6 +65,26 @@ def test_two_links_to_one_folder_are_taken_by_name(folder, png, listed):
     for name in ("z", "a", "m"):
         (folder / name).symlink_to(elsewhere)
     assert "a/1.png" in listed(Folder(str(folder)))
+
+
+@needs_links
+def test_links_are_not_sorted_anew_for_each_folder(tmp_path):
+    for number in range(300):
+        (tmp_path / f"{number}").mkdir()
+        (tmp_path / f"link-{number}").symlink_to(tmp_path / f"{number}")
+    sorts: list = []
+
+    def count(_, event, called):
+        if event == "c_call" and called.__name__ == "sort":
+            sorts.append(called)
+
+    sys.setprofile(count)
+    try:
+        found = list(walk(str(tmp_path)))
+    finally:
+        sys.setprofile(None)
+    assert len(found) == 300
+    assert not sorts
 
 
 @needs_links

@@ -1,0 +1,66 @@
+"""Ranges of bytes from web servers, which may send more than was asked for, or next to nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import aiohttp
+from fsspec.implementations.http import HTTPFileSystem
+
+from ganctl import limits
+from ganctl.datasets.sources.base import shown
+from ganctl.errors import DataError
+
+_PIECE = 2**16
+
+
+class WebFiles(HTTPFileSystem):  # type: ignore[misc]
+    """fsspec's files of web servers, of which no more is received than was asked for."""
+
+    def __init__(self) -> None:
+        idle = limits.IDLE_SECONDS
+        timeout = aiohttp.ClientTimeout(total=2 * idle, sock_connect=idle, sock_read=idle)
+        # What is not unpacked cannot swell; and what comes packed anyway is refused.
+        super().__init__(client_kwargs={"timeout": timeout, "auto_decompress": False})
+
+    async def _cat_file(self, url: str, start: int, end: int, **_: Any) -> bytes:
+        """Return bytes `start` to `end`, and one more where the server sends more.
+
+        Raises DataError where it sends anything else than that part as it is, OSError.
+        """
+        idle = limits.IDLE_SECONDS
+        seconds = idle + (end - start) / limits.SLOWEST_BYTES
+        timeout = aiohttp.ClientTimeout(total=seconds, sock_connect=idle, sock_read=idle)
+        headers = {"Range": f"bytes={start}-{end - 1}", "Accept-Encoding": "identity"}
+        session = await self.set_session()
+        content = bytearray()
+        try:
+            async with session.get(
+                self.encode_url(url), headers=headers, timeout=timeout
+            ) as answer:
+                self._raise_not_found_for_status(answer, url)
+                _require_part(answer, url, start, end)
+                while len(content) <= end - start:
+                    piece = await answer.content.read(_PIECE)
+                    if not piece:
+                        break
+                    content += piece
+        except TimeoutError:
+            raise OSError(f"the server sent too little in {seconds:.0f} s") from None
+        return bytes(content[: end - start + 1])
+
+
+def _require_part(answer: aiohttp.ClientResponse, url: str, start: int, end: int) -> None:
+    """Raise DataError unless the answer is bytes `start` to `end`, with nothing done to them."""
+    if answer.headers.get("Content-Encoding", "identity") != "identity":
+        raise DataError(
+            f"{shown(url)} is sent compressed, though it was asked for as it is",
+            "Have it served as it is: HTTP's Content-Encoding is not wanted.",
+        )
+    is_part = answer.headers.get("Content-Range", "").startswith(f"bytes {start}-{end - 1}/")
+    is_whole = answer.status == 200 and start == 0 and answer.content_length == end
+    if not (is_whole or (answer.status == 206 and is_part)):
+        raise DataError(
+            f"{shown(url)} is not served in parts",
+            "Have it served by a server that answers requests for ranges of bytes.",
+        )
