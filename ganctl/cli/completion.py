@@ -1,14 +1,16 @@
 """What a shell offers while a command is typed. Nothing here loads torch or reads a checkpoint.
 
 Each function takes the word so far and gives the words that it may become; a shell calls ganctl
-anew for every Tab, so all of it must be quick.
+anew for every Tab, so all of it must be quick. Bash puts such a word on the line as it is, without
+quotes, and zsh evaluates it: names that others chose are offered only if no shell interprets them.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import typer
@@ -22,6 +24,8 @@ DATA_NAMES = ("mnist", "stacked-mnist", "fashion-mnist", "kmnist", "emnist", "ci
 _CONFIG = "config.json"
 _MAX_CONFIG = 2**20
 _MAX_ENTRIES = 2000
+_PLAIN = re.compile(r"(~/)?[\w.,:@+/][\w.,:@+/=-]*")
+"""Letters, digits and marks that mean nothing to any shell; `=` and `-` do where a word begins."""
 
 
 def among(names: Sequence[str]) -> Callable[[str], list[str]]:
@@ -74,7 +78,16 @@ def classes(context: typer.Context, incomplete: str) -> list[str]:
     before, comma, _ = incomplete.rpartition(",")
     # A line that ends in an option without its value is parsed no further: its words are left over.
     checkpoint = context.params.get("ckpt") or next(iter(context.args), None)
-    return [f"{before}{comma}{name}" for name in _classes(checkpoint)]
+    return _plain((f"{before}{comma}{name}" for name in _classes(checkpoint)), incomplete)
+
+
+def _plain(words: Iterable[str], incomplete: str) -> list[str]:
+    """Return those of `words` that no shell interprets; a tilde only where it was typed."""
+    return [
+        word
+        for word in words
+        if _PLAIN.fullmatch(word) and word.startswith("~/") <= incomplete.startswith("~/")
+    ]
 
 
 def _classes(checkpoint: object) -> Sequence[str]:
@@ -102,7 +115,7 @@ def _paths(incomplete: str, suffix: str) -> list[str]:
     found = _entries(incomplete, suffix)
     if len(found) == 1 and found[0].endswith("/"):
         found += _entries(found[0], suffix)
-    return found
+    return _plain(found, incomplete)
 
 
 def _entries(incomplete: str, suffix: str) -> list[str]:
@@ -114,8 +127,6 @@ def _entries(incomplete: str, suffix: str) -> list[str]:
             for _, entry in zip(range(_MAX_ENTRIES), entries, strict=False):
                 hidden = entry.name.startswith(".") and not name.startswith(".")
                 if hidden or not entry.name.startswith(name):
-                    continue
-                if not entry.name.isprintable():  # a line break would be two words
                     continue
                 if entry.is_dir():
                     found.append(f"{before}{entry.name}/")

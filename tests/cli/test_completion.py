@@ -10,6 +10,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 
@@ -69,6 +70,39 @@ def test_classes_of_the_given_run(complete, tmp_path):
     assert complete("interpolate", "run", "--class", "dog,ca") == ["dog,cat"]
 
 
+HOSTILE = (
+    "x\\$(touch P)", "$(touch P)", "`touch P`", "x;touch P", "x\ntouch P", "x|touch P", "a b",
+    'x"$(touch P)"', "x'$(touch P)'", "x&", "x>P", "<x", "(x)", "*", "?", "[x]", "{x,y}", "!x",
+    "#x", "^x", "%x", "x\\", "x~", "x\u2028", "x\x1b[2J",
+)  # fmt: skip
+AT_FIRST = ("~", "~root", "=ls", "-o")
+"""Hostile where a word begins."""
+FINE = ("a-b_1.2", "a=b,c", "Bär", "s3:x@y+z", "犬")
+
+
+def test_names_that_a_shell_interprets_are_not_offered(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in (*HOSTILE, *AT_FIRST, *FINE):
+        (tmp_path / name).mkdir()
+    assert completion.checkpoints("") == sorted(f"{name}/" for name in FINE)
+    assert completion.data("~") == []
+    for name in HOSTILE:
+        (tmp_path / "one" / name).mkdir(parents=True)
+    assert completion.checkpoints("one/") == []
+    config = {"data": {"classes": [*HOSTILE, *AT_FIRST, "cat"]}}
+    (tmp_path / "one" / "config.json").write_text(json.dumps(config))
+    context = SimpleNamespace(params={"ckpt": "one"}, args=[])
+    assert completion.classes(context, "") == ["cat"]
+    assert completion.classes(context, "cat,") == ["cat,=ls", "cat,-o", "cat,cat"]
+
+
+def test_a_tilde_that_was_typed_leads_home(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    (tmp_path / "runs").mkdir()
+    assert completion.checkpoints("~/r") == ["~/runs/"]
+
+
 @pytest.mark.parametrize("text", ["", "[]", "{", '{"data": {"classes": [1]}}', '{"data": 3}'])
 def test_a_config_of_any_kind_offers_nothing(tmp_path, text):
     (tmp_path / "config.json").write_text(text)
@@ -117,6 +151,25 @@ TYPED = {
 }
 
 
+@pytest.fixture
+def among_strangers(as_installed):
+    """As installed, beside folders and a run whose names and classes are code."""
+    for name in ("x\\$(touch P)", "x;touch P", "x`touch P`", "xyz"):
+        (as_installed / "theirs" / name).mkdir(parents=True)
+    (as_installed / "other" / "$(touch P)").mkdir(parents=True)
+    known = {"data": {"classes": ["cat", "c\\$(touch P)", "c`touch P`"]}}
+    (as_installed / "theirs" / "config.json").write_text(json.dumps(known))
+    return as_installed
+
+
+STRANGE = {
+    "ganctl sample theirs/x": "theirs/xyz",
+    "ganctl sample theirs --class c": "--class cat",
+    # Nothing to offer: whatever the shell itself makes of it, it quotes.
+    "ganctl sample other/": "other/",
+}
+
+
 def script_of(command, shell):
     environment = {**os.environ, "_GANCTL_COMPLETE": f"source_{shell}"}
     done = subprocess.run(
@@ -137,8 +190,8 @@ def test_fish_offers_it(command, as_installed):
     assert [line.split()[0] for line in offered] == list(TYPED.values())
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="no pseudo-terminals here")
-@pytest.mark.parametrize(
+posix = pytest.mark.skipif(sys.platform == "win32", reason="no pseudo-terminals here")
+in_shells = pytest.mark.parametrize(
     ("shell", "begin"),
     [
         (["bash", "--norc", "--noprofile", "-i"], "source ganctl.bash"),
@@ -146,6 +199,43 @@ def test_fish_offers_it(command, as_installed):
     ],
     ids=["bash", "zsh"],
 )
+
+
+@pytest.mark.skipif(not shutil.which("fish"), reason="no fish here")
+def test_fish_offers_no_code(command, among_strangers):
+    (among_strangers / "ganctl.fish").write_text(script_of(command, "fish"))
+    asked = "; ".join(f"complete -C '{line}'" for line in list(STRANGE)[:2])
+    done = subprocess.run(
+        ["fish", "--no-config", "-c", f"source ganctl.fish; {asked}"],
+        capture_output=True, text=True, check=True,
+        env={**os.environ, "HOME": str(among_strangers)},
+    )  # fmt: skip
+    assert done.stdout.split() == ["theirs/xyz/", "cat"]
+    assert not (among_strangers / "P").exists()
+
+
+@posix
+@in_shells
+def test_a_tab_runs_and_types_no_code(command, among_strangers, shell, begin):
+    if not shutil.which(shell[0]):
+        pytest.skip(f"no {shell[0]} here")
+    from emulator import Emulator
+
+    (among_strangers / f"ganctl.{shell[0]}").write_text(script_of(command, shell[0]))
+    with Emulator(shell, 100, 30, {"HOME": str(among_strangers)}) as terminal:
+        terminal.type(f"PS1='> '; {begin}\n")
+        terminal.run(lambda text: "\n>" in text)
+        for number, (line, typed) in enumerate(STRANGE.items()):
+            # Whatever a Tab has typed runs with the line.
+            terminal.type(f"{line}\t --help > /dev/null; : {number} done\n")
+            terminal.run(lambda text, typed=typed: typed in text, seconds=20)
+            terminal.type(f"echo $((100 + {number}))\n")
+            terminal.run(lambda text, number=number: f"\n{100 + number}\n" in text, seconds=20)
+    assert not (among_strangers / "P").exists()
+
+
+@posix
+@in_shells
 def test_a_tab_types_the_rest(command, as_installed, shell, begin):
     if not shutil.which(shell[0]):
         pytest.skip(f"no {shell[0]} here")
