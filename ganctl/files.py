@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import re
+import secrets
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -24,8 +25,8 @@ class Disk:
     """What writing asks of the system, call by call; tests put one that fails in its place."""
 
     def open(self, path: Path) -> IO[bytes]:
-        """A new, empty file."""
-        return path.open("wb")
+        """A new, empty file. FileExistsError where anything is there, be it a link to nowhere."""
+        return path.open("xb")
 
     def flush(self, file: IO[bytes]) -> None:
         """Hand everything to the system."""
@@ -72,12 +73,13 @@ def atomic_writer(path: Path) -> Iterator[IO[bytes]]:
 
     Written under a temporary name in the same folder, flushed to the device, then renamed over
     `path`; on any exception the temporary file is removed and `path` is as it was. What a killed
-    program leaves is for `clear_abandoned`. Raises RunError.
+    program leaves is for `clear_abandoned`. No link is followed: nobody can guess the temporary
+    name and put one there, and one at `path` is replaced itself. Raises RunError.
     """
-    temporary = path.with_name(f".ganctl-{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".ganctl-{secrets.token_hex(8)}.tmp")
     try:
         try:
-            file, _ = _opened(temporary, disk.open, _mark_in_use)
+            file, _ = _opened(temporary, _anew, _mark_in_use)
             with file:
                 yield file
                 disk.flush(file)
@@ -109,6 +111,15 @@ def make_folder(path: Path) -> None:
         raise write_error(path, error) from None
 
 
+def clear_link(path: Path) -> None:
+    """Remove `path` where it is a link; what it leads to stays. Raises RunError."""
+    try:
+        if path.is_symlink():
+            path.unlink()
+    except OSError as error:
+        raise write_error(path, error) from None
+
+
 def is_temporary(path: Path) -> bool:
     """Whether `path` is named like the temporary file of a write."""
     return _TEMPORARY.fullmatch(path.name) is not None
@@ -118,8 +129,12 @@ def clear_abandoned(folder: Path) -> None:
     """Remove the temporary files in `folder` that nobody is writing any more."""
     with contextlib.suppress(OSError):
         for path in list(folder.iterdir()):
-            if is_temporary(path) and path.is_file():  # a pipe of that name is nobody's write
-                with contextlib.suppress(OSError):
+            if not is_temporary(path):
+                continue
+            with contextlib.suppress(OSError):
+                if path.is_symlink():
+                    path.unlink()
+                elif path.is_file():  # a pipe of that name is nobody's write
                     _remove_unless_in_use(path)
 
 
@@ -138,13 +153,14 @@ class Held:
 
 @contextlib.contextmanager
 def exclusive(path: Path) -> Iterator[Held | None]:
-    """Hold the lock file `path`; yields None where somebody else does.
+    """Hold the lock file `path`; yields None where somebody else does. A link there is removed.
 
     The system lets go of it when this process ends, however it ends. A file system without locks
     counts as one where nobody else is. Raises RunError where the file cannot be made.
     """
+    clear_link(path)
     try:
-        file, alone = _opened(path, lambda path: path.open("a+b"), _lock_if_free)
+        file, alone = _opened(path, _opened_lock, _lock_if_free)
     except OSError as error:
         raise write_error(path, error) from None
     with file:
@@ -181,6 +197,20 @@ def reason(error: OSError) -> str:
     return (error.strerror or str(error) or type(error).__name__).lower()
 
 
+def _anew(path: Path) -> IO[bytes]:
+    path.unlink(missing_ok=True)
+    return disk.open(path)
+
+
+def _opened_lock(path: Path) -> IO[bytes]:
+    return open(path, "a+b", buffering=0, opener=_not_followed)
+
+
+def _not_followed(path: str, flags: int) -> int:
+    """Open a file as `open` does; OSError where it is a link."""
+    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0), 0o666)
+
+
 def _opened(
     path: Path,
     opening: Callable[[Path], IO[bytes]],
@@ -200,11 +230,11 @@ def _opened(
 
 
 def _is_at(file: IO[bytes], path: Path) -> bool:
-    """Whether it is the open `file` that `path` leads to; True where the system does not tell."""
+    """Whether it is the open `file` that is at `path`; True where the system does not tell."""
     if sys.platform == "win32":  # where nobody can remove an open file
         return True
     try:
-        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+        return os.path.samestat(os.fstat(file.fileno()), path.lstat())
     except (FileNotFoundError, NotADirectoryError):
         return False
     except OSError:
@@ -245,7 +275,7 @@ def _remove_unless_in_use(path: Path) -> None:
     if sys.platform == "win32":
         path.unlink()
         return
-    with path.open("rb") as file:
+    with open(path, "rb", opener=_not_followed) as file:
         _lock(file)
         if _is_at(file, path):  # not the next file of that name, whose writer has it locked
             path.unlink()

@@ -7,6 +7,7 @@ import csv
 import io
 import json
 import os
+import stat
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -137,13 +138,17 @@ class RunDirectory:
         """Both losses over the epochs."""
         return self.path / "losses.png"
 
+    @property
+    def _samples(self) -> Path:
+        return self.path / "samples"
+
     def sample(self, epoch: int) -> Path:
         """The fixed samples after `epoch`, counted from 1."""
-        return self.path / "samples" / f"epoch-{epoch:04d}.png"
+        return self._samples / f"epoch-{epoch:04d}.png"
 
     def samples(self) -> list[Path]:
         """The fixed samples so far, in the order of the epochs."""
-        return _numbered(self.path / "samples", "epoch-*.png")
+        return _numbered(self._samples, "epoch-*.png")
 
     def snapshot(self, epoch: int) -> Path:
         """The checkpoint kept after `epoch`, counted from 1."""
@@ -206,9 +211,17 @@ class RunDirectory:
 
     def prepare(self) -> None:
         """Make the folders, and clear what a killed run left behind half-written."""
-        make_folder(self.path / "samples")
-        for folder in (self.path, self.path / "samples"):
+        self._make_samples()
+        for folder in (self.path, self._samples):
             files.clear_abandoned(folder)
+
+    def _make_samples(self) -> None:
+        """Make the folder of the samples; a link in its place leads out of the run and is removed.
+
+        A run that somebody else made, or can write to, must not have others' files changed.
+        """
+        files.clear_link(self._samples)
+        make_folder(self._samples)
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
@@ -241,6 +254,8 @@ class RunDirectory:
                 "was written there",
                 "Begin anew in a folder of its own, with --out.",
             )
+        if path.parent == self._samples:
+            self._make_samples()
         write_atomic(path, content)
 
     def replace_latest(self, other: Path) -> None:
@@ -260,9 +275,8 @@ class RunDirectory:
         """What `write_config` wrote, or nothing where it is missing or damaged."""
         path = self.path / CONFIG
         try:
-            if (
-                not path.is_file() or path.stat().st_size > limits.CONFIG_BYTES
-            ):  # a pipe is never read
+            status = path.lstat()  # neither a pipe nor a link is read
+            if not stat.S_ISREG(status.st_mode) or status.st_size > limits.CONFIG_BYTES:
                 return {}
             content = json.loads(path.read_text("utf-8"))
         except (OSError, ValueError, RecursionError):
@@ -304,8 +318,11 @@ class RunDirectory:
 
 
 def _numbered(folder: Path, pattern: str) -> list[Path]:
+    """Return the files in `folder` by number; links lead to others' files and are left out."""
+
     def number(path: Path) -> int:
         digits = path.stem.partition("-")[2]
         return int(digits) if digits.isdecimal() else -1
 
-    return sorted((path for path in folder.glob(pattern) if number(path) >= 0), key=number)
+    found = [path for path in folder.glob(pattern) if number(path) >= 0 and not path.is_symlink()]
+    return sorted(found, key=number)

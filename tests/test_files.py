@@ -384,3 +384,74 @@ def test_where_the_folder_is_missing_the_hint_names_it(tmp_path):
     with pytest.raises(RunError, match="no such file") as caught:
         write_atomic(tmp_path / "missing" / "file", b"")
     assert str(tmp_path / "missing") + " " in caught.value.hint
+
+
+# Links that somebody planted.
+
+
+@pytest.fixture
+def links(tmp_path):
+    """Make a link; skip where there are none."""
+
+    def link(path, target):
+        try:
+            path.symlink_to(target)
+        except OSError:
+            pytest.skip("no links here")
+
+    return link
+
+
+def test_nobody_can_guess_where_a_file_is_written_first(tmp_path, links):
+    victim = tmp_path / "victim"
+    victim.write_bytes(b"theirs")
+    folder = tmp_path / "shared"
+    folder.mkdir()
+    links(folder / f".ganctl-file.{os.getpid()}.tmp", victim)
+    with atomic_writer(folder / "file") as file:
+        file.write(b"ours")
+        (first,) = (name for name in names(folder) if str(os.getpid()) not in name)
+    with atomic_writer(folder / "file") as file:
+        assert first not in names(folder)
+    assert victim.read_bytes() == b"theirs"
+
+
+def test_a_link_in_the_place_of_a_new_file_is_not_followed(tmp_path, links):
+    links(tmp_path / "new", tmp_path / "elsewhere")
+    with pytest.raises(FileExistsError):
+        Disk().open(tmp_path / "new")
+    assert names(tmp_path) == ["new"]
+
+
+def test_a_file_takes_the_place_of_a_link(tmp_path, links):
+    (tmp_path / "victim").write_bytes(b"theirs")
+    links(tmp_path / "file", tmp_path / "victim")
+    write_atomic(tmp_path / "file", b"ours")
+    assert (tmp_path / "victim").read_bytes() == b"theirs"
+    assert not (tmp_path / "file").is_symlink()
+
+
+@pytest.mark.parametrize("target", ["victim", "missing"])
+def test_a_link_in_the_place_of_a_lock_is_removed(tmp_path, links, target):
+    (tmp_path / "victim").write_bytes(b"theirs")
+    links(tmp_path / ".lock", tmp_path / target)
+    with exclusive(tmp_path / ".lock") as first, exclusive(tmp_path / ".lock") as second:
+        assert (bool(first), bool(second)) == (True, False)
+        assert first.is_in_place()
+    assert names(tmp_path) == [".lock", "victim"]
+    assert not (tmp_path / ".lock").is_symlink()
+
+
+def test_a_lock_that_a_link_was_put_in_the_place_of_is_lost(tmp_path, links):
+    with exclusive(tmp_path / ".lock") as held:
+        (tmp_path / ".lock").rename(tmp_path / "lock")
+        links(tmp_path / ".lock", tmp_path / "lock")
+        assert not held.is_in_place()
+
+
+def test_clearing_up_removes_a_link_and_not_what_it_leads_to(tmp_path, links, monkeypatch):
+    (tmp_path / "victim").write_bytes(b"theirs")
+    links(tmp_path / ".ganctl-file.7.tmp", tmp_path / "victim")
+    monkeypatch.setattr(files, "_lock", lambda *_: pytest.fail("it is not ours to lock"))
+    clear_abandoned(tmp_path)
+    assert names(tmp_path) == ["victim"]
