@@ -141,8 +141,13 @@ class Screen:
             self._painted[part] = _Painted(version, lines, time.monotonic() + rests)
 
     def _hide(self) -> None:
+        from rich.control import Control
+
         if self._is_shown:
             self._is_shown = False
+            # tmux gives the screen its former size back first: what is then above the cursor, or
+            # in it, scrolls into the history.
+            self._console.control(Control.clear(), Control.home())
             self._console.show_cursor(True)
             self._console.set_alt_screen(False)
 

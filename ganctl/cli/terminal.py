@@ -9,6 +9,7 @@ import io
 import itertools
 import json
 import os
+import re
 import select
 import shlex
 import sys
@@ -24,6 +25,11 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
 _BLOCKS = "▁▂▃▄▅▆▇█"
+_UNBROKEN = re.compile(
+    r"\s*(?:ganctl (?:train|sample|interpolate|inspect|evaluate|data|config|report)\b.*"
+    r"|pip install .*|'[^']*'\S*|\S+)"
+)
+"""The parts of a line that stay whole: a command to its end, what is quoted, a word."""
 _MANY = 1000
 """Things that take long enough to be told of."""
 
@@ -64,7 +70,7 @@ class Terminal:
 
     def result(self, text: str) -> None:
         """A line of the result."""
-        self.out.print(printable(text), markup=False, highlight=False, soft_wrap=True)
+        _say(self.out, sys.stdout, text)
 
     def note(self, text: str) -> None:
         """A line beside the result."""
@@ -72,7 +78,7 @@ class Terminal:
             self._tell(text)
 
     def _tell(self, text: str) -> None:
-        self.err.print(printable(text), markup=False, highlight=False, soft_wrap=True)
+        _say(self.err, sys.stderr, text)
 
     def heading(self, text: str) -> None:
         """A line over a part of the result."""
@@ -121,7 +127,8 @@ class Terminal:
                 cell.ljust(width) if index < left else cell.rjust(width)
                 for index, (cell, width) in enumerate(zip(line, widths, strict=True))
             ]
-            self.result("  ".join(padded).rstrip())
+            text = printable("  ".join(padded).rstrip())
+            self.out.print(text, markup=False, highlight=False, soft_wrap=True)
 
     @contextlib.contextmanager
     def status(self, text: str) -> Iterator[None]:
@@ -300,6 +307,34 @@ def _is_rich(stream: IO[str]) -> bool:
         and not os.environ.get("NO_COLOR")
         and os.environ.get("TERM", "") not in ("dumb", "unknown")
     )
+
+
+def _say(console: Console, stream: IO[str], text: str) -> None:
+    """Print a line of prose, on a terminal broken between words."""
+    text = printable(text)
+    if _is_rich(stream):
+        text = wrapped(text, console.width)
+    console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def wrapped(text: str, width: int) -> str:
+    """Break `text` between words into lines of at most `width` cells, indented as the first is.
+
+    A command, and what is quoted, is not broken: it can be copied whole.
+
+    >>> wrapped("  To resume: ganctl train --resume --out runs/mnist-fast", 20)
+    '  To resume:\\n  ganctl train --resume --out runs/mnist-fast'
+    """
+    from rich.cells import cell_len
+
+    indent = text[: len(text) - len(text.lstrip())]
+    lines = [""]
+    for part in _UNBROKEN.findall(text):
+        if lines[-1] and cell_len(lines[-1] + part) > width:
+            lines.append(indent + part.lstrip())
+        else:
+            lines[-1] += part
+    return "\n".join(lines)
 
 
 def _console(stream: IO[str]) -> Console:

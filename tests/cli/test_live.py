@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import functools
 import io
+import os
 import re
+import shlex
+import shutil
+import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -203,6 +208,100 @@ def test_a_run_that_is_watched_resized_and_stopped(fast_options, tmp_path):
         assert "━" not in terminal.text
         assert "ganctl: stopped and saved at step" in terminal.text
         assert b"Traceback" not in terminal.output
+
+
+_SHOW = """
+import sys, threading, time
+from types import SimpleNamespace
+import numpy as np
+from ganctl.cli.live import LiveObserver
+from ganctl.cli.terminal import Terminal
+
+means = {"g_loss": 0.5, "d_loss": 1.25, "d_real": 0.75, "d_fake": 0.3}
+row = {"frechet_distance": 2.5, "seconds": 61.0, **means}
+print("BEFORE THE RUN")
+over = threading.Event()
+threading.Thread(target=lambda: (sys.stdin.readline(), over.set()), daemon=True).start()
+with LiveObserver(Terminal(), 4, title="fast on mnist", preview=True) as live:
+    step = 0
+    while not over.wait(0.02):
+        step += 1
+        epoch = 1 + (step - 1) // 4
+        live.on_step(SimpleNamespace(
+            step=step, total_steps=8000, epoch=epoch, epochs=2000, step_in_epoch=(step - 1) % 4 + 1,
+            steps_per_epoch=4, images_per_sec=9.0, recent=means))
+        if step % 4 == 0:
+            live.on_epoch({"epoch": epoch, "step": step, **row})
+            live.on_samples(np.full((16, 28, 28, 1), step % 256, np.uint8), step)
+print("THE END")
+"""
+
+
+@pytest.mark.parametrize(
+    "sizes",
+    [
+        [(140, 24)],
+        [(80, 50)],
+        [(140, 50)],
+        [(50, 24), (140, 50)],
+        [(80, 12), (80, 40), (60, 16)],
+        [(120, 40), (40, 12), (100, 30), (80, 24)],
+    ],
+    ids=["wider", "taller", "larger", "narrower and larger", "shorter and taller", "to and fro"],
+)
+def test_a_terminal_that_is_resized_keeps_nothing_of_the_live_screen(sizes):
+    """Neither while it is shown, of its former size, nor afterwards, above the table."""
+    with emulator.Emulator([sys.executable, "-c", _SHOW], 80, 24) as terminal:
+        terminal.run(functools.partial(is_whole, width=80))
+        for width, height in sizes:
+            terminal.resize(width, height)
+            shown = terminal.run(functools.partial(is_whole, width=width))
+            assert len(HEAD.findall(shown)) == 1
+            assert shown.count(STOP) == 1
+            assert shown.count("epoch ") == 2  # the table's and the bar's
+        terminal.type("\n")
+        assert terminal.end() == 0
+        assert terminal.screen.debris == ""
+        assert not CURVE.search(terminal.text)
+        assert "━" not in terminal.text
+        assert "▀" not in terminal.text
+        assert ROW.search(terminal.text)
+        assert "THE END" in terminal.text
+
+
+@pytest.mark.skipif(shutil.which("tmux") is None, reason="needs tmux")
+def test_tmux_has_nothing_of_the_live_screen_in_its_history(tmp_path):
+    """Which it had in that of a window that grew while a training was watched."""
+    (tmp_path / "show.py").write_text(_SHOW)
+    tmux = functools.partial(
+        subprocess.run, check=True, capture_output=True, text=True,
+        env={**os.environ, "TMUX_TMPDIR": str(tmp_path), "TERM": "xterm-256color"},
+    )  # fmt: skip
+
+    def captured(until):
+        for _ in range(600):
+            text = tmux(["tmux", "capture-pane", "-p", "-S", "-"]).stdout
+            if re.search(until, text):
+                return text
+            time.sleep(0.05)
+        raise AssertionError(text)
+
+    command = f"{shlex.quote(sys.executable)} {tmp_path}/show.py; sleep 60"
+    tmux(["tmux", "-f", "/dev/null", "new-session", "-d", "-x", "80", "-y", "24", command])
+    try:
+        captured(STOP)
+        for width, height in ((60, 16), (120, 40), (100, 50)):
+            tmux(["tmux", "resize-window", "-x", str(width), "-y", str(height)])
+            captured(f"(?m)^.{{{width - len(STOP)}}}{STOP}$")
+        tmux(["tmux", "send-keys", "Enter"])
+        text = captured("THE END")
+    finally:
+        tmux(["tmux", "kill-server"])
+    assert not CURVE.search(text)
+    assert not re.search("[━▀▄]", text)
+    assert STOP not in text
+    assert text.splitlines()[0] == "BEFORE THE RUN"
+    assert HEAD.match(text.splitlines()[1].strip())
 
 
 def test_ctrl_z_gives_the_terminal_back(fast_options, tmp_path):

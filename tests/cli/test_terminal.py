@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from ganctl.cli import main
-from ganctl.cli.terminal import Terminal, duration, pasteable, size, sparkline
+from ganctl.cli.terminal import Terminal, duration, pasteable, size, sparkline, wrapped
 
 
 @pytest.mark.parametrize(
@@ -151,3 +151,35 @@ def test_a_files_words_do_not_steer_the_terminal(capsys):
     assert "red" in err
     assert "\x1b" not in out + err
     assert "\nnext" not in out + err
+
+
+PROSE = (
+    "The discriminator takes a generated image for real with probability 0.42 in the last epoch."
+)
+
+
+@pytest.mark.parametrize("width", [20, 34, 60, 91, 200])
+def test_prose_is_broken_between_words(width):
+    lines = wrapped(PROSE, width).splitlines()
+    assert " ".join(lines) == PROSE
+    assert max(map(len, lines)) <= width
+    assert len(lines) == 1 or width < len(PROSE)
+    indented = wrapped(f"  {PROSE}", width).splitlines()
+    assert all(line.startswith("  ") and not line.startswith("   ") for line in indented)
+
+
+def test_what_is_to_be_copied_is_not_broken():
+    command = "ganctl train --resume --out '/a folder/of a run'"
+    assert wrapped(f"To resume: {command}", 20).splitlines() == ["To resume:", command]
+    assert wrapped(f"  {command}", 20) == f"  {command}"
+    assert "'/a folder/of a run'" in wrapped("give '/a folder/of a run' instead", 12)
+
+
+@pytest.mark.parametrize("columns", [40, 60])
+def test_a_terminal_shows_no_word_in_two_parts(on_terminal, monkeypatch, columns):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    shown = on_terminal("data").out
+    assert max(map(len, shown.splitlines())) <= columns
+    assert " ".join(shown.split()).startswith(
+        "ganctl: missing argument: a folder, an archive or the name of a data set "
+    )

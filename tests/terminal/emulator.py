@@ -26,21 +26,31 @@ os.execvp(sys.argv[1], sys.argv[1:])
 
 
 class EmulatedScreen(pyte.Screen):
-    """With the alternate screen, which pyte lacks."""
+    """With the alternate screen, which pyte lacks, as tmux has it."""
 
     is_alternate = False
+    debris = ""
+    """What of the alternate screen scrolled into the history when it was left.
+
+    tmux gives the screen the height back that it had at first: it takes lines away below the
+    cursor, and where these are too few, the first ones scroll away.
+    """
 
     def set_mode(self, *modes, **options):
         super().set_mode(*modes, **options)
         if 1049 in modes and options.get("private") and not self.is_alternate:
             self.is_alternate = True
             self._main = copy.deepcopy(self.buffer), self.cursor.x, self.cursor.y
+            self._main_lines = self.lines
             self.erase_in_display(2)
 
     def reset_mode(self, *modes, **options):
         super().reset_mode(*modes, **options)
         if 1049 in modes and options.get("private") and self.is_alternate:
             self.is_alternate = False
+            below = self.lines - 1 - self.cursor.y
+            scrolled = max(0, self.lines - self._main_lines - below)
+            self.debris += "".join(self.display[:scrolled]).strip()
             self.buffer, self.cursor.x, self.cursor.y = self._main
             self.dirty.update(range(self.lines))
 
