@@ -63,7 +63,7 @@ def train(
             tunable=TUNABLE.difference(changes),
         )  # fmt: skip
     for notice in session.notices:
-        warnings.warn(notice, GanctlWarning, stacklevel=2)
+        warnings.warn(str(notice), GanctlWarning, stacklevel=2)
     watcher = _Watcher(on_epoch)
     if session.state.step >= session.total_steps:
         session.conclude(watcher)

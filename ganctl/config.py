@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ganctl.classes import MAX_CLASSES
-from ganctl.errors import UsageError, nearest
+from ganctl.errors import Setting, Text, UsageError, nearest
 
 ARCHITECTURES = ("dcgan", "fast")
 LOSSES = ("bce", "relativistic")
@@ -37,7 +37,7 @@ MAX_SEED = 2**32 - 1
 
 def _require(condition: bool, name: str, value: object, rule: str) -> None:
     if not condition:
-        raise UsageError(f"{name} must be {rule}, not {value}")
+        raise UsageError(Text("{} must be {}, not {}", Setting(name), rule, value))
 
 
 def _require_known(name: str, value: str, known: tuple[str, ...]) -> None:
@@ -60,7 +60,7 @@ def parse_size(text: str) -> tuple[int, int]:
         raise UsageError(
             f"images of {text} do not fit the networks: sizes are multiples of 4 from {MIN_SIZE} "
             f"to {MAX_SIZE}",
-            f"The nearest is --size {near}.",
+            Text("The nearest is {}.", Setting("image_size", near)),
         )
     return height, width
 
@@ -388,7 +388,7 @@ def override(config: TrainConfig, changes: Mapping[str, Any]) -> TrainConfig:
     """
     changes = dict(changes)
     if "epochs" in changes and "steps" in changes:
-        raise UsageError("give --epochs or --steps, not both")
+        raise UsageError(Text("give {} or {}, not both", Setting("epochs"), Setting("steps")))
     if "epochs" in changes:
         changes["steps"] = None
     elif "steps" in changes:
@@ -423,7 +423,9 @@ def parse_setting(text: str) -> tuple[str, Any]:
         raise UsageError(f"'{text}' is not a setting", "Write it as name=value.")
     if name not in SETTINGS:
         if name == "preset":
-            raise UsageError("the preset is chosen with --preset")
+            raise UsageError(
+                "preset is not a setting", Text("Choose it with {}.", Setting("preset"))
+            )
         raise UsageError(f"unknown setting '{name}'", nearest(name, SETTINGS))
     kinds = _kinds(SETTINGS[name])
     if types.NoneType in kinds and value.lower() == "none":
@@ -431,13 +433,13 @@ def parse_setting(text: str) -> tuple[str, Any]:
     kind = next(kind for kind in kinds if kind is not types.NoneType)
     if kind is bool:
         if value.lower() not in ("true", "false"):
-            raise UsageError(f"{name} must be true or false, not '{value}'")
+            raise UsageError(Text("{} must be true or false, not '{}'", Setting(name), value))
         return name, value.lower() == "true"
     try:
         return name, kind(value)
     except ValueError:
         number = "a whole number" if kind is int else "a number"
-        raise UsageError(f"{name} must be {number}, not '{value}'") from None
+        raise UsageError(Text("{} must be {}, not '{}'", Setting(name), number, value)) from None
 
 
 def _kinds(annotation: Any) -> tuple[type, ...]:

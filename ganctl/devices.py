@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 
 from ganctl import machine
-from ganctl.errors import DeviceError, UsageError, nearest
+from ganctl.errors import DeviceError, Setting, Text, UsageError, nearest
 
 KINDS = ("auto", "cpu", "cuda", "mps")
 
@@ -32,13 +32,17 @@ def resolve_device(name: str, local_rank: int | None = None) -> torch.device:
         kind = "cuda" if torch.cuda.is_available() else "mps" if has_mps else "cpu"
     if local_rank is not None and (index or kind == "mps"):
         raise UsageError(
-            f"several processes cannot share the device {name}", "Give --device cuda or cpu."
+            f"several processes cannot share the device {name}",
+            Text("Give {} or cpu.", Setting("device", "cuda")),
         )
     if kind == "cuda":
         index = index or str(local_rank or 0)
         count = torch.cuda.device_count() if torch.cuda.is_available() else 0
         if not count:
-            raise DeviceError("there is no CUDA device here", "Use --device cpu, or leave it out.")
+            raise DeviceError(
+                "there is no CUDA device here",
+                Text("Use {}, or leave it out.", Setting("device", "cpu")),
+            )
         if int(index) >= count:
             raise DeviceError(
                 f"there is no CUDA device {index} here",
@@ -46,7 +50,10 @@ def resolve_device(name: str, local_rank: int | None = None) -> torch.device:
             )
         return torch.device("cuda", int(index))
     if kind == "mps" and not _has_mps():
-        raise DeviceError("there is no MPS device here", "Use --device cpu, or leave it out.")
+        raise DeviceError(
+            "there is no MPS device here",
+            Text("Use {}, or leave it out.", Setting("device", "cpu")),
+        )
     return torch.device(kind)
 
 

@@ -11,27 +11,82 @@ memory, the network. A path or a name at which nothing is found is 1, since a fi
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 _MAX_LISTED, _MAX_SHOWN = 50, 40
 """Names that are shown at once, and characters of each."""
 
 
+_NO_VALUE = object()
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A setting or argument named in a text, with or without a value.
+
+    Its string is Python's spelling, `batch_size=16`; the command line has its own.
+    """
+
+    name: str
+    value: Any = _NO_VALUE
+
+    @property
+    def has_value(self) -> bool:
+        """Whether the text gives the setting a value."""
+        return self.value is not _NO_VALUE
+
+    def __str__(self) -> str:
+        return f"{self.name}={self.value!r}" if self.has_value else self.name
+
+
+class Text:
+    """A message or hint that names settings as data, so that each front end can spell them.
+
+    `template` is a constant with a {} for each of `parts`, as in `str.format`.
+
+    >>> print(Text("Use a smaller {}, such as {}.", Setting("batch_size"), Setting("epochs", 8)))
+    Use a smaller batch_size, such as epochs=8.
+    """
+
+    def __init__(self, template: str, *parts: object) -> None:
+        self._template = template
+        self._parts = parts
+
+    def spelled(self, spell: Callable[[Setting], str]) -> str:
+        """Return the text with every setting as `spell` writes it."""
+        spelled = (spell(part) if isinstance(part, Setting) else part for part in self._parts)
+        return self._template.format(*spelled)
+
+    def __str__(self) -> str:
+        return self.spelled(str)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Text) and vars(self) == vars(other)
+
+    def __hash__(self) -> int:
+        return hash(self._template)
+
+
 class GanctlError(Exception):
     """A failure explained in one line, with an optional second line that says what to do.
 
-    `details` are the things it is about, a line each, where there are many.
+    `details` are the things it is about, a line each, where there are many. A traceback shows the
+    hint below the message.
     """
 
     exit_code = 1
 
     def __init__(
-        self, message: str, hint: str | None = None, *, details: Sequence[str] = ()
+        self, message: str | Text, hint: str | Text | None = None, *, details: Sequence[str] = ()
     ) -> None:
-        super().__init__(message)
+        super().__init__(str(message))
         self.message = message
         self.hint = hint
         self.details = details
+        if hint:
+            self.add_note(str(hint))
 
 
 class GanctlWarning(UserWarning):
@@ -64,12 +119,14 @@ class PackageError(GanctlError):
     """A package that is not installed, or not fit for what it is needed for."""
 
     @classmethod
-    def missing(cls, what: str, package: str, extra: str = "", hint: str = "") -> PackageError:
+    def missing(
+        cls, what: str | Setting, package: str, extra: str = "", hint: str = ""
+    ) -> PackageError:
         """Return the error that `what` needs `package`, which one of ganctl's extras brings."""
         wanted = f"'ganctl[{extra}]'" if extra else package
         install = f"Install it: pip install {wanted}"
         also = f". {hint}" if hint else ""
-        return cls(f"{what} needs {package}, which is not installed", install + also)
+        return cls(Text("{} needs {}, which is not installed", what, package), install + also)
 
 
 class DeviceError(GanctlError):
@@ -91,7 +148,7 @@ class GroupError(GanctlError):
 class StoppedError(GanctlError):
     """A training that was stopped from outside; `exit_code` is the one a shell expects."""
 
-    def __init__(self, message: str, hint: str, exit_code: int) -> None:
+    def __init__(self, message: str, hint: str | Text, exit_code: int) -> None:
         super().__init__(message, hint)
         self.exit_code = exit_code
 

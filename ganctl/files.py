@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
 
-from ganctl.errors import RunError
+from ganctl.errors import RunError, Setting, Text
 
 _TEMPORARY = re.compile(r"\.ganctl-.+\.tmp")
 _RENAME_ATTEMPTS = 50
@@ -181,9 +181,10 @@ def share(file: IO[bytes]) -> None:
 
 def write_error(path: Path, error: OSError) -> RunError:
     """Why `path` could not be written, in words."""
-    hints = {
-        errno.ENOSPC: "Free some space; a training then goes on with --resume.",
-        errno.EDQUOT: "Free some space; a training then goes on with --resume.",
+    free_space = Text("Free some space; a training then goes on with {}.", Setting("resume", True))
+    hints: dict[int | None, str | Text] = {
+        errno.ENOSPC: free_space,
+        errno.EDQUOT: free_space,
         errno.EACCES: "Choose a place that you may write to.",
         errno.EPERM: "Choose a place that you may write to.",
         errno.EROFS: "Choose a place that can be written to.",

@@ -17,7 +17,7 @@ import ganctl
 from ganctl import images, latents, sampling, store
 from ganctl.classes import find, names_of
 from ganctl.config import MAX_SEED, NetworkConfig, TrainConfig
-from ganctl.errors import CheckpointError, UsageError, listed, nearest
+from ganctl.errors import CheckpointError, Setting, Text, UsageError, listed, nearest
 from ganctl.images import Pixels
 from ganctl.networks import generator_from
 from ganctl.samples import Samples, Walk
@@ -200,7 +200,11 @@ class Model:
         if not self.classes:
             raise UsageError(
                 f"{self.path} knows no classes",
-                "Only a run with --conditional, on images that have classes, can be asked for one.",
+                Text(
+                    "Only a run trained with {}, on images that have classes, can be asked "
+                    "for one.",
+                    Setting("conditional", True),
+                ),
             )
         return self.classes
 
@@ -262,7 +266,8 @@ def load(path: str | Path, *, ema: bool | None = None) -> Model:
     average = checkpoint.generator_ema
     if ema and average is None:
         raise UsageError(
-            f"{file} has no moving average: preset '{config.preset}' keeps none", "Leave out --ema."
+            f"{file} has no moving average: preset '{config.preset}' keeps none",
+            Text("Leave out {}.", Setting("ema")),
         )
     averaged = average is not None and ema is not False
     weights = average if average is not None and averaged else checkpoint.generator

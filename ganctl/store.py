@@ -15,7 +15,7 @@ from typing import Any
 
 from ganctl import checkpoint, files, limits
 from ganctl.checkpoint import Checkpoint
-from ganctl.errors import CheckpointError, RunError, UnreadableError
+from ganctl.errors import CheckpointError, RunError, Setting, Text, UnreadableError
 from ganctl.files import Held, make_folder, reason, write_atomic
 
 Version = tuple[int, int] | None
@@ -176,7 +176,11 @@ class RunDirectory:
         if self.is_run():
             raise RunError(
                 f"{self.path} already holds a run; nothing was changed",
-                f"Go on with it: add --resume. Or begin a new one: --out {self.free_sibling()}",
+                Text(
+                    "Go on with it: add {}. Or begin a new one: {}",
+                    Setting("resume", True),
+                    Setting("out", self.free_sibling()),
+                ),
             )
         # What a run killed before its first checkpoint leaves behind is no obstacle.
         remains = {_LOCK} | ({CONFIG} if self.read_starts() else set())
@@ -194,12 +198,12 @@ class RunDirectory:
         if not (parent.is_dir() and os.access(parent, os.W_OK)):
             raise RunError(
                 f"{self.path} cannot be made: {parent} is not a folder to write to",
-                "Choose another one with --out.",
+                Text("Choose another one with {}.", Setting("out")),
             )
         if used:
             raise RunError(
                 f"{self.path} is not empty and not a run of ganctl; nothing was changed",
-                f"Choose another folder, for example --out {self.free_sibling()}",
+                Text("Choose another folder, for example {}", Setting("out", self.free_sibling())),
             )
 
     def free_sibling(self) -> Path:
@@ -234,7 +238,9 @@ class RunDirectory:
             if held is None:
                 raise RunError(
                     f"another training is running in {self.path}",
-                    "Wait for it or stop it, or choose another folder with --out.",
+                    Text(
+                        "Wait for it or stop it, or choose another folder with {}.", Setting("out")
+                    ),
                 )
             self._held = held
             try:
@@ -252,7 +258,7 @@ class RunDirectory:
             raise RunError(
                 f"{self.path} was removed or replaced while this training ran in it; nothing more "
                 "was written there",
-                "Begin anew in a folder of its own, with --out.",
+                Text("Begin anew in a folder of its own, with {}.", Setting("out")),
             )
         if path.parent == self._samples:
             self._make_samples()

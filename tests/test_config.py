@@ -282,7 +282,7 @@ def test_a_setting_is_parsed_into_its_own_type(text, setting):
         ("lr_g=x", "lr_g must be a number, not 'x'"),
         ("conditional=1", "conditional must be true or false, not '1'"),
         ("num_classes=10", "unknown setting 'num_classes'"),
-        ("preset=fast", "the preset is chosen with --preset"),
+        ("preset=fast", "preset is not a setting"),
         ("sede=1", "unknown setting 'sede'"),
         ("height=28", "unknown setting 'height'"),
     ],

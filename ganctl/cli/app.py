@@ -27,6 +27,7 @@ from ganctl.cli import (
 )
 from ganctl.cli.helping import Command, Group
 from ganctl.cli.signals import Stopped, ToldStopped, exit_on_signals
+from ganctl.cli.spelling import spelled_as_typed
 from ganctl.cli.terminal import Terminal, lasting_streams
 from ganctl.errors import GanctlError, UsageError, nearest
 from ganctl.files import reason
@@ -110,7 +111,8 @@ def _call(words: list[str], terminal: Terminal) -> int:
 
 def _explain(error: Exception, terminal: Terminal, words: Sequence[str]) -> int:
     if isinstance(error, UsageError):
-        terminal.error(_as_typed(error.message, words), error.hint, details=error.details)
+        message = spelled_as_typed(error.message, words)
+        terminal.error(message, error.hint, details=error.details)
         return error.exit_code
     if isinstance(error, GanctlError):
         terminal.error(error.message, error.hint, details=error.details)
@@ -160,17 +162,3 @@ def _is_out_of_memory(error: Exception) -> bool:
     from ganctl.training.memory import is_out_of_memory
 
     return is_out_of_memory(error)
-
-
-def _as_typed(message: str, words: Sequence[str]) -> str:
-    """`message` with each setting that was given by an option called by that option's name.
-
-    The core knows settings alone: 'lr_g must be ...'; who typed --lr-g looks for '--lr-g must be'.
-    """
-    typed = {word.partition("=")[0] for word in words}
-
-    def option(match: re.Match[str]) -> str:
-        name = "--" + match[0].removeprefix("image_").replace("_", "-")
-        return name if name in typed else match[0]
-
-    return re.sub(r"\b(?<!-)\w+(?= must be | was )", option, message)

@@ -10,7 +10,8 @@ import typer
 from ganctl.cli.completion import among, checkpoints
 from ganctl.cli.networks import describe_networks, show_networks
 from ganctl.cli.options import JsonOption
-from ganctl.cli.terminal import Terminal, count, pasteable, size, sparkline
+from ganctl.cli.spelling import pasteable
+from ganctl.cli.terminal import Terminal, count, size, sparkline
 from ganctl.errors import UsageError, listed, nearest
 
 if TYPE_CHECKING:

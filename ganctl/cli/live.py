@@ -13,9 +13,11 @@ from ganctl.cli.curves import Curves, Trace
 from ganctl.cli.panels import Bars, Lines, table_head, table_line
 from ganctl.cli.preview import Preview
 from ganctl.cli.screen import Part, Region, Screen
+from ganctl.cli.spelling import spelled
 from ganctl.cli.watch import Warner, label
 
 if TYPE_CHECKING:
+    from ganctl import errors
     from ganctl.cli.terminal import Terminal
     from ganctl.images import Pixels
     from ganctl.training.loop import Progress, Row
@@ -87,11 +89,11 @@ class LiveObserver(Warner):
         with self._screen.lock:
             self._table.add(line)
 
-    def warn(self, message: str, hint: str) -> None:
+    def warn(self, message: str, hint: str | errors.Text) -> None:
         """Say it at once, and again where it stays to be read."""
         self._afterwards.append(lambda: super(LiveObserver, self).warn(message, hint))
         with self._screen.lock:
-            for line in (f"warning: {message}", f"  {hint}"):
+            for line in (f"warning: {message}", f"  {spelled(hint)}"):
                 self._warnings.add(functools.partial(_warning, line))
 
     def _line(self, row: Row) -> Callable[[int], Text]:

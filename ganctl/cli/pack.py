@@ -17,7 +17,8 @@ from ganctl.cli.options import (
     image_settings,
     parse_bytes,
 )
-from ganctl.cli.terminal import Terminal, pasteable, size
+from ganctl.cli.spelling import pasteable
+from ganctl.cli.terminal import Terminal, size
 from ganctl.errors import RunError, UsageError
 
 if TYPE_CHECKING:

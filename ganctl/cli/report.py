@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ganctl.cli.options import JsonOption, check_suffix
-from ganctl.cli.terminal import Terminal, count, pasteable, size
+from ganctl.cli.spelling import pasteable
+from ganctl.cli.terminal import Terminal, count, size
 from ganctl.errors import UsageError
 
 if TYPE_CHECKING:

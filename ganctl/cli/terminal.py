@@ -11,18 +11,19 @@ import json
 import os
 import re
 import select
-import shlex
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from pathlib import Path
 from statistics import fmean
 from typing import IO, TYPE_CHECKING, Any, TextIO
 
+from ganctl.cli.spelling import spelled
 from ganctl.errors import printable
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
     from rich.console import Console, RenderableType
+
+    from ganctl.errors import Text
 
 _BLOCKS = "▁▂▃▄▅▆▇█"
 _UNBROKEN = re.compile(
@@ -72,13 +73,13 @@ class Terminal:
         """A line of the result."""
         _say(self.out, sys.stdout, text)
 
-    def note(self, text: str) -> None:
+    def note(self, text: str | Text) -> None:
         """A line beside the result."""
         if not self.quiet:
             self._tell(text)
 
-    def _tell(self, text: str) -> None:
-        _say(self.err, sys.stderr, text)
+    def _tell(self, text: str | Text) -> None:
+        _say(self.err, sys.stderr, spelled(text))
 
     def heading(self, text: str) -> None:
         """A line over a part of the result."""
@@ -178,13 +179,19 @@ class Terminal:
 
             yield show
 
-    def error(self, message: str, hint: str | None = None, *, details: Sequence[str] = ()) -> None:
+    def error(
+        self,
+        message: str | Text,
+        hint: str | Text | None = None,
+        *,
+        details: Sequence[str] = (),
+    ) -> None:
         """What went wrong, with what, and what to do about it."""
-        self._tell(f"ganctl: {message}")
+        self._tell(f"ganctl: {spelled(message)}")
         for detail in details:
             self._tell(f"  {detail}")
         if hint:
-            self._tell(f"  {hint}")
+            self._tell(f"  {spelled(hint)}")
 
 
 @contextlib.contextmanager
@@ -292,13 +299,6 @@ def size(num_bytes: float) -> str:
 def count(number: int, noun: str, plural: str = "") -> str:
     """'1 step', '1,234 steps'; `plural` where it is not the noun and an s."""
     return f"{number:,} {noun if number == 1 else plural or f'{noun}s'}"
-
-
-def pasteable(path: Path) -> str:
-    """`path` as a shell takes it, also where its name holds what is not to be printed."""
-    if str(path).isprintable():
-        return shlex.quote(str(path))
-    return "$'" + "".join(f"\\x{byte:02x}" for byte in os.fsencode(path)) + "'"
 
 
 def _is_rich(stream: IO[str]) -> bool:

@@ -23,7 +23,8 @@ from ganctl.cli.options import (
     parse_settings,
 )
 from ganctl.cli.signals import ToldStopped
-from ganctl.cli.terminal import Terminal, count, pasteable
+from ganctl.cli.spelling import pasteable
+from ganctl.cli.terminal import Terminal, count
 from ganctl.errors import StoppedError, UsageError
 from ganctl.settings import resolve
 from ganctl.tuning import TUNABLE

@@ -11,6 +11,7 @@ from ganctl.files import reason
 
 if TYPE_CHECKING:
     from ganctl.config import TrainConfig
+    from ganctl.errors import Text
     from ganctl.images import Pixels
     from ganctl.training.health import Sign
     from ganctl.training.loop import Observer, Progress, Row
@@ -63,7 +64,7 @@ class Warner:
         """Say what failed."""
         self.warn(problem, "The training goes on without.")
 
-    def warn(self, message: str, hint: str) -> None:
+    def warn(self, message: str, hint: str | Text) -> None:
         """Say what is wrong and what to do, on stderr."""
         self._terminal.error(f"warning: {message}", hint)
 

@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 from ganctl import files, limits
 from ganctl.datasets.sources.base import shown
 from ganctl.datasets.sources.careful import Bounded
-from ganctl.errors import DataError, PackageError, UsageError
+from ganctl.errors import DataError, PackageError, Setting, Text, UsageError
 
 _ADDRESS = re.compile(r"([a-z][a-z0-9+.-]*)://.+", re.ASCII)
 _PACKAGES = {
@@ -217,7 +217,10 @@ def _tried(address: str, action: Callable[[], Result], done: str = "read") -> Re
             if seconds is None:
                 raise DataError(
                     f"{shown(address)} cannot be {done}: {_said(error)}",
-                    "Give the same command again, or train with --resume, once it can.",
+                    Text(
+                        "Give the same command again, or train with {}, once it can.",
+                        Setting("resume", True),
+                    ),
                 ) from None
             time.sleep(seconds)
     raise AssertionError

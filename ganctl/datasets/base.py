@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 
+from ganctl.errors import Text
 from ganctl.rng import Stream
 
 if TYPE_CHECKING:  # processes that only decode images come through here, and start quicker without
@@ -58,7 +59,7 @@ class Images(Protocol):
     @property
     def image_shape(self) -> tuple[int, int, int]: ...
     @property
-    def notices(self) -> tuple[str, ...]: ...
+    def notices(self) -> tuple[str | Text, ...]: ...
     def __len__(self) -> int: ...
     def to(self, device: torch.device, bound: int | None = None) -> Images: ...
     def some(self, count: int) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]: ...
@@ -84,7 +85,7 @@ class Dataset:
     """Where batches are wanted; None: where the images are."""
     is_mapped: bool = False
     """Whether the images are in a file, from which each batch is read when it is wanted."""
-    notices: tuple[str, ...] = ()
+    notices: tuple[str | Text, ...] = ()
     """What a user should know of them before a training."""
 
     @classmethod

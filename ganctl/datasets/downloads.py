@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ganctl import places
-from ganctl.errors import DataError
+from ganctl.errors import DataError, Setting, Text
 
 _CLASSES: dict[str, tuple[str, dict[str, Any]]] = {
     "fashion-mnist": ("FashionMNIST", {}),
@@ -51,9 +51,13 @@ def _load(name: str, *, train: bool) -> Named:
     except Exception as error:  # of a network, a file system, or a parser of damaged files
         raise DataError(
             f"{name} is not whole in the cache and could not be downloaded ({_first_line(error)})",
-            f"Without a network, put its files by hand under {_place(dataset_class, root)} "
-            f"({_files(dataset_class)}) in place of what is there, "
-            "or train on the embedded data: --data mnist",
+            Text(
+                "Without a network, put its files by hand under {} ({}) in place of "
+                "what is there, or train on the embedded data: {}",
+                _place(dataset_class, root),
+                _files(dataset_class),
+                Setting("data", "mnist"),
+            ),
         ) from None
     images = np.asarray(dataset.data)
     if name == "emnist":

@@ -25,7 +25,7 @@ from ganctl.datasets.sources import KINDS, Problem, Source, open_source, shards
 from ganctl.datasets.sources.base import shown
 from ganctl.datasets.sources.folder import File, Folder
 from ganctl.datasets.survey import Remarks, Survey
-from ganctl.errors import DataError, UsageError
+from ganctl.errors import DataError, Setting, Text, UsageError
 from ganctl.rng import Stream
 
 _EXAMPLES, _ROW = 64, range(4, 13)
@@ -184,7 +184,7 @@ def require_apart(path: str, out: Path) -> None:
     if Path(os.path.realpath(out)).is_relative_to(folder) and os.path.isdir(folder):  # noqa: PTH112
         raise UsageError(
             f"'{out}' lies in the folder of the images, and pictures there would become some",
-            "Give another place with --out.",
+            Text("Give another place with {}.", Setting("out")),
         )
 
 
@@ -198,7 +198,9 @@ def require_usable(prepared: Prepared, *, skip_bad: bool, is_listed: bool = Fals
         count = len(survey.problems)
         raise DataError(
             f"{count:,} of {survey.num_files:,} files in {shown(path)} cannot be used",
-            "--skip-bad trains without them." if survey.num_images else READABLE,
+            Text("{} trains without them.", Setting("skip_bad", True))
+            if survey.num_images
+            else READABLE,
             details=[] if is_listed else listed(survey.problems),
         )
     if not survey.num_images:
@@ -226,11 +228,11 @@ def listed(problems: Sequence[Problem]) -> list[str]:
     return lines
 
 
-def notices(prepared: Prepared) -> list[str]:
+def notices(prepared: Prepared) -> list[str | Text]:
     """What a user should know of the images before a training."""
     survey = prepared.survey
     num_classes = len(survey.classes)
-    lines = [
+    lines: list[str | Text] = [
         f"{survey.num_images:,} images in {shown(prepared.path)}"
         + (f", {num_classes:,} classes" if num_classes else "")
         + f", seen as {prepared.seen_as}"
@@ -255,8 +257,12 @@ def notices(prepared: Prepared) -> list[str]:
         lines.append("They will be decoded again next time: some cannot be read.")
     if survey.num_images < FEW:
         lines.append(
-            f"{survey.num_images:,} images are few: expect samples that are near copies of them. "
-            "More images help most; then --mirror, where left and right do not matter."
+            Text(
+                "{} images are few: expect samples that are near copies of them. More "
+                "images help most; then {}, where left and right do not matter.",
+                f"{survey.num_images:,}",
+                Setting("mirror", True),
+            )
         )
     return lines
 

@@ -21,7 +21,7 @@ from ganctl.datasets.preparing import Progress
 from ganctl.datasets.sources import Entry, Problem, Source, open_source
 from ganctl.datasets.sources.base import shown
 from ganctl.datasets.survey import Remarks
-from ganctl.errors import DataError, RunError, UsageError
+from ganctl.errors import DataError, RunError, Setting, Text, UsageError
 from ganctl.rng import Stream
 
 _PATTERN = re.compile(r"(.*)\{(\d{1,9})\.\.\}(.*\.tar)", re.DOTALL)
@@ -72,7 +72,10 @@ class Pattern:
             if name == index.NAME or wanted.fullmatch(name):
                 raise RunError(
                     f"'{shown(self.folder + name)}' already exists; nothing was changed",
-                    "Give another folder with --out, or remove what is in this one.",
+                    Text(
+                        "Give another folder with {}, or remove what is in this one.",
+                        Setting("out"),
+                    ),
                 )
 
 
@@ -255,7 +258,7 @@ def _require_usable(
     if bad and not skip_bad:
         raise DataError(
             f"{len(bad):,} files in {shown(path)} cannot be used",
-            "--skip-bad packs the others." if found else None,
+            Text("{} packs the others.", Setting("skip_bad", True)) if found else None,
             details=own.listed(sorted(bad, key=lambda problem: problem.name)),
         )
     if len(found) < 2:

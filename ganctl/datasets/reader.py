@@ -16,7 +16,7 @@ from ganctl.datasets.index import Index
 from ganctl.datasets.lanes import Lanes
 from ganctl.datasets.shards import Sample
 from ganctl.datasets.sources.base import shown, too_large
-from ganctl.errors import DataError
+from ganctl.errors import DataError, Setting, Text
 
 LANE_BYTES = 2**22
 """Of encoded images that a lane holds at most, and as much again of decoded ones where images are
@@ -88,7 +88,7 @@ class Reader:
                 return pixels, self._label(sample)
             except BadImage as bad:
                 if not self._skip_bad:
-                    hint = "--skip-bad trains without it."
+                    hint = Text("{} trains without it.", Setting("skip_bad", True))
                     raise self._named(block, number, bad.reason, hint) from None
         raise self._named(block, block.order[position], "it and its neighbours cannot be used")
 
@@ -99,7 +99,9 @@ class Reader:
             raise BadImage("its label is not in the index" if sample.label else "it has no label")
         return self._labels[sample.label]
 
-    def _named(self, block: _Block, number: int, reason: str, hint: str | None = None) -> DataError:
+    def _named(
+        self, block: _Block, number: int, reason: str, hint: Text | None = None
+    ) -> DataError:
         where, name = self._index.where(block.shards[number]), block.sample(number).name
         return DataError(f"{shown(where)}: {name}: {reason}", hint)
 

@@ -27,7 +27,7 @@ from ganctl.datasets.preparing import choose_size, is_colourful
 from ganctl.datasets.reader import Read, Reader, Task, decoded, shape_of
 from ganctl.datasets.shards import Sample
 from ganctl.datasets.sources.base import shown
-from ganctl.errors import DataError
+from ganctl.errors import DataError, Text
 
 if TYPE_CHECKING:  # processes that only decode images come through here, and start quicker without
     import torch
@@ -53,7 +53,7 @@ class Stream:
     """Only so many, the first ones."""
     skip_bad: bool = False
     """Whether an image that cannot be decoded is replaced by its neighbour."""
-    notices: tuple[str, ...] = ()
+    notices: tuple[str | Text, ...] = ()
     device: torch.device | None = None
 
     def __len__(self) -> int:

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ganctl.errors import UsageError, nearest
+from ganctl.errors import Setting, Text, UsageError, nearest
 from ganctl.features.classifier import DigitFeatures, StackedFeatures
 from ganctl.features.inception import InceptionFeatures
 
@@ -81,7 +81,8 @@ def load(
         if not known:
             what = f"{data} of this size" if is_known(data) else data
             raise UsageError(
-                f"the classifier of digits says nothing about {what}", "Give --features inception."
+                f"the classifier of digits says nothing about {what}",
+                Text("Give {}.", Setting("features", "inception")),
             )
         return _DIGITS[data](device)
     return InceptionFeatures(device, None if choice in CHOICES else Path(choice))

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ganctl import places
-from ganctl.errors import DataError, PackageError
+from ganctl.errors import DataError, PackageError, Setting, Text
 
 URL = (
     "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/"
@@ -36,7 +36,7 @@ class InceptionFeatures:
             from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
         except ImportError:
             raise PackageError.missing(
-                "--features inception", "torch-fidelity", "inception"
+                Setting("features", "inception"), "torch-fidelity", "inception"
             ) from None
         path = weights or _published()
         state = _read(path)
@@ -61,7 +61,11 @@ class InceptionFeatures:
         return features, logits
 
 
-_BY_HAND = f"Without a network, get {URL} elsewhere and give the file: --features PATH"
+_BY_HAND = Text(
+    "Without a network, get {} elsewhere and name the file: {}",
+    URL,
+    Setting("features", "PATH"),
+)
 
 
 def _read(path: Path) -> Any:

@@ -29,7 +29,7 @@ from torch.distributed import (  # type: ignore[attr-defined]
 from torch.distributed.rendezvous import rendezvous
 
 from ganctl.devices import resolve_device
-from ganctl.errors import GroupError, UsageError
+from ganctl.errors import GroupError, Setting, Text, UsageError
 from ganctl.settings import STORE_FILE
 
 T = TypeVar("T")
@@ -289,7 +289,10 @@ def _local_rank() -> int:
     if not rank.isdecimal():
         raise UsageError(
             f"WORLD_SIZE is set, but RANK is '{rank[:40]}', which is no number",
-            "Start several processes by torchrun, or --num-processes; unset WORLD_SIZE for one.",
+            Text(
+                "Start several processes by torchrun, or with {}; unset WORLD_SIZE for one.",
+                Setting("num_processes"),
+            ),
         )
     return int(rank)
 
@@ -303,5 +306,5 @@ def _failures() -> Iterator[None]:
         said = re.sub(r"\[/\S+\] ", "", " ".join(str(error).split())).split(". ")[0][:200]
         raise GroupError(
             f"another process of this training has ended, or does not answer: {said}",
-            "What was saved last is whole: --resume goes on from there.",
+            Text("What was saved last is whole: {} goes on from there.", Setting("resume", True)),
         ) from None

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ganctl.errors import Setting, Text
 from ganctl.images import Pixels
 
 _SETTLED = 1000
@@ -21,20 +22,29 @@ class Sign:
     name: str
     """As in losses.csv."""
     meaning: str
-    advice: str
+    advice: Text
 
 
 DISCRIMINATOR_WINS = Sign(
     "discriminator wins",
     "the discriminator tells real and generated images apart nearly every time, which leaves the "
     "generator little to learn from",
-    "If the samples get no better, begin anew with a lower --lr-d and another --out.",
+    Text(
+        "If the samples get no better, begin anew with a lower {} and another {}.",
+        Setting("lr_d"),
+        Setting("out"),
+    ),
 )
 SAMPLES_ALIKE = Sign(
     "samples alike",
     "the samples are all but equal to one another: the generator has collapsed",
-    "A collapse seldom heals. Begin anew with lower rates (--lr-g, --lr-d) or another --seed; the "
-    "snapshots epoch-*.pt may be from before it.",
+    Text(
+        "A collapse seldom heals. Begin anew with lower learning rates ({}, {}) "
+        "or another {}; the snapshots epoch-*.pt may be from before it.",
+        Setting("lr_g"),
+        Setting("lr_d"),
+        Setting("seed"),
+    ),
 )
 
 

@@ -17,7 +17,7 @@ from ganctl import latents
 from ganctl.checkpoint import FIGURES, Checkpoint, encode
 from ganctl.config import TrainConfig
 from ganctl.datasets import Batch, Images, Share
-from ganctl.errors import RunError, TrainingError
+from ganctl.errors import RunError, Setting, Text, TrainingError
 from ganctl.evaluation import Gauge
 from ganctl.images import Pixels
 from ganctl.sampling import sample_seeds
@@ -237,7 +237,7 @@ class Training:
                 said = " ".join(str(error).split("\n\n")[0].split())
                 raise TrainingError(
                     f"torch.compile fails here: {said[:200]}",
-                    "Begin anew elsewhere without --compile.",
+                    Text("Begin anew elsewhere without {}.", Setting("compile", True)),
                 ) from None
             if not memory.is_out_of_memory(error):
                 raise
@@ -298,9 +298,14 @@ class Training:
     def _went_wrong(self, what: str, step: int) -> TrainingError:
         return TrainingError(
             f"{what} at step {step}; the training was stopped there",
-            f"The last good checkpoint is {self.run.latest}. Begin anew elsewhere with lower "
-            f"rates (--lr-g {self.config.lr_g / 4:g} --lr-d {self.config.lr_d / 4:g})"
-            + (" or --precision fp32." if self.config.precision == "bf16" else "."),
+            Text(
+                "The last good checkpoint is {}. Begin anew elsewhere with lower learning rates "
+                "({} {})" + (" or {}." if self.config.precision == "bf16" else "."),
+                self.run.latest,
+                Setting("lr_g", self.config.lr_g / 4),
+                Setting("lr_d", self.config.lr_d / 4),
+                Setting("precision", "fp32"),
+            ),
         )
 
     def _out_of_memory(self) -> TrainingError:
@@ -309,18 +314,28 @@ class Training:
             return TrainingError(
                 f"out of memory at step {step}, in one of {self.group.size} processes, with a "
                 f"batch of {self.config.batch_size} for all of them",
-                "Begin anew elsewhere with a smaller --batch-size, with more processes, or with "
-                f"--accumulate {2 * self.config.accumulate}.",
+                Text(
+                    "Begin anew elsewhere with a smaller {}, with more processes, or with {}.",
+                    Setting("batch_size"),
+                    Setting("accumulate", 2 * self.config.accumulate),
+                ),
             )
         size = memory.find_fitting_batch(self.state)
-        parts = math.ceil(self.config.batch_size / size) if size else 0
+        if size:
+            hint = Text(
+                "Begin anew elsewhere with {}, which should fit, or with {}, which "
+                "takes longer, but changes little else.",
+                Setting("batch_size", size),
+                Setting("accumulate", math.ceil(self.config.batch_size / size)),
+            )
+        else:
+            hint = Text(
+                "Not even a batch of 2 fits: free some memory, or make the networks "
+                "smaller, for example with {}.",
+                Setting("base_channels", max(1, self.config.network.base_channels // 4)),
+            )
         return TrainingError(
-            f"out of memory at step {step}, with a batch of {self.config.batch_size}",
-            f"Begin anew elsewhere with --batch-size {size}, which should fit, or with "
-            f"--accumulate {parts}, which takes longer, but changes little else."
-            if size
-            else "Not even a batch of 2 fits: free some memory, or make the networks smaller, for "
-            f"example with --set base_channels={max(1, self.config.network.base_channels // 4)}.",
+            f"out of memory at step {step}, with a batch of {self.config.batch_size}", hint
         )
 
     def _end_epoch(self) -> None:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ganctl import devices
 from ganctl.config import NetworkConfig, TrainConfig
-from ganctl.errors import DeviceError, UsageError
+from ganctl.errors import DeviceError, Setting, Text, UsageError
 from ganctl.limits import CHECKPOINT_BYTES
 from ganctl.networks import both_networks, layer_tables
 from ganctl.training.state import TrainState
@@ -46,7 +46,11 @@ def require_room(config: TrainConfig, device: torch.device, *, has_begun: bool =
         raise DeviceError(
             f"a batch of {config.batch_size}{parts} takes {needed / 1e9:.1f} GB of memory or more, "
             f"and {free / 1e9:.1f} GB are free",
-            f"--batch-size {size} should fit, or --accumulate {-(-config.batch_size // size)}."
+            Text(
+                "{} should fit, or {}.",
+                Setting("batch_size", size),
+                Setting("accumulate", -(-config.batch_size // size)),
+            )
             if size
             else "Free some memory, or use a GPU.",
         )
@@ -58,7 +62,7 @@ def _require_readable(config: TrainConfig) -> None:
         raise UsageError(
             f"a checkpoint of these networks would take {size / 2**30:.1f} GiB, and none of more "
             f"than {CHECKPOINT_BYTES / 2**30:.0f} GiB is ever read",
-            "Give a smaller --latent-dim or base_channels.",
+            Text("Give a smaller {} or {}.", Setting("latent_dim"), Setting("base_channels")),
         )
 
 

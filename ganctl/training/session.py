@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import itertools
 import platform
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -20,7 +21,7 @@ from ganctl.checkpoint import Checkpoint
 from ganctl.classes import MAX_CLASSES, stored
 from ganctl.config import LENGTH_FIELDS, TrainConfig
 from ganctl.datasets import Images, Progress
-from ganctl.errors import CheckpointError, RunError, UsageError
+from ganctl.errors import CheckpointError, RunError, Setting, Text, UsageError
 from ganctl.evaluation import Gauge
 from ganctl.store import Found, RunDirectory, named, newest_whole
 from ganctl.training import memory, threads
@@ -49,7 +50,7 @@ class Session:
     history: list[Row] = field(default_factory=list)
     partial: dict[str, Any] = field(default_factory=dict)
     made_by: dict[str, Any] = field(default_factory=dict)
-    notices: list[str] = field(default_factory=list)
+    notices: list[str | Text] = field(default_factory=list)
     """What the user should know before it starts."""
     resumed_from: Found | None = None
 
@@ -194,7 +195,7 @@ def new(
     if needs_classes and not dataset.num_classes:
         raise UsageError(
             f"the images of '{config.data}' are not in classes that networks could be told",
-            "Leave out --conditional.",
+            Text("Leave out {}.", Setting("conditional", True)),
         )
     config = settle(config, dataset, on)
     config = configs.override(config, tuned(config, len(dataset), tunable))
@@ -207,11 +208,19 @@ def new(
     if dataset.num_classes and not config.conditional:
         able = dataset.num_classes <= MAX_CLASSES
         notices.append(
-            f"The images have {dataset.num_classes:,} classes, which are not used"
-            f"{'; --conditional trains with them' if able else ''}."
+            Text(
+                f"The images have {dataset.num_classes:,} classes, which are not used"
+                + ("; {} trains with them." if able else "."),
+                Setting("conditional", True),
+            )
         )
     if config.compile and on.type == "cpu":
-        notices.append("--compile made trainings on a CPU slower wherever it was measured.")
+        notices.append(
+            Text(
+                "{} made trainings on a CPU slower wherever it was measured.",
+                Setting("compile", True),
+            )
+        )
     return Session(run, create(config, on, group), dataset.to(on, cache_memory), notices=notices)
 
 
@@ -232,7 +241,10 @@ def resume(
     """
     run = RunDirectory(out)
     if not run.is_run():
-        raise RunError(f"there is no run to resume in {out}", "Leave out --resume to begin one.")
+        raise RunError(
+            f"there is no run to resume in {out}",
+            Text("Leave out {} to begin one.", Setting("resume", True)),
+        )
     on = devices.resolve_device(device, group.local_rank if group.size > 1 else None)
     found = newest_whole(run)
     group.require_same(found.checkpoint.step, "checkpoint")
@@ -245,7 +257,7 @@ def resume(
     if checkpoint.data.get("digest") != dataset.digest:
         raise RunError(
             f"the images of '{config.data}' are not those this run was trained on",
-            "Bring back the old ones, or begin a new run with --out.",
+            Text("Bring back the old ones, or begin a new run with {}.", Setting("out")),
         )
     _require_classes(checkpoint, dataset)
     _require_shares(config, group)
@@ -298,7 +310,7 @@ def _require_classes(checkpoint: Checkpoint, dataset: Images) -> None:
     if count and known != numbers and known != stored(dataset.classes):
         raise RunError(
             f"the classes of '{checkpoint.config.data}' are not those this run was trained on",
-            "Bring back the old ones, or begin a new run with --out.",
+            Text("Bring back the old ones, or begin a new run with {}.", Setting("out")),
         )
 
 
@@ -306,7 +318,7 @@ def _require_shares(config: TrainConfig, group: Group) -> None:
     if config.batch_size < group.size:
         raise UsageError(
             f"a batch of {config.batch_size} cannot be shared by {group.size} processes",
-            "Give a larger --batch-size, or fewer processes.",
+            Text("Give a larger {}, or fewer processes.", Setting("batch_size")),
         )
 
 
@@ -331,20 +343,20 @@ def fit_to_data(config: TrainConfig, dataset: Images) -> TrainConfig:
     if config.batch_size > len(dataset):
         raise UsageError(
             f"a batch of {config.batch_size} is larger than the data, {len(dataset)} images",
-            "Give a smaller --batch-size.",
+            Text("Give a smaller {}.", Setting("batch_size")),
         )
     epochs = config.total_epochs(len(dataset))
     if epochs > configs.MAX_EPOCHS:
         raise UsageError(
             f"{config.steps} steps are {epochs:,} epochs of these images, and a run has at most "
             f"{configs.MAX_EPOCHS:,}",
-            "Give fewer --steps or a smaller --batch-size.",
+            Text("Give fewer {} or a smaller {}.", Setting("steps"), Setting("batch_size")),
         )
     if config.conditional and dataset.num_classes > MAX_CLASSES:
         raise UsageError(
             f"the images have {dataset.num_classes:,} classes, and networks can be told at most "
             f"{MAX_CLASSES:,}",
-            "Train without them: --unconditional.",
+            Text("Train without them: {}.", Setting("conditional", False)),
         )
     channels, height, width = dataset.image_shape
     return configs.override(
@@ -372,17 +384,28 @@ def refuse_changes(config: TrainConfig, changes: Mapping[str, Any]) -> None:
     """UsageError, by name, old value and new, unless only the run's length differs."""
     old = configs.settings(config)
     differing = [
-        f"{name} was {old[name]}, now {value}"
+        name
         for name, value in changes.items()
         if name not in LENGTH_FIELDS
         and value != old[name]
         and not (value == "auto" and name in ("precision", "augment"))
     ]
     if differing:
+        template = "; ".join(["{} was {}, now {}"] * len(differing))
+        parts = [(Setting(name), _said(old[name]), _said(changes[name])) for name in differing]
         raise UsageError(
-            f"a resumed run keeps its settings: {'; '.join(differing)}",
-            "Leave these options out, or begin a new run with another --out.",
+            Text(
+                f"a resumed run keeps its settings: {template}",
+                *itertools.chain.from_iterable(parts),
+            ),
+            Text("Leave these out, or begin a new run with another {}.", Setting("out")),
         )
+
+
+def _said(value: Any) -> str:
+    """A setting's value in words."""
+    words = {None: "not set", True: "yes", False: "no"}
+    return words[value] if value is None or isinstance(value, bool) else str(value)
 
 
 def describe_data(dataset: Images) -> dict[str, Any]:

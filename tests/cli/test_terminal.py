@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from ganctl.cli import main
-from ganctl.cli.terminal import Terminal, duration, pasteable, size, sparkline, wrapped
+from ganctl.cli.spelling import pasteable
+from ganctl.cli.terminal import Terminal, duration, size, sparkline, wrapped
 
 
 @pytest.mark.parametrize(

@@ -233,7 +233,7 @@ def test_a_disk_that_is_full_leaves_the_earlier_file(refused, run, tmp_path, mon
         (["--save-every", "nan"], "--save-every"),
         (["--set", "nonsense"], "name=value"),
         (["--set", "lr_h=1"], "Did you mean 'lr_"),
-        (["--set", "preset=dcgan"], "the preset is chosen with --preset"),
+        (["--set", "preset=dcgan"], "Choose it with --preset."),
         (["--set", "beta1=x"], "beta1 must be a number"),
         (["--set", "beta1=1"], "beta1"),
         (["--set", "epochs=none"], "epochs"),

@@ -213,7 +213,7 @@ def test_a_full_disk_is_said_and_leaves_nothing(cache_folder, monkeypatch):
     monkeypatch.setattr(files.disk, "sync", full)
     with pytest.raises(DataError, match="no space left on device") as caught:
         store()
-    assert "--clear-cache" in caught.value.hint
+    assert "--clear-cache" in str(caught.value.hint)
     assert names(cache_folder) == [f"{KEY}.lock"]
 
 

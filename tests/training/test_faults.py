@@ -73,7 +73,7 @@ def test_whatever_call_fails_the_run_goes_on_to_the_same_end(
         monkeypatch.setattr(files, "disk", disk)
         with pytest.raises(RunError, match="no space left on device") as caught:
             train(session.new(config, run.path, "cpu"))
-        assert "--resume" in caught.value.hint
+        assert "resume=True" in str(caught.value.hint)
         saved, found = steps_saved(disk.calls[: at - (not after)]), steps_found(run)
         if "epoch-0002.pt" in saved:  # then the first may be gone: one is kept
             found.setdefault("epoch-0001.pt", 3)

@@ -202,7 +202,7 @@ def test_a_lost_process_is_said_in_plain_words():
         raise RuntimeError("[/pytorch/gloo/pair.cc:1] Connection closed by peer [::1]:1. And more")
     assert "/pytorch" not in caught.value.message
     assert "Connection closed by peer" in caught.value.message
-    assert "--resume" in str(caught.value.hint)
+    assert "resume=True" in str(caught.value.hint)
 
 
 def test_without_a_launcher_all_are_on_this_machine(monkeypatch):

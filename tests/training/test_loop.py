@@ -114,7 +114,7 @@ def test_a_compiler_that_fails_is_told_in_plain_words(tmp_path, tiny_config, tra
     monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend=failing))
     with pytest.raises(TrainingError, match=r"torch\.compile fails here: .*no C") as caught:
         train(session.new(tiny_config(compile=True), tmp_path / "run", "cpu"))
-    assert "without --compile" in caught.value.hint
+    assert "without compile=True" in str(caught.value.hint)
 
 
 def test_another_seed_gives_another_run(tmp_path, tiny_config, train_with_stops):
@@ -453,8 +453,8 @@ def test_a_loss_that_is_no_number_ends_the_run_at_its_step(
     ready = session.new(tiny_config(preset), tmp_path / "run", "cpu")
     with pytest.raises(TrainingError, match=r"_loss became NaN at step 3;") as caught:
         train(ready, Poisoner(ready, 2, network, torch.nan))
-    assert str(ready.run.latest) in caught.value.hint
-    assert "--lr-g" in caught.value.hint
+    assert str(ready.run.latest) in str(caught.value.hint)
+    assert "lr_g=" in str(caught.value.hint)
     assert read_checkpoint(ready.run.path).step == 0
 
 
@@ -535,7 +535,7 @@ def test_only_bf16_is_told_to_try_fp32(tmp_path, tiny_config, train):
         ready = session.new(tiny_config(precision=precision), tmp_path / precision, "cpu")
         with pytest.raises(TrainingError) as caught:
             train(ready, Poisoner(ready, 1, "discriminator", torch.nan))
-        assert ("--precision fp32" in caught.value.hint) == (precision == "bf16")
+        assert ("precision='fp32'" in str(caught.value.hint)) == (precision == "bf16")
 
 
 def test_how_often_metrics_are_read_changes_nothing(tmp_path, tiny_config, train, monkeypatch):

@@ -36,7 +36,7 @@ def test_a_batch_that_cannot_fit_is_refused(monkeypatch, free, batch_size, sugge
     monkeypatch.setattr(devices, "free_memory", lambda _: int(free))
     with pytest.raises(DeviceError, match=f"a batch of {batch_size} takes") as caught:
         require_room(config, CPU)
-    assert f"--batch-size {suggested} " in caught.value.hint
+    assert f"batch_size={suggested} " in str(caught.value.hint)
     require_room(configs.override(config, {"batch_size": suggested}), CPU)
 
 
@@ -45,7 +45,7 @@ def test_without_any_room_no_size_is_named(monkeypatch):
     config = configs.override(configs.preset("dcgan"), {"precision": "fp32"})
     with pytest.raises(DeviceError) as caught:
         require_room(config, CPU)
-    assert "--batch-size" not in caught.value.hint
+    assert "batch_size" not in str(caught.value.hint)
 
 
 def test_where_nothing_is_known_of_memory_nothing_is_refused(monkeypatch):
@@ -112,5 +112,5 @@ def test_a_training_that_runs_out_of_memory_says_at_which_batch(
     monkeypatch.setattr(loop, "train_step", step)
     with pytest.raises(TrainingError, match="out of memory at step 5, with a batch of") as caught:
         train(ready)
-    assert "--batch-size 4," in caught.value.hint
+    assert "batch_size=4," in str(caught.value.hint)
     assert read_checkpoint(tmp_path / "run").step == 3

@@ -49,7 +49,7 @@ class Zip:
             with self._opened().open(self._members[entry.name]) as file:
                 return file.read(entry.size + 1)  # of a member that lies, no more is unpacked
         except DataError as error:  # the archive has gone meanwhile
-            raise BadImage(error.message) from None
+            raise BadImage(str(error)) from None
         except Exception as error:  # a parser of damaged files raises whatever it stumbles over
             raise BadImage(f"damaged in the archive ({shown(str(error))[:100]})") from None
 

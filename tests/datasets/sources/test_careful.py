@@ -34,7 +34,7 @@ def test_a_disk_that_is_nearly_full_is_left_alone(temporary, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=10))
     with pytest.raises(DataError, match="no space to unpack x in") as caught:
         Unpacked(io.BytesIO(bytes(100)), 100, "x")
-    assert "TMPDIR" in caught.value.hint
+    assert "TMPDIR" in str(caught.value.hint)
     assert list(temporary.iterdir()) == []
 
 

@@ -90,7 +90,7 @@ def test_without_the_package_a_pattern_says_how_to_get_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "braceexpand", None)
     with pytest.raises(PackageError) as caught:
         open_source("shards/{000..127}.tar")
-    assert "ganctl[webdataset]" in caught.value.hint
+    assert "ganctl[webdataset]" in str(caught.value.hint)
 
 
 @pytest.mark.parametrize(
@@ -123,7 +123,7 @@ def test_a_file_of_another_kind_says_what_is_known(tmp_path, name, png):
     (tmp_path / name).write_bytes(png)
     with pytest.raises(DataError, match="not a kind of file that holds images") as caught:
         open_source(str(tmp_path / name))
-    assert sources.KINDS in caught.value.hint
+    assert sources.KINDS in str(caught.value.hint)
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes")

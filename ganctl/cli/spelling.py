@@ -1,0 +1,64 @@
+"""Settings as a user types them on the command line."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Collection
+from pathlib import Path
+
+from ganctl.errors import Setting, Text
+
+_RENAMED = {"image_size": "--size", "image_channels": "--channels"}
+_NEGATED = {"conditional": "--unconditional"}
+SET_ONLY = frozenset({
+    "architecture", "base_channels", "beta1", "beta2", "ema_images", "ema_ramp", "eval_samples",
+    "loss", "lr_decay_steps", "lr_warmup_steps", "r1_interval", "r1_weight", "refine", "updates",
+})  # fmt: skip
+"""Settings that have no option of their own, and are given by --set."""
+
+
+def spelled(text: str | Text) -> str:
+    """Return `text` with every setting as the option that gives it."""
+    return text if isinstance(text, str) else text.spelled(option)
+
+
+def spelled_as_typed(text: str | Text, words: Collection[str]) -> str:
+    """Return `text` with an option's name only where `words`, the command line, has that option.
+
+    Other settings keep their own names, as a file or --set gives them.
+    """
+    if isinstance(text, str):
+        return text
+    typed = {word.partition("=")[0] for word in words}
+    return text.spelled(
+        lambda setting: option(setting) if _flag(setting.name) in typed else str(setting)
+    )
+
+
+def option(setting: Setting) -> str:
+    """Return `setting` as an option, ready to be pasted.
+
+    >>> option(Setting("lr_g", 0.001)), option(Setting("base_channels", 8))
+    ('--lr-g 0.001', '--set base_channels=8')
+    """
+    name, value = setting.name, setting.value
+    if name in SET_ONLY:
+        return f"--set {name}={value}" if setting.has_value else f"--set {name}"
+    flag = _flag(name)
+    if not setting.has_value or value is True:
+        return flag
+    if value is False:
+        return _NEGATED.get(name, f"--no-{flag[2:]}")
+    return f"{flag} {pasteable(value) if isinstance(value, Path) else shlex.quote(str(value))}"
+
+
+def pasteable(path: Path) -> str:
+    """`path` as a shell takes it, also where its name holds what is not to be printed."""
+    if str(path).isprintable():
+        return shlex.quote(str(path))
+    return "$'" + "".join(f"\\x{byte:02x}" for byte in os.fsencode(path)) + "'"
+
+
+def _flag(name: str) -> str:
+    return _RENAMED.get(name, "--" + name.replace("_", "-"))

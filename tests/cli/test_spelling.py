@@ -1,0 +1,43 @@
+"""How settings in messages and hints are spelled on the command line."""
+
+import inspect
+
+import pytest
+
+from ganctl.cli import spelling
+from ganctl.cli.train import train
+from ganctl.config import SETTINGS
+from ganctl.errors import Setting, Text
+
+
+def test_exactly_the_settings_without_an_option_are_given_by_set() -> None:
+    names = {name.rstrip("_") for name in inspect.signature(train).parameters}
+    options = {"--" + name.replace("_", "-") for name in names}
+    without = {name for name in SETTINGS if spelling.option(Setting(name)) not in options}
+    assert without == spelling.SET_ONLY
+
+
+@pytest.mark.parametrize(
+    ("setting", "option"),
+    [
+        (Setting("batch_size"), "--batch-size"),
+        (Setting("batch_size", 16), "--batch-size 16"),
+        (Setting("image_size", "48x64"), "--size 48x64"),
+        (Setting("base_channels"), "--set base_channels"),
+        (Setting("base_channels", 8), "--set base_channels=8"),
+        (Setting("conditional", True), "--conditional"),
+        (Setting("conditional", False), "--unconditional"),
+        (Setting("mirror", False), "--no-mirror"),
+        (Setting("data", "my photos"), "--data 'my photos'"),
+    ],
+)
+def test_a_setting_is_an_option_that_can_be_pasted(setting: Setting, option: str) -> None:
+    assert spelling.option(setting) == option
+
+
+def test_a_message_names_an_option_only_if_it_was_typed() -> None:
+    text = Text("{} must be {}", Setting("lr_g"), "less {than} 1")
+    typed = spelling.spelled_as_typed(text, ["train", "--lr-g=3"])
+    assert typed == "--lr-g must be less {than} 1"
+    assert spelling.spelled_as_typed(text, ["train"]) == "lr_g must be less {than} 1"
+    assert spelling.spelled(text) == "--lr-g must be less {than} 1"
