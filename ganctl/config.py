@@ -266,7 +266,7 @@ class TrainConfig:
             ("ema_images", 0, 1_000_000_000),
             ("seed", 0, MAX_SEED),
             ("threads", 1, 1024),
-            ("limit", 1, 1_000_000_000),
+            ("limit", 2, 1_000_000_000),
             ("num_samples", 1, 1024),
             ("eval_samples", 0, 5000),
             ("snapshot_every", 0, 1_000_000),

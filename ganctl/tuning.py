@@ -1,4 +1,4 @@
-"""What the settings of preset `fast`, which were found on MNIST, become for other images."""
+"""What the settings of a preset, which were found on MNIST, become for other images."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from ganctl.config import ALL_AUGMENTATIONS, MIN_STAGES, TrainConfig
 
-TUNABLE = frozenset({"epochs", "lr_g", "lr_d", "r1_weight"})
+TUNABLE = frozenset({"batch_size", "epochs", "lr_g", "lr_d", "r1_weight"})
 """What depends on the images, where nobody says what it is to be."""
 _PIXELS = 28 * 28
 _IMAGES_SEEN = 600_000
@@ -16,6 +16,11 @@ _IMAGES_SEEN = 600_000
 _MOST_EPOCHS = 1000
 _R1_AUGMENTED = 2e-4
 """A pixel, over the size of a batch: StyleGAN2-ADA's heuristic, where it is told nothing else."""
+
+
+def fitting_batch(config: TrainConfig, num_images: int, tunable: Collection[str]) -> int:
+    """Return the batch size of any preset, or `num_images` where they are fewer, if `tunable`."""
+    return min(config.batch_size, num_images) if "batch_size" in tunable else config.batch_size
 
 
 def tuned(config: TrainConfig, num_images: int, tunable: Collection[str]) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 import pytest
 
 from ganctl.config import override, preset, stages_for
-from ganctl.tuning import TUNABLE, tuned
+from ganctl.tuning import TUNABLE, fitting_batch, tuned
 
 
 def fast(shape=(1, 28, 28), **changes):
@@ -65,3 +65,11 @@ def test_where_images_are_augmented_in_every_way_the_penalty_is_weak(changes, we
 
 def test_tiny_images_take_a_weaker_penalty():
     assert tuned(fast((1, 12, 12)), 1797, TUNABLE)["r1_weight"] == 0.092
+
+
+@pytest.mark.parametrize("name", ["fast", "dcgan"])
+def test_a_batch_that_nobody_chose_is_no_larger_than_what_there_is(name):
+    config = preset(name)
+    assert fitting_batch(config, 3, TUNABLE) == 3
+    assert fitting_batch(config, 60_000, TUNABLE) == config.batch_size
+    assert fitting_batch(config, 3, TUNABLE - {"batch_size"}) == config.batch_size

@@ -28,7 +28,7 @@ from ganctl.training import memory, threads
 from ganctl.training.group import ALONE, PATIENCE, Group
 from ganctl.training.loop import Observer, Outcome, Row, Training
 from ganctl.training.state import TrainState, create, restore
-from ganctl.tuning import tuned
+from ganctl.tuning import fitting_batch, tuned
 
 _DECIDE_BITS = ("device", "machine", "ganctl", "torch", "numpy", "processes")
 """Of what computes: where all of them are as they were, a run goes on with the same bits."""
@@ -197,6 +197,10 @@ def new(
             f"the images of '{config.data}' are not in classes that networks could be told",
             Text("Leave out {}.", Setting("conditional", True)),
         )
+    preset_batch = config.batch_size
+    batch = fitting_batch(config, len(dataset), tunable)
+    config = configs.override(config, {"batch_size": batch})
+    _require_shares(config, group)
     config = settle(config, dataset, on)
     config = configs.override(config, tuned(config, len(dataset), tunable))
     memory.require_room(config, on)
@@ -205,6 +209,8 @@ def new(
     config = configs.from_dict(group.agreed(configs.to_dict(config)))
     devices.use_threads(config.threads)
     notices = [*places.notices(), *dataset.notices]
+    if batch < preset_batch:
+        notices.append(f"A batch is {batch} images, not {preset_batch}, since there are no more.")
     if dataset.num_classes and not config.conditional:
         able = dataset.num_classes <= MAX_CLASSES
         notices.append(
@@ -318,7 +324,10 @@ def _require_shares(config: TrainConfig, group: Group) -> None:
     if config.batch_size < group.size:
         raise UsageError(
             f"a batch of {config.batch_size} cannot be shared by {group.size} processes",
-            Text("Give a larger {}, or fewer processes.", Setting("batch_size")),
+            Text(
+                "Use fewer processes, or a larger {} if there are as many images.",
+                Setting("batch_size"),
+            ),
         )
 
 

@@ -290,6 +290,13 @@ def test_too_few_images_for_a_batch(here, cli):
     assert "a batch of 13 is larger than the data, 12 images" in result.err
 
 
+def test_a_few_images_are_trained_on_without_a_batch_size(here, ok):
+    quick = [*QUICK[: QUICK.index("--batch-size")], "--steps", "2", "--threads", "1"]
+    result = ok("train", "--data", "photos", *quick, "--limit", "3", "--out", "run")
+    assert "A batch is 3 images, not 32" in result.err
+    assert json.loads(Path("run/config.json").read_text())["config"]["batch_size"] == 3
+
+
 def test_a_script_that_trains_gets_json_alone(here, ok):
     result = ok("train", "--data", "photos", *QUICK, "--out", "run", "--json")
     assert [json.loads(line)["event"] for line in result.out.splitlines()] == ["epoch", "end"]

@@ -207,6 +207,7 @@ def test_a_disk_that_is_full_leaves_the_earlier_file(refused, run, tmp_path, mon
         (["--preset", "dcgan", "--batch-size", "1"], "at least 2 for dcgan"),
         (["--batch-size", "33", "--limit", "32"], "33 is larger than the data, 32 images"),
         (["--limit", "0"], "--limit must be"),
+        (["--limit", "1"], "--limit must be 2"),
         (["--latent-dim", "0"], "--latent-dim must be"),
         (["--num-samples", "0"], "--num-samples must be"),
         (["--snapshot-every", "-1"], "--snapshot-every must be"),

@@ -16,6 +16,7 @@ from ganctl.errors import CheckpointError, DeviceError, RunError, UnreadableErro
 from ganctl.files import write_atomic
 from ganctl.store import RunDirectory, read_checkpoint
 from ganctl.training import session
+from ganctl.training.group import Group
 
 
 @pytest.fixture
@@ -46,6 +47,31 @@ def test_a_run_that_cannot_be_is_refused_before_anything_is_written(
     with pytest.raises(error, match=complaint):
         session.new(tiny_config(**changes), tmp_path / "run", device)
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("preset", ["fast", "dcgan"])
+@pytest.mark.parametrize("count", [2, 3])
+def test_a_batch_that_nobody_chose_shrinks_to_the_images(
+    tmp_path, tiny_config, train, recorder, preset, count
+):
+    config = tiny_config(preset, limit=count, epochs=2)
+    ready = session.new(config, tmp_path / "run", "cpu", tunable={"batch_size"})
+    assert ready.config.batch_size == count
+    assert f"A batch is {count} images, not 16, since there are no more." in ready.notices
+    assert ready.total_steps == 2
+    train(ready, recorder())
+    assert ready.state.step == 2
+    again = session.resume(tmp_path / "run", {"epochs": 3}, "cpu")
+    assert (again.config.batch_size, again.total_steps) == (count, 3)
+
+
+def test_and_is_then_shared_by_no_more_processes_than_there_are_images(tmp_path, tiny_config):
+    many = Group()
+    many.size = 3
+    with pytest.raises(UsageError, match="a batch of 2 cannot be shared by 3 processes"):
+        session.new(
+            tiny_config(limit=2), tmp_path / "run", "cpu", group=many, tunable={"batch_size"}
+        )
 
 
 def test_a_new_run_has_everything_settled(tmp_path, tiny_config):
