@@ -83,6 +83,15 @@ EASINGS: dict[str, Callable[[float], float]] = {
 """How far along a leg one is at the share t of its time; `smooth` starts and ends each at rest."""
 
 
+def num_frames(num_keyframes: int, frames: int, *, loop: bool = False) -> int:
+    """Return the number of images in a walk: each leg takes `frames` steps.
+
+    >>> num_frames(2, 6000), num_frames(2, 6000, loop=True)
+    (6001, 12000)
+    """
+    return num_keyframes * frames if loop else (num_keyframes - 1) * frames + 1
+
+
 def path(
     keyframes: Tensor,
     latent_dim: int,

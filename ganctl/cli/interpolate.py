@@ -42,11 +42,14 @@ def interpolate(
     ] = None,
     walk: Annotated[
         int | None,
-        typer.Option("--walk", metavar="N", show_default=False, help="N seeds by chance instead."),
+        typer.Option(
+            "--walk", metavar="N", show_default=False,
+            help="Walk through N random seeds instead of --seeds.",
+        ),
     ] = None,
     seed: Annotated[
         int | None,
-        typer.Option("--seed", metavar="S", show_default="0", help="Decides the chance of --walk."),
+        typer.Option("--seed", metavar="S", show_default="0", help="Random seed for --walk."),
     ] = None,
     corners: Annotated[
         str | None,
@@ -74,12 +77,15 @@ def interpolate(
     ] = None,
     mode: Annotated[
         str,
-        typer.Option("--mode", metavar="slerp|lerp", help="Along the sphere, or straight through."),
+        typer.Option(
+            "--mode", metavar="slerp|lerp",
+            help="slerp: along the hypersphere; lerp: a straight line.",
+        ),
     ] = "slerp",
     ease: Annotated[
         str,
         typer.Option(
-            "--ease", metavar="linear|smooth", help="smooth: slow down at each seed, and set off."
+            "--ease", metavar="linear|smooth", help="smooth: ease in and out at each seed."
         ),
     ] = "linear",
     loop: Annotated[bool, typer.Option("--loop", help="Walk back to the first seed.")] = False,
@@ -91,7 +97,7 @@ def interpolate(
         ),
     ] = None,
     fps: Annotated[
-        int, typer.Option("--fps", metavar="N", help="Frames a second in an animation.")
+        int, typer.Option("--fps", metavar="N", help="Frames per second of an animation.")
     ] = 25,
     truncation: TruncationOption = 1.0,
     ema: EmaOption = None,
@@ -119,7 +125,7 @@ def interpolate(
     if corners is not None and loop:
         raise UsageError("a sheet has no --loop", "Leave out --loop, or --corners.")
     if seed is not None and walk is None:
-        raise UsageError("--seed decides the chance of --walk", "For example: --walk 8 --seed 3")
+        raise UsageError("--seed is for --walk only", "For example: --walk 8 --seed 3")
     stops = None
     if seeds is not None or corners is not None:
         stops = parse_seeds(seeds or corners or "")
@@ -128,7 +134,7 @@ def interpolate(
     if stops is not None and len(stops) < 2 and of_classes is None:
         raise UsageError("a walk needs at least two seeds", "For example: --seeds 3,7")
     if walk is not None and not 2 <= walk <= _MAX_FRAMES:
-        raise UsageError(f"--walk must be 2 to {_MAX_FRAMES}, not {walk}")
+        raise UsageError(f"--walk must be 2 to {_MAX_FRAMES:,}, not {walk}")
     if seed is not None and not 0 <= seed <= MAX_SEED:
         raise UsageError(f"--seed must be 0 to {MAX_SEED}, not {seed}")
     for name, word, known in (("mode", mode, _MODES), ("easing", ease, _EASINGS)):
@@ -139,8 +145,6 @@ def interpolate(
     steps = frames if frames is not None else 8 if suffix == ".png" else 24
     if steps < 1:
         raise UsageError(f"--frames must be at least 1, not {steps}")
-    length = (steps + 1) ** 2 if corners is not None else steps * (walk or len(stops or ()))
-    _check_length(length)
 
     from ganctl import files, images, latents, videos
     from ganctl.classes import find_several
@@ -155,8 +159,15 @@ def interpolate(
     chosen = None if of_classes is None else find_several(of_classes, model.require_classes())
     stops, labels = model.keyframes(stops, chosen)
     names = None if labels is None else [model.classes[label] for label in labels]
-    length = length if corners is not None else steps * len(stops)
-    _check_length(length)
+    length = (
+        latents.num_frames(len(stops), steps, loop=loop) if corners is None else (steps + 1) ** 2
+    )
+    if length > _MAX_FRAMES:
+        kind = "walk" if corners is None else "sheet"
+        raise UsageError(
+            f"a {kind} of {length:,} images is too large ({_MAX_FRAMES:,} at most)",
+            "Give a smaller --frames" + (", or fewer seeds." if corners is None else "."),
+        )
     upscale = upscale or images.preview_factor(model.network.height)
     require_room(length, model.network, upscale)
     if corners is not None:
@@ -211,11 +222,6 @@ def _refuse_together(options: dict[str, object]) -> None:
     given = [name for name, value in options.items() if value is not None]
     if len(given) > 1:
         raise UsageError(f"give either {given[0]} or {given[1]}")
-
-
-def _check_length(length: int) -> None:
-    if length > _MAX_FRAMES:
-        raise UsageError(f"a walk of {length} frames is too long ({_MAX_FRAMES} at most)")
 
 
 def _route(stops: Sequence[object], loop: bool) -> str:

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from ganctl import store
+from ganctl.cli import interpolate
 
 SIDE = 84
 """Of an image in a picture that is made without --upscale."""
@@ -185,7 +186,7 @@ def test_a_loop_through_classes_comes_back(ok, named_run, tmp_path):
         (["--class", "dgo,cat"], "Did you mean 'dog'?"),
         (["--class", "dog,"], "no class ''"),
         (["--seeds", "3"], "at least two seeds"),
-        (["--class", ",".join(["dog"] * 2000)], "a walk of 16000 frames is too long"),
+        (["--class", ",".join(["dog"] * 2000)], "a walk of 15,993 images is too large"),
     ],
 )
 def test_classes_that_make_no_walk(cli, named_run, tmp_path, options, words):
@@ -193,6 +194,28 @@ def test_classes_that_make_no_walk(cli, named_run, tmp_path, options, words):
     assert (result.code, result.out) == (2, "")
     assert words in result.err
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("options", "num", "kind"),
+    [
+        (["--seeds", "3,7", "--frames", "11"], 12, "walk"),
+        (["--seeds", "3,7", "--frames", "6", "--loop"], 12, "walk"),
+        (["--seeds", "3,7,9", "--frames", "5"], 11, "walk"),
+        (["--walk", "4", "--frames", "4"], 13, "walk"),
+        (["--corners", "3,7,9,5", "--frames", "3"], 16, "sheet"),
+    ],
+)
+def test_as_many_images_are_refused_as_would_be_made(
+    ok, cli, run, tmp_path, monkeypatch, options, num, kind
+):
+    words = ["interpolate", run, *options, "-o", tmp_path / "x.png"]
+    monkeypatch.setattr(interpolate, "_MAX_FRAMES", num)
+    assert json.loads(ok(*words, "--json").out)["frames"] == num
+    monkeypatch.setattr(interpolate, "_MAX_FRAMES", num - 1)
+    result = cli(*words)
+    assert result.code == 2
+    assert f"a {kind} of {num} images is too large ({num - 1} at most)" in result.err
 
 
 def test_without_classes_there_is_no_walk_between_them(cli, dcgan_run, tmp_path):
@@ -235,8 +258,8 @@ def test_a_video(ok, run, tmp_path):
         (["--corners", "1,2,3,4", "--loop"], "a sheet has no --loop"),
         (["--corners", "1,2,3,4", "-o", "x.gif"], "'.gif' is not a kind of file"),
         (["--walk", 3, "--seeds", "1,2"], "give either --seeds or --walk"),
-        (["--walk", 1], "--walk must be 2 to 10000"),
-        (["--seed", 1], "--seed decides the chance of --walk"),
+        (["--walk", 1], "--walk must be 2 to 10,000"),
+        (["--seed", 1], "--seed is for --walk only"),
         (["--ease", "smoth"], "Did you mean 'smooth'?"),
         (["--truncation", 0], "--truncation must be more than 0"),
     ],
