@@ -6,12 +6,13 @@ import io
 import math
 import warnings
 import zipfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from PIL import Image, ImageDraw, ImageFont
 from PIL.PngImagePlugin import PngInfo
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 Pixels = NDArray[np.uint8]
 """uint8 (N, H, W, C) for images, (H, W, C) for a picture; C is 1 or 3."""
 
+_ROWS = 2**20
+"""Numbers of a column that are made at once."""
 PREVIEW_SIZE = 84
 """Pictures made to be looked at are enlarged until an image has about this height."""
 
@@ -164,13 +167,22 @@ def concatenate(chunks: Iterable[Pixels]) -> Pixels:
     return whole
 
 
+@dataclass(frozen=True)
+class Column:
+    """An array that has a number for each image, made in parts."""
+
+    dtype: str
+    rows: Callable[[int, int], ArrayLike]
+    """The numbers of the images from the first index to the second."""
+
+
 def write_npz(
     file: IO[bytes],
     chunks: Iterable[Pixels],
     shape: tuple[int, ...],
-    beside: Mapping[str, np.ndarray] = MappingProxyType({}),
+    beside: Mapping[str, np.ndarray | Column] = MappingProxyType({}),
 ) -> None:
-    """Chunks of images as `arr_0` of an .npz, uint8 of `shape` (N, H, W, C), chunk by chunk.
+    """Write chunks of images as `arr_0` of an .npz, uint8 of `shape` (N, H, W, C).
 
     Only one chunk is in memory at a time, whatever N is. `beside` are other arrays, by their names.
     """
@@ -181,5 +193,16 @@ def write_npz(
             for chunk in chunks:
                 member.write(np.ascontiguousarray(chunk).data)
         for name, array in beside.items():
-            with archive.open(f"{name}.npy", "w") as member:
-                np.lib.format.write_array(member, array, allow_pickle=False)
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                if isinstance(array, Column):
+                    _write_column(member, array, shape[0])
+                else:
+                    np.lib.format.write_array(member, array, allow_pickle=False)
+
+
+def _write_column(member: IO[bytes], column: Column, length: int) -> None:
+    header = {"descr": column.dtype, "fortran_order": False, "shape": (length,)}
+    np.lib.format.write_array_header_1_0(member, header)
+    for start in range(0, length, _ROWS):
+        rows = column.rows(start, min(start + _ROWS, length))
+        member.write(np.asarray(rows, column.dtype).tobytes())

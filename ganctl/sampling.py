@@ -64,8 +64,13 @@ def inputs_of(
     count = network.num_classes
     if not count:
         return points
-    numbers = np.array([seed % count for seed in seeds] if labels is None else labels, np.int64)
+    numbers = classes_of(seeds, count) if labels is None else np.array(labels, np.int64)
     return latents.with_classes(points, torch.from_numpy(numbers), count)
+
+
+def classes_of(seeds: Sequence[int], num_classes: int) -> NDArray[np.int64]:
+    """Return the class, (N,), that each seed is of unless another one is asked for."""
+    return np.array([seed % num_classes for seed in seeds], np.int64)
 
 
 def sample_latents(generator: nn.Module, points: Tensor) -> Iterator[Pixels]:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -31,11 +29,8 @@ from ganctl.config import MAX_SEED
 from ganctl.errors import UsageError, listed
 
 if TYPE_CHECKING:
-    import numpy as np
-
-    from ganctl.images import Pixels
+    from ganctl.cli.drawn import Plan
     from ganctl.model import Model
-    from ganctl.sampling import Labels
 
 _MAX_GRID = 10_000
 
@@ -44,28 +39,29 @@ def sample(
     ckpt: CheckpointArgument,
     num: Annotated[
         int | None,
-        typer.Option("-n", "--num", metavar="N", help="How many.", show_default="16"),
+        typer.Option("-n", "--num", metavar="N", help="Number of samples.", show_default="16"),
     ] = None,
     seed: Annotated[
         int | None,
         typer.Option(
             "--seed", metavar="S", show_default="0",
-            help="Seed of the first; the next ones are S+1, S+2, ...",
+            help="Seed of the first sample; the next ones are S+1, S+2, ...",
         ),
     ] = None,
     seeds: Annotated[
         str | None,
         typer.Option(
             "--seeds", metavar="LIST", show_default=False, autocompletion=completion.seeds,
-            help="These seeds, for example 0-15,40."
+            help="Draw these seeds, for example 0-15,40."
         ),
     ] = None,
     out: Annotated[
         str,
         typer.Option(
             "-o", "--out", metavar="OUT",
-            help="A .png (a grid), an .npz (arr_0, uint8 (N, H, W, C); with --per-class labels and "
-            "classes, too), or a folder: it exists or ends in / (one PNG a sample).",
+            help="A .png (a grid); an .npz (arr_0, uint8 (N, H, W, C), with seeds and, if there "
+            "are classes, labels and classes); or a folder, which exists or ends in / (one PNG per "
+            "sample, with --per-class in one folder per class).",
         ),
     ] = "samples.png",
     of_class: Annotated[
@@ -73,25 +69,29 @@ def sample(
         typer.Option(
             "--class", metavar="NAME|K", show_default="each seed's own",
             autocompletion=completion.classes,
-            help="All of this class, by its name or number, where the run knows classes.",
+            help="Draw this class only, by its name or number (conditional runs).",
         ),
     ] = None,
     per_class: Annotated[
         int | None,
         typer.Option(
             "--per-class", metavar="N", show_default=False,
-            help="N of each class, a row each in a grid: the same N seeds in every class.",
+            help="N samples of each class, from the same N seeds: a row per class in a grid.",
         ),
     ] = None,
     layout: Annotated[
         str | None,
         typer.Option(
             "--grid", metavar="CxR", show_default="as square as can be",
-            help="Columns and rows of the picture, 8x4; without -n as many samples.",
+            help="Columns and rows of the grid, such as 8x4; also the number of samples.",
         ),
     ] = None,
     label_seeds: Annotated[
-        bool, typer.Option("--label-seeds", help="Write each one's seed below it in the picture.")
+        bool, typer.Option("--label-seeds", help="Write each sample's seed below it in the grid.")
+    ] = False,
+    force: Annotated[
+        bool,
+        typer.Option("--force", help="Replace the samples of an earlier call in the folder."),
     ] = False,
     truncation: TruncationOption = 1.0,
     ema: EmaOption = None,
@@ -142,6 +142,7 @@ def sample(
     _check_grid(kind, len(wanted))
 
     from ganctl import files, images
+    from ganctl.cli import drawn
     from ganctl.model import load
 
     loaded = load(ckpt, ema=ema)
@@ -151,23 +152,17 @@ def sample(
     upscale = upscale or (images.preview_factor(loaded.network.height) if kind == ".png" else 1)
     if kind == ".png":
         require_room(max(total, (columns or 0) * (rows or 0)), loaded.network, upscale)
-    drawn = loaded.chunks(plan.seeds, plan.labels, truncation)
-    chunks = (images.enlarge(chunk, upscale) for chunk in drawn)
+    chunks = (
+        images.enlarge(chunk, upscale)
+        for chunk in loaded.chunks(plan.seeds, plan.labels, truncation)
+    )
     made = loaded.text | ({"truncation": f"{truncation:g}"} if truncation < 1 else {})
     files.clear_abandoned(path if kind == "folder" else path.parent)
+    folders: list[str] = []
     if kind == "folder":
-        files.make_folder(path)
-        for seed, number, picture in plan.one_by_one(chunks):
-            # By number: what a class is called need not be the name of a file.
-            prefix = "" if per_class is None else f"class-{number:03d}-"
-            text = {"seeds": str(seed), **({} if number is None else {"class": names[number]})}
-            content = images.png(picture, {**made, **text})
-            files.write_atomic(path / f"{prefix}seed-{seed:06d}.png", content)
+        folders = drawn.write_folder(path, chunks, plan, made, force=force)
     elif kind == ".npz":
-        height, width = loaded.network.height * upscale, loaded.network.width * upscale
-        shape = (total, height, width, loaded.network.channels)
-        with files.atomic_writer(path) as file:
-            images.write_npz(file, chunks, shape, plan.arrays(names) if per_class else {})
+        drawn.write_array(path, chunks, plan, loaded.network, upscale)
     else:
         pictures = images.concatenate(chunks)
         if label_seeds:
@@ -207,45 +202,28 @@ def sample(
         f"seeds {_ranges(wanted)} ({weights}, step {loaded.step:,})"
     )
     if per_class:
-        terminal.result(f"classes, row by row: {listed(names)}")
-
-
-@dataclass(frozen=True)
-class _Plan:
-    """What is drawn: each picture's seed and its class, None where each seed has its own."""
-
-    seeds: Sequence[int]
-    labels: Labels | None = None
-    label: int | None = None
-    """The class of all, if it is one."""
-
-    def one_by_one(self, chunks: Iterator[Pixels]) -> Iterator[tuple[int, int | None, Pixels]]:
-        """Each picture's seed, class and pixels."""
-        numbers = itertools.repeat(None) if self.labels is None else map(int, self.labels)
-        pictures = itertools.chain.from_iterable(chunks)
-        yield from zip(self.seeds, numbers, pictures, strict=False)
-
-    def arrays(self, names: Sequence[str]) -> dict[str, np.ndarray]:
-        """For an .npz, so that it can be trained on."""
-        import numpy as np
-
-        return {"labels": np.asarray(self.labels), "classes": np.array(names)}
+        where = {".png": "classes, row by row", "folder": "folders, one per class"}
+        terminal.result(f"{where.get(kind, 'classes')}: {listed(folders or names)}")
 
 
 def _plan(
     loaded: Model, wanted: Sequence[int], of_class: str | None, per_class: int | None
-) -> _Plan:
+) -> Plan:
     import numpy as np
 
+    from ganctl.cli.drawn import Plan
+
+    names = loaded.classes
     if per_class is not None:
         rows = len(loaded.require_classes())
         if rows * per_class > MAX_LISTED:
             raise UsageError(f"{per_class} of each of {rows} classes are more than {MAX_LISTED:,}")
-        return _Plan([*wanted] * rows, np.repeat(np.arange(rows), per_class))
+        labels = np.repeat(np.arange(rows), per_class)
+        return Plan([*wanted] * rows, names, labels, is_per_class=True)
     if of_class is not None:
-        labels = loaded.numbers(of_class, len(wanted))
-        return _Plan(wanted, labels, None if labels is None else int(labels[0]))
-    return _Plan(wanted)
+        numbers = loaded.numbers(of_class, len(wanted))
+        return Plan(wanted, names, numbers, None if numbers is None else int(numbers[0]))
+    return Plan(wanted, names)
 
 
 def _parse_grid(text: str) -> tuple[int, int]:

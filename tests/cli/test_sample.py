@@ -11,7 +11,8 @@ import pytest
 from PIL import Image
 
 import ganctl
-from ganctl import store
+from ganctl import datasets, store
+from ganctl.cli import drawn
 
 SIDE = 84
 """Of an image in a grid that is made without --upscale."""
@@ -81,7 +82,9 @@ def test_an_array(ok, run, tmp_path, upscale, side):
     ok("sample", run, "-n", 70, "--upscale", upscale, "-o", tmp_path / "x.npz")
     ok("sample", run, "-n", 70, "--upscale", upscale, "-o", tmp_path / "x.png")
     with np.load(tmp_path / "x.npz", allow_pickle=False) as arrays:
-        assert arrays.files == ["arr_0"]
+        assert arrays.files == ["arr_0", "seeds", "labels", "classes"]
+        assert arrays["seeds"].tolist() == [*range(70)]
+        assert arrays["labels"].tolist() == [seed % 10 for seed in range(70)]
         array = arrays["arr_0"]
     assert (array.shape, array.dtype) == ((70, side, side, 1), np.uint8)
     assert np.array_equal(array[..., 0], tiles(tmp_path / "x.png", side)[:70])
@@ -282,10 +285,11 @@ def test_a_row_for_each_class_with_the_same_seeds(ok, named_run, tmp_path):
 def test_a_folder_and_an_array_of_each_class(ok, named_run, tmp_path):
     """The array can be trained on: it has the labels, and what they are called."""
     ok("sample", named_run, "--per-class", 2, "-o", f"{tmp_path}/x/")
-    written = sorted((tmp_path / "x").iterdir())
-    assert [path.name for path in written[:3]] == [
-        "class-000-seed-000000.png", "class-000-seed-000001.png", "class-001-seed-000000.png",
-    ]  # fmt: skip
+    names = ["airplane", "Cat", "dog", "frog", "lion", "mouse", "otter", "pig", "yak", "class-009"]
+    folders = [tmp_path / "x" / name for name in names]
+    assert sorted((tmp_path / "x").iterdir()) == sorted(folders)
+    written = [path for folder in folders for path in sorted(folder.iterdir())]
+    assert [path.name for path in written[:2]] == ["seed-000000.png", "seed-000001.png"]
     with Image.open(written[2]) as picture:
         assert (picture.text["class"], picture.text["seeds"]) == ("Cat", "0")
     ok("sample", named_run, "--per-class", 2, "-o", tmp_path / "x.npz")
@@ -295,6 +299,63 @@ def test_a_folder_and_an_array_of_each_class(ok, named_run, tmp_path):
         )
         assert arrays["labels"].tolist() == [n // 2 for n in range(20)]
         assert arrays["classes"][:3].tolist() == ["airplane", "Cat", "dog"]
+        assert arrays["seeds"].tolist() == [0, 1] * 10
+
+
+@pytest.mark.parametrize("options", [[], ["--class", "1"], ["--per-class", "2"]])
+def test_an_array_can_be_trained_on(ok, named_run, tmp_path, options):
+    out = tmp_path / "x.npz"
+    many = [] if "--per-class" in options else ["-n", "20"]
+    ok("sample", named_run, *options, *many, "-o", out)
+    found = datasets.load(str(out))
+    with np.load(out) as arrays:
+        assert len(found) == len(arrays["arr_0"])
+        assert found.labels.tolist() == arrays["labels"].tolist()
+    assert found.classes[:3] == ("airplane", "Cat", "dog")
+
+
+def test_an_array_of_a_run_without_classes_has_seeds_alone(ok, dcgan_run, tmp_path):
+    ok("sample", dcgan_run, "--seeds", "7,3,2000000", "-o", tmp_path / "x.npz")
+    with np.load(tmp_path / "x.npz") as arrays:
+        assert arrays.files == ["arr_0", "seeds"]
+        assert arrays["seeds"].tolist() == [7, 3, 2_000_000]
+
+
+def test_a_folder_keeps_no_samples_of_earlier_calls_among_the_new_ones(
+    ok, cli, run, dcgan_run, tmp_path
+):
+    out = tmp_path / "x"
+    ok("sample", run, "-n", 3, "-o", f"{out}/")
+    (out / "mine.png").write_bytes(b"mine")
+    ok("sample", run, "-n", 4, "-o", out)  # all of the old ones are made anew
+    for options in (["-n", 2], ["--seeds", "1-4"], ["--per-class", 1]):
+        before = {path: path.read_bytes() for path in out.rglob("*.png")}
+        result = cli("sample", run, *options, "-o", out)
+        assert (result.code, result.out) == (1, "")
+        assert re.search(r"holds \d samples? of an earlier call", result.err)
+        assert "--force" in result.err
+        assert {path: path.read_bytes() for path in out.rglob("*.png")} == before
+    ok("sample", run, "--per-class", 1, "--force", "-o", out)
+    names = {str(path.relative_to(out)) for path in out.rglob("*.png")}
+    assert names == {"mine.png", *(f"{digit}/seed-000000.png" for digit in range(10))}
+    assert "10 samples" in cli("sample", dcgan_run, "-n", 2, "-o", out).err
+    ok("sample", dcgan_run, "-n", 2, "--force", "-o", out)
+    assert sorted(path.name for path in out.iterdir()) == [
+        "mine.png", "seed-000000.png", "seed-000001.png",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("names", "folders"),
+    [
+        (["cat", "grand piano", "été"], ["cat", "grand piano", "été"]),
+        (["a/b", "..", ""], ["class-000", "class-001", "class-002"]),
+        (["x" * 300, "a.", "ok"], ["class-000", "class-001", "ok"]),
+        (["Cat", "cat"], ["class-000", "class-001"]),
+    ],
+)
+def test_a_class_has_its_own_folder_whatever_it_is_called(names, folders):
+    assert drawn._folders(names) == folders
 
 
 def test_each_class_as_json(ok, run, tmp_path):
