@@ -13,7 +13,8 @@ from PIL import Image, ImageCms
 from ganctl import limits
 
 _WHITE_IS_ZERO = 0
-_PHOTOMETRIC = 262
+_BITS, _PHOTOMETRIC = 258, 262
+"""Tags of a TIFF."""
 
 
 def is_converted(image: Image.Image) -> bool:
@@ -76,10 +77,12 @@ def _eight_bits(image: Image.Image) -> Image.Image:
 
 
 def _wide(image: Image.Image) -> NDArray[np.uint16]:
-    """(H, W), of 16 bits, black to white."""
+    """(H, W), of 16 bits, black to white: what Pillow does itself for samples of 8 bits alone."""
     wide = np.asarray(image).astype(np.uint16)
     tags = getattr(image, "tag_v2", {})
-    # Pillow inverts those of 8 bits alone.
+    (bits, *_) = tags.get(_BITS, (16,))
+    if bits < 16:  # a TIFF's 12
+        wide = (wide.astype(np.uint32) * (2**16 - 1) // (2**bits - 1)).astype(np.uint16)
     return ~wide if tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO else wide
 
 

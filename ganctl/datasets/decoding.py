@@ -149,7 +149,8 @@ def _opened(content: bytes) -> Iterator[Image.Image]:
     if (reason := excess.before_opening(content)) is not None:
         raise BadImage(reason)
     with Image.open(io.BytesIO(content), formats=kinds.formats(content)) as image:
-        if (reason := excess.before_decoding(image, content)) is not None:
+        reason = excess.before_decoding(image, content) or kinds.misread(image)
+        if reason is not None:
             raise BadImage(reason)
         yield image
 

@@ -56,6 +56,7 @@ _NO_IMAGES = {
 _HEAD_BYTES = 1024
 _SAMPLES = {1: "", 2: "signed ", 3: "floating-point "}
 _WIDTH, _BITS, _COMPRESSION, _CHANNELS, _SUBFILE, _SAMPLE_FORMAT = 256, 258, 259, 277, 254, 339
+_PLANES, _SEPARATE = 284, 2
 _NO_PAGE = 0b101
 """Bits of a TIFF's subfile type: a smaller copy of another page, or a mask."""
 
@@ -113,6 +114,18 @@ def why(error: Exception, content: bytes) -> str:
     if text.lower().startswith("unsupported"):
         return _unsupported(re.sub(r"(?i)^unsupported ", "", text))
     return f"damaged ({text})"
+
+
+def misread(image: Image.Image) -> str | None:
+    """Return why an image that was opened cannot be used, though Pillow would decode it, wrongly.
+
+    It takes separate planes of 16 bits for ones of 8, where they are not compressed.
+    """
+    tags = getattr(image, "tag_v2", {})
+    is_planar = tags.get(_PLANES) == _SEPARATE and len(image.getbands()) > 1
+    if is_planar and image.info.get("compression") == "raw" and max(tags.get(_BITS, (1,))) > 8:
+        return _unsupported("TIFF with uncompressed planes of 16-bit samples")
+    return None
 
 
 def is_truncated(error: Exception) -> bool:

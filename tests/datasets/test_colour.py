@@ -176,3 +176,13 @@ def test_16_bit_greys_whose_zero_is_white_are_inverted():
     pixels, found = examine(bytes(content), settings(1))
     assert pixels.min() == pixels.max() == 255 - 0x20
     assert found.brightest == 0xFFFF - 0x2000
+
+
+def test_white_is_4095_in_a_tiff_of_12_bits():
+    row = int("fff" * 4 + "800" * 4, 16).to_bytes(12, "big")
+    tags = {256: 8, 257: 8, 258: 12, 259: 1, 262: 1, 273: 122, 277: 1, 278: 8, 279: 96}
+    content = b"II*\0" + struct.pack("<IH", 8, len(tags))
+    content += b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items())
+    content += bytes(4) + row * 8
+    assert corners(content, 1) == ((255,), (128,))
+    assert examine(content, settings(1))[1].brightest == 0xFFFF

@@ -69,6 +69,21 @@ def test_other_kinds_are_named_with_what_to_do(content, expected):
     assert reason(content) == f"{expected}: save it as PNG or JPEG"
 
 
+def test_planes_of_16_bits_are_not_read_as_ones_of_8():
+    """Pillow reads each sample's two bytes as two samples, where they are not compressed."""
+    tags = {256: 4, 257: 4, 258: 16, 259: 1, 262: 2, 273: 0, 277: 3, 278: 4, 279: 32, 284: 2}
+    place = 8 + 2 + 12 * len(tags) + 4
+    content = b"II*\0" + struct.pack("<IH", 8, len(tags))
+    for tag, value in tags.items():
+        count = 3 if tag == 273 else 1
+        content += struct.pack("<HHII", tag, 4, count, place if tag == 273 else value)
+    content += bytes(4) + struct.pack("<3I", *(place + 12 + 32 * plane for plane in range(3)))
+    content += bytes(3 * 32)
+    assert reason(content) == (
+        "TIFF with uncompressed planes of 16-bit samples is not supported: save it as PNG or JPEG"
+    )
+
+
 def test_a_jpeg_of_12_bits_is_no_damage():
     content = bytearray(encoded(FLAT, "JPEG"))
     content[content.index(b"\xff\xc0") + 4] = 12
