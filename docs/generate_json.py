@@ -12,20 +12,26 @@ _HEAD = """\
 
 # JSON for scripts
 
-With `--json` a command puts one JSON document on one line of stdout, and nothing else; `train` puts
-one there for each epoch and a last one. Numbers that are not known are `null`; NaN and infinity
+With `--json` a command prints one JSON document on one line of stdout, and nothing else; `train`
+prints one for each epoch and a last one. Numbers that are not known are `null`; NaN and infinity
 never appear. The keys below stay what they are; later versions may add others. A failure is
 an exit code and a line on stderr, not JSON.
 
 [ganctl.schema.json](ganctl.schema.json) says the same as a JSON Schema, which the tests hold every
-command's output against. To check a document with Python's `jsonschema`:
+command's output against. It accepts each of the documents below, and nothing else: a key that it
+does not name is refused. To check a document with Python's `jsonschema`:
 
 ```python
 schema = json.loads(Path("ganctl.schema.json").read_text())
-jsonschema.validate(document, schema | {"$ref": "#/$defs/sample"})
+jsonschema.validate(document, schema)
 ```
 
-The definition to name is given below each heading.
+To accept the documents of one command only, and to be told what is wrong with one, name its
+definition, which is given below each heading:
+
+```python
+jsonschema.validate(document, schema["$defs"]["sample"] | {"$defs": schema["$defs"]})
+```
 """
 _SHARED = "## What they are made of\n"
 _PREFIX = "#/$defs/"
@@ -33,11 +39,11 @@ _PREFIX = "#/$defs/"
 
 def main(out: Path) -> None:
     """A section a definition, with a table of its keys."""
-    text = Path(__file__).with_name("ganctl.schema.json").read_text("utf-8")
-    known = json.loads(text)["$defs"]
-    parts = [name for name in known if f'"{_PREFIX}{name}"' in text]
-    documents = [_section("##", name, known) for name in known if name not in parts]
-    shared = [_section("###", name, known) for name in parts]
+    schema = json.loads(Path(__file__).with_name("ganctl.schema.json").read_text("utf-8"))
+    known = schema["$defs"]
+    names = [each["$ref"].removeprefix(_PREFIX) for each in schema["oneOf"]]
+    documents = [_section("##", name, known) for name in names]
+    shared = [_section("###", name, known) for name in known if name not in names]
     out.write_text("\n".join([_HEAD, *documents, _SHARED, *shared]), "utf-8")
 
 

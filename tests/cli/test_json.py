@@ -76,11 +76,39 @@ def test_another_document_would_be_refused(ok, documented):
             documented("config", spoiled)
 
 
+@pytest.mark.parametrize(
+    "document",
+    [
+        {}, [], None, "sample", {"preset": "fast"}, {"preset": "fast", "settings": {}, "more": 1},
+        {"preset": "fast", "settings": {"seed": {"value": [], "source": "option"}}},
+        {"removed_bytes": "1", "in_use": 0}, {"removed_bytes": 1}, {"event": "end"},
+    ],
+)  # fmt: skip
+def test_the_schema_itself_refuses_what_is_no_document(document):
+    schema = json.loads((DOCS / "ganctl.schema.json").read_text("utf-8"))
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(document, schema)
+
+
 def test_the_schema_is_one_and_knows_every_command():
     schema = json.loads((DOCS / "ganctl.schema.json").read_text("utf-8"))
     jsonschema.Draft202012Validator.check_schema(schema)
+    assert [
+        part for part in _objects(schema) if part.get("additionalProperties") is not False
+    ] == []
     named = {*schema["$defs"], *(name.partition("-")[0] for name in schema["$defs"])}
     assert named >= {command.name.replace(" ", "-") for command in app.registered_commands}
+
+
+def _objects(node):
+    """Each part of a schema that names the keys of an object."""
+    if isinstance(node, dict):
+        if isinstance(node.get("properties"), dict):
+            yield node
+        node = list(node.values())
+    if isinstance(node, list):
+        for each in node:
+            yield from _objects(each)
 
 
 def test_the_page_is_made_from_the_schema(tmp_path):
