@@ -4,15 +4,19 @@ The site's own build (.ci/run) checks the links among the pages of docs/ as it r
 all are checked as a code host resolves them, the README's and the changelog's, too.
 """
 
+import functools
 import re
 import shlex
+import tarfile
 from pathlib import Path
 
 import pytest
 import typer
 
 import ganctl
+from ganctl.cli import main
 from ganctl.cli.app import app
+from ganctl.datasets import mnist
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text("utf-8")
@@ -88,11 +92,16 @@ def test_the_python_reference_has_every_name() -> None:
 
 
 def ganctl_commands(page: str) -> list[list[str]]:
+    """The words after `ganctl` of every command line, the command's name as one of them."""
+    return [named(words) for words in command_lines(page)]
+
+
+def command_lines(page: str) -> list[list[str]]:
     """The words after `ganctl` of every command line in the page's shell blocks, up to a pipe."""
     blocks = "\n".join(re.findall(r"```sh\n(.+?)```", page, flags=re.DOTALL))
     blocks = blocks.replace("\\\n", " ")
     lines = re.findall(r"^(?:.*/)?ganctl ([^|>\n]+)", blocks, flags=re.MULTILINE)
-    return [named(shlex.split(line, comments=True)) for line in lines]
+    return [shlex.split(line, comments=True) for line in lines]
 
 
 def named(words: list[str]) -> list[str]:
@@ -123,3 +132,35 @@ def test_an_option_that_is_no_more_would_not_parse() -> None:
     (words,) = ganctl_commands("```sh\nganctl sample run --no-such-option 4  # a grid\n```")
     with pytest.raises(typer.TyperException, match="--no-such-option"):
         test_every_option_that_is_shown_parses(words)
+
+
+CHEAP = {"LIMIT": 256, "EPOCHS": 1, "BASE_CHANNELS": 4, "LATENT_DIM": 8, "EVAL_SAMPLES": 10,
+         "NUM_SAMPLES": 10, "THREADS": 1}  # fmt: skip
+"""Settings from the environment: all that the commands do is done, with little of everything."""
+
+
+@pytest.fixture
+def reader(tmp_path, photos, monkeypatch):
+    """What someone who follows a page has: photographs, WebDataset shards, a run.toml."""
+    monkeypatch.chdir(tmp_path)
+    for name, value in CHEAP.items():
+        monkeypatch.setenv(f"GANCTL_{name}", str(value))
+    for load in (mnist.load_train, mnist.load_test):
+        few = [array[:1000] for array in load()]
+        monkeypatch.setattr(mnist, load.__name__, functools.partial(tuple, few))
+    for number in range(3):  # 36 images: a batch of the preset's own size
+        for path in sorted(photos.rglob("*.png"))[:12]:
+            (path.parent / f"copy-{number}-{path.name}").write_bytes(path.read_bytes())
+    (tmp_path / "webdataset").mkdir()
+    for number in range(128):
+        with tarfile.open(tmp_path / f"webdataset/{number:03}.tar", "w") as shard:
+            shard.add(photos / "cat/0.png", f"{number}.png")
+    (tmp_path / "run.toml").write_text("lr_g = 1e-4\n")
+
+
+@pytest.mark.timeout(900)  # half a minute where nothing else is running
+@pytest.mark.parametrize("page", ["README.md", "docs/tutorial.md"])
+def test_the_commands_work_as_they_stand_one_after_the_other(page, reader, capsys) -> None:
+    for words in command_lines((ROOT / page).read_text("utf-8")):
+        code = main(words)
+        assert code == 0, f"{shlex.join(words)}: {capsys.readouterr().err}"
