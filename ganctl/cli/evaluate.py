@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ganctl.cli import completion
 from ganctl.cli.options import CheckpointArgument, EmaOption, JsonOption
 from ganctl.cli.terminal import Terminal
 from ganctl.config import MIN_MEASURED
@@ -43,6 +44,15 @@ def evaluate(
         typer.Option("--num-samples", "-n", metavar="N", help="How many to draw: seeds 0 to N-1."),
     ] = 10_000,
     ema: EmaOption = None,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            "--data", metavar="PATH|NAME", show_default="those that the checkpoint names",
+            help="The images it was trained on. Must be given unless they are MNIST's, or were "
+            "trained on here.",
+            autocompletion=completion.data,
+        ),
+    ] = None,
     features: Annotated[
         str,
         typer.Option(
@@ -79,7 +89,7 @@ def evaluate(
     network = load_features(features, model.data, image_shape=model.network.image_shape)
     devices.use_idle_threads()
     with terminal.status("encoding real images, which takes the longest"):
-        train, test, kind = _real_images(model)
+        train, test, kind = _real_images(model, data)
         ruler = Ruler(network, test=test, train=train, count=num_samples)
     with terminal.status(f"drawing and measuring {num_samples:,} samples"):
         chunks = model.chunks(range(num_samples))
@@ -103,25 +113,27 @@ def evaluate(
         _show(report, model, terminal)
 
 
-def _real_images(model: Model) -> tuple[Pixels, Pixels, str]:
+def _real_images(model: Model, data: str | None) -> tuple[Pixels, Pixels, str]:
     """Those that a generator learned from, those that it is compared with, and what the latter are.
 
     Images of one's own have none set apart: it is compared with half of those it learned from, and
-    the other half tells what real images reach. DataError where they are others by now.
+    the other half tells what real images reach. `data` is where the user says that they are.
+    DataError where they are others by now, UsageError where the user must say.
     """
     from ganctl import datasets
 
     config = model.config
-    if config.data in datasets.NAMES:
-        train = datasets.load(config.data, settings=config.images)
-        test = datasets.load_test(config.data, settings=config.images)
+    name = config.data if data is None else datasets.resolve(data)
+    if data is None and not datasets.is_trusted(name, model.data_digest):
+        raise datasets.untrusted(name)
+    if name == config.data in datasets.NAMES:
+        train = datasets.load(name, settings=config.images)
+        test = datasets.load_test(name, settings=config.images)
         return train.images.numpy(), test.images.numpy(), "test images"
-    own = datasets.load_training(
-        config.data, settings=config.images, limit=config.limit, skip_bad=True
-    )
+    own = datasets.load_training(name, settings=config.images, limit=config.limit, skip_bad=True)
     if own.digest != model.data_digest:
-        raise DataError(f"the images of '{config.data}' are not those this run was trained on")
-    images = own.some(_MAX_STREAMED if datasets.is_streamed(config.data) else len(own))
+        raise DataError(f"the images of '{name}' are not those this run was trained on")
+    images = own.some(_MAX_STREAMED if datasets.is_streamed(name) else len(own))
     if len(images) < 2 * MIN_MEASURED:
         raise DataError(
             f"{len(images)} images are too few to measure with: {2 * MIN_MEASURED} at least"

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from ganctl.report import Run
     from ganctl.report.page import Shown
 
-_AT_HAND = ("mnist", "stacked-mnist")
-"""Data that are there without a network, and without having to wait for them."""
 _NUM_REAL = 64
 
 
@@ -108,13 +106,17 @@ def _read(path: Path, with_images: bool, terminal: Terminal) -> Run:
 def _sheet(checkpoint: Checkpoint, wanted: bool, terminal: Terminal) -> Pixels | None:
     """Some of the images that a checkpoint was trained on, if they are `wanted` or at hand.
 
-    Where they are is up to the file, and they may be private: no path is read unasked.
+    Where they are is up to the file, and they may be private: no path is read unasked, and none
+    that this user never trained on.
     """
     from ganctl import datasets, images
     from ganctl.report.runs import thinned
 
     config = checkpoint.config
-    if not wanted and config.data not in _AT_HAND:
+    if not wanted and config.data not in datasets.EMBEDDED:
+        return None
+    if not datasets.is_trusted(config.data, str(checkpoint.data["digest"])):
+        terminal.note(f"{config.data[:200]}: images that you never trained on here, left out.")
         return None
     with terminal.progress() as progress:
         dataset = datasets.load_training(

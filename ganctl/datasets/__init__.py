@@ -7,15 +7,17 @@ from pathlib import Path
 import numpy as np
 
 from ganctl.config import ImageSettings
-from ganctl.datasets import addresses, downloads, index, mnist, own, stacked, stream
+from ganctl.datasets import addresses, downloads, index, mnist, own, stacked, stream, trained
 from ganctl.datasets.base import WHOLE, Batch, Dataset, Images, Share, epoch_order
 from ganctl.datasets.decoding import fit_array
 from ganctl.datasets.own import Prepared, require_apart, require_colour, require_usable
 from ganctl.datasets.preparing import Progress
+from ganctl.datasets.sources.base import shown
 from ganctl.datasets.survey import Survey
 from ganctl.errors import DataError, UsageError, nearest
 
 __all__ = [
+    "EMBEDDED",
     "NAMES",
     "WHOLE",
     "Batch",
@@ -26,6 +28,7 @@ __all__ = [
     "Share",
     "epoch_order",
     "is_streamed",
+    "is_trusted",
     "load",
     "load_test",
     "load_training",
@@ -35,10 +38,12 @@ __all__ = [
     "require_usable",
     "resolve",
     "stem",
+    "untrusted",
 ]
 
-_EMBEDDED = {"mnist": mnist, "stacked-mnist": stacked}
-NAMES = (*_EMBEDDED, *downloads.NAMES)
+EMBEDDED = {"mnist": mnist, "stacked-mnist": stacked}
+"""Data sets that are part of ganctl."""
+NAMES = (*EMBEDDED, *downloads.NAMES)
 _AS_THEY_ARE = ImageSettings()
 
 
@@ -55,6 +60,23 @@ def resolve(name: str) -> str:
     if own.is_path(name):
         return own.resolve(name)
     raise DataError(f"unknown data '{name}'", f"{nearest(name, NAMES)} Or give a path that exists.")
+
+
+def is_trusted(name: str, digest: str) -> bool:
+    """Whether the images that a checkpoint names may be read though nobody named them here.
+
+    Those are MNIST's, which are part of ganctl, and those that this user has trained on. A
+    checkpoint can come from anyone, and a path or an address in it lead anywhere.
+    """
+    return name in EMBEDDED or trained.is_known(name, digest)
+
+
+def untrusted(name: str) -> UsageError:
+    """Return what to say where images would have to be read that are not trusted."""
+    return UsageError(
+        f"the checkpoint names images that you never trained on here: {shown(name[:200])}",
+        "If they are to be read, name them yourself: add --data.",
+    )
 
 
 def stem(name: str) -> str:
@@ -111,7 +133,7 @@ def load(
         name = resolve(name)
     if name not in NAMES:
         return own.load(name, settings, limit=limit, skip_bad=skip_bad, progress=progress)
-    module = _EMBEDDED.get(name)
+    module = EMBEDDED.get(name)
     if module is None:
         images, labels, classes = downloads.load_train(name)
     else:
@@ -153,7 +175,7 @@ def load_test(name: str, *, settings: ImageSettings = _AS_THEY_ARE) -> Dataset:
     name = resolve(name)
     if name not in NAMES:
         raise UsageError(f"{name} has no test images")
-    module = _EMBEDDED.get(name)
+    module = EMBEDDED.get(name)
     if module is None:
         images, labels, classes = downloads.load_test(name)
     else:

@@ -98,6 +98,7 @@ class Session:
 
             def begin() -> None:
                 stack.enter_context(self._folder())
+                datasets.trained.remember(self.config.data, self.dataset.digest)
                 self.run.write_config(
                     {
                         "config": configs.to_dict(self.config),
@@ -259,8 +260,11 @@ def resume(
     refuse_changes(config, changes)
     length = {name: changes[name] for name in LENGTH_FIELDS if name in changes}
     config = configs.override(config, length) if length else config
+    digest = str(checkpoint.data["digest"])
+    if not group.agreed("data" in changes or datasets.is_trusted(config.data, digest)):
+        raise datasets.untrusted(config.data)
     dataset = _load(config, progress)
-    if checkpoint.data.get("digest") != dataset.digest:
+    if digest != dataset.digest:
         raise RunError(
             f"the images of '{config.data}' are not those this run was trained on",
             Text("Bring back the old ones, or begin a new run with {}.", Setting("out")),

@@ -62,10 +62,11 @@ def test_a_run_on_a_stream_is_measured_against_some_of_its_images(
         {"data": str(tmp_path / "s/index.json"), "image_size": "8", "image_channels": 3},
     )
     digest = index.read(config.data).digest
-    one, other, _ = evaluate._real_images(SimpleNamespace(config=config, data_digest=digest))
+    model = SimpleNamespace(config=config, data_digest=digest)
+    one, other, _ = evaluate._real_images(model, config.data)
     assert one.shape == other.shape == (6, 8, 8, 3)
     with pytest.raises(DataError, match="are not those this run was trained on"):
-        evaluate._real_images(SimpleNamespace(config=config, data_digest="other"))
+        evaluate._real_images(SimpleNamespace(config=config, data_digest="other"), config.data)
 
 
 def test_shards_of_others_get_an_index(ok, cli, photos, documented, tmp_path):
