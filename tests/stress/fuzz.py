@@ -22,7 +22,6 @@ import atheris
 
 _INSTRUMENTED = ["ganctl", "zipfile", "tarfile", "pickletools", "json", "PIL", "numpy.lib"]
 with atheris.instrument_imports(include=_INSTRUMENTED):  # before anything else imports them
-    import json
     import tarfile
     import zipfile
 
@@ -41,8 +40,9 @@ with atheris.instrument_imports(include=_INSTRUMENTED):  # before anything else 
 
 import tempfile  # noqa: E402
 
-import mutations  # noqa: E402
 import torch  # noqa: E402
+from mutants import strangers  # noqa: E402
+from mutants.base import Base, original, zipped  # noqa: E402
 
 TIMEOUT, MEMORY = 5, 2048
 """Seconds and MiB that an input may take."""
@@ -56,11 +56,12 @@ class Targets:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._base = mutations.Base(schema.encode(mutations.original("fast")))
+        self._base = Base(schema.encode(original("fast")))
         honest = schema.content_digest
-        # A fuzzer finds no digest and no CRC; and a forger knows how to make them.
+        # A fuzzer finds no digest, CRC or checksum, which a forger knows how to make.
         schema.content_digest = lambda content: content.get("digest") or honest(content)
         zipfile.ZipExtFile._update_crc = lambda *_: None  # type: ignore[attr-defined]
+        tarfile.calc_chksums = lambda block: (tarfile.nti(block[148:156]),)
 
     def checkpoint(self, data: bytes) -> None:
         """A file, or a pickle within one."""
@@ -80,21 +81,15 @@ class Targets:
         list(index.make(str(self._folder / "index.json"), ["x.tar"], lambda *_: None).shards)
 
     def tar_seeds(self) -> Iterator[bytes]:
-        for kind in (tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT):
-            buffer = io.BytesIO()
-            with tarfile.open(fileobj=buffer, mode="w", format=kind) as archive:
-                for name in ("a.png", "a.cls", f"{'n' * 90}/{'n' * 20}.png", "ü/b.jpg", "b.json"):
-                    info = tarfile.TarInfo(name)
-                    info.size = 4
-                    archive.addfile(info, io.BytesIO(b'"1" '))
-            yield buffer.getvalue()[: 2**13]
+        for kind in (tarfile.GNU_FORMAT, tarfile.PAX_FORMAT):
+            yield strangers.tar(kind)[: 2**13]
 
     def npz(self, data: bytes) -> None:
         """An archive, or the number of a member and the bytes that are put in its place."""
         if not data.startswith(b"PK"):
             names = ["images.npy", "labels.npy", "classes.npy"]
             members = {name: _npy(array) for name, array in zip(names, _ARRAYS, strict=True)}
-            data = mutations.zipped({**members, names[data[0] % 3] if data else "x": data[1:]})
+            data = zipped({**members, names[data[0] % 3] if data else "x": data[1:]})
         source = open_source(str(self._file("x.npz", data)))
         for entry in source.entries[:9]:
             with contextlib.suppress(BadImage):
@@ -103,9 +98,7 @@ class Targets:
     def npz_seeds(self) -> Iterator[bytes]:
         for number, array in enumerate(_ARRAYS):
             yield bytes([number]) + _npy(array)
-        buffer = io.BytesIO()
-        np.savez_compressed(buffer, images=_ARRAYS[0], labels=_ARRAYS[1])
-        yield buffer.getvalue()
+        yield strangers.arrays()
 
     def zip(self, data: bytes) -> None:
         """An archive."""
@@ -115,7 +108,7 @@ class Targets:
                 source.read(entry)
 
     def zip_seeds(self) -> Iterator[bytes]:
-        yield mutations.zipped({"a/x.png": b"1", "b/é.png": b"2" * 99}, zipfile.ZIP_DEFLATED)
+        yield strangers.archive_of_images()
 
     def index(self, data: bytes) -> None:
         """An index of shards."""
@@ -123,10 +116,7 @@ class Targets:
         assert index.read(str(self._file("index.json", found.to_json()))).digest == found.digest
 
     def index_seeds(self) -> Iterator[bytes]:
-        shard = {"url": "a.tar", "nsamples": 65, "filesize": 65 * 1536, "marks": [0, 98304]}
-        classes = [{"label": "1", "name": "one", "count": 65}]
-        own = {"classes": classes, "image_size": [8, 8], "image_channels": 3}
-        yield json.dumps({"wids_version": 1, "shardlist": [shard], "ganctl": own}).encode()
+        yield strangers.index_of_shards()
 
     def image(self, data: bytes) -> None:
         """An image's header, and its pixels where they are few."""
@@ -136,18 +126,7 @@ class Targets:
                 decoding.decode(data, _SETTINGS)
 
     def image_seeds(self) -> Iterator[bytes]:
-        image = Image.fromarray(np.arange(192, dtype=np.uint8).reshape(8, 8, 3))
-        exif = Image.Exif()
-        exif[0x0112] = 6
-        for kind in ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF"):
-            buffer = io.BytesIO()
-            image.save(buffer, kind, **({} if kind in ("BMP", "GIF") else {"exif": exif}))
-            yield buffer.getvalue()
-        for more in ({"progressive": True}, {"compression": "tiff_lzw"}, {"save_all": True}):
-            buffer = io.BytesIO()
-            kinds = {"progressive": "JPEG", "compression": "TIFF", "save_all": "GIF"}
-            image.save(buffer, kinds[next(iter(more))], **more)
-            yield buffer.getvalue()
+        yield from strangers.images()
 
     def _file(self, name: str, data: bytes) -> Path:
         path = self._folder / name

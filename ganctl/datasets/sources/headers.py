@@ -99,7 +99,7 @@ def _facts(content: bytes) -> dict[bytes, bytes]:
         blank = content.find(b" ", at, at + _DIGITS + 1)
         length = _number(content[at : max(at, blank)])
         key, equals, value = content[blank + 1 : at + length - 1].partition(b"=")
-        if not equals or at + length > len(content):
+        if not equals or not blank < at + length <= len(content):
             raise tarfile.ReadError("an extended header is damaged")
         if key in (b"path", b"size") or key.startswith(b"GNU.sparse."):
             facts[key] = value

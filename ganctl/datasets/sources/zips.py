@@ -26,7 +26,7 @@ class Zip:
         self._process = 0
         listing: Listing[zipfile.ZipInfo] = Listing()
         for info in self._opened().infolist():
-            if info.is_dir():
+            if info.filename.endswith("/"):
                 continue
             name = _name(info)
             if climbs(name):

@@ -259,6 +259,7 @@ PAX, GLOBAL, LONG = tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.GNUTYPE_LONGNAME
 HOSTILE = {
     "digits before what is not there": (_header(PAX, b"1" * 200_000), "damaged"),
     "records that each reach to the end": (_header(PAX, b"4 a\n" * 20_000 + b"="), "damaged"),
+    "a record of no length": (_header(PAX, b"0 a=b\n"), "damaged"),
     "global headers without end": (_header(GLOBAL, _record("a", "b")) * 400, "too many headers"),
     "headers without end": (_header(PAX, _record("path", "n")) * 2000, "too many headers"),
     "long names without end": (_header(LONG, b"n") * 2000, "too many headers"),

@@ -143,6 +143,20 @@ def test_a_directory_that_claims_gigabytes_is_refused(tmp_path):
         tracemalloc.stop()
 
 
+def test_a_member_without_a_name_is_no_image(pack, png, listed):
+    path = Path(pack("1.png", "2.png"))
+    content = path.read_bytes().replace(b"2.png", b"")
+    start, end = content.rindex(b"PK\1\2"), content.rindex(b"PK\5\6")
+    local = content.index(b"PK\3\4", 4)
+    content = bytearray(content)
+    for at in (start + 28, local + 26):
+        struct.pack_into("<H", content, at, 0)
+    struct.pack_into("<I", content, end + 12, end - content.index(b"PK\1\2"))
+    struct.pack_into("<I", content, end + 16, content.index(b"PK\1\2"))
+    path.write_bytes(content)
+    assert listed(Zip(str(path))) == {"1.png": None}
+
+
 def test_members_that_share_their_bytes_are_refused(pack):
     path = Path(pack("1.png", "2.png"))
     content = bytearray(path.read_bytes())

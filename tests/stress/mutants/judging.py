@@ -1,0 +1,227 @@
+"""How a mutated checkpoint is read, and what is promised of it."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import io
+import os
+import struct
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ganctl import archive
+from ganctl import checkpoint as schema
+from ganctl import config as configs
+from ganctl.checkpoint import Checkpoint, decode
+from ganctl.cli.inspect import inspect
+from ganctl.errors import GanctlError
+from ganctl.model import load
+from ganctl.store import read_checkpoint
+from ganctl.training.meter import Meter
+from ganctl.training.state import restore
+from mutants.base import CPU
+
+
+def memory_bound(size: int, pickle_size: int) -> int:
+    """Bytes that reading a file of `size` may add to the process.
+
+    A row of the history takes thirty times what it takes in the pickle; tensors are copied into an
+    archive and read from there.
+    """
+    return 40 * pickle_size + 3 * size + 2**25
+
+
+def frozen(value: Any) -> Any:
+    """As something that `==` compares to the last bit and to the type."""
+    if isinstance(value, torch.Tensor):
+        return (value.dtype, tuple(value.shape), value.contiguous().numpy().tobytes())
+    if isinstance(value, dict):
+        return {frozen(key): frozen(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [frozen(item) for item in value]
+    return (type(value).__name__, struct.pack("<d", value) if isinstance(value, float) else value)
+
+
+def content_of(found: Checkpoint) -> Any:
+    values = {each.name: getattr(found, each.name) for each in fields(found)}
+    return frozen({**values, "config": configs.to_dict(found.config)})
+
+
+class Wrong(Exception):  # noqa: N818
+    """A promise that is broken."""
+
+
+@dataclass
+class Reading:
+    """How a file was read."""
+
+    outcome: str
+    """equal, refused, or accepted: refused but for its digest."""
+    seconds: float
+    memory: int
+
+
+class Judge:
+    """Reads files in this process, which must be a child."""
+
+    suffix = ".pt"
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / f"mutated{self.suffix}"
+        self.inside = folder / "empty"
+        self.inside.mkdir()
+        self.events: list[str] = []
+        self.watching = False
+        os.chdir(self.inside)
+        sys.addaudithook(self._audit)
+
+    def warm(self) -> None:
+        """Read what is honest, so that all modules are loaded."""
+        raise NotImplementedError
+
+    def prepare(self, data: bytes) -> None:
+        """Put a file where it is read from."""
+
+    def outcome(self, data: bytes) -> str:
+        """Return equal, refused or accepted."""
+        raise NotImplementedError
+
+    def bound(self, size: int) -> int:
+        """Return the bytes of memory that reading a file of `size` bytes may take."""
+        raise NotImplementedError
+
+    def read(self, data: bytes) -> Reading:
+        """Read a file; raises Wrong where a promise is broken."""
+        self.prepare(data)
+        gc.collect(0)
+        before = resident(reset=True)
+        begun = time.process_time()
+        self.watching = True
+        try:
+            outcome = self.outcome(data)
+        finally:
+            self.watching = False
+        seconds = time.process_time() - begun
+        memory = max(0, resident(peak=True) - before)
+        if self.events:
+            raise Wrong(f"executed: {self.events}")
+        if left := [path.name for path in self.inside.iterdir()]:
+            raise Wrong(f"left files: {left}")
+        if memory > self.bound(len(data)):
+            raise Wrong(f"took {memory >> 20} MiB for a file of {len(data)} bytes")
+        return Reading(outcome, seconds, memory)
+
+    def clear(self) -> None:
+        """Remove what a file that failed left behind."""
+        self.events.clear()
+        for path in self.inside.iterdir():
+            path.rmdir() if path.is_dir() else path.unlink()
+
+    def _audit(self, event: str, arguments: tuple[Any, ...]) -> None:
+        if self.watching and event.startswith(_EVENTS):
+            self.events.append(event)
+
+
+class Checkpoints(Judge):
+    """Reads mutated checkpoints."""
+
+    def __init__(self, bases: Sequence[bytes], folder: Path) -> None:
+        super().__init__(folder)
+        self.bases = bases
+        self.contents = [content_of(decode(base)) for base in bases]
+        self.honest = schema.content_digest
+        self.pickle_size = 0
+        self.check_program = archive._check_program
+        archive._check_program = self._measured
+
+    def warm(self) -> None:
+        for base in self.bases:
+            schema.content_digest = self._forged
+            self._use(base)
+            schema.content_digest = self.honest
+            assert self.outcome(base) == "equal"
+
+    def bound(self, size: int) -> int:
+        return memory_bound(size, self.pickle_size)
+
+    def _measured(self, program: bytes) -> dict[str, int]:
+        self.pickle_size = len(program)
+        return self.check_program(program)
+
+    def outcome(self, data: bytes) -> str:
+        self.pickle_size = 0
+        try:
+            found = decode(data)
+        except GanctlError as error:
+            if "does not match its digest" not in error.message:
+                return "refused"
+        else:
+            if content_of(found) not in self.contents:
+                raise Wrong("loaded, and is not equal to the original")
+            return "equal"
+        schema.content_digest = self._forged
+        try:
+            return self._use(data)
+        except GanctlError:
+            return "refused"
+        finally:
+            schema.content_digest = self.honest
+
+    def _forged(self, content: dict[str, Any]) -> Any:
+        honest = self.honest(content)
+        digest = content.get("digest")
+        return digest if isinstance(digest, str) else honest  # one can be had of that type only
+
+    def _use(self, data: bytes) -> str:
+        """All that the commands do with a checkpoint, as far as it can fail."""
+        found = decode(data)
+        self.path.write_bytes(data)
+        assert content_of(read_checkpoint(self.path)) == content_of(found)
+        for use in (self._inspect, self._sample, self._resume):
+            with contextlib.suppress(GanctlError):
+                use()
+        return "accepted"
+
+    def _inspect(self) -> None:
+        text = io.TextIOWrapper(io.BytesIO(), "utf-8")
+        with contextlib.redirect_stdout(text):
+            inspect([self.path])
+            inspect([self.path], json=True)
+
+    def _sample(self) -> None:
+        loaded = load(self.path)
+        images = loaded.generator(torch.zeros(1, loaded.network.latent_dim))
+        assert images.shape[1:] == loaded.network.image_shape
+
+    def _resume(self) -> None:
+        found = read_checkpoint(self.path)
+        state = restore(found, found.config, CPU)
+        assert state.step == found.step
+        Meter.from_dict(found.partial)
+
+
+_EVENTS = (
+    *("os.system", "os.exec", "os.spawn", "os.posix_spawn", "os.fork", "os.mkdir", "subprocess."),
+    *("socket.", "pickle.find_class", "shutil.", "ctypes.dlopen", "webbrowser.", "urllib.", "pty."),
+)
+
+
+def resident(*, peak: bool = False, reset: bool = False) -> int:
+    """Bytes of memory of this process, now or at most since the last reset; 0 where not told."""
+    try:
+        if reset:
+            Path("/proc/self/clear_refs").write_text("5")
+        status = Path("/proc/self/status").read_text()
+    except OSError:
+        return 0
+    label = "VmHWM:" if peak else "VmRSS:"
+    return (
+        int(next(line for line in status.splitlines() if line.startswith(label)).split()[1]) << 10
+    )
