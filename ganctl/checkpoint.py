@@ -26,7 +26,7 @@ from ganctl.config import TrainConfig, from_dict, to_dict
 from ganctl.errors import CheckpointError, UnreadableError, UsageError
 
 FORMAT = "ganctl"
-VERSION = 6
+VERSION = 7
 
 
 def _add_diversity(content: dict[str, Any]) -> dict[str, Any]:
@@ -83,12 +83,21 @@ def _add_images(content: dict[str, Any]) -> dict[str, Any]:
     return {**content, "config": config, "data": {"classes": classes, **data}}
 
 
+def _add_image_key(content: dict[str, Any]) -> dict[str, Any]:
+    """6 → 7: the config says which image of a tar's samples is used; until then it was chosen."""
+    config = content.get("config")
+    if not isinstance(config, dict):
+        return content
+    return {**content, "config": {"image_key": None, **config}}
+
+
 UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {
     1: _add_diversity,
     2: _add_figures,
     3: _add_classes,
     4: _add_threads,
     5: _add_images,
+    6: _add_image_key,
 }
 """For each old version, the function that turns its dict into the next version's."""
 

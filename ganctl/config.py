@@ -118,6 +118,9 @@ class ImageSettings:
     background: str = "white"
     """What shows through where an image is transparent, and beside it where it is padded: a colour
     as Pillow names it, 'white' or '#ff8800'."""
+    image_key: str | None = None
+    """The field of the image in each of WebDataset's samples, such as 'jpg' or 'seg.png'; None: the
+    first with a plain suffix."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -192,6 +195,8 @@ class TrainConfig:
     """1 (grey) or 3 (RGB); None: chosen from the images."""
     fit: str = "crop"
     background: str = "white"
+    image_key: str | None = None
+    """The field of the image in each of WebDataset's samples; None: chosen by its suffix."""
     skip_bad: bool = False
     """Train without the files that cannot be read, instead of not at all."""
     mirror: bool = False
@@ -302,7 +307,7 @@ class TrainConfig:
     def images(self) -> ImageSettings:
         """What becomes of the images before a network sees them."""
         size = parse_size(self.image_size) if self.image_size else None
-        return ImageSettings(size, self.image_channels, self.fit, self.background)
+        return ImageSettings(size, self.image_channels, self.fit, self.background, self.image_key)
 
     def steps_per_epoch(self, num_images: int) -> int:
         """The last, smaller batch of an epoch is used too."""

@@ -70,6 +70,9 @@ FREE_IMAGES = 2**16
 """Images of an .npz up to which each may take less than one byte of the file."""
 LABEL_BYTES = 2**16
 """Bytes of a .cls or .json beside an image."""
+LABEL_LIST_BYTES = 2**26
+"""Bytes of a list of all images' classes, such as dataset.json: ImageNet's would have 45 MB, and
+parsed it takes some twenty times as much memory."""
 LABEL_NAME_BYTES = 4096
 """Bytes of one label, or one class's name, in an array."""
 TAR_HEADER_BYTES = 2**20
@@ -91,6 +94,9 @@ IDLE_SECONDS = 30
 """Seconds without a byte from a server before the connection counts as broken."""
 SLOWEST_BYTES = 2**15
 """Bytes a second, at least, that a server must send in the long run."""
+
+FOLDERS = 1_000_000
+"""Folders in shards whose index is made."""
 
 # Text.
 

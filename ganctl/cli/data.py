@@ -13,6 +13,7 @@ from ganctl.cli.options import (
     BackgroundOption,
     ChannelsOption,
     FitOption,
+    ImageKeyOption,
     JsonOption,
     SizeOption,
     check_suffix,
@@ -44,6 +45,7 @@ def data(
     channels: ChannelsOption = None,
     fit: FitOption = None,
     background: BackgroundOption = None,
+    image_key: ImageKeyOption = None,
     skip_bad: Annotated[
         bool, typer.Option("--skip-bad", help="Report unusable files, but exit with 0.")
     ] = False,
@@ -88,7 +90,7 @@ def data(
             "For example: ganctl data photos",
         )
     check_suffix(out, (".png",))
-    changes = image_settings(size_, channels, fit, background)
+    changes = image_settings(size_, channels, fit, background, image_key)
     settings = configs.override(configs.preset(configs.DEFAULT_PRESET), changes).images
 
     from ganctl import datasets, places
@@ -151,10 +153,16 @@ def _show(prepared: Prepared, out: Path, terminal: Terminal) -> None:
             ("sizes, width x height", sizes + (f", {others:,} others" if others else "")),
             ("networks see", f"{prepared.seen_as}; {survey.settings.fit}"),
         ]
+        if survey.labels_from:
+            rows.append(("classes from", survey.labels_from))
+        if survey.num_held_out:
+            rows.append(("held out", f"{survey.num_held_out:,}"))
         if survey.num_enlarged:
             rows.append(("enlarged to that", f"{survey.num_enlarged:,}"))
         rows.append(("contact sheet", str(out)))
     terminal.table(("", ""), rows, left=2)
+    for note in survey.notes:
+        terminal.result(note)
     if survey.num_images:
         _show_histogram(survey.short_sides, terminal)
     if survey.classes:

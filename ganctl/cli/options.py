@@ -58,6 +58,14 @@ def set_option(group: str = "") -> Any:
     )  # fmt: skip
 
 
+ImageKeyOption = Annotated[
+    str | None,
+    typer.Option(
+        "--image-key", metavar="FIELD", show_default="the first with a plain suffix",
+        help="The image to use where the samples in tar shards have several, such as seg.png.",
+        rich_help_panel=IMAGES,
+    ),
+]  # fmt: skip
 CheckpointArgument = Annotated[
     Path,
     typer.Argument(
@@ -150,7 +158,11 @@ def parse_settings(given: Iterable[str] | None) -> dict[str, Any]:
 
 
 def image_settings(
-    size: str | None, channels: str | None, fit: str | None, background: str | None
+    size: str | None,
+    channels: str | None,
+    fit: str | None,
+    background: str | None,
+    image_key: str | None = None,
 ) -> dict[str, Any]:
     """The settings that these options change, by their names. Raises UsageError."""
     if channels not in (None, "1", "3", "auto"):
@@ -160,6 +172,7 @@ def image_settings(
         "image_channels": int(channels) if channels in ("1", "3") else None,
         "fit": fit,
         "background": background,
+        "image_key": image_key,
     }
     return {name: value for name, value in given.items() if value is not None}
 

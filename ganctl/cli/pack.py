@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +14,7 @@ from ganctl.cli.options import (
     BackgroundOption,
     ChannelsOption,
     FitOption,
+    ImageKeyOption,
     JsonOption,
     image_settings,
     parse_bytes,
@@ -61,6 +63,7 @@ def data_pack(
     channels: ChannelsOption = None,
     fit: FitOption = None,
     background: BackgroundOption = None,
+    image_key: ImageKeyOption = None,
     skip_bad: Annotated[
         bool, typer.Option("--skip-bad", help="Leave out files that cannot be used.")
     ] = False,
@@ -88,6 +91,7 @@ def data_pack(
         raise UsageError(
             "files are kept as they are, unless they are given a size", "Add --size, as 64."
         )
+    settings = dataclasses.replace(settings, image_key=image_key)
 
     from ganctl import datasets
     from ganctl.datasets import packing
@@ -115,6 +119,7 @@ def data_index(
             help="One folder's tar shards, as 'shards/{000..127}.tar'.",
         ),
     ],
+    image_key: ImageKeyOption = None,
     json: JsonOption = False,
 ) -> None:  # fmt: skip
     """Scan existing WebDataset shards once and write the index.json needed to stream them.
@@ -127,7 +132,7 @@ def data_index(
     """
     terminal = Terminal(json_wanted=json)
 
-    from ganctl.datasets import addresses, sources
+    from ganctl.datasets import addresses, indexing, sources
     from ganctl.datasets import index as indices
 
     parts = [part.rpartition("/") for part in sources.shards(shards)]
@@ -140,12 +145,16 @@ def data_index(
             "Remove it to make a new one.",
         )
     with terminal.progress() as progress:
-        made = indices.make(folder + slash + indices.NAME, [part[2] for part in parts], progress)
+        made = indexing.make(
+            folder + slash + indices.NAME, [part[2] for part in parts], progress, image_key
+        )
     indices.write(made)
     _tell(made, terminal)
 
 
 def _tell(index: Index, terminal: Terminal, **more: object) -> None:
+    from ganctl.datasets.own import classes_from
+
     num_bytes = sum(shard.size for shard in index.shards)
     if terminal.json_wanted:
         terminal.document(
@@ -155,11 +164,15 @@ def _tell(index: Index, terminal: Terminal, **more: object) -> None:
                 "num_shards": len(index.shards),
                 "num_bytes": num_bytes,
                 "classes": {known.name: known.count for known in index.classes},
+                "labels_from": index.labels_from,
+                "notes": index.notes,
                 **more,
             }
         )
         return
-    classes = f", {len(index.classes):,} classes" if index.classes else ""
+    for note in index.notes:
+        terminal.note(note)
+    classes = classes_from(len(index.classes), index.labels_from)
     terminal.result(
         f"{index.num_images:,} images in {len(index.shards):,} shards, {size(num_bytes)}{classes}: "
         f"{index.address}"

@@ -17,6 +17,7 @@ from ganctl.cli.options import (
     BackgroundOption,
     ChannelsOption,
     FitOption,
+    ImageKeyOption,
     SizeOption,
     image_settings,
     parse_bytes,
@@ -45,6 +46,7 @@ def train(
     channels: ChannelsOption = None,
     fit: FitOption = None,
     background: BackgroundOption = None,
+    image_key: ImageKeyOption = None,
     mirror: options.MirrorOption = None,
     augment: options.AugmentOption = None,
     limit: options.LimitOption = None,
@@ -101,7 +103,7 @@ def train(
         "seed": seed, "precision": precision, "threads": threads, "limit": limit,
         "compile": compile_, "num_samples": num_samples,
         "snapshot_every": snapshot_every, "keep": keep,
-        **image_settings(size, channels, fit, background),
+        **image_settings(size, channels, fit, background, image_key),
     }  # fmt: skip
     changes = {name: value for name, value in given.items() if value is not None}
     for name, value in parse_settings(settings).items():

@@ -14,7 +14,7 @@ from ganctl.datasets.own import Prepared, require_apart, require_colour, require
 from ganctl.datasets.preparing import Progress
 from ganctl.datasets.sources.base import shown
 from ganctl.datasets.survey import Survey
-from ganctl.errors import DataError, UsageError, nearest
+from ganctl.errors import DataError, Setting, Text, UsageError, nearest
 
 __all__ = [
     "EMBEDDED",
@@ -168,13 +168,18 @@ def prepare(name: str, settings: ImageSettings, *, progress: Progress | None = N
 
 
 def load_test(name: str, *, settings: ImageSettings = _AS_THEY_ARE) -> Dataset:
-    """The test images called `name`; no generator has seen them. Raises as `load`.
+    """The test images called `name`, or held out at that path; no generator has seen them.
 
-    Images of one's own have none: UsageError.
+    Raises as `load`, and UsageError where none are held out; those that cannot be read are skipped.
     """
-    name = resolve(name)
+    if not Path(name).is_absolute():
+        name = resolve(name)
+    if is_streamed(name):
+        raise UsageError(
+            f"{name} has no test images: of shards that are streamed none are held out"
+        )
     if name not in NAMES:
-        raise UsageError(f"{name} has no test images")
+        return own.load(name, settings, held_out=True, skip_bad=True)
     module = EMBEDDED.get(name)
     if module is None:
         images, labels, classes = downloads.load_test(name)
@@ -184,7 +189,12 @@ def load_test(name: str, *, settings: ImageSettings = _AS_THEY_ARE) -> Dataset:
 
 
 def _fitted(images: np.ndarray, settings: ImageSettings) -> np.ndarray:
-    """Images, uint8 (N, H, W) or (N, H, W, C), as `settings` want them."""
+    """Images, uint8 (N, H, W) or (N, H, W, C), as `settings` want them. Raises UsageError."""
+    if settings.image_key is not None:
+        raise UsageError(
+            "a data set has no samples with several images",
+            Text("Leave out {}.", Setting("image_key")),
+        )
     size, channels = images.shape[1:3], images.shape[3] if images.ndim == 4 else 1
     wanted = ImageSettings(
         settings.size or size, settings.channels or channels, settings.fit, settings.background

@@ -24,8 +24,8 @@ from numpy.typing import NDArray
 from ganctl import files, places
 from ganctl.errors import DataError, RunError
 
-FORMAT = 2
-"""Part of every key: raised when other pixels come of the same files."""
+FORMAT = 3
+"""Part of every key: raised when other pixels or labels come of the same files."""
 _KEY = re.compile(r"[0-9a-f]{32}")
 _IMAGES, _LABELS, _META = "images.npy", "labels.npy", "meta.json"
 _POLL_SECONDS = 0.2

@@ -11,8 +11,7 @@ import hashlib
 import json
 import os
 import tarfile
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +21,9 @@ from numpy.typing import NDArray
 from ganctl import limits
 from ganctl.datasets import addresses, shards
 from ganctl.datasets.shards import Sample
-from ganctl.datasets.sources.base import class_order, climbs, shown
+from ganctl.datasets.sources.base import climbs, shown
+from ganctl.datasets.sources.labels import FOLDERS
+from ganctl.datasets.sources.layout import ALL, Layout, folders_of
 from ganctl.errors import DataError
 
 MARK_EVERY = 64
@@ -33,8 +34,6 @@ _MAX_COUNT = 2**53
 _ODD = frozenset("\\:?#%")
 """What in a shard's name could mean another place than its index's folder."""
 _AGAIN = "Make it anew: ganctl data index."
-
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
@@ -73,6 +72,14 @@ class Index:
     image_size: tuple[int, int] | None = None
     """(height, width) that the images have, or are best seen in; None: not known."""
     image_channels: int | None = None
+    image_key: str | None = None
+    """The field of the image in each sample; None: as `sources.samples` chooses it."""
+    layout: Layout = ALL
+    """Which folders in the shards are trained on, and which are classes."""
+    labels_from: str | None = None
+    """What tells the classes."""
+    notes: tuple[str, ...] = ()
+    """What a user should know of how the shards were understood."""
 
     @property
     def num_images(self) -> int:
@@ -82,8 +89,10 @@ class Index:
     @property
     def digest(self) -> str:
         """SHA-256 of what tells these shards from others: names, counts, sizes, classes."""
-        facts = [[(shard.name, shard.count, shard.size) for shard in self.shards],
+        facts: list[Any] = [[(shard.name, shard.count, shard.size) for shard in self.shards],
                  [(known.label, known.name) for known in self.classes]]  # fmt: skip
+        if self.image_key is not None or self.layout != ALL:
+            facts.append([(self.image_key, json.dumps(self.layout.to_dict()))])
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
     def where(self, shard: int) -> str:
@@ -105,6 +114,10 @@ class Index:
             "classes": [vars(known) for known in self.classes],
             "image_size": self.image_size,
             "image_channels": self.image_channels,
+            "image_key": self.image_key,
+            "layout": self.layout.to_dict(),
+            "labels_from": self.labels_from,
+            "notes": self.notes,
         }
         content = {"wids_version": 1, "shardlist": shardlist, "ganctl": own}
         return json.dumps(content).encode() + b"\n"
@@ -126,18 +139,26 @@ class Index:
             if size != facts.size:
                 raise _unlike(where, f"it has {size:,} bytes, not {facts.size:,}")
             file.seek(place)
-            coming = shards.samples(file, images.start - first)
+            coming = shards.samples(
+                file, images.start - first, image_key=self.image_key, layout=self.layout
+            )
             number = first - 1
             for number, sample in zip(range(first, images.stop), coming, strict=False):
                 marked, at = _mark(facts, number)
                 if number == marked and at != sample.begin:
                     raise _unlike(where, f"image {number:,} is not where it should be")
                 if number >= images.start:
-                    yield sample
+                    yield self._labelled(sample)
             if number + 1 < images.stop:
                 raise _unlike(where, f"it has fewer than {facts.count:,} images")
             if images.stop == facts.count and next(coming, None) is not None:
                 raise _unlike(where, f"it has more than {facts.count:,} images")
+
+    def _labelled(self, sample: Sample) -> Sample:
+        """`sample` with the class that its folder is, where folders are classes."""
+        if self.labels_from != FOLDERS:
+            return sample
+        return sample._replace(label=self.layout.class_of(folders_of(sample.name)))
 
 
 def is_index(name: str) -> bool:
@@ -167,30 +188,6 @@ def write(index: Index) -> None:
         file.write(index.to_json())
 
 
-def make(address: str, names: Sequence[str], progress: Progress) -> Index:
-    """The index that is to be at `address`, of shards beside it that are looked through for it.
-
-    Raises DataError, UsageError.
-    """
-    found: list[Shard] = []
-    labels: Counter[str] = Counter()
-    for number, name in enumerate(names):
-        progress("looking through shards", number, len(names))
-        where = addresses.beside(address, name)
-        count, marks = 0, list[int]()
-        with addresses.opened(where) as file, shards.damage(where):
-            for sample in shards.samples(file, with_content=False):
-                if count % MARK_EVERY == 0:
-                    marks.append(sample.begin)
-                count += 1
-                if sample.label is not None:
-                    labels[sample.label] += 1
-            found.append(Shard(name, count, addresses.size_of(file), np.array(marks, np.int64)))
-    progress("looking through shards", len(names), len(names))
-    classes = [Class(label, label, labels[label]) for label in class_order(labels)]
-    return Index(address, tuple(found), tuple(classes))
-
-
 def _mark(shard: Shard, number: int) -> tuple[int, int]:
     """(number, place) of the last sample up to `number` whose place is known."""
     if not len(shard.marks):
@@ -215,11 +212,22 @@ def _from_dict(address: str, data: Any) -> Index:
         for known in own.get("classes", ())
     )
     size, channels = own.get("image_size"), own.get("image_channels")
+    image_key, labels_from = own.get("image_key"), own.get("labels_from")
     if size is not None:
         size = (_count(size[0]), _count(size[1]))
     if channels not in (None, 1, 3):
         raise ValueError
-    return Index(address, found, classes, size, channels)
+    return Index(
+        address,
+        found,
+        classes,
+        size,
+        channels,
+        None if image_key is None else str(image_key),
+        Layout.from_dict(own["layout"]) if "layout" in own else ALL,
+        None if labels_from is None else shown(str(labels_from)),
+        tuple(shown(str(note)) for note in own.get("notes", ())),
+    )
 
 
 def _shard(address: str, entry: Any) -> Shard:

@@ -117,9 +117,12 @@ def load(
     *,
     limit: int | None = None,
     skip_bad: bool = False,
+    held_out: bool = False,
     progress: Progress | None = None,
 ) -> Dataset:
     """The images at `path`, decoded once and mapped from the cache afterwards.
+
+    Those to be trained on, or those `held_out` to compare samples with.
 
     With a `limit`, so many drawn evenly by chance, always the same ones: the first ones could be
     all of one class. Raises UsageError, and DataError where there are not two images, or where some
@@ -127,7 +130,11 @@ def load(
     """
     import torch
 
-    prepared = prepare(path, settings, limit=limit, progress=progress)
+    prepared = prepare(path, settings, limit=limit, held_out=held_out, progress=progress)
+    if held_out and not prepared.survey.num_held_out:
+        raise UsageError(
+            f"{shown(path)} has no test images", "Those in a folder 'test' or 'val' are held out."
+        )
     require_usable(prepared, skip_bad=skip_bad)
     return Dataset(
         path,
@@ -137,6 +144,7 @@ def load(
         prepared.digest,
         is_mapped=True,
         notices=tuple(notices(prepared)),
+        num_held_out=prepared.survey.num_held_out,
     )
 
 
@@ -145,16 +153,20 @@ def prepare(
     settings: ImageSettings,
     *,
     limit: int | None = None,
+    held_out: bool = False,
     progress: Progress | None = None,
 ) -> Prepared:
     """The images at `path` that can be used, from the cache or, the first time, decoded into it.
+
+    Those to be trained on, or those `held_out` to compare samples with.
 
     `progress` is told what takes its time. Raises UsageError and DataError.
     """
     require_colour(settings.background)
     told = progress or (lambda *_: None)
-    folder = Folder(path) if os.path.isdir(path) else None  # noqa: PTH112
-    files = _stamp(path, folder)
+    is_folder = os.path.isdir(path) and settings.image_key is None  # noqa: PTH112
+    folder = Folder(path) if is_folder else None
+    files = [_stamp(path, folder), held_out]
     key = _key(files, settings, limit)
     stored = cache.find(key)
     was_cached, is_kept = stored is not None, True
@@ -163,8 +175,8 @@ def prepare(
         with cache.place(key, lambda: told(waiting, 0, 0)) as place:
             stored = cache.find(key)  # by another, while this one waited
             if stored is None:
-                source = folder or open_source(path)
-                stored = _decoded(source, files, settings, limit, place, told)
+                source: Source = folder or open_source(path, settings.image_key)
+                stored = _decoded(source, files, settings, limit, place, told, held_out=held_out)
             is_kept = place.is_lasting
     return Prepared(
         path,
@@ -234,9 +246,14 @@ def notices(prepared: Prepared) -> list[str | Text]:
     num_classes = len(survey.classes)
     lines: list[str | Text] = [
         f"{survey.num_images:,} images in {shown(prepared.path)}"
-        + (f", {num_classes:,} classes" if num_classes else "")
-        + f", seen as {prepared.seen_as}"
+        + classes_from(num_classes, survey.labels_from)
+        + f", seen as {prepared.seen_as}",
+        *survey.notes,
     ]
+    if survey.num_held_out:
+        lines.append(
+            f"'ganctl evaluate' compares samples with the held-out images: {survey.num_held_out:,}."
+        )
     facts = [
         (survey.num_enlarged, "smaller than that, and enlarged"),
         (len(survey.duplicates), "the same as another, and used like all"),
@@ -267,6 +284,15 @@ def notices(prepared: Prepared) -> list[str | Text]:
     return lines
 
 
+def classes_from(count: int, told_by: str | None) -> str:
+    """', 2 classes from dataset.json', or nothing where there are none."""
+    if not count:
+        return ""
+    return f", {count:,} {'class' if count == 1 else 'classes'}" + (
+        f" from {told_by}" if told_by else ""
+    )
+
+
 def require_colour(background: str) -> None:
     """UsageError where Pillow knows no such colour."""
     try:
@@ -285,12 +311,14 @@ def _decoded(
     limit: int | None,
     place: cache.Place,
     progress: Progress,
+    *,
+    held_out: bool,
 ) -> cache.Stored:
     """The images of `source`, put into `place` unless stored in the size chosen for them."""
     # A folder's files are told apart while other processes start.
     num_files = len(source.found if isinstance(source, Folder) else source.entries)
     with preparing.reading(source, min(num_files, limit or num_files)) as reader:
-        entries = source.entries
+        entries = source.contents.held_out if held_out else source.entries
         if limit is not None and limit < len(entries):
             chosen = Stream.LIMIT.generator().permutation(len(entries))[:limit]
             entries = [entries[index] for index in sorted(chosen)]

@@ -20,6 +20,7 @@ from ganctl.datasets.index import MARK_EVERY, Class, Index, Shard
 from ganctl.datasets.preparing import Progress
 from ganctl.datasets.sources import Entry, Problem, Source, open_source
 from ganctl.datasets.sources.base import shown
+from ganctl.datasets.sources.labels import FILES_BESIDE
 from ganctl.datasets.survey import Remarks
 from ganctl.errors import DataError, RunError, Setting, Text, UsageError
 from ganctl.rng import Stream
@@ -113,7 +114,7 @@ def pack(
         own.require_apart(path, Path(out.index))
     out.require_free()
     told = progress or (lambda *_: None)
-    source = open_source(path)
+    source = open_source(path, settings.image_key)
     entries = source.entries
     with preparing.reading(source, len(entries)) as reader:
         measured = preparing.measure_all(source, entries, settings, reader, told)
@@ -130,7 +131,15 @@ def pack(
             shards = _write(iter(samples), out, made, shard_bytes, per_shard)
             _require_usable(path, found, bad, skip_bad)
             chosen = measured.settings
-            packed = Index(out.index, tuple(shards), samples.classes, chosen.size, chosen.channels)
+            packed = Index(
+                out.index,
+                tuple(shards),
+                samples.classes,
+                chosen.size,
+                chosen.channels,
+                labels_from=FILES_BESIDE if samples.classes else None,
+                notes=tuple(source.contents.notes),
+            )
             index.write(packed)
         except BaseException:
             for shard in made:

@@ -22,12 +22,12 @@ from ganctl.datasets.decoding import BadImage, Pixels, measure
 from ganctl.datasets.index import Index, read
 from ganctl.datasets.kinds import READABLE
 from ganctl.datasets.lanes import Lanes
-from ganctl.datasets.own import require_colour
+from ganctl.datasets.own import classes_from, require_colour
 from ganctl.datasets.preparing import choose_size, is_colourful
 from ganctl.datasets.reader import Read, Reader, Task, decoded, shape_of
 from ganctl.datasets.shards import Sample
 from ganctl.datasets.sources.base import shown
-from ganctl.errors import DataError, Text
+from ganctl.errors import DataError, Setting, Text, UsageError
 
 if TYPE_CHECKING:  # processes that only decode images come through here, and start quicker without
     import torch
@@ -55,6 +55,11 @@ class Stream:
     """Whether an image that cannot be decoded is replaced by its neighbour."""
     notices: tuple[str | Text, ...] = ()
     device: torch.device | None = None
+
+    @property
+    def num_held_out(self) -> int:
+        """None: what is held out is not looked for in shards."""
+        return 0
 
     def __len__(self) -> int:
         return int(_counts(self.index, self.limit).sum())
@@ -139,6 +144,14 @@ def load(
     """
     require_colour(settings.background)
     index = read(address)
+    if settings.image_key not in (None, index.image_key):
+        raise UsageError(
+            f"{shown(address)} is not an index of the images '{settings.image_key}'",
+            Text(
+                "Leave out {}, or make another index with it: ganctl data index.",
+                Setting("image_key"),
+            ),
+        )
     if index.num_images < 2:
         raise DataError(f"the shards of {shown(address)} have {index.num_images} images")
     known = replace(
@@ -152,11 +165,11 @@ def load(
     count = int(_counts(index, limit).sum())
     notice = (
         f"{count:,} images in {len(index.shards):,} shards of {shown(address)}"
-        + (f", {len(index.classes):,} classes" if index.classes else "")
+        + classes_from(len(index.classes), index.labels_from)
         + f", streamed as {height}x{width} {'RGB' if channels == 3 else 'grey'}"
         + ("" if is_known else ", chosen from the first images")
     )
-    return Stream(address, index, chosen, limit, skip_bad, (notice,))
+    return Stream(address, index, chosen, limit, skip_bad, (notice, *index.notes))
 
 
 def _counts(index: Index, limit: int | None) -> NDArray[np.int64]:

@@ -89,6 +89,12 @@ class Survey:
     formats: dict[str, int]
     classes: dict[str, int]
     """How many images each class has, in the order of their numbers; none: no classes."""
+    labels_from: str | None
+    """What tells the classes, such as 'folders' or 'dataset.json'; None: no classes."""
+    num_held_out: int
+    """Images that are kept to compare samples with, and not counted elsewhere."""
+    notes: tuple[str, ...]
+    """What a user should know of how the files were told apart."""
     problems: tuple[Problem, ...]
     """Images that cannot be used."""
     ignored: tuple[Problem, ...]
@@ -123,6 +129,9 @@ class Survey:
             modes={mode: count},
             formats={"array": count},
             classes=classes,
+            labels_from="the data set" if classes else None,
+            num_held_out=0,
+            notes=(),
             problems=(),
             ignored=(),
             duplicates=(),
@@ -144,6 +153,7 @@ class Survey:
             **{
                 **data,
                 "short_sides": {int(side): n for side, n in data["short_sides"].items()},
+                "notes": tuple(data["notes"]),
                 "problems": tuple(Problem(**problem) for problem in data["problems"]),
                 "ignored": tuple(Problem(**problem) for problem in data["ignored"]),
                 "duplicates": tuple((name, first) for name, first in data["duplicates"]),
@@ -181,6 +191,9 @@ def summarize(
         modes=dict(Counter(fact.mode for fact in facts.values()).most_common()),
         formats=dict(Counter(fact.format for fact in facts.values()).most_common()),
         classes={name: labels[name] for name in source.classes},
+        labels_from=source.contents.labels_from,
+        num_held_out=len(source.contents.held_out),
+        notes=tuple(source.contents.notes),
         problems=tuple(broken),
         ignored=tuple(problem for problem in problems if problem.harmless),
         duplicates=tuple(duplicates),

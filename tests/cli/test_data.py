@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tarfile
 import time
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from ganctl.cli.options import parse_bytes
-from ganctl.datasets import cache, preparing
+from ganctl.datasets import cache, preparing, stream
 from ganctl.datasets.survey import Survey
 from ganctl.errors import UsageError
 
@@ -355,3 +356,116 @@ def test_a_signal_ends_all_processes_and_leaves_nothing(here, number, cache_fold
     assert process.returncode == 128 + number
     assert [path.suffix for path in cache_folder.iterdir()] == [".lock"]
     assert not Path("contact-sheet.png").exists()
+
+
+# Labels, splits and shards as people bring them
+
+
+def tar_of(path, names):
+    """A tar at `path`, of an image for each .png and .jpg, else of two bytes."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tarfile.open(path, "w") as tar:
+        for number, name in enumerate(names):
+            buffer = io.BytesIO(b"\x93N")
+            if name.endswith((".png", ".jpg")):
+                image = Image.new("L", (12, 12), number % 256)
+                image.save(buffer, "PNG" if name.endswith(".png") else "JPEG")
+            member = tarfile.TarInfo(name)
+            member.size = len(buffer.getvalue())
+            tar.addfile(member, io.BytesIO(buffer.getvalue()))
+
+
+@pytest.fixture
+def layouts(here):
+    """Folders and tars as people have them, by name in the present folder."""
+    names = [f"{number:02}.png" for number in range(6)]
+    chunks = [f"{number // 3:05}/img{number:08}.png" for number in range(6)]
+    for folder, files in {
+        "list": names, "chunks": chunks, "stray": ["cat/1.png", "dog/1.png", "a.png"],
+        "split": [f"{split}/{name}" for split in ("seg_train", "seg_test") for name in names],
+        "mixed": ["train/1.png", "test/1.png", "extra/1.png"],
+        "nas": ["cat/1.png", "dog/1.png", "@eaDir/1.png", "cat/@eaDir/1.png/THUMB_M.jpg"],
+        "broken": names,
+    }.items():  # fmt: skip
+        for number, name in enumerate(files):
+            (here / folder / name).parent.mkdir(parents=True, exist_ok=True)
+            Image.new("L", (12, 12), number).save(here / folder / name)
+    rows = "".join(
+        f"{name},{'dog' if number % 2 else 'cat'}\n" for number, name in enumerate(names)
+    )
+    Path("list/metadata.csv").write_text(f"file_name,label\n{rows}", "utf-8")
+    Path("broken/labels.csv").write_text('file,label\n"', "utf-8")
+    tar_of(here / "pairs/000.tar", [f"{n}.{kind}" for n in range(4) for kind in ("jpg", "seg.png")])
+    tar_of(here / "none/000.tar", [f"{number}.npy" for number in range(4)])
+    return here
+
+
+@pytest.mark.parametrize(
+    ("path", "classes", "labels_from", "said"),
+    [
+        ("list", {"cat": 3, "dog": 3}, "metadata.csv", "2 classes from metadata.csv"),
+        ("chunks", {}, None, "No classes: the folders 00000, 00001 only number chunks"),
+        ("stray", {}, None, "No classes: a.png lies beside the folders cat, dog."),
+        ("split", {}, None, "Held out: 6 images in seg_test/."),
+        ("mixed", {"extra": 1, "test": 1, "train": 1}, "folders", "test is a class here"),
+        ("nas", {"cat": 1, "dog": 1}, "folders", "2 classes from folders"),
+        ("pairs/000.tar", {}, None, "Of each sample one image is used. Left out: 4 seg.png."),
+    ],
+)
+@pytest.mark.usefixtures("layouts")
+def test_what_labels_are_taken_is_told_before_a_training_and_by_it(
+    ok, path, classes, labels_from, said
+):
+    document = json.loads(ok("data", path, "--json").out)
+    assert (document["classes"], document["labels_from"]) == (classes, labels_from)
+    told = ok("data", path).out
+    assert "classes from" in told if labels_from else said in told
+    assert said in ok("train", "--data", path, *QUICK, "--batch-size", "2", "--dry-run").err
+
+
+@pytest.mark.usefixtures("layouts")
+def test_held_out_images_are_counted_apart(ok):
+    document = json.loads(ok("data", "split", "--json").out)
+    assert (document["num_images"], document["num_held_out"]) == (6, 6)
+    assert "'ganctl evaluate' compares samples with the held-out images: 6." in ok(
+        "train", "--data", "split", *QUICK, "--dry-run"
+    ).err  # fmt: skip
+
+
+@pytest.mark.usefixtures("layouts")
+def test_a_list_of_labels_that_is_broken_is_a_file_that_cannot_be_used(cli, ok):
+    result = cli("train", "--data", "broken", *QUICK)
+    assert result.code == 1
+    assert "labels.csv: cannot be understood: unexpected end of data" in result.err
+    assert json.loads(ok("data", "broken", "--skip-bad", "--json").out)["classes"] == {}
+
+
+@pytest.mark.usefixtures("layouts")
+def test_an_image_key_chooses_another_image_of_each_sample(cli, ok, monkeypatch):
+    monkeypatch.setattr(stream, "_num_workers", lambda: 0)
+    for index in (None, "pairs/index.json"):
+        if index:
+            ok("data", "index", "pairs/000.tar", "--image-key", "seg.png")
+        told = ok("train", "--data", index or "pairs/000.tar", *QUICK, "--dry-run",
+                  *(() if index else ("--image-key", "seg.png"))).err  # fmt: skip
+        assert "4 images" in told
+        assert "Left out: 4 jpg." in told
+    document = json.loads(ok("data", "pairs/000.tar", "--image-key", "seg.png", "--json").out)
+    assert (document["formats"], document["settings"]["image_key"]) == ({"PNG": 4}, "seg.png")
+    for words in (
+        ("train", "--data", "pairs/index.json", "--image-key", "jpg"),
+        ("train", "--data", "list", "--image-key", "jpg"),
+        ("train", "--image-key", "jpg"),
+        ("data", "mnist", "--image-key", "jpg"),
+    ):
+        result = cli(*words)
+        assert result.code == 2
+        assert "--image-key" in result.err
+
+
+@pytest.mark.usefixtures("layouts")
+def test_shards_without_images_get_no_index(cli):
+    result = cli("data", "index", "none/000.tar")
+    assert (result.code, result.out) == (1, "")
+    assert result.err.startswith("ganctl: no images in 000.tar: other files: 4 npy")
+    assert not Path("none/index.json").exists()

@@ -33,7 +33,7 @@ def test_photos_are_packed_and_a_training_streams_them_and_is_resumed(ok, cli, p
 
     whole = ok(*data, "--epochs", "2", "--out", tmp_path / "whole")
     assert "12 images in 3 shards" in whole.err
-    assert "2 classes, streamed as 8x8 RGB" in whole.err
+    assert "2 classes from files beside the images, streamed as 8x8 RGB" in whole.err
     ok(*data, "--steps", "2", "--out", tmp_path / "parts")
     for steps in ("4", "6"):
         ok("train", "--resume", "--steps", steps, "--out", tmp_path / "parts")
@@ -74,7 +74,7 @@ def test_shards_of_others_get_an_index(ok, cli, photos, documented, tmp_path):
     (tmp_path / "s/index.json").unlink()
     result = ok("data", "index", tmp_path / "s/{000..002}.tar")
     assert "12 images in 3 shards" in result.out
-    assert ", 2 classes" in result.out
+    assert ", 2 classes from files beside the images" in result.out
     result = cli("data", "index", tmp_path / "s/{000..002}.tar")
     assert (result.code, "already exists" in result.err) == (1, True)
     (tmp_path / "s/index.json").unlink()

@@ -265,7 +265,8 @@ def test_what_a_user_is_told(photos):
     shutil.copy(photos / "dog" / "0.png", photos / "dog" / "z.png")
     told = datasets.load(str(photos), settings=ImageSettings((64, 64))).notices
     assert told[0] == (
-        f"13 images in {photos}, 2 classes, seen as 64x64 RGB, colour chosen from the images"
+        f"13 images in {photos}, 2 classes from folders, "
+        "seen as 64x64 RGB, colour chosen from the images"
     )
     assert told[1] == "13 are smaller than that, and enlarged."
     assert told[2] == "1 is the same as another, and used like all."

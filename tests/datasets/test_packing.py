@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from ganctl.config import ImageSettings
-from ganctl.datasets import index, own, packing
+from ganctl.datasets import index, indexing, own, packing
 from ganctl.datasets.packing import Pattern
 from ganctl.errors import DataError, RunError, UsageError
 
@@ -62,7 +62,7 @@ def test_what_is_packed_but_not_as_expected_is_said(photos, pack):
 def test_the_index_is_what_reading_the_shards_finds(photos, tmp_path, pack):
     packed = pack(photos, per_shard=5).index
     read = index.read(packed.address)
-    made = index.make(packed.address, [shard.name for shard in packed.shards], lambda *_: None)
+    made = indexing.make(packed.address, [shard.name for shard in packed.shards], lambda *_: None)
 
     assert read.to_json() == packed.to_json() == (tmp_path / "shards" / "index.json").read_bytes()
     for one in (read, made):

@@ -27,7 +27,8 @@ from ganctl.datasets.preparing import (
     reading,
     survey_of,
 )
-from ganctl.datasets.sources import Entry, Problem, open_source
+from ganctl.datasets.sources import Entry, Problem, Source, open_source
+from ganctl.datasets.sources.base import Contents
 from ganctl.datasets.survey import Remarks, Survey
 
 ASKED = ImageSettings()
@@ -38,19 +39,21 @@ def quiet(*_):
 
 
 @dataclass
-class Memory:
+class Memory(Source):
     """A source of files in memory."""
 
     files: dict
-    problems: list = field(default_factory=list)
+    bad: list = field(default_factory=list)
 
     @property
-    def entries(self):
-        return [Entry(name, self.label(name), len(self.files[name])) for name in self.files]
-
-    @property
-    def classes(self):
-        return sorted({self.label(name) for name in self.files} - {None})
+    def contents(self):
+        return Contents(
+            [Entry(name, self.label(name), len(self.files[name])) for name in self.files],
+            classes=sorted({self.label(name) for name in self.files} - {None}),
+            labels_from="folders",
+            notes=["a note"],
+            problems=self.bad,
+        )
 
     def label(self, name):
         return name.partition("/")[0] if "/" in name else None

@@ -15,7 +15,7 @@ from PIL import Image
 
 from ganctl import datasets
 from ganctl.config import ImageSettings
-from ganctl.datasets import index, reader, stream
+from ganctl.datasets import index, indexing, reader, stream
 from ganctl.datasets.base import Share
 from ganctl.datasets.lanes import Lanes
 from ganctl.errors import DataError, UsageError
@@ -54,7 +54,7 @@ def write_shards(folder, counts, change=lambda number, files: files):
                     member.size = len(content)
                     tar.addfile(member, io.BytesIO(content))
     path = folder / "index.json"
-    path.write_bytes(index.make(str(path), names, lambda *_: None).to_json())
+    path.write_bytes(indexing.make(str(path), names, lambda *_: None).to_json())
     return str(path)
 
 

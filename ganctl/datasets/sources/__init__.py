@@ -13,7 +13,7 @@ from ganctl.datasets.sources.base import Entry, Problem, Source, shown
 from ganctl.datasets.sources.folder import Folder
 from ganctl.datasets.sources.tars import Tars
 from ganctl.datasets.sources.zips import Zip
-from ganctl.errors import DataError, PackageError, UsageError
+from ganctl.errors import DataError, PackageError, Setting, Text, UsageError
 
 __all__ = ["Entry", "Problem", "Source", "open_source", "shards"]
 
@@ -22,13 +22,22 @@ _TARS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 _RANGE = re.compile(r"(-?\d{1,20})\.\.(-?\d{1,20})")
 
 
-def open_source(path: str) -> Source:
-    """The images at `path`, listed but not read. Raises DataError, UsageError."""
+def open_source(path: str, image_key: str | None = None) -> Source:
+    """The images at `path`, listed but not read; in tars, `image_key` chooses each sample's image.
+
+    Raises DataError, UsageError.
+    """
     if (paths := shards(path)) != [path]:
         for shard in paths:
             _require_file(shard)
-        return Tars(paths)
-    if os.path.isdir(path):  # noqa: PTH112 - no path is too odd for it
+        return Tars(paths, image_key)
+    is_folder = os.path.isdir(path)  # noqa: PTH112 - no path is too odd for it
+    if image_key is not None and (is_folder or not path.lower().endswith(_TARS)):
+        raise UsageError(
+            f"'{shown(path)}' is not a tar, and an image key is for samples in tars",
+            Text("Leave out {}.", Setting("image_key")),
+        )
+    if is_folder:
         return Folder(path)
     _require_file(path)
     name = path.lower()
@@ -37,7 +46,7 @@ def open_source(path: str) -> Source:
     if name.endswith(".npz"):
         return Arrays(path)
     if name.endswith(_TARS):
-        return Tars([path])
+        return Tars([path], image_key)
     raise DataError(f"'{shown(path)}' is not a kind of file that holds images", f"Give {KINDS}.")
 
 

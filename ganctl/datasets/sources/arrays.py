@@ -12,7 +12,7 @@ from numpy.lib import format as npy
 
 from ganctl import limits
 from ganctl.datasets.decoding import UNREADABLE, BadImage, Pixels
-from ganctl.datasets.sources.base import Entry, Problem, class_order, shown
+from ganctl.datasets.sources.base import Contents, Entry, Problem, Source, class_order, shown
 from ganctl.datasets.sources.careful import Unpacked, is_bomb
 from ganctl.datasets.sources.zips import open_zip
 from ganctl.errors import DataError
@@ -37,7 +37,7 @@ class _Header(NamedTuple):
         return self.dtype == np.uint8 and is_layout and min(self.shape) > 0
 
 
-class Arrays:
+class Arrays(Source):
     """The images in the .npz at `path`, unpacked to a temporary file that is mapped, not read."""
 
     def __init__(self, path: str) -> None:
@@ -50,7 +50,7 @@ class Arrays:
                 info = archive.getinfo(f"{key}.npy")
                 if shape[0] > limits.FREE_IMAGES + info.compress_size:
                     raise DataError(f"{shown(key)} claims more images than it has bytes")
-                labels, self.classes = _labels(archive, headers, shape[0])
+                labels, classes, told_by = _labels(archive, headers, shape[0])
                 with archive.open(info) as content:
                     self._file = Unpacked(content, info.compress_size, key)
             self._mapped()
@@ -61,12 +61,16 @@ class Arrays:
                 f"{shown(path)} is damaged: {shown(str(error))[:100]}", "Save it again."
             ) from None
         size = math.prod(shape[1:])
-        self.entries = [Entry(f"{key}[{i}]", label, size) for i, label in enumerate(labels)]
-        self.problems = [
-            Problem(other, "not the training images", harmless=True)
-            for other, header in headers.items()
-            if other != key and header.are_images
-        ]
+        self.contents = Contents(
+            [Entry(f"{key}[{i}]", label, size) for i, label in enumerate(labels)],
+            classes=classes,
+            labels_from=told_by,
+            problems=[
+                Problem(other, "not the training images", harmless=True)
+                for other, header in headers.items()
+                if other != key and header.are_images
+            ],
+        )
 
     def read(self, entry: Entry) -> Pixels:
         """uint8 (H, W) or (H, W, C). Raises BadImage."""
@@ -128,11 +132,11 @@ def _choose(headers: dict[str, _Header]) -> str:
 
 def _labels(
     archive: zipfile.ZipFile, headers: dict[str, _Header], count: int
-) -> tuple[list[str | None], list[str]]:
-    """(the name of each image's class, or None of each; the classes' names in order). DataError."""
+) -> tuple[list[str | None], list[str], str | None]:
+    """(each image's class, or None of each; the classes in order; what tells them). DataError."""
     key = next((key for key in _LABELS if key in headers), None)
     if key is None:
-        return [None] * count, []
+        return [None] * count, [], None
     header = headers[key]
     if header.shape not in ((count,), (count, 1)) or header.dtype.kind not in "iuUS":
         raise DataError(
@@ -154,8 +158,8 @@ def _labels(
                 f"{names} does not name the classes: {key} counts others, or names repeat",
                 "Store one name for each label from 0 on.",
             )
-        return [known[int(value)] for value in values], known
-    return list(values), class_order(values)
+        return [known[int(value)] for value in values], known, key
+    return list(values), class_order(values), key
 
 
 def _texts(archive: zipfile.ZipFile, key: str, header: _Header) -> list[str]:

@@ -10,7 +10,16 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from ganctl.datasets.decoding import UNREADABLE, BadImage
-from ganctl.datasets.sources.base import Entry, Listing, Problem, shown, too_large
+from ganctl.datasets.sources.base import (
+    Contents,
+    Entry,
+    Problem,
+    Source,
+    is_hidden,
+    shown,
+    too_large,
+)
+from ganctl.datasets.sources.listing import Listing
 
 
 class File(NamedTuple):
@@ -22,51 +31,38 @@ class File(NamedTuple):
     """In nanoseconds."""
 
 
-class _Listed(NamedTuple):
-    names: dict[str, str]
-    entries: list[Entry]
-    classes: list[str]
-    problems: list[Problem]
-
-
-class Folder:
+class Folder(Source):
     """The images below `path`, links followed, each folder once; told apart when asked for."""
 
     def __init__(self, path: str) -> None:
         self._path = path
         self.found: Sequence[File | Problem] = list(walk(path))
         """All that lies there, in no order; a process that reads the images is not told."""
+        self._names: dict[str, str] = {}
 
     @functools.cached_property
-    def _listed(self) -> _Listed:
+    def contents(self) -> Contents:  # type: ignore[override]  # it is not told apart before it is asked for
+        """What there is."""
         listing: Listing[str] = Listing()
         for found in self.found:
             if isinstance(found, Problem):
                 listing.problems.append(found)
             else:
                 listing.add(found.name, found.size, found.name)
-        entries, classes = listing.entries()
-        problems = sorted(listing.problems, key=lambda problem: problem.name)
-        return _Listed(listing.places, entries, classes, problems)
+        self._names = listing.places
+        contents = listing.contents(self._content)
+        contents.problems.sort(key=lambda problem: problem.name)
+        return contents
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "_listed": self._listed, "found": ()}
-
-    @property
-    def entries(self) -> Sequence[Entry]:
-        return self._listed.entries
-
-    @property
-    def classes(self) -> Sequence[str]:
-        return self._listed.classes
-
-    @property
-    def problems(self) -> Sequence[Problem]:
-        return self._listed.problems
+        return {**vars(self), "contents": self.contents, "_names": self._names, "found": ()}
 
     def read(self, entry: Entry) -> bytes:
         """A file's bytes; never waits for a pipe. Raises BadImage."""
-        path = os.path.join(self._path, self._listed.names[entry.name])  # noqa: PTH118
+        return self._content(self._names[entry.name])
+
+    def _content(self, name: str) -> bytes:
+        path = os.path.join(self._path, name)  # noqa: PTH118
         try:
             descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
             with open(descriptor, "rb") as file:  # noqa: PTH123
@@ -111,7 +107,9 @@ def _visit(
 ) -> Iterator[File | Problem]:
     try:
         if entry.is_dir():
-            if entry.is_symlink():
+            if is_hidden(entry.name):
+                yield Problem(shown(name), "hidden", harmless=True)
+            elif entry.is_symlink():
                 heapq.heappush(links, name)
             else:
                 folders.append(name)

@@ -6,21 +6,24 @@ A compressed one is unpacked to one temporary file first: it can only be read fr
 from __future__ import annotations
 
 import bz2
+import contextlib
 import gzip
-import json
 import lzma
 import os
 import tarfile
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ganctl import limits
 from ganctl.datasets.decoding import UNREADABLE, BadImage
-from ganctl.datasets.sources.base import Entry, Listing, class_order, climbs, shown
+from ganctl.datasets.sources import labels
+from ganctl.datasets.sources.base import Entry, Source, climbs, shown
 from ganctl.datasets.sources.careful import Bounded, Unpacked
 from ganctl.datasets.sources.headers import Archive
+from ganctl.datasets.sources.listing import Listing
+from ganctl.datasets.sources.samples import is_label, left_out, rank, split
 from ganctl.errors import DataError
 
 _COMPRESSED: dict[bytes, Callable[[str], Any]] = {
@@ -32,59 +35,52 @@ _At = tuple[int, int, int]
 """(which archive, offset, bytes) of a member."""
 
 
-class Tars:
+class Tars(Source):
     """The images in the tar archives at `paths`; of several, each gives its name to a folder.
 
-    Labels are WebDataset's, the .cls or .json beside an image, where there are any; else, in one
-    archive, they are its folders.
+    Of each sample, as `samples` tells them apart, one image is used. Classes are WebDataset's, told
+    by a .cls or .json beside an image, or else as in a folder.
     """
 
-    def __init__(self, paths: Sequence[str]) -> None:
+    def __init__(self, paths: Sequence[str], image_key: str | None = None) -> None:
+        """With an `image_key`, of each sample the image of that field is used."""
         self._archives = [_unpacked(path) for path in paths]
         self._files: dict[tuple[int, int], Bounded] = {}
-        listing: Listing[_At] = Listing()
-        beside: dict[str, _At] = {}
+        listing: Listing[_At] = Listing(is_sharded=len(paths) > 1)
+        beside: dict[tuple[str, str], _At] = {}
         for number, path in enumerate(paths):
             prefix = f"{Path(path).name}/" if len(paths) > 1 else ""
             for name, at in self._members(number, listing):
-                if name.lower().endswith((".cls", ".json")) and at[2] <= limits.LABEL_BYTES:
-                    beside[prefix + name] = at
-                    continue
-                listing.add(prefix + name, at[2], at)
+                if is_label(name, at[2]):
+                    beside[split(prefix + name)] = at
+                else:
+                    listing.add(prefix + name, at[2], at)
+        others = _others(listing.places, image_key)
+        for name in others:
+            listing.leave_out(name, "another image of its sample")
         self._at = listing.places
-        self.entries, self.classes = listing.entries()
-        labels = self._labels(beside)
-        if labels or len(paths) > 1:  # an archive is no class
-            for entry in self.entries if labels else ():
-                if entry.name not in labels:
-                    listing.refuse(entry.name, "no .cls or .json with its label beside it")
-            self.entries = [
-                Entry(entry.name, labels.get(entry.name), entry.size)
-                for entry in self.entries
-                if not labels or entry.name in labels
-            ]
-            self.classes = class_order(labels.values())
-        self.problems = listing.problems
+        self.contents = listing.contents(self._content, self._labels(beside))
+        self.contents.notes += left_out(Counter(others.values()))
 
     def read(self, entry: Entry) -> bytes:
         """A file's bytes. Raises BadImage."""
-        try:
-            content = self._content(self._at[entry.name])
-        except OSError as error:
-            raise BadImage(f"{UNREADABLE}: {error.strerror or error}") from None
-        if len(content) < entry.size:
-            raise BadImage("truncated")
-        return content
+        return self._content(self._at[entry.name])
 
     def _content(self, at: _At) -> bytes:
         number, offset, size = at
         key = (number, os.getpid())  # forks share a file's position
-        if key not in self._files:
-            archive = self._archives[number]
-            self._files = {key: Bounded(archive if isinstance(archive, str) else archive.path)}
-        file = self._files[key]
-        file.seek(offset)
-        return file.read(size)
+        try:
+            if key not in self._files:
+                archive = self._archives[number]
+                self._files = {key: Bounded(archive if isinstance(archive, str) else archive.path)}
+            file = self._files[key]
+            file.seek(offset)
+            content = file.read(size)
+        except OSError as error:
+            raise BadImage(f"{UNREADABLE}: {error.strerror or error}") from None
+        if len(content) < size:
+            raise BadImage("truncated")
+        return content
 
     def _members(self, number: int, listing: Listing[_At]) -> Iterator[tuple[str, _At]]:
         """The regular files of one archive; `listing` is told of the others, and of its damage."""
@@ -111,18 +107,22 @@ class Tars:
                 raise DataError(f"{shown(str(path))} cannot be read as a tar: {error}") from None
             listing.refuse(str(path), f"damaged: what follows in it is lost ({error})")
 
-    def _labels(self, beside: dict[str, _At]) -> dict[str, str]:
-        """The labels that WebDataset's files give, by the images' names."""
-        labels = {}
+    def _labels(self, beside: Mapping[tuple[str, str], _At]) -> dict[str, str]:
+        """The classes that the files beside the images tell, by the images' names."""
+        found = {}
         for name in self._at:
-            key = key_of(name)
-            for companion in (f"{key}.cls", f"{key}.json"):
-                if companion in beside:
-                    label = label_of(self._content(beside[companion]), companion)
-                    if label is not None:
-                        labels[name] = label
-                        break
-        return labels
+            key, _ = split(name)
+            for field in labels.BESIDE:
+                at = beside.get((key, field))
+                if at is not None and (label := self._label(at, field)) is not None:
+                    found[name] = label
+                    break
+        return found
+
+    def _label(self, at: _At, field: str) -> str | None:
+        with contextlib.suppress(BadImage):
+            return labels.beside(self._content(at), field)
+        return None
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_files": {}}
@@ -141,18 +141,13 @@ def _unpacked(path: str) -> str | Unpacked:
     return path
 
 
-def key_of(name: str) -> str:
-    """What a sample's files have in common: everything before the first dot of the file's name."""
-    folders, slash, file = name.rpartition("/")
-    return folders + slash + file.partition(".")[0]
-
-
-def label_of(content: bytes, name: str) -> str | None:
-    """The class's name, or number as text; None where there is none."""
-    try:
-        value = content.decode().strip()
-        if name.endswith(".json"):
-            value = json.loads(value).get("label")
-    except (ValueError, AttributeError, RecursionError):
-        return None
-    return shown(str(value)) if isinstance(value, str | int) and str(value) else None
+def _others(names: Iterable[str], image_key: str | None) -> dict[str, str]:
+    """Return the fields of those images that are not the image of their sample, by their names."""
+    best: dict[str, tuple[int, str]] = {}
+    for name in names:
+        key, field = split(name)
+        place = rank(field, image_key)
+        if place is not None and (key not in best or place < best[key][0]):
+            best[key] = place, name
+    used = {name for _, name in best.values()}
+    return {name: split(name)[1] for name in names if name not in used}

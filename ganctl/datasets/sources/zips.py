@@ -9,15 +9,16 @@ from typing import Any
 
 from ganctl import limits
 from ganctl.datasets.decoding import BadImage
-from ganctl.datasets.sources.base import Entry, Listing, climbs, shown
+from ganctl.datasets.sources.base import Entry, Source, climbs, shown
 from ganctl.datasets.sources.careful import Bounded, is_bomb
+from ganctl.datasets.sources.listing import Listing
 from ganctl.errors import DataError
 
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _ENCRYPTED, _UTF8 = 0x1, 0x800
 
 
-class Zip:
+class Zip(Source):
     """The images in the zip at `path`."""
 
     def __init__(self, path: str) -> None:
@@ -40,14 +41,16 @@ class Zip:
             else:
                 listing.add(name, info.file_size, info)
         self._members = listing.places
-        self.entries, self.classes = listing.entries()
-        self.problems = listing.problems
+        self.contents = listing.contents(self._content)
 
     def read(self, entry: Entry) -> bytes:
         """A file's bytes. Raises BadImage."""
+        return self._content(self._members[entry.name])
+
+    def _content(self, info: zipfile.ZipInfo) -> bytes:
         try:
-            with self._opened().open(self._members[entry.name]) as file:
-                return file.read(entry.size + 1)  # of a member that lies, no more is unpacked
+            with self._opened().open(info) as file:
+                return file.read(info.file_size + 1)  # of a member that lies, no more is unpacked
         except DataError as error:  # the archive has gone meanwhile
             raise BadImage(str(error)) from None
         except Exception as error:  # a parser of damaged files raises whatever it stumbles over

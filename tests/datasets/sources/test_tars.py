@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from ganctl.datasets.decoding import BadImage, measure
 from ganctl.datasets.shards import damage, samples
 from ganctl.datasets.sources.headers import Archive
-from ganctl.datasets.sources.tars import Tars, key_of
+from ganctl.datasets.sources.tars import Tars
 from ganctl.errors import DataError
 
 pytestmark = pytest.mark.usefixtures("temporary")
@@ -306,8 +306,3 @@ def test_a_file_with_holes_is_passed_over(tmp_path, png, listed, harm):
     source = Tars([str(path)])
     assert harm(source) == {"x": "not a plain file"}
     assert listed(source) == {"1.png": None}
-
-
-def test_dots_in_a_name_take_no_time_to_tell_apart():
-    assert key_of("a.b/c.d/1.2.png") == "a.b/c.d/1"
-    assert key_of("." * 2**20 + "/1.png") == "." * 2**20 + "/1"

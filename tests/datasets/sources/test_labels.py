@@ -1,0 +1,90 @@
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ganctl.datasets.sources import labels
+from ganctl.datasets.sources.labels import BadLabels, NoLabels, beside, parse
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("dataset.json", b"{", "cannot be understood: Expecting property name"),
+        ("dataset.json", b"\xff", "cannot be understood: 'utf-8' codec"),
+        ("dataset.json", b"[" * 60_000, "cannot be understood: maximum recursion"),
+        ("dataset.json", b'{"labels": {"a.png": 1}}', "its 'labels' are not a list"),
+        ("dataset.json", b'{"labels": [["a.png"]]}', '["a.png"] is not a file and its class'),
+        ("dataset.json", b'{"labels": ["ab"]}', "ab is not a file and its class"),
+        ("dataset.json", b'{"labels": [[3, 1]]}', "3 is not a file's name"),
+        ("dataset.json", b'{"labels": [["a.png", [0.5]]]}', "[0.5] is neither a class's name"),
+        ("dataset.json", b'{"labels": [["a.png", true]]}', "true is neither a class's name"),
+        ("dataset.json", b'{"labels": [["a\\u001b.png", 0.5]]}', "0.5 is neither"),
+        ("dataset.json", b'{"labels": [["a", 0], ["a", 1]]}', "a has two classes"),
+        ("metadata.jsonl", b'{"file_name": "a", "label": 0}\n[]', "line 2 is not an object"),
+        ("metadata.jsonl", b"words", "cannot be understood: Expecting value"),
+        ("labels.csv", b'file,label\n"a', "cannot be understood: unexpected end of data"),
+        ("labels.csv", b"file,label\n" + b"a" * 200_000, "cannot be understood: field larger"),
+    ],
+)  # fmt: skip
+def test_lists_that_cannot_be_understood_say_why(name, content, said):
+    with pytest.raises(BadLabels) as caught:
+        parse(name, content)
+    assert said in str(caught.value)
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 150
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("dataset.json", b"[]"),
+        ("dataset.json", b'{"other": 1}'),
+        ("metadata.jsonl", b""),
+        ("metadata.jsonl", b'{"file_name": "a.png", "text": "a cat"}'),
+        ("metadata.csv", b""),
+        ("metadata.csv", b"file_name,text\na.png,a cat\n"),
+        ("labels.csv", b"a.png,cat\nb.png,dog\n"),
+    ],
+)
+def test_files_of_the_same_name_that_tell_no_classes_are_none(name, content):
+    with pytest.raises(NoLabels):
+        parse(name, content)
+
+
+def test_images_without_a_class_are_not_in_it():
+    rows = [["a", None], ["b", ""], ["c", " "], ["d", 0]]
+    assert parse("dataset.json", json.dumps({"labels": rows}).encode()) == {"d": "0"}
+    assert parse("labels.csv", b"file\tlabel\na\nb\t\n\nd\t x\n") == {"d": "x"}
+
+
+@given(st.sampled_from(labels.LISTS), st.binary(max_size=60) | st.text(max_size=60).map(str.encode))
+def test_any_bytes_are_a_list_or_refused(name, content):
+    try:
+        found = parse(name, content)
+    except (BadLabels, NoLabels) as refused:
+        assert str(refused).isprintable()  # noqa: PT017 - most are refused
+    else:
+        assert all(map(str.isprintable, (*found, *found.values())))
+
+
+@pytest.mark.parametrize(
+    ("content", "suffix", "label"),
+    [
+        (b"7\n", "cls", "7"),
+        ("Katze \U0001f408".encode(), "cls", "Katze \U0001f408"),
+        (b"\x1b[31m", "cls", "\\x1b[31m"),
+        (b'{"label": 3}', "json", "3"),
+        (b'{"label": "cat"}', "json", "cat"),
+        (b"", "cls", None),
+        (b"\xff", "cls", None),
+        (b'{"label": 1.5}', "json", None),
+        (b'["label"]', "json", None),
+        (b"{", "json", None),
+        (b"[" * 60_000, "json", None),
+        (b'{"a": 1}', "json", None),
+    ],
+)
+def test_a_file_beside_an_image_tells_its_class(content, suffix, label):
+    assert beside(content, suffix) == label
