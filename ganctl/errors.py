@@ -130,7 +130,7 @@ class PackageError(GanctlError):
 
 
 class DeviceError(GanctlError):
-    """A device that is not there."""
+    """A device that is not there, or has too little memory."""
 
 
 class RunError(GanctlError):

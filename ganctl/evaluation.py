@@ -16,7 +16,7 @@ from ganctl.rng import Stream
 
 _GAUGED = 2000
 _CHUNK = 256
-"""Real images encoded at once: as many as a generator draws, so that nothing differs but them."""
+"""Real images encoded at once: as many as a generator draws of small images."""
 
 
 @dataclass(frozen=True)

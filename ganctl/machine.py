@@ -9,9 +9,10 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-from ganctl.errors import RunError
+from ganctl.errors import DeviceError, RunError
 
 _ROOT = Path("/")
+_ANOTHER_DISK = "Free some space, or write to another disk."
 _MEMORY = (
     ("memory.max", "memory.current", "inactive_file"),
     ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
@@ -86,7 +87,17 @@ def limit_threads() -> None:
         os.environ.setdefault("OMP_NUM_THREADS", str(cores()))
 
 
-def require_disk(path: Path, num_bytes: int) -> None:
+def require_memory(num_bytes: int, doing: str) -> None:
+    """DeviceError if `doing` something takes `num_bytes`, and less than that is free."""
+    free = free_memory()
+    if free is not None and num_bytes > free:
+        raise DeviceError(
+            f"{doing} takes {num_bytes / 1e9:.2f} GB of memory, and {free / 1e9:.2f} GB are free",
+            "Free some memory, or use a machine with more.",
+        )
+
+
+def require_disk(path: Path, num_bytes: int, hint: str = _ANOTHER_DISK) -> None:
     """RunError if the disk that `path` is, or will be, on has less than `num_bytes` free."""
     folder = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
     try:
@@ -96,7 +107,7 @@ def require_disk(path: Path, num_bytes: int) -> None:
     if num_bytes > free:
         raise RunError(
             f"{path} would take {num_bytes / 1e9:,.1f} GB, and {free / 1e9:,.1f} GB are free there",
-            "Free some space, or write to another disk.",
+            hint,
         )
 
 

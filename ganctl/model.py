@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 import ganctl
-from ganctl import images, latents, sampling, store
+from ganctl import images, latents, machine, sampling, store
 from ganctl.classes import find, names_of
 from ganctl.config import MAX_SEED, NetworkConfig, TrainConfig
 from ganctl.errors import CheckpointError, Setting, Text, UsageError, listed, nearest
@@ -75,6 +75,7 @@ class Model:
         """
         seeds = seeds if isinstance(seeds, range) else [*map(operator.index, seeds)]
         require_seeds(seeds)
+        self._require_memory(len(seeds))
         numbers = self.numbers(classes, len(seeds))
         chunks = self.chunks(seeds, numbers, truncation)
         pixels = images.concatenate([self._no_images(), *chunks])
@@ -83,15 +84,16 @@ class Model:
     def chunks(
         self, seeds: Sequence[int], labels: Labels | None = None, truncation: float = 1.0
     ) -> Iterator[Pixels]:
-        """The images of any number of seeds, some at a time, each uint8 (<= 256, H, W, C)."""
+        """The images of any number of seeds, some at a time, each uint8 (n, H, W, C)."""
         require_truncation(truncation)
+        self._require_memory()
         return sampling.sample_seeds(self.generator, seeds, self.network, labels, truncation)
 
     def draw(self, points: Tensor) -> Pixels:
         """The images of the generator's inputs, float32 (N, input_dim); uint8 (N, H, W, C)."""
-        return images.concatenate(
-            [self._no_images(), *sampling.sample_latents(self.generator, points)]
-        )
+        self._require_memory(len(points))
+        chunks = sampling.sample_latents(self.generator, points, self.network)
+        return images.concatenate([self._no_images(), *chunks])
 
     def interpolate(
         self,
@@ -243,6 +245,13 @@ class Model:
         require_walk(frames, mode, ease)
         require_truncation(truncation)
         return sampling.inputs_of(seeds, self.network, labels, truncation)
+
+    def _require_memory(self, count: int = 0) -> None:
+        """DeviceError if memory is too short for drawing, and for `count` images at once."""
+        pixels = 2 * count * math.prod(self.network.image_shape)  # in chunks, then as one array
+        machine.require_memory(
+            sampling.drawing_bytes(self.network) + pixels, f"drawing from {self.path}"
+        )
 
     def _no_images(self) -> Pixels:
         channels, height, width = self.network.image_shape

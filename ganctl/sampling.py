@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -12,17 +13,37 @@ from torch import Tensor, nn
 from ganctl import latents
 from ganctl.config import NetworkConfig
 from ganctl.images import Pixels, to_pixels
+from ganctl.networks import output_bytes
 
 CHUNK = 256
-"""The one batch size that a generator is ever sampled with. Kernels are chosen by shape, and
-another shape may round differently: with one, a seed's picture never depends on its neighbours.
-Large enough to keep a few cores busy, small enough to draw a single picture at once."""
+"""The largest batch size that a generator is sampled with: enough to keep a few cores busy, and
+small enough to draw a single picture at once."""
+_CHUNK_BYTES = 2**27
+"""What all layers put out for a batch is at most so much, unless it is for a single image. The pass
+takes less memory than that."""
 _AHEAD = 4 * CHUNK
 """Latents are drawn for so many seeds at once: after each chunk, that finds every cache cold."""
 
 
 Labels = Sequence[int] | NDArray[np.int64]
 """(N,), numbers of classes."""
+
+
+@functools.cache
+def chunk_size(network: NetworkConfig) -> int:
+    """Return the one batch size that generators of this shape are ever sampled with.
+
+    It is CHUNK for small images, and a smaller power of two for larger ones. Kernels are chosen by
+    shape, and another shape may round differently: with one batch size a seed's picture never
+    depends on its neighbours.
+    """
+    fitting = _CHUNK_BYTES // output_bytes(network)["generator"]
+    return min(CHUNK, 2 ** (fitting.bit_length() - 1)) if fitting else 1
+
+
+def drawing_bytes(network: NetworkConfig) -> int:
+    """Return the bytes of memory that drawing takes at most, besides the pictures themselves."""
+    return chunk_size(network) * output_bytes(network)["generator"]
 
 
 def sample_seeds(
@@ -32,7 +53,7 @@ def sample_seeds(
     labels: Labels | None = None,
     truncation: float = 1.0,
 ) -> Iterator[Pixels]:
-    """The images of `seeds`, in order, as chunks of uint8 (<= CHUNK, H, W, C).
+    """The images of `seeds`, in order, as chunks of uint8 (<= chunk_size, H, W, C).
 
     `labels` are their classes, where `network` has classes; None: each seed has its own. What
     `truncation` is, `inputs_of` says. A chunk is made when it is asked for, so that any number
@@ -41,7 +62,8 @@ def sample_seeds(
     for start in range(0, len(seeds), _AHEAD):
         some = slice(start, start + _AHEAD)
         of_some = None if labels is None else labels[some]
-        yield from sample_latents(generator, inputs_of(seeds[some], network, of_some, truncation))
+        points = inputs_of(seeds[some], network, of_some, truncation)
+        yield from sample_latents(generator, points, network)
 
 
 def inputs_of(
@@ -73,15 +95,18 @@ def classes_of(seeds: Sequence[int], num_classes: int) -> NDArray[np.int64]:
     return np.array([seed % num_classes for seed in seeds], np.int64)
 
 
-def sample_latents(generator: nn.Module, points: Tensor) -> Iterator[Pixels]:
+def sample_latents(
+    generator: nn.Module, points: Tensor, network: NetworkConfig
+) -> Iterator[Pixels]:
     """The images of `points`, float32 (N, input_dim), as `sample_seeds` gives them."""
-    for start in range(0, len(points), CHUNK):
-        yield _sample_chunk(generator, points[start : start + CHUNK])
+    size = chunk_size(network)
+    for start in range(0, len(points), size):
+        yield _sample_chunk(generator, points[start : start + size], size)
 
 
 @torch.inference_mode()
-def _sample_chunk(generator: nn.Module, chunk: Tensor) -> Pixels:
-    padded = torch.zeros(CHUNK, chunk.shape[1])
+def _sample_chunk(generator: nn.Module, chunk: Tensor, size: int) -> Pixels:
+    padded = torch.zeros(size, chunk.shape[1])
     padded[: len(chunk)] = chunk
     training = generator.training
     device = next(generator.parameters()).device

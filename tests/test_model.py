@@ -9,9 +9,9 @@ import pytest
 import torch
 
 import ganctl
-from ganctl import checkpoint
+from ganctl import checkpoint, machine, sampling
 from ganctl import config as configs
-from ganctl.errors import CheckpointError, UsageError
+from ganctl.errors import CheckpointError, DeviceError, UsageError
 from ganctl.training.state import create
 
 NAMES = ["zero", "one", "<b>"]
@@ -188,3 +188,31 @@ def test_walks_that_there_are_not(model, seeds, options, message):
 def test_a_sheet_of_three(plain):
     with pytest.raises(UsageError, match="four corners, not 3"):
         plain.sheet([1, 2, 3])
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda model: model.sample(),
+        lambda model: model.chunks(range(10**9)),
+        lambda model: model.interpolate([0, 1], frames=2),
+        lambda model: model.sheet([0, 1, 2, 3], frames=2),
+    ],
+)
+def test_drawing_that_memory_is_too_short_for_is_refused(model, monkeypatch, draw):
+    """A small file may declare networks that take gigabytes."""
+
+    def draws(*_):
+        raise AssertionError
+
+    monkeypatch.setattr(sampling, "_sample_chunk", draws)
+    free = sampling.drawing_bytes(model.network) - 1
+    monkeypatch.setattr(machine, "free_memory", lambda: free)
+    with pytest.raises(DeviceError, match=r"drawing from .*ckpt\.pt takes .* GB are free"):
+        draw(model)
+
+
+def test_more_samples_than_memory_holds_are_refused_before_the_first(model, monkeypatch):
+    monkeypatch.setattr(machine, "free_memory", lambda: 10**9)
+    with pytest.raises(DeviceError, match="takes 1568"):
+        model.sample(range(10**9))

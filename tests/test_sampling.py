@@ -5,9 +5,16 @@ import pytest
 import torch
 
 from ganctl import images, latents
-from ganctl.config import PRESETS, override, preset
+from ganctl.config import PRESETS, override, preset, stages_for
 from ganctl.networks import build_generator
-from ganctl.sampling import CHUNK, inputs_of, sample_latents, sample_seeds
+from ganctl.sampling import (
+    CHUNK,
+    chunk_size,
+    drawing_bytes,
+    inputs_of,
+    sample_latents,
+    sample_seeds,
+)
 
 
 @pytest.fixture(scope="module", params=PRESETS)
@@ -57,7 +64,7 @@ def test_different_seeds_give_different_pictures(alone):
 
 def test_latents_give_the_pictures_of_their_seeds(config, generator, alone):
     points = inputs_of([3, 7], config)
-    pixels = images.concatenate(sample_latents(generator, points))
+    pixels = images.concatenate(sample_latents(generator, points, config))
     assert np.array_equal(pixels[1], alone(7))
 
 
@@ -86,9 +93,40 @@ def test_the_generator_only_ever_meets_one_batch_size(config, generator, count):
     shapes = []
     hook = generator.register_forward_hook(lambda _, inputs, __: shapes.append(inputs[0].shape))
     list(sample_seeds(generator, range(count), config))
-    list(sample_latents(generator, inputs_of(range(count), config)))
+    list(sample_latents(generator, inputs_of(range(count), config), config))
     hook.remove()
     assert set(shapes) == {(CHUNK, config.input_dim)}
+
+
+def sized(name, side, **changes):
+    return override(
+        preset(name), {"height": side, "width": side, "stages": stages_for(side, side), **changes}
+    ).network
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_batch_is_smaller_where_images_are_larger(name):
+    """One picture of 256x256 is not drawn as a batch of 256; those of digits stay."""
+    assert chunk_size(sized(name, 28)) == CHUNK
+    sizes = [chunk_size(sized(name, side)) for side in (32, 64, 128, 256)]
+    assert sizes == sorted(sizes, reverse=True)
+    assert 1 < sizes[-1] < 16
+    for side in (28, 64, 256):
+        assert drawing_bytes(sized(name, side)) <= 2**27
+    assert chunk_size(sized("dcgan", 256, base_channels=512)) == 1
+
+
+def test_a_seeds_picture_of_large_images_is_the_same_beside_others():
+    network = sized("fast", 128, base_channels=16)
+    generator = build_generator(network, torch.Generator().manual_seed(0))
+    batches = []
+    generator.register_forward_hook(lambda _, inputs, __: batches.append(len(inputs[0])))
+    size = chunk_size(network)
+    assert size < CHUNK
+    (alone,) = sample_seeds(generator, [size], network)
+    pixels = images.concatenate(sample_seeds(generator, range(size + 1), network))
+    assert batches == [size] * 3
+    assert np.array_equal(pixels[size], alone[0])
 
 
 def test_no_seeds_give_no_chunks(config, generator):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,13 +12,15 @@ from pathlib import Path
 
 import numpy as np
 
-from ganctl import files, images
+from ganctl import files, images, machine
 from ganctl.cli.terminal import count
 from ganctl.config import NetworkConfig
 from ganctl.errors import RunError
 from ganctl.images import Column, Pixels
 from ganctl.sampling import Labels, classes_of
 
+_BLOCK = 4096
+"""Bytes that even the smallest file takes on a disk."""
 _SAMPLE = re.compile(r"seed-(\d{6,10})\.png")
 _PLAIN_NAME = re.compile(r"\w[\w .+-]{0,79}(?<![ .])")
 """Names that every file system takes."""
@@ -55,6 +58,7 @@ def write_array(
     if plan.names:
         beside["labels"] = Column("<i8", plan.numbers)
         beside["classes"] = np.array(plan.names)
+    machine.require_disk(path, len(plan.seeds) * math.prod(size))
     with files.atomic_writer(path) as file:
         images.write_npz(file, chunks, (len(plan.seeds), *size), beside)
 
@@ -75,14 +79,17 @@ def write_folder(
             "among the new ones",
             "Give another folder, or replace them with --force.",
         )
-    for folder in folders:
-        files.make_folder(path / folder)
-    for seed, number, picture in _one_by_one(chunks, plan):
+    for index, (seed, number, picture) in enumerate(_one_by_one(chunks, plan)):
         about = {**text, "seeds": str(seed)}
         if number is not None:
             about["class"] = plan.names[number]
         folder = folders[number] if plan.is_per_class and number is not None else ""
-        files.write_atomic(path / folder / f"seed-{seed:06d}.png", images.png(picture, about))
+        content = images.png(picture, about)
+        if not index:  # the others will be about as large
+            machine.require_disk(path, len(plan.seeds) * -(-len(content) // _BLOCK) * _BLOCK)
+            for each in folders:
+                files.make_folder(path / each)
+        files.write_atomic(path / folder / f"seed-{seed:06d}.png", content)
     for file in left:
         try:
             file.unlink()

@@ -16,7 +16,7 @@ from ganctl.cli.terminal import Terminal, duration, size
 from ganctl.config import settings
 from ganctl.latents import draw
 from ganctl.rng import Stream
-from ganctl.sampling import sample_seeds
+from ganctl.sampling import drawing_bytes, sample_seeds
 from ganctl.training.session import Session
 from ganctl.training.step import train_step
 
@@ -50,6 +50,7 @@ def dry_run(session: Session, terminal: Terminal) -> None:
             "seconds": seconds,
             "images_per_sec": config.batch_size / seconds_a_step,
             "peak_memory_bytes": _peak_memory(session),
+            "samples_memory_bytes": drawing_bytes(config.network),
             "checkpoint_bytes": checkpoint_bytes,
         },
     }
@@ -140,6 +141,7 @@ def _show(report: dict[str, Any], terminal: Terminal) -> None:
                 f"{duration(estimate['seconds'])}, {estimate['images_per_sec']:,.0f} images/s",
             ),
             ("memory", size(memory) if memory else "not known on this system"),
+            ("for samples", f"{size(estimate['samples_memory_bytes'])} of it at most"),
             ("disk", f"{size(estimate['checkpoint_bytes'])} a checkpoint, in {report['out']}"),
         ],
         left=2,

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 _MAX_STREAMED = 20_000
 """Of images that are streamed: the first ones of some shards."""
 _MAX_SAMPLES = 60_000
+_MEMORY = 1_500_000_000
+"""Bytes that it takes at least, measured with the fewest samples."""
 _MAX_CLASSES = 20
 """More are too many for a table."""
 _SHOWN = {
@@ -66,7 +68,7 @@ def evaluate(
     """Measure how near samples are to real test images, beside what real images reach.
 
     Figures of another number of samples, or of other features, cannot be compared. Takes one to
-    three minutes on a CPU and about 2 GB of memory: all real images are encoded, too.
+    three minutes on a CPU and up to 3 GB of memory: all real images are encoded, too.
 
     Examples:
 
@@ -80,13 +82,14 @@ def evaluate(
             f"--num-samples must be {MIN_MEASURED} to {_MAX_SAMPLES:,}, not {num_samples}"
         )
 
-    from ganctl import devices
+    from ganctl import devices, machine
     from ganctl.evaluation import Ruler
     from ganctl.features import load as load_features
     from ganctl.model import load
 
     model = load(ckpt, ema=ema)
     network = load_features(features, model.data, image_shape=model.network.image_shape)
+    machine.require_memory(_MEMORY, "comparing samples with real images")
     devices.use_idle_threads()
     with terminal.status("encoding real images, which takes the longest"):
         train, test, kind = _real_images(model, data)

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from ganctl import machine
 from ganctl.cli import completion
 from ganctl.config import (
     FITS,
@@ -141,6 +142,8 @@ SetOption = Annotated[list[str] | None, set_option()]
 
 MAX_UPSCALE = 64
 _MAX_BYTES = 2**30
+_COPIES = 4
+"""Of all pixels, in memory at once while a picture or an animation is made of them."""
 _MAX_DIGITS = len(str(MAX_SEED))
 MAX_LISTED = 1_000_000
 _UNITS = ("", "k", "m", "g", "t")
@@ -239,7 +242,10 @@ def check_upscale(factor: int | None) -> None:
 
 
 def require_room(count: int, network: NetworkConfig, upscale: int) -> None:
-    """UsageError where `count` images, enlarged, are more than one file should hold."""
+    """Raise unless a picture or an animation of `count` images, enlarged, can be made.
+
+    UsageError if it is more than one file should hold, DeviceError if memory is too short for it.
+    """
     size = count * network.channels * network.height * network.width * upscale**2
     if size > _MAX_BYTES:
         raise UsageError(
@@ -247,3 +253,4 @@ def require_room(count: int, network: NetworkConfig, upscale: int) -> None:
             f"more than the {_MAX_BYTES // 2**30} GiB that one file may hold",
             "Give fewer images or a smaller --upscale.",
         )
+    machine.require_memory(_COPIES * size, f"a picture of {count} images")

@@ -129,7 +129,8 @@ def sample(
     path = Path(out)
     kind = "folder" if _is_folder(out) else check_suffix(path, (".png", ".npz"), folder_too=True)
     check_upscale(upscale)
-    if kind == "folder" and len(set(wanted)) < len(wanted):
+    is_listed = not isinstance(wanted, range)  # of which there can be any number
+    if kind == "folder" and is_listed and len(set(wanted)) < len(wanted):
         raise UsageError(
             "--seeds names a seed twice, and a folder holds one file a seed",
             "Name each seed once, or draw a grid: -o samples.png",

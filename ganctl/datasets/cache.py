@@ -21,7 +21,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ganctl import files, places
+from ganctl import files, machine, places
 from ganctl.errors import DataError, RunError
 
 FORMAT = 3
@@ -29,6 +29,10 @@ FORMAT = 3
 _KEY = re.compile(r"[0-9a-f]{32}")
 _IMAGES, _LABELS, _META = "images.npy", "labels.npy", "meta.json"
 _POLL_SECONDS = 0.2
+_MORE_ROOM = (
+    "Free some space there (ganctl data --clear-cache removes what is stored), or set "
+    "XDG_CACHE_HOME to a folder on another disk."
+)
 
 
 @dataclass(frozen=True)
@@ -86,6 +90,10 @@ class Place:
         """The file for the images, to be written before `keep`."""
         return self._path / _IMAGES
 
+    def require_room(self, num_bytes: int) -> None:
+        """RunError if images of `num_bytes` cannot be put here for want of space."""
+        machine.require_disk(self.images, num_bytes, _MORE_ROOM)
+
     def keep(self, labels: NDArray[np.int64], meta: dict[str, Any], key: str | None) -> Stored:
         """Store what was written, and this, under `key` (and the place's own key). OSError.
 
@@ -131,8 +139,7 @@ def place(key: str, waiting: Callable[[], None]) -> Iterator[Place]:
     except OSError as error:
         raise DataError(
             f"the images cannot be decoded into {folder()}: {files.reason(error)}",
-            "Free some space there (ganctl data --clear-cache removes what is stored), or set "
-            "XDG_CACHE_HOME to a folder on another disk.",
+            _MORE_ROOM,
         ) from None
 
 

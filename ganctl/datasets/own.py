@@ -330,6 +330,7 @@ def _decoded(
             if (stored := cache.find(key)) is not None:
                 place.refer(key)
                 return stored
+            place.require_room(measured.num_bytes)
             with place.images.open("w+b", buffering=0) as file:
                 labels, damaged, remarks, digest = preparing.decode_all(
                     source, measured, file, reader, progress

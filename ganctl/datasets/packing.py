@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from ganctl import machine
 from ganctl.config import ImageSettings
 from ganctl.datasets import addresses, index, own, preparing
 from ganctl.datasets.decoding import BadImage, Facts, Outcome, Pixels
@@ -123,6 +124,8 @@ def pack(
         ]
         found = list(measured.facts)
         _require_usable(path, found, bad, skip_bad)
+        if settings.size is None and not addresses.is_address(out.folder):
+            machine.require_disk(Path(out.folder), sum(entry.size for entry in found))
         order = Stream.PACKING.generator(seed=seed).permutation(len(found))
         chunks = preparing.decoded(reader, measured.settings, [found[k] for k in order], told)
         samples = _Samples(source, chunks, measured.facts, bad, as_png=settings.size is not None)

@@ -75,6 +75,11 @@ class Measured:
     settings: ImageSettings
     """With size and channels set, unless there are no images to choose them by."""
 
+    @property
+    def num_bytes(self) -> int:
+        """The size of all images once they are decoded."""
+        return len(self.facts) * math.prod(_shape(self.settings))
+
 
 def survey_of(
     source: Source, measured: Measured, damaged: Sequence[Problem], remarks: Remarks

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import math
 from collections.abc import Mapping
 
 import torch
@@ -23,6 +25,7 @@ __all__ = [
     "check_weights",
     "generator_from",
     "layer_tables",
+    "output_bytes",
     "place_dropout",
     "seed_dropout",
     "taken",
@@ -65,6 +68,15 @@ def layer_tables(config: NetworkConfig) -> dict[str, list[Layer]]:
     }
     return {
         name: layer_table(network, *inputs[name]) for name, network in both_networks(config).items()
+    }
+
+
+@functools.cache
+def output_bytes(config: NetworkConfig) -> dict[str, int]:
+    """Return the bytes in fp32 that all layers of each network put out for one image."""
+    return {
+        name: sum(4 * math.prod(layer.output_shape) for layer in table)
+        for name, table in layer_tables(config).items()
     }
 
 

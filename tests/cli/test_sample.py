@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import sys
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 from PIL import Image
 
 import ganctl
-from ganctl import datasets, store
+from ganctl import datasets, machine, store
 from ganctl.cli import drawn
 
 SIDE = 84
@@ -450,3 +451,32 @@ def test_layouts_and_truncations_that_are_none(cli, run, tmp_path, monkeypatch, 
     assert (result.code, result.out) == (2, "")
     assert words in result.err
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("out", "size"), [("big.npz", "784.0 GB"), ("big/", "4,096.0 GB")])
+def test_what_fits_no_disk_is_refused_before_it_is_begun(
+    cli, run, tmp_path, monkeypatch, out, size
+):
+    monkeypatch.chdir(tmp_path)
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=73 * 10**9))
+    result = cli("sample", run, "-n", 10**9, "-o", out)
+    assert (result.code, result.out) == (1, "")
+    assert f"{out.rstrip('/')} would take {size}, and 73.0 GB are free there" in result.err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("sample", "-n", "9"), ("interpolate", "--seeds", "1,2", "-o", "walk.gif")],
+)
+def test_pictures_that_memory_is_too_short_for_are_refused(
+    cli, run, tmp_path, monkeypatch, arguments
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(machine, "free_memory", lambda: 100_000)
+    command, *options = arguments
+    result = cli(command, run, *options)
+    assert (result.code, result.out) == (1, "")
+    assert "of memory, and 0.00 GB are free" in result.err
+    assert list(tmp_path.iterdir()) == []

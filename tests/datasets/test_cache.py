@@ -15,7 +15,7 @@ import pytest
 
 from ganctl import files
 from ganctl.datasets import cache
-from ganctl.errors import DataError
+from ganctl.errors import DataError, RunError
 
 KEY, OTHER = cache.key_of("some"), cache.key_of("other")
 IMAGES = np.arange(4 * 2 * 3 * 3, dtype=np.uint8).reshape(4, 2, 3, 3)
@@ -215,6 +215,17 @@ def test_a_full_disk_is_said_and_leaves_nothing(cache_folder, monkeypatch):
         store()
     assert "--clear-cache" in str(caught.value.hint)
     assert names(cache_folder) == [f"{KEY}.lock"]
+
+
+def test_images_that_do_not_fit_are_refused_before_they_are_decoded(cache_folder, monkeypatch):
+    usage = shutil.disk_usage("/")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=10**9))
+    with (
+        cache.place(KEY, nobody) as place,
+        pytest.raises(RunError, match=r"would take 2\.0 GB, and 1\.0 GB are free") as caught,
+    ):
+        place.require_room(2 * 10**9)
+    assert "--clear-cache" in caught.value.hint
 
 
 # Clearing
