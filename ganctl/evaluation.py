@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
 
 import torch
 
 from ganctl import metrics
 from ganctl.checkpoint import FIGURES
+from ganctl.datasets import Progress, cache
+from ganctl.encoding import RealImages, chunks
 from ganctl.features import Encoded, FeatureNetwork, encode
 from ganctl.images import Pixels
 from ganctl.rng import Stream
 
 _GAUGED = 2000
-_CHUNK = 256
-"""Real images encoded at once: as many as a generator draws of small images."""
+_STAGES = 4
+"""Figures that take long, of which progress is told."""
 
 
 @dataclass(frozen=True)
@@ -45,19 +48,26 @@ class Ruler:
     """The real images, encoded once, and what `count` images are measured against.
 
     `test` is what images are compared with; `train` is what the generator learned from, and what
-    the floor is measured on. Both uint8 (N, H, W, C).
+    the floor is measured on. Both uint8 (N, H, W, C). `progress` is told of all that takes long.
     """
 
-    def __init__(self, network: FeatureNetwork, *, test: Pixels, train: Pixels, count: int) -> None:
-        self._network = network
+    def __init__(
+        self,
+        network: FeatureNetwork,
+        *,
+        test: Pixels,
+        train: Pixels,
+        count: int,
+        progress: Progress = lambda *_: None,
+    ) -> None:
+        self._network, self._count, self._progress = network, count, progress
+        self._test_images = RealImages(network, test if network.small else test[:count])
+        self._test = self._test_images.encoded("encoding test images", progress)
+        self._chosen = Stream.FLOOR.generator().permutation(len(train))[:count]
         self._train: Encoded | None = None
-        self._test = encode(network, _chunks(test if network.small else test[:count]))
-        chosen = Stream.FLOOR.generator().permutation(len(train))[:count]
+        self._floor_images = RealImages(network, train if network.small else train[self._chosen])
         if network.small:
-            self._train = encode(network, _chunks(train))
-            self._floor = self._train[torch.from_numpy(chosen)]
-        else:
-            self._floor = encode(network, _chunks(train[chosen]))
+            self._train = self._floor_images.encoded("encoding training images", progress)
         self._frechet = metrics.Frechet(self._test.features)
 
     @property
@@ -67,28 +77,51 @@ class Ruler:
 
     def measure(self, samples: Iterable[Pixels]) -> Figures:
         """The figures of generated images, uint8 chunks (n, H, W, C); `MIN_MEASURED` at least."""
-        found = encode(self._network, samples)
-        return self._figures(found, nearest_of=found)
+        doing = "drawing samples"
+        self._progress(doing, 0, self._count)
+        found = encode(
+            self._network, samples, lambda done: self._progress(doing, done, self._count)
+        )
+        return self._figures(found, "comparing samples with test images", nearest_of=found)
 
     def floor(self) -> Figures:
         """The same figures for training images drawn at random: hardly any can be better.
 
-        But for `nearest_training`, which is that of the test images.
+        But for `nearest_training`, which is that of the test images. They are computed once and
+        kept, as real images' features are.
         """
-        return self._figures(self._floor, nearest_of=self._test)
+        key = self._floor_images.key("floor", self._test_images.digest, self._count)
+        if (kept := cache.find_bytes(key, "floor")) is not None:
+            return Figures(**json.loads(kept))
+        if self._train is None:
+            images = self._floor_images.encoded("encoding training images", self._progress)
+        else:
+            images = self._train[torch.from_numpy(self._chosen)]
+        figures = self._figures(
+            images, "comparing training images with test images", nearest_of=self._test
+        )
+        cache.keep_bytes(key, "floor", json.dumps(asdict(figures)).encode())
+        return figures
 
-    def _figures(self, found: Encoded, *, nearest_of: Encoded) -> Figures:
+    def _figures(self, found: Encoded, doing: str, *, nearest_of: Encoded) -> Figures:
         fake, real = found.features, self._test.features
+        self._progress(doing, 0, _STAGES)
+        frechet_distance = self._frechet.distance(fake)
+        self._progress(doing, 1, _STAGES)
+        kernel_distance = metrics.kernel_distance(fake, real)
+        self._progress(doing, 2, _STAGES)
+        near = metrics.manifold(fake, real)
+        self._progress(doing, 3, _STAGES)
         nearest = None
         if self._train is not None:
             table = metrics.nearest_distances(nearest_of.features, self._train.features)
             nearest = float(table.median())
-        near = metrics.manifold(fake, real)
         shares = metrics.class_shares(found.logits) if self._network.num_classes else []
+        self._progress(doing, _STAGES, _STAGES)
         return Figures(
             num_samples=len(found),
-            frechet_distance=self._frechet.distance(fake),
-            kernel_distance=metrics.kernel_distance(fake, real),
+            frechet_distance=frechet_distance,
+            kernel_distance=kernel_distance,
             precision=near.precision,
             recall=near.recall,
             density=near.density,
@@ -110,7 +143,7 @@ class Gauge:
 
     def __init__(self, network: FeatureNetwork, *, test: Pixels) -> None:
         self._network = network
-        self._test = encode(network, _chunks(test[:_GAUGED]))
+        self._test = encode(network, chunks(test[:_GAUGED]))
         self._frechet = metrics.Frechet(self._test.features)
 
     def measure(self, samples: Iterable[Pixels]) -> dict[str, float | None]:
@@ -131,8 +164,3 @@ class Gauge:
             "largest_class": max(shares),
         }
         return {name: figures[name] if math.isfinite(figures[name]) else None for name in FIGURES}
-
-
-def _chunks(images: Pixels) -> Iterator[Pixels]:
-    for start in range(0, len(images), _CHUNK):
-        yield images[start : start + _CHUNK]

@@ -185,7 +185,8 @@ def _distances(points: Tensor, others: Tensor) -> Iterator[Tensor]:
 def _radii(points: Tensor, neighbours: int) -> Tensor:
     """Each point's distance to its `neighbours`-th nearest, itself not counted."""
     tables = _distances(points, points)
-    return torch.cat([table.kthvalue(neighbours + 1, dim=1).values for table in tables])
+    nearest = [table.topk(neighbours + 1, dim=1, largest=False).values for table in tables]
+    return torch.cat([distances[:, -1] for distances in nearest])
 
 
 def _share(flags: Tensor) -> float:

@@ -134,6 +134,11 @@ class RunDirectory:
         return self.path / "losses.csv"
 
     @property
+    def evaluations(self) -> Path:
+        """What `evaluate` found, the newest first."""
+        return self.path / "evaluation.json"
+
+    @property
     def losses_plot(self) -> Path:
         """Both losses over the epochs."""
         return self.path / "losses.png"
@@ -279,15 +284,7 @@ class RunDirectory:
 
     def read_config(self) -> dict[str, Any]:
         """What `write_config` wrote, or nothing where it is missing or damaged."""
-        path = self.path / CONFIG
-        try:
-            status = path.lstat()  # neither a pipe nor a link is read
-            if not stat.S_ISREG(status.st_mode) or status.st_size > limits.CONFIG_BYTES:
-                return {}
-            content = json.loads(path.read_text("utf-8"))
-        except (OSError, ValueError, RecursionError):
-            return {}
-        return content if isinstance(content, dict) else {}
+        return _read_object(self.path / CONFIG)
 
     def read_starts(self) -> list[dict[str, Any]]:
         """The starts on record in the config, or none; only what looks like one is handed on."""
@@ -298,6 +295,16 @@ class RunDirectory:
             if isinstance(start, dict)
             and all(isinstance(value, str | int | float) for value in start.values())
         ]
+
+    def write_evaluations(self, evaluations: Sequence[Mapping[str, Any]]) -> None:
+        """Write evaluation.json. Raises RunError."""
+        text = json.dumps({"evaluations": evaluations}, indent=2)
+        self.write(self.evaluations, text.encode() + b"\n")
+
+    def read_evaluations(self) -> list[dict[str, Any]]:
+        """Return what `write_evaluations` wrote, but for what looks like no evaluation."""
+        found = _read_object(self.evaluations).get("evaluations")
+        return [one for one in (found if isinstance(found, list) else []) if isinstance(one, dict)]
 
     def write_losses(self, history: Sequence[Mapping[str, Any]]) -> None:
         """losses.csv, made anew from the whole history: it can never disagree with a checkpoint."""
@@ -321,6 +328,18 @@ class RunDirectory:
         for path in up_to_now[: max(0, len(up_to_now) - keep)]:
             with contextlib.suppress(OSError):
                 path.unlink()
+
+
+def _read_object(path: Path) -> dict[str, Any]:
+    """Return the JSON object in a run's file, or nothing where it is missing or damaged."""
+    try:
+        status = path.lstat()  # neither a pipe nor a link is read
+        if not stat.S_ISREG(status.st_mode) or status.st_size > limits.CONFIG_BYTES:
+            return {}
+        content = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return content if isinstance(content, dict) else {}
 
 
 def _numbered(folder: Path, pattern: str) -> list[Path]:

@@ -7,6 +7,7 @@ import torch
 from ganctl import datasets, evaluation, features, metrics
 from ganctl.checkpoint import FIGURES
 from ganctl.config import MIN_MEASURED
+from ganctl.datasets import cache
 from ganctl.evaluation import Gauge, Ruler
 
 
@@ -21,7 +22,7 @@ def pictures():
 def make_ruler(pictures):
     train, test = pictures
     network = features.load("auto", "mnist")
-    return lambda count: Ruler(network, test=test, train=train, count=count)
+    return lambda count, **more: Ruler(network, test=test, train=train, count=count, **more)
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +44,23 @@ def test_the_floor_is_that_of_real_images(ruler, pictures):
     assert floor.sure_share > 0.95
     assert sum(floor.class_shares) == pytest.approx(1)
     assert ruler.measure([test]).frechet_distance < 1e-3 < floor.frechet_distance
+
+
+def test_figures_are_the_same_whether_real_images_are_encoded_or_kept(
+    make_ruler, pictures, cache_folder
+):
+    samples = pictures[0][:40]
+    fresh = make_ruler(40)
+    figures, floor = fresh.measure([samples]), fresh.floor()
+    assert len(list(cache_folder.iterdir())) == 3
+    told = []
+    kept = make_ruler(40, progress=lambda doing, *_: told.append(doing))
+    assert kept.measure([samples]) == figures
+    assert kept.floor() == floor
+    assert {*told} == {"drawing samples", "comparing samples with test images"}
+    cache.clear()
+    again = make_ruler(40)
+    assert (again.measure([samples]), again.floor()) == (figures, floor)
 
 
 def test_fewer_are_drawn_at_random_and_always_the_same(make_ruler, ruler):

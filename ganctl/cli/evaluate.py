@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ganctl.cli import completion
+from ganctl.cli.evaluations import show_evaluation
 from ganctl.cli.options import CheckpointArgument, EmaOption, JsonOption
 from ganctl.cli.terminal import Terminal
 from ganctl.config import MIN_MEASURED
-from ganctl.errors import DataError, UsageError
+from ganctl.errors import DataError, RunError, UsageError
 
 if TYPE_CHECKING:
+    from ganctl.datasets import Progress
+    from ganctl.evaluations import Evaluation
     from ganctl.images import Pixels
     from ganctl.model import Model
 
@@ -24,19 +28,6 @@ _MEMORY = 1_500_000_000
 """Bytes that it takes at least, measured with the fewest samples."""
 _MAX_CLASSES = 20
 """More are too many for a table."""
-_SHOWN = {
-    "frechet_distance": ("Frechet distance", "lower", ".2f"),
-    "kernel_distance": ("kernel distance", "lower", ".4f"),
-    "precision": ("precision", "higher", ".3f"),
-    "recall": ("recall", "higher", ".3f"),
-    "density": ("density", "higher", ".3f"),
-    "coverage": ("coverage", "higher", ".3f"),
-    "classifier_score": ("classifier score", "higher", ".2f"),
-    "sure_share": ("classifier is sure", "higher", ".1%"),
-    "classes_found": ("classes found", "higher", ",d"),
-    "class_divergence": ("classes, KL from uniform", "lower", ".4f"),
-    "nearest_training": ("nearest training image", "not lower", ".2f"),
-}
 
 
 def evaluate(
@@ -68,7 +59,8 @@ def evaluate(
     """Measure how near samples are to real test images, beside what real images reach.
 
     Figures of another number of samples, or of other features, cannot be compared. Takes one to
-    three minutes on a CPU and up to 3 GB of memory: all real images are encoded, too.
+    three minutes on a CPU and up to 3 GB of memory: all real images are encoded, too. That is done
+    once for the same images. The result is kept with the run; inspect and report show it.
 
     Examples:
 
@@ -84,6 +76,7 @@ def evaluate(
 
     from ganctl import devices, machine
     from ganctl.evaluation import Ruler
+    from ganctl.evaluations import Evaluation
     from ganctl.features import load as load_features
     from ganctl.model import load
 
@@ -91,32 +84,29 @@ def evaluate(
     network = load_features(features, model.data, image_shape=model.network.image_shape)
     machine.require_memory(_MEMORY, "comparing samples with real images")
     devices.use_idle_threads()
-    with terminal.status("encoding real images, which takes the longest"):
-        train, test, kind = _real_images(model, data)
-        ruler = Ruler(network, test=test, train=train, count=num_samples)
-    with terminal.status(f"drawing and measuring {num_samples:,} samples"):
-        chunks = model.chunks(range(num_samples))
-        figures = asdict(ruler.measure(chunks))
-        floor = asdict(ruler.floor())
-    report = {
-        "checkpoint": str(model.path),
-        "digest": model.digest,
-        "step": model.step,
-        "ema": model.ema,
-        "data": model.data,
-        "num_test_images": ruler.num_test_images,
-        "test_images": kind,
-        "features": network.name,
-        "figures": figures,
-        "floor": floor,
-    }
+    with terminal.progress() as progress:
+        train, test, kind = _real_images(model, data, progress)
+        ruler = Ruler(network, test=test, train=train, count=num_samples, progress=progress)
+        evaluation = Evaluation(
+            checkpoint=str(model.path),
+            digest=model.digest,
+            step=model.step,
+            ema=model.ema,
+            data=model.data,
+            num_test_images=ruler.num_test_images,
+            test_images=kind,
+            features=network.name,
+            figures=ruler.measure(model.chunks(range(num_samples))),
+            floor=ruler.floor(),
+        )
+    _keep(evaluation, model.path, terminal)
     if json:
-        terminal.document(report)
+        terminal.document(asdict(evaluation))
     else:
-        _show(report, model, terminal)
+        _show(evaluation, terminal)
 
 
-def _real_images(model: Model, data: str | None) -> tuple[Pixels, Pixels, str]:
+def _real_images(model: Model, data: str | None, progress: Progress) -> tuple[Pixels, Pixels, str]:
     """Those that a generator learned from, those that it is compared with, and what the latter are.
 
     Images of one's own have none set apart: it is compared with half of those it learned from, and
@@ -133,7 +123,9 @@ def _real_images(model: Model, data: str | None) -> tuple[Pixels, Pixels, str]:
         train = datasets.load(name, settings=config.images)
         test = datasets.load_test(name, settings=config.images)
         return train.images.numpy(), test.images.numpy(), "test images"
-    own = datasets.load_training(name, settings=config.images, limit=config.limit, skip_bad=True)
+    own = datasets.load_training(
+        name, settings=config.images, limit=config.limit, skip_bad=True, progress=progress
+    )
     if own.digest != model.data_digest:
         raise DataError(f"the images of '{name}' are not those this run was trained on")
     images = own.some(_MAX_STREAMED if datasets.is_streamed(name) else len(own))
@@ -144,28 +136,23 @@ def _real_images(model: Model, data: str | None) -> tuple[Pixels, Pixels, str]:
     return images[1::2], images[::2], "training images"
 
 
-def _show(report: dict[str, Any], model: Model, terminal: Terminal) -> None:
-    figures, floor = report["figures"], report["floor"]
-    weights = "moving average" if model.ema else "weights as trained"
-    terminal.heading(str(model.path))
-    terminal.result(
-        f"{figures['num_samples']:,} samples ({weights}, step {model.step:,}) against "
-        f"{report['num_test_images']:,} {report['test_images']} of {model.data}"
-    )
-    if report["test_images"] == "training images":
-        terminal.result(
-            "None of these images were held back: a generator that copies them would look perfect."
-        )
-    terminal.result(f"features: {report['features']}")
-    shares = figures["class_shares"]
-    terminal.table(
-        ("", "samples", "real images", "better is"),
-        [
-            (label, format(figures[name], form), format(floor[name], form), better)
-            for name, (label, better, form) in _SHOWN.items()
-            if figures[name] is not None and (shares or name != "sure_share")
-        ],
-    )
+def _keep(evaluation: Evaluation, path: Path, terminal: Terminal) -> None:
+    """Write what was found into the run's folder, if the checkpoint lies in one."""
+    from ganctl import evaluations
+    from ganctl.store import RunDirectory
+
+    run = RunDirectory(path.parent)
+    if not run.read_starts():
+        return
+    try:
+        evaluations.keep(evaluation, run)
+    except RunError as error:
+        terminal.error(f"warning: not kept with the run: {error.message}", error.hint)
+
+
+def _show(evaluation: Evaluation, terminal: Terminal) -> None:
+    show_evaluation(evaluation, terminal, heading=evaluation.checkpoint)
+    shares, floor = evaluation.figures.class_shares, evaluation.floor.class_shares
     if not 0 < len(shares) <= _MAX_CLASSES:
         return
     terminal.heading("classes")
@@ -173,6 +160,6 @@ def _show(report: dict[str, Any], model: Model, terminal: Terminal) -> None:
         ("", "samples", "real images"),
         [
             (number, f"{share:.1%}", f"{real:.1%}")
-            for number, (share, real) in enumerate(zip(shares, floor["class_shares"], strict=True))
+            for number, (share, real) in enumerate(zip(shares, floor, strict=True))
         ],
     )

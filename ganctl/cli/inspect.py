@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 _SORTS = ("quality", "date", "name")
 _MAX_ROWS = 20
+_WIDE = 70
+"""Columns of a terminal that the whole table of losses takes."""
 _MAX_HEIGHT = 120
 """Pixels that samples take from top to bottom, two a line."""
 _SHOWN = {"g_loss": "G loss", "d_loss": "D loss", "d_real": "D(x)", "d_fake": "D(G(z))"}
@@ -175,9 +177,11 @@ def _show_samples(path: Path, terminal: Terminal) -> None:
 
 def describe(checkpoint: Checkpoint, path: Path) -> dict[str, Any]:
     """Everything that inspect tells, as plain values."""
+    from ganctl import evaluations
     from ganctl.classes import names_of
     from ganctl.cli.problems import problems
     from ganctl.config import settings
+    from ganctl.store import RunDirectory
 
     config = checkpoint.config
     num_images, known = checkpoint.data["num_images"], checkpoint.data["classes"]
@@ -205,6 +209,7 @@ def describe(checkpoint: Checkpoint, path: Path) -> dict[str, Any]:
         },
         "history": checkpoint.history,
         "unfinished": _unfinished(checkpoint),
+        "evaluations": evaluations.described(RunDirectory(path.parent), checkpoint.digest),
         "problems": [problem.text for problem in problems(checkpoint)],
     }  # fmt: skip
 
@@ -266,7 +271,8 @@ def _show(report: dict[str, Any], terminal: Terminal) -> None:
             for name, adam in report["optimizers"].items()
         ],
     )
-    _show_history(report["history"], report["unfinished"], terminal)
+    _show_history(report, terminal)
+    _show_evaluation(report, terminal)
 
 
 def _classes(report: dict[str, Any]) -> str:
@@ -290,26 +296,48 @@ def _progress(report: dict[str, Any]) -> str:
     return f"step {report['step']:,} of {report['total_steps']:,}, epoch {epochs}{inside}"
 
 
-def _show_history(
-    history: list[dict[str, Any]], unfinished: dict[str, Any] | None, terminal: Terminal
-) -> None:
+def _show_history(report: dict[str, Any], terminal: Terminal) -> None:
     """The losses epoch by epoch, thinned out where there are many, and all of them as bars."""
+    history, unfinished = report["history"], report["unfinished"]
     every = -(-len(history) // _MAX_ROWS)
     rows = [row for index, row in enumerate(history) if index % every == 0 or row is history[-1]]
-    cells = [(row["epoch"], *_losses(row), _known(row["diversity"])) for row in rows]
+    further = {"diversity": "diversity", "frechet_distance": "Frechet"}
+    if not any(row["frechet_distance"] is not None for row in history):
+        del further["frechet_distance"]
+    elif terminal.shows_pictures and terminal.out.width < _WIDE:
+        del further["diversity"]
+    cells = [
+        (row["epoch"], *_losses(row), *(_known(row[name]) for name in further)) for row in rows
+    ]
     if unfinished:
-        cells.append((f"{unfinished['epoch']} part", *_losses(unfinished), ""))
+        cells.append((f"{unfinished['epoch']} part", *_losses(unfinished), *("" for _ in further)))
     if not cells:
         terminal.heading("losses: no step is done yet")
         return
-    terminal.heading("losses")
-    terminal.table(("epoch", *_SHOWN.values(), "diversity"), cells)
+    samples = report["config"]["eval_samples"]
+    measured = f"; Frechet distance of {count(samples, 'sample')}"
+    terminal.heading("losses" + (measured if "frechet_distance" in further else ""))
+    terminal.table(("epoch", *_SHOWN.values(), *further.values()), cells)
     if history:
         room = terminal.out.width - max(map(len, _SHOWN.values())) - 2
         terminal.lines(
             (label, sparkline([row[name] for row in history], room))
             for name, label in _SHOWN.items()
         )
+
+
+def _show_evaluation(report: dict[str, Any], terminal: Terminal) -> None:
+    """What `evaluate` found last, if it was kept."""
+    from ganctl import evaluations
+    from ganctl.cli.evaluations import show_evaluation
+    from ganctl.store import RunDirectory
+
+    run = RunDirectory(Path(report["path"]).parent)
+    found = evaluations.best_known(run, report["digest"])
+    if found is not None:
+        is_current = found.digest == report["digest"]
+        other = "" if is_current else f" of another checkpoint of this run, {found.checkpoint}"
+        show_evaluation(found, terminal, heading=f"evaluation{other}")
 
 
 def _losses(row: dict[str, Any]) -> list[str]:

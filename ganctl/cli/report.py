@@ -154,6 +154,8 @@ def _commands(run: Run) -> list[tuple[str, str]]:
 
 
 def _described(one: Shown) -> dict[str, Any]:
+    from ganctl import evaluations
+
     run = one.run
     return {
         "run": str(run.path),
@@ -164,4 +166,5 @@ def _described(one: Shown) -> dict[str, Any]:
         "epochs": one.num_rows,
         "pictures": [frame.epoch for frame in one.frames],
         "problems": one.problems,
+        "evaluations": evaluations.described(run.folder, run.checkpoint.digest),
     }

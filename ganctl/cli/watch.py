@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from ganctl.cli.terminal import Terminal, duration
+from ganctl.cli.terminal import Terminal, count, duration
 from ganctl.files import reason
 
 if TYPE_CHECKING:
@@ -145,13 +145,18 @@ def show_summary(
     `seconds` is the time that all of it took from `since_step` on, not the updates alone.
     """
     rows = [history[epoch - 1] for epoch in summary_epochs(len(history))]
-    terminal.heading("losses")
+    columns = {"g_loss": "G loss", "d_loss": "D loss", "d_real": "D(x)", "d_fake": "D(G(z))"}
+    heading = "losses"
+    if any(row["frechet_distance"] is not None for row in history):
+        columns["frechet_distance"] = "Frechet"
+        heading += f"; Frechet distance of {count(config.eval_samples, 'sample')}"
+    terminal.heading(heading)
     terminal.table(
-        ("epoch", "generator loss", "discriminator loss", "D(x)", "D(G(z))"),
+        ("epoch", *columns.values()),
         [
             (
                 label(row, steps_per_epoch),
-                *(f"{row[name]:.3f}" for name in ("g_loss", "d_loss", "d_real", "d_fake")),
+                *("" if row[name] is None else f"{row[name]:.3f}" for name in columns),
             )
             for row in rows
         ],

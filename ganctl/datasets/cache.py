@@ -2,7 +2,8 @@
 
 In the platform's cache folder, of each key: `KEY/` with images.npy, labels.npy and meta.json;
 `KEY.lock`, held while they are made in `KEY.tmp/`; or `KEY.json`, which names another key that has
-what is asked for by this one.
+what is asked for by this one. Beside them `KEY.features` and the like: what was computed from
+images and takes long.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ FORMAT = 3
 _KEY = re.compile(r"[0-9a-f]{32}")
 _IMAGES, _LABELS, _META = "images.npy", "labels.npy", "meta.json"
 _POLL_SECONDS = 0.2
+_DIGEST_SIZE = 32
 _MORE_ROOM = (
     "Free some space there (ganctl data --clear-cache removes what is stored), or set "
     "XDG_CACHE_HOME to a folder on another disk."
@@ -71,6 +73,24 @@ def find(key: str) -> Stored | None:
                 return None
         return _read(folder() / key)
     return None
+
+
+def find_bytes(key: str, kind: str) -> bytes | None:
+    """Return what `keep_bytes` kept; None if there is nothing, or it is damaged."""
+    try:
+        content = (folder() / f"{key}.{kind}").read_bytes()
+    except OSError:
+        return None
+    kept = content[_DIGEST_SIZE:]
+    return kept if hashlib.sha256(kept).digest() == content[:_DIGEST_SIZE] else None
+
+
+def keep_bytes(key: str, kind: str, content: bytes) -> None:
+    """Keep `content` under `key`, unless the cache cannot be written: then it is made anew."""
+    with contextlib.suppress(OSError, RunError):
+        folder().mkdir(parents=True, exist_ok=True)
+        whole = hashlib.sha256(content).digest() + content
+        files.write_atomic(folder() / f"{key}.{kind}", whole)
 
 
 class Place:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -29,6 +29,8 @@ class FeatureNetwork(Protocol):
 
     name: str
     """Figures of another network cannot be compared: they are named with this."""
+    digest: str
+    """Another one for a network with other weights, or on another kind of device."""
     small: bool
     """Whether it encodes a whole data set in less than a minute."""
     num_classes: int
@@ -88,9 +90,20 @@ def load(
     return InceptionFeatures(device, None if choice in CHOICES else Path(choice))
 
 
-def encode(network: FeatureNetwork, chunks: Iterable[NDArray[np.uint8]]) -> Encoded:
-    """All images of `chunks`, uint8 (n, H, W, C) each, a chunk at a time."""
+def encode(
+    network: FeatureNetwork,
+    chunks: Iterable[NDArray[np.uint8]],
+    progress: Callable[[int], None] = lambda _: None,
+) -> Encoded:
+    """Encode all images of `chunks`, uint8 (n, H, W, C) each, a chunk at a time.
+
+    `progress` is told how many are done.
+    """
+    pairs, done = [], 0
     with torch.inference_mode():
-        pairs = [network(torch.from_numpy(chunk)) for chunk in chunks]
+        for chunk in chunks:
+            pairs.append(network(torch.from_numpy(chunk)))
+            done += len(chunk)
+            progress(done)
     features, logits = zip(*pairs, strict=True)
     return Encoded(torch.cat(features).float().cpu(), torch.cat(logits).float().cpu())

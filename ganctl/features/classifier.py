@@ -47,6 +47,7 @@ class DigitFeatures:
     num_classes = NUM_CLASSES
 
     def __init__(self, device: torch.device) -> None:
+        self.digest = f"{SHA256} {device.type}"
         self._classifier = load().to(memory_format=torch.channels_last).to(device)
         self._device = device
 

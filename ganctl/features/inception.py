@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import tempfile
 import warnings
 from pathlib import Path
@@ -51,6 +52,8 @@ class InceptionFeatures:
                 )  # fmt: skip
             except Exception:
                 raise DataError(f"{path} does not hold Inception's weights", _BY_HAND) from None
+        with path.open("rb") as file:
+            self.digest = f"{hashlib.file_digest(file, 'sha256').hexdigest()} {device.type}"
         self._network = network.to(device)
         self._device = device
 

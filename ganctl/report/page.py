@@ -100,6 +100,7 @@ def render(runs: Sequence[Run]) -> tuple[bytes, list[Shown]]:
         sections=[(name, found) for name, found in sections if found],
         figures=FIGURES,
         max_points=MAX_POINTS,
+        evaluation=Table.of([run.evaluation() for run in runs]),
         data=Table.of([run.data() for run in runs]),
         settings=Table.of([run.settings() for run in runs]).split(),
         environment=Table.of([run.environment() for run in runs]),

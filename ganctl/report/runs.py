@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ganctl import store
+from ganctl import evaluations, store
 from ganctl.checkpoint import Checkpoint
 from ganctl.config import settings
 from ganctl.errors import printable
@@ -117,6 +117,27 @@ class Run:
             else "",
             "Frechet distance": f"{measured[-1]['frechet_distance']:.3f}" if measured else "",
             "Best epoch": f"{best['epoch']:,}, with {best['frechet_distance']:.3f}" if best else "",
+        }
+
+    def evaluation(self) -> dict[str, str]:
+        """What `evaluate` found last, if it was kept."""
+        found = evaluations.best_known(self.folder, self.checkpoint.digest)
+        if found is None:
+            return {}
+        is_current = found.digest == self.checkpoint.digest
+        other = "" if is_current else f", another checkpoint of this run: {found.checkpoint}"
+        weights = "moving average" if found.ema else "weights as trained"
+        return {
+            "Checkpoint": plain(f"step {found.step:,}, {weights}{other}"),
+            "Samples": f"{found.figures.num_samples:,}",
+            "Compared with": plain(
+                f"{found.num_test_images:,} {found.test_images} of {found.data}"
+            ),
+            "Features": plain(found.features),
+            **{
+                f"{label[:1].upper()}{label[1:]}": f"{samples} (real images: {real})"
+                for label, samples, real, _ in found.rows()
+            },
         }
 
     def data(self) -> dict[str, str]:

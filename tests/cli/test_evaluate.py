@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 
 import pytest
 
 from ganctl import store
+from ganctl.cli import terminal
 from ganctl.datasets import mnist, stacked
 
 
@@ -19,12 +21,18 @@ def few_real_images(monkeypatch):
     monkeypatch.setattr(mnist, "load_test", lambda: tuple(array[:200] for array in test))
 
 
+@pytest.fixture
+def run(run, tmp_path):
+    """A run that may be written into."""
+    return shutil.copytree(run, tmp_path / "run")
+
+
 @pytest.mark.usefixtures("few_real_images")
-def test_for_people(ok, run):
+def test_for_people(ok, run, monkeypatch):
+    monkeypatch.setattr(terminal, "_MANY", 100)
     result = ok("evaluate", run, "--num-samples", "50")
-    assert result.err == (
-        "Encoding real images, which takes the longest ...\nDrawing and measuring 50 samples ...\n"
-    )
+    assert result.err == "Encoding test images 200 ...\nEncoding training images 300 ...\n"
+    assert ok("evaluate", run, "--num-samples", "50").out == result.out
     assert "50 samples (moving average, step 8) against 200 test images of mnist" in result.out
     for name in ("Frechet distance", "kernel distance", "precision", "recall", "density",
                  "coverage", "classifier score", "classifier is sure", "nearest training image",
@@ -45,6 +53,7 @@ def test_for_scripts(ok, run, documented):
     assert report["figures"]["num_samples"] == report["floor"]["num_samples"] == 50
     assert report["figures"]["frechet_distance"] > report["floor"]["frechet_distance"] > 0
     assert ok("evaluate", run, "-n", "50", "--json").out == result.out
+    assert report["test_images"] == "test images"
     weights = json.loads(ok("evaluate", run, "-n", "50", "--no-ema", "--json").out)
     assert weights["ema"] is False
     assert weights["figures"] != report["figures"]
@@ -55,6 +64,44 @@ def test_at_a_terminal(on_terminal, run):
     result = on_terminal("evaluate", run, "-n", "20")
     assert result.code == 0
     assert "Frechet distance" in result.out
+    for doing in ("encoding training images", "300/300", "drawing samples", "comparing samples"):
+        assert doing in result.out
+
+
+@pytest.mark.usefixtures("few_real_images")
+def test_what_it_found_is_kept_with_the_run(ok, run, documented):
+    found = json.loads(ok("evaluate", run, "-n", "20", "--json").out)
+    told = json.loads(ok("inspect", run, "--json").out)
+    documented("inspect", told)
+    assert told["evaluations"] == [{**found, "current": True}]
+    shown = ok("inspect", run).out
+    assert "\nevaluation\n20 samples (moving average, step 8) against 200 test images" in shown
+    assert re.search(r"^Frechet distance +[\d.]+ +[\d.]+ +lower$", shown, re.M)
+    page = run / "report.html"
+    reported = json.loads(ok("report", run, "-o", page, "--json").out)
+    documented("report", reported)
+    assert reported["runs"][0]["evaluations"] == told["evaluations"]
+    distance, floor = (found[of]["frechet_distance"] for of in ("figures", "floor"))
+    assert f"{distance:.2f} (real images: {floor:.2f})" in page.read_text("utf-8")
+
+
+@pytest.mark.usefixtures("few_real_images")
+def test_of_a_run_that_has_gone_on_it_is_told_as_old(ok, run, fast_options):
+    ok("evaluate", run, "-n", "20")
+    ok("train", "--resume", "--out", run, "--epochs", "3")
+    (told,) = json.loads(ok("inspect", run, "--json").out)["evaluations"]
+    assert (told["step"], told["current"]) == (8, False)
+    assert "evaluation of another checkpoint of this run" in ok("inspect", run).out
+    ok("report", run, "-o", run / "report.html")
+    assert "another checkpoint of this run" in (run / "report.html").read_text("utf-8")
+
+
+@pytest.mark.usefixtures("few_real_images")
+def test_a_checkpoint_alone_has_nowhere_to_keep_it(ok, run, tmp_path):
+    (tmp_path / "alone").mkdir()
+    alone = shutil.copy(run / "ckpt.pt", tmp_path / "alone")
+    ok("evaluate", alone, "-n", "20")
+    assert [path.name for path in (tmp_path / "alone").iterdir()] == ["ckpt.pt"]
 
 
 def test_modes_are_counted(ok, fast_options, tmp_path, monkeypatch):

@@ -198,6 +198,23 @@ def test_a_long_history_folds_on_no_terminal(
     assert bars["G loss"].strip("▁") == "█"  # the last epoch's: drawn of the whole history
 
 
+@pytest.mark.parametrize(("columns", "last"), [(60, "Frechet"), (80, "diversity│Frechet")])
+def test_the_distance_to_real_images_stands_beside_the_losses(
+    on_terminal, ok, run, altered, monkeypatch, columns, last
+):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    found = store.read_checkpoint(run)
+    history = [{**row, "frechet_distance": 12.345} for row in found.history]
+    config = dataclasses.replace(found.config, eval_samples=250)
+    path = altered(history=history, config=config)
+    shown = re.sub(r"\x1b\[[0-9;]*m", "", on_terminal("inspect", path).out)
+    table = shown[shown.index("\nlosses; Frechet distance of 250 samples") :].splitlines()[2:]
+    assert max(map(len, table)) <= columns
+    assert table[1].replace(" ", "").endswith(f"D(G(z))│{last}│")
+    assert "│   12.35 │" in table[3]
+    assert re.search(r"^ *1 .* 12\.35$", ok("inspect", path).out, re.M)
+
+
 @pytest.mark.parametrize("epochs", [21, 50, 1000])
 def test_a_long_history_is_thinned_out_with_both_ends(ok, run, altered, epochs):
     row = store.read_checkpoint(run).history[0]

@@ -1,0 +1,26 @@
+"""An evaluation as a table, for the commands that show one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ganctl.cli.terminal import Terminal
+
+if TYPE_CHECKING:
+    from ganctl.evaluations import Evaluation
+
+
+def show_evaluation(evaluation: Evaluation, terminal: Terminal, *, heading: str) -> None:
+    """Show what was compared with what, and the figures of both."""
+    terminal.heading(heading)
+    weights = "moving average" if evaluation.ema else "weights as trained"
+    terminal.result(
+        f"{evaluation.figures.num_samples:,} samples ({weights}, step {evaluation.step:,}) against "
+        f"{evaluation.num_test_images:,} {evaluation.test_images} of {evaluation.data}"
+    )
+    if evaluation.test_images == "training images":
+        terminal.result(
+            "None of these images were held back: a generator that copies them would look perfect."
+        )
+    terminal.result(f"features: {evaluation.features}")
+    terminal.table(("", "samples", "real images", "better is"), evaluation.rows())

@@ -1,0 +1,103 @@
+"""What evaluate finds is kept with the run, and told of no other checkpoint."""
+
+import dataclasses
+import json
+from dataclasses import asdict
+
+import pytest
+
+from ganctl import evaluations
+from ganctl.evaluation import Figures
+from ganctl.evaluations import Evaluation
+from ganctl.store import RunDirectory
+
+NUMBERS = {
+    "kernel_distance": -0.0002, "precision": 0.5, "recall": 0.25, "density": 0.75, "coverage": 0.4,
+    "classifier_score": 9.5, "sure_share": 0.96,
+}  # fmt: skip
+
+
+def evaluation(digest="a" * 64, frechet=3.25, num_samples=50, **changes):
+    figures = Figures(
+        num_samples=num_samples, frechet_distance=frechet, **NUMBERS, class_shares=[0.5, 0.5],
+        classes_found=2, class_divergence=0.0, nearest_training=None,
+    )  # fmt: skip
+    found = Evaluation(
+        checkpoint="run/ckpt.pt", digest=digest, step=7, ema=True, data="mnist",
+        num_test_images=200, test_images="test images", features="digits", figures=figures,
+        floor=dataclasses.replace(figures, frechet_distance=0.5),
+    )  # fmt: skip
+    return dataclasses.replace(found, **changes)
+
+
+@pytest.fixture
+def run(tmp_path):
+    return RunDirectory(tmp_path)
+
+
+def test_it_is_read_as_it_was_kept_the_newest_first(run):
+    first, second = evaluation(), evaluation("b" * 64)
+    for one in (first, second):
+        evaluations.keep(one, run)
+    assert evaluations.kept(run) == [second, first]
+    assert evaluations.best_known(run, first.digest) == first
+    assert evaluations.best_known(run, "c" * 64) == second
+    told = evaluations.described(run, first.digest)
+    assert [one["current"] for one in told] == [False, True]
+    assert told[1] == {**asdict(first), "current": True}
+
+
+def test_a_later_one_of_the_same_samples_takes_its_place(run):
+    evaluations.keep(evaluation(frechet=9.0), run)
+    evaluations.keep(evaluation(num_samples=60), run)
+    evaluations.keep(evaluation(ema=False), run)
+    evaluations.keep(evaluation(frechet=3.0), run)
+    distances = [one.figures.frechet_distance for one in evaluations.kept(run)]
+    assert distances == [3.0, 3.25, 3.25]
+
+
+def test_only_so_many_are_kept(run):
+    for number in range(30):
+        evaluations.keep(evaluation(f"{number:064}"), run)
+    assert [int(one.digest) for one in evaluations.kept(run)] == list(range(29, 9, -1))
+
+
+def test_a_run_that_was_never_evaluated_has_none(run):
+    assert evaluations.kept(run) == []
+    assert evaluations.best_known(run, "a" * 64) is None
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda it: it.pop("step"),
+        lambda it: it.update(step=True),
+        lambda it: it.update(step="7"),
+        lambda it: it.update(figures=None),
+        lambda it: it["figures"].update(precision="high"),
+        lambda it: it["figures"].update(recall=float("nan")),
+        lambda it: it["figures"].update(density=None),
+        lambda it: it["floor"].update(class_shares=7),
+        lambda it: it["floor"].update(class_shares=["x"]),
+    ],
+)
+def test_what_is_none_is_left_out(run, damage):
+    content = asdict(evaluation())
+    damage(content)
+    whole = asdict(evaluation())
+    run.evaluations.write_text(json.dumps({"evaluations": [content, 7, None, whole]}))
+    assert evaluations.kept(run) == [evaluation()]
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"evaluations": 7}', "[" * 100_000])
+def test_a_damaged_file_holds_none(run, content):
+    run.evaluations.write_text(content)
+    assert evaluations.kept(run) == []
+
+
+def test_a_table_has_each_figure_of_samples_and_of_real_images():
+    rows = {label: values for label, *values in evaluation().rows()}
+    assert rows["Frechet distance"] == ["3.25", "0.50", "lower"]
+    assert rows["precision"] == ["0.500", "0.500", "higher"]
+    assert rows["classifier is sure"] == ["96.0%", "96.0%", "higher"]
+    assert "nearest training image" not in rows
