@@ -14,7 +14,6 @@ from pathlib import Path
 
 import groups
 import pytest
-import torch
 from torch.distributed import TCPStore
 
 from ganctl import store
@@ -154,45 +153,10 @@ def test_modules_are_found_where_this_process_finds_them(monkeypatch, tmp_path):
     assert processes._options() == []
 
 
-def states(folder):
-    """The bits of the latest checkpoint."""
-    found = store.read_checkpoint(folder)
-    parts = (found.generator, found.generator_ema, found.discriminator)
-    moments = (*found.optimizer_g.values(), *found.optimizer_d.values())
-    return found.step, [tensor for part in (*parts, *moments) for tensor in part.values()]
-
-
-def equal(one, other):
-    return one[0] == other[0] and all(map(torch.equal, one[1], other[1]))
-
-
 @pytest.fixture
 def options(fast_options):
     """Options of a training, with a step every moment: 4 an epoch."""
     return [*map(str, fast_options), "--patience", "30", "--no-preview", "--set", "num_samples=1"]
-
-
-def begun(process, folder, step=1):
-    """Wait until the run has been saved at `step` or later."""
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline and process.poll() is None:
-        if (folder / "ckpt.pt").exists() and store.read_checkpoint(folder).step >= step:
-            return
-        time.sleep(0.05)
-    process.kill()
-    raise AssertionError(process.communicate())
-
-
-def members(process):
-    """The processes that were started by it, by their ids."""
-    listed = subprocess.run(["ps", "-o", "pid=", "--ppid", str(process.pid)],
-                            capture_output=True, text=True, check=False)  # fmt: skip
-    return [int(pid) for pid in listed.stdout.split() if is_member(int(pid))]
-
-
-def is_member(pid):
-    with open(f"/proc/{pid}/cmdline", "rb") as file:  # noqa: PTH123
-        return b"ganctl" in file.read()
 
 
 def listening(pid):
@@ -226,8 +190,8 @@ def test_a_killed_process_restarts_all_which_end_with_the_same_bits(ok, tmp_path
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     try:
-        begun(launcher, tmp_path / "killed", step=3)
-        os.kill(members(launcher)[-1], signal.SIGKILL)
+        groups.begun(launcher, tmp_path / "killed", step=3)
+        os.kill(groups.members(launcher)[-1], signal.SIGKILL)
         _, said = launcher.communicate(timeout=60)
     finally:
         launcher.kill()
@@ -238,13 +202,13 @@ def test_a_killed_process_restarts_all_which_end_with_the_same_bits(ok, tmp_path
     assert 0 < starts[1]["from_step"] < 120
     undisturbed = [*arguments, "--out", tmp_path / "undisturbed"]
     assert [code for code, _ in groups.command([undisturbed] * 2)] == [0, 0]
-    assert equal(states(tmp_path / "killed"), states(tmp_path / "undisturbed"))
+    assert groups.end_equal(tmp_path / "killed", tmp_path / "undisturbed")
 
     again = ["train", "--resume", "--out", tmp_path / "killed", "--epochs"]
     said = ok(*again, "3").err
     assert "perhaps not bit for bit: processes was 2, now 1" in said
     assert [code for code, _ in groups.command([[*again, "4"]] * 2)] == [0, 0]
-    assert states(tmp_path / "killed")[0] == 240
+    assert groups.saved(tmp_path / "killed").step == 240
 
 
 @linux
@@ -281,8 +245,8 @@ def test_no_port_is_open_to_others_and_sigterm_leaves_nobody_behind(command, tmp
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     try:
-        begun(process, tmp_path / "run")
-        both = members(process)
+        groups.begun(process, tmp_path / "run")
+        both = groups.members(process)
         # Nobody on the network reaches any of them, whatever this machine's name leads to.
         assert listening(process.pid) == []
         for pid in both:

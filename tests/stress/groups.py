@@ -6,6 +6,7 @@ import contextlib
 import io
 import multiprocessing
 import os
+import subprocess
 import time
 from concurrent.futures import ProcessPoolExecutor
 from datetime import timedelta
@@ -179,3 +180,47 @@ def _training(group, config, images, labels, sent):
             seen.metrics.append(measured.metrics.tolist())
     seen.tensors.update((name, tensor.numpy().copy()) for name, tensor in state.tensors())
     return seen
+
+
+def end_equal(folder, other):
+    """Whether the latest checkpoints of two runs hold the same step and the same bits."""
+    import torch
+
+    one, two = saved(folder), saved(other)
+    return one.step == two.step and all(map(torch.equal, _tensors(one), _tensors(two)))
+
+
+def _tensors(found):
+    parts = (found.generator, found.generator_ema, found.discriminator)
+    moments = (*found.optimizer_g.values(), *found.optimizer_d.values())
+    return [tensor for part in (*parts, *moments) for tensor in part.values()]
+
+
+def saved(folder):
+    """The latest checkpoint of a run."""
+    from ganctl import store
+
+    return store.read_checkpoint(folder)
+
+
+def begun(process, folder, step=1):
+    """Wait until the run has been saved at `step` or later."""
+    deadline = time.monotonic() + 2 * _SECONDS
+    while time.monotonic() < deadline and process.poll() is None:
+        if (folder / "ckpt.pt").exists() and saved(folder).step >= step:
+            return
+        time.sleep(0.05)
+    process.kill()
+    raise AssertionError(process.communicate())
+
+
+def members(process):
+    """The processes that were started by it, by their ids."""
+    listed = subprocess.run(["ps", "-o", "pid=", "--ppid", str(process.pid)],
+                            capture_output=True, text=True, check=False)  # fmt: skip
+    return [int(pid) for pid in listed.stdout.split() if _is_member(int(pid))]
+
+
+def _is_member(pid):
+    with open(f"/proc/{pid}/cmdline", "rb") as file:  # noqa: PTH123
+        return b"ganctl" in file.read()
