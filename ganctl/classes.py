@@ -21,8 +21,7 @@ def stored(names: Sequence[str]) -> list[str]:
 def names_of(num_classes: int, known: Sequence[str]) -> tuple[str, ...]:
     """What the `num_classes` classes of a run are called: their `known` names, or else numbers.
 
-    What a file says of itself must not steer a terminal, and must fit into any other file: each
-    character that cannot be printed is replaced.
+    Names are as `printable` gives them: they are shown, and written into other files.
     """
     if len(known) != num_classes:
         return tuple(map(str, range(num_classes)))

@@ -168,8 +168,16 @@ def listed(names: Iterable[str], at_most: int = _MAX_LISTED) -> str:
 
 
 def printable(text: str) -> str:
-    """`text` with each character that cannot be printed replaced.
+    r"""Return `text` with what no terminal should be sent written out, as '\x1b' or '\u202e'.
 
-    What a file says of itself must not steer a terminal, nor what is written from it.
+    Every stored text goes through here on its way to a person: what a file says of itself must not
+    steer a terminal, turn around what is beside it, or begin a line of its own.
+
+    >>> printable("a\x1b[2J\n")
+    'a\\x1b[2J\\n'
     """
-    return "".join(letter if letter.isprintable() else "\ufffd" for letter in text)
+    if text.isprintable():
+        return text
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
+    )

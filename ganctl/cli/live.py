@@ -15,6 +15,7 @@ from ganctl.cli.preview import Preview
 from ganctl.cli.screen import Part, Region, Screen
 from ganctl.cli.spelling import spelled
 from ganctl.cli.watch import Warner, label
+from ganctl.errors import printable
 
 if TYPE_CHECKING:
     from ganctl import errors
@@ -169,13 +170,13 @@ def _styled(labels: Mapping[str, str]) -> dict[str, tuple[str, str]]:
 
 
 def _warning(line: str, width: int) -> Text:
-    return Text(line[:width], "yellow")
+    return Text(printable(line)[:width], "yellow")
 
 
 def _title(title: str, width: int) -> Text:
     """What is trained, and how it is stopped."""
     hint = "Ctrl-C saves and stops"
-    room = width - len(hint) - 2
+    title, room = printable(title), width - len(hint) - 2
     if room < 10:
         return Text(hint, "dim")
     name = title if len(title) <= room else f"{title[: room - 1]}…"

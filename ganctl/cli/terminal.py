@@ -140,7 +140,9 @@ class Terminal:
             self.note(f"{text[:1].upper()}{text[1:]} ...")
             yield
         else:
-            with self.err.status(text):
+            from rich.markup import escape
+
+            with self.err.status(escape(printable(text))):
                 yield
 
     @contextlib.contextmanager
@@ -162,7 +164,7 @@ class Terminal:
         from rich import progress
 
         with progress.Progress(
-            progress.TextColumn("{task.description}"),
+            progress.TextColumn("{task.description}", markup=False),
             progress.BarColumn(),
             progress.MofNCompleteColumn(),
             progress.TimeElapsedColumn(),
@@ -174,7 +176,7 @@ class Terminal:
 
             def show(doing: str, done: int, total: int) -> None:
                 if doing not in tasks:
-                    tasks[doing] = bars.add_task(doing, total=None)
+                    tasks[doing] = bars.add_task(printable(doing), total=None)
                 bars.update(tasks[doing], completed=done, total=total or None)
 
             yield show

@@ -75,7 +75,7 @@ def untrusted(name: str) -> UsageError:
     """Return what to say where images would have to be read that are not trusted."""
     return UsageError(
         f"the checkpoint names images that you never trained on here: {shown(name[:200])}",
-        "If they are to be read, name them yourself: add --data.",
+        Text("If they are to be read, name them yourself: add {}.", Setting("data")),
     )
 
 

@@ -192,7 +192,7 @@ def find(path: Path) -> tuple[Path, Checkpoint, list[str]]:
 
 
 def plain(text: str, most: int = _MAX_TEXT) -> str:
-    """`text` cut short, without what cannot be seen or turns around what is beside it."""
+    """Return `text` as `printable` does, cut short."""
     shown = printable(text[: most + 1])
     return shown if len(shown) <= most else shown[: most - 1] + "…"
 

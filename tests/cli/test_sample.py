@@ -260,7 +260,7 @@ def test_a_class_is_chosen_by_its_name(ok, run, named_run, tmp_path, text):
 
 
 def test_a_name_is_shown_without_what_steers_a_terminal(ok, named_run, tmp_path):
-    shown = "a, b\ufffd[2J"
+    shown = r"a, b\x1b[2J"
     result = ok("sample", named_run, "--class", 9, "-o", f"{tmp_path}/x/")
     assert f"of class {shown}" in result.out
     with Image.open(tmp_path / "x" / "seed-000003.png") as picture:

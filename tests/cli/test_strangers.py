@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import http.server
+import json
 import os
+import re
 import shutil
 import threading
 
@@ -12,6 +14,7 @@ import pytest
 
 from ganctl import checkpoint, places, store
 from ganctl import config as configs
+from ganctl.errors import UsageError
 
 
 @pytest.fixture
@@ -131,3 +134,94 @@ def test_images_that_the_user_named_or_trained_on_are_read(
     assert "add --data" in refused.err
     ok("train", "--resume", "--out", folder, "--steps", "2", "--data", photos)
     ok("train", "--resume", "--out", folder, "--steps", "3")  # trained on here by now
+
+
+EVIL = "\x1b]52;c;eA==\x07\x1b[31337m\x9b31m\u202e\u2066\r\nEVIL"
+"""Writes to the clipboard, steers a terminal, turns text around, begins a line of its own."""
+
+
+@pytest.fixture
+def evil(run, tmp_path):
+    """A run with EVIL in every text that it holds, its own name included; and one to go on with."""
+    found = store.read_checkpoint(run)
+    config = found.config
+    for name, value in configs.settings(config).items():
+        if isinstance(value, str):
+            try:
+                config = configs.override(config, {name: EVIL})
+            except UsageError:
+                assert name not in ("preset", "data")
+    data = {**found.data, "name": EVIL, "classes": [f"{number}{EVIL}" for number in range(10)]}
+    forged = dataclasses.replace(
+        found,
+        config=config,
+        data={**data, "digest": EVIL},
+        made_by={**dict.fromkeys(found.made_by, EVIL), EVIL: EVIL},
+    )
+    folder = tmp_path / "runs" / f"sent{EVIL}"
+    shutil.copytree(run, folder)
+    (folder / "ckpt.pt").write_bytes(checkpoint.encode(forged))
+    start = {**dict.fromkeys(("date", "device", "command", "from_step"), EVIL), EVIL: EVIL}
+    content = {"config": {"preset": EVIL}, "data": {"classes": [EVIL]}, "starts": [start]}
+    (folder / "config.json").write_text(json.dumps(content))
+    (folder / "losses.csv").write_text(f"{EVIL},{EVIL}\n1,{EVIL}\n")
+    other = shutil.copytree(folder, tmp_path / "runs" / f"resumed{EVIL}")
+    preset = configs.override(found.config, {"preset": EVIL})
+    kept = dataclasses.replace(forged, config=preset, data=found.data)
+    (other / "ckpt.pt").write_bytes(checkpoint.encode(kept))
+    return folder, other
+
+
+@pytest.fixture
+def evil_images(photos, tmp_path):
+    """A folder of images, some of them damaged, whose names and classes are EVIL."""
+    folder = tmp_path / f"images{EVIL}"
+    shutil.copytree(photos, folder)
+    (folder / "cat").rename(folder / f"cat{EVIL}")
+    (folder / "dog" / f"bad{EVIL}.png").write_bytes(b"no image")
+    return folder
+
+
+def is_harmless(said):
+    """Whether nothing in a program's output steers a terminal but what ganctl itself sends."""
+    rest = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", said.replace("\x1b[31337m", "\0"))
+    steering = {char for char in rest if not char.isprintable()} - {"\n", "\r"}
+    return not steering and not re.search(r"^EVIL", rest, re.MULTILINE)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="no such file names elsewhere")
+@pytest.mark.parametrize("way", ["terminal", "pipe", "pipe, as JSON"])
+def test_no_stored_text_steers_a_terminal(cli, on_terminal, evil, evil_images, tmp_path, way):
+    folder, other = evil
+    (tmp_path / "damaged.pt").write_bytes(b"no checkpoint")
+    calls = [
+        ("inspect", folder),
+        ("inspect", folder, "--weights"),
+        ("inspect", folder, other),
+        ("inspect", folder.parent),
+        ("inspect", tmp_path / f"missing{EVIL}"),
+        ("sample", folder, "-n", "1", "-o", tmp_path / f"a{EVIL}.png"),
+        ("sample", folder, "--class", EVIL, "-o", tmp_path / "a.png"),
+        ("sample", folder, "-n", "1", "-o", tmp_path / f"a{EVIL}"),
+        ("interpolate", folder, "--frames", "2", "-o", tmp_path / f"b{EVIL}.png"),
+        ("evaluate", folder, "-n", "20"),
+        ("report", folder, "--compare", other, "--with-images", "-o", tmp_path / f"c{EVIL}.html"),
+        ("train", "--resume", "--out", folder),
+        ("train", "--data", evil_images, "--out", tmp_path / "new"),
+        ("data", evil_images),
+        ("data", "pack", evil_images, "-o", tmp_path / "shards" / "{000..}.tar"),
+    ]
+    if way != "pipe, as JSON":
+        calls += [
+            ("data", "pack", evil_images, "-o", f"{tmp_path}/s{EVIL}/{{000..}}.tar", "--skip-bad"),
+            ("train", "--resume", "--out", other, "--epochs", "3"),
+            ("train", "--resume", "--out", other, "--epochs", "3"),
+            ("config", EVIL),
+            ("config", "--set", f"{EVIL}=1"),
+        ]
+    for arguments in calls:
+        given = (*arguments, "--json") if way == "pipe, as JSON" else arguments
+        result = on_terminal(*given) if way == "terminal" else cli(*given)
+        for said in (result.out, result.err):
+            assert is_harmless(said), (arguments, said)
+        assert "defect" not in result.out + result.err, (arguments, result)

@@ -100,7 +100,12 @@ def test_a_folder_without_a_run_is_refused(tmp_path):
 
 @pytest.mark.parametrize(
     ("text", "shown"),
-    [("a b", "a b"), ("a\x00\x1b[1mb", "a��[1mb"), ("\u202egnp", "�gnp"), ("x" * 9, "xxxx…")],
+    [
+        ("a b", "a b"),
+        ("a\x00\x1b[1mb", r"a\x00\x1b[1mb"),
+        ("\u202egnp", r"\u202egnp"),
+        ("x" * 9, "xxxx…"),
+    ],
 )
 def test_text_is_made_plain(text, shown):
     assert plain(text, 5 if len(text) == 9 else 20) == shown

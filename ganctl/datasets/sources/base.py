@@ -9,6 +9,7 @@ from typing import Protocol
 
 from ganctl import limits
 from ganctl.datasets.decoding import Content
+from ganctl.errors import printable
 
 _SUFFIXES = frozenset(
     (".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".dib", ".gif")
@@ -36,6 +37,7 @@ _OF_SYSTEMS = frozenset(
 """What operating systems and file servers put among images, thumbnails above all."""
 OTHER = ("not an image by its name", True)
 """Why most files are not used that are no images, and that it is harmless."""
+shown = printable
 
 
 @dataclass(frozen=True)
@@ -100,15 +102,6 @@ class Source(Protocol):
     def problems(self) -> Sequence[Problem]:
         """What was found while listing."""
         return self.contents.problems
-
-
-def shown(name: str) -> str:
-    r"""`name` with what no terminal should be sent, and what is no text, as '\x1b' or '\udcff'."""
-    if name.isprintable():
-        return name
-    return "".join(
-        char if char.isprintable() else char.encode("unicode_escape").decode() for char in name
-    )
 
 
 def class_order(labels: Iterable[str]) -> list[str]:
