@@ -132,6 +132,6 @@ def _entries(incomplete: str, suffix: str) -> list[str]:
                     found.append(f"{before}{entry.name}/")
                 elif entry.name.endswith(suffix):
                     found.append(f"{before}{entry.name}")
-    except OSError:
+    except (OSError, RuntimeError):  # RuntimeError: nobody has that home folder
         return []
     return sorted(found)

@@ -97,8 +97,7 @@ def data(
 
     path = datasets.resolve(path)
     datasets.require_apart(path, out)
-    for notice in places.notices():
-        terminal.note(notice)
+    terminal.notes(places.notices())
     with terminal.progress() as progress:
         prepared = datasets.prepare(path, settings, progress=progress)
     survey = prepared.survey

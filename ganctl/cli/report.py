@@ -64,11 +64,12 @@ def report(
     check_suffix(out, (".html", ".htm"))
     paths = [run, *(compare or [])]
 
-    from ganctl import files
+    from ganctl import files, places
     from ganctl.report import MAX_RUNS, render
 
     if len(paths) > MAX_RUNS:
         raise UsageError(f"{len(paths)} runs are too many for one report ({MAX_RUNS} at most)")
+    terminal.notes(places.notices() if with_images else ())
     content, shown = render([_read(path, with_images, terminal) for path in paths])
     files.clear_abandoned(out.parent)
     files.write_atomic(out, content)

@@ -73,6 +73,11 @@ class Terminal:
         """A line of the result."""
         _say(self.out, sys.stdout, text)
 
+    def notes(self, lines: Iterable[str | Text]) -> None:
+        """Lines beside the result."""
+        for line in lines:
+            self.note(line)
+
     def note(self, text: str | Text) -> None:
         """A line beside the result."""
         if not self.quiet:

@@ -159,8 +159,7 @@ def train(
                     needs_classes=changes.get("conditional") is True,
                     tunable=TUNABLE.difference(changes), **how,
                 )  # fmt: skip
-        for notice in session.notices:
-            terminal.note(notice)
+        terminal.notes(session.notices)
         if dry_run:
             from ganctl.cli.dry_run import dry_run as show_dry_run
 

@@ -93,10 +93,13 @@ def is_path(name: str) -> bool:
 
 
 def resolve(path: str) -> str:
-    """`path` made absolute, so that a run is resumed from any folder.
+    """Return `path` made absolute, so that a run is resumed from any folder.
 
-    Raises DataError where nothing is there.
+    A ~ that no shell has expanded, as in a file of settings, is the home folder. Raises DataError
+    where nothing is there.
     """
+    if not os.path.lexists(path):
+        path = os.path.expanduser(path)  # noqa: PTH111 - which fails without a home folder
     for part in shards(path):
         if not os.path.lexists(part):
             raise DataError(f"there is nothing at '{shown(part)}'", f"Give {KINDS}.")

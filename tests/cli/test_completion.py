@@ -101,6 +101,7 @@ def test_a_tilde_that_was_typed_leads_home(tmp_path, monkeypatch):
     monkeypatch.setenv("USERPROFILE", str(tmp_path))
     (tmp_path / "runs").mkdir()
     assert completion.checkpoints("~/r") == ["~/runs/"]
+    assert completion.checkpoints("~nobody-has-this-name/") == []
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{", '{"data": {"classes": [1]}}', '{"data": 3}'])

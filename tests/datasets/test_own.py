@@ -362,7 +362,21 @@ def test_a_name_is_no_folder_of_that_name(tmp_path, monkeypatch):
     assert datasets.resolve("./mnist") == str(tmp_path / "mnist")
 
 
-@pytest.mark.parametrize("path", ["no/such/folder", "photos.zip", "shards/{000..003}.tar", "a\0/b"])
+def test_a_tilde_in_settings_leads_home(tmp_path, monkeypatch):
+    """Where no shell has expanded it: in a file of settings, in the environment."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "photos").mkdir()
+    assert datasets.resolve("~/photos") == str(tmp_path / "photos")
+    (tmp_path / "~" / "photos").mkdir(parents=True)
+    assert datasets.resolve("~/photos") == str(tmp_path / "~" / "photos")
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["no/such/folder", "photos.zip", "shards/{000..003}.tar", "a\0/b", "~nobody-has-this-name/x"],
+)
 def test_a_path_to_nothing(tmp_path, monkeypatch, path):
     if "{" in path:
         pytest.importorskip("braceexpand")
