@@ -11,6 +11,8 @@ from ganctl import config as configs
 from ganctl.cli import completion
 from ganctl.cli.options import ConfigOption, JsonOption, SetOption, parse_settings
 from ganctl.cli.terminal import Terminal
+from ganctl.errors import UsageError
+from ganctl.setting_help import template
 from ganctl.settings import resolve
 
 
@@ -24,12 +26,18 @@ def config(
     ] = None,
     file: ConfigOption = None,
     settings: SetOption = None,
+    toml: Annotated[
+        bool,
+        typer.Option(
+            "--toml", help="Print a TOML file of all settings, with comments, for --config."
+        ),
+    ] = False,
     json: JsonOption = False,
 ) -> None:  # fmt: skip
-    """Show every setting of a training, its value, and where that is from; train nothing.
+    """Show every setting of a training run, its value, and where the value is from.
 
-    The preset's values are replaced by those of a file, these by GANCTL_ variables of the
-    environment, these by options. What is chosen from the images has no value yet.
+    Precedence: options, GANCTL_ variables of the environment, the file of --config, the preset.
+    Settings that are detected from the images show as none.
 
     Examples:
 
@@ -37,10 +45,17 @@ def config(
 
     ganctl config dcgan --set epochs=10
 
+    ganctl config --toml > run.toml
+
     ganctl config --config run.toml --json
     """
+    if toml and json:
+        raise UsageError("give either --toml or --json")
     terminal = Terminal(json_wanted=json)
     resolved = resolve(preset, parse_settings(settings), file=file, environment=os.environ)
+    if toml:
+        terminal.content(template(resolved.config))
+        return
     values = configs.settings(resolved.config)
     rows = {name: (values[name], source) for name, source in resolved.sources.items()}
     if json:

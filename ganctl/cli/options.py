@@ -14,16 +14,13 @@ from ganctl.cli import completion
 from ganctl.config import (
     FITS,
     MAX_SEED,
-    SIZES,
     NetworkConfig,
     format_size,
     parse_setting,
     parse_size,
 )
 from ganctl.errors import UsageError, nearest
-
-IMAGES = "Images"
-"""The group of options that say what images become before a network sees them."""
+from ganctl.setting_help import HELP, IMAGES
 
 
 def json_option(
@@ -63,7 +60,7 @@ ImageKeyOption = Annotated[
     str | None,
     typer.Option(
         "--image-key", metavar="FIELD", show_default="the first with a plain suffix",
-        help="The image to use where the samples in tar shards have several, such as seg.png.",
+        help=HELP["image_key"],
         rich_help_panel=IMAGES,
     ),
 ]  # fmt: skip
@@ -106,8 +103,7 @@ SizeOption = Annotated[
     str | None,
     typer.Option(
         "--size", metavar="N|HxW", show_default="chosen from the images",
-        help=f"Training resolution in pixels: {', '.join(map(str, SIZES))}, or another multiple of "
-        "4 from 8 to 256; 48x64 is 48 high and 64 wide.",
+        help=HELP["image_size"],
         rich_help_panel=IMAGES,
     ),
 ]  # fmt: skip
@@ -124,8 +120,7 @@ FitOption = Annotated[
     typer.Option(
         "--fit", metavar="crop|pad|stretch", show_default="crop",
         autocompletion=completion.among(FITS),
-        help="How an image of another aspect ratio is made to fit. crop: center crop; pad: all of "
-        "it, on --background; stretch: ignore the aspect ratio.",
+        help=HELP["fit"],
         rich_help_panel=IMAGES,
     ),
 ]  # fmt: skip
@@ -133,7 +128,7 @@ BackgroundOption = Annotated[
     str | None,
     typer.Option(
         "--background", metavar="COLOR", show_default="white",
-        help="Color behind transparent images and beside padded ones: a name or '#ff8800'.",
+        help=HELP["background"],
         rich_help_panel=IMAGES,
     ),
 ]  # fmt: skip

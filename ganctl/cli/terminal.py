@@ -78,6 +78,10 @@ class Terminal:
         for line in lines:
             self.note(line)
 
+    def content(self, text: str) -> None:
+        """A result of many lines, as it is."""
+        self.out.print(text, markup=False, highlight=False, soft_wrap=True, end="")
+
     def note(self, text: str | Text) -> None:
         """A line beside the result."""
         if not self.quiet:

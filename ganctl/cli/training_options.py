@@ -9,12 +9,11 @@ import typer
 
 from ganctl import config as configs
 from ganctl.cli import completion
-from ganctl.cli.options import IMAGES, config_option, json_option, quiet_option, set_option
+from ganctl.cli.options import config_option, json_option, quiet_option, set_option
+from ganctl.setting_help import HELP, IMAGES, MACHINE, RECIPE, RUN, SAVING
 
-RUN, RECIPE, MACHINE, SAVING, OUTPUT = (
-    "Run", "Recipe and networks", "Machine", "Saving", "Output",
-)  # fmt: skip
-"""The groups after IMAGES, in the order in which a person needs them."""
+OUTPUT = "Output"
+"""The last group, of options that are no settings."""
 
 
 def _option(
@@ -44,31 +43,24 @@ def _by_preset(setting: str) -> str:
 
 DataOption = Annotated[
     str | None,
-    _option(IMAGES, "Your own images: a folder, a .zip, .tar or .npz, or tar shards as "
-            "'shards/{000..127}.tar'. To stream shards, give their index, which may also be at "
-            "s3://bucket/index.json. Or a data set's name: mnist and stacked-mnist ship with "
-            "ganctl; fashion-mnist, kmnist, emnist and cifar10 are downloaded.",
+    _option(IMAGES, HELP["data"],
             metavar="PATH|NAME", default="mnist", complete=completion.data),
 ]  # fmt: skip
 SkipBadOption = Annotated[
     bool | None,
-    _flag(IMAGES, "--skip-bad", "Skip unreadable files instead of refusing to start."),
+    _flag(IMAGES, "--skip-bad", HELP["skip_bad"]),
 ]
 MirrorOption = Annotated[
     bool | None,
-    _flag(IMAGES, "--mirror/--no-mirror",
-          "Flip images horizontally at random (doubles the data set).", "no"),
-]  # fmt: skip
+    _flag(IMAGES, "--mirror/--no-mirror", HELP["mirror"], "no"),
+]
 AugmentOption = Annotated[
     str | None,
-    _option(IMAGES, "Differentiable augmentation of real and generated images alike, for small "
-            "data sets: auto, none, or any of color,translation,cutout; auto: all of them below "
-            "5,000 images.", metavar="LIST", default=_by_preset("augment")),
+    _option(IMAGES, HELP["augment"], metavar="LIST", default=_by_preset("augment")),
 ]  # fmt: skip
 LimitOption = Annotated[
     int | None,
-    _option(IMAGES, "Train on only N images: the first N of a built-in data set, a random N of "
-            "your own.", default="all"),
+    _option(IMAGES, HELP["limit"], default="all"),
 ]  # fmt: skip
 
 PresetOption = Annotated[
@@ -82,14 +74,12 @@ OutOption = Annotated[
 ]
 EpochsOption = Annotated[
     int | None,
-    _option(RUN, "Number of passes over the training images.", default=_by_preset("epochs")),
+    _option(RUN, HELP["epochs"], default=_by_preset("epochs")),
 ]
-StepsOption = Annotated[
-    int | None, _option(RUN, "Train for N optimizer steps instead of --epochs.")
-]
+StepsOption = Annotated[int | None, _option(RUN, HELP["steps"])]
 SeedOption = Annotated[
     int | None,
-    _option(RUN, "Random seed of the whole run: initialization, data order, noise.", default="0"),
+    _option(RUN, HELP["seed"], default="0"),
 ]
 ResumeOption = Annotated[
     bool, _flag(RUN, "--resume", "Resume the run in --out from its latest checkpoint.")
@@ -101,31 +91,31 @@ DryRunOption = Annotated[
 
 BatchSizeOption = Annotated[
     int | None,
-    _option(RECIPE, "Images per training step, summed over all processes.",
+    _option(RECIPE, HELP["batch_size"],
             default=_by_preset("batch_size")),
 ]  # fmt: skip
 AccumulateOption = Annotated[
     int | None,
-    _option(RECIPE, "Gradient accumulation: split each batch into N micro-batches to save memory.",
+    _option(RECIPE, HELP["accumulate"],
             default="1"),
 ]  # fmt: skip
 LatentDimOption = Annotated[
     int | None,
-    _option(RECIPE, "Length of the latent vector, the generator's input.",
+    _option(RECIPE, HELP["latent_dim"],
             default=_by_preset("latent_dim")),
 ]  # fmt: skip
 ConditionalOption = Annotated[
     bool | None,
-    _flag(RECIPE, "--conditional/--unconditional",
-          "Train a class-conditional GAN, if the images have classes.", _by_preset("conditional")),
+    _flag(RECIPE, "--conditional/--unconditional", HELP["conditional"],
+          _by_preset("conditional")),
 ]  # fmt: skip
 LrGOption = Annotated[
     float | None,
-    _option(RECIPE, "Learning rate of the generator.", metavar="F", default=_by_preset("lr_g")),
+    _option(RECIPE, HELP["lr_g"], metavar="F", default=_by_preset("lr_g")),
 ]
 LrDOption = Annotated[
     float | None,
-    _option(RECIPE, "Learning rate of the discriminator.", metavar="F", default=_by_preset("lr_d")),
+    _option(RECIPE, HELP["lr_d"], metavar="F", default=_by_preset("lr_d")),
 ]
 TrainConfigOption = Annotated[Path | None, config_option(RECIPE)]
 TrainSetOption = Annotated[list[str] | None, set_option(RECIPE)]
@@ -137,12 +127,12 @@ DeviceOption = Annotated[
 ]  # fmt: skip
 PrecisionOption = Annotated[
     str | None,
-    _option(MACHINE, "fp32, bf16, or auto (bf16 if it is faster on this device).", metavar="NAME",
+    _option(MACHINE, HELP["precision"], metavar="NAME",
             default="auto", complete=completion.precisions),
 ]  # fmt: skip
 ThreadsOption = Annotated[
     int | None,
-    _option(MACHINE, "Number of CPU threads.", default="the fastest, found by a short benchmark"),
+    _option(MACHINE, HELP["threads"], default="the fastest, found by a short benchmark"),
 ]
 NumProcessesOption = Annotated[
     int,
@@ -157,7 +147,7 @@ PatienceOption = Annotated[
 ]  # fmt: skip
 CompileOption = Annotated[
     bool | None,
-    _flag(MACHINE, "--compile/--no-compile", "Run the networks through torch.compile.", "no"),
+    _flag(MACHINE, "--compile/--no-compile", HELP["compile"], "no"),
 ]
 CacheMemoryOption = Annotated[
     str | None,
@@ -172,14 +162,12 @@ SaveEveryOption = Annotated[
 ]  # fmt: skip
 SnapshotEveryOption = Annotated[
     int | None,
-    _option(SAVING, "Keep a snapshot, epoch-0005.pt, every N epochs; 0: none.", default="5"),
+    _option(SAVING, HELP["snapshot_every"], default="5"),
 ]
-KeepOption = Annotated[
-    int | None, _option(SAVING, "Keep the newest N snapshots; 0: none.", default="3")
-]
+KeepOption = Annotated[int | None, _option(SAVING, HELP["keep"], default="3")]
 NumSamplesOption = Annotated[
     int | None,
-    _option(SAVING, "Number of samples drawn after each epoch.", default=_by_preset("num_samples")),
+    _option(SAVING, HELP["num_samples"], default=_by_preset("num_samples")),
 ]
 
 NoPreviewOption = Annotated[

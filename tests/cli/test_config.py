@@ -53,3 +53,17 @@ def test_a_resume_with_another_setting_in_its_file_is_refused(cli, run, tmp_path
     result = cli("train", "--resume", "--out", run, "--config", tmp_path / "run.toml")
     assert result.code == 2
     assert "seed" in result.err
+
+
+@pytest.mark.parametrize("arguments", [[], ["dcgan", "--set", "seed=3", "--set", "steps=10"]])
+def test_a_file_to_begin_with_gives_the_same_settings_back(ok, cli, tmp_path, arguments):
+    file = tmp_path / "run.toml"
+    file.write_text(ok("config", *arguments, "--toml").out, "utf-8")
+    values = [
+        {name: each["value"] for name, each in json.loads(ok(*words).out)["settings"].items()}
+        for words in (
+            ["config", *arguments, "--json"], ["config", "--config", file, "--json"],
+        )
+    ]  # fmt: skip
+    assert values[0] == values[1]
+    assert cli("config", "--toml", "--json").code == 2

@@ -158,7 +158,7 @@ def test_a_reader_that_leaves_early_is_no_error(command):
 def test_the_help_in_a_pipe_is_plain_and_says_exit_codes(ok, command):
     result = ok(command, "--help")
     assert "\u2500" not in result.out, "box art is read aloud line by line"
-    assert "Exit codes: 0 done; 1 a failure" in result.out
+    assert "Exit codes: 0 done; 1 failed; 2 wrong usage" in result.out
 
 
 def test_the_help_at_a_terminal_is_framed(on_terminal, monkeypatch):
@@ -169,7 +169,7 @@ def test_the_help_at_a_terminal_is_framed(on_terminal, monkeypatch):
 
 def test_a_paragraph_of_the_help_is_broken_by_the_terminal_alone(ok):
     plain = " ".join(ok("config", "--help").out.split("\n\n")[2].split("\n  "))
-    assert "GANCTL_ variables of the environment, these by options." in plain
+    assert "GANCTL_ variables of the environment, the file of --config, the preset." in plain
     assert max(map(len, ok("config", "--help").out.split("\n\n")[2].splitlines()[:-1])) > 60
 
 
