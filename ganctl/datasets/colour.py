@@ -36,16 +36,14 @@ def flattened(image: Image.Image, background: str, bits: int | None = None) -> I
     """
     profile = _profile(image)
     image = _expanded(image, bits)
-    alpha = image.getchannel("A") if image.mode in ("LA", "RGBA") else None
-    if alpha is not None and profile:  # a profile is for colours alone
-        image = image.convert(image.mode[:-1])
-    image = _in_srgb(image, profile)
-    if alpha is None:
-        return image
+    if image.mode not in ("LA", "RGBA"):
+        return _in_srgb(image, profile)
+    if profile:  # which is for colours alone
+        alpha = image.getchannel("A")
+        image = _in_srgb(image.convert(image.mode[:-1]), profile).convert("RGBA")
+        image.putalpha(alpha)
     canvas = Image.new("RGBA", image.size, background)
-    image = image.convert("RGBA")
-    image.putalpha(alpha)
-    canvas.alpha_composite(image)
+    canvas.alpha_composite(image.convert("RGBA"))
     return canvas.convert("RGB")
 
 

@@ -225,16 +225,21 @@ def _fit(
     if settings.fit == "pad":
         scale = min(width / image.width, height / image.height)
         inner = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
-        seen = _resized(image, inner)
-        image = Image.new(mode, (width, height), settings.background)
-        image.paste(seen, ((width - inner[0]) // 2, (height - inner[1]) // 2))
+        pixels = _pixels(_resized(image, inner), mode)
+        canvas = Image.new(mode, (width, height), settings.background)
+        place = ((width - inner[0]) // 2, (height - inner[1]) // 2)
+        canvas.paste(Image.fromarray(pixels), place)
+        seen, pixels = pixels, _pixels(canvas, mode)
     else:
         box = _middle(image, width / height) if settings.fit == "crop" else None
-        image = seen = _resized(image, (width, height), box)
-    pixels = np.asarray(image if image.mode == mode else image.convert(mode))
+        seen = pixels = _pixels(_resized(image, (width, height), box), mode)
     if brightest is None:
-        brightest = int(np.asarray(seen).max())
+        brightest = int(seen.max())
     return pixels.reshape(height, width, settings.channels), brightest
+
+
+def _pixels(image: Image.Image, mode: str) -> Pixels:
+    return np.asarray(image if image.mode == mode else image.convert(mode))
 
 
 def _middle(image: Image.Image, aspect: float) -> tuple[float, float, float, float]:
