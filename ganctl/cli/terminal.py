@@ -31,6 +31,8 @@ _UNBROKEN = re.compile(
     r"|pip install .*|'[^']*'\S*|\S+)"
 )
 """The parts of a line that stay whole: a command to its end, what is quoted, a word."""
+_MAX_CELL = 2000
+"""Characters of a table's cell: every row is padded to the longest, and a file may hold any."""
 _MANY = 1000
 """Things that take long enough to be told of."""
 
@@ -100,7 +102,7 @@ class Terminal:
         self, columns: Sequence[str], rows: Iterable[Sequence[object]], *, left: int = 1
     ) -> None:
         """A table of the result; the first `left` columns flush left, the others flush right."""
-        cells = [[printable(str(cell)) for cell in row] for row in rows]
+        cells = [[printable(str(cell)[:_MAX_CELL]) for cell in row] for row in rows]
         if not _is_rich(sys.stdout):
             self._plain_table(columns, cells, left)
             return
@@ -135,9 +137,10 @@ class Terminal:
         for line in lines:
             padded = [
                 cell.ljust(width) if index < left else cell.rjust(width)
-                for index, (cell, width) in enumerate(zip(line, widths, strict=True))
+                for index, (cell, width) in enumerate(zip(line[:-1], widths, strict=False))
             ]
-            text = printable("  ".join(padded).rstrip())
+            last = line[-1] if len(line) <= left else line[-1].rjust(widths[-1])
+            text = printable("  ".join([*padded, last]).rstrip())
             self.out.print(text, markup=False, highlight=False, soft_wrap=True)
 
     @contextlib.contextmanager

@@ -54,6 +54,11 @@ def require_address(address: str) -> None:
             "an address with a password in it would be kept in the checkpoint",
             "Leave it out, and give it by the environment, as AWS_SECRET_ACCESS_KEY does.",
         )
+    if parts.username is not None and parts.scheme in _WEB:  # elsewhere it can be a bucket's name
+        raise UsageError(
+            "an address with a user or a token in it would be kept in the checkpoint",
+            "Leave it out: web servers are asked without credentials.",
+        )
     _file_system(address)
 
 

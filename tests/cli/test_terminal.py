@@ -184,3 +184,15 @@ def test_a_terminal_shows_no_word_in_two_parts(on_terminal, monkeypatch, columns
     assert " ".join(shown.split()).startswith(
         "ganctl: missing argument: a folder, an archive or the name of a data set "
     )
+
+
+def test_one_long_name_does_not_widen_a_table_without_bound(capsys):
+    """Each of its rows is padded to the longest cell, and a stranger's file can hold any."""
+    long = "x" * 4_000_000
+    rows = [(long, "a", long), *[("run", "b", "c")] * 100]
+    Terminal().table(("", "run", "name"), rows, left=2)
+    Terminal().lines([("command", long), *[("digest", "d")] * 100])
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines[:102])) < 5000
+    assert lines[102] == f"command  {long}"  # what is to be copied is whole
+    assert max(map(len, lines[103:])) < 20

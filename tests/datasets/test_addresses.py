@@ -79,9 +79,11 @@ def test_nothing_there_no_permission_no_such_kind(stored, monkeypatch):
         ("file:///etc/index.json", "is not a kind of address that is known"),
         ("zip://index.json::memory://x.zip", "is a chain of addresses"),
         ("s3://key:secret@bucket/index.json", "a password in it would be kept"),
+        ("https://secret@example.org/index.json", "a token in it would be kept"),
     ):
-        with pytest.raises(UsageError, match=said):
+        with pytest.raises(UsageError, match=said) as refused:
             datasets.resolve(address)
+        assert "secret" not in f"{refused.value.message} {refused.value.hint}"
 
     def info(*_, **__):
         raise PermissionError("Forbidden")

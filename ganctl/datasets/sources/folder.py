@@ -20,6 +20,7 @@ from ganctl.datasets.sources.base import (
     too_large,
 )
 from ganctl.datasets.sources.listing import Listing
+from ganctl.errors import listed
 
 
 class File(NamedTuple):
@@ -36,7 +37,8 @@ class Folder(Source):
 
     def __init__(self, path: str) -> None:
         self._path = path
-        self.found: Sequence[File | Problem] = list(walk(path))
+        self._leading_out: list[str] = []
+        self.found: Sequence[File | Problem] = list(walk(path, self._leading_out))
         """All that lies there, in no order; a process that reads the images is not told."""
         self._names: dict[str, str] = {}
 
@@ -51,11 +53,22 @@ class Folder(Source):
                 listing.add(found.name, found.size, found.name)
         self._names = listing.places
         contents = listing.contents(self._content)
+        if names := sorted(self._leading_out):
+            # A folder that somebody else made can lead to images that are nobody else's business.
+            contents.notes.append(
+                f"Links that lead out of the folder are followed: {len(names):,} ({listed(names)})."
+            )
         contents.problems.sort(key=lambda problem: problem.name)
         return contents
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "contents": self.contents, "_names": self._names, "found": ()}
+        return {
+            **vars(self),
+            "contents": self.contents,
+            "_names": self._names,
+            "found": (),
+            "_leading_out": [],
+        }
 
     def read(self, entry: Entry) -> bytes:
         """A file's bytes; never waits for a pipe. Raises BadImage."""
@@ -76,14 +89,17 @@ class Folder(Source):
             raise BadImage(f"{UNREADABLE}: {error.strerror or error}") from None
 
 
-def walk(root: str) -> Iterator[File | Problem]:
+def walk(root: str, leading_out: list[str] | None = None) -> Iterator[File | Problem]:
     """Every file below `root`, in no order, and what cannot be listed.
+
+    The names of links that lead out of `root` are added to `leading_out`.
 
     Real folders come before links to folders, and those by name, so that what a file is called
     does not depend on the file system's order.
     """
     seen: set[tuple[int, int]] = set()
     folders, links = [""], list[str]()  # the links are a heap
+    inside = os.path.join(os.path.realpath(root), "")  # noqa: PTH118
     while folders or links:
         relative = folders.pop() if folders else heapq.heappop(links)
         path = os.path.join(root, relative)  # noqa: PTH118
@@ -97,6 +113,10 @@ def walk(root: str) -> Iterator[File | Problem]:
             with os.scandir(path) as entries:
                 for entry in entries:
                     name = f"{relative}/{entry.name}" if relative else entry.name
+                    if entry.is_symlink() and leading_out is not None:
+                        target = os.path.realpath(entry.path)
+                        if not os.path.join(target, "").startswith(inside):  # noqa: PTH118
+                            leading_out.append(shown(name))
                     yield from _visit(entry, name, folders, links)
         except OSError as error:
             yield Problem(shown(relative or root), f"cannot be listed: {error.strerror or error}")

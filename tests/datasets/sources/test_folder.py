@@ -68,6 +68,22 @@ def test_two_links_to_one_folder_are_taken_by_name(folder, png, listed):
 
 
 @needs_links
+def test_links_that_lead_out_are_said(folder, png):
+    elsewhere = folder.parent / f"{folder.name} beside"
+    elsewhere.mkdir()
+    (elsewhere / "1.png").write_bytes(png)
+    (folder / "dog" / "inside.png").symlink_to(folder / "cat")
+    assert Folder(str(folder)).contents.notes == []
+    (folder / "holidays\x1b[2J").symlink_to(elsewhere)
+    (folder / "cat" / "9.png").symlink_to("../../" + elsewhere.name + "/1.png")
+    (folder / "gone.png").symlink_to(elsewhere / "gone")
+    (note,) = Folder(str(folder)).contents.notes
+    assert note == (
+        r"Links that lead out of the folder are followed: 3 (cat/9.png, gone.png, holidays\x1b[2J)."
+    )
+
+
+@needs_links
 def test_links_are_not_sorted_anew_for_each_folder(tmp_path):
     for number in range(300):
         (tmp_path / f"{number}").mkdir()
