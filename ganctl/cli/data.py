@@ -15,6 +15,7 @@ from ganctl.cli.options import (
     FitOption,
     ImageKeyOption,
     JsonOption,
+    QuietOption,
     SizeOption,
     check_suffix,
     image_settings,
@@ -56,6 +57,7 @@ def data(
         bool,
         typer.Option("--clear-cache", help="Remove all decoded images from the cache."),
     ] = False,
+    quiet: QuietOption = False,
     json: JsonOption = False,
 ) -> None:  # fmt: skip
     """Check every image before training and draw a contact sheet of the preprocessed images.
@@ -78,7 +80,7 @@ def data(
 
     ganctl data --clear-cache
     """
-    terminal = Terminal(json_wanted=json)
+    terminal = Terminal(json_wanted=json, quiet=quiet)
     if clear_cache:
         if path is not None:
             raise UsageError("--clear-cache takes no path: it removes what is stored of all images")

@@ -10,7 +10,7 @@ import typer
 
 from ganctl.cli import completion
 from ganctl.cli.evaluations import show_evaluation
-from ganctl.cli.options import CheckpointArgument, EmaOption, JsonOption
+from ganctl.cli.options import CheckpointArgument, EmaOption, JsonOption, QuietOption
 from ganctl.cli.terminal import Terminal
 from ganctl.config import MIN_MEASURED
 from ganctl.errors import DataError, RunError, UsageError
@@ -54,6 +54,7 @@ def evaluate(
             "ganctl), inception (an extra), or a file of Inception's weights.",
         ),
     ] = "auto",
+    quiet: QuietOption = False,
     json: JsonOption = False,
 ) -> None:  # fmt: skip
     """Measure how near samples are to real test images, beside what real images reach.
@@ -68,7 +69,7 @@ def evaluate(
 
     ganctl evaluate ckpt.pt --num-samples 2000 --json
     """
-    terminal = Terminal(json_wanted=json)
+    terminal = Terminal(json_wanted=json, quiet=quiet)
     if not MIN_MEASURED <= num_samples <= _MAX_SAMPLES:
         raise UsageError(
             f"--num-samples must be {MIN_MEASURED} to {_MAX_SAMPLES:,}, not {num_samples}"

@@ -9,7 +9,7 @@ import typer
 
 from ganctl.cli.completion import among, checkpoints
 from ganctl.cli.networks import describe_networks, show_networks
-from ganctl.cli.options import JsonOption
+from ganctl.cli.options import JsonOption, QuietOption
 from ganctl.cli.spelling import pasteable
 from ganctl.cli.terminal import Terminal, count, size, sparkline
 from ganctl.errors import UsageError, listed, nearest
@@ -53,6 +53,7 @@ def inspect(
             help="Runs in this order: the lowest Frechet distance first, the newest, by name.",
         ),
     ] = None,
+    quiet: QuietOption = False,
     json: JsonOption = False,
 ) -> None:  # fmt: skip
     """Show what made a checkpoint, its networks layer by layer, its losses, and what is wrong.
@@ -79,7 +80,7 @@ def inspect(
     if samples and json:
         raise UsageError("--samples shows pictures, which --json cannot hold")
 
-    terminal = Terminal(json_wanted=json)
+    terminal = Terminal(json_wanted=json, quiet=quiet)
     if len(paths) == 1 and paths[0].is_dir():
         from ganctl.cli.runs import find_runs
 

@@ -13,6 +13,7 @@ from ganctl.cli.options import (
     CheckpointArgument,
     EmaOption,
     JsonOption,
+    QuietOption,
     TruncationOption,
     UpscaleOption,
     check_suffix,
@@ -102,6 +103,7 @@ def interpolate(
     truncation: TruncationOption = 1.0,
     ema: EmaOption = None,
     upscale: UpscaleOption = None,
+    quiet: QuietOption = False,
     json: JsonOption = False,
 ) -> None:  # fmt: skip
     """Walk through latent space from seed to seed; each seed's picture is the one `sample` gives.
@@ -116,7 +118,7 @@ def interpolate(
 
     ganctl interpolate ckpt.pt --corners 0,1,2,3 --class 3 -o sheet.png
     """
-    terminal = Terminal(json_wanted=json)
+    terminal = Terminal(json_wanted=json, quiet=quiet)
     out = out or Path("walk.gif" if corners is None else "sheet.png")
     suffix = check_suffix(out, (".png", *_ANIMATED) if corners is None else (".png",))
     check_upscale(upscale)

@@ -16,6 +16,7 @@ from ganctl.cli.options import (
     FitOption,
     ImageKeyOption,
     JsonOption,
+    QuietOption,
     image_settings,
     parse_bytes,
 )
@@ -67,6 +68,7 @@ def data_pack(
     skip_bad: Annotated[
         bool, typer.Option("--skip-bad", help="Leave out files that cannot be used.")
     ] = False,
+    quiet: QuietOption = False,
     json: JsonOption = False,
 ) -> None:  # fmt: skip
     """Write images into tar shards with an index, for training runs that stream them.
@@ -81,7 +83,7 @@ def data_pack(
 
     ganctl data pack photos.zip -o 'small/{0000..}.tar' --size 64 --shard-size 1GB
     """
-    terminal = Terminal(json_wanted=json)
+    terminal = Terminal(json_wanted=json, quiet=quiet)
     shard_bytes = parse_bytes(shard_size)
     if shard_bytes < 1:
         raise UsageError(f"--shard-size must be more than 0 bytes, not {shard_size}")
@@ -120,6 +122,7 @@ def data_index(
         ),
     ],
     image_key: ImageKeyOption = None,
+    quiet: QuietOption = False,
     json: JsonOption = False,
 ) -> None:  # fmt: skip
     """Scan existing WebDataset shards once and write the index.json needed to stream them.
@@ -130,7 +133,7 @@ def data_index(
 
     ganctl data index 'shards/{000..127}.tar'
     """
-    terminal = Terminal(json_wanted=json)
+    terminal = Terminal(json_wanted=json, quiet=quiet)
 
     from ganctl.datasets import addresses, indexing, sources
     from ganctl.datasets import index as indices

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ganctl.cli.options import JsonOption, check_suffix
+from ganctl.cli.options import JsonOption, QuietOption, check_suffix
 from ganctl.cli.spelling import pasteable
 from ganctl.cli.terminal import Terminal, count, size
 from ganctl.errors import UsageError
@@ -35,7 +35,7 @@ def report(
     compare: Annotated[
         list[Path] | None,
         typer.Option(
-            "--compare", metavar="RUN", help="Another run to set beside it; up to five of them.",
+            "--compare", metavar="RUN", help="Another run to compare with, up to five of them.",
             show_default=False,
         ),
     ] = None,
@@ -43,24 +43,28 @@ def report(
         bool,
         typer.Option(
             "--with-images",
-            help="Show some of the images that a run was trained on, read from where they are. "
+            help="Show some of the images that a run was trained on, read from where they are; "
             "MNIST's are always shown.",
         ),
     ] = False,
+    open_: Annotated[
+        bool, typer.Option("--open", help="Open the report in a browser.")
+    ] = False,
+    quiet: QuietOption = False,
     json: JsonOption = False,
 ) -> None:  # fmt: skip
-    """Show a run as one HTML file: samples over the epochs, losses, quality, and what made it.
+    """Show a run as one HTML file: samples over the epochs, losses, metrics, and its settings.
 
-    The file holds everything, asks for nothing from anywhere, and is smaller than 5 MB. A run that
-    is under way is shown as far as it has come.
+    The file is self-contained (no network requests) and smaller than 5 MB. Unfinished runs are
+    shown up to the latest checkpoint.
 
     Examples:
 
-    ganctl report runs/mnist-fast
+    ganctl report runs/mnist-fast --open
 
     ganctl report runs/mnist-fast --compare runs/mnist-dcgan -o both.html
     """
-    terminal = Terminal(json_wanted=json)
+    terminal = Terminal(json_wanted=json, quiet=quiet)
     check_suffix(out, (".html", ".htm"))
     paths = [run, *(compare or [])]
 
@@ -73,6 +77,8 @@ def report(
     content, shown = render([_read(path, with_images, terminal) for path in paths])
     files.clear_abandoned(out.parent)
     files.write_atomic(out, content)
+    if open_:
+        _open(out, terminal)
     if json:
         terminal.document(
             {"out": str(out), "bytes": len(content), "runs": [_described(one) for one in shown]}
@@ -84,6 +90,14 @@ def report(
             f"of samples, {count(len(one.problems), 'problem')}"
         )
     terminal.result(f"{out}: {size(len(content))}")
+
+
+def _open(path: Path, terminal: Terminal) -> None:
+    """Show the report in the browser that the system has, if it has one."""
+    import webbrowser
+
+    if not webbrowser.open(path.absolute().as_uri()):
+        terminal.note(f"There is no browser here: open {path} in one.")
 
 
 def _read(path: Path, with_images: bool, terminal: Terminal) -> Run:

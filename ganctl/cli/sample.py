@@ -16,6 +16,7 @@ from ganctl.cli.options import (
     CheckpointArgument,
     EmaOption,
     JsonOption,
+    QuietOption,
     TruncationOption,
     UpscaleOption,
     check_suffix,
@@ -96,6 +97,7 @@ def sample(
     truncation: TruncationOption = 1.0,
     ema: EmaOption = None,
     upscale: UpscaleOption = None,
+    quiet: QuietOption = False,
     json: JsonOption = False,
 ) -> None:  # fmt: skip
     """Draw samples. A seed's picture is the same whatever else is drawn beside it.
@@ -112,7 +114,7 @@ def sample(
 
     ganctl sample runs/mnist-fast --grid 8x4 --label-seeds --truncation 0.7 -o typical.png
     """
-    terminal = Terminal(json_wanted=json)
+    terminal = Terminal(json_wanted=json, quiet=quiet)
     if per_class is not None:
         _refuse_beside_per_class({"-n": num, "--seeds": seeds, "--class": of_class})
         num = per_class

@@ -216,7 +216,9 @@ def test_the_help_of_data_leads_to_pack_and_index(ok):
         ([], "--version", "-V"), ([], "--help", "-h"),
         *((name.split(), "--out", "-o") for name in
           ("train", "sample", "interpolate", "data", "data pack", "report")),
-        *((name.split(), "--quiet", "-q") for name in ("train",)),
+        *((name.split(), "--quiet", "-q") for name in
+          ("train", "sample", "interpolate", "inspect", "evaluate", "data", "data pack",
+           "data index", "report")),
     ],
 )  # fmt: skip
 def test_an_option_has_its_usual_short_name_wherever_it_is(ok, words, long, short):

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import sys
+import webbrowser
 
 import pytest
 
@@ -115,3 +116,15 @@ def test_a_name_that_is_not_text(ok, run, tmp_path):
     page = (tmp_path / "r.html").read_text("utf-8")
     assert "\\xff" in page
     assert "<b>" not in page.partition("<main>")[0]
+
+
+@pytest.mark.parametrize("has_browser", [True, False])
+def test_it_opens_in_a_browser_if_there_is_one(ok, run, tmp_path, monkeypatch, has_browser):
+    opened = []
+    monkeypatch.setattr(webbrowser, "open", lambda url: opened.append(url) or has_browser)
+    monkeypatch.chdir(tmp_path)
+    result = ok("report", run, "-o", "a b.html", "--open")
+    assert opened == [(tmp_path / "a b.html").as_uri()]
+    assert ("no browser here" in result.err) != has_browser
+    ok("report", run, "-o", "a b.html")
+    assert len(opened) == 1
