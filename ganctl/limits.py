@@ -55,6 +55,8 @@ RATIO = 200
 less than that."""
 FREE_BYTES = 2**26
 """Bytes up to which an archive, or a member of a zip, may unpack to any multiple of its size."""
+XZ_BYTES = 2**27
+"""Bytes of memory that unpacking an .xz file may take; what `xz -9` packs takes half of it."""
 DIRECTORY_BYTES = 2**28
 """Bytes read at once, such as a zip's list of members; 1.3 million photographs take 146 MB, and ten
 times that in memory."""

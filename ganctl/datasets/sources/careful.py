@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import lzma
 import os
 import shutil
 import tempfile
@@ -41,10 +42,42 @@ class Bounded(io.FileIO):
         return super().read(size) or b""
 
 
+class Xz:
+    """The content of an .xz file, with a bound on the memory that it may ask for its dictionary."""
+
+    def __init__(self, path: str) -> None:
+        """Raises OSError."""
+        self._file = open(path, "rb")  # noqa: PTH123, SIM115
+        self._unpacker = lzma.LZMADecompressor(memlimit=limits.XZ_BYTES)
+
+    def read(self, size: int) -> bytes:
+        """Return `size` bytes at most, none at the end. Raises OSError, LZMAError, EOFError."""
+        content = packed = b""
+        while not content:
+            if self._unpacker.eof:  # several streams may follow one another
+                packed = (self._unpacker.unused_data or self._file.read(_CHUNK)).lstrip(b"\0")
+                if not packed:
+                    break
+                self._unpacker = lzma.LZMADecompressor(memlimit=limits.XZ_BYTES)
+            elif self._unpacker.needs_input:
+                packed = self._file.read(_CHUNK)
+                if not packed:
+                    raise EOFError("it ends too early")
+            content = self._unpacker.decompress(packed, size)
+            packed = b""
+        return content
+
+    def __enter__(self) -> Xz:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+
 class Unpacked:
     """A temporary file, gone when its maker is; other processes may read it meanwhile."""
 
-    def __init__(self, content: IO[bytes], packed: int, name: str) -> None:
+    def __init__(self, content: IO[bytes] | Xz, packed: int, name: str) -> None:
         """All of `content`, which was `packed` bytes before. Raises DataError."""
         with _disk_errors(name):
             handle, path = tempfile.mkstemp(prefix="ganctl-")
@@ -59,7 +92,7 @@ class Unpacked:
             self._finalizer()
             raise
 
-    def _copy(self, content: IO[bytes], file: IO[bytes], packed: int, name: str) -> None:
+    def _copy(self, content: IO[bytes] | Xz, file: IO[bytes], packed: int, name: str) -> None:
         written = 0
         while chunk := content.read(_CHUNK):
             if written % (64 * _CHUNK) == 0:

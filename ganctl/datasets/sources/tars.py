@@ -20,7 +20,7 @@ from typing import Any
 from ganctl.datasets.decoding import UNREADABLE, BadImage
 from ganctl.datasets.sources import labels
 from ganctl.datasets.sources.base import Entry, Source, climbs, shown
-from ganctl.datasets.sources.careful import Bounded, Unpacked
+from ganctl.datasets.sources.careful import Bounded, Unpacked, Xz
 from ganctl.datasets.sources.headers import Archive
 from ganctl.datasets.sources.listing import Listing
 from ganctl.datasets.sources.samples import is_label, left_out, rank, split
@@ -29,7 +29,7 @@ from ganctl.errors import DataError
 _COMPRESSED: dict[bytes, Callable[[str], Any]] = {
     b"\x1f\x8b": gzip.open,
     b"BZh": bz2.open,
-    b"\xfd7zXZ": lzma.open,
+    b"\xfd7zXZ": Xz,
 }
 _At = tuple[int, int, int]
 """(which archive, offset, bytes) of a member."""

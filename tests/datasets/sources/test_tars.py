@@ -1,7 +1,10 @@
 import gzip
 import io
+import lzma
 import pickle
+import struct
 import tarfile
+import zlib
 from pathlib import Path
 
 import pytest
@@ -306,3 +309,18 @@ def test_a_file_with_holes_is_passed_over(tmp_path, png, listed, harm):
     source = Tars([str(path)])
     assert harm(source) == {"x": "not a plain file"}
     assert listed(source) == {"1.png": None}
+
+
+def test_an_xz_that_asks_for_gigabytes_of_memory_is_refused(tmp_path, png, listed):
+    path = tmp_path / "images.tar.xz"
+    write(path, [("1.png", png)], "w:xz")
+    content = path.read_bytes()
+    path.write_bytes(content + bytes(4) + lzma.compress(b"another stream"))
+    assert listed(Tars([str(path)])) == {"1.png": None}
+    header = bytearray(content)
+    assert header[14:16] == b"\x21\1"
+    header[16] = 37  # the dictionary: 1.5 GiB
+    header[20:24] = struct.pack("<I", zlib.crc32(header[12:20]))
+    path.write_bytes(header)
+    with pytest.raises(DataError, match="cannot be unpacked: Memory usage limit exceeded"):
+        Tars([str(path)])
