@@ -42,8 +42,9 @@ class Arrays(Source):
 
     def __init__(self, path: str) -> None:
         self._images: Pixels | None = None
+        archive = open_zip(path, limits.ARRAY_DIRECTORY_BYTES)
         try:
-            with open_zip(path, limits.ARRAY_DIRECTORY_BYTES) as archive:
+            with archive:
                 headers = {key: _header(archive, key) for key in _keys(archive)}
                 key = _choose(headers)
                 shape = headers[key].shape
