@@ -75,6 +75,8 @@ LABEL_BYTES = 2**16
 LABEL_LIST_BYTES = 2**26
 """Bytes of a list of all images' classes, such as dataset.json: ImageNet's would have 45 MB, and
 parsed it takes some twenty times as much memory."""
+ACCENTS = 30
+"""Accents on one letter of a file's name, as many as Unicode's stream-safe text may have."""
 LABEL_NAME_BYTES = 4096
 """Bytes of one label, or one class's name, in an array."""
 TAR_HEADER_BYTES = 2**20

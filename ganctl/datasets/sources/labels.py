@@ -7,8 +7,10 @@ import io
 import json
 import unicodedata
 from collections.abc import Iterable, Iterator
+from itertools import groupby
 from typing import Any
 
+from ganctl import limits
 from ganctl.datasets.sources.base import shown
 
 LISTS = ("dataset.json", "metadata.jsonl", "metadata.csv", "labels.csv")
@@ -55,8 +57,17 @@ def parse(name: str, content: bytes) -> dict[str, str]:
 
 def comparable(path: str) -> str:
     """Return `path` in the form in which an image and its mention in a list are the same text."""
+    text = shown(path)
+    if text.isascii() or _longest_run(text) > limits.ACCENTS:
+        return text
     # Some file systems keep an accent apart from its letter.
-    return unicodedata.normalize("NFC", shown(path))
+    return unicodedata.normalize("NFC", text)
+
+
+def _longest_run(text: str) -> int:
+    """Return how many accents follow one another, which normalizing takes quadratic time for."""
+    groups = groupby(text, lambda char: unicodedata.combining(char) > 0)
+    return max((len(list(group)) for is_accent, group in groups if is_accent), default=0)
 
 
 def beside(content: bytes, suffix: str) -> str | None:

@@ -1,4 +1,5 @@
 import json
+import unicodedata
 
 import pytest
 from hypothesis import given
@@ -88,3 +89,10 @@ def test_any_bytes_are_a_list_or_refused(name, content):
 )
 def test_a_file_beside_an_image_tells_its_class(content, suffix, label):
     assert beside(content, suffix) == label
+
+
+def test_accents_without_end_are_not_put_in_order(monkeypatch):
+    assert labels.comparable("e\u0301.png") == "é.png"
+    monkeypatch.setattr(unicodedata, "normalize", lambda *_: pytest.fail("takes quadratic time"))
+    for path in ("a" + "\u0300" * 99 + "\u0316" * 99, "a" + "\u0300\u0316" * 99, "plain.png"):
+        assert labels.comparable(path) == path
