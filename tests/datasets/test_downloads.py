@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+import io
 import pickle
 import struct
 from urllib.error import URLError
@@ -74,7 +75,7 @@ def test_every_name_is_known_here():
     ids=lambda error: type(error).__name__,
 )
 def test_without_a_network_the_hint_says_which_file_goes_where(name, error, replace_class, cache):
-    replace_class(name, __init__=raising(error))
+    replace_class(name, __init__=raising(error), download=raising(error))
     with pytest.raises(DataError, match="no route") as caught:
         downloads.load_train(name)
     folder, file = FILES[name]
@@ -94,8 +95,8 @@ def test_a_cache_that_cannot_be_made_is_a_data_error(cache):
 
 def test_images_and_labels_come_as_arrays(replace_class):
     colour = np.arange(2 * 4 * 4 * 3, dtype=np.uint8).reshape(2, 4, 4, 3)
-    replace_class("cifar10", __init__=giving(colour, [3, 1]))
-    images, labels, classes = downloads.load_train("cifar10")
+    replace_class("kmnist", __init__=giving(colour, [3, 1]))
+    images, labels, classes = downloads.load_train("kmnist")
     assert np.array_equal(images, colour)
     assert labels.tolist() == [3, 1]
     assert classes == ("one", "other")
@@ -177,17 +178,66 @@ def test_emnists_names_are_those_of_its_labels(cache):
     assert len(classes) == 47
 
 
-def test_cifars_names_are_those_in_its_own_file(cache, replace_class):
-    """Made as its makers did: pickles in a folder, checked by torchvision."""
-    folder = cache / "cifar-10-batches-py"
-    folder.mkdir(parents=True)
-    batch = {"data": np.zeros((2, 3072), np.uint8), "labels": [3, 1]}
-    listed = {}
-    for name, content in (("train", batch), ("test", batch), ("meta", {"names": ["a", "b"]})):
-        packed = pickle.dumps(content)
-        (folder / name).write_bytes(packed)
-        listed[name] = [name, hashlib.md5(packed).hexdigest()]
-    meta = {"filename": "meta", "key": "names", "md5": listed["meta"][1]}
-    replace_class("cifar10", train_list=[listed["train"]], test_list=[listed["test"]], meta=meta)
+@pytest.fixture
+def cifar(cache, replace_class):
+    """Write CIFAR-10 as its makers did: pickles in a folder, whose checksums torchvision knows."""
+
+    def write(batch):
+        folder = cache / "cifar-10-batches-py"
+        folder.mkdir(parents=True)
+        listed = {}
+        for name, content in (("train", batch), ("test", batch), ("meta", {"names": ["a", "b"]})):
+            packed = pickle.dumps(content, protocol=2)
+            (folder / name).write_bytes(packed)
+            listed[name] = [name, hashlib.md5(packed).hexdigest()]
+        meta = {"filename": "meta", "key": "names", "md5": listed["meta"][1]}
+        listed = {f"{part}_list": [listed[part]] for part in ("train", "test")}
+        replace_class("cifar10", **listed, meta=meta)
+
+    return write
+
+
+def test_cifars_names_are_those_in_its_own_file(cifar):
+    pixels = np.arange(2 * 3072).reshape(2, 3072).astype(np.uint8)
+    cifar({"data": pixels.tolist(), "labels": [3, 1]})
     images, labels, classes = downloads.load_train("cifar10")
     assert (images.shape, labels.tolist(), classes) == ((2, 32, 32, 3), [3, 1], ("a", "b"))
+    assert np.array_equal(images[1, 0, 0], pixels[1, [0, 1024, 2048]])
+
+
+def test_the_pickles_of_python_2_are_read():
+    """An array as NumPy wrote it in 2009, and so CIFAR-10."""
+    written = (
+        b"\x80\x02cnumpy.core.multiarray\n_reconstruct\nq\x01cnumpy\nndarray\nq\x02K\x00\x85q\x03"
+        b"U\x01bq\x04\x87q\x05Rq\x06(K\x01K\x02\x85q\x07cnumpy\ndtype\nq\x08U\x02u1q\tK\x00K\x01\x87"
+        b"q\nRq\x0b(K\x03U\x01|q\x0cNNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb\x89U\x02\x07\xf0tb."
+    )
+    found = downloads._PlainUnpickler(io.BytesIO(written), encoding="latin1").load()
+    assert (found.dtype, found.tolist()) == (np.uint8, [7, 240])
+
+
+class Code:
+    def __reduce__(self):
+        return pytest.fail, ("it was run",)
+
+
+def test_no_code_in_a_pickle_is_run(cifar):
+    cifar({"data": Code(), "labels": []})
+    with pytest.raises(DataError, match="it holds code"):
+        downloads.load_train("cifar10")
+
+
+@pytest.mark.parametrize("name", ["fashion-mnist", "kmnist", "emnist", "cifar10"])
+def test_nothing_is_fetched_without_encryption(name, monkeypatch):
+    asked = []
+
+    def fetch(url, *_, **__):
+        asked.append(url)
+        raise URLError("no route")
+
+    for module in ("mnist", "cifar"):
+        monkeypatch.setattr(f"torchvision.datasets.{module}.download_and_extract_archive", fetch)
+    with pytest.raises(DataError):
+        downloads.load_train(name)
+    assert asked
+    assert all(url.startswith("https://") for url in asked)
