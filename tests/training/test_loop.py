@@ -18,6 +18,7 @@ from ganctl.evaluation import Gauge
 from ganctl.sampling import sample_seeds
 from ganctl.store import RunDirectory, read_checkpoint
 from ganctl.training import health, loop, pictures, session
+from ganctl.training.group import Group
 from ganctl.training.state import restore
 from ganctl.training.step import METRICS
 
@@ -547,3 +548,45 @@ def test_how_often_metrics_are_read_changes_nothing(tmp_path, tiny_config, train
         histories.append([{k: v for k, v in row.items() if "sec" not in k} for row in rows])
     assert histories[0] == histories[1]
     assert len(histories[0]) == 2
+
+
+class Watched(Group):
+    """The first of several processes, as far as it can tell."""
+
+    is_working_alone = False
+
+    def by_first(self, work):
+        with self.alone():
+            return work()
+
+    @contextlib.contextmanager
+    def alone(self):
+        self.is_working_alone = True
+        yield
+        self.is_working_alone = False
+
+
+def test_whatever_one_process_does_for_all_is_done_alone(
+    tmp_path, tiny_config, train, monkeypatch, recorder
+):
+    """There the others wait for it, and what would wait for them is refused."""
+    group, done = Watched(), {}
+
+    def watch(owner, name):
+        original = getattr(owner, name)
+
+        def call(*arguments, **how):
+            done.setdefault(name, set()).add(group.is_working_alone)
+            return original(*arguments, **how)
+
+        monkeypatch.setattr(owner, name, call)
+
+    work = [(RunDirectory, name) for name in ("write", "write_config", "write_snapshot")]
+    work += [(Gauge, "__init__"), (Gauge, "measure"), (loop, "sample_seeds")]
+    work += [(pictures, "sample_seeds"), (pictures.Pictures, "draw")]
+    for owner, name in work:
+        watch(owner, name)
+    config = tiny_config(epochs=2, eval_samples=10, snapshot_every=1)
+    ready = session.new(config, tmp_path / "run", "cpu", group=group)
+    train(ready, recorder(wants_samples=True), save_every=1e-9)
+    assert done == {name: {True} for _, name in work}
