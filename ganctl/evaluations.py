@@ -38,7 +38,7 @@ class Evaluation:
     data: str
     num_test_images: int
     test_images: str
-    """What those are: "test images", or "training images"."""
+    """What those are: "test images", "held-out images" or "training images"."""
     features: str
     """The name of the network that images were compared in."""
     figures: Figures

@@ -111,9 +111,9 @@ def evaluate(
 def _real_images(model: Model, data: str | None, progress: Progress) -> tuple[Pixels, Pixels, str]:
     """Those that a generator learned from, those that it is compared with, and what the latter are.
 
-    Images of one's own have none set apart: it is compared with half of those it learned from, and
-    the other half tells what real images reach. `data` is where the user says that they are.
-    DataError where they are others by now, UsageError where the user must say.
+    Where none of the user's own images are held out, it is compared with half of those it learned
+    from, and the other half tells what real images reach. `data` is where the user says that they
+    are. DataError where they are others by now, UsageError where the user must say.
     """
     from ganctl import datasets
 
@@ -130,6 +130,15 @@ def _real_images(model: Model, data: str | None, progress: Progress) -> tuple[Pi
     )
     if own.digest != model.data_digest:
         raise DataError(f"the images of '{name}' are not those this run was trained on")
+    if datasets.has_test(own):
+        test = datasets.load_test(name, settings=config.images, progress=progress)
+        held_out = test.images.numpy()
+        if min(len(own), len(held_out)) < MIN_MEASURED:
+            raise DataError(
+                f"{len(own):,} training images and {len(held_out):,} held-out ones are too few to "
+                f"measure with: {MIN_MEASURED} of each at least"
+            )
+        return own.some(len(own)), held_out, "held-out images"
     images = own.some(_MAX_STREAMED if datasets.is_streamed(name) else len(own))
     if len(images) < 2 * MIN_MEASURED:
         raise DataError(

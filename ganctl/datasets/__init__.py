@@ -27,6 +27,7 @@ __all__ = [
     "Progress",
     "Share",
     "epoch_order",
+    "has_test",
     "is_streamed",
     "is_trusted",
     "load",
@@ -167,7 +168,14 @@ def prepare(name: str, settings: ImageSettings, *, progress: Progress | None = N
     )
 
 
-def load_test(name: str, *, settings: ImageSettings = _AS_THEY_ARE) -> Dataset:
+def has_test(images: Images) -> bool:
+    """Whether `load_test` has images that were held out of training on `images`."""
+    return images.name in NAMES or images.num_held_out > 0
+
+
+def load_test(
+    name: str, *, settings: ImageSettings = _AS_THEY_ARE, progress: Progress | None = None
+) -> Dataset:
     """The test images called `name`, or held out at that path; no generator has seen them.
 
     Raises as `load`, and UsageError where none are held out; those that cannot be read are skipped.
@@ -179,7 +187,7 @@ def load_test(name: str, *, settings: ImageSettings = _AS_THEY_ARE) -> Dataset:
             f"{name} has no test images: of shards that are streamed none are held out"
         )
     if name not in NAMES:
-        return own.load(name, settings, held_out=True, skip_bad=True)
+        return own.load(name, settings, held_out=True, skip_bad=True, progress=progress)
     module = EMBEDDED.get(name)
     if module is None:
         images, labels, classes = downloads.load_test(name)

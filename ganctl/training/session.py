@@ -130,15 +130,19 @@ class Session:
         )
 
     def gauge(self) -> Gauge | None:
-        """What measures an epoch's samples; None where none are, or no network knows such images.
+        """What measures an epoch's samples against images that no generator sees.
 
-        Takes seconds to make.
+        None where samples are not to be measured, no network knows such images, or none are held
+        out. Takes seconds to make.
         """
         shape = self.config.network.image_shape
         if not (self.config.eval_samples and features.is_known(self.config.data, shape)):
             return None
+        if not datasets.has_test(self.dataset):
+            return None
         network = features.load("auto", self.config.data, self.state.device)
-        return Gauge(network, test=datasets.load_test(self.config.data).images.numpy())
+        test = datasets.load_test(self.config.data, settings=self.config.images)
+        return Gauge(network, test=test.images.numpy())
 
     @contextlib.contextmanager
     def _folder(self) -> Iterator[None]:
@@ -243,8 +247,8 @@ def resume(
     """The run in `out` from its newest whole checkpoint on.
 
     `changes` are the settings that the user gave: only the run's length may differ from what the
-    checkpoint says. The rest is as in `new`. Raises a GanctlError before anything is written or
-    computed.
+    checkpoint says, and where the images are, if they are the same. The rest is as in `new`. Raises
+    a GanctlError before anything is written or computed.
     """
     run = RunDirectory(out)
     if not run.is_run():
@@ -258,8 +262,10 @@ def resume(
     checkpoint, problems = found.checkpoint, found.problems
     config = checkpoint.config
     refuse_changes(config, changes)
-    length = {name: changes[name] for name in LENGTH_FIELDS if name in changes}
-    config = configs.override(config, length) if length else config
+    config = configs.override(
+        config, {name: changes[name] for name in (*LENGTH_FIELDS, "data") if name in changes}
+    )
+    datasets.require_apart(config.data, out)
     digest = str(checkpoint.data["digest"])
     if not group.agreed("data" in changes or datasets.is_trusted(config.data, digest)):
         raise datasets.untrusted(config.data)
@@ -394,12 +400,12 @@ def _augment(config: TrainConfig, dataset: Images) -> str:
 
 
 def refuse_changes(config: TrainConfig, changes: Mapping[str, Any]) -> None:
-    """UsageError, by name, old value and new, unless only the run's length differs."""
+    """UsageError, by name, old value and new, unless only length or the images' place differs."""
     old = configs.settings(config)
     differing = [
         name
         for name, value in changes.items()
-        if name not in LENGTH_FIELDS
+        if name not in (*LENGTH_FIELDS, "data")
         and value != old[name]
         and not (value == "auto" and name in ("precision", "augment"))
     ]

@@ -7,8 +7,10 @@ import re
 import shutil
 
 import pytest
+import torch
+from PIL import Image
 
-from ganctl import store
+from ganctl import evaluation, store
 from ganctl.cli import terminal
 from ganctl.datasets import mnist, stacked
 
@@ -127,3 +129,51 @@ def test_numbers_that_cannot_be(cli, run, number):
     assert result.code == 2
     assert "num-samples" in result.err
     assert result.out == ""
+
+
+class Means:
+    """A feature network that sees of an image the mean of each half."""
+
+    name, digest, small, num_classes = "means", "0", True, 0
+
+    def __call__(self, images):
+        pixels = images.float()
+        halves = [half.flatten(1).mean(1) for half in pixels.chunk(2, dim=1)]
+        return torch.stack(halves, 1), torch.zeros(len(images), 2)
+
+
+@pytest.mark.parametrize("held_out", [0, 3, 12])
+def test_own_images_are_compared_with_those_that_were_held_out(
+    ok, cli, fast_options, documented, tmp_path, monkeypatch, held_out
+):
+    seen = []
+    real = evaluation.Ruler
+    monkeypatch.setattr("ganctl.features.load", lambda *_, **__: Means())
+    monkeypatch.setattr(evaluation, "Ruler", lambda *a, **k: seen.append(k) or real(*a, **k))
+    for number in range(20 + held_out):
+        path = tmp_path / "own" / ("train" if number < 20 else "test") / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (8, 8), number).save(path)
+    ok("train", *fast_options, "--data", tmp_path / "own", "--size", "8", "--limit", "20",
+       "--batch-size", "4", "--steps", "1", "--out", tmp_path / "run")  # fmt: skip
+    moved = (tmp_path / "own").rename(tmp_path / "moved")
+    words = ("evaluate", tmp_path / "run", "-n", "20", "--json")
+    assert cli(*words).code == 1
+    result = cli(*words, "--data", moved)
+    if held_out == 3:
+        assert (result.code, "3 held-out ones are too few" in result.err) == (1, True)
+        return
+    assert result.code == 0, result.err
+    report = json.loads(result.out)
+    documented("evaluate", report)
+    (given,) = seen
+    numbers = [sorted(given[part][:, 0, 0, 0].tolist()) for part in ("train", "test")]
+    if held_out:
+        assert numbers == [[*range(20)], [*range(20, 32)]]
+        assert (report["test_images"], report["num_test_images"]) == ("held-out images", 12)
+        shown = ok("evaluate", tmp_path / "run", "-n", "20", "--data", moved).out
+        assert "against 12 held-out images of" in shown
+        assert "None of these images were held back" not in shown
+    else:
+        assert numbers == [[*range(1, 20, 2)], [*range(0, 20, 2)]]
+        assert report["test_images"] == "training images"

@@ -534,3 +534,49 @@ def test_images_are_as_pillow_shows_them(tmp_path):
     images = datasets.load(str(tmp_path), settings=ImageSettings((64, 64), 3)).images
     assert images[2, 0, 0].tolist() == [255, 0, 20]
     assert images[2, 0, 63].tolist() == [160, 160, 160]
+
+
+# Held-out images
+
+
+@pytest.fixture
+def split(tmp_path, photos):
+    """A folder whose training images are the photos, and 3 others are held out."""
+    folder = tmp_path / "split"
+    shutil.move(photos, folder / "train")
+    for number in range(3):
+        (folder / "test").mkdir(exist_ok=True)
+        Image.new("RGB", (60, 60), (number, 0, 0)).save(folder / "test" / f"{number}.png")
+    return folder
+
+
+def test_held_out_images_are_not_trained_on_and_there_for_comparison(split):
+    train = datasets.load(str(split))
+    assert (len(train), train.classes, train.num_held_out) == (12, ("cat", "dog"), 3)
+    assert datasets.has_test(train)
+    assert train.notices[1:3] == (
+        "Trained on: 12 images in train/. Held out: 3 images in test/.",
+        "'ganctl evaluate' compares samples with the held-out images: 3.",
+    )
+    seen = ImageSettings((8, 12), 3)
+    test = datasets.load_test(str(split), settings=seen)
+    assert test.images.shape == (3, 8, 12, 3)
+    assert test.images[:, 0, 0, 0].tolist() == [0, 1, 2]
+    again = datasets.load(str(split), settings=ImageSettings(train.images.shape[1:3], 3))
+    assert again.digest == train.digest, "the two are kept apart in the cache"
+
+
+def test_held_out_images_that_cannot_be_read_are_skipped(split):
+    (split / "test" / "0.png").write_bytes(b"words")
+    assert len(datasets.load_test(str(split), settings=ImageSettings((8, 8), 1))) == 2
+
+
+def test_a_limit_is_for_training_images_alone(split):
+    assert len(datasets.load(str(split), limit=2)) == 2
+    assert len(datasets.load_test(str(split))) == 3
+
+
+def test_without_held_out_images_there_are_no_test_images(photos):
+    assert not datasets.has_test(datasets.load(str(photos)))
+    with pytest.raises(UsageError, match="has no test images"):
+        datasets.load_test(str(photos))

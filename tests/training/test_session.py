@@ -3,6 +3,7 @@
 import dataclasses
 import errno
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -12,7 +13,14 @@ from ganctl import checkpoint
 from ganctl import config as configs
 from ganctl.checkpoint import encode
 from ganctl.datasets import mnist
-from ganctl.errors import CheckpointError, DeviceError, RunError, UnreadableError, UsageError
+from ganctl.errors import (
+    CheckpointError,
+    DataError,
+    DeviceError,
+    RunError,
+    UnreadableError,
+    UsageError,
+)
 from ganctl.files import write_atomic
 from ganctl.store import RunDirectory, read_checkpoint
 from ganctl.training import session
@@ -200,6 +208,47 @@ def test_a_run_goes_on_only_with_its_own_images(stopped, monkeypatch):
     monkeypatch.setattr(mnist, "load_train", lambda: (images, labels))
     with pytest.raises(RunError, match="not those this run was trained on"):
         session.resume(stopped, {}, "cpu")
+
+
+def test_images_that_have_moved_are_taken_from_where_they_are(
+    photos, tmp_path, tiny_config, train, recorder
+):
+    config = tiny_config(data=str(photos), image_size="8", batch_size=4)
+    train(session.new(config, tmp_path / "run", "cpu"), recorder(2))
+    moved = shutil.move(photos, tmp_path / "elsewhere")
+    with pytest.raises(DataError, match=r"photos' cannot be read|nothing at"):
+        session.resume(tmp_path / "run", {}, "cpu")
+    ready = session.resume(tmp_path / "run", {"data": str(moved)}, "cpu")
+    assert ready.config.data == str(moved)
+    train(ready)
+    assert read_checkpoint(tmp_path / "run").config.data == str(moved)
+
+    (moved / "cat" / "0.png").unlink()
+    with pytest.raises(RunError, match="elsewhere' are not those this run was trained on"):
+        session.resume(tmp_path / "run", {"data": str(moved), "epochs": 3}, "cpu")
+    with pytest.raises(UsageError, match="lies in the folder of the images"):
+        session.resume(tmp_path / "run", {"data": str(tmp_path)}, "cpu")
+
+
+def test_epochs_are_measured_against_held_out_images(photos, tmp_path, tiny_config, monkeypatch):
+    (tmp_path / "set").mkdir()
+    shutil.copytree(photos / "dog", tmp_path / "set" / "test")
+    shutil.move(photos, tmp_path / "set" / "train")
+    given = {}
+    monkeypatch.setattr(session.features, "is_known", lambda *_: True)
+    monkeypatch.setattr(session.features, "load", lambda *_: None)
+    monkeypatch.setattr(session, "Gauge", lambda _, test: given.update(test=test))
+    how = {"image_size": "8", "image_channels": 3, "batch_size": 4, "eval_samples": 10}
+    ready = session.new(tiny_config(data=str(tmp_path / "set"), **how), tmp_path / "run", "cpu")
+    ready.gauge()
+    dogs = np.flatnonzero(ready.dataset.labels.numpy())
+    np.testing.assert_array_equal(given["test"], ready.dataset.images.numpy()[dogs])
+    assert len(given["test"]) == 7
+
+    given.clear()
+    alone = tiny_config(data=str(tmp_path / "set" / "train"), **how)
+    assert session.new(alone, tmp_path / "other", "cpu").gauge() is None
+    assert given == {}, "training images are never what it is measured against"
 
 
 def test_a_checkpoint_of_images_of_another_shape_is_refused(stopped):
