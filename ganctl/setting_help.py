@@ -13,7 +13,7 @@ from ganctl.config import LENGTH_FIELDS, PRESETS, SIZES, TrainConfig
 IMAGES, RUN, RECIPE, MACHINE, SAVING = "Images", "Run", "Recipe and networks", "Machine", "Saving"
 GROUPS = {
     IMAGES: {
-        "data": "Your own images: a folder, a .zip, .tar or .npz, or tar shards as "
+        "data": "Your own images: a folder, a .zip, .tar, .npz or .npy, or tar shards as "
         "'shards/{000..127}.tar'. To stream shards, give their index, which may also be at "
         "s3://bucket/index.json. Or a data set's name: mnist and stacked-mnist ship with ganctl; "
         "fashion-mnist, kmnist, emnist and cifar10 are downloaded.",

@@ -35,7 +35,7 @@ def data_pack(
         str,
         typer.Argument(
             metavar="PATH", show_default=False, autocompletion=completion.data,
-            help="A folder, .zip, .tar or .npz of images.",
+            help="A folder, .zip, .tar, .npz or .npy of images.",
         ),
     ],
     out: Annotated[

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from ganctl import files, machine, places
 from ganctl.errors import DataError, RunError
 
-FORMAT = 3
+FORMAT = 4
 """Part of every key: raised when other pixels or labels come of the same files."""
 _KEY = re.compile(r"[0-9a-f]{32}")
 _IMAGES, _LABELS, _META = "images.npy", "labels.npy", "meta.json"

@@ -32,7 +32,7 @@ _EXAMPLES, _ROW = 64, range(4, 13)
 FEW = 500
 """With fewer images a training is warned of what to expect."""
 _LISTED = 20
-_ARCHIVES = (".json", ".npz", ".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz")
+_ARCHIVES = (".json", ".npy", ".npz", ".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz")
 
 
 @dataclass(frozen=True)
@@ -148,6 +148,7 @@ def load(
         is_mapped=True,
         notices=tuple(notices(prepared)),
         num_held_out=prepared.survey.num_held_out,
+        labels_problem=prepared.survey.labels_problem,
     )
 
 

@@ -57,6 +57,10 @@ class Stream:
     device: torch.device | None = None
 
     @property
+    def labels_problem(self) -> None:
+        """None: an index that is wrong is refused."""
+
+    @property
     def num_held_out(self) -> int:
         """None: what is held out is not looked for in shards."""
         return 0

@@ -91,6 +91,8 @@ class Survey:
     """How many images each class has, in the order of their numbers; none: no classes."""
     labels_from: str | None
     """What tells the classes, such as 'folders' or 'dataset.json'; None: no classes."""
+    labels_problem: str | None
+    """Why labels that are there cannot be used."""
     num_held_out: int
     """Images that are kept to compare samples with, and not counted elsewhere."""
     notes: tuple[str, ...]
@@ -130,6 +132,7 @@ class Survey:
             formats={"array": count},
             classes=classes,
             labels_from="the data set" if classes else None,
+            labels_problem=None,
             num_held_out=0,
             notes=(),
             problems=(),
@@ -192,6 +195,7 @@ def summarize(
         formats=dict(Counter(fact.format for fact in facts.values()).most_common()),
         classes={name: labels[name] for name in source.classes},
         labels_from=source.contents.labels_from,
+        labels_problem=source.contents.labels_problem,
         num_held_out=len(source.contents.held_out),
         notes=tuple(source.contents.notes),
         problems=tuple(broken),

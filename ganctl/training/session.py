@@ -21,7 +21,7 @@ from ganctl.checkpoint import Checkpoint
 from ganctl.classes import MAX_CLASSES, stored
 from ganctl.config import LENGTH_FIELDS, TrainConfig
 from ganctl.datasets import Images, Progress
-from ganctl.errors import CheckpointError, RunError, Setting, Text, UsageError
+from ganctl.errors import CheckpointError, DataError, RunError, Setting, Text, UsageError
 from ganctl.evaluation import Gauge
 from ganctl.store import Found, RunDirectory, named, newest_whole
 from ganctl.training import memory, threads
@@ -197,6 +197,15 @@ def new(
     on = devices.resolve_device(device, group.local_rank if group.size > 1 else None)
     dataset = _load(config, progress)
     group.require_same(dataset.digest, "images")
+    if config.conditional and dataset.labels_problem:
+        raise DataError(
+            f"the labels of '{config.data}' cannot be used: {dataset.labels_problem}",
+            Text(
+                "Store a whole number or a text for each image, of the shape (N,), or a row with a "
+                "single 1; or train without classes: {}.",
+                Setting("conditional", False),
+            ),
+        )
     if needs_classes and not dataset.num_classes:
         raise UsageError(
             f"the images of '{config.data}' are not in classes that networks could be told",

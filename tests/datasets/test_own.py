@@ -316,7 +316,7 @@ def test_images_that_are_nearly_black_are_said_to_be(tmp_path, brightest, is_sai
     images[7] = brightest
     np.savez(tmp_path / "x.npz", images=images)
     notices = datasets.load(str(tmp_path / "x.npz"), settings=ImageSettings(fit=fit)).notices
-    assert any("images (mode L) are nearly black" in line for line in notices) == is_said
+    assert any("images (mode L) are nearly black" in str(line) for line in notices) == is_said
 
 
 def test_the_recipe_for_images_that_are_nearly_black(tmp_path, monkeypatch):

@@ -42,7 +42,7 @@ def contents(folder):
 @pytest.mark.parametrize(
     ("changes", "device", "error", "complaint"),
     [
-        ({"data": "mnits"}, "cpu", UsageError, "unknown data 'mnits'"),
+        ({"data": "mnits"}, "cpu", DataError, "unknown data 'mnits'"),
         ({}, "cdua", UsageError, "unknown device 'cdua'"),
         ({}, "cuda:99", DeviceError, "no CUDA device"),
         ({"batch_size": 41}, "cpu", UsageError, "a batch of 41 is larger than the data, 40"),
@@ -80,6 +80,22 @@ def test_and_is_then_shared_by_no_more_processes_than_there_are_images(tmp_path,
         session.new(
             tiny_config(limit=2), tmp_path / "run", "cpu", group=many, tunable={"batch_size"}
         )
+
+
+def test_labels_of_no_use_are_refused_where_classes_are_wanted_and_else_left_out(
+    tmp_path, tiny_config
+):
+    images = np.random.default_rng(0).integers(0, 256, (20, 28, 28), np.uint8)
+    path = tmp_path / "many.npz"
+    np.savez(path, train_images=images, train_labels=np.ones((20, 14), np.uint8))
+    config = tiny_config(data=str(path))
+    with pytest.raises(DataError, match="train_labels is uint8") as caught:
+        session.new(config, tmp_path / "run", "cpu")
+    assert "train without classes: conditional=False" in str(caught.value.hint)
+    without = configs.override(config, {"conditional": False})
+    ready = session.new(without, tmp_path / "run", "cpu")
+    assert ready.config.network.num_classes == 0
+    assert any("No classes: train_labels is uint8" in str(notice) for notice in ready.notices)
 
 
 def test_a_new_run_has_everything_settled(tmp_path, tiny_config):

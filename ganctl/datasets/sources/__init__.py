@@ -17,7 +17,7 @@ from ganctl.errors import DataError, PackageError, Setting, Text, UsageError
 
 __all__ = ["Entry", "Problem", "Source", "open_source", "shards"]
 
-KINDS = "a folder, .zip, .tar, .tar.gz, .tar.bz2, .tar.xz, .npz, or 'shards/{000..127}.tar'"
+KINDS = "a folder, .zip, .tar, .tar.gz, .tar.bz2, .tar.xz, .npz, .npy, or 'shards/{000..127}.tar'"
 _TARS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 _RANGE = re.compile(r"(-?\d{1,20})\.\.(-?\d{1,20})")
 
@@ -43,7 +43,7 @@ def open_source(path: str, image_key: str | None = None) -> Source:
     name = path.lower()
     if name.endswith(".zip"):
         return Zip(path)
-    if name.endswith(".npz"):
+    if name.endswith((".npz", ".npy")):
         return Arrays(path)
     if name.endswith(_TARS):
         return Tars([path], image_key)

@@ -1,75 +1,125 @@
-"""The images of a NumPy archive (.npz): one array of uint8, with labels where there are any."""
+"""The images of a NumPy array (.npy), or of one in an archive (.npz), with its labels."""
 
 from __future__ import annotations
 
 import io
 import math
 import zipfile
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO, Any
 
 import numpy as np
 from numpy.lib import format as npy
 
 from ganctl import limits
+from ganctl.config import MIN_SIZE
 from ganctl.datasets.decoding import UNREADABLE, BadImage, Pixels
-from ganctl.datasets.sources.base import Contents, Entry, Problem, Source, class_order, shown
-from ganctl.datasets.sources.careful import Unpacked, is_bomb
+from ganctl.datasets.sources.array_labels import Header, Labels, read_labels
+from ganctl.datasets.sources.base import Contents, Entry, Problem, Source, shown
+from ganctl.datasets.sources.careful import Unpacked
 from ganctl.datasets.sources.zips import open_zip
 from ganctl.errors import DataError
 
 _IMAGES = ("images", "x_train", "train_images", "train_x", "x", "data", "arr_0")
-_LABELS = ("labels", "y_train", "train_labels", "train_y", "label", "y", "targets", "arr_1")
-_CLASSES = ("classes", "class_names", "label_names", "names")
-_LAYOUT = "Store uint8, 0 to 255, of the shape (N, H, W) or (N, H, W, C) with C of 1, 3 or 4."
+_CHANNELS = (1, 3, 4)
+_LAYOUT = (
+    "Store uint8, 0 to 255, of the shape (N, H, W) or (N, H, W, C) with C of 1, 3 or 4: "
+    "np.savez('images.npz', images=(x * (255 / x.max())).astype('uint8')). Images of several sizes "
+    "are files in a folder."
+)
 _WORST = 3
 """How many arrays that do not fit are told of."""
 
 
-class _Header(NamedTuple):
-    """What an array says of itself."""
+def _is_channels_first(shape: tuple[int, ...]) -> bool:
+    """Whether it is (N, C, H, W), and cannot be (N, H, W, C)."""
+    return len(shape) == 4 and shape[1] in (1, 3) and shape[3] not in _CHANNELS
 
-    shape: tuple[int, ...]
-    dtype: np.dtype[Any]
 
-    @property
-    def are_images(self) -> bool:
-        is_layout = len(self.shape) == 3 or (len(self.shape) == 4 and self.shape[3] in (1, 3, 4))
-        return self.dtype == np.uint8 and is_layout and min(self.shape) > 0
+def _is_one_image(header: Header) -> bool:
+    """Whether it is a single image, (H, W, C)."""
+    shape = header.shape
+    is_layout = len(shape) == 3 and shape[2] in _CHANNELS
+    return header.dtype == np.uint8 and is_layout and min(shape[:2]) >= MIN_SIZE
+
+
+def _are_images(header: Header) -> bool:
+    """Whether it can be the images of a training."""
+    shape = header.shape
+    is_layout = (len(shape) == 3 and shape[2] not in _CHANNELS) or (
+        len(shape) == 4 and (shape[3] in _CHANNELS or _is_channels_first(shape))
+    )
+    return header.dtype == np.uint8 and is_layout and min(shape) > 0
 
 
 class Arrays(Source):
-    """The images in the .npz at `path`, unpacked to a temporary file that is mapped, not read."""
+    """The images in the .npy or .npz at `path`, mapped, not read.
+
+    An .npz is unpacked to a temporary file first.
+    """
 
     def __init__(self, path: str) -> None:
         self._images: Pixels | None = None
-        archive = open_zip(path, limits.ARRAY_DIRECTORY_BYTES)
+        is_alone = path.lower().endswith(".npy")
+        archive = None if is_alone else open_zip(path, limits.ARRAY_DIRECTORY_BYTES)
         try:
-            with archive:
-                headers = {key: _header(archive, key) for key in _keys(archive)}
-                key = _choose(headers)
-                shape = headers[key].shape
-                info = archive.getinfo(f"{key}.npy")
-                if shape[0] > limits.FREE_IMAGES + info.compress_size:
-                    raise DataError(f"{shown(key)} claims more images than it has bytes")
-                labels, classes, told_by = _labels(archive, headers, shape[0])
-                with archive.open(info) as content:
-                    self._file = Unpacked(content, info.compress_size, key)
-            self._mapped()
+            if archive is None:
+                self._take_array(Path(path))
+            else:
+                with archive:
+                    self._take_archive(archive)
         except DataError as error:
             raise DataError(f"{shown(path)}: {error.message}", error.hint) from None
         except Exception as error:  # a parser of damaged files raises whatever it stumbles over
             raise DataError(
                 f"{shown(path)} is damaged: {shown(str(error))[:100]}", "Save it again."
             ) from None
-        size = math.prod(shape[1:])
+
+    def _take_array(self, path: Path) -> None:
+        with path.open("rb") as file:
+            headers = {path.stem: _header(file)}
+            size = file.seek(0, io.SEEK_END)
+        key = _choose(headers)
+        _require_plausible(key, headers[key], size)
+        self._file: Path | Unpacked = path
+        self._take(headers, key, Labels())
+
+    def _take_archive(self, archive: zipfile.ZipFile) -> None:
+        headers = {}
+        for key in _keys(archive):
+            with archive.open(f"{key}.npy") as file:
+                headers[key] = _header(file)
+        key = _choose(headers)
+        info = archive.getinfo(f"{key}.npy")
+        _require_plausible(key, headers[key], info.compress_size)
+        labels = read_labels(archive, headers, headers[key].shape[0])
+        with archive.open(info) as content:
+            self._file = Unpacked(content, info.compress_size, key)
+        self._take(headers, key, labels)
+
+    def _take(self, headers: dict[str, Header], key: str, labels: Labels) -> None:
+        """Take the array `key` for the images."""
+        self._mapped()
+        shape = headers[key].shape
+        self._is_channels_first = _is_channels_first(shape)
+        notes = []
+        if self._is_channels_first:
+            notes.append(f"{shown(key)} is {shape}: read as (N, C, H, W), channels first.")
+        each = math.prod(shape[1:])
+        if labels.problem is not None:
+            notes.append(f"No classes: {labels.problem}.")
+        names: Sequence[str | None] = labels.names or [None] * shape[0]
         self.contents = Contents(
-            [Entry(f"{key}[{i}]", label, size) for i, label in enumerate(labels)],
-            classes=classes,
-            labels_from=told_by,
+            [Entry(f"{shown(key)}[{i}]", name, each) for i, name in enumerate(names)],
+            classes=labels.classes,
+            labels_from=labels.key,
+            labels_problem=labels.problem,
+            notes=notes,
             problems=[
-                Problem(other, "not the training images", harmless=True)
+                Problem(shown(other), "not the training images", harmless=True)
                 for other, header in headers.items()
-                if other != key and header.are_images
+                if other != key and _are_images(header)
             ],
         )
 
@@ -77,17 +127,25 @@ class Arrays(Source):
         """uint8 (H, W) or (H, W, C). Raises BadImage."""
         index = int(entry.name[entry.name.rindex("[") + 1 : -1])
         try:
-            return np.array(self._mapped()[index])
+            image = np.array(self._mapped()[index])
         except (OSError, ValueError) as error:
             raise BadImage(f"{UNREADABLE}: {error}") from None
+        return np.moveaxis(image, 0, -1) if self._is_channels_first else image
 
     def _mapped(self) -> Pixels:
         if self._images is None:
-            self._images = np.load(self._file.path, mmap_mode="r", allow_pickle=False)
+            path = self._file if isinstance(self._file, Path) else self._file.path
+            self._images = np.load(path, mmap_mode="r", allow_pickle=False)
         return self._images
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_images": None}
+
+
+def _require_plausible(key: str, header: Header, size: int) -> None:
+    """DataError where an array of `size` bytes in the file claims far more images."""
+    if header.shape[0] > limits.FREE_IMAGES + size:
+        raise DataError(f"{shown(key)} claims more images than it has bytes")
 
 
 def _keys(archive: zipfile.ZipFile) -> list[str]:
@@ -97,19 +155,18 @@ def _keys(archive: zipfile.ZipFile) -> list[str]:
     return sorted(keys)
 
 
-def _header(archive: zipfile.ZipFile, key: str) -> _Header:
-    with archive.open(f"{key}.npy") as content:  # numpy reads as much as a header says it has
-        file = io.BytesIO(content.read(limits.ARRAY_HEADER_BYTES))
+def _header(content: IO[bytes]) -> Header:
+    file = io.BytesIO(content.read(limits.ARRAY_HEADER_BYTES))  # numpy reads as much as one says
     read = npy.read_array_header_1_0
     if npy.read_magic(file) != (1, 0):
         read = npy.read_array_header_2_0
     shape, _, dtype = read(file)
-    return _Header(shape, dtype)
+    return Header(shape, dtype)
 
 
-def _choose(headers: dict[str, _Header]) -> str:
+def _choose(headers: dict[str, Header]) -> str:
     """The key of the images. Raises DataError."""
-    fitting = [key for key, header in headers.items() if header.are_images]
+    fitting = [key for key, header in headers.items() if _are_images(header)]
     preferred = [key for key in _IMAGES if key in fitting]
     if not preferred and len(fitting) != 1:
         if fitting:
@@ -117,8 +174,14 @@ def _choose(headers: dict[str, _Header]) -> str:
                 f"several arrays may be the images: {', '.join(map(shown, fitting))}",
                 "Name the one to train on 'images'.",
             )
+        single = next((key for key, header in headers.items() if _is_one_image(header)), None)
+        if single is not None:
+            raise DataError(
+                f"{shown(single)} is {headers[single]}: one image, where many are needed",
+                "Stack all that you have: np.savez('images.npz', images=np.stack(list_of_images)).",
+            )
         found = [
-            f"{shown(key)} is {header.dtype} {header.shape}"
+            f"{shown(key)} is {header}"
             for key, header in sorted(headers.items(), key=lambda item: -math.prod(item[1].shape))
         ]
         raise DataError(
@@ -129,50 +192,3 @@ def _choose(headers: dict[str, _Header]) -> str:
     if count > limits.MEMBERS or math.prod(shape) > limits.IMAGE_BYTES:
         raise DataError(f"{shown(key)} is too large: {headers[key].shape}", _LAYOUT)
     return key
-
-
-def _labels(
-    archive: zipfile.ZipFile, headers: dict[str, _Header], count: int
-) -> tuple[list[str | None], list[str], str | None]:
-    """(each image's class, or None of each; the classes in order; what tells them). DataError."""
-    key = next((key for key in _LABELS if key in headers), None)
-    if key is None:
-        return [None] * count, [], None
-    header = headers[key]
-    if header.shape not in ((count,), (count, 1)) or header.dtype.kind not in "iuUS":
-        raise DataError(
-            f"{key} is {header.dtype} {header.shape}: not a label for each of {count:,} images",
-            "Store whole numbers or texts of the shape (N,), or leave it out.",
-        )
-    values = _texts(archive, key, header)
-    names = next((key for key in _CLASSES if key in headers), None)
-    if names is not None and header.dtype.kind in "iu":
-        named = headers[names]
-        fits = len(named.shape) == 1 and named.shape[0] <= limits.CLASSES
-        known = _texts(archive, names, named) if fits else []
-        if (
-            not fits
-            or len(set(known)) < len(known)
-            or not all(value.isdecimal() and int(value) < len(known) for value in set(values))
-        ):
-            raise DataError(
-                f"{names} does not name the classes: {key} counts others, or names repeat",
-                "Store one name for each label from 0 on.",
-            )
-        return [known[int(value)] for value in values], known, key
-    return list(values), class_order(values), key
-
-
-def _texts(archive: zipfile.ZipFile, key: str, header: _Header) -> list[str]:
-    """A small array's values as texts. Raises DataError."""
-    if header.dtype.kind not in "iuUS" or header.dtype.itemsize > limits.LABEL_NAME_BYTES:
-        raise DataError(f"{key} is {header.dtype}: not names or numbers")
-    size = math.prod(header.shape) * header.dtype.itemsize
-    info = archive.getinfo(f"{key}.npy")
-    if size > limits.IMAGE_BYTES or is_bomb(size, info.compress_size):
-        raise DataError(f"{key} is too large: {header.dtype} {header.shape}")
-    with archive.open(info) as file:
-        values = npy.read_array(file, allow_pickle=False).ravel()
-    if header.dtype.kind == "S":
-        values = np.char.decode(values, "utf-8", "replace")
-    return [shown(str(value)) for value in values]

@@ -74,6 +74,8 @@ class Contents:
     """The names of all classes, in the order in which they are counted; none: no classes."""
     labels_from: str | None = None
     """What tells the classes, such as 'folders' or 'dataset.json'; None: there are none."""
+    labels_problem: str | None = None
+    """Why labels that are there cannot be used; images that have none are no problem."""
     notes: list[str] = field(default_factory=list)
     """What a user should know of it."""
     problems: list[Problem] = field(default_factory=list)
