@@ -176,7 +176,7 @@ def read(address: str) -> Index:
             return _from_dict(address, json.loads(content))
         except OSError as error:
             raise DataError(f"{shown(address)} cannot be read: {error.strerror}") from None
-        except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
+        except (ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError):
             raise DataError(
                 f"{shown(address)} is not an index of shards", "ganctl data index makes one."
             ) from None

@@ -249,6 +249,8 @@ def change(**values):
         (change(url="nowhere.tar"), r"nowhere\.tar cannot be read: no such file"),
         (lambda folder: (folder / "0.tar").unlink(), r"0\.tar cannot be read: no such file"),
         (lambda folder: (folder / "index.json").write_text("[]"), "is not an index of shards"),
+        (lambda folder: (folder / "index.json").write_text(
+            '{"shardlist": [], "ganctl": {"image_size": [8]}}'), "is not an index of shards"),
         (lambda folder: (folder / "index.json").write_text("[" * 10**5), "is not an index"),
         (lambda folder: (folder / "index.json").write_text("\ud800".encode("utf-8", "ignore")
                                                             .decode()), "is not an index"),
