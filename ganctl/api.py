@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from ganctl import config as configs
 from ganctl import datasets
@@ -18,6 +22,7 @@ from ganctl.training.health import Sign
 from ganctl.training.loop import Progress, Row
 from ganctl.tuning import TUNABLE
 
+_LOGGER = logging.getLogger("ganctl")
 _SAVE_EVERY = 120.0
 """Seconds: what a crash can cost."""
 
@@ -36,9 +41,10 @@ def train(
 
     `data` is a name or a path of images; without, MNIST. `out` is the run's folder,
     runs/DATA-PRESET unless given. `settings` are those that `ganctl config` shows, by their names.
-    `on_epoch` is told each epoch's row, as it stands in losses.csv. What the command would tell, of
-    the data before it begins and of what goes wrong after that, is a `GanctlWarning`. Prints
-    nothing, and leaves signals alone: after a KeyboardInterrupt the state that was saved last is
+    `on_epoch` is told each epoch's row, as it stands in losses.csv. What the command would tell of
+    the images is logged by the logger `ganctl` at level INFO; what goes wrong is a `GanctlWarning`.
+    Prints nothing, leaves torch's number of threads and random state as they were, and leaves
+    signals alone: after a KeyboardInterrupt the state that was saved last is
     whole, and `resume` goes on from there; of `settings`, only the run's length may then be
     another. Raises a GanctlError.
 
@@ -53,25 +59,39 @@ def train(
         changes["data"] = datasets.resolve(str(data))
     config = configs.override(configs.preset(preset or configs.DEFAULT_PRESET), changes)
     folder = Path(out or Path("runs") / f"{datasets.stem(config.data)}-{config.preset}")
-    if resume:
-        explicit = {**changes, **({"preset": preset} if preset else {})}
-        session = sessions.resume(folder, explicit, device)
-    else:
-        session = sessions.new(
-            config, folder, device,
-            needs_classes=changes.get("conditional") is True,
-            tunable=TUNABLE.difference(changes),
-        )  # fmt: skip
-    for notice in session.notices:
-        warnings.warn(str(notice), GanctlWarning, stacklevel=2)
-    watcher = _Watcher(on_epoch)
-    if session.state.step >= session.total_steps:
-        session.conclude(watcher)
-    else:
-        session.train(
-            watcher, command="ganctl.train()", save_every=_SAVE_EVERY, should_stop=lambda: False
-        )
+    with _host_restored():
+        if resume:
+            explicit = {**changes, **({"preset": preset} if preset else {})}
+            session = sessions.resume(folder, explicit, device)
+        else:
+            session = sessions.new(
+                config, folder, device,
+                needs_classes=changes.get("conditional") is True,
+                tunable=TUNABLE.difference(changes),
+            )  # fmt: skip
+        for notice in session.notices:
+            _LOGGER.info("%s", notice)
+        for warning in session.warnings:
+            warnings.warn(warning, GanctlWarning, stacklevel=2)
+        watcher = _Watcher(on_epoch)
+        if session.state.step >= session.total_steps:
+            session.conclude(watcher)
+        else:
+            session.train(
+                watcher, command="ganctl.train()", save_every=_SAVE_EVERY, should_stop=lambda: False
+            )
     return load(folder)
+
+
+@contextlib.contextmanager
+def _host_restored() -> Iterator[None]:
+    """Put back torch's number of threads and its random state, which are the host program's."""
+    threads = torch.get_num_threads()
+    try:
+        with torch.random.fork_rng(devices=[]):  # on a GPU only generators of our own draw
+            yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 class _Watcher:

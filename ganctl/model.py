@@ -8,6 +8,7 @@ import operator
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, SupportsIndex
 
 import numpy as np
 import torch
@@ -23,8 +24,8 @@ from ganctl.networks import generator_from
 from ganctl.samples import Samples, Walk
 from ganctl.sampling import Labels
 
-Class = int | str
-"""A class, by its number or its name."""
+Class = SupportsIndex | str
+"""A class, by its number, of NumPy's or torch's types too, or by its name."""
 _KEYFRAMES = (0, 1, 2, 3)
 """Seeds that a walk goes through where nobody says."""
 
@@ -162,12 +163,13 @@ class Model:
         if classes is None:
             return None
         names = self.require_classes()
-        if isinstance(classes, int | str):
+        several = _several(classes)
+        if several is None:
             # However many there are, it takes no memory.
-            return np.broadcast_to(np.int64(find(str(classes), names)), count)
-        if len(classes) != count:
-            raise UsageError(f"{len(classes)} classes do not fit {count} {things}")
-        return [find(str(each), names) for each in classes]
+            return np.broadcast_to(np.int64(_number(classes, names)), count)
+        if len(several) != count:
+            raise UsageError(f"{len(several)} classes do not fit {count} {things}")
+        return [_number(each, names) for each in several]
 
     def keyframes(
         self, seeds: Sequence[int] | None, classes: Class | Sequence[Class] | None
@@ -176,13 +178,15 @@ class Model:
 
         Raises UsageError where there are neither as many classes as seeds, nor one of either.
         """
-        wanted = [classes] if isinstance(classes, int | str) else classes
         labels = None
-        if wanted is not None:
+        if classes is not None:
             names = self.require_classes()
-            labels = [find(str(each), names) for each in wanted]
+            several = _several(classes)
+            wanted = [classes] if several is None else several
+            labels = [_number(each, names) for each in wanted]
         if seeds is None:
             seeds = _KEYFRAMES if labels is None or len(labels) == 1 else _KEYFRAMES[:1]
+        seeds = [*map(operator.index, seeds)]
         require_seeds(seeds)
         count = max(len(seeds), len(labels or ()))
         if count < 2:
@@ -295,6 +299,16 @@ def load(path: str | Path, *, ema: bool | None = None) -> Model:
         step=checkpoint.step,
         config=config,
     )
+
+
+def _several(classes: Any) -> list[Any] | None:
+    """Return the classes in a list; None if that is one class, not several."""
+    return None if isinstance(classes, str) or np.ndim(classes) == 0 else [*classes]
+
+
+def _number(each: Any, names: Sequence[str]) -> int:
+    """Return a class's number. Raises UsageError if there is no such class."""
+    return find(each if isinstance(each, str) else str(operator.index(each)), names)
 
 
 def require_seeds(seeds: Sequence[int]) -> None:

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
+import re
+import warnings
+
 import pytest
+import torch
 
 import ganctl
-from ganctl.errors import GanctlWarning, UsageError
+from ganctl.errors import GanctlError, GanctlWarning
 from ganctl.training import health
 from ganctl.training.health import SAMPLES_ALIKE
 
@@ -24,14 +30,42 @@ def test_it_gives_the_generator_and_a_run_directory(tmp_path):
 
 
 @pytest.mark.usefixtures("tiny_mnist")
-def test_what_the_command_tells_is_a_warning(tmp_path, monkeypatch):
-    monkeypatch.setattr(health, "signs", lambda _: [SAMPLES_ALIKE])
-    with pytest.warns(GanctlWarning) as found:
+def test_what_the_command_tells_is_logged_and_what_is_wrong_a_warning(
+    tmp_path, monkeypatch, caplog
+):
+    caplog.set_level(logging.INFO, "ganctl")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
         ganctl.train(out=tmp_path / "run", conditional=False, threads=1, **TINY)
-    told = [str(warning.message) for warning in found]
-    assert "10 classes, which are not used" in told[0]
+    assert "10 classes, which are not used" in caplog.text
+    assert {record.levelname for record in caplog.records} == {"INFO"}
+    (tmp_path / "run" / "best.pt").write_bytes((tmp_path / "run" / "ckpt.pt").read_bytes())
+    (tmp_path / "run" / "ckpt.pt").write_bytes(b"damaged")
+    with pytest.warns(GanctlWarning, match=r"ckpt.pt is not a ganctl checkpoint") as found:
+        ganctl.train(out=tmp_path / "run", resume=True, device="cpu")
     assert found[0].filename == __file__, "it is the caller's line that is warned of"
-    assert any(str(SAMPLES_ALIKE.advice) in text for text in told[1:])
+    monkeypatch.setattr(health, "signs", lambda _: [SAMPLES_ALIKE])
+    with pytest.warns(GanctlWarning, match=re.escape(str(SAMPLES_ALIKE.advice))):
+        ganctl.train(out=tmp_path / "other", threads=1, **TINY)
+
+
+@pytest.mark.usefixtures("tiny_mnist")
+@pytest.mark.parametrize("fails", [False, True])
+def test_threads_and_random_numbers_of_the_host_stay_as_they_were(tmp_path, fails):
+    def on_epoch(_):
+        if fails:
+            raise KeyboardInterrupt
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        state = torch.get_rng_state()
+        with pytest.raises(KeyboardInterrupt) if fails else contextlib.nullcontext():
+            ganctl.train(out=tmp_path / "run", threads=1, on_epoch=on_epoch, **TINY)
+        assert torch.get_num_threads() == 2
+        assert torch.get_rng_state().equal(state)
+    finally:
+        torch.set_num_threads(before)
 
 
 @pytest.mark.parametrize(
@@ -48,6 +82,6 @@ def test_what_the_command_tells_is_a_warning(tmp_path, monkeypatch):
     ],
 )
 def test_settings_are_checked_as_those_of_the_command(tmp_path, settings, message):
-    with pytest.raises(UsageError, match=message):
+    with pytest.raises(GanctlError, match=message):
         ganctl.train(out=tmp_path / "run", **settings)
     assert not any(tmp_path.iterdir())

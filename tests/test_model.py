@@ -125,6 +125,26 @@ def test_classes_by_number_and_by_name(model):
 
 
 @pytest.mark.parametrize(
+    "classes",
+    [np.int64(1), np.array(1), torch.tensor(1), np.array([1, 1]), torch.tensor([1, 1]),
+     np.array(["one", "1"]), (np.uint8(1), "one")],
+    ids=repr,
+)  # fmt: skip
+def test_classes_may_be_of_any_integral_type(model, classes):
+    expected = model.sample([3, 4], classes=1).pixels
+    assert np.array_equal(model.sample(np.array([3, 4]), classes=classes).pixels, expected)
+    walk = model.interpolate(torch.tensor([3, 4]), classes=classes, frames=1)
+    assert np.array_equal(walk.pixels, expected)
+    assert repr(walk.seeds) == "(3, 4)"
+
+
+def test_a_class_is_no_fraction(model):
+    for classes in (1.0, [1.0, 1.0], object()):
+        with pytest.raises(TypeError):
+            model.sample([3, 4], classes=classes)
+
+
+@pytest.mark.parametrize(
     ("classes", "message"),
     [("two", "no class 'two'"), (3, "0 to 2"), (["one"], "1 classes do not fit 2 seeds")],
 )

@@ -159,7 +159,7 @@ def train(
                     needs_classes=changes.get("conditional") is True,
                     tunable=TUNABLE.difference(changes), **how,
                 )  # fmt: skip
-        terminal.notes(session.notices)
+        terminal.notes([*session.notices, *session.warnings])
         if dry_run:
             from ganctl.cli.dry_run import dry_run as show_dry_run
 

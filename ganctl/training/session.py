@@ -52,6 +52,8 @@ class Session:
     made_by: dict[str, Any] = field(default_factory=dict)
     notices: list[str | Text] = field(default_factory=list)
     """What the user should know before it starts."""
+    warnings: list[str] = field(default_factory=list)
+    """What went wrong, or may, though the training can go on."""
     resumed_from: Found | None = None
 
     @property
@@ -310,9 +312,9 @@ def resume(
         resumed_from=found,
     )
     for problem in problems:
-        session.notices.append(str(problem))
+        session.warnings.append(str(problem))
     if problems:
-        session.notices.append(
+        session.warnings.append(
             f"Going on from the newest whole checkpoint, step {state.step}: {found.path}"
         )
     before, now = {"processes": 1, **checkpoint.made_by}, computed_by(on, group.size)
@@ -322,7 +324,7 @@ def resume(
         if before.get(name, now[name]) != now[name]
     ]
     if changed:
-        session.notices.append(
+        session.warnings.append(
             f"The run goes on, but perhaps not bit for bit: {'; '.join(changed)}."
         )
     return session

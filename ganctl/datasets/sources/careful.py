@@ -26,12 +26,19 @@ def is_bomb(unpacked: int, packed: int) -> bool:
 
 
 class Bounded(io.FileIO):
-    """A file that refuses to be read in pieces larger than an honest archive's directory is."""
+    """A file that refuses to be read in pieces larger than an honest archive's directory is.
+
+    It is closed with the last object that reads it: a source, which processes may share, has no end
+    of its own.
+    """
 
     def __init__(self, path: str | Path, largest: int = limits.DIRECTORY_BYTES) -> None:
         """Raises OSError."""
         super().__init__(path)
         self._largest = largest
+
+    def __del__(self) -> None:
+        self.close()
 
     def read(self, size: int | None = -1, /) -> bytes:
         """As a file's; raises OSError."""

@@ -1,7 +1,9 @@
+import gc
 import multiprocessing
 import os
 import shutil
 import sys
+import warnings
 
 import numpy as np
 import pytest
@@ -33,6 +35,28 @@ def test_the_same_images_come_of_every_kind(folder, tmp_path, png, kind):
     ]
     assert source.classes == ["cat", "dog"]
     assert [source.read(entry) for entry in source.entries] == [png, png]
+
+
+@pytest.mark.parametrize("kind", ["", "zip", "tar", "gztar", "npz", "tars"])
+def test_no_file_is_left_open(folder, tmp_path, kind):
+    path = str(folder)
+    if kind == "npz":
+        path = str(tmp_path / "packed.npz")
+        np.savez(path, images=np.zeros((2, 4, 4), np.uint8))
+    elif kind == "tars":
+        for number in range(2):
+            shutil.make_archive(str(tmp_path / f"packed-{number}"), "tar", tmp_path, "images")
+        path = str(tmp_path / "packed-{0..1}.tar")
+    elif kind:
+        path = shutil.make_archive(str(tmp_path / "packed"), kind, tmp_path, "images")
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always", ResourceWarning)
+        source = open_source(path)
+        for entry in source.entries:
+            source.read(entry)
+        del source
+        gc.collect()
+    assert [str(warning.message) for warning in found] == []
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs forks")
