@@ -49,10 +49,12 @@ def lend_to_matplotlib() -> None:
 
 
 def lend_to_compiler() -> None:
-    """Give torch.compile a private folder unless the user chose one.
+    """Give torch.compile a private folder unless the user chose one. Call before it is imported.
 
     Its default is a folder for temporary files that anyone may have made and filled with code.
+    There it keeps precompiled headers even so, which cost seconds to do without.
     """
+    os.environ.setdefault("TORCHINDUCTOR_CPP_CACHE_PRECOMPILE_HEADERS", "0")
     variable = "TORCHINDUCTOR_CACHE_DIR"
     # torch itself sets the variable to its default as soon as an optimizer is made.
     default = os.path.join(tempfile.gettempdir(), "torchinductor_")  # noqa: PTH118

@@ -109,6 +109,8 @@ def test_a_library_is_lent_a_folder_where_it_would_find_none(temporary, cache_fo
 
 
 def test_compiled_code_is_never_in_a_folder_that_anyone_may_have_made(cache_folder, monkeypatch):
+    monkeypatch.setenv("TORCHINDUCTOR_CPP_CACHE_PRECOMPILE_HEADERS", "")
+    monkeypatch.delenv("TORCHINDUCTOR_CPP_CACHE_PRECOMPILE_HEADERS")
     for default in (None, f"{tempfile.gettempdir()}/torchinductor_someone"):
         if default is None:
             monkeypatch.delenv("TORCHINDUCTOR_CACHE_DIR", raising=False)
@@ -116,6 +118,7 @@ def test_compiled_code_is_never_in_a_folder_that_anyone_may_have_made(cache_fold
             monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", default)
         places.lend_to_compiler()
         assert os.environ["TORCHINDUCTOR_CACHE_DIR"] == str(cache_folder.parent / "compiled")
+        assert os.environ["TORCHINDUCTOR_CPP_CACHE_PRECOMPILE_HEADERS"] == "0"
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", "mine")
     places.lend_to_compiler()
     assert os.environ["TORCHINDUCTOR_CACHE_DIR"] == "mine"

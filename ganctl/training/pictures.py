@@ -25,6 +25,8 @@ _PREVIEW_SHARE = 0.002
 """So are samples inside an epoch; but not more often than a person looks."""
 _PREVIEW_SECONDS = 2.0
 _MAX_FRAMES = 120
+_MAX_FRAME_BYTES = 2**29
+"""Bytes of all frames of the animation, which are in memory at once."""
 
 
 class Pictures:
@@ -103,10 +105,11 @@ class Pictures:
     def _frames(self) -> list[Pixels]:
         """The fixed samples over the epochs, of which not all may still be what was written."""
         paths = [path for path in self._run.samples() if path.is_file()]
-        every = math.ceil(len(paths) / _MAX_FRAMES)
         network = self._config.network
         size = (self._config.num_samples, network.height, network.width, network.channels)
         shape = self._grid(np.zeros(size, np.uint8)).shape
+        most = max(2, min(_MAX_FRAMES, _MAX_FRAME_BYTES // math.prod(shape)))
+        every = math.ceil(len(paths) / most)
         frames = []
         for path in paths[::-1][::every][::-1] if paths else []:
             with contextlib.suppress(OSError), path.open("rb") as file:

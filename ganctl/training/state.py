@@ -45,7 +45,6 @@ class TrainState:
     def _as_run(self, network: nn.Module) -> nn.Module:
         if not self.config.compile:
             return network
-        places.lend_to_compiler()
         compiled: nn.Module = torch.compile(network)  # type: ignore[assignment]
         return compiled
 
@@ -147,6 +146,8 @@ def require_fit(checkpoint: Checkpoint) -> None:
 
 
 def _adam(network: nn.Module, rate: float, config: TrainConfig, device: torch.device) -> Adam:
+    if config.compile:
+        places.lend_to_compiler()  # which an optimizer imports
     fused = device.type in ("cpu", "cuda")  # one kernel for all parameters
     return Adam(network.parameters(), rate, (config.beta1, config.beta2), fused=fused)
 

@@ -7,7 +7,7 @@ from PIL import Image
 
 from ganctl import images, plots
 from ganctl.store import RunDirectory, read_checkpoint
-from ganctl.training import session
+from ganctl.training import pictures, session
 
 
 def test_pictures_that_others_put_there_are_no_frames(tmp_path, tiny_config, train):
@@ -38,3 +38,16 @@ def test_pictures_that_cannot_be_drawn_are_told_and_end_no_training(
     assert outcome.finished
     assert read_checkpoint(tmp_path / "run").step == outcome.history[-1]["step"]
     assert "could not be drawn: ValueError: no font" in recorder.problems[-1]
+
+
+def test_the_frames_of_the_animation_take_no_more_memory_than_they_may(
+    tmp_path, tiny_config, train, monkeypatch
+):
+    run = RunDirectory(tmp_path / "run")
+    train(session.new(tiny_config(epochs=4), run.path, "cpu"))
+    with Image.open(run.sample(1)) as picture:
+        size = np.asarray(picture).size
+    drawn = pictures.Pictures(run, read_checkpoint(run.path).config, print)
+    assert len(drawn._frames()) == 4
+    monkeypatch.setattr(pictures, "_MAX_FRAME_BYTES", 2 * size)
+    assert len(drawn._frames()) == 2
