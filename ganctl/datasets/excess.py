@@ -5,11 +5,9 @@ from __future__ import annotations
 from PIL import Image
 
 from ganctl import limits
+from ganctl.datasets import jpeg
 
-_SCAN = 0xDA
-_WITHOUT_LENGTH = {0x01, *range(0xD0, 0xDA)}
-_FRAMES = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-"""JPEG's markers: of a scan, of nothing else, and of a frame's header."""
+_SCAN = b"\xff\xda"
 _NOTES = b"Exif\0\0"
 _TILE_WIDTH, _TILE_LENGTH = 322, 323
 
@@ -25,33 +23,15 @@ def before_decoding(image: Image.Image, content: bytes) -> str | None:
     """Return why decoding an image, whose header was read, would take too much; None otherwise."""
     pixels, most = image.width * image.height, limits.IMAGE_PIXELS
     if image.format in ("JPEG", "MPO"):
-        if "progressive" not in image.info and not _is_split(content):
+        if "progressive" not in image.info and not jpeg.is_split(content):
             most = limits.JPEG_PIXELS
-        elif pixels * content.count(bytes([0xFF, _SCAN])) > limits.JPEG_SCAN_PIXELS:
+        elif pixels * content.count(_SCAN) > limits.JPEG_SCAN_PIXELS:
             return "too many scans for its size: save it again"
     if pixels > most:
         return f"too large: {image.width} x {image.height} pixels"
     if image.format == "TIFF":
         return _tile_excess(image)
     return None
-
-
-def _is_split(content: bytes) -> bool:
-    """Whether the first scan of a JPEG lacks components: all scans are then held in memory."""
-    at, num_components = 2, 0
-    while (at := content.find(b"\xff", at)) >= 0:
-        marker = content[at + 1]
-        if marker in (0x00, 0xFF):
-            at += 1
-        elif marker in _WITHOUT_LENGTH:
-            at += 2
-        elif marker == _SCAN:
-            return content[at + 4] != num_components
-        else:
-            if marker in _FRAMES:
-                num_components = content[at + 9]
-            at += 2 + int.from_bytes(content[at + 2 : at + 4], "big")
-    return True
 
 
 def _tile_excess(image: Image.Image) -> str | None:

@@ -1,7 +1,8 @@
-"""A JPEG that lacks its last bytes: whether what is lost is the end marker alone."""
+"""The parts of a JPEG: whether it is split into several scans, and whether only its end is lost."""
 
 from __future__ import annotations
 
+import contextlib
 import struct
 from collections.abc import Iterator
 
@@ -25,6 +26,18 @@ def endings(content: bytes) -> list[bytes]:
         return []
     body = content.removesuffix(b"\xff")
     return [body + tail + _END for tail in _TAILS]
+
+
+def is_split(content: bytes) -> bool:
+    """Return whether a JPEG's first scan lacks components: a decoder holds all scans in memory."""
+    num_components = 0
+    with contextlib.suppress(IndexError, struct.error):
+        for marker, start in _segments(content):
+            if marker == _SCAN:
+                return content[start] != num_components
+            if marker in _FRAMES:
+                num_components = content[start + 5]
+    return True
 
 
 def _has_all_scans(content: bytes) -> bool:

@@ -1,6 +1,6 @@
 """Coverage-guided fuzzing of the readers of files from strangers, with atheris.
 
-    pip install atheris
+    pip install -e '.[test,fuzz]'
     python tests/stress/fuzz.py TARGET CORPUS [--seconds 3600]
 
 An input fails that ends in anything but a result or a failure in plain words, that takes more than
