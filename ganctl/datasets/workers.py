@@ -9,6 +9,7 @@ import multiprocessing
 import os
 import pickle
 import signal
+import sys
 import tempfile
 import threading
 from collections import deque
@@ -16,6 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
+from types import ModuleType
 from typing import Any, TypeVar
 
 from ganctl.errors import DataError
@@ -105,7 +107,7 @@ def each(
 
 
 def _handed(executor: Executor, job: Callable[..., Any], *tasks: Any) -> Future[Any]:
-    with _signals_held_back():  # a process may be started here
+    with _signals_held_back(), _without_main():  # a process may be started here
         return executor.submit(job, *tasks)
 
 
@@ -139,6 +141,20 @@ def _in_order(
             waiting[-1].set_result(job(own[0]))
             continue
         yield waiting.popleft().result()
+
+
+@contextlib.contextmanager
+def _without_main() -> Iterator[None]:
+    """Have a process that is started meanwhile not import the program's main module.
+
+    It needs nothing from there; and a script that calls ganctl outside of
+    `if __name__ == "__main__"` would begin anew in each worker.
+    """
+    main, sys.modules["__main__"] = sys.modules["__main__"], ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
 
 
 @contextlib.contextmanager

@@ -167,3 +167,18 @@ def _is_alive(process):
         return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
     except OSError:
         return False
+
+
+def test_a_script_without_a_main_guard_does_not_begin_anew_in_each_worker(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from ganctl.datasets import workers\n"
+        "with workers.mapping(str.upper, 2) as apply:\n"
+        "    print(*apply('ab' * 20), sep='')\n"
+        "with workers.each(str.upper, 1) as (first,):\n"
+        "    print(first('c').result())\n"
+    )
+    done = subprocess.run(
+        [sys.executable, str(script)], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, "AB" * 20 + "\nC\n"), done.stderr
