@@ -42,7 +42,7 @@ def test_no_file_is_left_open(folder, tmp_path, kind):
     path = str(folder)
     if kind == "npz":
         path = str(tmp_path / "packed.npz")
-        np.savez(path, images=np.zeros((2, 4, 4), np.uint8))
+        np.savez(path, images=np.zeros((2, 8, 8), np.uint8))
     elif kind == "tars":
         for number in range(2):
             shutil.make_archive(str(tmp_path / f"packed-{number}"), "tar", tmp_path, "images")
