@@ -84,8 +84,9 @@ def start(count: int, arguments: Sequence[str]) -> int:
     """
     with tempfile.TemporaryDirectory(prefix="ganctl-") as folder:  # made with mode 0700
         shared = {**os.environ, "WORLD_SIZE": str(count), "LOCAL_WORLD_SIZE": str(count),
-                  STORE_FILE: str(Path(folder) / "store"),
-                  **dict.fromkeys(_INTERFACES, _loopback())}  # fmt: skip
+                  STORE_FILE: str(Path(folder) / "store")}  # fmt: skip
+        if os.name == "posix":  # Windows' interfaces have no such names
+            shared |= dict.fromkeys(_INTERFACES, _loopback())
         command = [sys.executable, *_options(), "-m", "ganctl", *arguments]
         with _Members() as members:
             for each in range(count):
@@ -150,7 +151,8 @@ class _Members:
         """Send a signal to those that are left, which have `_SHUTDOWN_SECONDS` to end."""
         self._deadline = min(self._deadline, time.monotonic() + _SHUTDOWN_SECONDS)
         for member in self._members:
-            member.send_signal(number)
+            with contextlib.suppress(ValueError):  # Windows itself has Ctrl-C reach all
+                member.send_signal(number)
 
 
 def _loopback() -> str:
