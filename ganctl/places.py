@@ -51,14 +51,15 @@ def lend_to_matplotlib() -> None:
 def lend_to_compiler() -> None:
     """Give torch.compile a private folder unless the user chose one. Call before it is imported.
 
-    Its default is a folder for temporary files that anyone may have made and filled with code.
-    There it keeps precompiled headers even so, which cost seconds to do without.
+    Optimizers and networks on the meta device import it. Its default is a folder for temporary
+    files that anyone may have made and filled with code; precompiled headers are always there, so
+    there are none.
     """
     os.environ.setdefault("TORCHINDUCTOR_CPP_CACHE_PRECOMPILE_HEADERS", "0")
     variable = "TORCHINDUCTOR_CACHE_DIR"
     # torch itself sets the variable to its default as soon as an optimizer is made.
     default = os.path.join(tempfile.gettempdir(), "torchinductor_")  # noqa: PTH118
-    if os.environ.get(variable, default).startswith(default):
+    if (os.environ.get(variable) or default).startswith(default):
         os.environ[variable] = str(folder("compiled"))
 
 

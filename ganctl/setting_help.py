@@ -82,7 +82,7 @@ HELP = {name: text for group in GROUPS.values() for name, text in group.items()}
 _OPEN = {
     "image_size": "chosen from the images",
     "image_channels": "chosen from the images",
-    "threads": "the fastest, found by a short benchmark",
+    "threads": "as many as a short benchmark finds worth it",
     "limit": "all",
 }
 """What a setting without a value stands for."""

@@ -132,7 +132,9 @@ PrecisionOption = Annotated[
 ]  # fmt: skip
 ThreadsOption = Annotated[
     int | None,
-    _option(MACHINE, HELP["threads"], default="the fastest, found by a short benchmark"),
+    _option(
+        MACHINE, HELP["threads"], default="as many as make steps much faster, by a short benchmark"
+    ),
 ]
 NumProcessesOption = Annotated[
     int,

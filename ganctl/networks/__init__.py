@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Mapping
 
@@ -13,7 +12,7 @@ from ganctl.config import NetworkConfig
 from ganctl.errors import CheckpointError
 from ganctl.networks import dcgan, fast
 from ganctl.networks.dropout import Dropout
-from ganctl.networks.layers import Layer, layer_table
+from ganctl.networks.layers import Layer, layer_table, widened
 from ganctl.networks.rows import Rows, taken
 
 __all__ = [
@@ -23,9 +22,9 @@ __all__ = [
     "build_discriminator",
     "build_generator",
     "check_weights",
+    "generator_bytes",
     "generator_from",
     "layer_tables",
-    "output_bytes",
     "place_dropout",
     "seed_dropout",
     "taken",
@@ -71,13 +70,19 @@ def layer_tables(config: NetworkConfig) -> dict[str, list[Layer]]:
     }
 
 
-@functools.cache
-def output_bytes(config: NetworkConfig) -> dict[str, int]:
-    """Return the bytes in fp32 that all layers of each network put out for one image."""
-    return {
-        name: sum(4 * math.prod(layer.output_shape) for layer in table)
-        for name, table in layer_tables(config).items()
-    }
+def generator_bytes(config: NetworkConfig) -> int:
+    """Return the most bytes in fp32 that all layers of the generator put out for one image.
+
+    From the settings alone: for `layer_tables` torch imports its compiler, which takes a second.
+    """
+    layers = 4
+    """Of one stage, at most: two convolutions with an activation each, or with normalization."""
+    elements = 2 * math.prod(config.image_shape)
+    for left in range(1, config.stages + 1):
+        pixels = (config.height >> left) * (config.width >> left)
+        elements += layers * pixels * widened(config.base_channels, left - 1)
+    elements += layers * pixels * widened(config.base_channels, config.stages)
+    return 4 * elements
 
 
 def generator_from(

@@ -12,7 +12,7 @@ from ganctl import devices
 from ganctl.config import NetworkConfig, TrainConfig
 from ganctl.errors import DeviceError, Setting, Text, UsageError
 from ganctl.limits import CHECKPOINT_BYTES
-from ganctl.networks import both_networks, output_bytes
+from ganctl.networks import both_networks, layer_tables
 from ganctl.training.state import TrainState
 from ganctl.training.step import train_step
 
@@ -141,4 +141,8 @@ def _two_steps(state: TrainState, real: Tensor, noise: Tensor) -> None:
 def _output_bytes(config: NetworkConfig) -> int:
     """Return the bytes of all layers' outputs in fp32, for one real and one generated image."""
     passes = {"generator": 1, "discriminator": 2}
-    return sum(passes[part] * size for part, size in output_bytes(config).items())
+    return sum(
+        4 * passes[part] * math.prod(layer.output_shape)
+        for part, table in layer_tables(config).items()
+        for layer in table
+    )

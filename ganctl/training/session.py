@@ -196,6 +196,8 @@ def new(
         run.require_new()
     datasets.require_apart(config.data, out)
     _require_shares(config, group)
+    if config.compile:
+        places.lend_to_compiler()
     on = devices.resolve_device(device, group.local_rank if group.size > 1 else None)
     dataset = _load(config, progress)
     group.require_same(dataset.digest, "images")
@@ -217,6 +219,8 @@ def new(
     batch = fitting_batch(config, len(dataset), tunable)
     config = configs.override(config, {"batch_size": batch})
     _require_shares(config, group)
+    if config.compile:
+        places.lend_to_compiler()
     config = settle(config, dataset, on)
     config = configs.override(config, tuned(config, len(dataset), tunable))
     memory.require_room(config, on)
@@ -288,6 +292,8 @@ def resume(
         )
     _require_classes(checkpoint, dataset)
     _require_shares(config, group)
+    if config.compile:
+        places.lend_to_compiler()
     config = settle(config, dataset, on)
     total = config.total_steps(len(dataset))
     if total < checkpoint.step:

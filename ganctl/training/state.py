@@ -10,7 +10,6 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Adam
 
-from ganctl import places
 from ganctl.checkpoint import Checkpoint, Weights
 from ganctl.config import TrainConfig
 from ganctl.networks import both_networks, build_discriminator, build_generator, check_weights
@@ -146,8 +145,6 @@ def require_fit(checkpoint: Checkpoint) -> None:
 
 
 def _adam(network: nn.Module, rate: float, config: TrainConfig, device: torch.device) -> Adam:
-    if config.compile:
-        places.lend_to_compiler()  # which an optimizer imports
     fused = device.type in ("cpu", "cuda")  # one kernel for all parameters
     return Adam(network.parameters(), rate, (config.beta1, config.beta2), fused=fused)
 

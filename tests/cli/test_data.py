@@ -42,6 +42,17 @@ def cut(path):
     path.write_bytes(path.read_bytes()[:400])
 
 
+def test_without_a_home_folder_it_is_said_where_images_are_kept(here, ok, monkeypatch):
+    monkeypatch.setattr("ganctl.places._usual", lambda: None)
+    monkeypatch.setattr("tempfile.tempdir", str(here))
+    (line,) = ok("data", "photos").err.splitlines()
+    assert line.startswith(f"Decoded images and downloads are kept in {here}")
+    assert line.endswith(": there is no home folder.")
+    said = ok("train", "--data", "photos", *QUICK).err.splitlines()
+    assert said[0] == line
+    assert ok("train", "--data", "photos", *QUICK, "--quiet", "--out", "other").err == ""
+
+
 def picture(path):
     return np.asarray(Image.open(path))
 

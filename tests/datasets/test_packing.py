@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 import tarfile
 
 import numpy as np
@@ -23,6 +24,14 @@ def pack(tmp_path):
         return packing.pack(str(path), pattern, settings=settings, shard_bytes=shard_bytes, **how)
 
     return call
+
+
+def test_what_fits_no_disk_is_refused_before_it_is_begun(pack, photos, tmp_path, monkeypatch):
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=10))
+    with pytest.raises(RunError, match=r"shards would take .* are free there"):
+        pack(photos)
+    assert not (tmp_path / "shards").exists()
 
 
 def members(folder):

@@ -1,5 +1,8 @@
 """Building either network from its config alone, and refusing weights that are not its own."""
 
+import dataclasses
+import math
+
 import pytest
 import torch
 from hypothesis import given
@@ -14,6 +17,7 @@ from ganctl.networks import (
     build_generator,
     check_weights,
     fourier,
+    generator_bytes,
     generator_from,
     layer_tables,
 )
@@ -116,3 +120,15 @@ def test_larger_images_are_trained_on(tiny_config, preset, shape):
     metrics = train_step(state, torch.zeros(4, *shape), torch.ones(4, 8), noise_seed=0).metrics
     assert metrics.isfinite().all()
     assert all(tensor.isfinite().all() for _, tensor in state.tensors())
+
+
+@pytest.mark.parametrize("side", [8, 28, 32, 48, 96, 256])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_generators_layers_put_out_no_more_than_is_said(config, side, channels):
+    config = dataclasses.replace(
+        config, height=side, width=side, channels=channels, base_channels=16,
+        stages=stages_for(side, side),
+    )  # fmt: skip
+    rows = layer_tables(config)["generator"]
+    real = sum(4 * math.prod(row.output_shape) for row in rows)
+    assert real <= generator_bytes(config) <= 1.6 * real
