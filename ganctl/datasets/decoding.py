@@ -104,11 +104,13 @@ def examine(content: Content, settings: ImageSettings) -> tuple[Pixels, Found]:
         try:
             image, lacks_end = _loaded(content, settings), False
         except OSError as error:
-            if not kinds.is_truncated(error) or not (ways := jpeg.endings(content)):
+            if not kinds.is_truncated(error):
                 raise
-            image, lacks_end = _loaded(ways[0], settings), True
-            if any(_loaded(way, settings) != image for way in ways[1:]):
+            ways = (_loaded(way, settings) for way in jpeg.endings(content))
+            first = next(ways, None)
+            if first is None or any(other != first for other in ways):
                 raise
+            image, lacks_end = first, True
         pixels, brightest = _fit(image, settings, _bits(content))
         return pixels, Found(brightest, lacks_end)
 

@@ -16,16 +16,15 @@ _SCAN = 0xDA
 _COEFFICIENTS = 64
 
 
-def endings(content: bytes) -> list[bytes]:
-    """Return a JPEG's `content` with an end, in several ways; none where whole scans are missing.
+def endings(content: bytes) -> Iterator[bytes]:
+    """Yield a JPEG's `content` with an end, in several ways; none where whole scans are missing.
 
     The picture is all there if, and only if, all of them show the same one: then it does not depend
     on anything that is lost.
     """
-    if not content.startswith(_BEGINNING) or not _has_all_scans(content):
-        return []
-    body = content.removesuffix(b"\xff")
-    return [body + tail + _END for tail in _TAILS]
+    if content.startswith(_BEGINNING) and _has_all_scans(content):
+        for tail in _TAILS:
+            yield content.removesuffix(b"\xff") + tail + _END
 
 
 def is_split(content: bytes) -> bool:
