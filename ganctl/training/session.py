@@ -288,7 +288,12 @@ def resume(
     if digest != dataset.digest:
         raise RunError(
             f"the images of '{config.data}' are not those this run was trained on",
-            Text("Bring back the old ones, or begin a new run with {}.", Setting("out")),
+            Text(
+                "Bring back the old ones, name them with {} where they have moved, or begin a new "
+                "run with {}.",
+                Setting("data"),
+                Setting("out"),
+            ),
         )
     _require_classes(checkpoint, dataset)
     _require_shares(config, group)

@@ -30,7 +30,7 @@ with atheris.instrument_imports(include=_INSTRUMENTED):  # before anything else 
 
     from ganctl import checkpoint as schema
     from ganctl.config import ImageSettings
-    from ganctl.datasets import decoding, index
+    from ganctl.datasets import decoding, index, indexing
     from ganctl.datasets.decoding import BadImage
     from ganctl.datasets.sources import open_source
     from ganctl.errors import GanctlError
@@ -78,7 +78,7 @@ class Targets:
         for entry in source.entries[:9]:
             with contextlib.suppress(BadImage):
                 source.read(entry)
-        list(index.make(str(self._folder / "index.json"), ["x.tar"], lambda *_: None).shards)
+        list(indexing.make(str(self._folder / "index.json"), ["x.tar"], lambda *_: None).shards)
 
     def tar_seeds(self) -> Iterator[bytes]:
         for kind in (tarfile.GNU_FORMAT, tarfile.PAX_FORMAT):

@@ -85,6 +85,9 @@ def _require_file(path: str) -> None:
         mode = os.stat(path).st_mode  # noqa: PTH116
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise DataError(f"'{shown(path)}' cannot be read: {reason}", f"Give {KINDS}.") from None
+        hint: str | Text = f"Give {KINDS}."
+        if isinstance(error, FileNotFoundError):  # after it was there: it comes from a checkpoint
+            hint = Text("If the images have moved, name them with {}.", Setting("data"))
+        raise DataError(f"'{shown(path)}' cannot be read: {reason}", hint) from None
     if not stat.S_ISREG(mode):
         raise DataError(f"'{shown(path)}' is a pipe or a device", f"Give {KINDS}.")

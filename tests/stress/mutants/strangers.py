@@ -24,7 +24,7 @@ from ganctl.checkpoint import encode
 from ganctl.cli import completion
 from ganctl.cli.inspect import inspect
 from ganctl.config import ImageSettings
-from ganctl.datasets import decoding, index
+from ganctl.datasets import decoding, index, indexing
 from ganctl.datasets.decoding import BadImage
 from ganctl.datasets.sources import open_source
 from ganctl.errors import GanctlError
@@ -363,7 +363,7 @@ class TarSources(Sources):
             return made
         address = str(self.path.with_name("index.json"))
         with contextlib.suppress(GanctlError):
-            found = index.make(address, [self.path.name], lambda *_: None)
+            found = indexing.make(address, [self.path.name], lambda *_: None)
             made.append([shard.count for shard in found.shards])
         return made
 
