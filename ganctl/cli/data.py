@@ -20,7 +20,7 @@ from ganctl.cli.options import (
     check_suffix,
     image_settings,
 )
-from ganctl.cli.terminal import Terminal, size
+from ganctl.cli.terminal import Terminal, count, size
 from ganctl.errors import UsageError
 
 if TYPE_CHECKING:
@@ -173,7 +173,7 @@ def _show(prepared: Prepared, out: Path, terminal: Terminal) -> None:
     )
     _show_files(
         "several pages or frames, the first is used",
-        ((name, f"{count:,}") for name, count in survey.remarks.frames), terminal,
+        ((name, f"{number:,}") for name, number in survey.remarks.frames), terminal,
     )  # fmt: skip
     _show_files(
         "JPEGs without their last bytes, used",
@@ -211,7 +211,7 @@ def _show_histogram(sides: Mapping[int, int], terminal: Terminal) -> None:
 
 
 def _show_classes(classes: Mapping[str, int], terminal: Terminal) -> None:
-    terminal.heading(f"{len(classes):,} classes")
+    terminal.heading(count(len(classes), "class", "classes"))
     rows = [(name, f"{number:,}") for name, number in classes.items()]
     terminal.table(("", "images"), rows[:_MAX_CLASSES])
     if len(rows) > _MAX_CLASSES:

@@ -101,7 +101,7 @@ class Listing(Generic[Place]):
             return found
         for entry in found.entries:
             if entry.name not in classes:
-                self.refuse(entry.name, f"no class in the {found.labels_from}")
+                self.refuse(entry.name, f"no class in {found.labels_from}")
         found.entries = [
             Entry(entry.name, classes[entry.name], entry.size)
             for entry in found.entries

@@ -148,7 +148,7 @@ def test_what_a_list_and_the_images_do_not_have_in_common_is_said():
     assert labels_of(found) == {"1.png": "a"}
     assert found.notes == ["labels.csv names files that are not there: 4.png."]
     assert {problem.name: problem.reason for problem in found.problems} == dict.fromkeys(
-        ("2.png", "3.png"), "no class in the labels.csv"
+        ("2.png", "3.png"), "no class in labels.csv"
     )
 
 
