@@ -95,12 +95,12 @@ def data(
     changes = image_settings(size_, channels, fit, background, image_key)
     settings = configs.override(configs.preset(configs.DEFAULT_PRESET), changes).images
 
-    from ganctl import datasets, places
-
-    path = datasets.resolve(path)
-    datasets.require_apart(path, out)
-    terminal.notes(places.notices())
     with terminal.progress() as progress:
+        from ganctl import datasets, places
+
+        path = datasets.resolve(path)
+        datasets.require_apart(path, out)
+        terminal.notes(places.notices())
         prepared = datasets.prepare(path, settings, progress=progress)
     survey = prepared.survey
     if survey.num_images:

@@ -75,18 +75,18 @@ def evaluate(
             f"--num-samples must be {MIN_MEASURED} to {_MAX_SAMPLES:,}, not {num_samples}"
         )
 
-    from ganctl import devices, machine, places
-    from ganctl.evaluation import Ruler
-    from ganctl.evaluations import Evaluation
-    from ganctl.features import load as load_features
-    from ganctl.model import load
-
-    model = load(ckpt, ema=ema)
-    network = load_features(features, model.data, image_shape=model.network.image_shape)
-    machine.require_memory(_MEMORY, "comparing samples with real images")
-    devices.use_idle_threads()
-    terminal.notes(places.notices())
     with terminal.progress() as progress:
+        from ganctl import devices, machine, places
+        from ganctl.evaluation import Ruler
+        from ganctl.evaluations import Evaluation
+        from ganctl.features import load as load_features
+        from ganctl.model import load
+
+        model = load(ckpt, ema=ema)
+        network = load_features(features, model.data, image_shape=model.network.image_shape)
+        machine.require_memory(_MEMORY, "comparing samples with real images")
+        devices.use_idle_threads()
+        terminal.notes(places.notices())
         train, test, kind = _real_images(model, data, progress)
         ruler = Ruler(network, test=test, train=train, count=num_samples, progress=progress)
         evaluation = Evaluation(

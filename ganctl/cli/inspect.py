@@ -82,9 +82,11 @@ def inspect(
 
     terminal = Terminal(json_wanted=json, quiet=quiet)
     if len(paths) == 1 and paths[0].is_dir():
-        from ganctl.cli.runs import find_runs
+        with terminal.progress():
+            from ganctl.cli.runs import find_runs
 
-        if runs := find_runs(paths[0]):
+            runs = find_runs(paths[0])
+        if runs:
             _refuse("of a folder of runs", {"--weights": weights, "--samples": samples})
             _list(paths[0], runs, sort or _SORTS[0], terminal)
             return
@@ -104,12 +106,13 @@ def _refuse(where: str, given: dict[str, bool]) -> None:
 
 
 def _inspect(path: Path, terminal: Terminal, *, weights: bool, samples: bool) -> None:
-    path, checkpoint = _read(path)
-    report = describe(checkpoint, path)
-    if weights:
-        from ganctl.cli.weights import describe_weights
+    with terminal.progress():
+        path, checkpoint = _read(path)
+        report = describe(checkpoint, path)
+        if weights:
+            from ganctl.cli.weights import describe_weights
 
-        report["weights"] = describe_weights(checkpoint)
+            report["weights"] = describe_weights(checkpoint)
     if terminal.json_wanted:
         terminal.document(report)
         return
@@ -123,9 +126,10 @@ def _inspect(path: Path, terminal: Terminal, *, weights: bool, samples: bool) ->
 
 
 def _compare(first: Path, second: Path, terminal: Terminal) -> None:
-    from ganctl.cli.compare import compare, show_comparison
+    with terminal.progress():
+        from ganctl.cli.compare import compare, show_comparison
 
-    report = compare(_read(first), _read(second))
+        report = compare(_read(first), _read(second))
     if terminal.json_wanted:
         terminal.document(report)
     else:

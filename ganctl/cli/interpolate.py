@@ -148,47 +148,53 @@ def interpolate(
     if steps < 1:
         raise UsageError(f"--frames must be at least 1, not {steps}")
 
-    from ganctl import files, images, latents, videos
-    from ganctl.classes import find_several
-    from ganctl.model import load
-    from ganctl.samples import Walk
+    with terminal.progress() as progress:
+        from ganctl import files, images, latents, videos
+        from ganctl.classes import find_several
+        from ganctl.model import load
+        from ganctl.samples import Walk
 
-    if suffix == ".mp4":
-        videos.require_encoder()
-    if walk is not None:
-        stops = latents.random_seeds(walk, seed or 0)
-    model = load(ckpt, ema=ema)
-    chosen = None if of_classes is None else find_several(of_classes, model.require_classes())
-    stops, labels = model.keyframes(stops, chosen)
-    names = None if labels is None else [model.classes[label] for label in labels]
-    length = (
-        latents.num_frames(len(stops), steps, loop=loop) if corners is None else (steps + 1) ** 2
-    )
-    if length > _MAX_FRAMES:
-        kind = "walk" if corners is None else "sheet"
-        raise UsageError(
-            f"a {kind} of {length:,} images is too large ({_MAX_FRAMES:,} at most)",
-            "Give a smaller --frames" + (", or fewer seeds." if corners is None else "."),
+        if suffix == ".mp4":
+            videos.require_encoder()
+        if walk is not None:
+            stops = latents.random_seeds(walk, seed or 0)
+        model = load(ckpt, ema=ema)
+        chosen = None if of_classes is None else find_several(of_classes, model.require_classes())
+        stops, labels = model.keyframes(stops, chosen)
+        names = None if labels is None else [model.classes[label] for label in labels]
+        length = (
+            latents.num_frames(len(stops), steps, loop=loop)
+            if corners is None
+            else (steps + 1) ** 2
         )
-    upscale = upscale or images.preview_factor(model.network.height)
-    require_room(length, model.network, upscale)
-    if corners is not None:
-        drawn = model.sheet(stops, classes=labels, frames=steps, mode=mode, ease=ease,
-                            truncation=truncation)  # fmt: skip
-    else:
-        drawn = model.interpolate(stops, classes=labels, frames=steps, mode=mode, ease=ease,
-                                  loop=loop, truncation=truncation)  # fmt: skip
-    if isinstance(drawn, Walk) and suffix in _ANIMATED:
-        content = drawn.animation(suffix[1:], fps=fps, upscale=upscale)
-    else:
-        text = {"seeds": ",".join(map(str, stops)), "mode": mode}
-        if names:
-            text["classes"] = listed(names)
-        if truncation < 1:
-            text["truncation"] = f"{truncation:g}"
-        content = images.png(drawn.picture(upscale=upscale), {**model.text, **text})
-    files.clear_abandoned(out.parent)
-    files.write_atomic(out, content)
+        if length > _MAX_FRAMES:
+            kind = "walk" if corners is None else "sheet"
+            raise UsageError(
+                f"a {kind} of {length:,} images is too large ({_MAX_FRAMES:,} at most)",
+                "Give a smaller --frames" + (", or fewer seeds." if corners is None else "."),
+            )
+        upscale = upscale or images.preview_factor(model.network.height)
+        require_room(length, model.network, upscale)
+        progress("drawing", 0, length)
+        if corners is not None:
+            drawn = model.sheet(stops, classes=labels, frames=steps, mode=mode, ease=ease,
+                                truncation=truncation)  # fmt: skip
+        else:
+            drawn = model.interpolate(stops, classes=labels, frames=steps, mode=mode, ease=ease,
+                                      loop=loop, truncation=truncation)  # fmt: skip
+        progress("drawing", length, length)
+        progress("writing", 0, length)
+        if isinstance(drawn, Walk) and suffix in _ANIMATED:
+            content = drawn.animation(suffix[1:], fps=fps, upscale=upscale)
+        else:
+            text = {"seeds": ",".join(map(str, stops)), "mode": mode}
+            if names:
+                text["classes"] = listed(names)
+            if truncation < 1:
+                text["truncation"] = f"{truncation:g}"
+            content = images.png(drawn.picture(upscale=upscale), {**model.text, **text})
+        files.clear_abandoned(out.parent)
+        files.write_atomic(out, content)
     if json:
         terminal.document(
             {

@@ -95,13 +95,15 @@ def data_pack(
         )
     settings = dataclasses.replace(settings, image_key=image_key)
 
-    from ganctl import datasets
-    from ganctl.datasets import packing
-
-    if path in datasets.NAMES:
-        raise UsageError(f"{path} is small, and no path", "ganctl train --data takes it by name.")
-    pattern = packing.Pattern.parse(out)
     with terminal.progress() as progress:
+        from ganctl import datasets
+        from ganctl.datasets import packing
+
+        if path in datasets.NAMES:
+            raise UsageError(
+                f"{path} is small, and no path", "ganctl train --data takes it by name."
+            )
+        pattern = packing.Pattern.parse(out)
         packed = packing.pack(
             datasets.resolve(path), pattern, settings=settings, shard_bytes=shard_bytes,
             per_shard=per_shard, seed=seed, skip_bad=skip_bad, progress=progress,
@@ -135,19 +137,21 @@ def data_index(
     """
     terminal = Terminal(json_wanted=json, quiet=quiet)
 
-    from ganctl.datasets import addresses, indexing, sources
-    from ganctl.datasets import index as indices
-
-    parts = [part.rpartition("/") for part in sources.shards(shards)]
-    folder, slash, _ = parts[0]
-    if any(part[0] != folder for part in parts):
-        raise UsageError("the shards lie in several folders", "An index is of one: make several.")
-    if indices.NAME in addresses.names_in(folder + slash or "."):
-        raise RunError(
-            f"'{folder}{slash}{indices.NAME}' already exists; nothing was changed",
-            "Remove it to make a new one.",
-        )
     with terminal.progress() as progress:
+        from ganctl.datasets import addresses, indexing, sources
+        from ganctl.datasets import index as indices
+
+        parts = [part.rpartition("/") for part in sources.shards(shards)]
+        folder, slash, _ = parts[0]
+        if any(part[0] != folder for part in parts):
+            raise UsageError(
+                "the shards lie in several folders", "An index is of one: make several."
+            )
+        if indices.NAME in addresses.names_in(folder + slash or "."):
+            raise RunError(
+                f"'{folder}{slash}{indices.NAME}' already exists; nothing was changed",
+                "Remove it to make a new one.",
+            )
         made = indexing.make(
             folder + slash + indices.NAME, [part[2] for part in parts], progress, image_key
         )

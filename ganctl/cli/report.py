@@ -15,6 +15,7 @@ from ganctl.errors import UsageError
 
 if TYPE_CHECKING:
     from ganctl.checkpoint import Checkpoint
+    from ganctl.datasets import Progress
     from ganctl.images import Pixels
     from ganctl.report import Run
     from ganctl.report.page import Shown
@@ -68,15 +69,21 @@ def report(
     check_suffix(out, (".html", ".htm"))
     paths = [run, *(compare or [])]
 
-    from ganctl import files, places
-    from ganctl.report import MAX_RUNS, render
+    with terminal.progress() as progress:
+        from ganctl import files, places
+        from ganctl.report import MAX_RUNS, render
 
-    if len(paths) > MAX_RUNS:
-        raise UsageError(f"{len(paths)} runs are too many for one report ({MAX_RUNS} at most)")
-    terminal.notes(places.notices() if with_images else ())
-    content, shown = render([_read(path, with_images, terminal) for path in paths])
-    files.clear_abandoned(out.parent)
-    files.write_atomic(out, content)
+        if len(paths) > MAX_RUNS:
+            raise UsageError(f"{len(paths)} runs are too many for one report ({MAX_RUNS} at most)")
+        terminal.notes(places.notices() if with_images else ())
+        runs = []
+        for number, path in enumerate(paths):
+            progress("reading runs", number, len(paths))
+            runs.append(_read(path, with_images, terminal, progress))
+        progress("making the page", 0, len(runs))
+        content, shown = render(runs)
+        files.clear_abandoned(out.parent)
+        files.write_atomic(out, content)
     if open_:
         _open(out, terminal)
     if json:
@@ -100,7 +107,7 @@ def _open(path: Path, terminal: Terminal) -> None:
         terminal.note(f"There is no browser here: open {path} in one.")
 
 
-def _read(path: Path, with_images: bool, terminal: Terminal) -> Run:
+def _read(path: Path, with_images: bool, terminal: Terminal, progress: Progress) -> Run:
     from ganctl import report, store
     from ganctl.cli.problems import problems
     from ganctl.errors import CheckpointError
@@ -114,11 +121,13 @@ def _read(path: Path, with_images: bool, terminal: Terminal) -> Run:
     wrong = [problem.text for problem in problems(checkpoint)]
     run = report.Run(path, file, checkpoint, [*damaged, *wrong])
     return dataclasses.replace(
-        run, commands=_commands(run), sheet=_sheet(checkpoint, with_images, terminal)
+        run, commands=_commands(run), sheet=_sheet(checkpoint, with_images, terminal, progress)
     )
 
 
-def _sheet(checkpoint: Checkpoint, wanted: bool, terminal: Terminal) -> Pixels | None:
+def _sheet(
+    checkpoint: Checkpoint, wanted: bool, terminal: Terminal, progress: Progress
+) -> Pixels | None:
     """Some of the images that a checkpoint was trained on, if they are `wanted` or at hand.
 
     Where they are is up to the file, and they may be private: no path is read unasked, and none
@@ -133,14 +142,13 @@ def _sheet(checkpoint: Checkpoint, wanted: bool, terminal: Terminal) -> Pixels |
     if not datasets.is_trusted(config.data, str(checkpoint.data["digest"])):
         terminal.note(f"{config.data[:200]}: images that you never trained on here, left out.")
         return None
-    with terminal.progress() as progress:
-        dataset = datasets.load_training(
-            config.data,
-            limit=config.limit,
-            settings=config.images,
-            skip_bad=config.skip_bad,
-            progress=progress,
-        )
+    dataset = datasets.load_training(
+        config.data,
+        limit=config.limit,
+        settings=config.images,
+        skip_bad=config.skip_bad,
+        progress=progress,
+    )
     if dataset.digest != checkpoint.data["digest"]:
         terminal.note(f"{config.data[:200]}: not the images that the run was trained on, left out.")
         return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -31,6 +31,8 @@ from ganctl.errors import UsageError, listed
 
 if TYPE_CHECKING:
     from ganctl.cli.drawn import Plan
+    from ganctl.datasets import Progress
+    from ganctl.images import Pixels
     from ganctl.model import Model
 
 _MAX_GRID = 10_000
@@ -144,39 +146,42 @@ def sample(
         raise UsageError(f"{len(wanted)} samples do not fit --grid {columns}x{rows}")
     _check_grid(kind, len(wanted))
 
-    from ganctl import files, images
-    from ganctl.cli import drawn
-    from ganctl.model import load
+    with terminal.progress() as progress:
+        from ganctl import files, images
+        from ganctl.cli import drawn
+        from ganctl.model import load
 
-    loaded = load(ckpt, ema=ema)
-    plan = _plan(loaded, wanted, of_class, per_class)
-    total, names = len(plan.seeds), loaded.classes
-    _check_grid(kind, total)
-    upscale = upscale or (images.preview_factor(loaded.network.height) if kind == ".png" else 1)
-    if kind == ".png":
-        require_room(max(total, (columns or 0) * (rows or 0)), loaded.network, upscale)
-    chunks = (
-        images.enlarge(chunk, upscale)
-        for chunk in loaded.chunks(plan.seeds, plan.labels, truncation)
-    )
-    made = loaded.text | ({"truncation": f"{truncation:g}"} if truncation < 1 else {})
-    files.clear_abandoned(path if kind == "folder" else path.parent)
-    folders: list[str] = []
-    if kind == "folder":
-        folders = drawn.write_folder(path, chunks, plan, made, force=force)
-    elif kind == ".npz":
-        drawn.write_array(path, chunks, plan, loaded.network, upscale)
-    else:
-        pictures = images.concatenate(chunks)
-        if label_seeds:
-            pictures = images.captioned(pictures, [str(seed) for seed in plan.seeds])
-        picture = images.grid(pictures, columns=columns or per_class, rows=rows)
-        text = {"seeds": _ranges(wanted)}
-        if plan.label is not None:
-            text["class"] = names[plan.label]
-        elif per_class:
-            text["classes"] = listed(names)
-        files.write_atomic(path, images.png(picture, {**made, **text}))
+        loaded = load(ckpt, ema=ema)
+        plan = _plan(loaded, wanted, of_class, per_class)
+        total, names = len(plan.seeds), loaded.classes
+        _check_grid(kind, total)
+        upscale = upscale or (images.preview_factor(loaded.network.height) if kind == ".png" else 1)
+        if kind == ".png":
+            require_room(max(total, (columns or 0) * (rows or 0)), loaded.network, upscale)
+        chunks = (
+            images.enlarge(chunk, upscale)
+            for chunk in _counted(
+                loaded.chunks(plan.seeds, plan.labels, truncation), total, progress
+            )
+        )
+        made = loaded.text | ({"truncation": f"{truncation:g}"} if truncation < 1 else {})
+        files.clear_abandoned(path if kind == "folder" else path.parent)
+        folders: list[str] = []
+        if kind == "folder":
+            folders = drawn.write_folder(path, chunks, plan, made, force=force)
+        elif kind == ".npz":
+            drawn.write_array(path, chunks, plan, loaded.network, upscale)
+        else:
+            pictures = images.concatenate(chunks)
+            if label_seeds:
+                pictures = images.captioned(pictures, [str(seed) for seed in plan.seeds])
+            picture = images.grid(pictures, columns=columns or per_class, rows=rows)
+            text = {"seeds": _ranges(wanted)}
+            if plan.label is not None:
+                text["class"] = names[plan.label]
+            elif per_class:
+                text["classes"] = listed(names)
+            files.write_atomic(path, images.png(picture, {**made, **text}))
     if json:
         terminal.document(
             {
@@ -207,6 +212,15 @@ def sample(
     if per_class:
         where = {".png": "classes, row by row", "folder": "folders, one per class"}
         terminal.result(f"{where.get(kind, 'classes')}: {listed(folders or names)}")
+
+
+def _counted(chunks: Iterable[Pixels], total: int, progress: Progress) -> Iterator[Pixels]:
+    """Yield `chunks`, and tell `progress` how many images they have had so far."""
+    done = 0
+    for chunk in chunks:
+        yield chunk
+        done += len(chunk)
+        progress("drawing samples", done, total)
 
 
 def _plan(

@@ -159,9 +159,11 @@ class Terminal:
 
     @contextlib.contextmanager
     def progress(self) -> Iterator[Callable[[str, int, int], None]]:
-        """A bar for work of several parts; a line a part, if it is a large one, where none moves.
+        """Show a bar for each part of some work; where nothing moves, a line for each large one.
 
-        What it gives is told (what is being done, how much of it is done, of how much).
+        What it gives is told (what is being done, how much of it is done, of how much). Until it
+        is told of the first part, a moving sign shows that something goes on: loading torch alone
+        takes seconds.
         """
         if self.json_wanted or self.quiet or not self.live:
             said: set[str] = set()
@@ -176,6 +178,7 @@ class Terminal:
         from rich import progress
 
         with progress.Progress(
+            progress.SpinnerColumn(),
             progress.TextColumn("{task.description}", markup=False),
             progress.BarColumn(),
             progress.MofNCompleteColumn(),
@@ -185,9 +188,11 @@ class Terminal:
             transient=True,
         ) as bars:
             tasks: dict[str, progress.TaskID] = {}
+            starting = bars.add_task("starting", total=None)
 
             def show(doing: str, done: int, total: int) -> None:
                 if doing not in tasks:
+                    bars.update(starting, visible=False)
                     tasks[doing] = bars.add_task(printable(doing), total=None)
                 bars.update(tasks[doing], completed=done, total=total or None)
 

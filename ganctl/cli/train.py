@@ -134,9 +134,10 @@ def train(
         raise ToldStopped(code)
 
     # Everything above is cheap; torch is loaded from here on.
-    from ganctl.store import RunDirectory
-    from ganctl.training import session as sessions
-    from ganctl.training.group import joined
+    with Terminal(json_wanted=json, quiet=quiet or processes.number() > 1).progress():
+        from ganctl.store import RunDirectory
+        from ganctl.training import session as sessions
+        from ganctl.training.group import joined
 
     stopped: StoppedError | None = None
     with joined(device) as group:

@@ -63,10 +63,11 @@ def test_a_run_on_a_stream_is_measured_against_some_of_its_images(
     )
     digest = index.read(config.data).digest
     model = SimpleNamespace(config=config, data_digest=digest)
-    one, other, _ = evaluate._real_images(model, config.data)
+    one, other, _ = evaluate._real_images(model, config.data, lambda *_: None)
     assert one.shape == other.shape == (6, 8, 8, 3)
+    model.data_digest = "other"
     with pytest.raises(DataError, match="are not those this run was trained on"):
-        evaluate._real_images(SimpleNamespace(config=config, data_digest="other"), config.data)
+        evaluate._real_images(model, config.data, lambda *_: None)
 
 
 def test_shards_of_others_get_an_index(ok, cli, photos, documented, tmp_path):

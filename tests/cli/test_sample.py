@@ -13,7 +13,7 @@ from PIL import Image
 
 import ganctl
 from ganctl import datasets, machine, store
-from ganctl.cli import drawn
+from ganctl.cli import drawn, terminal
 
 SIDE = 84
 """Of an image in a grid that is made without --upscale."""
@@ -480,3 +480,24 @@ def test_pictures_that_memory_is_too_short_for_are_refused(
     assert (result.code, result.out) == (1, "")
     assert "of memory, and 0.00 GB are free" in result.err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_many_are_drawn_behind_a_bar_or_after_a_line(ok, on_terminal, run, tmp_path, monkeypatch):
+    monkeypatch.setattr(terminal, "_MANY", 20)
+    words = ("sample", run, "-o", tmp_path / "many.npz", "-n")
+    shown = on_terminal(*words, "20").out
+    assert shown.index("starting") < shown.index("drawing samples") < shown.index("many.npz: 20")
+    assert "20/20" in shown
+    assert ok(*words, "20").err == "Drawing samples 20 ...\n"
+    assert ok(*words, "19").err == ok(*words, "20", "--json").err == ""
+
+
+def test_walks_and_reports_show_that_they_go_on(on_terminal, run, tmp_path):
+    for words, doing in (
+        (("interpolate", run, "-o", tmp_path / "walk.gif", "--frames", "1"), "drawing"),
+        (("report", run, "-o", tmp_path / "report.html"), "making the page"),
+        (("inspect", run), "starting"),
+    ):
+        shown = on_terminal(*words)
+        assert shown.code == 0
+        assert doing in shown.out
