@@ -191,9 +191,11 @@ def is_harmless(said):
 
 @pytest.mark.skipif(os.name != "posix", reason="no such file names elsewhere")
 @pytest.mark.parametrize("way", ["terminal", "pipe", "pipe, as JSON"])
-def test_no_stored_text_steers_a_terminal(cli, on_terminal, evil, evil_images, tmp_path, way):
+def test_no_stored_text_steers_a_terminal(
+    cli, on_terminal, evil, evil_images, tmp_path, monkeypatch, way
+):
+    monkeypatch.chdir(tmp_path)  # for what is written there unless told otherwise
     folder, other = evil
-    (tmp_path / "damaged.pt").write_bytes(b"no checkpoint")
     calls = [
         ("inspect", folder),
         ("inspect", folder, "--weights"),
