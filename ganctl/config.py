@@ -259,7 +259,9 @@ class TrainConfig:
         augment = parse_augment(self.augment)
         _require(self.augment == augment, "augment", self.augment, f"written as {augment}")
         if (self.epochs is None) == (self.steps is None):
-            raise UsageError("a run's length is epochs or steps, one of them")
+            raise UsageError(
+                Text("a run needs a length: {} or {}", Setting("epochs"), Setting("steps"))
+            )
         for name, low, high in (
             ("epochs", 1, MAX_EPOCHS),
             ("steps", 1, 1_000_000_000),
@@ -288,7 +290,7 @@ class TrainConfig:
             self.accumulate <= most,
             "accumulate",
             self.accumulate,
-            f"1 to {most}, so that each part of a batch of {self.batch_size} has {least} or more",
+            f"1 to {most} for a batch of {self.batch_size}",
         )
         _require(
             self.eval_samples == 0 or self.eval_samples >= MIN_MEASURED,
@@ -424,7 +426,7 @@ def parse_setting(text: str) -> tuple[str, Any]:
     """`name=value` as typed by a user, the value in its field's own type."""
     name, separator, value = text.partition("=")
     name = name.strip().replace("-", "_")
-    if not separator:
+    if not separator or not name:
         raise UsageError(f"'{text}' is not a setting", "Write it as name=value.")
     if name not in SETTINGS:
         if name == "preset":
@@ -445,6 +447,15 @@ def parse_setting(text: str) -> tuple[str, Any]:
     except ValueError:
         number = "a whole number" if kind is int else "a number"
         raise UsageError(Text("{} must be {}, not '{}'", Setting(name), number, value)) from None
+
+
+def format_setting(value: object) -> str:
+    """Return a setting's value as `parse_setting` and a file take it.
+
+    >>> format_setting(None), format_setting(True), format_setting(0.001)
+    ('none', 'true', '0.001')
+    """
+    return str(value).lower() if value is None or isinstance(value, bool) else str(value)
 
 
 def _kinds(annotation: Any) -> tuple[type, ...]:

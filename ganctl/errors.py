@@ -160,6 +160,15 @@ def nearest(word: str, known: Iterable[str]) -> str:
     return f"Did you mean '{names[match[0]]}'?" if match else f"Known: {listed(names.values())}."
 
 
+def counted(number: int, noun: str, plural: str = "") -> str:
+    """Return a number of things in words; `plural` where it is not the noun and an s.
+
+    >>> counted(1, "image"), counted(1234, "image"), counted(0, "class", "classes")
+    ('1 image', '1,234 images', '0 classes')
+    """
+    return f"{number:,} {noun if number == 1 else plural or f'{noun}s'}"
+
+
 def listed(names: Iterable[str], at_most: int = _MAX_LISTED) -> str:
     """Names in a row, of many the first ones, of long ones their beginnings."""
     shown = [name if len(name) <= _MAX_SHOWN else f"{name[: _MAX_SHOWN - 3]}..." for name in names]

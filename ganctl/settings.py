@@ -22,6 +22,7 @@ STORE_FILE = "GANCTL_STORE"
 """Environment variable: the file through which the processes of one machine find one another."""
 _NOT_SETTINGS = {"GANCTL_DEBUG", STORE_FILE}
 _PRESET = "preset"
+_TOML = "'ganctl config --toml' writes a file to begin with."
 
 
 @dataclass(frozen=True)
@@ -116,11 +117,11 @@ def read_file(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path} cannot be read: {error.strerror}") from None
     except RecursionError:
         raise ConfigError(f"{path} is nested too deeply") from None
-    except ValueError as error:  # not TOML, not UTF-8
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path} is not a text file in UTF-8", _TOML) from None
+    except ValueError as error:  # not TOML
         reason = str(error).splitlines()[0][:200]
-        raise ConfigError(
-            f"{path} is not TOML: {reason}", "'ganctl config --toml' writes a file to start from."
-        ) from None
+        raise ConfigError(f"{path} is not TOML: {reason}", _TOML) from None
     found: dict[str, Any] = {}
     for name, value in table.items():
         try:

@@ -146,7 +146,7 @@ def test_epochs_and_steps_replace_one_another():
     assert (by_epochs.epochs, by_epochs.steps) == (2, None)
     with pytest.raises(UsageError, match="not both"):
         override(preset("dcgan"), {"epochs": 1, "steps": 1})
-    with pytest.raises(UsageError, match="one of them"):
+    with pytest.raises(UsageError, match="a run needs a length"):
         dataclasses.replace(preset("dcgan"), epochs=None)
 
 

@@ -89,7 +89,7 @@ def test_a_file(tmp_path, text, expected):
         ("seed = {a" + ".a" * 9000 + " = 1}", "nested too deeply"),
         ("[a" + ".a" * 9000 + "]", "nested too deeply"),
         ("#" * 2**18 + "#", "too large for a file of settings"),
-        ("\xff", "is not TOML"),
+        ("\xff", "is not a text file in UTF-8"),
     ],
 )
 def test_a_file_that_will_not_do(tmp_path, text, words):

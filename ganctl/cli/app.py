@@ -129,6 +129,8 @@ def _explain(error: Exception, terminal: Terminal, words: Sequence[str]) -> int:
             message = f"no such option: {unknown}"
             hint = f"{nearest(unknown, known)} {hint}" if known else hint
         message = _plainly(message, error)
+        if surplus := re.fullmatch(r"Got unexpected extra argument\(s\) \((.*)\)", message):
+            message = f"unexpected argument: {surplus[1]}"
         terminal.error(message[:1].lower() + message[1:], hint)
         return int(getattr(error, "exit_code", 2))
     if isinstance(error, OSError) and error.filename is not None:
@@ -145,15 +147,24 @@ def _explain(error: Exception, terminal: Terminal, words: Sequence[str]) -> int:
 
 
 def _plainly(message: str, error: Exception) -> str:
-    """What Typer says of a value that is no number, as ganctl says it of others."""
-    kinds = {"valid integer": "a whole number", "valid number": "a number"}
-    kind = next((kinds[words] for words in kinds if f"Input should be a {words}" in message), None)
+    """What Typer says of a value, in Pydantic's words, as ganctl says it of others."""
     given: list[Any] = getattr(error.__cause__, "errors", list)()
     name = re.search(r"'([^']+)'", message)
-    if kind is None or not given or name is None:
+    if not given or name is None:
         return message.removesuffix(".")
-    option = name[1].split(" / ")[-1]
-    return f"{option} must be {kind}, not '{str(given[0]['input'])[:40]}'"
+    option, wrong = name[1].split(" / ")[-1], given[0]
+    rule = _RULES.get(wrong["type"], "another value").format(**wrong.get("ctx", {}))
+    value = str(wrong["input"])[:40]
+    return f"{option} must be {rule}, not {value if 'than' in wrong['type'] else repr(value)}"
+
+
+_RULES = {
+    "int_parsing": "a whole number", "int_parsing_size": "a smaller number",
+    "int_from_float": "a whole number", "float_parsing": "a number", "bool_parsing": "yes or no",
+    "greater_than_equal": "at least {ge}", "less_than_equal": "at most {le}",
+    "greater_than": "more than {gt}", "less_than": "less than {lt}",
+}  # fmt: skip
+"""What a value must be, by the kind of Pydantic's error."""
 
 
 def _is_out_of_memory(error: Exception) -> bool:

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from ganctl.checkpoint import Checkpoint, Weights
-from ganctl.cli.terminal import Terminal, count
-from ganctl.config import settings
+from ganctl.cli.terminal import Terminal
+from ganctl.config import format_setting, settings
+from ganctl.errors import counted
 
 _PARTS = ("generator", "generator_ema", "discriminator")
 _TIMES = {"seconds", "elapsed_seconds", "images_per_sec"}
@@ -87,7 +88,7 @@ def _verdict(report: dict[str, Any]) -> str:
     parts = [
         text
         for text, different in (
-            (count(len(report["config"]), "setting"), report["config"]),
+            (counted(len(report["config"]), "setting"), report["config"]),
             ("the data", report["data"]),
             (f"{len(report['tensors'])} of {report['num_tensors']} tensors", report["tensors"]),
             ("the step", report["a"]["step"] != report["b"]["step"]),
@@ -163,5 +164,5 @@ def _cell(value: float | None) -> str:
 
 
 def _brief(value: object) -> str:
-    text = str(value)
+    text = format_setting(value)
     return text if len(text) <= 60 else f"{text[:57]}..."

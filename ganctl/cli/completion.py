@@ -16,7 +16,7 @@ from pathlib import Path
 import typer
 
 from ganctl.classes import MAX_CLASSES, names_of
-from ganctl.config import DEFAULT_PRESET, PRESETS, SETTINGS, preset
+from ganctl.config import DEFAULT_PRESET, PRESETS, SETTINGS, format_setting, preset
 from ganctl.config import settings as values_of
 
 DATA_NAMES = ("mnist", "stacked-mnist", "fashion-mnist", "kmnist", "emnist", "cifar10")
@@ -52,7 +52,7 @@ def settings(incomplete: str) -> list[str]:
     if len(names) != 1:
         return [f"{name}=" for name in names]
     value = values_of(preset(DEFAULT_PRESET))[names[0]]
-    return [f"{names[0]}=", f"{names[0]}={str(value).lower()}"]
+    return [f"{names[0]}=", f"{names[0]}={format_setting(value)}"]
 
 
 def data(incomplete: str) -> list[str]:

@@ -72,11 +72,6 @@ def config(
     terminal.heading(f"preset {resolved.config.preset}")
     terminal.table(
         ("setting", "value", "from"),
-        [(name, _shown(value), source) for name, (value, source) in rows.items()],
+        [(name, configs.format_setting(value), source) for name, (value, source) in rows.items()],
         left=3,
     )
-
-
-def _shown(value: object) -> str:
-    """As --set and a file take it."""
-    return str(value).lower() if value is None or isinstance(value, bool) else str(value)

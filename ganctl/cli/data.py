@@ -20,8 +20,8 @@ from ganctl.cli.options import (
     check_suffix,
     image_settings,
 )
-from ganctl.cli.terminal import Terminal, count, size
-from ganctl.errors import UsageError
+from ganctl.cli.terminal import Terminal, size
+from ganctl.errors import UsageError, counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -144,7 +144,7 @@ def _draw(prepared: Prepared, out: Path) -> None:
 def _show(prepared: Prepared, out: Path, terminal: Terminal) -> None:
     survey = prepared.survey
     terminal.heading(prepared.path)
-    rows = [("images", f"{survey.num_images:,} of {survey.num_files:,} files")]
+    rows = [("images", f"{survey.num_images:,} of {counted(survey.num_files, 'file')}")]
     if survey.num_images:
         sizes = _counts(survey.sizes)
         others = survey.num_sizes - len(survey.sizes)
@@ -211,7 +211,7 @@ def _show_histogram(sides: Mapping[int, int], terminal: Terminal) -> None:
 
 
 def _show_classes(classes: Mapping[str, int], terminal: Terminal) -> None:
-    terminal.heading(count(len(classes), "class", "classes"))
+    terminal.heading(counted(len(classes), "class", "classes"))
     rows = [(name, f"{number:,}") for name, number in classes.items()]
     terminal.table(("", "images"), rows[:_MAX_CLASSES])
     if len(rows) > _MAX_CLASSES:

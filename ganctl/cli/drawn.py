@@ -13,9 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from ganctl import files, images, machine
-from ganctl.cli.terminal import count
 from ganctl.config import NetworkConfig
-from ganctl.errors import RunError
+from ganctl.errors import RunError, counted
 from ganctl.images import Column, Pixels
 from ganctl.sampling import Labels, classes_of
 
@@ -75,7 +74,7 @@ def write_folder(
     left = _left(path, folders, plan.seeds)
     if left and not force:
         raise RunError(
-            f"'{path}' holds {count(len(left), 'sample')} of an earlier call, which would be left "
+            f"'{path}' holds {counted(len(left), 'sample')} of an earlier call, which would stay "
             "among the new ones",
             "Give another folder, or replace them with --force.",
         )

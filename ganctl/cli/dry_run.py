@@ -14,6 +14,7 @@ from ganctl.checkpoint import Checkpoint, encode
 from ganctl.cli.networks import describe_networks, show_networks
 from ganctl.cli.terminal import Terminal, duration, size
 from ganctl.config import settings
+from ganctl.errors import counted
 from ganctl.latents import draw
 from ganctl.rng import Stream
 from ganctl.sampling import drawing_bytes, sample_seeds
@@ -134,7 +135,7 @@ def _show(report: dict[str, Any], terminal: Terminal) -> None:
         ("", ""),
         [
             ("device", report["device"]),
-            ("data", f"{report['data']['name']}, {report['data']['num_images']:,} images"),
+            ("data", f"{report['data']['name']}, {counted(report['data']['num_images'], 'image')}"),
             ("steps", f"{report['steps']:,} ({report['steps_per_epoch']:,} an epoch)"),
             (
                 "time",

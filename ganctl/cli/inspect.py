@@ -11,8 +11,8 @@ from ganctl.cli.completion import among, checkpoints
 from ganctl.cli.networks import describe_networks, show_networks
 from ganctl.cli.options import JsonOption, QuietOption
 from ganctl.cli.spelling import pasteable
-from ganctl.cli.terminal import Terminal, count, size, sparkline
-from ganctl.errors import UsageError, listed, nearest
+from ganctl.cli.terminal import Terminal, size, sparkline
+from ganctl.errors import UsageError, counted, listed, nearest
 
 if TYPE_CHECKING:
     from ganctl.checkpoint import Checkpoint
@@ -87,12 +87,12 @@ def inspect(
 
             runs = find_runs(paths[0])
         if runs:
-            _refuse("of a folder of runs", {"--weights": weights, "--samples": samples})
+            _refuse("for a folder of runs", {"--weights": weights, "--samples": samples})
             _list(paths[0], runs, sort or _SORTS[0], terminal)
             return
     _refuse("of a folder of runs only", {"--sort": sort is not None})
     if len(paths) == 2:
-        _refuse("of two checkpoints", {"--weights": weights, "--samples": samples})
+        _refuse("for two checkpoints", {"--weights": weights, "--samples": samples})
         _compare(paths[0], paths[1], terminal)
     else:
         _inspect(paths[0], terminal, weights=weights, samples=samples)
@@ -102,7 +102,7 @@ def _refuse(where: str, given: dict[str, bool]) -> None:
     for option in (name for name, is_given in given.items() if is_given):
         if where.endswith("only"):
             raise UsageError(f"{option} sorts a folder of runs, and this is not one")
-        raise UsageError(f"{option} is not shown {where}", "Inspect one checkpoint.")
+        raise UsageError(f"{option} is not available {where}", "Inspect a single checkpoint.")
 
 
 def _inspect(path: Path, terminal: Terminal, *, weights: bool, samples: bool) -> None:
@@ -243,7 +243,7 @@ def _show(report: dict[str, Any], terminal: Terminal) -> None:
             ("state", "; ".join(report["problems"]) or "sound: every weight is a finite number"),
             ("progress", _progress(report)),
             ("preset", f"{config['preset']}, seed {config['seed']}, {config['precision']}"),
-            ("data", f"{data['name']}: {count(data['num_images'], 'image')}, {shape}"),
+            ("data", f"{data['name']}: {counted(data['num_images'], 'image')}, {shape}"),
             ("classes", _classes(report)),
             ("made by", f"ganctl {made.get('ganctl', '?')}, torch {made.get('torch', '?')}, "
                         f"Python {made.get('python', '?')}"),
@@ -285,7 +285,7 @@ def _classes(report: dict[str, Any]) -> str:
     if not names:
         return "none"
     use = "which both networks know" if report["conditional"] else "not used: unconditional"
-    return f"{count(len(names), 'class', 'classes')}, {use}: {listed(names, _MAX_ROWS)}"
+    return f"{counted(len(names), 'class', 'classes')}, {use}: {listed(names, _MAX_ROWS)}"
 
 
 def _schema(report: dict[str, Any]) -> str:
@@ -297,7 +297,9 @@ def _schema(report: dict[str, Any]) -> str:
 
 def _progress(report: dict[str, Any]) -> str:
     epochs, steps = divmod(report["step"], report["steps_per_epoch"])
-    inside = f", {steps} of {report['steps_per_epoch']} steps into the next" if steps else ""
+    inside = (
+        f", {steps} of {counted(report['steps_per_epoch'], 'step')} into the next" if steps else ""
+    )
     return f"step {report['step']:,} of {report['total_steps']:,}, epoch {epochs}{inside}"
 
 
@@ -320,7 +322,7 @@ def _show_history(report: dict[str, Any], terminal: Terminal) -> None:
         terminal.heading("losses: no step is done yet")
         return
     samples = report["config"]["eval_samples"]
-    measured = f"; Frechet distance of {count(samples, 'sample')}"
+    measured = f"; Frechet distance of {counted(samples, 'sample')}"
     terminal.heading("losses" + (measured if "frechet_distance" in further else ""))
     terminal.table(("epoch", *_SHOWN.values(), *further.values()), cells)
     if history:

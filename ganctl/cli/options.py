@@ -151,7 +151,7 @@ def parse_settings(given: Iterable[str] | None) -> dict[str, Any]:
     for text in given or ():
         name, value = parse_setting(text)
         if name in changes:
-            raise UsageError(f"{name} is given twice")
+            raise UsageError(f"{name} is set twice by --set")
         changes[name] = value
     return changes
 
@@ -182,7 +182,7 @@ def parse_bytes(text: str) -> int:
         r"(\d{1,15}(?:\.\d{1,9})?) ?([kmgt]?)(i?)b?", text.strip().lower(), re.ASCII
     )
     if match is None:
-        raise UsageError(f"'{text[:40]}' is not an amount of memory", "Write it as 4GB or 500MB.")
+        raise UsageError(f"'{text[:40]}' is not a size", "Write it as 4GB or 500MB.")
     base = 1024 if match[3] else 1000
     return int(float(match[1]) * base ** _UNITS.index(match[2]))
 
@@ -215,11 +215,11 @@ def check_suffix(out: Path, known: tuple[str, ...], folder_too: bool = False) ->
         or_folder = " Or give a folder, ending in /." if folder_too else ""
         if suffix:
             raise UsageError(
-                f"'{suffix}' is not a kind of file that can be made here: '{out}'",
+                f"cannot write '{suffix}' files: '{out}'",
                 f"{nearest(suffix, known)}{or_folder}",
             )
         raise UsageError(
-            f"'{out}' does not say what kind of file to make",
+            f"'{out}' has no suffix that says what kind of file to write",
             f"Add one of: {', '.join(known)}.{or_folder}",
         )
     return suffix

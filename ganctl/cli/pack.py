@@ -22,7 +22,7 @@ from ganctl.cli.options import (
 )
 from ganctl.cli.spelling import pasteable
 from ganctl.cli.terminal import Terminal, size
-from ganctl.errors import RunError, UsageError
+from ganctl.errors import RunError, UsageError, counted
 
 if TYPE_CHECKING:
     from ganctl.datasets.index import Index
@@ -91,7 +91,8 @@ def data_pack(
     settings = configs.override(configs.preset(configs.DEFAULT_PRESET), changes).images
     if changes and settings.size is None:
         raise UsageError(
-            "files are kept as they are, unless they are given a size", "Add --size, as 64."
+            "--channels, --fit and --background need --size: files are stored as they are",
+            "Add a size, such as --size 64, or leave them out.",
         )
     settings = dataclasses.replace(settings, image_key=image_key)
 
@@ -101,7 +102,8 @@ def data_pack(
 
         if path in datasets.NAMES:
             raise UsageError(
-                f"{path} is small, and no path", "ganctl train --data takes it by name."
+                f"{path} cannot be packed: it is a built-in data set",
+                f"Train on it by its name: ganctl train --data {path}",
             )
         pattern = packing.Pattern.parse(out)
         packed = packing.pack(
@@ -181,7 +183,8 @@ def _tell(index: Index, terminal: Terminal, **more: object) -> None:
         terminal.note(note)
     classes = classes_from(len(index.classes), index.labels_from)
     terminal.result(
-        f"{index.num_images:,} images in {len(index.shards):,} shards, {size(num_bytes)}{classes}: "
+        f"{counted(index.num_images, 'image')} in {counted(len(index.shards), 'shard')}, "
+        f"{size(num_bytes)}{classes}: "
         f"{index.address}"
     )
     address = index.address if "://" in index.address else pasteable(Path(index.address))

@@ -8,6 +8,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from ganctl.checkpoint import Checkpoint
+from ganctl.errors import counted
 from ganctl.networks import both_networks
 from ganctl.training.health import Sign, signs
 
@@ -61,7 +62,11 @@ def _dead(layer: nn.Module, weight: Tensor) -> str:
     dead, units = num_dead_units(layer, weight)
     if dead == units:
         return "dead, every weight is 0"
-    return f"{dead} of {units} units are dead, all their weights are 0" if dead else ""
+    return (
+        f"{dead} of {counted(units, 'unit')} {'is' if dead == 1 else 'are'} dead: all weights are 0"
+        if dead
+        else ""
+    )
 
 
 def _signs(history: list[dict[str, Any]]) -> list[Problem]:

@@ -10,8 +10,8 @@ import typer
 
 from ganctl.cli.options import JsonOption, QuietOption, check_suffix
 from ganctl.cli.spelling import pasteable
-from ganctl.cli.terminal import Terminal, count, size
-from ganctl.errors import UsageError
+from ganctl.cli.terminal import Terminal, size
+from ganctl.errors import UsageError, counted
 
 if TYPE_CHECKING:
     from ganctl.checkpoint import Checkpoint
@@ -93,8 +93,8 @@ def report(
         return
     for one in shown:
         terminal.result(
-            f"{one.name}: {count(one.num_rows, 'epoch')}, {count(len(one.frames), 'picture')} "
-            f"of samples, {count(len(one.problems), 'problem')}"
+            f"{one.name}: {counted(one.num_rows, 'epoch')}, {counted(len(one.frames), 'picture')} "
+            f"of samples, {counted(len(one.problems), 'problem')}"
         )
     terminal.result(f"{out}: {size(len(content))}")
 

@@ -10,8 +10,8 @@ from typing import Any
 from ganctl import store
 from ganctl.checkpoint import Checkpoint
 from ganctl.cli.problems import problems
-from ganctl.cli.terminal import Terminal, count
-from ganctl.errors import CheckpointError
+from ganctl.cli.terminal import Terminal
+from ganctl.errors import CheckpointError, counted
 from ganctl.training.state import require_fit
 
 _MAX_RUNS = 1000
@@ -46,7 +46,7 @@ def describe_runs(
 
 def show_runs(folder: Path, rows: list[dict[str, Any]], terminal: Terminal) -> None:
     """What `describe_runs` gave, as a table, and below it what is wrong at length."""
-    terminal.heading(f"{folder}: {count(len(rows), 'run')}")
+    terminal.heading(f"{folder}: {counted(len(rows), 'run')}")
     terminal.table(
         ("", "run", "preset", "data", "epochs", "best FD", "date"),
         [

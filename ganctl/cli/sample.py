@@ -25,9 +25,9 @@ from ganctl.cli.options import (
     parse_seeds,
     require_room,
 )
-from ganctl.cli.terminal import Terminal, count
+from ganctl.cli.terminal import Terminal
 from ganctl.config import MAX_SEED
-from ganctl.errors import UsageError, listed
+from ganctl.errors import UsageError, counted, listed
 
 if TYPE_CHECKING:
     from ganctl.cli.drawn import Plan
@@ -204,9 +204,9 @@ def sample(
     weights = "moving average" if loaded.ema else "weights as trained"
     which = "" if plan.label is None else f" of class {names[plan.label]}"
     if per_class:
-        which = f", {per_class} of each of {count(len(names), 'class', 'classes')}"
+        which = f", {per_class} of each of {counted(len(names), 'class', 'classes')}"
     terminal.result(
-        f"{path}: {count(total, 'sample')}{which}, "
+        f"{path}: {counted(total, 'sample')}{which}, "
         f"seeds {_ranges(wanted)} ({weights}, step {loaded.step:,})"
     )
     if per_class:
@@ -234,7 +234,10 @@ def _plan(
     if per_class is not None:
         rows = len(loaded.require_classes())
         if rows * per_class > MAX_LISTED:
-            raise UsageError(f"{per_class} of each of {rows} classes are more than {MAX_LISTED:,}")
+            raise UsageError(
+                f"{per_class:,} of each of {counted(rows, 'class', 'classes')} are more than "
+                f"{MAX_LISTED:,}"
+            )
         labels = np.repeat(np.arange(rows), per_class)
         return Plan([*wanted] * rows, names, labels, is_per_class=True)
     if of_class is not None:

@@ -315,11 +315,6 @@ def size(num_bytes: float) -> str:
     return f"{num_bytes:.1f} GB"
 
 
-def count(number: int, noun: str, plural: str = "") -> str:
-    """'1 step', '1,234 steps'; `plural` where it is not the noun and an s."""
-    return f"{number:,} {noun if number == 1 else plural or f'{noun}s'}"
-
-
 def _is_rich(stream: IO[str]) -> bool:
     return (
         stream.isatty()

@@ -25,8 +25,8 @@ from ganctl.cli.options import (
 )
 from ganctl.cli.signals import ToldStopped
 from ganctl.cli.spelling import pasteable
-from ganctl.cli.terminal import Terminal, count
-from ganctl.errors import StoppedError, UsageError
+from ganctl.cli.terminal import Terminal
+from ganctl.errors import Setting, StoppedError, Text, UsageError, counted
 from ganctl.settings import resolve
 from ganctl.tuning import TUNABLE
 
@@ -108,7 +108,7 @@ def train(
     changes = {name: value for name, value in given.items() if value is not None}
     for name, value in parse_settings(settings).items():
         if name in changes:
-            raise UsageError(f"{name} is given twice")
+            raise UsageError(Text("{} is set both by --set and by its option", Setting(name)))
         changes[name] = value
     if not save_every > 0:  # NaN too
         raise UsageError(f"--save-every must be more than 0 seconds, not {save_every:g}")
@@ -206,8 +206,8 @@ def _run(
         return None
     begun = f", from step {first_step} on" if first_step else ""
     terminal.note(
-        f"Training '{config.preset}' on {config.data} ({len(session.dataset):,} images), "
-        f"{count(session.total_steps, 'step')} of {config.batch_size}{begun}; "
+        f"Training '{config.preset}' on {config.data} ({counted(len(session.dataset), 'image')}), "
+        f"{counted(session.total_steps, 'step')} of {config.batch_size}{begun}; "
         f"{devices.describe(session.state.device)}, {config.precision}; into {folder}"
     )
     started = time.monotonic()

@@ -6,7 +6,8 @@ import contextlib
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from ganctl.cli.terminal import Terminal, count, duration
+from ganctl.cli.terminal import Terminal, duration
+from ganctl.errors import counted
 from ganctl.files import reason
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ class PlainObserver(Warner):
         measured = "" if distance is None else f"Frechet distance {distance:.2f}, "
         each = self._steps_per_epoch
         steps = row["step"] - (row["epoch"] - 1) * each
-        unfinished = "" if steps == each else f" (unfinished, {steps} of {each} steps)"
+        unfinished = "" if steps == each else f" (unfinished, {steps} of {counted(each, 'step')})"
         self._terminal.note(
             f"epoch {row['epoch']}{unfinished}: generator loss {row['g_loss']:.3f}, "
             f"discriminator loss {row['d_loss']:.3f}, D(x) {row['d_real']:.3f}, "
@@ -149,7 +150,7 @@ def show_summary(
     heading = "losses"
     if any(row["frechet_distance"] is not None for row in history):
         columns["frechet_distance"] = "Frechet"
-        heading += f"; Frechet distance of {count(config.eval_samples, 'sample')}"
+        heading += f"; Frechet distance of {counted(config.eval_samples, 'sample')}"
     terminal.heading(heading)
     terminal.table(
         ("epoch", *columns.values()),
@@ -173,7 +174,7 @@ def show_summary(
     )
     terminal.result(
         f"Trained for {duration(history[-1]['elapsed_seconds'])} of updates, "
-        f"{history[-1]['images']:,} images seen; {duration(seconds)} in all"
+        f"{counted(history[-1]['images'], 'image')} seen; {duration(seconds)} in all"
         + (f" since step {since_step}." if since_step else ".")
     )
     measured = [

@@ -24,7 +24,7 @@ from ganctl.datasets.shards import Sample
 from ganctl.datasets.sources.base import climbs, shown
 from ganctl.datasets.sources.labels import FOLDERS
 from ganctl.datasets.sources.layout import ALL, Layout, folders_of
-from ganctl.errors import DataError
+from ganctl.errors import DataError, counted
 
 MARK_EVERY = 64
 """Samples of a shard between those whose places its index names."""
@@ -137,7 +137,7 @@ class Index:
         with addresses.opened(where) as file, shards.damage(where):
             size = addresses.size_of(file)
             if size != facts.size:
-                raise _unlike(where, f"it has {size:,} bytes, not {facts.size:,}")
+                raise _unlike(where, f"it has {counted(size, 'byte')}, not {facts.size:,}")
             file.seek(place)
             coming = shards.samples(
                 file, images.start - first, image_key=self.image_key, layout=self.layout
@@ -150,9 +150,9 @@ class Index:
                 if number >= images.start:
                     yield self._labelled(sample)
             if number + 1 < images.stop:
-                raise _unlike(where, f"it has fewer than {facts.count:,} images")
+                raise _unlike(where, f"it has fewer than {counted(facts.count, 'image')}")
             if images.stop == facts.count and next(coming, None) is not None:
-                raise _unlike(where, f"it has more than {facts.count:,} images")
+                raise _unlike(where, f"it has more than {counted(facts.count, 'image')}")
 
     def _labelled(self, sample: Sample) -> Sample:
         """`sample` with the class that its folder is, where folders are classes."""

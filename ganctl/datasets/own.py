@@ -25,7 +25,7 @@ from ganctl.datasets.sources import KINDS, Problem, Source, open_source, shards
 from ganctl.datasets.sources.base import shown
 from ganctl.datasets.sources.folder import File, Folder
 from ganctl.datasets.survey import Remarks, Survey
-from ganctl.errors import DataError, Setting, Text, UsageError
+from ganctl.errors import DataError, Setting, Text, UsageError, counted
 from ganctl.rng import Stream
 
 _EXAMPLES, _ROW = 64, range(4, 13)
@@ -213,7 +213,7 @@ def require_usable(prepared: Prepared, *, skip_bad: bool, is_listed: bool = Fals
     if survey.problems and not (skip_bad and survey.num_images):
         count = len(survey.problems)
         raise DataError(
-            f"{count:,} of {survey.num_files:,} files in {shown(path)} cannot be used",
+            f"{count:,} of {counted(survey.num_files, 'file')} in {shown(path)} cannot be used",
             Text("{} trains without them.", Setting("skip_bad", True))
             if survey.num_images
             else READABLE,
@@ -249,7 +249,7 @@ def notices(prepared: Prepared) -> list[str | Text]:
     survey = prepared.survey
     num_classes = len(survey.classes)
     lines: list[str | Text] = [
-        f"{survey.num_images:,} images in {shown(prepared.path)}"
+        f"{counted(survey.num_images, 'image')} in {shown(prepared.path)}"
         + classes_from(num_classes, survey.labels_from)
         + f", seen as {prepared.seen_as}",
         *survey.notes,
@@ -292,9 +292,7 @@ def classes_from(count: int, told_by: str | None) -> str:
     """', 2 classes from dataset.json', or nothing where there are none."""
     if not count:
         return ""
-    return f", {count:,} {'class' if count == 1 else 'classes'}" + (
-        f" from {told_by}" if told_by else ""
-    )
+    return f", {counted(count, 'class', 'classes')}" + (f" from {told_by}" if told_by else "")
 
 
 def require_colour(background: str) -> None:

@@ -23,7 +23,7 @@ from ganctl.datasets.sources import Entry, Problem, Source, open_source
 from ganctl.datasets.sources.base import shown
 from ganctl.datasets.sources.labels import FILES_BESIDE
 from ganctl.datasets.survey import Remarks
-from ganctl.errors import DataError, RunError, Setting, Text, UsageError
+from ganctl.errors import DataError, RunError, Setting, Text, UsageError, counted
 from ganctl.rng import Stream
 
 _PATTERN = re.compile(r"(.*)\{(\d{1,9})\.\.\}(.*\.tar)", re.DOTALL)
@@ -50,7 +50,7 @@ class Pattern:
         match = _PATTERN.fullmatch(text)
         if match is None or "/" in match[3] or "{" in match[1] + match[3]:
             raise UsageError(
-                f"'{shown(text[:200])}' does not say what shards are to be called",
+                f"'{shown(text[:200])}' is not a pattern of names for shards",
                 "Write it as 'shards/{000..}.tar', in quotes: as many are made as it takes.",
             )
         if addresses.is_address(match[1]):
@@ -269,9 +269,11 @@ def _require_usable(
 ) -> None:
     if bad and not skip_bad:
         raise DataError(
-            f"{len(bad):,} files in {shown(path)} cannot be used",
+            f"{counted(len(bad), 'file')} in {shown(path)} cannot be used",
             Text("{} packs the others.", Setting("skip_bad", True)) if found else None,
             details=own.listed(sorted(bad, key=lambda problem: problem.name)),
         )
     if len(found) < 2:
-        raise DataError(f"{len(found)} images in {shown(path)}: there is nothing to pack")
+        raise DataError(
+            f"only {counted(len(found), 'image')} in {shown(path)}; at least 2 are needed"
+        )

@@ -27,7 +27,7 @@ from ganctl.datasets.preparing import choose_size, is_colourful
 from ganctl.datasets.reader import Read, Reader, Task, decoded, shape_of
 from ganctl.datasets.shards import Sample
 from ganctl.datasets.sources.base import shown
-from ganctl.errors import DataError, Setting, Text, UsageError
+from ganctl.errors import DataError, Setting, Text, UsageError, counted
 
 if TYPE_CHECKING:  # processes that only decode images come through here, and start quicker without
     import torch
@@ -157,7 +157,7 @@ def load(
             ),
         )
     if index.num_images < 2:
-        raise DataError(f"the shards of {shown(address)} have {index.num_images} images")
+        raise DataError(f"the shards of {shown(address)} hold {counted(index.num_images, 'image')}")
     known = replace(
         settings,
         size=settings.size or index.image_size,
@@ -168,7 +168,7 @@ def load(
     height, width, channels = shape_of(chosen)
     count = int(_counts(index, limit).sum())
     notice = (
-        f"{count:,} images in {len(index.shards):,} shards of {shown(address)}"
+        f"{counted(count, 'image')} in {counted(len(index.shards), 'shard')} of {shown(address)}"
         + classes_from(len(index.classes), index.labels_from)
         + f", streamed as {height}x{width} {'RGB' if channels == 3 else 'grey'}"
         + ("" if is_known else ", chosen from the first images")

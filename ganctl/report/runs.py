@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from ganctl import evaluations, store
 from ganctl.checkpoint import Checkpoint
 from ganctl.config import settings
-from ganctl.errors import printable
+from ganctl.errors import counted, printable
 from ganctl.images import Pixels
 from ganctl.store import RunDirectory
 from ganctl.training.meter import Meter
@@ -108,7 +108,7 @@ class Run:
             + (", the last one in part" if last.get("part") and not self.is_finished else ""),
             "Steps": f"{self.checkpoint.step:,}",
             "Preset": f"{plain(config.preset)}, seed {config.seed}",
-            "Data": f"{plain(data['name'])}, {data['num_images']:,} images",
+            "Data": f"{plain(data['name'])}, {counted(data['num_images'], 'image')}",
             "Training time": _duration(seconds) if seconds else "",
             "Images a second": f"{images / seconds:,.0f}" if seconds and images else "",
             "Generator": f"{parameters:,} weights",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import itertools
+import math
 import platform
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -21,7 +22,7 @@ from ganctl.checkpoint import Checkpoint
 from ganctl.classes import MAX_CLASSES, stored
 from ganctl.config import LENGTH_FIELDS, TrainConfig
 from ganctl.datasets import Images, Progress
-from ganctl.errors import CheckpointError, DataError, RunError, Setting, Text, UsageError
+from ganctl.errors import CheckpointError, DataError, RunError, Setting, Text, UsageError, counted
 from ganctl.evaluation import Gauge
 from ganctl.store import Found, RunDirectory, named, newest_whole
 from ganctl.training import memory, threads
@@ -230,13 +231,15 @@ def new(
     devices.use_threads(config.threads)
     notices = [*places.notices(), *dataset.notices]
     if batch < preset_batch:
-        notices.append(f"A batch is {batch} images, not {preset_batch}, since there are no more.")
+        notices.append(
+            f"A batch is {counted(batch, 'image')}, not {preset_batch}: there are no more."
+        )
     if dataset.num_classes and not config.conditional:
         able = dataset.num_classes <= MAX_CLASSES
         notices.append(
             Text(
-                f"The images have {dataset.num_classes:,} classes, which are not used"
-                + ("; {} trains with them." if able else "."),
+                f"The images have {counted(dataset.num_classes, 'class', 'classes')}, "
+                "which are not used" + ("; {} trains with them." if able else "."),
                 Setting("conditional", True),
             )
         )
@@ -302,7 +305,7 @@ def resume(
     config = settle(config, dataset, on)
     total = config.total_steps(len(dataset))
     if total < checkpoint.step:
-        raise UsageError(f"the run is already at step {checkpoint.step}, past its new end, {total}")
+        raise _too_short(config, checkpoint, len(dataset))
     if total > checkpoint.step:
         memory.require_room(config, on, has_begun=True)
     devices.use_threads(threads.shared(config.threads, group.local_size))
@@ -355,7 +358,8 @@ def _require_classes(checkpoint: Checkpoint, dataset: Images) -> None:
 def _require_shares(config: TrainConfig, group: Group) -> None:
     if config.batch_size < group.size:
         raise UsageError(
-            f"a batch of {config.batch_size} cannot be shared by {group.size} processes",
+            f"a batch of {counted(config.batch_size, 'image')} cannot be shared by "
+            f"{group.size} processes",
             Text(
                 "Use fewer processes, or a larger {} if there are as many images.",
                 Setting("batch_size"),
@@ -383,13 +387,15 @@ def fit_to_data(config: TrainConfig, dataset: Images) -> TrainConfig:
     """`config` with the images' shape and classes. Raises UsageError where the two do not fit."""
     if config.batch_size > len(dataset):
         raise UsageError(
-            f"a batch of {config.batch_size} is larger than the data, {len(dataset)} images",
+            f"a batch of {config.batch_size:,} is larger than the data, "
+            f"{counted(len(dataset), 'image')}",
             Text("Give a smaller {}.", Setting("batch_size")),
         )
     epochs = config.total_epochs(len(dataset))
     if epochs > configs.MAX_EPOCHS:
         raise UsageError(
-            f"{config.steps} steps are {epochs:,} epochs of these images, and a run has at most "
+            f"{counted(config.steps or 0, 'step')} are {epochs:,} epochs of these images, "
+            "and a run has at most "
             f"{configs.MAX_EPOCHS:,}",
             Text("Give fewer {} or a smaller {}.", Setting("steps"), Setting("batch_size")),
         )
@@ -441,6 +447,18 @@ def refuse_changes(config: TrainConfig, changes: Mapping[str, Any]) -> None:
             ),
             Text("Leave these out, or begin a new run with another {}.", Setting("out")),
         )
+
+
+def _too_short(config: TrainConfig, checkpoint: Checkpoint, num_images: int) -> UsageError:
+    """The error that a run has come further than the length that is now asked for."""
+    if config.epochs is None:
+        name, done, where = "steps", checkpoint.step, "at step"
+    else:
+        done = math.ceil(checkpoint.step / config.steps_per_epoch(num_images))
+        name, where = "epochs", "in epoch"
+    return UsageError(
+        Text("the run is already {} {}: {} must be at least {}", where, done, Setting(name), done)
+    )
 
 
 def _said(value: Any) -> str:

@@ -163,7 +163,7 @@ def test_no_images(here, cli):
     [
         ([], "missing argument: a folder"),
         (["photos", "--clear-cache"], "takes no path"),
-        (["photos", "-o", "x.jpg"], "'.jpg' is not a kind of file"),
+        (["photos", "-o", "x.jpg"], "cannot write '.jpg' files"),
         (["photos", "-o", "photos/x.png"], "lies in the folder of the images"),
         (["photos", "--size", "7"], "The nearest is --size 8"),
         (["photos", "--background", "reddish"], "is not a colour"),

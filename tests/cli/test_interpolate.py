@@ -256,7 +256,7 @@ def test_a_video(ok, run, tmp_path):
     [
         (["--corners", "1,2,3"], "--corners must be four seeds, not 3"),
         (["--corners", "1,2,3,4", "--loop"], "a sheet has no --loop"),
-        (["--corners", "1,2,3,4", "-o", "x.gif"], "'.gif' is not a kind of file"),
+        (["--corners", "1,2,3,4", "-o", "x.gif"], "cannot write '.gif' files"),
         (["--walk", 3, "--seeds", "1,2"], "give either --seeds or --walk"),
         (["--walk", 1], "--walk must be 2 to 10,000"),
         (["--seed", 1], "--seed is for --walk only"),

@@ -88,10 +88,10 @@ def test_shards_of_others_get_an_index(ok, cli, photos, documented, tmp_path):
     ("words", "said"),
     [
         (("--per-shard", "0"), "--per-shard"),
-        (("--shard-size", "much"), "is not an amount of memory"),
+        (("--shard-size", "much"), "is not a size"),
         (("--shard-size", "0"), "must be more than 0 bytes"),
-        (("--fit", "pad"), "files are kept as they are"),
-        (("--out", "x.tar"), "does not say what shards are to be called"),
+        (("--fit", "pad"), "files are stored as they are"),
+        (("--out", "x.tar"), "is not a pattern of names for shards"),
         (("--size", "7"), "multiples of 4"),
     ],
 )

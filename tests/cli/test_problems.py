@@ -42,7 +42,7 @@ def test_dead_filters_are_counted_layer_by_layer(tiny_checkpoint):
     discriminator["layers.2.weight"][3] = 0
     found = dataclasses.replace(tiny_checkpoint, generator=generator, discriminator=discriminator)
     assert [problem.text for problem in problems(found)] == [
-        "generator layers.3.weight: 2 of 4 units are dead, all their weights are 0",
-        "discriminator layers.2.weight: 1 of 8 units are dead, all their weights are 0",
+        "generator layers.3.weight: 2 of 4 units are dead: all weights are 0",
+        "discriminator layers.2.weight: 1 of 8 units is dead: all weights are 0",
     ]
     assert problems(dataclasses.replace(found, step=0)) == []  # it is training that kills

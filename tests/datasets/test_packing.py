@@ -171,7 +171,7 @@ def test_nothing_is_overwritten(photos, tmp_path, pack):
     "text", ["x.tar", "{000..127}.tar", "{..}.tar", "{0..}/x.tar", "{0..}-{0..}.tar", "{0..}.zip"]
 )
 def test_patterns_that_name_no_shards(text):
-    with pytest.raises(UsageError, match="does not say what shards are to be called"):
+    with pytest.raises(UsageError, match="is not a pattern of names for shards"):
         Pattern.parse(text)
 
 

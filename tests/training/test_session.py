@@ -213,7 +213,7 @@ def test_a_run_goes_on_only_where_its_batch_fits(stopped, train, monkeypatch):
 def test_only_the_length_may_change(stopped):
     assert session.resume(stopped, {"epochs": 5}, "cpu").total_steps == 15
     assert session.resume(stopped, {"steps": 5}, "cpu").total_steps == 5
-    with pytest.raises(UsageError, match="already at step 4, past its new end, 3"):
+    with pytest.raises(UsageError, match="already in epoch 2: epochs must be at least 2"):
         session.resume(stopped, {"epochs": 1}, "cpu")
 
 
