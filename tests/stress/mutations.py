@@ -143,6 +143,8 @@ class Mutations:
             while left:
                 ended, how = self._child(left, rows)
                 left = left[ended:]
+                if how == "exit code 1":
+                    raise SystemExit("an honest file was not read, or none could be made")
                 if left:
                     self._failed(rows, left.pop(0), f"killed the process: {how}")
         return rows
