@@ -285,8 +285,8 @@ def test_a_damaged_latest_goes_on_from_a_snapshot_and_says_so(
     latest.write_bytes(latest.read_bytes()[:-1000])
     ready = session.resume(stopped, {}, "cpu")
     assert ready.state.step == 3
-    assert str(latest) in ready.notices[0]
-    assert "newest whole checkpoint, step 3" in ready.notices[1]
+    assert str(latest) in ready.warnings[0]
+    assert "newest whole checkpoint, step 3" in ready.warnings[1]
     train(ready)
     found = read_checkpoint(stopped)
     assert all(found.generator[name].equal(whole.generator[name]) for name in whole.generator)
@@ -364,7 +364,7 @@ def test_a_run_goes_on_with_its_own_number_of_threads(stopped, train):
 
 def test_a_run_that_moves_to_another_device_is_told(stopped, monkeypatch):
     monkeypatch.setattr("ganctl.devices.describe", lambda _: "another machine")
-    (notice,) = session.resume(stopped, {}, "cpu").notices
+    (notice,) = session.resume(stopped, {}, "cpu").warnings
     assert "not bit for bit" in notice
     assert "another machine" in notice
 
@@ -382,7 +382,7 @@ def test_a_run_that_moves_to_another_device_is_told(stopped, monkeypatch):
 def test_a_run_that_goes_on_with_something_else_is_told(stopped, monkeypatch, target, value, said):
     made_by = read_checkpoint(stopped).made_by
     monkeypatch.setattr(target, value)
-    notices = session.resume(stopped, {}, "cpu").notices
+    notices = session.resume(stopped, {}, "cpu").warnings
     start = "The run goes on, but perhaps not bit for bit: "
     assert notices == ([start + said.format(**made_by)] if said else [])
 
@@ -390,7 +390,7 @@ def test_a_run_that_goes_on_with_something_else_is_told(stopped, monkeypatch, ta
 def test_all_that_changed_is_told_at_once(stopped, monkeypatch):
     monkeypatch.setattr("ganctl.devices.describe", lambda _: "cuda:0")
     monkeypatch.setattr("torch.__version__", "99.0")
-    (notice,) = session.resume(stopped, {}, "cpu").notices
+    (notice,) = session.resume(stopped, {}, "cpu").warnings
     assert "now cuda:0; torch was" in notice
 
 
