@@ -137,7 +137,7 @@ def test_what_cannot_be_used_is_named_and_leaves_nothing_behind(photos, tmp_path
     whole = (photos / "cat" / "1.png").read_bytes()
     (photos / "cat" / "1.png").write_bytes(whole[: len(whole) // 2])  # its header is whole
     (photos / "cat" / "2.png").write_bytes(b"no image")
-    with pytest.raises(DataError, match=r"files in .* cannot be used") as caught:
+    with pytest.raises(DataError, match=r"1 file in .* cannot be used") as caught:
         pack(photos, per_shard=2)
     assert "cat/2.png: not an image" in caught.value.details
     assert not (tmp_path / "shards").exists()

@@ -65,7 +65,7 @@ def test_a_batch_that_nobody_chose_shrinks_to_the_images(
     config = tiny_config(preset, limit=count, epochs=2)
     ready = session.new(config, tmp_path / "run", "cpu", tunable={"batch_size"})
     assert ready.config.batch_size == count
-    assert f"A batch is {count} images, not 16, since there are no more." in ready.notices
+    assert f"A batch is {count} images, not 16: there are no more." in ready.notices
     assert ready.total_steps == 2
     train(ready, recorder())
     assert ready.state.step == 2
@@ -76,7 +76,7 @@ def test_a_batch_that_nobody_chose_shrinks_to_the_images(
 def test_and_is_then_shared_by_no_more_processes_than_there_are_images(tmp_path, tiny_config):
     many = Group()
     many.size = 3
-    with pytest.raises(UsageError, match="a batch of 2 cannot be shared by 3 processes"):
+    with pytest.raises(UsageError, match="a batch of 2 images cannot be shared by 3 processes"):
         session.new(
             tiny_config(limit=2), tmp_path / "run", "cpu", group=many, tunable={"batch_size"}
         )
