@@ -176,6 +176,19 @@ def listed(names: Iterable[str], at_most: int = _MAX_LISTED) -> str:
     return ", ".join(shown[:at_most]) + more
 
 
+def in_bytes(number: float) -> str:
+    """Return an amount of bytes in words.
+
+    >>> in_bytes(512), in_bytes(12_345), in_bytes(784e9)
+    ('512 B', '12.3 kB', '784.0 GB')
+    """
+    for unit in ("B", "kB", "MB"):
+        if number < 1000:
+            return f"{number:.0f} B" if unit == "B" else f"{number:.1f} {unit}"
+        number /= 1000
+    return f"{number:,.1f} GB"
+
+
 def printable(text: str) -> str:
     r"""Return `text` with what no terminal should be sent written out, as '\x1b' or '\u202e'.
 

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-from ganctl.errors import DeviceError, RunError
+from ganctl.errors import DeviceError, RunError, in_bytes
 
 _ROOT = Path("/")
 _ANOTHER_DISK = "Free some space, or write to another disk."
@@ -92,7 +92,7 @@ def require_memory(num_bytes: int, doing: str) -> None:
     free = free_memory()
     if free is not None and num_bytes > free:
         raise DeviceError(
-            f"{doing} takes {num_bytes / 1e9:.2f} GB of memory, and {free / 1e9:.2f} GB are free",
+            f"{doing} takes {in_bytes(num_bytes)} of memory, and {in_bytes(free)} are free",
             "Free some memory, or use a machine with more.",
         )
 
@@ -106,7 +106,7 @@ def require_disk(path: Path, num_bytes: int, hint: str = _ANOTHER_DISK) -> None:
         return
     if num_bytes > free:
         raise RunError(
-            f"{path} would take {num_bytes / 1e9:,.1f} GB, and {free / 1e9:,.1f} GB are free there",
+            f"{path} would take {in_bytes(num_bytes)}, and {in_bytes(free)} are free there",
             hint,
         )
 

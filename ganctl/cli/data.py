@@ -20,8 +20,8 @@ from ganctl.cli.options import (
     check_suffix,
     image_settings,
 )
-from ganctl.cli.terminal import Terminal, size
-from ganctl.errors import UsageError, counted
+from ganctl.cli.terminal import Terminal
+from ganctl.errors import UsageError, counted, in_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -127,7 +127,7 @@ def _clear_cache(terminal: Terminal) -> None:
     if terminal.json_wanted:
         terminal.document({"removed_bytes": removed, "in_use": in_use})
         return
-    terminal.result(f"Removed {size(removed)} of decoded images from {cache.folder()}.")
+    terminal.result(f"Removed {in_bytes(removed)} of decoded images from {cache.folder()}.")
     if in_use:
         terminal.result(f"Left {in_use:,} in place that a training or another ganctl is using.")
 

@@ -12,9 +12,9 @@ import torch
 from ganctl import devices
 from ganctl.checkpoint import Checkpoint, encode
 from ganctl.cli.networks import describe_networks, show_networks
-from ganctl.cli.terminal import Terminal, duration, size
+from ganctl.cli.terminal import Terminal, duration
 from ganctl.config import settings
-from ganctl.errors import counted
+from ganctl.errors import counted, in_bytes
 from ganctl.latents import draw
 from ganctl.rng import Stream
 from ganctl.sampling import drawing_bytes, sample_seeds
@@ -141,9 +141,9 @@ def _show(report: dict[str, Any], terminal: Terminal) -> None:
                 "time",
                 f"{duration(estimate['seconds'])}, {estimate['images_per_sec']:,.0f} images/s",
             ),
-            ("memory", size(memory) if memory else "not known on this system"),
-            ("for samples", f"{size(estimate['samples_memory_bytes'])} of it at most"),
-            ("disk", f"{size(estimate['checkpoint_bytes'])} a checkpoint, in {report['out']}"),
+            ("memory", in_bytes(memory) if memory else "not known on this system"),
+            ("for samples", f"{in_bytes(estimate['samples_memory_bytes'])} of it at most"),
+            ("disk", f"{in_bytes(estimate['checkpoint_bytes'])} a checkpoint, in {report['out']}"),
         ],
         left=2,
     )

@@ -11,8 +11,8 @@ from ganctl.cli.completion import among, checkpoints
 from ganctl.cli.networks import describe_networks, show_networks
 from ganctl.cli.options import JsonOption, QuietOption
 from ganctl.cli.spelling import pasteable
-from ganctl.cli.terminal import Terminal, size, sparkline
-from ganctl.errors import UsageError, counted, listed, nearest
+from ganctl.cli.terminal import Terminal, sparkline
+from ganctl.errors import UsageError, counted, in_bytes, listed, nearest
 
 if TYPE_CHECKING:
     from ganctl.checkpoint import Checkpoint
@@ -249,7 +249,7 @@ def _show(report: dict[str, Any], terminal: Terminal) -> None:
                         f"Python {made.get('python', '?')}"),
             ("made on", f"{begun['date']}, {made.get('device', '?')}"),
             *([("last resumed", str(resumed["date"]))] if was_resumed else []),
-            ("size", f"{size(report['bytes'])}, {_schema(report)}"),
+            ("size", f"{in_bytes(report['bytes'])}, {_schema(report)}"),
         ],
         left=2,
     )  # fmt: skip

@@ -21,8 +21,8 @@ from ganctl.cli.options import (
     parse_bytes,
 )
 from ganctl.cli.spelling import pasteable
-from ganctl.cli.terminal import Terminal, size
-from ganctl.errors import RunError, UsageError, counted
+from ganctl.cli.terminal import Terminal
+from ganctl.errors import RunError, UsageError, counted, in_bytes
 
 if TYPE_CHECKING:
     from ganctl.datasets.index import Index
@@ -184,7 +184,7 @@ def _tell(index: Index, terminal: Terminal, **more: object) -> None:
     classes = classes_from(len(index.classes), index.labels_from)
     terminal.result(
         f"{counted(index.num_images, 'image')} in {counted(len(index.shards), 'shard')}, "
-        f"{size(num_bytes)}{classes}: "
+        f"{in_bytes(num_bytes)}{classes}: "
         f"{index.address}"
     )
     address = index.address if "://" in index.address else pasteable(Path(index.address))

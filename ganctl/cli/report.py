@@ -10,8 +10,8 @@ import typer
 
 from ganctl.cli.options import JsonOption, QuietOption, check_suffix
 from ganctl.cli.spelling import pasteable
-from ganctl.cli.terminal import Terminal, size
-from ganctl.errors import UsageError, counted
+from ganctl.cli.terminal import Terminal
+from ganctl.errors import UsageError, counted, in_bytes
 
 if TYPE_CHECKING:
     from ganctl.checkpoint import Checkpoint
@@ -96,7 +96,7 @@ def report(
             f"{one.name}: {counted(one.num_rows, 'epoch')}, {counted(len(one.frames), 'picture')} "
             f"of samples, {counted(len(one.problems), 'problem')}"
         )
-    terminal.result(f"{out}: {size(len(content))}")
+    terminal.result(f"{out}: {in_bytes(len(content))}")
 
 
 def _open(path: Path, terminal: Terminal) -> None:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ganctl import devices
 from ganctl.config import NetworkConfig, TrainConfig
-from ganctl.errors import DeviceError, Setting, Text, UsageError
+from ganctl.errors import DeviceError, Setting, Text, UsageError, in_bytes
 from ganctl.limits import CHECKPOINT_BYTES
 from ganctl.networks import both_networks, layer_tables
 from ganctl.training.state import TrainState
@@ -44,8 +44,8 @@ def require_room(config: TrainConfig, device: torch.device, *, has_begun: bool =
         size = 0 if has_begun else fitting
         parts = f" in {config.accumulate} parts" if config.accumulate > 1 else ""
         raise DeviceError(
-            f"a batch of {config.batch_size}{parts} takes {needed / 1e9:.1f} GB of memory or more, "
-            f"and {free / 1e9:.1f} GB are free",
+            f"a batch of {config.batch_size}{parts} takes {in_bytes(needed)} of memory or more, "
+            f"and {in_bytes(free)} are free",
             Text(
                 "{} should fit, or {}.",
                 Setting("batch_size", size),

@@ -112,7 +112,7 @@ def test_samples_on_a_full_disk_leave_what_was_there(cli, run, small_disk, name)
     (disk / "grid.png").write_bytes(b"old")
     remount("size=12k")
     result = cli("sample", run, "-n", "64", "-o", f"{disk}/{name}")
-    assert_refused(result, "no space left on device")
+    assert_refused(result, "no space left on device", "are free there")
     assert (disk / "array.npz").read_bytes() == (disk / "grid.png").read_bytes() == b"old"
     assert not any(map(files.is_temporary, disk.rglob("*")))
 

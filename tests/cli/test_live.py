@@ -273,9 +273,11 @@ def test_a_terminal_that_is_resized_keeps_nothing_of_the_live_screen(sizes):
 def test_tmux_has_nothing_of_the_live_screen_in_its_history(tmp_path):
     """Which it had in that of a window that grew while a training was watched."""
     (tmp_path / "show.py").write_text(_SHOW)
+    sized = ("COLUMNS", "LINES")  # which say another size than the window's
+    environment = {name: value for name, value in os.environ.items() if name not in sized}
     tmux = functools.partial(
         subprocess.run, check=True, capture_output=True, text=True,
-        env={**os.environ, "TMUX_TMPDIR": str(tmp_path), "TERM": "xterm-256color"},
+        env={**environment, "TMUX_TMPDIR": str(tmp_path), "TERM": "xterm-256color"},
     )  # fmt: skip
 
     def captured(until):

@@ -75,8 +75,8 @@ def test_images_of_ones_own_are_shown_when_asked_for_and_no_others(
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("-o", "report.pdf"), "not a kind of file"),
-        (("-o", "report"), "does not say what kind"),
+        (("-o", "report.pdf"), "cannot write '.pdf' files"),
+        (("-o", "report"), "has no suffix"),
         (("--compare", "x") * 6, "7 runs are too many"),
     ],
 )

@@ -478,7 +478,7 @@ def test_pictures_that_memory_is_too_short_for_are_refused(
     command, *options = arguments
     result = cli(command, run, *options)
     assert (result.code, result.out) == (1, "")
-    assert "of memory, and 0.00 GB are free" in result.err
+    assert "of memory, and 100.0 kB are free" in result.err
     assert list(tmp_path.iterdir()) == []
 
 

@@ -15,7 +15,8 @@ import pytest
 
 from ganctl.cli import main
 from ganctl.cli.spelling import pasteable
-from ganctl.cli.terminal import Terminal, duration, size, sparkline, wrapped
+from ganctl.cli.terminal import Terminal, duration, sparkline, wrapped
+from ganctl.errors import in_bytes
 
 
 @pytest.mark.parametrize(
@@ -34,7 +35,7 @@ def test_duration(seconds, words):
     [(0, "0 B"), (999, "999 B"), (1500, "1.5 kB"), (12_300_000, "12.3 MB"), (2.5e9, "2.5 GB")],
 )
 def test_size(num_bytes, words):
-    assert size(num_bytes) == words
+    assert in_bytes(num_bytes) == words
 
 
 def test_a_sparkline_goes_from_the_lowest_to_the_highest():

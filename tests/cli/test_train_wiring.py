@@ -20,6 +20,7 @@ SETTINGS = {
     "mirror": ("--mirror", "mirror", True),
     "augment": ("--augment cutout,color", "augment", "color,cutout"),
     "limit": ("--limit 33", "limit", 33),
+    "image_key": ("--image-key png", "image_key", "png"),
     "skip_bad": ("--skip-bad", "skip_bad", True),
     "epochs": ("--epochs 7", "epochs", 7),
     "steps": ("--steps 17", "steps", 17),

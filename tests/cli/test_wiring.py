@@ -20,6 +20,7 @@ from ganctl.cli import evaluate as command
 from ganctl.cli.terminal import Terminal
 from ganctl.cli.watch import PlainObserver, show_summary
 from ganctl.evaluation import Figures
+from ganctl.evaluations import Evaluation
 
 SEEDS, FRAMES = [3, 7, 12, 5], 4
 SIDE = 28
@@ -40,7 +41,9 @@ def pictures(path, columns):
 
 def drawn(loaded, points):
     """The pictures of the generator's inputs, uint8 (N, H, W)."""
-    return np.concatenate([*sampling.sample_latents(loaded.generator, points)])[..., 0]
+    return np.concatenate([*sampling.sample_latents(loaded.generator, points, loaded.network)])[
+        ..., 0
+    ]
 
 
 # Options of pictures.
@@ -214,13 +217,14 @@ def number(text):
     return float(text.rstrip("%").replace(",", "")) / (100 if text.endswith("%") else 1)
 
 
-def test_the_table_of_evaluate_has_each_figure_beside_its_label(loaded, capsys):
+def test_the_table_of_evaluate_has_each_figure_beside_its_label(capsys):
     figures, floor = (dataclasses.asdict(numbered(offset)) for offset in (2.0, 4.0))
-    report = {
-        "figures": figures, "floor": floor, "num_test_images": 200, "test_images": "test images",
-        "features": "mnist-classifier",
-    }  # fmt: skip
-    command._show(report, loaded, Terminal())
+    evaluation = Evaluation(
+        checkpoint="ckpt.pt", digest="0", step=8, ema=True, data="mnist", num_test_images=200,
+        test_images="test images", features="mnist-classifier", figures=numbered(2.0),
+        floor=numbered(4.0),
+    )  # fmt: skip
+    command._show(evaluation, Terminal())
     rows = {row[0]: row[1:] for row in cells(capsys.readouterr().out) if len(row) > 2}
     assert {*LABELS} | {"num_samples", "class_shares"} == figures.keys()
     for name, label in LABELS.items():
@@ -261,7 +265,7 @@ def told_apart(run, tmp_path_factory):
 
 def test_inspect_shows_each_loss_below_its_label(ok, told_apart):
     shown = ok("inspect", told_apart).out
-    table = shown[shown.index("\nlosses\n") :]
+    table = shown[shown.index("\nlosses") :]
     header, _, last, *_ = cells(table)[2:]
     expected = {"epoch": 2, "G loss": 1.111, "D loss": 0.222, "D(x)": 0.733, "D(G(z))": 0.444,
                 "diversity": 0.855}  # fmt: skip
@@ -292,8 +296,8 @@ def test_the_last_table_of_a_run_has_each_loss_below_its_label(capsys, loaded):
     shown = capsys.readouterr().out
     header, row = [line for line in cells(shown) if len(line) > 4]
     assert dict(zip(header, row, strict=True)) == {
-        "epoch": "2", "generator loss": "1.111", "discriminator loss": "0.222", "D(x)": "0.733",
-        "D(G(z))": "0.444",
+        "epoch": "2", "G loss": "1.111", "D loss": "0.222", "D(x)": "0.733", "D(G(z))": "0.444",
+        "Frechet": "2.000",
     }  # fmt: skip
     assert "probability 0.44" in shown or "D(G(z)) in the last epoch: 0.44" in shown
     assert f"{ROW['frechet_distance']:.2f}" in shown

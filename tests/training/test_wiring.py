@@ -342,6 +342,7 @@ EFFECTS = {
 }
 ELSEWHERE = {
     "data": "tests/datasets",
+    "image_key": "tests/datasets",
     "compile": "test_loop.py, since it takes long",
     "threads": "test_threads.py: it changes how the same numbers are rounded",
 }
