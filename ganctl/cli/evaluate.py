@@ -83,11 +83,12 @@ def evaluate(
         from ganctl.model import load
 
         model = load(ckpt, ema=ema)
+        name = _images_name(model, data)
         network = load_features(features, model.data, image_shape=model.network.image_shape)
         machine.require_memory(_MEMORY, "comparing samples with real images")
         devices.use_idle_threads()
         terminal.notes(places.notices())
-        train, test, kind = _real_images(model, data, progress)
+        train, test, kind = _real_images(model, name, progress)
         ruler = Ruler(network, test=test, train=train, count=num_samples, progress=progress)
         evaluation = Evaluation(
             checkpoint=str(model.path),
@@ -108,19 +109,29 @@ def evaluate(
         _show(evaluation, terminal)
 
 
-def _real_images(model: Model, data: str | None, progress: Progress) -> tuple[Pixels, Pixels, str]:
+def _images_name(model: Model, data: str | None) -> str:
+    """Return where the images are that the run was trained on; `data` is where the user says so.
+
+    Raises UsageError where the user must say, DataError for what cannot be a path of images.
+    """
+    from ganctl import datasets
+
+    if data is not None:
+        return datasets.resolve(data)
+    if not datasets.is_trusted(model.config.data, model.data_digest):
+        raise datasets.untrusted(model.config.data)
+    return model.config.data
+
+
+def _real_images(model: Model, name: str, progress: Progress) -> tuple[Pixels, Pixels, str]:
     """Those that a generator learned from, those that it is compared with, and what the latter are.
 
     Where none of the user's own images are held out, it is compared with half of those it learned
-    from, and the other half tells what real images reach. `data` is where the user says that they
-    are. DataError where they are others by now, UsageError where the user must say.
+    from, and the other half tells what real images reach. DataError where `name` has others.
     """
     from ganctl import datasets
 
     config = model.config
-    name = config.data if data is None else datasets.resolve(data)
-    if data is None and not datasets.is_trusted(name, model.data_digest):
-        raise datasets.untrusted(name)
     if name == config.data in datasets.NAMES:
         train = datasets.load(name, settings=config.images)
         test = datasets.load_test(name, settings=config.images)

@@ -14,7 +14,7 @@ import pytest
 
 from ganctl import checkpoint, places, store
 from ganctl import config as configs
-from ganctl.errors import UsageError
+from ganctl.errors import PackageError, UsageError
 
 
 @pytest.fixture
@@ -91,8 +91,12 @@ def naming(run, tmp_path):
 
 @pytest.mark.parametrize("kind", ["address", "folder", "data set"])
 def test_no_command_reads_the_images_that_a_checkpoint_names(
-    cli, ok, naming, requests, photos, tmp_path, cache_folder, files, kind
+    cli, ok, naming, requests, photos, tmp_path, cache_folder, files, kind, monkeypatch
 ):
+    def no_features(*_, **__):
+        raise PackageError("an extra is missing")
+
+    monkeypatch.setattr("ganctl.features.load", no_features)  # what is read is asked first
     address, asked = requests
     data = {"address": address, "folder": str(photos), "data set": "cifar10"}[kind]
     folder = naming(data)
