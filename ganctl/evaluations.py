@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from ganctl import limits
 from ganctl.evaluation import Figures
 from ganctl.store import RunDirectory
 
 _MAX_KEPT = 20
+_MAX_COUNT = 10**15
+"""Larger numbers are no figures of an evaluation, and the largest no numbers that can be shown."""
 _SHOWN = {
     "frechet_distance": ("Frechet distance", "lower", ".2f"),
     "kernel_distance": ("kernel distance", "lower", ".4f"),
@@ -112,7 +114,7 @@ def best_known(run: RunDirectory, digest: str) -> Evaluation | None:
 
 
 def _figures(content: Mapping[str, Any]) -> Figures:
-    shares = [float(_typed(share, "float")) for share in content["class_shares"]]
+    shares = [float(_typed(share, "float")) for share in content["class_shares"][: limits.CLASSES]]
     numbers = {
         field.name: _typed(content[field.name], str(field.type))
         for field in dataclasses.fields(Figures)
@@ -132,6 +134,8 @@ def _typed(value: Any, kind: str) -> Any:
     is_bool = isinstance(value, bool) and name != "bool"
     if not isinstance(value, kinds[name]) or is_bool:
         raise ValueError(f"not {kind}")
-    if isinstance(value, float) and not math.isfinite(value):
-        raise ValueError("not a finite number")
+    if isinstance(value, str) and len(value) > limits.NAME_CHARS:
+        raise ValueError("too long")
+    if isinstance(value, int | float) and not abs(value) < _MAX_COUNT:
+        raise ValueError("not a figure")
     return value

@@ -79,6 +79,11 @@ def test_a_run_that_was_never_evaluated_has_none(run):
         lambda it: it["figures"].update(density=None),
         lambda it: it["floor"].update(class_shares=7),
         lambda it: it["floor"].update(class_shares=["x"]),
+        lambda it: it["floor"].update(class_shares=[10**400]),
+        lambda it: it["floor"].update(frechet_distance=10**400),
+        lambda it: it["figures"].update(classes_found=10**4000),
+        lambda it: it.update(step=-(10**15)),
+        lambda it: it.update(data="a" * 5000),
     ],
 )
 def test_what_is_none_is_left_out(run, damage):
