@@ -13,6 +13,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import Any
 
 _MAX_LISTED, _MAX_SHOWN = 50, 40
@@ -38,7 +39,10 @@ class Setting:
         return self.value is not _NO_VALUE
 
     def __str__(self) -> str:
-        return f"{self.name}={self.value!r}" if self.has_value else self.name
+        if not self.has_value:
+            return self.name
+        value = str(self.value) if isinstance(self.value, PurePath) else self.value
+        return f"{self.name}={value!r}"
 
 
 class Text:

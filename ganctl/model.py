@@ -18,7 +18,7 @@ import ganctl
 from ganctl import images, latents, machine, sampling, store
 from ganctl.classes import find, names_of
 from ganctl.config import MAX_SEED, NetworkConfig, TrainConfig
-from ganctl.errors import CheckpointError, Setting, Text, UsageError, listed, nearest
+from ganctl.errors import CheckpointError, Setting, Text, UsageError, counted, listed, nearest
 from ganctl.images import Pixels
 from ganctl.networks import generator_from
 from ganctl.samples import Samples, Walk
@@ -154,7 +154,7 @@ class Model:
         return Samples(self.draw(points), tuple(stops), columns=frames + 1, text=self.text)
 
     def numbers(
-        self, classes: Class | Sequence[Class] | None, count: int, things: str = "seeds"
+        self, classes: Class | Sequence[Class] | None, count: int, thing: str = "seed"
     ) -> Labels | None:
         """The class of each of `count` seeds as a number; None: each has its own.
 
@@ -168,7 +168,10 @@ class Model:
             # However many there are, it takes no memory.
             return np.broadcast_to(np.int64(_number(classes, names)), count)
         if len(several) != count:
-            raise UsageError(f"{len(several)} classes do not fit {count} {things}")
+            raise UsageError(
+                f"{counted(len(several), 'class', 'classes')} cannot be paired with "
+                f"{counted(count, thing)}"
+            )
         return [_number(each, names) for each in several]
 
     def keyframes(
@@ -196,7 +199,8 @@ class Model:
             return [*seeds], None
         if len(seeds) not in (1, count) or len(labels) not in (1, count):
             raise UsageError(
-                f"{len(labels)} classes do not fit {len(seeds)} seeds",
+                f"{counted(len(labels), 'class', 'classes')} cannot be paired with "
+                f"{counted(len(seeds), 'seed')}",
                 "Name one class, or one for each seed, or a single seed.",
             )
         return [*seeds] * (count // len(seeds)), labels * (count // len(labels))

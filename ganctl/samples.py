@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ganctl import files, images, videos
-from ganctl.errors import UsageError, listed, nearest
+from ganctl.errors import UsageError, counted, listed, nearest
 from ganctl.images import Pixels
 
 _MAX_SHOWN = 256
@@ -140,7 +140,7 @@ class Walk(Samples):
 
     def _repr_html_(self) -> str:
         content = base64.b64encode(self.animation()).decode()
-        words = f"a walk of {len(self)} frames"
+        words = f"a walk of {counted(len(self), 'frame')}"
         return f'<img src="data:image/png;base64,{content}" alt="{words}">'
 
 

@@ -1,7 +1,7 @@
 import ast
 import re
 import traceback
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pytest
 
@@ -48,6 +48,7 @@ def test_python_spells_settings_as_arguments():
     )
     assert str(error) == "lr_g must be {small}"
     assert str(error.hint) == "Try lr_g=0.001 or resume=True."
+    assert str(Setting("out", PurePosixPath("runs/a"))) == "out='runs/a'"  # any str will do
 
 
 def test_a_traceback_shows_the_hint():

@@ -146,7 +146,7 @@ def test_a_class_is_no_fraction(model):
 
 @pytest.mark.parametrize(
     ("classes", "message"),
-    [("two", "no class 'two'"), (3, "0 to 2"), (["one"], "1 classes do not fit 2 seeds")],
+    [("two", "no class 'two'"), (3, "0 to 2"), (["one"], "1 class cannot be paired with 2 seeds")],
 )
 def test_classes_that_there_are_not(model, classes, message):
     with pytest.raises(UsageError, match=message):
@@ -197,7 +197,7 @@ def test_a_sheet_has_its_seeds_in_the_corners(plain):
         ([1, 2], {"frames": 0}, "frames must be"),
         ([1, 2], {"mode": "x"}, "unknown mode"),
         ([1, 2], {"ease": "x"}, "unknown easing"),
-        ([1, 2, 3], {"classes": [0, 1]}, "2 classes do not fit 3 seeds"),
+        ([1, 2, 3], {"classes": [0, 1]}, "2 classes cannot be paired with 3 seeds"),
     ],
 )
 def test_walks_that_there_are_not(model, seeds, options, message):
@@ -228,11 +228,11 @@ def test_drawing_that_memory_is_too_short_for_is_refused(model, monkeypatch, dra
     monkeypatch.setattr(sampling, "_sample_chunk", draws)
     free = sampling.drawing_bytes(model.network) - 1
     monkeypatch.setattr(machine, "free_memory", lambda: free)
-    with pytest.raises(DeviceError, match=r"drawing from .*ckpt\.pt takes .* GB are free"):
+    with pytest.raises(DeviceError, match=r"drawing from .*ckpt\.pt takes .* are free"):
         draw(model)
 
 
 def test_more_samples_than_memory_holds_are_refused_before_the_first(model, monkeypatch):
     monkeypatch.setattr(machine, "free_memory", lambda: 10**9)
-    with pytest.raises(DeviceError, match="takes 1568"):
+    with pytest.raises(DeviceError, match="takes 1,568"):
         model.sample(range(10**9))

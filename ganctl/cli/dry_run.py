@@ -13,7 +13,7 @@ from ganctl import devices
 from ganctl.checkpoint import Checkpoint, encode
 from ganctl.cli.networks import describe_networks, show_networks
 from ganctl.cli.terminal import Terminal, duration
-from ganctl.config import settings
+from ganctl.config import format_setting, settings
 from ganctl.errors import counted, in_bytes
 from ganctl.latents import draw
 from ganctl.rng import Stream
@@ -126,7 +126,8 @@ def _checkpoint_bytes(session: Session) -> int:
 
 def _show(report: dict[str, Any], terminal: Terminal) -> None:
     terminal.heading("configuration")
-    terminal.table(("setting", "value"), report["config"].items(), left=2)
+    rows = [(name, format_setting(value)) for name, value in report["config"].items()]
+    terminal.table(("setting", "value"), rows, left=2)
     show_networks(report, terminal)
     estimate = report["estimate"]
     memory = estimate["peak_memory_bytes"]

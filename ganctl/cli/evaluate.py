@@ -153,7 +153,7 @@ def _real_images(model: Model, name: str, progress: Progress) -> tuple[Pixels, P
     images = own.some(_MAX_STREAMED if datasets.is_streamed(name) else len(own))
     if len(images) < 2 * MIN_MEASURED:
         raise DataError(
-            f"{len(images)} images are too few to measure with: {2 * MIN_MEASURED} at least"
+            f"too few images to measure with: {len(images)}, where {2 * MIN_MEASURED} are needed"
         )
     return images[1::2], images[::2], "training images"
 

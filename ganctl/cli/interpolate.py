@@ -24,7 +24,7 @@ from ganctl.cli.options import (
 )
 from ganctl.cli.terminal import Terminal
 from ganctl.config import MAX_SEED
-from ganctl.errors import UsageError, listed, nearest
+from ganctl.errors import UsageError, counted, listed, nearest
 
 _MODES = ("slerp", "lerp")
 _EASINGS = ("linear", "smooth")
@@ -175,15 +175,15 @@ def interpolate(
             )
         upscale = upscale or images.preview_factor(model.network.height)
         require_room(length, model.network, upscale)
-        progress("drawing", 0, length)
+        progress("drawing frames", 0, length)
         if corners is not None:
             drawn = model.sheet(stops, classes=labels, frames=steps, mode=mode, ease=ease,
                                 truncation=truncation)  # fmt: skip
         else:
             drawn = model.interpolate(stops, classes=labels, frames=steps, mode=mode, ease=ease,
                                       loop=loop, truncation=truncation)  # fmt: skip
-        progress("drawing", length, length)
-        progress("writing", 0, length)
+        progress("drawing frames", length, length)
+        progress("writing frames", 0, length)
         if isinstance(drawn, Walk) and suffix in _ANIMATED:
             content = drawn.animation(suffix[1:], fps=fps, upscale=upscale)
         else:
@@ -222,8 +222,8 @@ def interpolate(
         several = len(set(names)) > 1
         between = ", ".join(names) if corners is not None else _route(names, loop)
         route += f", classes {between}" if several else f", class {names[0]}"
-    what = "images" if corners is not None else "frames"
-    terminal.result(f"{out}: {len(drawn)} {what}, {route} ({mode})")
+    what = counted(len(drawn), "image" if corners is not None else "frame")
+    terminal.result(f"{out}: {what}, {route} ({mode})")
 
 
 def _refuse_together(options: dict[str, object]) -> None:

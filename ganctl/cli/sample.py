@@ -207,7 +207,8 @@ def sample(
         which = f", {per_class} of each of {counted(len(names), 'class', 'classes')}"
     terminal.result(
         f"{path}: {counted(total, 'sample')}{which}, "
-        f"seeds {_ranges(wanted)} ({weights}, step {loaded.step:,})"
+        f"{'seed' if len(wanted) == 1 else 'seeds'} {_ranges(wanted)} "
+        f"({weights}, step {loaded.step:,})"
     )
     if per_class:
         where = {".png": "classes, row by row", "folder": "folders, one per class"}

@@ -171,7 +171,7 @@ class Terminal:
             def tell(doing: str, done: int, total: int) -> None:
                 if not self.json_wanted and doing not in said and not 0 < total < _MANY:
                     said.add(doing)
-                    self.note(f"{doing[:1].upper()}{doing[1:]}{f' {total:,}' * bool(total)} ...")
+                    self.note(f"{doing[:1].upper()}{doing[1:]}{f': {total:,}' * bool(total)} ...")
 
             yield tell
             return
@@ -181,20 +181,21 @@ class Terminal:
             progress.SpinnerColumn(),
             progress.TextColumn("{task.description}", markup=False),
             progress.BarColumn(),
-            progress.MofNCompleteColumn(),
+            progress.TextColumn("{task.fields[count]}", markup=False),
             progress.TimeElapsedColumn(),
             progress.TimeRemainingColumn(compact=True),
             console=self.err,
             transient=True,
         ) as bars:
             tasks: dict[str, progress.TaskID] = {}
-            starting = bars.add_task("starting", total=None)
+            starting = bars.add_task("starting", total=None, count="")
 
             def show(doing: str, done: int, total: int) -> None:
                 if doing not in tasks:
                     bars.update(starting, visible=False)
-                    tasks[doing] = bars.add_task(printable(doing), total=None)
-                bars.update(tasks[doing], completed=done, total=total or None)
+                    tasks[doing] = bars.add_task(printable(doing), total=None, count="")
+                count = f"{done:,}/{total:,}" if total else f"{done:,}" if done else ""
+                bars.update(tasks[doing], completed=done, total=total or None, count=count)
 
             yield show
 

@@ -213,7 +213,7 @@ def new(
         )
     if needs_classes and not dataset.num_classes:
         raise UsageError(
-            f"the images of '{config.data}' are not in classes that networks could be told",
+            f"the images of '{config.data}' have no classes",
             Text("Leave out {}.", Setting("conditional", True)),
         )
     preset_batch = config.batch_size

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -18,6 +19,8 @@ def test_it_shows_everything_and_writes_nothing(ok, fast_options, tmp_path, pres
     assert list(tmp_path.iterdir()) == []
     for name in settings(PRESETS[preset]):
         assert f"\n{name} " in result.out
+    assert re.search(r"^steps +none$", result.out, re.M)  # as 'ganctl config' shows it
+    assert not re.search(r"\b(None|True|False)\b", result.out)
     for words in ("generator: ", "discriminator: ", "Conv2d", "1x28x28", "cpu, 1 thread"):
         assert words in result.out
     for row in ("device", "data", "steps", "time", "memory", "disk"):

@@ -33,7 +33,7 @@ def run(run, tmp_path):
 def test_for_people(ok, run, monkeypatch):
     monkeypatch.setattr(terminal, "_MANY", 100)
     result = ok("evaluate", run, "--num-samples", "50")
-    assert result.err == "Encoding test images 200 ...\nEncoding training images 300 ...\n"
+    assert result.err == "Encoding test images: 200 ...\nEncoding training images: 300 ...\n"
     assert ok("evaluate", run, "--num-samples", "50").out == result.out
     assert "50 samples (moving average, step 8) against 200 test images of mnist" in result.out
     for name in ("Frechet distance", "kernel distance", "precision", "recall", "density",

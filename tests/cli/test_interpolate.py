@@ -181,8 +181,8 @@ def test_a_loop_through_classes_comes_back(ok, named_run, tmp_path):
     ("options", "words"),
     [
         (["--seeds", "3", "--class", "dog"], "two seeds or two classes"),
-        (["--seeds", "3,4,5", "--class", "dog,cat"], "2 classes do not fit 3 seeds"),
-        (["--seeds", "3,4", "--class", "dog,cat,pig"], "3 classes do not fit 2 seeds"),
+        (["--seeds", "3,4,5", "--class", "dog,cat"], "2 classes cannot be paired with 3 seeds"),
+        (["--seeds", "3,4", "--class", "dog,cat,pig"], "3 classes cannot be paired with 2 seeds"),
         (["--class", "dgo,cat"], "Did you mean 'dog'?"),
         (["--class", "dog,"], "no class ''"),
         (["--seeds", "3"], "at least two seeds"),

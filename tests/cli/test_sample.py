@@ -488,7 +488,8 @@ def test_many_are_drawn_behind_a_bar_or_after_a_line(ok, on_terminal, run, tmp_p
     shown = on_terminal(*words, "20").out
     assert shown.index("starting") < shown.index("drawing samples") < shown.index("many.npz: 20")
     assert "20/20" in shown
-    assert ok(*words, "20").err == "Drawing samples 20 ...\n"
+    assert "/?" not in shown
+    assert ok(*words, "20").err == "Drawing samples: 20 ...\n"
     assert ok(*words, "19").err == ok(*words, "20", "--json").err == ""
 
 
@@ -501,3 +502,8 @@ def test_walks_and_reports_show_that_they_go_on(on_terminal, run, tmp_path):
         shown = on_terminal(*words)
         assert shown.code == 0
         assert doing in shown.out
+
+
+def test_one_sample_has_one_seed(ok, run, tmp_path):
+    out = tmp_path / "one.png"
+    assert ok("sample", run, "-n", "1", "-o", out).out.startswith(f"{out}: 1 sample, seed 0 (")
