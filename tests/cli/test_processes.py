@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -235,6 +236,30 @@ def test_launchers_that_meet_train_as_one(tmp_path, options):
     assert sorted(bool(out) for out, _ in said) == [False, True]  # one process speaks
     made_by = store.read_checkpoint(tmp_path / "run").made_by
     assert made_by["processes"] == 2
+
+
+@linux
+def test_no_port_is_open_to_others_at_any_time_with_default_options(command, tmp_path):
+    process = subprocess.Popen(
+        [*command, "train", "--num-processes", "2", "--limit", "64", "--epochs", "1", "--json",
+         "--out", str(tmp_path / "run")],
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    seen = set()
+    try:
+        while process.poll() is None:
+            for pid in (process.pid, *groups.members(process)):
+                with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it has ended
+                    seen.update(listening(pid))
+            time.sleep(0.1)
+        said = process.communicate()[1]
+    finally:
+        process.kill()
+    assert process.returncode == 0, said
+    history = store.read_checkpoint(tmp_path / "run").history
+    assert history[0]["frechet_distance"] is not None  # measured by one, while the other waits
+    assert seen  # gloo's
+    assert all(address.is_loopback for address in seen), seen
 
 
 @linux
