@@ -12,9 +12,10 @@ import threading
 
 import pytest
 
-from ganctl import checkpoint, places, store
+from ganctl import checkpoint, evaluations, places, store
 from ganctl import config as configs
 from ganctl.errors import PackageError, UsageError
+from ganctl.evaluation import Figures
 
 
 @pytest.fixture
@@ -168,11 +169,17 @@ def evil(run, tmp_path):
     start = {**dict.fromkeys(("date", "device", "command", "from_step"), EVIL), EVIL: EVIL}
     content = {"config": {"preset": EVIL}, "data": {"classes": [EVIL]}, "starts": [start]}
     (folder / "config.json").write_text(json.dumps(content))
+    figures = {field.name: 1 for field in dataclasses.fields(Figures)} | {"class_shares": []}
+    texts = dict.fromkeys(("checkpoint", "digest", "data", "test_images", "features"), EVIL)
+    found_last = {"step": 1, "ema": True, "num_test_images": 1, "figures": figures}
+    kept = {**texts, **found_last, "floor": figures}
+    (folder / "evaluation.json").write_text(json.dumps({"evaluations": [kept]}))
+    assert evaluations.kept(store.RunDirectory(folder))
     (folder / "losses.csv").write_text(f"{EVIL},{EVIL}\n1,{EVIL}\n")
     other = shutil.copytree(folder, tmp_path / "runs" / f"resumed{EVIL}")
     preset = configs.override(found.config, {"preset": EVIL})
-    kept = dataclasses.replace(forged, config=preset, data=found.data)
-    (other / "ckpt.pt").write_bytes(checkpoint.encode(kept))
+    going = dataclasses.replace(forged, config=preset, data=found.data)
+    (other / "ckpt.pt").write_bytes(checkpoint.encode(going))
     return folder, other
 
 
