@@ -78,7 +78,7 @@ parsed it takes some twenty times as much memory."""
 ACCENTS = 30
 """Accents on one letter of a file's name, as many as Unicode's stream-safe text may have."""
 LABEL_NAME_BYTES = 4096
-"""Bytes of one label, or one class's name, in an array."""
+"""Bytes of one label, or one class's name, in an array; characters of one in a list of labels."""
 TAR_HEADER_BYTES = 2**20
 """Bytes of a tar's extended header, which holds a long name, or a file's attributes."""
 TAR_HEADERS = 16

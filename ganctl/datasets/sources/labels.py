@@ -45,11 +45,13 @@ def parse(name: str, content: bytes) -> dict[str, str]:
         for path, value in kind(content.decode("utf-8-sig")):
             if not isinstance(path, str):
                 raise BadLabels(f"{_brief(path)} is not a file's name")
+            if len(path) > limits.NAME_CHARS:
+                raise BadLabels(f"{_brief(path)} is too long for a file's name")
             if (label := _class(value)) is None:
                 continue
             path = comparable(path.replace("\\", "/").removeprefix("./"))
             if classes.setdefault(path, label) != label:
-                raise BadLabels(f"{shown(path)} has two classes")
+                raise BadLabels(f"{_brief(path)} has two classes")
     except (ValueError, csv.Error, RecursionError) as error:
         raise BadLabels(f"cannot be understood: {_brief(str(error))}") from None
     return classes
@@ -135,7 +137,10 @@ def _key(known: Iterable[str], keys: Iterable[str]) -> str | None:
 def _class(value: Any) -> str | None:
     """Return the name of a class, or its number as text; None where there is none."""
     if value is None or isinstance(value, str):
-        return shown((value or "").strip()) or None
+        name = shown((value or "").strip())
+        if len(name) > limits.LABEL_NAME_BYTES:
+            raise BadLabels(f"{_brief(name)} is too long for a class's name")
+        return name or None
     if type(value) is not int:
         raise BadLabels(f"{_brief(value)} is neither a class's name nor its number")
     return str(value)
