@@ -215,13 +215,12 @@ def new(
         raise UsageError(
             f"the images of '{config.data}' have no classes",
             Text("Leave out {}.", Setting("conditional", True)),
+            details=[line for line in map(str, dataset.notices) if line.startswith("No classes: ")],
         )
     preset_batch = config.batch_size
     batch = fitting_batch(config, len(dataset), tunable)
     config = configs.override(config, {"batch_size": batch})
     _require_shares(config, group)
-    if config.compile:
-        places.lend_to_compiler()
     config = settle(config, dataset, on)
     config = configs.override(config, tuned(config, len(dataset), tunable))
     memory.require_room(config, on)
@@ -300,8 +299,6 @@ def resume(
         )
     _require_classes(checkpoint, dataset)
     _require_shares(config, group)
-    if config.compile:
-        places.lend_to_compiler()
     config = settle(config, dataset, on)
     total = config.total_steps(len(dataset))
     if total < checkpoint.step:

@@ -8,6 +8,7 @@ import shutil
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from ganctl import checkpoint
 from ganctl import config as configs
@@ -434,6 +435,17 @@ def test_images_in_no_classes_or_in_one_train_without(tmp_path, tiny_config, mon
     with pytest.raises(UsageError, match="have no classes"):
         session.new(tiny_config(conditional=True), tmp_path / "run", "cpu", needs_classes=True)
     assert not (tmp_path / "run").exists()
+
+
+def test_why_there_are_no_classes_is_said_to_who_wants_them(tmp_path, tiny_config):
+    for name in ("cat/1.png", "dog/2.png", "stray.png"):
+        (tmp_path / "photos" / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (32, 32), "red").save(tmp_path / "photos" / name)
+    config = tiny_config(conditional=True, data=str(tmp_path / "photos"), limit=None)
+    with pytest.raises(UsageError, match="have no classes") as caught:
+        session.new(config, tmp_path / "run", "cpu", needs_classes=True)
+    (why,) = caught.value.details
+    assert why.startswith("No classes: stray.png lies beside the folders cat, dog.")
 
 
 def test_more_classes_than_networks_can_be_told(tmp_path, tiny_config, monkeypatch, train):

@@ -11,7 +11,7 @@ from itertools import groupby
 from typing import Any
 
 from ganctl import limits
-from ganctl.datasets.sources.base import shown
+from ganctl.datasets.sources.base import shown, unused
 
 LISTS = ("dataset.json", "metadata.jsonl", "metadata.csv", "labels.csv")
 """Names of files that list all images' classes, as StyleGAN's dataset_tool and Hugging Face's
@@ -116,15 +116,23 @@ def _jsonl(text: str) -> Iterator[tuple[Any, Any]]:
 
 
 def _csv(text: str) -> Iterator[tuple[Any, Any]]:
-    """file_name,label in the first line, 0.png,cat in others; ; or a tab will do, too."""
+    """file_name,label in the first line, 0.png,cat in others; ; or a tab will do, too.
+
+    Without such a first line, two columns are an image's name and its class.
+    """
     head = text.partition("\n")[0]
     delimiter = max(_DELIMITERS, key=head.count)
     rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    columns = [name.strip().lower() for name in next(rows, ())]
+    first = next(rows, [])
+    columns = [name.strip().lower() for name in first]
     file, label = _key(_FILE_KEYS, columns), _key(_CLASS_KEYS, columns)
-    if file is None or label is None:
+    if file is not None and label is not None:
+        places = columns.index(file), columns.index(label)
+    elif len(columns) == 2 and unused(columns[0], 0) is None:
+        places = 0, 1
+        yield first[0].strip(), first[1]
+    else:
         raise NoLabels("its first line names no columns 'file_name' and 'label'")
-    places = columns.index(file), columns.index(label)
     for row in rows:
         if len(row) > max(places):
             yield row[places[0]].strip(), row[places[1]]

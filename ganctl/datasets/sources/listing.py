@@ -38,6 +38,8 @@ class Listing(Generic[Place]):
         self._is_sharded = is_sharded
         self._sizes: dict[str, int] = {}
         self._lists: dict[str, Place] = {}
+        self._doubts: list[str] = []
+        """Why lists tell no classes, to be said where nothing else does."""
 
     def add(self, name: str, size: int, place: Place) -> None:
         """A file of `size` bytes, found at `place`. Raises DataError where there is no end."""
@@ -98,6 +100,7 @@ class Listing(Generic[Place]):
         found.labels_from, classes = told
         if not classes:
             found.labels_from = None
+            found.notes += self._doubts
             return found
         for entry in found.entries:
             if entry.name not in classes:
@@ -126,6 +129,7 @@ class Listing(Generic[Place]):
                     return name, self._classes(name, folder, found, read)
                 except labels.NoLabels as no:
                     self.refuse(name, f"tells no classes: {no}", harmless=True)
+                    self._doubts.append(f"No classes: {name} tells none: {no}.")
                 except (labels.BadLabels, BadImage) as bad:
                     self.refuse(name, str(bad))
         return None

@@ -50,12 +50,19 @@ def test_lists_that_cannot_be_understood_say_why(name, content, said):
         ("metadata.jsonl", b'{"file_name": "a.png", "text": "a cat"}'),
         ("metadata.csv", b""),
         ("metadata.csv", b"file_name,text\na.png,a cat\n"),
-        ("labels.csv", b"a.png,cat\nb.png,dog\n"),
+        ("labels.csv", b"7,cat\n8,dog\n"),
+        ("labels.csv", b"a.png,cat,1\nb.png,dog,2\n"),
     ],
 )
 def test_files_of_the_same_name_that_tell_no_classes_are_none(name, content):
     with pytest.raises(NoLabels):
         parse(name, content)
+
+
+def test_two_columns_need_no_names():
+    classes = {"a.png": "cat", "b/c.JPG": "dog"}
+    assert parse("labels.csv", b"a.png,cat\nb/c.JPG,dog\n") == classes
+    assert parse("labels.csv", b"\xef\xbb\xbfa.png ;cat\r\nb/c.JPG; dog\r\n") == classes
 
 
 def test_images_without_a_class_are_not_in_it():

@@ -110,6 +110,13 @@ def test_a_list_of_something_else_leaves_the_classes_to_the_folders(content):
     }
 
 
+def test_where_nothing_tells_classes_a_list_of_something_else_is_named():
+    found = contents("1.png", "2.png", labels_csv=b"id,breed\n1,2\n")
+    (why,) = found.notes
+    assert why.startswith("No classes: labels.csv tells none: its first line names no columns")
+    assert contents("cat/1.png", "dog/2.png", labels_csv=b"id,breed\n1,2\n").notes == []
+
+
 def test_a_list_that_cannot_be_understood_stops_a_training():
     found = contents("cat/1.png", "dog/2.png", dataset_json=b'{"labels": [')
     assert [(problem.name, problem.harmless) for problem in found.problems] == [
