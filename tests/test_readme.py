@@ -93,15 +93,21 @@ def test_the_python_reference_has_every_name() -> None:
 
 def ganctl_commands(page: str) -> list[list[str]]:
     """The words after `ganctl` of every command line, the command's name as one of them."""
-    return [named(words) for words in command_lines(page)]
+    return [named(redirected(words)[0]) for words in command_lines(page)]
 
 
 def command_lines(page: str) -> list[list[str]]:
     """The words after `ganctl` of every command line in the page's shell blocks, up to a pipe."""
     blocks = "\n".join(re.findall(r"```sh\n(.+?)```", page, flags=re.DOTALL))
     blocks = blocks.replace("\\\n", " ")
-    lines = re.findall(r"^(?:.*/)?ganctl ([^|>\n]+)", blocks, flags=re.MULTILINE)
+    lines = re.findall(r"^(?:.*/)?ganctl ([^|\n]+)", blocks, flags=re.MULTILINE)
     return [shlex.split(line, comments=True) for line in lines]
+
+
+def redirected(words: list[str]) -> tuple[list[str], str | None]:
+    """`words` up to a >, and the file after it."""
+    at = words.index(">") if ">" in words else None
+    return words[:at], None if at is None else words[at + 1]
 
 
 def named(words: list[str]) -> list[str]:
@@ -141,7 +147,7 @@ CHEAP = {"LIMIT": 256, "EPOCHS": 1, "BASE_CHANNELS": 4, "LATENT_DIM": 8, "EVAL_S
 
 @pytest.fixture
 def reader(tmp_path, photos, monkeypatch):
-    """What someone who follows a page has: photographs, WebDataset shards, a run.toml."""
+    """What someone who follows a page has: photographs, and WebDataset shards."""
     monkeypatch.chdir(tmp_path)
     for name, value in CHEAP.items():
         monkeypatch.setenv(f"GANCTL_{name}", str(value))
@@ -155,12 +161,15 @@ def reader(tmp_path, photos, monkeypatch):
     for number in range(128):
         with tarfile.open(tmp_path / f"webdataset/{number:03}.tar", "w") as shard:
             shard.add(photos / "cat/0.png", f"{number}.png")
-    (tmp_path / "run.toml").write_text("lr_g = 1e-4\n")
 
 
 @pytest.mark.timeout(900)  # half a minute where nothing else is running
 @pytest.mark.parametrize("page", ["README.md", "docs/tutorial.md"])
 def test_the_commands_work_as_they_stand_one_after_the_other(page, reader, capsys) -> None:
-    for words in command_lines((ROOT / page).read_text("utf-8")):
+    for line in command_lines((ROOT / page).read_text("utf-8")):
+        words, file = redirected(line)
         code = main(words)
-        assert code == 0, f"{shlex.join(words)}: {capsys.readouterr().err}"
+        printed = capsys.readouterr()
+        assert code == 0, f"{shlex.join(words)}: {printed.err}"
+        if file is not None:
+            Path(file).write_text(printed.out, "utf-8")

@@ -256,7 +256,7 @@ def notices(prepared: Prepared) -> list[str | Text]:
     ]
     if survey.num_held_out:
         lines.append(
-            f"'ganctl evaluate' compares samples with the held-out images: {survey.num_held_out:,}."
+            "Held-out images are not trained on: an evaluation compares samples with them."
         )
     facts = [
         (survey.num_enlarged, "smaller than that, and enlarged"),

@@ -556,7 +556,7 @@ def test_held_out_images_are_not_trained_on_and_there_for_comparison(split):
     assert datasets.has_test(train)
     assert train.notices[1:3] == (
         "Trained on: 12 images in train/. Held out: 3 images in test/.",
-        "'ganctl evaluate' compares samples with the held-out images: 3.",
+        "Held-out images are not trained on: an evaluation compares samples with them.",
     )
     seen = ImageSettings((8, 12), 3)
     test = datasets.load_test(str(split), settings=seen)

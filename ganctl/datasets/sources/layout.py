@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import pairwise, takewhile
 from typing import Any
 
-from ganctl.errors import listed
+from ganctl.errors import counted, listed
 
 Parts = tuple[str, ...]
 """The names of the folders that a file is in, from the top down."""
@@ -201,7 +201,7 @@ def _splits(folders: Mapping[Parts, Folder], depth: int) -> tuple[Layout, list[s
 def _images(count: int, folder: str) -> str:
     """'1 image in test/'."""
     where = f"in {folder}/" if folder else "beside these folders"
-    return f"{count:,} {'image' if count == 1 else 'images'} {where}"
+    return f"{counted(count, 'image')} {where}"
 
 
 def _suspicions(
