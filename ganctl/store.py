@@ -152,8 +152,8 @@ class RunDirectory:
         return self._samples / f"epoch-{epoch:04d}.png"
 
     def samples(self) -> list[Path]:
-        """The fixed samples so far, in the order of the epochs."""
-        return _numbered(self._samples, "epoch-*.png")
+        """The fixed samples so far, in the order of the epochs; none through a link."""
+        return [] if self._samples.is_symlink() else _numbered(self._samples, "epoch-*.png")
 
     def snapshot(self, epoch: int) -> Path:
         """The checkpoint kept after `epoch`, counted from 1."""

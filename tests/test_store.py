@@ -320,3 +320,15 @@ def test_where_no_checkpoint_is_whole_the_latest_ones_fault_is_told(run):
     run.snapshot(1).write_bytes(b"what is this")
     with pytest.raises(CheckpointError, match=r"ckpt\.pt is empty"):
         newest_whole(run)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="links need no rights on POSIX systems alone")
+def test_no_samples_are_found_through_a_link(tmp_path):
+    others = RunDirectory(tmp_path / "others")
+    others.prepare()
+    others.write(others.sample(1), b"a picture")
+    assert others.samples() == [others.sample(1)]
+    sent = RunDirectory(tmp_path / "sent")
+    sent.path.mkdir()
+    (sent.path / "samples").symlink_to(others.sample(1).parent)
+    assert sent.samples() == []
