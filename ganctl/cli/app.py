@@ -131,6 +131,8 @@ def _explain(error: Exception, terminal: Terminal, words: Sequence[str]) -> int:
         message = _plainly(message, error)
         if surplus := re.fullmatch(r"Got unexpected extra argument\(s\) \((.*)\)", message):
             message = f"unexpected argument: {surplus[1]}"
+            if words[0] == "train":
+                hint = f"Images are given with --data, the run's folder with --out. {hint}"
         terminal.error(message[:1].lower() + message[1:], hint)
         return int(getattr(error, "exit_code", 2))
     if isinstance(error, OSError) and error.filename is not None:

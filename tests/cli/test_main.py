@@ -88,6 +88,13 @@ def test_a_word_mistyped_is_met_with_the_nearest_known_one(cli, arguments, neare
     assert len(result.err.splitlines()) <= 2
 
 
+def test_train_says_how_images_and_a_runs_folder_are_given(cli):
+    result = cli("train", "--resume", "runs/mnist-fast")
+    assert (result.code, result.out) == (2, "")
+    assert "unexpected argument: runs/mnist-fast" in result.err
+    assert "Images are given with --data, the run's folder with --out." in result.err
+
+
 def test_the_process_ends_with_the_exit_code(command):
     done = subprocess.run([*command, "sample"], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (2, "")
