@@ -281,7 +281,7 @@ class TrainConfig:
         ):
             value = getattr(self, name)
             if value is not None:
-                _require(low <= value <= high, name, value, f"{low} to {high}")
+                _require(low <= value <= high, name, value, f"{low:,} to {high:,}")
         # batch normalization has no variance of one
         least = 2 if self.network.architecture == "dcgan" else 1
         _require(self.batch_size >= least, "batch_size", self.batch_size, "at least 2 for dcgan")

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from ganctl.training.health import Sign
     from ganctl.training.loop import Observer, Progress, Row
 
+_DIGITS = {"frechet_distance": ".2f"}
+"""How figures are shown, if not with three digits."""
+
 
 def is_whole(row: Row, steps_per_epoch: int) -> bool:
     """Whether a row is of a whole epoch: a run can end inside one."""
@@ -157,7 +160,10 @@ def show_summary(
         [
             (
                 label(row, steps_per_epoch),
-                *("" if row[name] is None else f"{row[name]:.3f}" for name in columns),
+                *(
+                    "" if row[name] is None else format(row[name], _DIGITS.get(name, ".3f"))
+                    for name in columns
+                ),
             )
             for row in rows
         ],

@@ -297,7 +297,7 @@ def test_the_last_table_of_a_run_has_each_loss_below_its_label(capsys, loaded):
     header, row = [line for line in cells(shown) if len(line) > 4]
     assert dict(zip(header, row, strict=True)) == {
         "epoch": "2", "G loss": "1.111", "D loss": "0.222", "D(x)": "0.733", "D(G(z))": "0.444",
-        "Frechet": "2.000",
+        "Frechet": "2.00",
     }  # fmt: skip
     assert "probability 0.44" in shown or "D(G(z)) in the last epoch: 0.44" in shown
     assert f"{ROW['frechet_distance']:.2f}" in shown
