@@ -66,7 +66,7 @@ def test_the_summary_says_how_far_the_discriminator_is_from_being_fooled(capsys,
     assert "after epoch 30: Frechet distance 0.50 on 1,000 of them" in out
     assert "\nlosses; Frechet distance of 1,000 samples\n" in out
     distances = re.findall(r"^ *(\d+) +0\.500 .* (\S+)$", out, re.M)
-    assert distances[1:] == [("20", "0.30"), ("30", "0.50"), ("40", "10.50"), ("50", "20.50")]
+    assert distances[1:] == [("20", "0.300"), ("30", "0.50"), ("40", "10.50"), ("50", "20.50")]
 
 
 @pytest.mark.parametrize(("since_step", "words"), [(0, ""), (70, " since step 70")])
