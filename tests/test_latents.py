@@ -148,10 +148,25 @@ def test_classes_follow_the_latents():
 @pytest.mark.parametrize("ease", latents.EASINGS)
 def test_a_sheet_meets_its_corners_and_edges(mode, ease):
     corners = from_seeds(range(4), 7)
-    square = latents.sheet(corners, 5, frames=3, mode=mode, ease=ease).view(4, 4, 7)
+    rows = latents.sheet(corners, 5, frames=3, mode=mode, ease=ease)
+    assert rows.shape == (16, 7)
+    square = rows.view(4, 4, 7)
     assert square[[0, 0, 3, 3], [0, 3, 0, 3]].equal(corners)
     for edge, ends in ((square[0], [0, 1]), (square[-1], [2, 3]), (square[:, 0], [0, 2])):
         assert edge.equal(path(corners[ends], 5, frames=3, mode=mode, ease=ease))
+
+
+def test_paths_and_sheets_go_along_the_sphere_evenly_unless_told_otherwise():
+    corners, plainly = from_seeds(range(4), 7), {"mode": "slerp", "ease": "linear"}
+    for make in (path, latents.sheet):
+        assert make(corners, 5, frames=3).equal(make(corners, 5, frames=3, **plainly))
+
+
+@pytest.mark.parametrize("loop", [False, True])
+@pytest.mark.parametrize(("stops", "frames"), [(2, 1), (2, 6000), (5, 3)])
+def test_the_length_of_a_walk_is_known_before_it_is_made(stops, frames, loop):
+    walk = path(from_seeds(range(stops), 2), 2, frames=frames, loop=loop)
+    assert latents.num_frames(stops, frames, loop=loop) == len(walk)
 
 
 def test_a_smooth_walk_starts_and_ends_at_rest():

@@ -11,6 +11,7 @@ from ganctl.sampling import (
     CHUNK,
     chunk_size,
     drawing_bytes,
+    generator_bytes,
     inputs_of,
     sample_latents,
     sample_seeds,
@@ -112,7 +113,8 @@ def test_a_batch_is_smaller_where_images_are_larger(name):
     assert sizes == sorted(sizes, reverse=True)
     assert 1 < sizes[-1] < 16
     for side in (28, 64, 256):
-        assert drawing_bytes(sized(name, side)) <= 2**27
+        network = sized(name, side)
+        assert drawing_bytes(network) == chunk_size(network) * generator_bytes(network) <= 2**27
     assert chunk_size(sized(name, 28, channels=3)) == CHUNK
 
 

@@ -6,6 +6,7 @@ from torch.testing import assert_close
 
 from ganctl.config import AUGMENTATIONS
 from ganctl.networks import Rows
+from ganctl.training import augment
 from ganctl.training.augment import Augmentation
 
 
@@ -105,3 +106,70 @@ def test_rows_change_as_they_do_in_the_whole_batch(name):
     for ranges in ((range(4), range(6, 7)), (range(4, 6), range(7, 9))):
         rows = Rows(ranges, 9)
         assert_close(Augmentation(name, 3)(rows.of(batch), rows), rows.of(whole))
+
+
+# Each change for random numbers that are given: what each number does, and that no other does it.
+
+
+def changed(name, batch, **numbers):
+    """The images after one change; its random numbers are 0.5 but for those given by place."""
+    draws = torch.full((len(batch), augment._DRAWS), 0.5)
+    for place, number in numbers.items():
+        draws[:, int(place[1:])] = number
+    return augment._CHANGES[name](batch, draws)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_color_changes_brightness_saturation_and_contrast_as_published(channels):
+    """Zhao et al. 2020 (DiffAugment), section 3.3, and their program."""
+    batch = images(3, channels)
+    assert_close(changed("color", batch), batch)
+    for number in (0.0, 0.25, 1.0):
+        assert_close(changed("color", batch, _0=number), batch + number - 0.5)
+        gray = batch.mean(1, keepdim=True)
+        saturated = gray + 2 * number * (batch - gray) if channels == 3 else batch
+        assert_close(changed("color", batch, _1=number), saturated)
+        mean = batch.mean((1, 2, 3), keepdim=True)
+        contrasted = mean + (number + 0.5) * (batch - mean)
+        assert_close(changed("color", batch, _2=number), contrasted)
+        assert_close(changed("color", batch, _3=number, _4=number, _5=number), batch)
+
+
+def test_two_channels_have_a_saturation_too():
+    batch = images(2, channels=2)
+    assert_close(changed("color", batch, _1=0.0), batch.mean(1, keepdim=True).expand_as(batch))
+
+
+@pytest.mark.parametrize(("length", "most"), [(16, 2), (28, 4), (20, 3)])
+def test_a_translation_takes_rows_from_one_number_and_columns_from_another(length, most):
+    batch = images(1, height=length, width=length)
+    assert changed("translation", batch).equal(batch)
+    numbers = [(shift + most + 0.5) / (2 * most + 1) for shift in range(-most, most + 1)]
+    for shift, number in zip(range(-most, most + 1), numbers, strict=True):
+        kept = range(max(0, -shift), length - max(0, shift))
+        moved = torch.zeros_like(batch)
+        moved[:, :, kept.start : kept.stop] = batch.roll(-shift, 2)[:, :, kept.start : kept.stop]
+        assert changed("translation", batch, _3=number).equal(moved)
+        beside = moved.new_zeros(batch.shape)
+        beside[..., kept.start : kept.stop] = batch.roll(-shift, 3)[..., kept.start : kept.stop]
+        assert changed("translation", batch, _4=number).equal(beside)
+        assert changed("translation", batch, _0=number, _5=number, _6=number).equal(batch)
+
+
+@pytest.mark.parametrize("length", [16, 28, 20])
+def test_a_cut_takes_rows_from_one_number_and_columns_from_another(length):
+    batch = torch.ones(1, 1, length, length)
+    half = length // 2
+
+    def cut(**numbers):
+        hole = changed("cutout", batch, **numbers)[0, 0] == 0
+        return hole.any(1).nonzero().flatten().tolist(), hole.any(0).nonzero().flatten().tolist()
+
+    middle = [*range(length // 2 - half // 2, length // 2 - half // 2 + half)]
+    assert cut() == (middle, middle)
+    for number in (0.0, 0.3, 0.999):
+        first = int(number * (length + 1)) - half // 2
+        expected = [place for place in range(first, first + half) if 0 <= place < length]
+        assert cut(_5=number) == (expected, middle)
+        assert cut(_6=number) == (middle, expected)
+        assert cut(_3=number, _4=number, _7=number) == (middle, middle)
