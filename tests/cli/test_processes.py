@@ -113,6 +113,9 @@ def test_one_that_fails_ends_the_others_and_tells_the_code(programs, code):
     ids=["passed on", "a second Ctrl-C does not wait", "came too late to stop it"],
 )  # fmt: skip
 def test_signals_reach_those_that_were_started(tmp_path, program, signals, code):
+    for number in signals:
+        if signal.getsignal(number) is signal.SIG_IGN:  # by nohup, under which tests may run
+            signal.signal(number, signal.SIG_DFL)
     ready = tmp_path / "ready"
     first, _, last = program.rpartition(";")
 

@@ -456,7 +456,7 @@ def test_classes_that_are_asked_for_must_be_there(cli, fast_options, tmp_path, m
     out = tmp_path / "run"
     result = cli("train", *fast_options, *option, "--steps", "1", "--out", out)
     assert (result.code, result.out) == (2, "")
-    assert "the images of 'mnist' are not in classes" in result.err
+    assert "the images of 'mnist' have no classes" in result.err
     assert not out.exists()
     assert (
         cli("train", *fast_options, "--steps", "1", "--out", out).code == 0
