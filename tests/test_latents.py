@@ -167,6 +167,7 @@ def test_paths_and_sheets_go_along_the_sphere_evenly_unless_told_otherwise():
 def test_the_length_of_a_walk_is_known_before_it_is_made(stops, frames, loop):
     walk = path(from_seeds(range(stops), 2), 2, frames=frames, loop=loop)
     assert latents.num_frames(stops, frames, loop=loop) == len(walk)
+    assert latents.num_frames(stops, frames) == (stops - 1) * frames + 1
 
 
 def test_a_smooth_walk_starts_and_ends_at_rest():

@@ -385,8 +385,11 @@ def test_a_step_on_a_gpu_never_waits_for_it(tiny_config, preset):
 @pytest.mark.parametrize("updates", UPDATES)
 @pytest.mark.parametrize("loss", ["bce", "relativistic"])
 @pytest.mark.parametrize("parts", [2, 4])
-def test_accumulated_parts_equal_the_whole_batch(tiny_config, updates, loss, parts):
-    config = tiny_config("fast", updates=updates, loss=loss, r1_weight=1.0, num_classes=3)
+@pytest.mark.parametrize("augment", ["none", "color,translation,cutout"])
+def test_accumulated_parts_equal_the_whole_batch(tiny_config, updates, loss, parts, augment):
+    config = tiny_config(
+        "fast", updates=updates, loss=loss, r1_weight=1.0, num_classes=3, augment=augment
+    )
     batches, _ = batches_and_noise(1, 16)
     noise = latents.with_classes(
         latents.from_seeds(range(16), 8), torch.arange(16) % 3, num_classes=3
