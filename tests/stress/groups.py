@@ -222,5 +222,8 @@ def members(process):
 
 
 def _is_member(pid):
-    with open(f"/proc/{pid}/cmdline", "rb") as file:  # noqa: PTH123
-        return b"ganctl" in file.read()
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as file:  # noqa: PTH123
+            return b"ganctl" in file.read()
+    except (FileNotFoundError, ProcessLookupError):  # it has ended since it was listed
+        return False
