@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from ganctl import encoding
-from ganctl.datasets import cache
+from ganctl.datasets.local import cache
 from ganctl.encoding import RealImages
 
 

@@ -44,7 +44,7 @@ def in_the_report(_):
 
 
 def on_the_screen(_):
-    from ganctl.cli.live import LiveObserver
+    from ganctl.cli.live.observer import LiveObserver
 
     live = LiveObserver(SimpleNamespace(err=None), 10)
     styles = [*live._losses._styles.values(), *live._answers._styles.values()]

@@ -121,7 +121,7 @@ def data(
 
 
 def _clear_cache(terminal: Terminal) -> None:
-    from ganctl.datasets import cache
+    from ganctl.datasets.local import cache
 
     removed, in_use = cache.clear()
     if terminal.json_wanted:
@@ -191,7 +191,7 @@ def _show(prepared: Prepared, out: Path, terminal: Terminal) -> None:
 
 
 def _show_histogram(sides: Mapping[int, int], terminal: Terminal) -> None:
-    from ganctl.datasets.survey import SIDES
+    from ganctl.datasets.local.survey import SIDES
 
     terminal.heading("short sides, in pixels")
     shown = [side for side in SIDES if min(sides) <= side <= max(sides)]

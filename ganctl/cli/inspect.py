@@ -171,7 +171,7 @@ def _show_samples(path: Path, terminal: Terminal) -> None:
         )
         return
     from ganctl import model
-    from ganctl.cli.preview import HalfBlocks, contact_sheet
+    from ganctl.cli.live.preview import HalfBlocks, contact_sheet
 
     pixels = model.load(path).sample(range(4)).pixels
     terminal.heading("samples: seeds 0 to 3")

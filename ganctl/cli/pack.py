@@ -25,7 +25,7 @@ from ganctl.cli.terminal import Terminal
 from ganctl.errors import RunError, UsageError, counted, in_bytes
 
 if TYPE_CHECKING:
-    from ganctl.datasets.index import Index
+    from ganctl.datasets.streaming.index import Index
 
 _MAX_SEED = configs.MAX_SEED
 
@@ -98,7 +98,7 @@ def data_pack(
 
     with terminal.progress() as progress:
         from ganctl import datasets
-        from ganctl.datasets import packing
+        from ganctl.datasets.streaming import packing
 
         if path in datasets.NAMES:
             raise UsageError(
@@ -140,8 +140,9 @@ def data_index(
     terminal = Terminal(json_wanted=json, quiet=quiet)
 
     with terminal.progress() as progress:
-        from ganctl.datasets import addresses, indexing, sources
-        from ganctl.datasets import index as indices
+        from ganctl.datasets import sources
+        from ganctl.datasets.streaming import index as indices
+        from ganctl.datasets.streaming import indexing, storage
 
         parts = [part.rpartition("/") for part in sources.shards(shards)]
         folder, slash, _ = parts[0]
@@ -149,7 +150,7 @@ def data_index(
             raise UsageError(
                 "the shards lie in several folders", "An index is of one: make several."
             )
-        if indices.NAME in addresses.names_in(folder + slash or "."):
+        if indices.NAME in storage.names_in(folder + slash or "."):
             raise RunError(
                 f"'{folder}{slash}{indices.NAME}' already exists; nothing was changed",
                 "Remove it to make a new one.",
@@ -162,7 +163,7 @@ def data_index(
 
 
 def _tell(index: Index, terminal: Terminal, **more: object) -> None:
-    from ganctl.datasets.own import classes_from
+    from ganctl.datasets.local.loading import classes_from
 
     num_bytes = sum(shard.size for shard in index.shards)
     if terminal.json_wanted:

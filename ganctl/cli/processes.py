@@ -67,7 +67,7 @@ def is_to_explain() -> bool:
     # One that ended sooner has the launcher end the others, which are about to all the same.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     try:
-        from ganctl.training.group import shared_store
+        from ganctl.distributed.group import shared_store
 
         store = shared_store(_SILENT_SECONDS)
         return int(store.add(f"ganctl/failed/{restarts()}", 1)) == 1

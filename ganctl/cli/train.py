@@ -135,9 +135,9 @@ def train(
 
     # Everything above is cheap; torch is loaded from here on.
     with Terminal(json_wanted=json, quiet=quiet or processes.number() > 1).progress():
+        from ganctl.distributed.group import joined
         from ganctl.store import RunDirectory
         from ganctl.training import session as sessions
-        from ganctl.training.group import joined
 
     stopped: StoppedError | None = None
     with joined(device) as group:

@@ -122,7 +122,7 @@ def observer(
     elif not terminal.live:
         yield PlainObserver(terminal, steps_per_epoch)
     else:
-        from ganctl.cli.live import LiveObserver
+        from ganctl.cli.live.observer import LiveObserver
 
         with LiveObserver(
             terminal, steps_per_epoch, title=title, history=history, preview=preview

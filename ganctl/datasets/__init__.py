@@ -7,13 +7,15 @@ from pathlib import Path
 import numpy as np
 
 from ganctl.config import ImageSettings
-from ganctl.datasets import addresses, downloads, index, mnist, own, stacked, stream, trained
+from ganctl.datasets import downloads, mnist, stacked
 from ganctl.datasets.base import WHOLE, Batch, Dataset, Images, Share, epoch_order
 from ganctl.datasets.decoding import fit_array
-from ganctl.datasets.own import Prepared, require_apart, require_colour, require_usable
-from ganctl.datasets.preparing import Progress
+from ganctl.datasets.local import loading, trained
+from ganctl.datasets.local.loading import Prepared, require_apart, require_colour, require_usable
+from ganctl.datasets.local.preparing import Progress
+from ganctl.datasets.local.survey import Survey
 from ganctl.datasets.sources.base import shown
-from ganctl.datasets.survey import Survey
+from ganctl.datasets.streaming import index, storage, stream
 from ganctl.errors import DataError, Setting, Text, UsageError, nearest
 
 __all__ = [
@@ -55,11 +57,11 @@ def resolve(name: str) -> str:
     """
     if name in NAMES:
         return name
-    if addresses.is_address(name):
-        addresses.require_address(name)
+    if storage.is_address(name):
+        storage.require_address(name)
         return name
-    if own.is_path(name):
-        return own.resolve(name)
+    if loading.is_path(name):
+        return loading.resolve(name)
     raise DataError(f"unknown data '{name}'", f"{nearest(name, NAMES)} Or give a path that exists.")
 
 
@@ -86,7 +88,7 @@ def stem(name: str) -> str:
         return name
     named, slash, last = name.rpartition("/")
     # An index says nothing by its name, where it has the one that is usual.
-    return own.stem(named if slash and last == index.NAME else name)
+    return loading.stem(named if slash and last == index.NAME else name)
 
 
 def load_training(
@@ -107,7 +109,7 @@ def load_training(
 
 def is_streamed(name: str) -> bool:
     """Whether `name` is of images that are read while a training goes on: an index's."""
-    return index.is_index(name) or addresses.is_address(name)
+    return index.is_index(name) or storage.is_address(name)
 
 
 def load(
@@ -133,7 +135,7 @@ def load(
     if not Path(name).is_absolute():  # a run's path that has gone is no wrong word
         name = resolve(name)
     if name not in NAMES:
-        return own.load(name, settings, limit=limit, skip_bad=skip_bad, progress=progress)
+        return loading.load(name, settings, limit=limit, skip_bad=skip_bad, progress=progress)
     module = EMBEDDED.get(name)
     if module is None:
         images, labels, classes = downloads.load_train(name)
@@ -149,7 +151,7 @@ def prepare(name: str, settings: ImageSettings, *, progress: Progress | None = N
     if is_streamed(name):
         load(name)  # which says that it cannot be
     if name not in NAMES:
-        return own.prepare(name, settings, progress=progress)
+        return loading.prepare(name, settings, progress=progress)
     native, seen = load(name), load(name, settings=settings)
     _, height, width = native.image_shape
     channels, *size = seen.image_shape
@@ -187,7 +189,7 @@ def load_test(
             f"{name} has no test images: of shards that are streamed none are held out"
         )
     if name not in NAMES:
-        return own.load(name, settings, held_out=True, skip_bad=True, progress=progress)
+        return loading.load(name, settings, held_out=True, skip_bad=True, progress=progress)
     module = EMBEDDED.get(name)
     if module is None:
         images, labels, classes = downloads.load_test(name)

@@ -22,11 +22,11 @@ from ganctl.checkpoint import Checkpoint
 from ganctl.classes import MAX_CLASSES, stored
 from ganctl.config import LENGTH_FIELDS, TrainConfig
 from ganctl.datasets import Images, Progress
+from ganctl.distributed.group import ALONE, PATIENCE, Group
 from ganctl.errors import CheckpointError, DataError, RunError, Setting, Text, UsageError, counted
 from ganctl.evaluation import Gauge
 from ganctl.store import Found, RunDirectory, named, newest_whole
 from ganctl.training import memory, threads
-from ganctl.training.group import ALONE, PATIENCE, Group
 from ganctl.training.loop import Observer, Outcome, Row, Training
 from ganctl.training.state import TrainState, create, restore
 from ganctl.tuning import fitting_batch, tuned

@@ -12,10 +12,10 @@ from torch.optim import Adam
 
 from ganctl.checkpoint import Checkpoint, Weights
 from ganctl.config import TrainConfig
+from ganctl.distributed.batchnorm import synchronized
+from ganctl.distributed.group import ALONE, Group
 from ganctl.networks import both_networks, build_discriminator, build_generator, check_weights
 from ganctl.rng import Stream
-from ganctl.training.batchnorm import synchronized
-from ganctl.training.group import ALONE, Group
 
 
 @dataclass

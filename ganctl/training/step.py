@@ -9,11 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from ganctl.config import TrainConfig
+from ganctl.distributed.group import Sum
 from ganctl.losses import LOSSES, AdversarialLoss, r1_penalty
 from ganctl.networks import Rows, place_dropout, seed_dropout, taken
 from ganctl.rng import Use
 from ganctl.training.augment import Augmentation
-from ganctl.training.group import Sum
 from ganctl.training.parts import Part
 from ganctl.training.state import TrainState
 

@@ -22,7 +22,7 @@ from PIL import Image
 
 from ganctl import machine
 from ganctl.config import ImageSettings
-from ganctl.datasets import cache, own
+from ganctl.datasets.local import cache, loading
 
 SIZE = 64
 
@@ -46,12 +46,12 @@ def ganctl(folder: Path, count: int) -> None:
     """ganctl's preparation by `count` processes, from nothing."""
     cache.clear()
     machine.cores = lambda: count
-    assert not own.prepare(str(folder), ImageSettings((SIZE, SIZE))).was_cached
+    assert not loading.prepare(str(folder), ImageSettings((SIZE, SIZE))).was_cached
 
 
 def again(folder: Path) -> None:
     """ganctl's second start."""
-    assert own.prepare(str(folder), ImageSettings((SIZE, SIZE))).was_cached
+    assert loading.prepare(str(folder), ImageSettings((SIZE, SIZE))).was_cached
 
 
 def torchvision(folder: Path, count: int) -> None:

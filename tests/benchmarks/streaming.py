@@ -21,8 +21,8 @@ import numpy as np
 from PIL import Image
 
 from ganctl.config import ImageSettings
-from ganctl.datasets import packing, stream
-from ganctl.datasets.index import Index, write
+from ganctl.datasets.streaming import packing, stream
+from ganctl.datasets.streaming.index import Index, write
 
 _DIFFERENT = 1000
 """Images that are drawn; the shards repeat them, which reading and decoding them cannot know."""

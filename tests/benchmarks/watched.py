@@ -42,11 +42,12 @@ def counted(owner: type, name: str, kind: str, clock=time.perf_counter) -> None:
 
 def train(out: str, options: list[str]) -> None:
     """What runs in the terminal."""
-    from ganctl.cli import live, main, screen
+    from ganctl.cli import main
+    from ganctl.cli.live.observer import observer, screen
     from ganctl.training import pictures, session
 
     for name in ("on_step", "on_samples", "on_epoch", "__enter__", "__exit__"):
-        counted(live.LiveObserver, name, "observer's calls")
+        counted(observer.LiveObserver, name, "observer's calls")
     counted(pictures.Pictures, "preview_now_and_then", "samples for the preview")
     counted(screen.Screen, "_paint", "painting", time.thread_time)
     counted(session.Session, "train", "training")

@@ -21,8 +21,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from ganctl.cli.options import parse_bytes
-from ganctl.datasets import cache, preparing, stream
-from ganctl.datasets.survey import Survey
+from ganctl.datasets.local import cache, preparing
+from ganctl.datasets.local.survey import Survey
+from ganctl.datasets.streaming import stream
 from ganctl.errors import UsageError
 
 pytestmark = pytest.mark.usefixtures("_no_plot")

@@ -8,7 +8,7 @@ import pytest
 
 from ganctl import config as configs
 from ganctl import store
-from ganctl.datasets import index, stream
+from ganctl.datasets.streaming import index, stream
 from ganctl.errors import DataError
 
 evaluate = importlib.import_module("ganctl.cli.evaluate")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ganctl import store
-from ganctl.datasets import addresses, stream
+from ganctl.datasets.streaming import storage, stream
 
 s3fs = pytest.importorskip("s3fs")
 server = pytest.importorskip("moto.server")
@@ -26,7 +26,7 @@ def bucket(monkeypatch):
     running.start()
     host, port = running.get_host_and_port()
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
-    monkeypatch.setattr(addresses, "_RETRIES", ())
+    monkeypatch.setattr(storage, "_RETRIES", ())
     s3fs.S3FileSystem.clear_instance_cache()
     s3fs.S3FileSystem().mkdir("photos")
     yield "s3://photos"

@@ -30,9 +30,10 @@ with atheris.instrument_imports(include=_INSTRUMENTED):  # before anything else 
 
     from ganctl import checkpoint as schema
     from ganctl.config import ImageSettings
-    from ganctl.datasets import decoding, index, indexing
+    from ganctl.datasets import decoding
     from ganctl.datasets.decoding import BadImage
     from ganctl.datasets.sources import open_source
+    from ganctl.datasets.streaming import index, indexing
     from ganctl.errors import GanctlError
 
     Image.preinit()

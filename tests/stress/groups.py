@@ -87,7 +87,7 @@ def steps(path, rank, size, cases):
     import torch
     from torch import distributed as dist
 
-    from ganctl.training.group import ALONE, Processes
+    from ganctl.distributed.group import ALONE, Processes
 
     torch.Tensor.float = (
         torch.Tensor.double
@@ -109,8 +109,8 @@ def slow_work(path, rank, patience=1.5):
     import torch
     from torch import distributed as dist
 
+    from ganctl.distributed.group import Processes
     from ganctl.errors import GroupError
-    from ganctl.training.group import Processes
 
     group = Processes(dist.FileStore(str(path), 2), rank, 2, torch.device("cpu"))
     group.begin(patience)

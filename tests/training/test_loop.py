@@ -13,12 +13,12 @@ import torch
 
 from ganctl import datasets, features, images
 from ganctl.checkpoint import FIGURES
+from ganctl.distributed.group import Group
 from ganctl.errors import RunError, TrainingError
 from ganctl.evaluation import Gauge
 from ganctl.sampling import sample_seeds
 from ganctl.store import RunDirectory, read_checkpoint
 from ganctl.training import health, loop, pictures, session
-from ganctl.training.group import Group
 from ganctl.training.state import restore
 from ganctl.training.step import METRICS
 

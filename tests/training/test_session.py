@@ -14,6 +14,7 @@ from ganctl import checkpoint
 from ganctl import config as configs
 from ganctl.checkpoint import encode
 from ganctl.datasets import mnist
+from ganctl.distributed.group import Group
 from ganctl.errors import (
     CheckpointError,
     DataError,
@@ -25,7 +26,6 @@ from ganctl.errors import (
 from ganctl.files import write_atomic
 from ganctl.store import RunDirectory, read_checkpoint
 from ganctl.training import session
-from ganctl.training.group import Group
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from numpy.lib import format as npy
 
 from ganctl import limits
 from ganctl.datasets.sources.base import class_order, shown
-from ganctl.datasets.sources.careful import is_bomb
+from ganctl.datasets.sources.bounded import is_bomb
 from ganctl.errors import DataError
 
 _LABELS = ("labels", "y_train", "train_labels", "train_y", "label", "y", "targets", "arr_1")

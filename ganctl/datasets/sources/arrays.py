@@ -17,7 +17,7 @@ from ganctl.config import MIN_SIZE
 from ganctl.datasets.decoding import UNREADABLE, BadImage, Pixels
 from ganctl.datasets.sources.array_labels import Header, Labels, read_labels
 from ganctl.datasets.sources.base import Contents, Entry, Problem, Source, shown
-from ganctl.datasets.sources.careful import Unpacked
+from ganctl.datasets.sources.bounded import Unpacked
 from ganctl.datasets.sources.zips import open_zip
 from ganctl.errors import DataError
 

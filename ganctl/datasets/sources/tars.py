@@ -20,7 +20,7 @@ from typing import Any
 from ganctl.datasets.decoding import UNREADABLE, BadImage
 from ganctl.datasets.sources import labels
 from ganctl.datasets.sources.base import Entry, Source, climbs, shown
-from ganctl.datasets.sources.careful import Bounded, Unpacked, Xz
+from ganctl.datasets.sources.bounded import Bounded, Unpacked, Xz
 from ganctl.datasets.sources.headers import Archive
 from ganctl.datasets.sources.listing import Listing
 from ganctl.datasets.sources.samples import is_label, left_out, rank, split

@@ -10,7 +10,7 @@ from typing import Any
 from ganctl import limits
 from ganctl.datasets.decoding import BadImage
 from ganctl.datasets.sources.base import Entry, Source, climbs, shown
-from ganctl.datasets.sources.careful import Bounded, is_bomb
+from ganctl.datasets.sources.bounded import Bounded, is_bomb
 from ganctl.datasets.sources.listing import Listing
 from ganctl.errors import DataError
 

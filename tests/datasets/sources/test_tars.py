@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ganctl.datasets.decoding import BadImage, measure
-from ganctl.datasets.shards import damage, samples
 from ganctl.datasets.sources.headers import Archive
 from ganctl.datasets.sources.tars import Tars
+from ganctl.datasets.streaming.shards import damage, samples
 from ganctl.errors import DataError
 
 pytestmark = pytest.mark.usefixtures("temporary")

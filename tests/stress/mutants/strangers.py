@@ -24,9 +24,10 @@ from ganctl.checkpoint import encode
 from ganctl.cli import completion
 from ganctl.cli.inspect import inspect
 from ganctl.config import ImageSettings
-from ganctl.datasets import decoding, index, indexing
+from ganctl.datasets import decoding
 from ganctl.datasets.decoding import BadImage
 from ganctl.datasets.sources import open_source
+from ganctl.datasets.streaming import index, indexing
 from ganctl.errors import GanctlError
 from ganctl.report import find, render
 from ganctl.report.runs import Run

@@ -1,0 +1,1 @@
+"""Images streamed from tar shards, for data sets larger than memory or disk."""

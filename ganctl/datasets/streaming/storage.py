@@ -1,0 +1,259 @@
+"""Where shards are: files of this machine, or of an object store, at addresses of fsspec's.
+
+https://filesystem-spec.readthedocs.io
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import posixpath
+import re
+import stat
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO, Any, TypeVar
+from urllib.parse import urlsplit
+
+from ganctl import files, limits
+from ganctl.datasets.sources.base import shown
+from ganctl.datasets.sources.bounded import Bounded
+from ganctl.errors import DataError, PackageError, Setting, Text, UsageError
+
+_ADDRESS = re.compile(r"([a-z][a-z0-9+.-]*)://.+", re.ASCII)
+_PACKAGES = {
+    "s3": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "abfs": "adlfs", "az": "adlfs", "http": "aiohttp",
+    "https": "aiohttp", "memory": "",
+}  # fmt: skip
+"""What fsspec needs for each kind of address. It knows more, some of which do more than read; and a
+checkpoint that somebody else made may name any."""
+_WEB = ("http", "https")
+_RETRIES = (0.5, 2.0, 8.0)
+"""Seconds before another attempt where a connection breaks."""
+_CHUNK = 2**20
+"""Bytes asked for at once: few enough that little is asked for that no block of a lane wants."""
+
+Result = TypeVar("Result")
+
+
+def is_address(name: str) -> bool:
+    """Whether `name` is written like an address, as s3://bucket/index.json is."""
+    return _ADDRESS.fullmatch(name) is not None
+
+
+def require_address(address: str) -> None:
+    """UsageError where `address` cannot be used: its protocol is unknown, or not installed."""
+    if "::" in address:
+        raise UsageError(f"'{shown(address)}' is a chain of addresses", "Give one that is not.")
+    parts = urlsplit(address)
+    if parts.password is not None:  # a checkpoint keeps the address, and may be handed on
+        raise UsageError(
+            "an address with a password in it would be kept in the checkpoint",
+            "Leave it out, and give it by the environment, as AWS_SECRET_ACCESS_KEY does.",
+        )
+    if parts.username is not None and parts.scheme in _WEB:  # elsewhere it can be a bucket's name
+        raise UsageError(
+            "an address with a user or a token in it would be kept in the checkpoint",
+            "Leave it out: web servers are asked without credentials.",
+        )
+    _file_system(address)
+
+
+def is_private(address: str) -> bool:
+    """Whether what is there is known to this process alone: fsspec's files in memory."""
+    return address.startswith("memory://")
+
+
+def beside(address: str, name: str) -> str:
+    """The address or path of `name` in the folder that `address`, or that path, is in."""
+    if is_address(address):
+        return f"{address.rpartition('/')[0]}/{name}"
+    return os.path.join(os.path.dirname(address), name)  # noqa: PTH118, PTH120
+
+
+def opened(address: str) -> IO[bytes]:
+    """The file at an address or path, to be read at any place. Raises DataError, UsageError."""
+    if is_address(address):
+        return Ranges(address)  # type: ignore[return-value]
+    try:
+        if not stat.S_ISREG(os.stat(address).st_mode):  # noqa: PTH116 - a pipe would be waited for
+            raise DataError(f"{shown(address)} is not a file")
+        return Bounded(address)
+    except OSError as error:
+        raise DataError(f"{shown(address)} cannot be read: {files.reason(error)}") from None
+
+
+@contextlib.contextmanager
+def writer(address: str) -> Iterator[IO[bytes]]:
+    """A new file at an address or path, there whole or not at all. Raises DataError, RunError.
+
+    What goes to an object store is written to a temporary file first: no store is left with half.
+    """
+    if not is_address(address):
+        files.make_folder(Path(address).parent)
+        files.clear_abandoned(Path(address).parent)
+        with files.atomic_writer(Path(address)) as file:
+            yield file
+        return
+    system, path = _file_system(address)
+    with tempfile.TemporaryDirectory(prefix="ganctl-") as folder:
+        here = Path(folder) / "file"
+        try:
+            with here.open("wb") as file:
+                yield file
+        except OSError as error:
+            raise files.write_error(here, error) from None
+        _tried(address, lambda: system.put_file(str(here), path), "written")
+
+
+def remove(address: str) -> None:
+    """The file at an address or path, if it is there and that can be done."""
+    with contextlib.suppress(Exception):
+        if is_address(address):
+            system, path = _file_system(address)
+            system.rm_file(path)
+        else:
+            Path(address).unlink()
+
+
+def names_in(folder: str) -> list[str]:
+    """Of the files in the folder at an address or path, sorted; none where there is none."""
+    if not is_address(folder):
+        try:
+            return sorted(os.listdir(folder))  # noqa: PTH208
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        except OSError as error:
+            raise DataError(f"{shown(folder)} cannot be read: {files.reason(error)}") from None
+    if folder.partition("://")[0] in _WEB:  # its page of links could be of any size
+        raise DataError(f"{shown(folder)} cannot be listed: it is on a web server")
+    system, path = _file_system(folder)
+
+    def found() -> list[str]:
+        try:
+            return [str(name) for name in system.ls(path, detail=False, refresh=True)]
+        except FileNotFoundError:
+            return []
+
+    return sorted(posixpath.basename(name.rstrip("/")) for name in _tried(folder, found))
+
+
+def size_of(file: IO[bytes]) -> int:
+    """Bytes of a file that is open."""
+    here = file.tell()
+    size = file.seek(0, os.SEEK_END)
+    file.seek(here)
+    return size
+
+
+class Ranges(io.RawIOBase):
+    """A file of an object store, read by ranges; a connection that breaks is made anew."""
+
+    def __init__(self, address: str) -> None:
+        """Raises DataError where nothing can be read at `address`, UsageError."""
+        super().__init__()
+        self._address = address
+        self._system, self._path = _file_system(address)
+        self._at = 0
+        self._chunk, self._chunk_at = b"", 0
+        size = _tried(address, lambda: self._system.info(self._path).get("size"))
+        if type(size) is not int:
+            raise DataError(f"{shown(address)} cannot be read: its size is not known")
+        self._size = size
+
+    def seekable(self) -> bool:
+        return True
+
+    def readable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
+        self._at = offset + (0, self._at, self._size)[whence]
+        return self._at
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """As a file's. Raises OSError for what is too much at once, and DataError."""
+        left = max(0, self._size - self._at)
+        wanted = left if size is None or size < 0 else min(size, left)
+        if wanted > limits.PIECE_BYTES:
+            raise OSError("a piece of it is too large")
+        begin = self._at - self._chunk_at
+        if not 0 <= begin <= begin + wanted <= len(self._chunk):
+            self._chunk = self._fetched(self._at, min(self._size, self._at + max(wanted, _CHUNK)))
+            self._chunk_at, begin = self._at, 0
+        self._at += wanted
+        return self._chunk[begin : begin + wanted]
+
+    def _fetched(self, first: int, end: int) -> bytes:
+        def fetch() -> bytes:
+            content: bytes = self._system.cat_file(self._path, start=first, end=end)
+            if len(content) < end - first:
+                raise OSError("the connection broke")
+            if len(content) > end - first:
+                raise DataError(
+                    f"{shown(self._address)} is not served in parts",
+                    "Have it served by one that answers requests for ranges of bytes.",
+                )
+            return content
+
+        return _tried(self._address, fetch) if end > first else b""
+
+
+def _tried(address: str, action: Callable[[], Result], done: str = "read") -> Result:
+    for seconds in (*_RETRIES, None):
+        try:
+            return action()
+        except DataError:
+            raise
+        except FileNotFoundError:
+            raise DataError(f"there is nothing at {shown(address)}") from None
+        except PermissionError as error:
+            raise DataError(
+                f"{shown(address)} may not be {done}: {_said(error)}",
+                "Are the credentials right, and given by the environment?",
+            ) from None
+        except Exception as error:  # each store's client has kinds of its own
+            if seconds is None:
+                raise DataError(
+                    f"{shown(address)} cannot be {done}: {_said(error)}",
+                    Text(
+                        "Give the same command again, or train with {}, once it can.",
+                        Setting("resume", True),
+                    ),
+                ) from None
+            time.sleep(seconds)
+    raise AssertionError
+
+
+def _file_system(address: str) -> tuple[Any, str]:
+    protocol = address.partition("://")[0]
+    if protocol not in _PACKAGES:
+        raise UsageError(
+            f"'{protocol}://' is not a kind of address that is known",
+            f"Known: {', '.join(_PACKAGES)}.",
+        )
+    try:
+        import fsspec
+    except ModuleNotFoundError:
+        raise PackageError.missing(f"'{shown(address)}'", "fsspec", "remote") from None
+    try:
+        if protocol in _WEB:
+            from ganctl.datasets.streaming.web import WebFiles
+
+            return WebFiles(), address
+        system, path = fsspec.core.url_to_fs(address)
+    except ImportError:
+        raise PackageError.missing(f"{protocol}://", _PACKAGES[protocol]) from None
+    except Exception as error:
+        raise DataError(f"{shown(address)} cannot be read: {_said(error)}") from None
+    return system, path
+
+
+def _said(error: Exception) -> str:
+    return shown(" ".join(str(error).split())[:200]) or type(error).__name__

@@ -1,0 +1,238 @@
+"""Images that are decoded while a training goes on: shards by their index, held nowhere whole."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ganctl import machine
+from ganctl.config import ImageSettings
+from ganctl.datasets import workers
+from ganctl.datasets.base import WHOLE, Batch, Share
+from ganctl.datasets.decoding import BadImage, Pixels, measure
+from ganctl.datasets.decoding.formats import READABLE
+from ganctl.datasets.local.loading import classes_from, require_colour
+from ganctl.datasets.local.preparing import choose_size, is_colourful
+from ganctl.datasets.sources.base import shown
+from ganctl.datasets.streaming import reader, storage
+from ganctl.datasets.streaming.index import Index, read
+from ganctl.datasets.streaming.order import Lanes
+from ganctl.datasets.streaming.reader import Read, Reader, Task, decoded, shape_of
+from ganctl.datasets.streaming.shards import Sample
+from ganctl.errors import DataError, Setting, Text, UsageError, counted
+
+if TYPE_CHECKING:  # processes that only decode images come through here, and start quicker without
+    import torch
+
+_MAX_BLOCK = 4096
+"""Neighbours that are shuffled, however small they are."""
+_LOOKED_AT, _SHARDS_LOOKED_AT = 256, 8
+"""Images, and of how many shards, that size and channels are chosen by."""
+_MAX_WORKERS = 8
+_AHEAD_BYTES, _AHEAD = 2**26, range(2, 9)
+"""Batches that are read while others are used: as many as take so many bytes, within limits."""
+
+
+@dataclass(frozen=True)
+class Stream:
+    """The images of tar shards, as `base.Images`: batches are read and decoded when wanted."""
+
+    name: str
+    index: Index
+    settings: ImageSettings
+    """With size and channels set."""
+    limit: int | None = None
+    """Only so many, the first ones."""
+    skip_bad: bool = False
+    """Whether an image that cannot be decoded is replaced by its neighbour."""
+    notices: tuple[str | Text, ...] = ()
+    device: torch.device | None = None
+
+    @property
+    def labels_problem(self) -> None:
+        """None: an index that is wrong is refused."""
+
+    @property
+    def num_held_out(self) -> int:
+        """None: what is held out is not looked for in shards."""
+        return 0
+
+    def __len__(self) -> int:
+        return int(_counts(self.index, self.limit).sum())
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The classes' names."""
+        return tuple(known.name for known in self.index.classes)
+
+    @property
+    def num_classes(self) -> int:
+        """How many classes there are for networks to tell apart: one alone is none."""
+        return len(self.classes) if len(self.classes) > 1 else 0
+
+    @property
+    def digest(self) -> str:
+        """Of the index: tells a resumed run that its shards are the same."""
+        return self.index.digest
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(C, H, W)."""
+        height, width, channels = shape_of(self.settings)
+        return channels, height, width
+
+    def to(self, device: torch.device, bound: int | None = None) -> Stream:
+        """The same for batches on `device`, whatever the `bound`."""
+        return replace(self, device=device)
+
+    def some(self, count: int) -> Pixels:
+        """About `count` images, uint8 (n, H, W, C): the first ones of some shards."""
+        pixels = []
+        for sample in _first_ones(self.index, self.limit, count):
+            with contextlib.suppress(BadImage):
+                pixels.append(decoded(sample, self.settings))
+        return np.stack(pixels) if pixels else np.empty((0, *shape_of(self.settings)), np.uint8)
+
+    def batches(
+        self, size: int, numbers: range, *, seed: int, epoch: int, share: Share = WHOLE
+    ) -> Iterator[Batch]:
+        """Of an epoch, counted from 0, those batches of `size`, on the device; a share of each.
+
+        Their order is a function of (seed, epoch): see `lanes`. While one is used the next are read
+        and decoded, by other processes where there are cores for them. Raises DataError.
+        """
+        import torch
+
+        device = self.device or torch.device("cpu")
+        counts = _counts(self.index, self.limit)
+        lanes = Lanes(counts, size, self._block(), seed, epoch)
+        job = Reader(self.index, self.settings, lanes, self.skip_bad)
+        ahead = _AHEAD_BYTES // (size * int(np.prod(shape_of(self.settings))))
+        ahead = min(max(ahead, _AHEAD.start), _AHEAD.stop)
+        count = 0 if storage.is_private(self.index.address) else _num_workers()
+        with workers.each(job, count) as hands:
+            coming: deque[tuple[list[Future[Read]], range, int]] = deque()
+            for number in numbers:
+                whole = lanes.size(number)
+                places = share.of(whole)
+                parts = _split(places, len(hands))
+                read = [hand(Task(number, part)) for hand, part in zip(hands, parts, strict=True)]
+                coming.append((read, places, whole))
+                if len(coming) > ahead:
+                    yield _arrived(*coming.popleft(), device)
+            while coming:
+                yield _arrived(*coming.popleft(), device)
+
+    def _block(self) -> int:
+        """Neighbours that are shuffled: as many as a lane may hold."""
+        encoded = sum(shard.size for shard in self.index.shards) / self.index.num_images
+        each = max(int(encoded), int(np.prod(shape_of(self.settings))))
+        return min(max(1, reader.LANE_BYTES // each), _MAX_BLOCK)
+
+
+def load(
+    address: str, settings: ImageSettings, *, limit: int | None = None, skip_bad: bool = False
+) -> Stream:
+    """The images of the shards whose index is at a path or an address; some are looked at.
+
+    Size and channels that are not set are the index's, or chosen from the first images. Raises
+    DataError, UsageError.
+    """
+    require_colour(settings.background)
+    index = read(address)
+    if settings.image_key not in (None, index.image_key):
+        raise UsageError(
+            f"{shown(address)} is not an index of the images '{settings.image_key}'",
+            Text(
+                "Leave out {}, or make another index with it: ganctl data index.",
+                Setting("image_key"),
+            ),
+        )
+    if index.num_images < 2:
+        raise DataError(f"the shards of {shown(address)} hold {counted(index.num_images, 'image')}")
+    known = replace(
+        settings,
+        size=settings.size or index.image_size,
+        channels=settings.channels or index.image_channels,
+    )
+    is_known = None not in (known.size, known.channels)
+    chosen = known if is_known else _chosen(index, limit, known)
+    height, width, channels = shape_of(chosen)
+    count = int(_counts(index, limit).sum())
+    notice = (
+        f"{counted(count, 'image')} in {counted(len(index.shards), 'shard')} of {shown(address)}"
+        + classes_from(len(index.classes), index.labels_from)
+        + f", streamed as {height}x{width} {'RGB' if channels == 3 else 'grey'}"
+        + ("" if is_known else ", chosen from the first images")
+    )
+    return Stream(address, index, chosen, limit, skip_bad, (notice, *index.notes))
+
+
+def _counts(index: Index, limit: int | None) -> NDArray[np.int64]:
+    """(num_shards,) How many images of each shard are used: of all together the first `limit`."""
+    ends = np.cumsum([0, *(shard.count for shard in index.shards)])
+    return np.diff(ends if limit is None else np.minimum(ends, limit))
+
+
+def _first_ones(index: Index, limit: int | None, count: int) -> Iterator[Sample]:
+    """About `count` samples: as many from the beginning of each of some shards."""
+    counts = _counts(index, limit)
+    used = np.flatnonzero(counts)
+    chosen = used[np.linspace(0, len(used) - 1, min(len(used), _SHARDS_LOOKED_AT)).astype(int)]
+    for shard in chosen.tolist():
+        each = min(int(counts[shard]), -(-count // len(chosen)))
+        yield from index.samples(shard, range(each))
+
+
+def _chosen(index: Index, limit: int | None, settings: ImageSettings) -> ImageSettings:
+    """`settings` with size and channels, if they are not set, as suits some of the images."""
+    sides, has_colour = list[int](), False
+    for sample in _first_ones(index, limit, _LOOKED_AT):
+        with contextlib.suppress(BadImage):
+            facts = measure(sample.content)
+            sides.append(min(facts.width, facts.height))
+            has_colour = has_colour or is_colourful(sample.content, settings.background)
+    if not sides:
+        raise DataError(
+            f"of the first images that {shown(index.address)} names none can be used",
+            READABLE,
+        )
+    return replace(
+        settings,
+        size=settings.size or choose_size(sides),
+        channels=settings.channels or (3 if has_colour else 1),
+    )
+
+
+def _num_workers() -> int:
+    """Processes that read beside each that trains, a power of two as lanes are; 0: a thread."""
+    trained_by = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))  # torchrun's
+    spare = min(machine.cores() // trained_by - 1, _MAX_WORKERS)
+    return 1 << (spare.bit_length() - 1) if spare > 0 else 0
+
+
+def _split(places: range, count: int) -> list[range]:
+    ends = [places.start + len(places) * number // count for number in range(count + 1)]
+    return [range(first, end) for first, end in itertools.pairwise(ends)]
+
+
+def _arrived(read: Sequence[Future[Read]], places: range, size: int, device: torch.device) -> Batch:
+    import torch
+
+    parts = [future.result() for future in read]
+    pixels, labels = (
+        torch.from_numpy(np.concatenate(arrays)) for arrays in zip(*parts, strict=True)
+    )
+    if device.type == "cuda":
+        pixels, labels = pixels.pin_memory(), labels.pin_memory()
+    pixels, labels = (tensor.to(device, non_blocking=True) for tensor in (pixels, labels))
+    return Batch(pixels, labels, places.start, size)

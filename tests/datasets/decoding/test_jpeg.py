@@ -1,0 +1,76 @@
+"""A JPEG is used without its end if all of its picture is there, and only then."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ganctl.config import ImageSettings
+from ganctl.datasets.decoding import BadImage, Found, decode, examine, measure
+from ganctl.datasets.decoding.jpeg import endings
+
+AS_IT_IS = ImageSettings((56, 72), 3)
+PIXELS = np.random.default_rng(0).integers(0, 256, (56, 72, 3), dtype=np.uint8)
+KINDS = {
+    "plain": {},
+    "progressive": {"progressive": True},
+    "full colour": {"subsampling": 0, "quality": 95},
+    "restarts": {"restart_marker_rows": 1},
+    "grey": {"mode": "L"},
+}
+
+
+def jpeg(mode="RGB", **options):
+    buffer = io.BytesIO()
+    Image.fromarray(PIXELS).convert(mode).save(buffer, "JPEG", **options)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("missing", [1, 2])
+def test_all_but_the_end_is_used_and_that_is_said(kind, missing):
+    whole = jpeg(**KINDS[kind])
+    pixels, found = examine(whole[:-missing], AS_IT_IS)
+    np.testing.assert_array_equal(pixels, decode(whole, AS_IT_IS))
+    assert found.lacks_end
+    assert not examine(whole, AS_IT_IS)[1].lacks_end
+    assert measure(whole[:-missing]) == measure(whole)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("left", [0.5, 0.9, -12, -5])
+def test_what_lacks_some_of_its_picture_is_truncated(kind, left):
+    whole = jpeg(**KINDS[kind])
+    cut = whole[: int(left * len(whole)) if left > 0 else left]
+    with pytest.raises(BadImage, match=r"^truncated$"):
+        decode(cut, AS_IT_IS)
+
+
+def test_a_progressive_one_between_two_scans_is_truncated():
+    """It shows a picture that nothing that follows would change, but a blurred one."""
+    whole = jpeg(progressive=True)
+    scans = [place for place in range(len(whole)) if whole.startswith(b"\xff\xda", place)]
+    tables = [place for place in range(len(whole)) if whole.startswith(b"\xff\xc4", place)]
+    assert len(scans) > 5
+    for scan in scans[1:]:
+        between = max((place for place in tables if place < scan), default=scan)
+        assert list(endings(whole[:between])) == []
+        with pytest.raises(BadImage, match=r"^truncated$"):
+            decode(whole[:between], AS_IT_IS)
+
+
+def test_a_large_one_is_used_at_the_size_that_it_is_reduced_to():
+    buffer = io.BytesIO()
+    Image.fromarray(PIXELS).resize((720, 560)).save(buffer, "JPEG")
+    content = buffer.getvalue()
+    pixels, found = examine(content[:-1], AS_IT_IS)
+    np.testing.assert_array_equal(pixels, decode(content, AS_IT_IS))
+    assert found == Found(int(pixels.max()), lacks_end=True)
+
+
+def test_no_other_file_has_an_end_put_to_it():
+    buffer = io.BytesIO()
+    Image.fromarray(PIXELS).save(buffer, "PNG")
+    for content in (buffer.getvalue(), b"", b"\xff\xd8", b"\xff\xd8\xff\xc0\0", jpeg()[:300]):
+        assert list(endings(content)) == []

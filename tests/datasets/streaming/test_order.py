@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ganctl.datasets.base import Share
+from ganctl.datasets.streaming.order import Lanes
+
+some_lanes = st.builds(
+    lambda counts, batch, block, seed: Lanes(
+        np.array(counts), min(batch, sum(counts)), block, seed, 1
+    ),
+    st.lists(st.integers(0, 40), min_size=1, max_size=6).filter(any),
+    st.integers(1, 100),
+    st.integers(1, 30),
+    st.integers(0, 2**32 - 1),
+)
+
+
+def image_at(lanes, step, place):
+    """(shard, number in it) of the image at a place."""
+    spot = lanes.spot(step, place)
+    parts = lanes.parts(spot.lane, spot.block)
+    images = [(part.shard, image) for part in parts for image in part.images]
+    return images[lanes.order(spot.lane, spot.block)[spot.position]]
+
+
+def epoch_of(lanes, share=None):
+    steps = -(-int(lanes.counts.sum()) // lanes.batch_size)
+    for step in range(steps):
+        places = (share or Share(0, 1)).of(lanes.size(step))
+        yield [(place, image_at(lanes, step, place)) for place in places]
+
+
+@settings(max_examples=25, deadline=None)
+@given(some_lanes, st.integers(1, 5))
+def test_an_epoch_has_every_image_once_however_many_processes_share_it(lanes, processes):
+    whole = list(epoch_of(lanes))
+    ranks = [epoch_of(lanes, Share(rank, processes)) for rank in range(processes)]
+    expected = [(s, i) for s, count in enumerate(lanes.counts) for i in range(count)]
+
+    assert sorted(image for batch in whole for _, image in batch) == expected
+    for batch, parts in zip(whole, zip(*ranks, strict=True), strict=True):
+        if len(batch) >= processes:
+            assert list(itertools.chain(*parts)) == batch
+        else:  # all of it, for each
+            assert all(part == batch for part in parts)
+
+
+def test_seed_and_epoch_decide_the_order():
+    def order(**changes):
+        how = {"batch_size": 16, "block": 10, "seed": 0, "epoch": 0} | changes
+        return list(epoch_of(Lanes(np.array([300]), **how)))
+
+    assert order() == order()
+    assert order() != order(seed=1)
+    assert order() != order(epoch=1)
+
+
+def test_a_process_reads_only_its_part_of_the_shards():
+    lanes = Lanes(np.full(64, 100), 64, 20, 0, 0)
+    read = [Counter(), Counter()]
+    for rank in range(2):
+        for batch in epoch_of(lanes, Share(rank, 2)):
+            read[rank].update(shard for _, (shard, _) in batch)
+
+    assert len(read[0].keys() & read[1].keys()) <= 2  # where the ring is cut
+
+
+def test_a_batch_is_from_all_over_the_set_and_lanes_come_to_new_blocks_one_by_one():
+    lanes = Lanes(np.full(64, 100), 64, 32, 0, 0)
+    spots = [[lanes.spot(step, place) for place in range(64)] for step in range(50)]
+
+    assert all(len({shard for _, (shard, _) in batch}) > 32 for batch in epoch_of(lanes))
+    for before, after in itertools.pairwise(spots):
+        assert sum(a.block != b.block for a, b in zip(before, after, strict=True)) <= 4

@@ -1,0 +1,283 @@
+from __future__ import annotations
+
+import io
+import itertools
+import json
+import tarfile
+from collections import Counter
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from ganctl import datasets
+from ganctl.config import ImageSettings
+from ganctl.datasets.base import Share
+from ganctl.datasets.streaming import index, indexing, reader, stream
+from ganctl.datasets.streaming.order import Lanes
+from ganctl.errors import DataError, UsageError
+
+GREY = ImageSettings((8, 8), 1)
+
+
+@pytest.fixture(autouse=True)
+def _in_this_process(monkeypatch):
+    """Another process would take half a second to start: one test has some."""
+    monkeypatch.setattr(stream, "_num_workers", lambda: 0)
+
+
+def png(number: int) -> bytes:
+    """A grey image whose every pixel is `number`."""
+    buffer = io.BytesIO()
+    Image.new("L", (8, 8), number).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+PNGS = [png(number) for number in range(256)]
+
+
+def write_shards(folder, counts, change=lambda number, files: files):
+    """Tar shards of images 0, 1, 2, ..., `counts` of each, with an index; the latter's path."""
+    folder.mkdir(parents=True, exist_ok=True)
+    numbers = itertools.count()
+    names = []
+    for shard, count in enumerate(counts):
+        names.append(f"{shard}.tar")
+        with tarfile.open(folder / names[-1], "w") as tar:
+            for number in itertools.islice(numbers, count):
+                files = {f"{number}.png": PNGS[number], f"{number}.cls": b"%d" % (number % 3)}
+                for name, content in change(number, files).items():
+                    member = tarfile.TarInfo(name)
+                    member.size = len(content)
+                    tar.addfile(member, io.BytesIO(content))
+    path = folder / "index.json"
+    path.write_bytes(indexing.make(str(path), names, lambda *_: None).to_json())
+    return str(path)
+
+
+def shown(data, size, numbers=None, *, seed=0, epoch=0, share=datasets.WHOLE):
+    """The images' numbers, batch by batch."""
+    steps = range(-(-len(data) // size))
+    batches = data.batches(size, steps if numbers is None else numbers, seed=seed, epoch=epoch,
+                           share=share)  # fmt: skip
+    found = []
+    for batch in batches:
+        numbers = batch.pixels[:, 0, 0, 0].tolist()
+        if data.classes:
+            assert batch.labels.tolist() == [number % 3 for number in numbers]
+        found.append((batch.first, batch.size, numbers))
+    return found
+
+
+@settings(
+    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    counts=st.lists(st.integers(0, 100), min_size=1, max_size=5).filter(
+        lambda counts: 2 <= sum(counts) <= 256
+    ),
+    batch=st.integers(1, 80),
+    processes=st.sampled_from((1, 2, 3, 4)),
+    begun=st.integers(0, 100),
+    lane_bytes=st.sampled_from((1, 500, 2**22)),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_an_epoch_is_all_images_once_for_any_number_of_processes_and_from_any_step_on(
+    tmp_path_factory, counts, batch, processes, begun, lane_bytes, seed
+):
+    data = stream.load(write_shards(tmp_path_factory.mktemp("shards"), counts), GREY)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reader, "LANE_BYTES", lane_bytes)
+        size = min(batch, len(data))
+        whole = shown(data, size, seed=seed)
+        steps = range(min(begun, len(whole)), len(whole))
+        shares = [
+            shown(data, size, steps, seed=seed, share=Share(rank, processes))
+            for rank in range(processes)
+        ]
+
+    assert sorted(n for _, _, numbers in whole for n in numbers) == [*range(sum(counts))]
+    for (_, count, numbers), *parts in zip(whole[steps.start :], *shares, strict=True):
+        if count < processes:
+            assert all(part == (0, count, numbers) for part in parts)
+        else:
+            assert [n for _, _, part in parts for n in part] == numbers
+            assert [first for first, _, _ in parts] == [Share(r, processes).of(count).start
+                                                         for r in range(processes)]  # fmt: skip
+
+
+def test_seed_and_epoch_decide_the_order(tmp_path):
+    data = stream.load(write_shards(tmp_path, [200]), GREY)
+    assert shown(data, 16) == shown(data, 16)
+    assert shown(data, 16) != shown(data, 16, seed=1)
+    assert shown(data, 16) != shown(data, 16, epoch=1)
+
+
+def test_processes_that_read_change_nothing(tmp_path, monkeypatch):
+    data = stream.load(write_shards(tmp_path, [100, 30]), GREY)
+    expected = shown(data, 16)
+    monkeypatch.setattr(stream, "_num_workers", lambda: 2)
+    assert shown(data, 16) == expected
+    (tmp_path / "0.tar").unlink()
+    with pytest.raises(DataError, match=r"0\.tar cannot be read: no such file"):
+        shown(data, 16)
+
+
+def test_what_is_known_of_the_images_is_the_indexs_or_said(tmp_path):
+    data = datasets.load_training(write_shards(tmp_path, [5, 6]))
+    assert (len(data), data.classes, data.num_classes) == (11, ("0", "1", "2"), 3)
+    assert data.image_shape == (1, 28, 28)  # the smallest that is chosen
+    assert "28x28 grey, chosen from the first images" in data.notices[0]
+    assert datasets.stem(data.name) == tmp_path.name
+    assert data.some(4).shape == (4, 28, 28, 1)
+    assert len(data.some(1000)) == 11
+    with pytest.raises(UsageError, match="never read as a whole"):
+        datasets.load(data.name)
+
+
+def test_a_limit_takes_the_first_ones(tmp_path):
+    data = stream.load(write_shards(tmp_path, [5, 6, 7]), GREY, limit=8)
+    assert sorted(n for _, _, numbers in shown(data, 3) for n in numbers) == [*range(8)]
+
+
+def test_other_shards_have_another_digest(tmp_path):
+    digests = {
+        stream.load(write_shards(tmp_path / str(number), counts), GREY).digest
+        for number, counts in enumerate(([5, 6], [6, 5], [11]))
+    }
+    same = stream.load(write_shards(tmp_path / "again", [5, 6]), GREY).digest
+    assert len(digests) == 3
+    assert same in digests
+
+
+def broken(number, files):
+    return files | {"7.png": PNGS[7][:40]} if number == 7 else files
+
+
+def test_a_broken_image_ends_the_training_with_its_name(tmp_path):
+    data = stream.load(write_shards(tmp_path, [5, 20], broken), GREY)
+    with pytest.raises(DataError, match=r"1\.tar: 7\.png: "):
+        shown(data, 4)
+
+
+def test_or_is_replaced_always_by_the_same_neighbour(tmp_path):
+    path = write_shards(tmp_path, [5, 20], broken)
+    data = stream.load(path, GREY, skip_bad=True)
+    whole = shown(data, 4)
+    counts = Counter(n for _, _, numbers in whole for n in numbers)
+    assert sorted(counts.values()) == [1] * 23 + [2]
+    assert 7 not in counts
+    for step in range(len(whole)):
+        assert shown(data, 4, range(step, step + 1)) == whole[step : step + 1]
+
+
+def test_images_without_a_label_are_named(tmp_path):
+    def unlabelled(number, files):
+        return {"7.png": PNGS[7]} if number == 7 else files
+
+    data = stream.load(write_shards(tmp_path, [20], unlabelled), GREY)
+    with pytest.raises(DataError, match=r"7\.png: it has no label"):
+        shown(data, 4)
+
+
+def test_shards_without_labels_have_no_classes(tmp_path):
+    path = write_shards(tmp_path, [20], lambda n, files: {f"{n}.png": PNGS[n]})
+    data = stream.load(path, GREY)
+    assert (data.classes, data.num_classes) == ((), 0)
+    assert sum(len(numbers) for *_, numbers in shown(data, 4)) == 20
+
+
+def test_an_index_of_webdatasets_own_will_do(tmp_path):
+    path = tmp_path / "index.json"
+    write_shards(tmp_path, [70, 70])
+    facts = json.loads(path.read_text())
+    for shard in facts["shardlist"]:
+        del shard["marks"]
+    path.write_text(json.dumps({"wids_version": 1, "shardlist": facts["shardlist"]}))
+    data = stream.load(str(path), GREY)
+    assert sorted(n for _, _, numbers in shown(data, 32) for n in numbers) == [*range(140)]
+
+
+def cut(folder):
+    path = folder / "0.tar"
+    path.write_bytes(path.read_bytes()[:-2048])
+
+
+def cut_and_say_so(folder):
+    path, facts = folder / "0.tar", json.loads((folder / "index.json").read_text())
+    path.write_bytes(path.read_bytes()[:60_000])
+    facts["shardlist"][0]["filesize"] = 60_000
+    facts["shardlist"][0]["marks"] = [0, 0]
+    (folder / "index.json").write_text(json.dumps(facts))
+
+
+def change(**values):
+    def do(folder):
+        facts = json.loads((folder / "index.json").read_text())
+        facts["shardlist"][0] |= values
+        (folder / "index.json").write_text(json.dumps(facts))
+
+    return do
+
+
+@pytest.mark.parametrize(
+    ("harm", "said"),
+    [
+        (cut, r"0\.tar is not as its index says: it has [\d,]+ bytes, not"),
+        (cut_and_say_so, r"0\.tar (is damaged|cannot be read|is not as its index says)"),
+        (change(nsamples=101), r"0\.tar is not as its index says: it has fewer than 101"),
+        (change(nsamples=99), r"0\.tar is not as its index says: it has more than 99"),
+        (change(marks=[0, 512]), r"0\.tar (is not as its index says|is damaged)"),
+        (change(marks=[0, 1024]), r"0\.tar (is not as its index says|is damaged)"),
+        (change(marks=[0]), "is not an index of shards"),
+        (change(marks=[0, 10**12]), "is not an index of shards"),
+        (change(nsamples=-1), "is not an index of shards"),
+        (change(nsamples="many"), "is not an index of shards"),
+        (change(nsamples=2**80), "is not an index of shards"),
+        (change(nsamples=2**52), "is not an index of shards"),
+        (change(url="../0.tar"), "outside of its folder"),
+        (change(url="/etc/passwd"), "outside of its folder"),
+        (change(url="s3://bucket/0.tar"), "outside of its folder"),
+        (change(url="%2e%2e/0.tar"), "outside of its folder"),
+        (change(url="pipe:date"), "outside of its folder"),
+        (change(url="1.tar"), "is not an index of shards"),
+        (change(url=""), "outside of its folder"),
+        (change(url="."), r"is not a file"),
+        (change(url="nowhere.tar"), r"nowhere\.tar cannot be read: no such file"),
+        (lambda folder: (folder / "0.tar").unlink(), r"0\.tar cannot be read: no such file"),
+        (lambda folder: (folder / "index.json").write_text("[]"), "is not an index of shards"),
+        (lambda folder: (folder / "index.json").write_text(
+            '{"shardlist": [], "ganctl": {"image_size": [8]}}'), "is not an index of shards"),
+        (lambda folder: (folder / "index.json").write_text("[" * 10**5), "is not an index"),
+        (lambda folder: (folder / "index.json").write_text("\ud800".encode("utf-8", "ignore")
+                                                            .decode()), "is not an index"),
+    ],
+)  # fmt: skip
+def test_shards_that_are_not_as_the_index_says_are_named(tmp_path, harm, said):
+    path = write_shards(tmp_path, [100, 20])
+    harm(tmp_path)
+    with pytest.raises(DataError, match=said):
+        shown(stream.load(path, GREY), 16)
+
+
+def test_what_cannot_be_read_is_not_tried_again_by_what_was_asked_for_ahead(tmp_path):
+    facts = index.read(write_shards(tmp_path, [40]))
+    job = reader.Reader(facts, GREY, Lanes(np.array([40]), 4, 4, 0, 0), False)
+    task = reader.Task(0, range(4))
+    (tmp_path / "0.tar").rename(tmp_path / "away")
+    with pytest.raises(DataError, match="no such file"):
+        job(task)
+    (tmp_path / "away").rename(tmp_path / "0.tar")
+    with pytest.raises(DataError, match="no such file"):
+        job(task)
+
+
+def test_the_training_device_gets_them(tmp_path):
+    data = stream.load(write_shards(tmp_path, [20]), GREY).to(torch.device("cpu"), 0)
+    (batch,) = data.batches(4, range(1), seed=0, epoch=0)
+    assert batch.images().shape == (4, 1, 8, 8)
+    assert batch.pixels.dtype == torch.uint8
+    assert np.ptp(batch.pixels.numpy(), axis=(1, 2, 3)).max() == 0
