@@ -352,7 +352,7 @@ def test_a_signal_ends_all_processes_and_leaves_nothing(here, number, cache_fold
     for index in range(1, 600):
         os.link("many/0.png", f"many/{index}.png")
     source = (
-        "import sys\nfrom ganctl.datasets import preparing\nfrom ganctl.cli import main\n"
+        "import sys\nfrom ganctl.datasets.local import preparing\nfrom ganctl.cli import main\n"
         "preparing.machine.cores = lambda: 2\n"
         "preparing._WORTH_A_WORKER = 1\nsys.exit(main(['data', 'many']))"
     )

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
+from ganctl.cli.live import curves
 from ganctl.cli.live.curves import Curves, Trace, draw, resample
-from ganctl.cli.live.observer import curves
 
 
 def lines_of(part, width, height):

@@ -18,8 +18,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
+from ganctl.cli.live import screen as screens
 from ganctl.cli.live.observer import LiveObserver
-from ganctl.cli.live.observer import screen as screens
 from ganctl.training.loop import Progress
 
 emulator = pytest.importorskip("emulator", reason="no pseudo-terminals here")

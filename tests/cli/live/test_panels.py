@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from ganctl.cli.live.observer import panels
+from ganctl.cli.live import panels
 from ganctl.cli.live.panels import Bars, clock, fitting, table_head
 from ganctl.training.loop import Progress
 

@@ -164,7 +164,7 @@ def test_one_that_is_being_made_is_waited_for(monkeypatch):
 
 def test_what_a_killed_program_left_is_swept_up(cache_folder):
     source = (
-        "import os, sys, numpy\nfrom ganctl.datasets import cache\n"
+        "import os, sys, numpy\nfrom ganctl.datasets.local import cache\n"
         "with cache.place(sys.argv[1], None) as place:\n"
         "    place.images.write_bytes(b'half')\n"
         "    os._exit(9)\n"
