@@ -43,7 +43,7 @@ def counted(owner: type, name: str, kind: str, clock=time.perf_counter) -> None:
 def train(out: str, options: list[str]) -> None:
     """What runs in the terminal."""
     from ganctl.cli import main
-    from ganctl.cli.live.observer import observer, screen
+    from ganctl.cli.live import observer, screen
     from ganctl.training import pictures, session
 
     for name in ("on_step", "on_samples", "on_epoch", "__enter__", "__exit__"):
