@@ -14,9 +14,8 @@ from ganctl.datasets.local import loading, trained
 from ganctl.datasets.local.loading import Prepared, require_apart, require_colour, require_usable
 from ganctl.datasets.local.preparing import Progress
 from ganctl.datasets.local.survey import Survey
-from ganctl.datasets.sources.base import shown
 from ganctl.datasets.streaming import index, storage, stream
-from ganctl.errors import DataError, Setting, Text, UsageError, nearest
+from ganctl.errors import DataError, Setting, Text, UsageError, nearest, printable
 
 __all__ = [
     "EMBEDDED",
@@ -77,7 +76,7 @@ def is_trusted(name: str, digest: str) -> bool:
 def untrusted(name: str) -> UsageError:
     """Return what to say where images would have to be read that are not trusted."""
     return UsageError(
-        f"the checkpoint names images that you never trained on here: {shown(name[:200])}",
+        f"the checkpoint names images that you never trained on here: {printable(name[:200])}",
         Text("If they are to be read, name them yourself: add {}.", Setting("data")),
     )
 

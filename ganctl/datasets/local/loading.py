@@ -23,9 +23,8 @@ from ganctl.datasets.local import cache, preparing
 from ganctl.datasets.local.preparing import Progress
 from ganctl.datasets.local.survey import Remarks, Survey
 from ganctl.datasets.sources import KINDS, Problem, Source, open_source, shards
-from ganctl.datasets.sources.base import shown
 from ganctl.datasets.sources.folder import File, Folder
-from ganctl.errors import DataError, Setting, Text, UsageError, counted
+from ganctl.errors import DataError, Setting, Text, UsageError, counted, printable
 from ganctl.rng import Stream
 
 _EXAMPLES, _ROW = 64, range(4, 13)
@@ -102,7 +101,7 @@ def resolve(path: str) -> str:
         path = os.path.expanduser(path)  # noqa: PTH111 - which fails without a home folder
     for part in shards(path):
         if not os.path.lexists(part):
-            raise DataError(f"there is nothing at '{shown(part)}'", f"Give {KINDS}.")
+            raise DataError(f"there is nothing at '{printable(part)}'", f"Give {KINDS}.")
     return os.path.abspath(path)  # noqa: PTH100 - links stay as they were named
 
 
@@ -136,7 +135,8 @@ def load(
     prepared = prepare(path, settings, limit=limit, held_out=held_out, progress=progress)
     if held_out and not prepared.survey.num_held_out:
         raise UsageError(
-            f"{shown(path)} has no test images", "Those in a folder 'test' or 'val' are held out."
+            f"{printable(path)} has no test images",
+            "Those in a folder 'test' or 'val' are held out.",
         )
     require_usable(prepared, skip_bad=skip_bad)
     return Dataset(
@@ -213,7 +213,7 @@ def require_usable(prepared: Prepared, *, skip_bad: bool, is_listed: bool = Fals
     if survey.problems and not (skip_bad and survey.num_images):
         count = len(survey.problems)
         raise DataError(
-            f"{count:,} of {counted(survey.num_files, 'file')} in {shown(path)} cannot be used",
+            f"{count:,} of {counted(survey.num_files, 'file')} in {printable(path)} cannot be used",
             Text("{} trains without them.", Setting("skip_bad", True))
             if survey.num_images
             else READABLE,
@@ -225,13 +225,13 @@ def require_usable(prepared: Prepared, *, skip_bad: bool, is_listed: bool = Fals
             f"{others:,} other {'file' if others == 1 else 'files'}" if others else "it is empty"
         )
         raise DataError(
-            f"no images in {shown(path)}: {found}",
+            f"no images in {printable(path)}: {found}",
             READABLE,
             details=[] if is_listed else listed(survey.ignored),
         )
     if survey.num_images == 1:
         raise DataError(
-            f"only one image in {shown(path)}",
+            f"only one image in {printable(path)}",
             "A generator learns from hundreds of images, or more.",
         )
 
@@ -249,7 +249,7 @@ def notices(prepared: Prepared) -> list[str | Text]:
     survey = prepared.survey
     num_classes = len(survey.classes)
     lines: list[str | Text] = [
-        f"{counted(survey.num_images, 'image')} in {shown(prepared.path)}"
+        f"{counted(survey.num_images, 'image')} in {printable(prepared.path)}"
         + classes_from(num_classes, survey.labels_from)
         + f", seen as {prepared.seen_as}",
         *survey.notes,

@@ -9,11 +9,11 @@ import stat
 
 from ganctl import limits
 from ganctl.datasets.sources.arrays import Arrays
-from ganctl.datasets.sources.base import Entry, Problem, Source, shown
+from ganctl.datasets.sources.base import Entry, Problem, Source
 from ganctl.datasets.sources.folder import Folder
 from ganctl.datasets.sources.tars import Tars
 from ganctl.datasets.sources.zips import Zip
-from ganctl.errors import DataError, PackageError, Setting, Text, UsageError
+from ganctl.errors import DataError, PackageError, Setting, Text, UsageError, printable
 
 __all__ = ["Entry", "Problem", "Source", "open_source", "shards"]
 
@@ -34,7 +34,7 @@ def open_source(path: str, image_key: str | None = None) -> Source:
     is_folder = os.path.isdir(path)  # noqa: PTH112 - no path is too odd for it
     if image_key is not None and (is_folder or not path.lower().endswith(_TARS)):
         raise UsageError(
-            f"'{shown(path)}' is not a tar, and an image key is for samples in tars",
+            f"'{printable(path)}' is not a tar, and an image key is for samples in tars",
             Text("Leave out {}.", Setting("image_key")),
         )
     if is_folder:
@@ -47,7 +47,9 @@ def open_source(path: str, image_key: str | None = None) -> Source:
         return Arrays(path)
     if name.endswith(_TARS):
         return Tars([path], image_key)
-    raise DataError(f"'{shown(path)}' is not a kind of file that holds images", f"Give {KINDS}.")
+    raise DataError(
+        f"'{printable(path)}' is not a kind of file that holds images", f"Give {KINDS}."
+    )
 
 
 def shards(path: str) -> list[str]:
@@ -60,7 +62,7 @@ def shards(path: str) -> list[str]:
     # braceexpand holds every number of a range in memory.
     ranges = [(int(low), int(high)) for low, high in _RANGE.findall(path)]
     if any(abs(high - low) >= limits.SHARDS for low, high in ranges):
-        raise UsageError(f"'{shown(path)}' names more than {limits.SHARDS:,} shards")
+        raise UsageError(f"'{printable(path)}' names more than {limits.SHARDS:,} shards")
     try:
         import braceexpand
     except ModuleNotFoundError:
@@ -69,18 +71,18 @@ def shards(path: str) -> list[str]:
         paths = list(itertools.islice(braceexpand.braceexpand(path), limits.SHARDS + 1))
     except ValueError:
         raise UsageError(
-            f"'{shown(path)}' is not a pattern", "Write it as 'shards/{000..127}.tar'."
+            f"'{printable(path)}' is not a pattern", "Write it as 'shards/{000..127}.tar'."
         ) from None
     if len(paths) > limits.SHARDS:
-        raise UsageError(f"'{shown(path)}' names more than {limits.SHARDS:,} shards")
+        raise UsageError(f"'{printable(path)}' names more than {limits.SHARDS:,} shards")
     if not all(name.lower().endswith(_TARS) for name in paths):
-        raise UsageError(f"'{shown(path)}' does not name tar archives", f"Give {KINDS}.")
+        raise UsageError(f"'{printable(path)}' does not name tar archives", f"Give {KINDS}.")
     return paths
 
 
 def _require_file(path: str) -> None:
     if "://" in path or path.startswith("pipe:"):
-        raise UsageError(f"'{shown(path)}' is not on this machine", "Download it first.")
+        raise UsageError(f"'{printable(path)}' is not on this machine", "Download it first.")
     try:
         mode = os.stat(path).st_mode  # noqa: PTH116
     except (OSError, ValueError) as error:
@@ -88,6 +90,6 @@ def _require_file(path: str) -> None:
         hint: str | Text = f"Give {KINDS}."
         if isinstance(error, FileNotFoundError):  # after it was there: it comes from a checkpoint
             hint = Text("If the images have moved, name them with {}.", Setting("data"))
-        raise DataError(f"'{shown(path)}' cannot be read: {reason}", hint) from None
+        raise DataError(f"'{printable(path)}' cannot be read: {reason}", hint) from None
     if not stat.S_ISREG(mode):
-        raise DataError(f"'{shown(path)}' is a pipe or a device", f"Give {KINDS}.")
+        raise DataError(f"'{printable(path)}' is a pipe or a device", f"Give {KINDS}.")

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.lib import format as npy
 
 from ganctl import limits
-from ganctl.datasets.sources.base import class_order, shown
+from ganctl.datasets.sources.base import class_order
 from ganctl.datasets.sources.bounded import is_bomb
-from ganctl.errors import DataError
+from ganctl.errors import DataError, printable
 
 _LABELS = ("labels", "y_train", "train_labels", "train_y", "label", "y", "targets", "arr_1")
 _CLASSES = ("classes", "class_names", "label_names", "names")
@@ -109,4 +109,4 @@ def _values(archive: zipfile.ZipFile, key: str, header: Header) -> Any:
 def _texts(values: Any) -> list[str]:
     if values.dtype.kind == "S":
         values = np.char.decode(values, "utf-8", "replace")
-    return [shown(str(value)) for value in values.tolist()]
+    return [printable(str(value)) for value in values.tolist()]

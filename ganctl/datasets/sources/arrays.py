@@ -16,10 +16,10 @@ from ganctl import limits
 from ganctl.config import MIN_SIZE
 from ganctl.datasets.decoding import UNREADABLE, BadImage, Pixels
 from ganctl.datasets.sources.array_labels import Header, Labels, read_labels
-from ganctl.datasets.sources.base import Contents, Entry, Problem, Source, shown
+from ganctl.datasets.sources.base import Contents, Entry, Problem, Source
 from ganctl.datasets.sources.bounded import Unpacked
 from ganctl.datasets.sources.zips import open_zip
-from ganctl.errors import DataError
+from ganctl.errors import DataError, printable
 
 _IMAGES = ("images", "x_train", "train_images", "train_x", "x", "data", "arr_0")
 _CHANNELS = (1, 3, 4)
@@ -70,10 +70,10 @@ class Arrays(Source):
                 with archive:
                     self._take_archive(archive)
         except DataError as error:
-            raise DataError(f"{shown(path)}: {error.message}", error.hint) from None
+            raise DataError(f"{printable(path)}: {error.message}", error.hint) from None
         except Exception as error:  # a parser of damaged files raises whatever it stumbles over
             raise DataError(
-                f"{shown(path)} is damaged: {shown(str(error))[:100]}", "Save it again."
+                f"{printable(path)} is damaged: {printable(str(error))[:100]}", "Save it again."
             ) from None
 
     def _take_array(self, path: Path) -> None:
@@ -105,19 +105,19 @@ class Arrays(Source):
         self._is_channels_first = _is_channels_first(shape)
         notes = []
         if self._is_channels_first:
-            notes.append(f"{shown(key)} is {shape}: read as (N, C, H, W), channels first.")
+            notes.append(f"{printable(key)} is {shape}: read as (N, C, H, W), channels first.")
         each = math.prod(shape[1:])
         if labels.problem is not None:
             notes.append(f"No classes: {labels.problem}.")
         names: Sequence[str | None] = labels.names or [None] * shape[0]
         self.contents = Contents(
-            [Entry(f"{shown(key)}[{i}]", name, each) for i, name in enumerate(names)],
+            [Entry(f"{printable(key)}[{i}]", name, each) for i, name in enumerate(names)],
             classes=labels.classes,
             labels_from=labels.key,
             labels_problem=labels.problem,
             notes=notes,
             problems=[
-                Problem(shown(other), "not the training images", harmless=True)
+                Problem(printable(other), "not the training images", harmless=True)
                 for other, header in headers.items()
                 if other != key and _are_images(header)
             ],
@@ -145,7 +145,7 @@ class Arrays(Source):
 def _require_plausible(key: str, header: Header, size: int) -> None:
     """DataError where an array of `size` bytes in the file claims far more images."""
     if header.shape[0] > limits.FREE_IMAGES + size:
-        raise DataError(f"{shown(key)} claims more images than it has bytes")
+        raise DataError(f"{printable(key)} claims more images than it has bytes")
 
 
 def _keys(archive: zipfile.ZipFile) -> list[str]:
@@ -171,17 +171,17 @@ def _choose(headers: dict[str, Header]) -> str:
     if not preferred and len(fitting) != 1:
         if fitting:
             raise DataError(
-                f"several arrays may be the images: {', '.join(map(shown, fitting))}",
+                f"several arrays may be the images: {', '.join(map(printable, fitting))}",
                 "Name the one to train on 'images'.",
             )
         single = next((key for key, header in headers.items() if _is_one_image(header)), None)
         if single is not None:
             raise DataError(
-                f"{shown(single)} is {headers[single]}: one image, where many are needed",
+                f"{printable(single)} is {headers[single]}: one image, where many are needed",
                 "Stack all that you have: np.savez('images.npz', images=np.stack(list_of_images)).",
             )
         found = [
-            f"{shown(key)} is {header}"
+            f"{printable(key)} is {header}"
             for key, header in sorted(headers.items(), key=lambda item: -math.prod(item[1].shape))
         ]
         raise DataError(
@@ -190,5 +190,5 @@ def _choose(headers: dict[str, Header]) -> str:
     key = (preferred or fitting)[0]
     count, *shape = headers[key].shape
     if count > limits.MEMBERS or math.prod(shape) > limits.IMAGE_BYTES:
-        raise DataError(f"{shown(key)} is too large: {headers[key].shape}", _LAYOUT)
+        raise DataError(f"{printable(key)} is too large: {headers[key].shape}", _LAYOUT)
     return key

@@ -9,7 +9,6 @@ from typing import Protocol
 
 from ganctl import limits
 from ganctl.datasets.decoding import Content
-from ganctl.errors import printable
 
 _SUFFIXES = frozenset(
     (".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".dib", ".gif")
@@ -37,7 +36,6 @@ _OF_SYSTEMS = frozenset(
 """What operating systems and file servers put among images, thumbnails above all."""
 OTHER = ("not an image by its name", True)
 """Why most files are not used that are no images, and that it is harmless."""
-shown = printable
 
 
 @dataclass(frozen=True)

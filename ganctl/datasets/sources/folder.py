@@ -10,17 +10,9 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from ganctl.datasets.decoding import UNREADABLE, BadImage
-from ganctl.datasets.sources.base import (
-    Contents,
-    Entry,
-    Problem,
-    Source,
-    is_hidden,
-    shown,
-    too_large,
-)
+from ganctl.datasets.sources.base import Contents, Entry, Problem, Source, is_hidden, too_large
 from ganctl.datasets.sources.listing import Listing
-from ganctl.errors import listed
+from ganctl.errors import listed, printable
 
 
 class File(NamedTuple):
@@ -107,7 +99,7 @@ def walk(root: str, leading_out: list[str] | None = None) -> Iterator[File | Pro
             status = os.stat(path)  # noqa: PTH116
             if (status.st_dev, status.st_ino) in seen:
                 reason = "a link to a folder that is there already"
-                yield Problem(shown(relative), reason, harmless=True)
+                yield Problem(printable(relative), reason, harmless=True)
                 continue
             seen.add((status.st_dev, status.st_ino))
             with os.scandir(path) as entries:
@@ -116,10 +108,12 @@ def walk(root: str, leading_out: list[str] | None = None) -> Iterator[File | Pro
                     if entry.is_symlink() and leading_out is not None:
                         target = os.path.realpath(entry.path)
                         if not os.path.join(target, "").startswith(inside):  # noqa: PTH118
-                            leading_out.append(shown(name))
+                            leading_out.append(printable(name))
                     yield from _visit(entry, name, folders, links)
         except OSError as error:
-            yield Problem(shown(relative or root), f"cannot be listed: {error.strerror or error}")
+            yield Problem(
+                printable(relative or root), f"cannot be listed: {error.strerror or error}"
+            )
 
 
 def _visit(
@@ -128,7 +122,7 @@ def _visit(
     try:
         if entry.is_dir():
             if is_hidden(entry.name):
-                yield Problem(shown(name), "hidden", harmless=True)
+                yield Problem(printable(name), "hidden", harmless=True)
             elif entry.is_symlink():
                 heapq.heappush(links, name)
             else:
@@ -137,9 +131,9 @@ def _visit(
         status = entry.stat()
     except OSError as error:
         reason = "a link to nothing" if entry.is_symlink() else f"{error.strerror or error}"
-        yield Problem(shown(name), reason)
+        yield Problem(printable(name), reason)
         return
     if stat.S_ISREG(status.st_mode):
         yield File(name, status.st_size, status.st_mtime_ns)
     else:
-        yield Problem(shown(name), "a pipe, a socket or a device")
+        yield Problem(printable(name), "a pipe, a socket or a device")

@@ -11,7 +11,8 @@ from itertools import groupby
 from typing import Any
 
 from ganctl import limits
-from ganctl.datasets.sources.base import shown, unused
+from ganctl.datasets.sources.base import unused
+from ganctl.errors import printable
 
 LISTS = ("dataset.json", "metadata.jsonl", "metadata.csv", "labels.csv")
 """Names of files that list all images' classes, as StyleGAN's dataset_tool and Hugging Face's
@@ -59,7 +60,7 @@ def parse(name: str, content: bytes) -> dict[str, str]:
 
 def comparable(path: str) -> str:
     """Return `path` in the form in which an image and its mention in a list are the same text."""
-    text = shown(path)
+    text = printable(path)
     if text.isascii() or _longest_run(text) > limits.ACCENTS:
         return text
     # Some file systems keep an accent apart from its letter.
@@ -145,7 +146,7 @@ def _key(known: Iterable[str], keys: Iterable[str]) -> str | None:
 def _class(value: Any) -> str | None:
     """Return the name of a class, or its number as text; None where there is none."""
     if value is None or isinstance(value, str):
-        name = shown((value or "").strip())
+        name = printable((value or "").strip())
         if len(name) > limits.LABEL_NAME_BYTES:
             raise BadLabels(f"{_brief(name)} is too long for a class's name")
         return name or None
@@ -155,5 +156,5 @@ def _class(value: Any) -> str | None:
 
 
 def _brief(value: Any) -> str:
-    text = shown(value if isinstance(value, str) else json.dumps(value))
+    text = printable(value if isinstance(value, str) else json.dumps(value))
     return text if len(text) <= 60 else f"{text[:60]}..."

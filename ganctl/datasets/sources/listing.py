@@ -14,12 +14,11 @@ from ganctl.datasets.sources.base import (
     Entry,
     Problem,
     class_order,
-    shown,
     too_long,
     unused,
 )
 from ganctl.datasets.sources.layout import Folder, Parts, common, folders_of, understand
-from ganctl.errors import DataError, listed
+from ganctl.errors import DataError, listed, printable
 
 _NAMED = 3
 """Files that are given as examples."""
@@ -47,7 +46,7 @@ class Listing(Generic[Place]):
         is_list = name.rpartition("/")[2] in labels.LISTS and problem == OTHER
         if is_list and size > limits.LABEL_LIST_BYTES:
             is_list, problem = False, (f"too large a list of labels: {size / 1e6:,.0f} MB", False)
-        name = shown(name[: limits.NAME_CHARS])
+        name = printable(name[: limits.NAME_CHARS])
         if problem is None and name in self.places:
             problem = ("a second file of that name", False)
         if is_list and name not in self._lists:
@@ -62,7 +61,7 @@ class Listing(Generic[Place]):
 
     def refuse(self, name: str, reason: str, *, harmless: bool = False) -> None:
         """A file that is not used."""
-        self.problems.append(Problem(shown(name[: limits.NAME_CHARS]), reason, harmless))
+        self.problems.append(Problem(printable(name[: limits.NAME_CHARS]), reason, harmless))
 
     def leave_out(self, name: str, reason: str) -> None:
         """An image that was added, and is not wanted after all."""

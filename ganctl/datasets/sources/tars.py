@@ -19,12 +19,12 @@ from typing import Any
 
 from ganctl.datasets.decoding import UNREADABLE, BadImage
 from ganctl.datasets.sources import labels
-from ganctl.datasets.sources.base import Entry, Source, climbs, shown
+from ganctl.datasets.sources.base import Entry, Source, climbs
 from ganctl.datasets.sources.bounded import Bounded, Unpacked, Xz
 from ganctl.datasets.sources.headers import Archive
 from ganctl.datasets.sources.listing import Listing
 from ganctl.datasets.sources.samples import is_label, left_out, rank, split
-from ganctl.errors import DataError
+from ganctl.errors import DataError, printable
 
 _COMPRESSED: dict[bytes, Callable[[str], Any]] = {
     b"\x1f\x8b": gzip.open,
@@ -104,7 +104,9 @@ class Tars(Source):
                     raise tarfile.ReadError("no member where one should begin")
         except (tarfile.TarError, OSError, ValueError, EOFError) as error:
             if not listing.places:
-                raise DataError(f"{shown(str(path))} cannot be read as a tar: {error}") from None
+                raise DataError(
+                    f"{printable(str(path))} cannot be read as a tar: {error}"
+                ) from None
             listing.refuse(str(path), f"damaged: what follows in it is lost ({error})")
 
     def _labels(self, beside: Mapping[tuple[str, str], _At]) -> dict[str, str]:
@@ -135,9 +137,9 @@ def _unpacked(path: str) -> str | Unpacked:
         for signature, opener in _COMPRESSED.items():
             if start.startswith(signature):
                 with opener(path) as content:
-                    return Unpacked(content, Path(path).stat().st_size, shown(path))
+                    return Unpacked(content, Path(path).stat().st_size, printable(path))
     except (OSError, EOFError, lzma.LZMAError, zlib.error, ValueError) as error:
-        raise DataError(f"{shown(path)} cannot be unpacked: {error}") from None
+        raise DataError(f"{printable(path)} cannot be unpacked: {error}") from None
     return path
 
 

@@ -9,10 +9,10 @@ from typing import Any
 
 from ganctl import limits
 from ganctl.datasets.decoding import BadImage
-from ganctl.datasets.sources.base import Entry, Source, climbs, shown
+from ganctl.datasets.sources.base import Entry, Source, climbs
 from ganctl.datasets.sources.bounded import Bounded, is_bomb
 from ganctl.datasets.sources.listing import Listing
-from ganctl.errors import DataError
+from ganctl.errors import DataError, printable
 
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _ENCRYPTED, _UTF8 = 0x1, 0x800
@@ -54,7 +54,7 @@ class Zip(Source):
         except DataError as error:  # the archive has gone meanwhile
             raise BadImage(str(error)) from None
         except Exception as error:  # a parser of damaged files raises whatever it stumbles over
-            raise BadImage(f"damaged in the archive ({shown(str(error))[:100]})") from None
+            raise BadImage(f"damaged in the archive ({printable(str(error))[:100]})") from None
 
     def _opened(self) -> zipfile.ZipFile:
         if self._archive is None or self._process != os.getpid():  # forks share a file's position
@@ -78,7 +78,7 @@ def open_zip(path: str, largest: int = limits.DIRECTORY_BYTES) -> zipfile.ZipFil
         return archive
     except Exception as error:
         raise DataError(
-            f"{shown(path)} cannot be read as a zip: {shown(str(error))[:100]}",
+            f"{printable(path)} cannot be read as a zip: {printable(str(error))[:100]}",
             "Download or pack it again, or give a folder.",
         ) from None
 

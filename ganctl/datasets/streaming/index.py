@@ -19,12 +19,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ganctl import limits
-from ganctl.datasets.sources.base import climbs, shown
+from ganctl.datasets.sources.base import climbs
 from ganctl.datasets.sources.labels import FOLDERS
 from ganctl.datasets.sources.layout import ALL, Layout, folders_of
 from ganctl.datasets.streaming import shards, storage
 from ganctl.datasets.streaming.shards import Sample
-from ganctl.errors import DataError, counted
+from ganctl.errors import DataError, counted, printable
 
 MARK_EVERY = 64
 """Samples of a shard between those whose places its index names."""
@@ -175,10 +175,10 @@ def read(address: str) -> Index:
             content = file.read(limits.INDEX_BYTES)
             return _from_dict(address, json.loads(content))
         except OSError as error:
-            raise DataError(f"{shown(address)} cannot be read: {error.strerror}") from None
+            raise DataError(f"{printable(address)} cannot be read: {error.strerror}") from None
         except (ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError):
             raise DataError(
-                f"{shown(address)} is not an index of shards", "ganctl data index makes one."
+                f"{printable(address)} is not an index of shards", "ganctl data index makes one."
             ) from None
 
 
@@ -196,7 +196,7 @@ def _mark(shard: Shard, number: int) -> tuple[int, int]:
 
 
 def _unlike(where: str, how: str) -> DataError:
-    return DataError(f"{shown(where)} is not as its index says: {how}", _AGAIN)
+    return DataError(f"{printable(where)} is not as its index says: {how}", _AGAIN)
 
 
 def _from_dict(address: str, data: Any) -> Index:
@@ -208,7 +208,7 @@ def _from_dict(address: str, data: Any) -> Index:
     if sum(shard.size for shard in found) >= _MAX_COUNT:
         raise ValueError
     classes = tuple(
-        Class(str(known["label"]), shown(str(known["name"])), _count(known["count"]))
+        Class(str(known["label"]), printable(str(known["name"])), _count(known["count"]))
         for known in own.get("classes", ())
     )
     size, channels = own.get("image_size"), own.get("image_channels")
@@ -225,15 +225,17 @@ def _from_dict(address: str, data: Any) -> Index:
         channels,
         None if image_key is None else str(image_key),
         Layout.from_dict(own["layout"]) if "layout" in own else ALL,
-        None if labels_from is None else shown(str(labels_from)),
-        tuple(shown(str(note)) for note in own.get("notes", ())),
+        None if labels_from is None else printable(str(labels_from)),
+        tuple(printable(str(note)) for note in own.get("notes", ())),
     )
 
 
 def _shard(address: str, entry: Any) -> Shard:
     name = str(entry["url"]).removeprefix("./")
     if climbs(name) or not name.isprintable() or not name or not _ODD.isdisjoint(name):
-        raise DataError(f"{shown(address)} names a shard outside of its folder: {shown(name)}")
+        raise DataError(
+            f"{printable(address)} names a shard outside of its folder: {printable(name)}"
+        )
     count, size = _count(entry["nsamples"]), _count(entry["filesize"])
     marks = np.array([_count(mark) for mark in entry.get("marks", ())], np.int64)
     if count * tarfile.BLOCKSIZE > size:  # each sample has a header at the least

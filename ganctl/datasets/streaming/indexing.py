@@ -8,13 +8,13 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from ganctl import limits
-from ganctl.datasets.sources.base import class_order, is_hidden, shown
+from ganctl.datasets.sources.base import class_order, is_hidden
 from ganctl.datasets.sources.labels import FILES_BESIDE, FOLDERS, LISTS
 from ganctl.datasets.sources.layout import ALL, Folder, Layout, Parts, folders_of, understand
 from ganctl.datasets.sources.samples import left_out, split
 from ganctl.datasets.streaming import shards, storage
 from ganctl.datasets.streaming.index import MARK_EVERY, Class, Index, Shard
-from ganctl.errors import DataError, listed
+from ganctl.errors import DataError, listed, printable
 
 Progress = Callable[[str, int, int], None]
 
@@ -39,7 +39,7 @@ def make(
     if not seen.folders:
         others = ", ".join(f"{count:,} {kind}" for kind, count in seen.others.most_common(_NAMED))
         raise DataError(
-            f"no images in {listed(map(shown, names), _NAMED)}: "
+            f"no images in {listed(map(printable, names), _NAMED)}: "
             + (f"other files: {others}" if others else "there is nothing")
         )
     counts, labels_from = seen.classes, FILES_BESIDE
@@ -111,7 +111,7 @@ class _Seen:
 
     def _look_through(self, name: str, where: str) -> None:
         def pass_over(kind: shards.Kind, file: str) -> None:
-            self._pass_over(name, kind, shown(file))
+            self._pass_over(name, kind, printable(file))
 
         marks = list[int]()
         keys = set[int]()
@@ -130,7 +130,8 @@ class _Seen:
                 keys.add(hash(key))
                 if len(keys) == count:
                     raise DataError(
-                        f"{shown(where)}: the files of the sample {key} do not follow one another",
+                        f"{printable(where)}: the files of the sample {key} "
+                        "do not follow one another",
                         "Sort the files in it by name, or have 'ganctl data pack' make new shards.",
                     )
                 self._add(sample)

@@ -20,11 +20,10 @@ from ganctl.datasets.local import loading, preparing
 from ganctl.datasets.local.preparing import Progress
 from ganctl.datasets.local.survey import Remarks
 from ganctl.datasets.sources import Entry, Problem, Source, open_source
-from ganctl.datasets.sources.base import shown
 from ganctl.datasets.sources.labels import FILES_BESIDE
 from ganctl.datasets.streaming import index, storage
 from ganctl.datasets.streaming.index import MARK_EVERY, Class, Index, Shard
-from ganctl.errors import DataError, RunError, Setting, Text, UsageError, counted
+from ganctl.errors import DataError, RunError, Setting, Text, UsageError, counted, printable
 from ganctl.rng import Stream
 
 _PATTERN = re.compile(r"(.*)\{(\d{1,9})\.\.\}(.*\.tar)", re.DOTALL)
@@ -51,7 +50,7 @@ class Pattern:
         match = _PATTERN.fullmatch(text)
         if match is None or "/" in match[3] or "{" in match[1] + match[3]:
             raise UsageError(
-                f"'{shown(text[:200])}' is not a pattern of names for shards",
+                f"'{printable(text[:200])}' is not a pattern of names for shards",
                 "Write it as 'shards/{000..}.tar', in quotes: as many are made as it takes.",
             )
         if storage.is_address(match[1]):
@@ -74,7 +73,7 @@ class Pattern:
         for name in storage.names_in(self.folder or "."):
             if name == index.NAME or wanted.fullmatch(name):
                 raise RunError(
-                    f"'{shown(self.folder + name)}' already exists; nothing was changed",
+                    f"'{printable(self.folder + name)}' already exists; nothing was changed",
                     Text(
                         "Give another folder with {}, or remove what is in this one.",
                         Setting("out"),
@@ -270,11 +269,11 @@ def _require_usable(
 ) -> None:
     if bad and not skip_bad:
         raise DataError(
-            f"{counted(len(bad), 'file')} in {shown(path)} cannot be used",
+            f"{counted(len(bad), 'file')} in {printable(path)} cannot be used",
             Text("{} packs the others.", Setting("skip_bad", True)) if found else None,
             details=loading.listed(sorted(bad, key=lambda problem: problem.name)),
         )
     if len(found) < 2:
         raise DataError(
-            f"only {counted(len(found), 'image')} in {shown(path)}; at least 2 are needed"
+            f"only {counted(len(found), 'image')} in {printable(path)}; at least 2 are needed"
         )

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from ganctl.config import ImageSettings
 from ganctl.datasets.decoding import BadImage, Pixels, decode
-from ganctl.datasets.sources.base import shown, too_large
+from ganctl.datasets.sources.base import too_large
 from ganctl.datasets.streaming.index import Index
 from ganctl.datasets.streaming.order import Lanes
 from ganctl.datasets.streaming.shards import Sample
-from ganctl.errors import DataError, Setting, Text
+from ganctl.errors import DataError, Setting, Text, printable
 
 LANE_BYTES = 2**22
 """Of encoded images that a lane holds at most, and as much again of decoded ones where images are
@@ -103,7 +103,7 @@ class Reader:
         self, block: _Block, number: int, reason: str, hint: Text | None = None
     ) -> DataError:
         where, name = self._index.where(block.shards[number]), block.sample(number).name
-        return DataError(f"{shown(where)}: {name}: {reason}", hint)
+        return DataError(f"{printable(where)}: {name}: {reason}", hint)
 
     def _block(self, lane: int, number: int) -> _Block:
         samples, shards = list[Sample](), list[int]()

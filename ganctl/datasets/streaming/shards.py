@@ -13,11 +13,11 @@ from typing import IO, Literal, NamedTuple
 
 from ganctl import files, limits
 from ganctl.datasets.sources import labels
-from ganctl.datasets.sources.base import climbs, shown
+from ganctl.datasets.sources.base import climbs
 from ganctl.datasets.sources.headers import Archive
 from ganctl.datasets.sources.layout import ALL, Layout, folders_of
 from ganctl.datasets.sources.samples import is_image, is_label, rank, split
-from ganctl.errors import DataError
+from ganctl.errors import DataError, printable
 
 
 class Sample(NamedTuple):
@@ -107,7 +107,7 @@ def samples(
                 passed("image", found.image[0])
             is_read = with_content and number >= first and member.size <= limits.IMAGE_BYTES
             content = _content(file, member) if is_read else b""
-            found.image, found.rank = (shown(name), content, member.size), order
+            found.image, found.rank = (printable(name), content, member.size), order
     if (sample := found.sample(file.tell())) is not None:
         yield sample
     elif found.labels:
@@ -120,10 +120,10 @@ def damage(where: str) -> Iterator[None]:
     try:
         yield
     except tarfile.TarError as error:
-        raise DataError(f"{shown(where)} is damaged: {error}") from None
+        raise DataError(f"{printable(where)} is damaged: {error}") from None
     except (OSError, ValueError, EOFError, RecursionError) as error:
         said = files.reason(error) if isinstance(error, OSError) else str(error)
-        raise DataError(f"{shown(where)} cannot be read: {said}") from None
+        raise DataError(f"{printable(where)} cannot be read: {said}") from None
 
 
 def _members(file: IO[bytes]) -> Iterator[tuple[tarfile.TarInfo, int]]:

@@ -19,9 +19,8 @@ from typing import IO, Any, TypeVar
 from urllib.parse import urlsplit
 
 from ganctl import files, limits
-from ganctl.datasets.sources.base import shown
 from ganctl.datasets.sources.bounded import Bounded
-from ganctl.errors import DataError, PackageError, Setting, Text, UsageError
+from ganctl.errors import DataError, PackageError, Setting, Text, UsageError, printable
 
 _ADDRESS = re.compile(r"([a-z][a-z0-9+.-]*)://.+", re.ASCII)
 _PACKAGES = {
@@ -47,7 +46,7 @@ def is_address(name: str) -> bool:
 def require_address(address: str) -> None:
     """UsageError where `address` cannot be used: its protocol is unknown, or not installed."""
     if "::" in address:
-        raise UsageError(f"'{shown(address)}' is a chain of addresses", "Give one that is not.")
+        raise UsageError(f"'{printable(address)}' is a chain of addresses", "Give one that is not.")
     parts = urlsplit(address)
     if parts.password is not None:  # a checkpoint keeps the address, and may be handed on
         raise UsageError(
@@ -80,10 +79,10 @@ def opened(address: str) -> IO[bytes]:
         return Ranges(address)  # type: ignore[return-value]
     try:
         if not stat.S_ISREG(os.stat(address).st_mode):  # noqa: PTH116 - a pipe would be waited for
-            raise DataError(f"{shown(address)} is not a file")
+            raise DataError(f"{printable(address)} is not a file")
         return Bounded(address)
     except OSError as error:
-        raise DataError(f"{shown(address)} cannot be read: {files.reason(error)}") from None
+        raise DataError(f"{printable(address)} cannot be read: {files.reason(error)}") from None
 
 
 @contextlib.contextmanager
@@ -127,9 +126,9 @@ def names_in(folder: str) -> list[str]:
         except (FileNotFoundError, NotADirectoryError):
             return []
         except OSError as error:
-            raise DataError(f"{shown(folder)} cannot be read: {files.reason(error)}") from None
+            raise DataError(f"{printable(folder)} cannot be read: {files.reason(error)}") from None
     if folder.partition("://")[0] in _WEB:  # its page of links could be of any size
-        raise DataError(f"{shown(folder)} cannot be listed: it is on a web server")
+        raise DataError(f"{printable(folder)} cannot be listed: it is on a web server")
     system, path = _file_system(folder)
 
     def found() -> list[str]:
@@ -161,7 +160,7 @@ class Ranges(io.RawIOBase):
         self._chunk, self._chunk_at = b"", 0
         size = _tried(address, lambda: self._system.info(self._path).get("size"))
         if type(size) is not int:
-            raise DataError(f"{shown(address)} cannot be read: its size is not known")
+            raise DataError(f"{printable(address)} cannot be read: its size is not known")
         self._size = size
 
     def seekable(self) -> bool:
@@ -197,7 +196,7 @@ class Ranges(io.RawIOBase):
                 raise OSError("the connection broke")
             if len(content) > end - first:
                 raise DataError(
-                    f"{shown(self._address)} is not served in parts",
+                    f"{printable(self._address)} is not served in parts",
                     "Have it served by one that answers requests for ranges of bytes.",
                 )
             return content
@@ -212,16 +211,16 @@ def _tried(address: str, action: Callable[[], Result], done: str = "read") -> Re
         except DataError:
             raise
         except FileNotFoundError:
-            raise DataError(f"there is nothing at {shown(address)}") from None
+            raise DataError(f"there is nothing at {printable(address)}") from None
         except PermissionError as error:
             raise DataError(
-                f"{shown(address)} may not be {done}: {_said(error)}",
+                f"{printable(address)} may not be {done}: {_said(error)}",
                 "Are the credentials right, and given by the environment?",
             ) from None
         except Exception as error:  # each store's client has kinds of its own
             if seconds is None:
                 raise DataError(
-                    f"{shown(address)} cannot be {done}: {_said(error)}",
+                    f"{printable(address)} cannot be {done}: {_said(error)}",
                     Text(
                         "Give the same command again, or train with {}, once it can.",
                         Setting("resume", True),
@@ -241,7 +240,7 @@ def _file_system(address: str) -> tuple[Any, str]:
     try:
         import fsspec
     except ModuleNotFoundError:
-        raise PackageError.missing(f"'{shown(address)}'", "fsspec", "remote") from None
+        raise PackageError.missing(f"'{printable(address)}'", "fsspec", "remote") from None
     try:
         if protocol in _WEB:
             from ganctl.datasets.streaming.web import WebFiles
@@ -251,9 +250,9 @@ def _file_system(address: str) -> tuple[Any, str]:
     except ImportError:
         raise PackageError.missing(f"{protocol}://", _PACKAGES[protocol]) from None
     except Exception as error:
-        raise DataError(f"{shown(address)} cannot be read: {_said(error)}") from None
+        raise DataError(f"{printable(address)} cannot be read: {_said(error)}") from None
     return system, path
 
 
 def _said(error: Exception) -> str:
-    return shown(" ".join(str(error).split())[:200]) or type(error).__name__
+    return printable(" ".join(str(error).split())[:200]) or type(error).__name__

@@ -22,13 +22,12 @@ from ganctl.datasets.decoding import BadImage, Pixels, measure
 from ganctl.datasets.decoding.formats import READABLE
 from ganctl.datasets.local.loading import classes_from, require_colour
 from ganctl.datasets.local.preparing import choose_size, is_colourful
-from ganctl.datasets.sources.base import shown
 from ganctl.datasets.streaming import reader, storage
 from ganctl.datasets.streaming.index import Index, read
 from ganctl.datasets.streaming.order import Lanes
 from ganctl.datasets.streaming.reader import Read, Reader, Task, decoded, shape_of
 from ganctl.datasets.streaming.shards import Sample
-from ganctl.errors import DataError, Setting, Text, UsageError, counted
+from ganctl.errors import DataError, Setting, Text, UsageError, counted, printable
 
 if TYPE_CHECKING:  # processes that only decode images come through here, and start quicker without
     import torch
@@ -151,14 +150,16 @@ def load(
     index = read(address)
     if settings.image_key not in (None, index.image_key):
         raise UsageError(
-            f"{shown(address)} is not an index of the images '{settings.image_key}'",
+            f"{printable(address)} is not an index of the images '{settings.image_key}'",
             Text(
                 "Leave out {}, or make another index with it: ganctl data index.",
                 Setting("image_key"),
             ),
         )
     if index.num_images < 2:
-        raise DataError(f"the shards of {shown(address)} hold {counted(index.num_images, 'image')}")
+        raise DataError(
+            f"the shards of {printable(address)} hold {counted(index.num_images, 'image')}"
+        )
     known = replace(
         settings,
         size=settings.size or index.image_size,
@@ -169,7 +170,8 @@ def load(
     height, width, channels = shape_of(chosen)
     count = int(_counts(index, limit).sum())
     notice = (
-        f"{counted(count, 'image')} in {counted(len(index.shards), 'shard')} of {shown(address)}"
+        f"{counted(count, 'image')} in {counted(len(index.shards), 'shard')}"
+        f" of {printable(address)}"
         + classes_from(len(index.classes), index.labels_from)
         + f", streamed as {height}x{width} {'RGB' if channels == 3 else 'grey'}"
         + ("" if is_known else ", chosen from the first images")
@@ -203,7 +205,7 @@ def _chosen(index: Index, limit: int | None, settings: ImageSettings) -> ImageSe
             has_colour = has_colour or is_colourful(sample.content, settings.background)
     if not sides:
         raise DataError(
-            f"of the first images that {shown(index.address)} names none can be used",
+            f"of the first images that {printable(index.address)} names none can be used",
             READABLE,
         )
     return replace(

@@ -8,8 +8,7 @@ import aiohttp
 from fsspec.implementations.http import HTTPFileSystem
 
 from ganctl import limits
-from ganctl.datasets.sources.base import shown
-from ganctl.errors import DataError
+from ganctl.errors import DataError, printable
 
 _PIECE = 2**16
 
@@ -54,13 +53,13 @@ def _require_part(answer: aiohttp.ClientResponse, url: str, start: int, end: int
     """Raise DataError unless the answer is bytes `start` to `end`, with nothing done to them."""
     if answer.headers.get("Content-Encoding", "identity") != "identity":
         raise DataError(
-            f"{shown(url)} is sent compressed, though it was asked for as it is",
+            f"{printable(url)} is sent compressed, though it was asked for as it is",
             "Have it served as it is: HTTP's Content-Encoding is not wanted.",
         )
     is_part = answer.headers.get("Content-Range", "").startswith(f"bytes {start}-{end - 1}/")
     is_whole = answer.status == 200 and start == 0 and answer.content_length == end
     if not (is_whole or (answer.status == 206 and is_part)):
         raise DataError(
-            f"{shown(url)} is not served in parts",
+            f"{printable(url)} is not served in parts",
             "Have it served by a server that answers requests for ranges of bytes.",
         )

@@ -2,7 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ganctl.datasets.sources.base import class_order, climbs, shown
+from ganctl.datasets.sources.base import class_order, climbs
+from ganctl.errors import printable
 
 
 def test_classes_are_in_the_order_of_numbers_where_they_are_numbers():
@@ -14,13 +15,13 @@ def test_classes_are_in_the_order_of_numbers_where_they_are_numbers():
 
 @given(st.text(st.characters(codec=None)))
 def test_names_are_fit_to_be_shown(name):
-    assert shown(name).isprintable()
-    shown(name).encode()
+    assert printable(name).isprintable()
+    printable(name).encode()
 
 
 def test_names_in_any_script_are_shown_as_they_are():
-    assert shown("猫/кот/قط é.png") == "猫/кот/قط é.png"
-    assert shown("\x1b[31m\udcff\n") == "\\x1b[31m\\udcff\\n"
+    assert printable("猫/кот/قط é.png") == "猫/кот/قط é.png"
+    assert printable("\x1b[31m\udcff\n") == "\\x1b[31m\\udcff\\n"
 
 
 @pytest.mark.parametrize("name", ["../1.png", "/1.png", "a/../../1.png", "C:/1.png", "a/.."])
