@@ -11,16 +11,16 @@ from typing import Any
 
 import torch
 
-from ganctl import config as configs
 from ganctl import datasets
+from ganctl.config import presets, schema
+from ganctl.config.presets import TUNABLE
+from ganctl.config.sources import parse
 from ganctl.errors import GanctlWarning
 from ganctl.images import Pixels
 from ganctl.model import Model, load
-from ganctl.settings import parse
 from ganctl.training import session as sessions
 from ganctl.training.health import Sign
 from ganctl.training.loop import Progress, Row
-from ganctl.tuning import TUNABLE
 
 _LOGGER = logging.getLogger("ganctl")
 _SAVE_EVERY = 120.0
@@ -57,7 +57,7 @@ def train(
     changes = {name: parse(name, value) for name, value in settings.items()}
     if data is not None:
         changes["data"] = datasets.resolve(str(data))
-    config = configs.override(configs.preset(preset or configs.DEFAULT_PRESET), changes)
+    config = schema.override(presets.preset(preset or presets.DEFAULT_PRESET), changes)
     folder = Path(out or Path("runs") / f"{datasets.stem(config.data)}-{config.preset}")
     with _host_restored():
         if resume:

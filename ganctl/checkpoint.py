@@ -22,7 +22,7 @@ from torch import Tensor
 
 from ganctl import archive
 from ganctl.classes import MAX_CLASSES, MAX_NAME
-from ganctl.config import TrainConfig, from_dict, to_dict
+from ganctl.config.schema import TrainConfig, from_dict, to_dict
 from ganctl.errors import CheckpointError, UnreadableError, UsageError
 
 FORMAT = "ganctl"

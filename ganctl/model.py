@@ -17,7 +17,7 @@ from torch import Tensor, nn
 import ganctl
 from ganctl import images, latents, machine, sampling, store
 from ganctl.classes import find, names_of
-from ganctl.config import MAX_SEED, NetworkConfig, TrainConfig
+from ganctl.config.schema import MAX_SEED, NetworkConfig, TrainConfig
 from ganctl.errors import CheckpointError, Setting, Text, UsageError, counted, listed, nearest
 from ganctl.images import Pixels
 from ganctl.networks import generator_from

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ganctl import latents
-from ganctl.config import NetworkConfig
+from ganctl.config.schema import NetworkConfig
 from ganctl.images import Pixels, to_pixels
 from ganctl.networks import generator_bytes
 

@@ -7,8 +7,10 @@ import re
 import textwrap
 from typing import Any
 
-from ganctl import config as configs
-from ganctl.config import LENGTH_FIELDS, PRESETS, SIZES, TrainConfig
+from ganctl.config import schema
+from ganctl.config.images import SIZES
+from ganctl.config.presets import PRESETS
+from ganctl.config.schema import LENGTH_FIELDS, TrainConfig
 
 IMAGES, RUN, RECIPE, MACHINE, SAVING = "Images", "Run", "Recipe and networks", "Machine", "Saving"
 GROUPS = {
@@ -94,7 +96,7 @@ def template(config: TrainConfig) -> str:
 
     What is as the preset has it is commented out: `#seed = 0`.
     """
-    values, usual = configs.settings(config), configs.settings(PRESETS[config.preset])
+    values, usual = schema.settings(config), schema.settings(PRESETS[config.preset])
     lines = [
         "# Settings of 'ganctl train --config FILE'. A line that begins with # is a comment; to",
         "# change a setting, remove the # before its name and give it another value.",

@@ -7,10 +7,10 @@ import pytest
 import torch
 from PIL import Image
 
-from ganctl import config as configs
 from ganctl import places
 from ganctl.checkpoint import FIGURES, Checkpoint
-from ganctl.config import TrainConfig
+from ganctl.config import presets, schema
+from ganctl.config.schema import TrainConfig
 from ganctl.datasets import Dataset, mnist
 from ganctl.training.state import create
 
@@ -41,7 +41,7 @@ def tiny_config():
         }
         if not {"epochs", "steps"} & changes.keys():
             small["epochs"] = 2
-        return configs.override(configs.preset(preset), small | changes)
+        return schema.override(presets.preset(preset), small | changes)
 
     return make
 

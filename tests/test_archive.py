@@ -9,7 +9,8 @@ import torch
 
 from ganctl import archive, limits
 from ganctl.checkpoint import HISTORY_COLUMNS
-from ganctl.config import MAX_EPOCHS, PRESETS, override, preset
+from ganctl.config.presets import PRESETS, preset
+from ganctl.config.schema import MAX_EPOCHS, override
 from ganctl.errors import CheckpointError, UsageError
 from ganctl.training import memory, session
 from ganctl.training.state import create

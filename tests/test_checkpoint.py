@@ -18,8 +18,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from ganctl import checkpoint, config
+from ganctl import checkpoint
 from ganctl.checkpoint import VERSION, Checkpoint, content_digest, decode, encode
+from ganctl.config import presets, schema
 from ganctl.errors import CheckpointError
 
 FIXTURES = Path(__file__).parent / "fixtures"
@@ -37,7 +38,7 @@ def small(**changes) -> Checkpoint:
         return {"weight": torch.arange(6.0).view(2, 3)}
 
     fields = {
-        "config": config.preset("dcgan"),
+        "config": presets.preset("dcgan"),
         "step": 3,
         "generator": table(),
         "generator_ema": None,
@@ -125,7 +126,7 @@ finite = st.integers(-(2**52), 2**52) | st.floats(allow_nan=False, allow_infinit
 )
 def test_a_checkpoint_comes_back(generator, ema, moments, step, history, made_by, seed):
     original = small(
-        config=config.override(config.preset("fast"), {"seed": seed}),
+        config=schema.override(presets.preset("fast"), {"seed": seed}),
         step=step,
         generator=generator,
         generator_ema=ema,
@@ -160,7 +161,7 @@ def test_the_digest_knows_every_part():
         small(generator_ema={}),
         small(history=[]),
         small(made_by={}),
-        small(config=config.preset("fast")),
+        small(config=presets.preset("fast")),
     ]
     assert len({decode(encode(variant)).digest for variant in variants}) == len(variants)
     assert decode(encode(small())).digest == decode(encode(small())).digest

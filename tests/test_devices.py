@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from ganctl import devices
-from ganctl.config import PRECISIONS
+from ganctl.config.schema import PRECISIONS
 from ganctl.errors import DeviceError, UsageError
 
 CPU = torch.device("cpu")

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from ganctl import checkpoint
-from ganctl import config as configs
+from ganctl.config import schema
 from ganctl.training.state import create
 
 ROOT = Path(__file__).parent.parent
@@ -25,7 +25,7 @@ MODULES = sorted(
 @pytest.fixture
 def _a_run(tiny_checkpoint, tiny_config, tmp_path, monkeypatch):
     """A checkpoint of ten classes as runs/mnist-fast, in an empty folder."""
-    config = configs.override(tiny_config(), {"num_classes": 10})
+    config = schema.override(tiny_config(), {"num_classes": 10})
     state = create(config, torch.device("cpu"))
     names = [str(digit) for digit in range(10)]
     made = checkpoint.Checkpoint(

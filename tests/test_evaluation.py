@@ -6,7 +6,7 @@ import torch
 
 from ganctl import datasets, evaluation, features, metrics
 from ganctl.checkpoint import FIGURES
-from ganctl.config import MIN_MEASURED
+from ganctl.config.schema import MIN_MEASURED
 from ganctl.datasets.local import cache
 from ganctl.evaluation import Gauge, Ruler
 

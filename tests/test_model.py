@@ -10,7 +10,7 @@ import torch
 
 import ganctl
 from ganctl import checkpoint, machine, sampling
-from ganctl import config as configs
+from ganctl.config import schema
 from ganctl.errors import CheckpointError, DeviceError, UsageError
 from ganctl.training.state import create
 
@@ -22,7 +22,7 @@ def written(tiny_checkpoint, tiny_config, tmp_path):
     """Write a checkpoint whose settings are changed, and give its path."""
 
     def write(preset="fast", classes=(), **changes):
-        config = configs.override(tiny_config(preset, **changes), {"num_classes": len(classes)})
+        config = schema.override(tiny_config(preset, **changes), {"num_classes": len(classes)})
         state = create(config, torch.device("cpu"))
         made = dataclasses.replace(
             tiny_checkpoint, config=state.config,

@@ -7,10 +7,11 @@ import tomllib
 
 import pytest
 
-from ganctl import config as configs
 from ganctl import setting_help
-from ganctl.config import PRESETS, SETTINGS
-from ganctl.settings import read_file, resolve
+from ganctl.config import schema
+from ganctl.config.presets import PRESETS
+from ganctl.config.schema import SETTINGS
+from ganctl.config.sources import read_file, resolve
 
 
 def test_every_setting_has_help():
@@ -47,11 +48,11 @@ def test_with_its_comments_removed_it_says_the_same(tmp_path, preset):
     ],
 )
 def test_what_is_not_the_presets_is_read_back(tmp_path, changes):
-    config = configs.override(PRESETS["fast"], changes)
+    config = schema.override(PRESETS["fast"], changes)
     path = tmp_path / "run.toml"
     path.write_text(setting_help.template(config), "utf-8")
     resolved = resolve(None, {}, file=path, environment={})
     assert resolved.config == config
     differing = {name for name, value in changes.items()
-                 if configs.settings(PRESETS["fast"])[name] != value}  # fmt: skip
+                 if schema.settings(PRESETS["fast"])[name] != value}  # fmt: skip
     assert set(resolved.changes) == differing

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ganctl.checkpoint import Checkpoint, Weights
 from ganctl.cli.terminal import Terminal
-from ganctl.config import format_setting, settings
+from ganctl.config.schema import format_setting, settings
 from ganctl.errors import counted
 
 _PARTS = ("generator", "generator_ema", "discriminator")

@@ -16,8 +16,9 @@ from pathlib import Path
 import typer
 
 from ganctl.classes import MAX_CLASSES, names_of
-from ganctl.config import DEFAULT_PRESET, PRESETS, SETTINGS, format_setting, preset
-from ganctl.config import settings as values_of
+from ganctl.config.presets import DEFAULT_PRESET, PRESETS, preset
+from ganctl.config.schema import SETTINGS, format_setting
+from ganctl.config.schema import settings as values_of
 
 DATA_NAMES = ("mnist", "stacked-mnist", "fashion-mnist", "kmnist", "emnist", "cifar10")
 """As ganctl.datasets has them, which loads torch; a test compares."""

@@ -7,13 +7,13 @@ from typing import Annotated
 
 import typer
 
-from ganctl import config as configs
 from ganctl.cli import completion
 from ganctl.cli.options import ConfigOption, JsonOption, SetOption, parse_settings
 from ganctl.cli.terminal import Terminal
+from ganctl.config import schema
+from ganctl.config.sources import resolve
 from ganctl.errors import UsageError
 from ganctl.setting_help import template
-from ganctl.settings import resolve
 
 
 def config(
@@ -56,7 +56,7 @@ def config(
     if toml:
         terminal.content(template(resolved.config))
         return
-    values = configs.settings(resolved.config)
+    values = schema.settings(resolved.config)
     rows = {name: (values[name], source) for name, source in resolved.sources.items()}
     if json:
         terminal.document(
@@ -72,6 +72,6 @@ def config(
     terminal.heading(f"preset {resolved.config.preset}")
     terminal.table(
         ("setting", "value", "from"),
-        [(name, configs.format_setting(value), source) for name, (value, source) in rows.items()],
+        [(name, schema.format_setting(value), source) for name, (value, source) in rows.items()],
         left=3,
     )

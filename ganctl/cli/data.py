@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ganctl import config as configs
 from ganctl.cli import completion
 from ganctl.cli.options import (
     BackgroundOption,
@@ -21,6 +20,7 @@ from ganctl.cli.options import (
     image_settings,
 )
 from ganctl.cli.terminal import Terminal
+from ganctl.config import presets, schema
 from ganctl.errors import UsageError, counted, in_bytes
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def data(
         )
     check_suffix(out, (".png",))
     changes = image_settings(size_, channels, fit, background, image_key)
-    settings = configs.override(configs.preset(configs.DEFAULT_PRESET), changes).images
+    settings = schema.override(presets.preset(presets.DEFAULT_PRESET), changes).images
 
     with terminal.progress() as progress:
         from ganctl import datasets, places

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from ganctl import files, images, machine
-from ganctl.config import NetworkConfig
+from ganctl.config.schema import NetworkConfig
 from ganctl.errors import RunError, counted
 from ganctl.images import Column, Pixels
 from ganctl.sampling import Labels, classes_of

@@ -13,7 +13,7 @@ from ganctl import devices
 from ganctl.checkpoint import Checkpoint, encode
 from ganctl.cli.networks import describe_networks, show_networks
 from ganctl.cli.terminal import Terminal, duration
-from ganctl.config import format_setting, settings
+from ganctl.config.schema import format_setting, settings
 from ganctl.errors import counted, in_bytes
 from ganctl.latents import draw
 from ganctl.rng import Stream

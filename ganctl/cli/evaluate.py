@@ -12,7 +12,7 @@ from ganctl.cli import completion
 from ganctl.cli.evaluations import show_evaluation
 from ganctl.cli.options import CheckpointArgument, EmaOption, JsonOption, QuietOption
 from ganctl.cli.terminal import Terminal
-from ganctl.config import MIN_MEASURED
+from ganctl.config.schema import MIN_MEASURED
 from ganctl.errors import DataError, RunError, UsageError
 
 if TYPE_CHECKING:

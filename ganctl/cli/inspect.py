@@ -185,7 +185,7 @@ def describe(checkpoint: Checkpoint, path: Path) -> dict[str, Any]:
     from ganctl import evaluations
     from ganctl.classes import names_of
     from ganctl.cli.problems import problems
-    from ganctl.config import settings
+    from ganctl.config.schema import settings
     from ganctl.store import RunDirectory
 
     config = checkpoint.config

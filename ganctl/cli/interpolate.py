@@ -23,7 +23,7 @@ from ganctl.cli.options import (
     require_room,
 )
 from ganctl.cli.terminal import Terminal
-from ganctl.config import MAX_SEED
+from ganctl.config.schema import MAX_SEED
 from ganctl.errors import UsageError, counted, listed, nearest
 
 _MODES = ("slerp", "lerp")

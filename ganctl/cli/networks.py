@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ganctl.cli.terminal import Terminal
-from ganctl.config import NetworkConfig
+from ganctl.config.schema import NetworkConfig
 
 
 def describe_networks(config: NetworkConfig) -> dict[str, Any]:

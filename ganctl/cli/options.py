@@ -11,14 +11,8 @@ import typer
 
 from ganctl import machine
 from ganctl.cli import completion
-from ganctl.config import (
-    FITS,
-    MAX_SEED,
-    NetworkConfig,
-    format_size,
-    parse_setting,
-    parse_size,
-)
+from ganctl.config.images import FITS, format_size, parse_size
+from ganctl.config.schema import MAX_SEED, NetworkConfig, parse_setting
 from ganctl.errors import UsageError, nearest
 from ganctl.setting_help import HELP, IMAGES
 

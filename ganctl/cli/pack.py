@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ganctl import config as configs
 from ganctl.cli import completion
 from ganctl.cli.options import (
     BackgroundOption,
@@ -22,12 +21,13 @@ from ganctl.cli.options import (
 )
 from ganctl.cli.spelling import pasteable
 from ganctl.cli.terminal import Terminal
+from ganctl.config import presets, schema
 from ganctl.errors import RunError, UsageError, counted, in_bytes
 
 if TYPE_CHECKING:
     from ganctl.datasets.streaming.index import Index
 
-_MAX_SEED = configs.MAX_SEED
+_MAX_SEED = schema.MAX_SEED
 
 
 def data_pack(
@@ -88,7 +88,7 @@ def data_pack(
     if shard_bytes < 1:
         raise UsageError(f"--shard-size must be more than 0 bytes, not {shard_size}")
     changes = image_settings(size_, channels, fit, background)
-    settings = configs.override(configs.preset(configs.DEFAULT_PRESET), changes).images
+    settings = schema.override(presets.preset(presets.DEFAULT_PRESET), changes).images
     if changes and settings.size is None:
         raise UsageError(
             "--channels, --fit and --background need --size: files are stored as they are",

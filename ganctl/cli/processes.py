@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ganctl.settings import STORE_FILE
+from ganctl.config.sources import STORE_FILE
 
 _STOPPING = ("SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT")
 _SILENT_SECONDS = 10

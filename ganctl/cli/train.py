@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from ganctl import config as configs
 from ganctl.cli import processes
 from ganctl.cli import training_options as options
 from ganctl.cli.options import (
@@ -26,9 +25,10 @@ from ganctl.cli.options import (
 from ganctl.cli.signals import ToldStopped
 from ganctl.cli.spelling import pasteable
 from ganctl.cli.terminal import Terminal
+from ganctl.config import images, schema
+from ganctl.config.presets import TUNABLE
+from ganctl.config.sources import resolve
 from ganctl.errors import Setting, StoppedError, Text, UsageError, counted
-from ganctl.settings import resolve
-from ganctl.tuning import TUNABLE
 
 _MOST_PATIENCE = 86_400
 _ASKED_TO_STOP = 143
@@ -97,7 +97,7 @@ def train(
     """
     given = {
         "data": data, "skip_bad": skip_bad, "mirror": mirror,
-        "augment": augment if augment is None else configs.parse_augment(augment),
+        "augment": augment if augment is None else images.parse_augment(augment),
         "epochs": epochs, "steps": steps, "batch_size": batch_size, "accumulate": accumulate,
         "latent_dim": latent_dim, "conditional": conditional, "lr_g": lr_g, "lr_d": lr_d,
         "seed": seed, "precision": precision, "threads": threads, "limit": limit,
@@ -127,7 +127,7 @@ def train(
     datasets.require_colour(config.background)
     if "data" in changes:
         changes["data"] = datasets.resolve(changes["data"])
-        config = configs.override(config, {"data": changes["data"]})
+        config = schema.override(config, {"data": changes["data"]})
     folder = out or Path("runs") / f"{datasets.stem(config.data)}-{config.preset}"
     if num_processes > 1 and processes.number() == 1:
         code = processes.start(num_processes, context.obj)

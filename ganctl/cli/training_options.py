@@ -7,9 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
-from ganctl import config as configs
 from ganctl.cli import completion
 from ganctl.cli.options import config_option, json_option, quiet_option, set_option
+from ganctl.config import presets, schema
 from ganctl.setting_help import HELP, IMAGES, MACHINE, RECIPE, RUN, SAVING
 
 OUTPUT = "Output"
@@ -33,7 +33,7 @@ def _flag(group: str, names: str, help_text: str, default: str | bool = False) -
 
 def _by_preset(setting: str) -> str:
     """Each preset's own value of a setting, for the help."""
-    values = {name: configs.settings(config)[setting] for name, config in configs.PRESETS.items()}
+    values = {name: schema.settings(config)[setting] for name, config in presets.PRESETS.items()}
     shown = {True: "yes", False: "no"}
     return ", ".join(
         f"{name}: {shown[value] if isinstance(value, bool) else value}"

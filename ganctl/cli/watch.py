@@ -11,7 +11,7 @@ from ganctl.errors import counted
 from ganctl.files import reason
 
 if TYPE_CHECKING:
-    from ganctl.config import TrainConfig
+    from ganctl.config.schema import TrainConfig
     from ganctl.errors import Text
     from ganctl.images import Pixels
     from ganctl.training.health import Sign

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ganctl.config import ImageSettings
+from ganctl.config.images import ImageSettings
 from ganctl.datasets import downloads, mnist, stacked
 from ganctl.datasets.base import WHOLE, Batch, Dataset, Images, Share, epoch_order
 from ganctl.datasets.decoding import fit_array

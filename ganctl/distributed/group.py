@@ -28,9 +28,9 @@ from torch.distributed import (  # type: ignore[attr-defined]
 )
 from torch.distributed.rendezvous import rendezvous
 
+from ganctl.config.sources import STORE_FILE
 from ganctl.devices import resolve_device
 from ganctl.errors import GroupError, Setting, Text, UsageError
-from ganctl.settings import STORE_FILE
 
 T = TypeVar("T")
 

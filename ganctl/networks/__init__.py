@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from ganctl.config import NetworkConfig
+from ganctl.config.schema import NetworkConfig
 from ganctl.errors import CheckpointError
 from ganctl.networks import dcgan, fast
 from ganctl.networks.dropout import Dropout

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ganctl.config import NetworkConfig
+from ganctl.config.schema import NetworkConfig
 from ganctl.networks import fourier, thin
 from ganctl.networks.dropout import Dropout
 from ganctl.networks.layers import Logit, ToImage, ToVector, widened

@@ -10,7 +10,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from ganctl.config import NetworkConfig
+from ganctl.config.schema import NetworkConfig
 from ganctl.networks import thin
 from ganctl.networks.layers import Logit, ToImage, ToVector, widened
 

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from ganctl import evaluations, store
 from ganctl.checkpoint import Checkpoint
-from ganctl.config import settings
+from ganctl.config.schema import settings
 from ganctl.errors import counted, printable
 from ganctl.images import Pixels
 from ganctl.store import RunDirectory

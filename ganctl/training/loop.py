@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ganctl import latents
 from ganctl.checkpoint import FIGURES, Checkpoint, encode
-from ganctl.config import TrainConfig
+from ganctl.config.schema import TrainConfig
 from ganctl.datasets import Batch, Images, Share
 from ganctl.errors import RunError, Setting, Text, TrainingError
 from ganctl.evaluation import Gauge

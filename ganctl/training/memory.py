@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ganctl import devices
-from ganctl.config import NetworkConfig, TrainConfig
+from ganctl.config.schema import NetworkConfig, TrainConfig
 from ganctl.errors import DeviceError, Setting, Text, UsageError, in_bytes
 from ganctl.limits import CHECKPOINT_BYTES
 from ganctl.networks import both_networks, layer_tables

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ganctl import latents
-from ganctl.config import TrainConfig
+from ganctl.config.schema import TrainConfig
 from ganctl.networks import taken
 from ganctl.rng import Stream
 

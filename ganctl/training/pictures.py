@@ -12,7 +12,7 @@ import numpy as np
 from torch import nn
 
 from ganctl import images, plots
-from ganctl.config import TrainConfig
+from ganctl.config.schema import TrainConfig
 from ganctl.errors import RunError
 from ganctl.images import Pixels
 from ganctl.sampling import sample_seeds

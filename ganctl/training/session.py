@@ -16,11 +16,12 @@ import numpy as np
 import torch
 
 import ganctl
-from ganctl import config as configs
 from ganctl import datasets, devices, features, places
 from ganctl.checkpoint import Checkpoint
 from ganctl.classes import MAX_CLASSES, stored
-from ganctl.config import LENGTH_FIELDS, TrainConfig
+from ganctl.config import images, schema
+from ganctl.config.presets import fitting_batch, tuned
+from ganctl.config.schema import LENGTH_FIELDS, TrainConfig
 from ganctl.datasets import Images, Progress
 from ganctl.distributed.group import ALONE, PATIENCE, Group
 from ganctl.errors import CheckpointError, DataError, RunError, Setting, Text, UsageError, counted
@@ -29,7 +30,6 @@ from ganctl.store import Found, RunDirectory, named, newest_whole
 from ganctl.training import memory, threads
 from ganctl.training.loop import Observer, Outcome, Row, Training
 from ganctl.training.state import TrainState, create, restore
-from ganctl.tuning import fitting_batch, tuned
 
 _DECIDE_BITS = ("device", "machine", "ganctl", "torch", "numpy", "processes")
 """Of what computes: where all of them are as they were, a run goes on with the same bits."""
@@ -104,7 +104,7 @@ class Session:
                 datasets.trained.remember(self.config.data, self.dataset.digest)
                 self.run.write_config(
                     {
-                        "config": configs.to_dict(self.config),
+                        "config": schema.to_dict(self.config),
                         "data": describe_data(self.dataset),
                         "starts": [*self.run.read_starts(), start],
                     }
@@ -191,7 +191,7 @@ def new(
     that may be fitted to the images, since nobody chose them. `progress` is told of the images'
     preparation.
     """
-    config = configs.override(config, {"data": datasets.resolve(config.data)})
+    config = schema.override(config, {"data": datasets.resolve(config.data)})
     run = RunDirectory(out)
     if to_write and group.is_first:
         run.require_new()
@@ -219,14 +219,14 @@ def new(
         )
     preset_batch = config.batch_size
     batch = fitting_batch(config, len(dataset), tunable)
-    config = configs.override(config, {"batch_size": batch})
+    config = schema.override(config, {"batch_size": batch})
     _require_shares(config, group)
     config = settle(config, dataset, on)
-    config = configs.override(config, tuned(config, len(dataset), tunable))
+    config = schema.override(config, tuned(config, len(dataset), tunable))
     memory.require_room(config, on)
-    config = configs.override(config, {"threads": threads.choose(config, on, group.local_size)})
+    config = schema.override(config, {"threads": threads.choose(config, on, group.local_size)})
     # What was found by the clock may not be the same everywhere.
-    config = configs.from_dict(group.agreed(configs.to_dict(config)))
+    config = schema.from_dict(group.agreed(schema.to_dict(config)))
     devices.use_threads(config.threads)
     notices = [*places.notices(), *dataset.notices]
     if batch < preset_batch:
@@ -279,7 +279,7 @@ def resume(
     checkpoint, problems = found.checkpoint, found.problems
     config = checkpoint.config
     refuse_changes(config, changes)
-    config = configs.override(
+    config = schema.override(
         config, {name: changes[name] for name in (*LENGTH_FIELDS, "data") if name in changes}
     )
     datasets.require_apart(config.data, out)
@@ -377,7 +377,7 @@ def _load(config: TrainConfig, progress: Progress | None) -> Images:
 def settle(config: TrainConfig, dataset: Images, device: torch.device) -> TrainConfig:
     """`config` with all that the images and the device decide. Raises UsageError."""
     precision = devices.resolve_precision(config.precision, device)
-    return configs.override(fit_to_data(config, dataset), {"precision": precision})
+    return schema.override(fit_to_data(config, dataset), {"precision": precision})
 
 
 def fit_to_data(config: TrainConfig, dataset: Images) -> TrainConfig:
@@ -389,11 +389,11 @@ def fit_to_data(config: TrainConfig, dataset: Images) -> TrainConfig:
             Text("Give a smaller {}.", Setting("batch_size")),
         )
     epochs = config.total_epochs(len(dataset))
-    if epochs > configs.MAX_EPOCHS:
+    if epochs > schema.MAX_EPOCHS:
         raise UsageError(
             f"{counted(config.steps or 0, 'step')} are {epochs:,} epochs of these images, "
             "and a run has at most "
-            f"{configs.MAX_EPOCHS:,}",
+            f"{schema.MAX_EPOCHS:,}",
             Text("Give fewer {} or a smaller {}.", Setting("steps"), Setting("batch_size")),
         )
     if config.conditional and dataset.num_classes > MAX_CLASSES:
@@ -403,15 +403,15 @@ def fit_to_data(config: TrainConfig, dataset: Images) -> TrainConfig:
             Text("Train without them: {}.", Setting("conditional", False)),
         )
     channels, height, width = dataset.image_shape
-    return configs.override(
+    return schema.override(
         config,
         {
             "channels": channels,
             "height": height,
             "width": width,
-            "image_size": configs.format_size(height, width),
+            "image_size": images.format_size(height, width),
             "image_channels": channels,
-            "stages": configs.stages_for(height, width),
+            "stages": images.stages_for(height, width),
             "augment": _augment(config, dataset),
             "num_classes": dataset.num_classes if config.conditional else 0,
         },
@@ -421,12 +421,12 @@ def fit_to_data(config: TrainConfig, dataset: Images) -> TrainConfig:
 def _augment(config: TrainConfig, dataset: Images) -> str:
     if config.augment != "auto":
         return config.augment
-    return configs.ALL_AUGMENTATIONS if len(dataset) < _FEW_IMAGES else "none"
+    return images.ALL_AUGMENTATIONS if len(dataset) < _FEW_IMAGES else "none"
 
 
 def refuse_changes(config: TrainConfig, changes: Mapping[str, Any]) -> None:
     """UsageError, by name, old value and new, unless only length or the images' place differs."""
-    old = configs.settings(config)
+    old = schema.settings(config)
     differing = [
         name
         for name, value in changes.items()

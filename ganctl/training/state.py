@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.optim import Adam
 
 from ganctl.checkpoint import Checkpoint, Weights
-from ganctl.config import TrainConfig
+from ganctl.config.schema import TrainConfig
 from ganctl.distributed.batchnorm import synchronized
 from ganctl.distributed.group import ALONE, Group
 from ganctl.networks import both_networks, build_discriminator, build_generator, check_weights

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from ganctl.config import TrainConfig
+from ganctl.config.schema import TrainConfig
 from ganctl.distributed.group import Sum
 from ganctl.losses import LOSSES, AdversarialLoss, r1_penalty
 from ganctl.networks import Rows, place_dropout, seed_dropout, taken

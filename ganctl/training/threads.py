@@ -8,7 +8,7 @@ import time
 import torch
 
 from ganctl import devices, machine
-from ganctl.config import TrainConfig
+from ganctl.config.schema import TrainConfig
 from ganctl.training.state import TrainState, create
 from ganctl.training.step import train_step
 

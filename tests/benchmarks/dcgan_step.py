@@ -77,7 +77,8 @@ def ours(steps: int, precision: str) -> list[float]:
     import torch
 
     from ganctl import devices, latents
-    from ganctl.config import override, preset
+    from ganctl.config.presets import preset
+    from ganctl.config.schema import override
     from ganctl.rng import Stream
     from ganctl.training.state import create
     from ganctl.training.step import train_step

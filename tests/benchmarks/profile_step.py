@@ -15,8 +15,8 @@ from collections import defaultdict
 import torch
 from torch.profiler import ProfilerActivity, profile, record_function
 
-from ganctl import config as configs
 from ganctl import datasets, devices, latents
+from ganctl.config import presets, schema
 from ganctl.rng import Stream
 from ganctl.training import step as steps
 from ganctl.training.session import fit_to_data
@@ -56,9 +56,9 @@ def main() -> None:
     device = torch.device("cpu")
     devices.prepare(device)
     dataset = datasets.load("mnist")
-    config = fit_to_data(configs.preset(options.preset), dataset)
+    config = fit_to_data(presets.preset(options.preset), dataset)
     precision = devices.resolve_precision(options.precision, device)
-    config = configs.override(config, {"precision": precision})
+    config = schema.override(config, {"precision": precision})
     state = create(config, device)
     network = config.network
 

@@ -19,9 +19,9 @@ from pathlib import Path
 
 import torch
 
-from ganctl import config as configs
 from ganctl import datasets, features
-from ganctl.config import TrainConfig
+from ganctl.config import presets, schema
+from ganctl.config.schema import TrainConfig
 from ganctl.evaluation import Ruler
 from ganctl.sampling import sample_seeds
 from ganctl.training import session as sessions
@@ -45,9 +45,9 @@ def config_of(recipe: str, seed: int) -> TrainConfig:
     """The recipe as a config that never ends by itself."""
     words = recipe.split()
     names = [word.partition("=")[2] for word in words if word.startswith("preset=")]
-    changes = dict(configs.parse_setting(w) for w in words if not w.startswith("preset="))
+    changes = dict(schema.parse_setting(w) for w in words if not w.startswith("preset="))
     fixed = {"seed": seed, "epochs": 10_000, "eval_samples": 0, "snapshot_every": 0}
-    return configs.override(configs.preset(*names or ["fast"]), {**changes, **fixed})
+    return schema.override(presets.preset(*names or ["fast"]), {**changes, **fixed})
 
 
 def measure(recipe: str, seed: int, marks: list[float], ruler: Ruler) -> list[dict]:

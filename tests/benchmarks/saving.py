@@ -20,7 +20,7 @@ SAVE_EVERY = 120.0
 
 def main() -> None:
     """Print a line for each preset."""
-    from ganctl import config
+    from ganctl.config import presets
     from ganctl.training import session
     from ganctl.training.loop import Training
 
@@ -28,9 +28,9 @@ def main() -> None:
     parser.add_argument("--saves", type=int, default=20)
     parser.add_argument("--out", type=Path, default=None)
     chosen = parser.parse_args()
-    for preset in config.PRESETS:
+    for preset in presets.PRESETS:
         with tempfile.TemporaryDirectory(dir=chosen.out) as folder:
-            ready = session.new(config.preset(preset), Path(folder) / "run", "cpu")
+            ready = session.new(presets.preset(preset), Path(folder) / "run", "cpu")
             ready.run.prepare()
             training = Training(
                 ready.state, ready.dataset, ready.run, None, data={}, made_by={}

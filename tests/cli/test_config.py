@@ -7,7 +7,7 @@ import json
 import pytest
 
 from ganctl import store
-from ganctl.config import SETTINGS
+from ganctl.config.schema import SETTINGS
 
 
 def test_every_setting_and_its_source(ok, tmp_path, monkeypatch):

@@ -8,7 +8,8 @@ import re
 import pytest
 
 from ganctl.cli import dry_run
-from ganctl.config import PRESETS, settings
+from ganctl.config.presets import PRESETS
+from ganctl.config.schema import settings
 from ganctl.training.step import train_step
 
 

@@ -14,7 +14,7 @@ import torch
 
 import ganctl
 from ganctl import checkpoint, datasets, store
-from ganctl.config import settings
+from ganctl.config.schema import settings
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import jsonschema
 import pytest
 
 from ganctl.cli.app import app
-from ganctl.config import SETTINGS
+from ganctl.config.schema import SETTINGS
 
 DOCS = Path(__file__).parents[2] / "docs"
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from ganctl.cli.options import MAX_UPSCALE, check_suffix, check_upscale, parse_seeds
 from ganctl.cli.sample import _ranges
-from ganctl.config import MAX_SEED
+from ganctl.config.schema import MAX_SEED
 from ganctl.errors import UsageError
 
 seed_lists = st.lists(st.integers(0, MAX_SEED), min_size=1, max_size=20)

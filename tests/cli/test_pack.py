@@ -6,8 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from ganctl import config as configs
 from ganctl import store
+from ganctl.config import presets, schema
 from ganctl.datasets.streaming import index, stream
 from ganctl.errors import DataError
 
@@ -57,8 +57,8 @@ def test_a_run_on_a_stream_is_measured_against_some_of_its_images(
 ):
     monkeypatch.setattr(evaluate, "MIN_MEASURED", 2)
     ok("data", "pack", photos, "-o", tmp_path / "s/{000..}.tar")
-    config = configs.override(
-        configs.preset("fast"),
+    config = schema.override(
+        presets.preset("fast"),
         {"data": str(tmp_path / "s/index.json"), "image_size": "8", "image_channels": 3},
     )
     digest = index.read(config.data).digest

@@ -19,7 +19,7 @@ from torch.distributed import TCPStore
 
 from ganctl import store
 from ganctl.cli import processes
-from ganctl.settings import STORE_FILE
+from ganctl.config.sources import STORE_FILE
 
 posix = pytest.mark.skipif(os.name != "posix", reason="signals of POSIX systems")
 LAUNCHED = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "TORCHELASTIC_RESTART_COUNT")

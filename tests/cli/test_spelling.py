@@ -6,7 +6,7 @@ import pytest
 
 from ganctl.cli import spelling
 from ganctl.cli.train import train
-from ganctl.config import SETTINGS
+from ganctl.config.schema import SETTINGS
 from ganctl.errors import Setting, Text
 
 

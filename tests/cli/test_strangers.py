@@ -13,7 +13,7 @@ import threading
 import pytest
 
 from ganctl import checkpoint, evaluations, places, store
-from ganctl import config as configs
+from ganctl.config import schema
 from ganctl.errors import PackageError, UsageError
 from ganctl.evaluation import Figures
 
@@ -83,7 +83,7 @@ def naming(run, tmp_path):
         folder = tmp_path / "sent"
         folder.mkdir(exist_ok=True)
         found = store.read_checkpoint(run)
-        forged = dataclasses.replace(found, config=configs.override(found.config, {"data": data}))
+        forged = dataclasses.replace(found, config=schema.override(found.config, {"data": data}))
         (folder / "ckpt.pt").write_bytes(checkpoint.encode(forged))
         return folder
 
@@ -150,10 +150,10 @@ def evil(run, tmp_path):
     """A run with EVIL in every text that it holds, its own name included; and one to go on with."""
     found = store.read_checkpoint(run)
     config = found.config
-    for name, value in configs.settings(config).items():
+    for name, value in schema.settings(config).items():
         if isinstance(value, str):
             try:
-                config = configs.override(config, {name: EVIL})
+                config = schema.override(config, {name: EVIL})
             except UsageError:
                 assert name not in ("preset", "data")
     data = {**found.data, "name": EVIL, "classes": [f"{number}{EVIL}" for number in range(10)]}
@@ -177,7 +177,7 @@ def evil(run, tmp_path):
     assert evaluations.kept(store.RunDirectory(folder))
     (folder / "losses.csv").write_text(f"{EVIL},{EVIL}\n1,{EVIL}\n")
     other = shutil.copytree(folder, tmp_path / "runs" / f"resumed{EVIL}")
-    preset = configs.override(found.config, {"preset": EVIL})
+    preset = schema.override(found.config, {"preset": EVIL})
     going = dataclasses.replace(forged, config=preset, data=found.data)
     (other / "ckpt.pt").write_bytes(checkpoint.encode(going))
     return folder, other

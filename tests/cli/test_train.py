@@ -17,7 +17,8 @@ from PIL import Image
 
 import ganctl
 from ganctl import images, store
-from ganctl.config import DEFAULT_PRESET, to_dict
+from ganctl.config.presets import DEFAULT_PRESET
+from ganctl.config.schema import to_dict
 from ganctl.datasets import mnist
 from ganctl.training import health, loop
 

@@ -4,11 +4,11 @@ import inspect
 
 import pytest
 
-from ganctl import config as configs
 from ganctl.cli.train import train
+from ganctl.config import presets, schema
+from ganctl.config.presets import TUNABLE
 from ganctl.errors import TrainingError
 from ganctl.training import session
-from ganctl.tuning import TUNABLE
 
 SETTINGS = {
     # option: (what is typed, the setting, its value)
@@ -75,13 +75,13 @@ def test_every_option_is_looked_at():
     assert {*SETTINGS, *OTHERS} | ELSEWHERE == set(inspect.signature(train).parameters)
 
 
-@pytest.mark.parametrize("preset", configs.PRESETS)
+@pytest.mark.parametrize("preset", presets.PRESETS)
 @pytest.mark.parametrize("option", SETTINGS)
 def test_an_option_changes_its_setting_and_no_other(given, option, preset):
     words, setting, value = SETTINGS[option]
-    before = configs.settings(configs.preset(preset))
+    before = schema.settings(presets.preset(preset))
     after = given("--preset", preset, *words.split())
-    settings = configs.settings(after["config"])
+    settings = schema.settings(after["config"])
     expected = {**before, setting: value}
     if setting == "steps":
         expected["epochs"] = None
@@ -109,14 +109,14 @@ def test_a_setting_can_be_given_by_the_environment_and_by_a_file(
     given, option, monkeypatch, tmp_path
 ):
     words, setting, value = SETTINGS[option]
-    typed = configs.settings(given(*words.split())["config"])
+    typed = schema.settings(given(*words.split())["config"])
     text = str(value).lower() if isinstance(value, bool) else str(value)
     (tmp_path / "run.toml").write_text(f'{setting} = "{text}"', "utf-8")
     from_file = given("--config", tmp_path / "run.toml")
     monkeypatch.setenv(f"GANCTL_{setting.upper()}", text)
     from_environment = given()
-    assert configs.settings(from_file["config"]) == typed
-    assert configs.settings(from_environment["config"]) == typed
+    assert schema.settings(from_file["config"]) == typed
+    assert schema.settings(from_environment["config"]) == typed
 
 
 @pytest.mark.parametrize(

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ganctl import config as configs
 from ganctl.cli import watch
 from ganctl.cli.terminal import Terminal
 from ganctl.cli.watch import show_summary, summary_epochs
+from ganctl.config import presets, schema
 
 LINE = re.compile(
     r"epoch \d+: generator loss \d+\.\d+, discriminator loss \d+\.\d+, D\(x\) [01]\.\d+, "
@@ -47,7 +47,7 @@ def rows_of(count):
 
 
 def summary(capsys, history, loss="relativistic", since_step=0):
-    config = configs.override(configs.preset("fast"), {"loss": loss})
+    config = schema.override(presets.preset("fast"), {"loss": loss})
     show_summary(
         history, config, Terminal(), steps_per_epoch=100, seconds=3200.0, since_step=since_step
     )

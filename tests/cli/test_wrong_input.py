@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from ganctl import checkpoint, sampling, store
 from ganctl.cli.options import require_room
-from ganctl.config import preset
+from ganctl.config.presets import preset
 from ganctl.errors import UsageError
 
 pytestmark = pytest.mark.usefixtures("_no_plot")

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import distributed as dist
 
-from ganctl import config as configs
+from ganctl.config import schema
 from ganctl.distributed import group
 from ganctl.distributed.group import ALONE, Processes, joined
 from ganctl.errors import GroupError, UsageError
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs fork")
 
 def settled(config, **changes):
     """As a session settles it for the tiny images, of which the last batch of an epoch is small."""
-    return configs.override(config, {"num_classes": 0, "conditional": False, **changes})
+    return schema.override(config, {"num_classes": 0, "conditional": False, **changes})
 
 
 @pytest.fixture(scope="module")

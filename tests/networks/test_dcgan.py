@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from ganctl.config import override, preset
+from ganctl.config.presets import preset
+from ganctl.config.schema import override
 from ganctl.networks import build_discriminator, build_generator, layer_table
 from ganctl.networks.dropout import Dropout
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from ganctl.config import preset
+from ganctl.config.presets import preset
 from ganctl.networks import Rows, build_discriminator, place_dropout, seed_dropout
 from ganctl.networks.dropout import Dropout
 

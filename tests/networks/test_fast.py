@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from ganctl.config import override, preset
+from ganctl.config.presets import preset
+from ganctl.config.schema import override
 from ganctl.networks import build_discriminator, build_generator
 
 SHAPES = [(1, 28, 28), (3, 32, 32), (1, 8, 12)]

@@ -10,7 +10,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from ganctl import config as configs
+from ganctl.config import schema
 from ganctl.errors import PackageError
 from ganctl.report import MAX_BYTES, render
 from ganctl.report.page import Table
@@ -158,4 +158,4 @@ def test_a_table_leaves_out_names_without_any_value():
 
 def test_the_settings_of_a_run_are_all_there(page, tiny_config):
     text = page().text
-    assert all(name in text for name in configs.settings(tiny_config()))
+    assert all(name in text for name in schema.settings(tiny_config()))

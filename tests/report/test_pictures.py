@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ganctl import config as configs
 from ganctl import images
+from ganctl.config import schema
 from ganctl.report import pictures
 from ganctl.report.pictures import frames
 
@@ -31,7 +31,7 @@ def size(found):
 def noisy(make_run):
     """A run whose samples no file format can make small."""
     run = make_run(pictures=0, epochs=16)
-    config = configs.override(run.checkpoint.config, {"epochs": 16, "num_samples": 25})
+    config = schema.override(run.checkpoint.config, {"epochs": 16, "num_samples": 25})
     rng = np.random.default_rng(0)
     for epoch in range(1, 17):
         pixels = rng.integers(0, 256, (25, 28, 28, 1), np.uint8)

@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from ganctl import config as configs
+from ganctl.config import schema
 from ganctl.errors import CheckpointError
 from ganctl.report import find
 from ganctl.report.runs import plain, thinned, thinned_ends, union
@@ -50,7 +50,7 @@ def test_the_best_epoch_is_that_of_the_least_distance(make_run, row):
 def test_settings_are_words(make_run):
     told = make_run().settings()
     assert (told["conditional"], told["skip_bad"], told["limit"]) == ("yes", "no", "–")
-    assert told.keys() == configs.settings(make_run("other").checkpoint.config).keys()
+    assert told.keys() == schema.settings(make_run("other").checkpoint.config).keys()
 
 
 def test_data_with_very_many_classes_names_some(make_run, tiny_checkpoint):

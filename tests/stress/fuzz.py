@@ -29,7 +29,7 @@ with atheris.instrument_imports(include=_INSTRUMENTED):  # before anything else 
     from PIL import Image
 
     from ganctl import checkpoint as schema
-    from ganctl.config import ImageSettings
+    from ganctl.config.images import ImageSettings
     from ganctl.datasets import decoding
     from ganctl.datasets.decoding import BadImage
     from ganctl.datasets.sources import open_source

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.testing import assert_close
 
-from ganctl.config import AUGMENTATIONS
+from ganctl.config.images import AUGMENTATIONS
 from ganctl.networks import Rows
 from ganctl.training import augment
 from ganctl.training.augment import Augmentation

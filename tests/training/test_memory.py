@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from ganctl import config as configs
 from ganctl import devices
+from ganctl.config import presets, schema
 from ganctl.errors import DeviceError, TrainingError
 from ganctl.store import read_checkpoint
 from ganctl.training import loop, memory, session
@@ -30,19 +30,19 @@ def refusing_more_than(limit):
     ("free", "batch_size", "suggested"), [(2e9, 4096, 1024), (2e8, 4096, 64), (5e6, 256, 2)]
 )
 def test_a_batch_that_cannot_fit_is_refused(monkeypatch, free, batch_size, suggested):
-    config = configs.override(
-        configs.preset("dcgan"), {"batch_size": batch_size, "precision": "fp32"}
+    config = schema.override(
+        presets.preset("dcgan"), {"batch_size": batch_size, "precision": "fp32"}
     )
     monkeypatch.setattr(devices, "free_memory", lambda _: int(free))
     with pytest.raises(DeviceError, match=f"a batch of {batch_size} takes") as caught:
         require_room(config, CPU)
     assert f"batch_size={suggested} " in str(caught.value.hint)
-    require_room(configs.override(config, {"batch_size": suggested}), CPU)
+    require_room(schema.override(config, {"batch_size": suggested}), CPU)
 
 
 def test_without_any_room_no_size_is_named(monkeypatch):
     monkeypatch.setattr(devices, "free_memory", lambda _: 1000)
-    config = configs.override(configs.preset("dcgan"), {"precision": "fp32"})
+    config = schema.override(presets.preset("dcgan"), {"precision": "fp32"})
     with pytest.raises(DeviceError) as caught:
         require_room(config, CPU)
     assert "batch_size" not in str(caught.value.hint)
@@ -50,7 +50,7 @@ def test_without_any_room_no_size_is_named(monkeypatch):
 
 def test_where_nothing_is_known_of_memory_nothing_is_refused(monkeypatch):
     monkeypatch.setattr(devices, "free_memory", lambda _: None)
-    require_room(configs.override(configs.preset("dcgan"), {"batch_size": 60_000}), CPU)
+    require_room(schema.override(presets.preset("dcgan"), {"batch_size": 60_000}), CPU)
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,8 @@ import torch
 from PIL import Image
 
 from ganctl import checkpoint
-from ganctl import config as configs
 from ganctl.checkpoint import encode
+from ganctl.config import schema
 from ganctl.datasets import mnist
 from ganctl.distributed.group import Group
 from ganctl.errors import (
@@ -93,7 +93,7 @@ def test_labels_of_no_use_are_refused_where_classes_are_wanted_and_else_left_out
     with pytest.raises(DataError, match="train_labels is uint8") as caught:
         session.new(config, tmp_path / "run", "cpu")
     assert "train without classes: conditional=False" in str(caught.value.hint)
-    without = configs.override(config, {"conditional": False})
+    without = schema.override(config, {"conditional": False})
     ready = session.new(without, tmp_path / "run", "cpu")
     assert ready.config.network.num_classes == 0
     assert any("No classes: train_labels is uint8" in str(notice) for notice in ready.notices)
@@ -175,7 +175,7 @@ def test_there_must_be_a_run_to_resume(tmp_path):
 def test_a_resumed_run_keeps_its_settings(stopped):
     before = contents(stopped)
     changes = {"lr_g": 0.5, "latent_dim": 9, "seed": 0, "epochs": 3}
-    old = configs.settings(read_checkpoint(stopped).config)["lr_g"]
+    old = schema.settings(read_checkpoint(stopped).config)["lr_g"]
     with pytest.raises(UsageError) as caught:
         session.resume(stopped, changes, "cpu")
     assert f"lr_g was {old}, now 0.5; latent_dim was 8, now 9" in str(caught.value)

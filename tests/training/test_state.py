@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from ganctl.checkpoint import decode, encode
-from ganctl.config import PRESETS
+from ganctl.config.presets import PRESETS
 from ganctl.errors import CheckpointError
 from ganctl.latents import from_seeds
 from ganctl.training.loop import Training

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from torch.testing import assert_close
 
 from ganctl import latents
-from ganctl.config import UPDATES, override
+from ganctl.config.schema import UPDATES, override
 from ganctl.networks.dropout import Dropout
 from ganctl.training.state import create
 from ganctl.training.step import METRICS, train_step

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from ganctl import machine
-from ganctl.config import override, preset
+from ganctl.config.presets import preset
+from ganctl.config.schema import override
 from ganctl.training import threads
 
 CPU = torch.device("cpu")

@@ -13,8 +13,8 @@ import pytest
 import torch
 
 from ganctl import checkpoint, datasets, devices, features, metrics
-from ganctl import config as configs
-from ganctl.config import SETTINGS
+from ganctl.config import schema
+from ganctl.config.schema import SETTINGS
 from ganctl.datasets import mnist
 from ganctl.datasets.base import epoch_order
 from ganctl.evaluation import Gauge
@@ -135,7 +135,7 @@ def test_each_epoch_has_its_own_order_a_function_of_seed_and_epoch(recorded):
     assert epoch_of(recorded(seed=6, epochs=1), 0) != orders[0]
 
 
-@pytest.mark.parametrize("updates", configs.UPDATES)
+@pytest.mark.parametrize("updates", schema.UPDATES)
 @pytest.mark.parametrize("accumulate", [1, 2])
 def test_both_networks_are_told_the_class_of_the_image_beside_them(recorded, updates, accumulate):
     record = recorded(conditional=True, updates=updates, accumulate=accumulate, r1_interval=1)
@@ -188,7 +188,7 @@ def is_in(images, others):
     return [bool((others == image).flatten(1).all(1).any()) for image in images.float()]
 
 
-@pytest.mark.parametrize("updates", configs.UPDATES)
+@pytest.mark.parametrize("updates", schema.UPDATES)
 @pytest.mark.parametrize("augment", [ALL, "cutout", "translation", "color"])
 def test_whatever_the_discriminator_judges_is_augmented(recorded, updates, augment):
     record = recorded(updates=updates, augment=augment, r1_interval=2, epochs=1)
@@ -202,7 +202,7 @@ def test_whatever_the_discriminator_judges_is_augmented(recorded, updates, augme
             assert sum(kept) <= len(images) // 4
 
 
-@pytest.mark.parametrize("updates", configs.UPDATES)
+@pytest.mark.parametrize("updates", schema.UPDATES)
 def test_without_augmentation_images_are_judged_as_they_are(recorded, updates):
     record = recorded(updates=updates, augment="none", r1_interval=2, epochs=1)
     data, _ = datasets.load("mnist").fetch(torch.arange(NUM_IMAGES))
@@ -213,7 +213,7 @@ def test_without_augmentation_images_are_judged_as_they_are(recorded, updates):
             assert all(is_in(images, torch.cat([reals, fakes])))
 
 
-@pytest.mark.parametrize("updates", configs.UPDATES)
+@pytest.mark.parametrize("updates", schema.UPDATES)
 @pytest.mark.parametrize(("weight", "interval"), [(0.0, 1), (1.0, 1), (1.0, 2), (1.0, 4)])
 def test_the_penalty_is_taken_at_the_reals_of_every_so_many_steps(
     recorded, updates, weight, interval

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import ImageColor
 
 from ganctl import errors
-from ganctl.config import ImageSettings
+from ganctl.config.images import ImageSettings
 from ganctl.datasets.base import Dataset, digest_of
 from ganctl.datasets.decoding import PASSING
 from ganctl.datasets.decoding.formats import READABLE, optional

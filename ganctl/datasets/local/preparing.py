@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ganctl import machine
-from ganctl.config import SIZES, ImageSettings
+from ganctl.config.images import SIZES, ImageSettings
 from ganctl.datasets import workers
 from ganctl.datasets.base import begun_digest
 from ganctl.datasets.decoding import (

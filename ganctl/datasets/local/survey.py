@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ganctl.config import SIZES, ImageSettings
+from ganctl.config.images import SIZES, ImageSettings
 from ganctl.datasets.decoding import Facts, Found, white_of
 from ganctl.datasets.sources import Entry, Problem, Source
 

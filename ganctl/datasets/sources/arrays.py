@@ -13,7 +13,7 @@ import numpy as np
 from numpy.lib import format as npy
 
 from ganctl import limits
-from ganctl.config import MIN_SIZE
+from ganctl.config.images import MIN_SIZE
 from ganctl.datasets.decoding import UNREADABLE, BadImage, Pixels
 from ganctl.datasets.sources.array_labels import Header, Labels, read_labels
 from ganctl.datasets.sources.base import Contents, Entry, Problem, Source

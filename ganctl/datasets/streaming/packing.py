@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from ganctl import machine
-from ganctl.config import ImageSettings
+from ganctl.config.images import ImageSettings
 from ganctl.datasets.decoding import BadImage, Facts, Outcome, Pixels
 from ganctl.datasets.local import loading, preparing
 from ganctl.datasets.local.preparing import Progress

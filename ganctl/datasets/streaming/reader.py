@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ganctl.config import ImageSettings
+from ganctl.config.images import ImageSettings
 from ganctl.datasets.decoding import BadImage, Pixels, decode
 from ganctl.datasets.sources.base import too_large
 from ganctl.datasets.streaming.index import Index

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ganctl import machine
-from ganctl.config import ImageSettings
+from ganctl.config.images import ImageSettings
 from ganctl.datasets import workers
 from ganctl.datasets.base import WHOLE, Batch, Share
 from ganctl.datasets.decoding import BadImage, Pixels, measure

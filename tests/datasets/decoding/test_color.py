@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from ganctl.config import ImageSettings
+from ganctl.config.images import ImageSettings
 from ganctl.datasets.decoding import decode, examine
 
 GREEN = (0, 255, 0)

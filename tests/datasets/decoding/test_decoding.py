@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from ganctl import limits
-from ganctl.config import ImageSettings
+from ganctl.config.images import ImageSettings
 from ganctl.datasets.decoding import BadImage, Facts, decode, fit_array, measure
 
 FILES = Path(__file__).parents[2] / "fixtures" / "images"

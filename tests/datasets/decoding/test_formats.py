@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image, features
 
-from ganctl.config import ImageSettings
+from ganctl.config.images import ImageSettings
 from ganctl.datasets.decoding import BadImage, decode, formats, measure
 
 SETTINGS = ImageSettings((8, 12), 3, "stretch")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ganctl.config import ImageSettings
+from ganctl.config.images import ImageSettings
 from ganctl.datasets.decoding import BadImage, Found, decode, examine, measure
 from ganctl.datasets.decoding.jpeg import endings
 

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from ganctl import datasets
-from ganctl.config import ImageSettings
+from ganctl.config.images import ImageSettings
 from ganctl.datasets import Dataset
 from ganctl.datasets.decoding import NO_MEMORY, BadImage
 from ganctl.datasets.local import loading, preparing

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from ganctl.config import SIZES, ImageSettings
+from ganctl.config.images import SIZES, ImageSettings
 from ganctl.datasets.base import digest_of
 from ganctl.datasets.decoding import BadImage, decode
 from ganctl.datasets.local import preparing

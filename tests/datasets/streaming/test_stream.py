@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from ganctl import datasets
-from ganctl.config import ImageSettings
+from ganctl.config.images import ImageSettings
 from ganctl.datasets.base import Share
 from ganctl.datasets.streaming import index, indexing, reader, stream
 from ganctl.datasets.streaming.order import Lanes

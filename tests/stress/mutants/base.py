@@ -11,9 +11,9 @@ from typing import Any
 
 import torch
 
-from ganctl import checkpoint as schema
-from ganctl import config as configs
+from ganctl import checkpoint
 from ganctl.checkpoint import Checkpoint
+from ganctl.config import presets, schema
 from ganctl.training.state import create
 
 CPU = torch.device("cpu")
@@ -22,9 +22,13 @@ CPU = torch.device("cpu")
 def original(preset: str) -> Checkpoint:
     """A whole checkpoint of the smallest networks there are."""
     small = {"base_channels": 1, "latent_dim": 2, "batch_size": 2}
-    config = configs.override(configs.preset(preset), small | {"height": 8, "width": 8})
+    config = schema.override(presets.preset(preset), small | {"height": 8, "width": 8})
     state = create(config, CPU)
-    row = dict.fromkeys(sorted(schema.HISTORY_COLUMNS), 0.5) | {"epoch": 1, "step": 3, "images": 40}
+    row = dict.fromkeys(sorted(checkpoint.HISTORY_COLUMNS), 0.5) | {
+        "epoch": 1,
+        "step": 3,
+        "images": 40,
+    }
     return Checkpoint(
         config=config,
         step=3,

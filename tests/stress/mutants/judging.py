@@ -16,11 +16,10 @@ from typing import Any
 
 import torch
 
-from ganctl import archive
-from ganctl import checkpoint as schema
-from ganctl import config as configs
+from ganctl import archive, checkpoint
 from ganctl.checkpoint import Checkpoint, decode
 from ganctl.cli.inspect import inspect
+from ganctl.config import schema
 from ganctl.errors import GanctlError
 from ganctl.model import load
 from ganctl.store import read_checkpoint
@@ -51,7 +50,7 @@ def frozen(value: Any) -> Any:
 
 def content_of(found: Checkpoint) -> Any:
     values = {each.name: getattr(found, each.name) for each in fields(found)}
-    return frozen({**values, "config": configs.to_dict(found.config)})
+    return frozen({**values, "config": schema.to_dict(found.config)})
 
 
 class Wrong(Exception):  # noqa: N818
@@ -136,16 +135,16 @@ class Checkpoints(Judge):
         super().__init__(folder)
         self.bases = bases
         self.contents = [content_of(decode(base)) for base in bases]
-        self.honest = schema.content_digest
+        self.honest = checkpoint.content_digest
         self.pickle_size = 0
         self.check_program = archive._check_program
         archive._check_program = self._measured
 
     def warm(self) -> None:
         for base in self.bases:
-            schema.content_digest = self._forged
+            checkpoint.content_digest = self._forged
             self._use(base)
-            schema.content_digest = self.honest
+            checkpoint.content_digest = self.honest
             assert self.outcome(base) == "equal"
 
     def bound(self, size: int) -> int:
@@ -166,13 +165,13 @@ class Checkpoints(Judge):
             if content_of(found) not in self.contents:
                 raise Wrong("loaded, and is not equal to the original")
             return "equal"
-        schema.content_digest = self._forged
+        checkpoint.content_digest = self._forged
         try:
             return self._use(data)
         except GanctlError:
             return "refused"
         finally:
-            schema.content_digest = self.honest
+            checkpoint.content_digest = self.honest
 
     def _forged(self, content: dict[str, Any]) -> Any:
         honest = self.honest(content)

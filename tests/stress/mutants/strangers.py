@@ -19,11 +19,12 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from ganctl import limits, settings
+from ganctl import limits
 from ganctl.checkpoint import encode
 from ganctl.cli import completion
 from ganctl.cli.inspect import inspect
-from ganctl.config import ImageSettings
+from ganctl.config import sources as settings
+from ganctl.config.images import ImageSettings
 from ganctl.datasets import decoding
 from ganctl.datasets.decoding import BadImage
 from ganctl.datasets.sources import open_source

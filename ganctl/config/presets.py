@@ -1,4 +1,4 @@
-"""What the settings of a preset, which were found on MNIST, become for other images."""
+"""The named recipes, found on MNIST, and what their settings become for other images."""
 
 from __future__ import annotations
 
@@ -6,7 +6,52 @@ import math
 from collections.abc import Collection
 from typing import Any
 
-from ganctl.config import ALL_AUGMENTATIONS, MIN_STAGES, TrainConfig
+from ganctl.config.images import ALL_AUGMENTATIONS, MIN_STAGES
+from ganctl.config.schema import NetworkConfig, TrainConfig
+from ganctl.errors import UsageError, nearest
+
+PRESETS: dict[str, TrainConfig] = {
+    "fast": TrainConfig(
+        preset="fast",
+        network=NetworkConfig(architecture="fast", base_channels=16, latent_dim=32),
+        loss="bce",
+        conditional=True,
+        updates="alternating",
+        batch_size=32,
+        epochs=20,
+        lr_g=4e-3,
+        lr_d=4e-3,
+        beta1=0.0,
+        beta2=0.99,
+        lr_warmup_steps=100,
+        lr_decay_steps=3000,
+        r1_weight=0.5,
+        r1_interval=8,
+        ema_images=20_000,
+        num_samples=100,  # ten of each digit, a column each
+    ),
+    "dcgan": TrainConfig(
+        preset="dcgan",
+        network=NetworkConfig(architecture="dcgan", base_channels=64),
+        loss="bce",
+        batch_size=256,
+        epochs=50,
+        augment="none",  # to the letter
+        lr_g=1e-4,
+        lr_d=1e-4,
+        beta1=0.9,
+        beta2=0.999,
+    ),
+}
+DEFAULT_PRESET = "fast"
+
+
+def preset(name: str) -> TrainConfig:
+    """The preset called `name`; UsageError names the nearest known one."""
+    if name not in PRESETS:
+        raise UsageError(f"unknown preset '{name}'", nearest(name, PRESETS))
+    return PRESETS[name]
+
 
 TUNABLE = frozenset({"batch_size", "epochs", "lr_g", "lr_d", "r1_weight"})
 """What depends on the images, where nobody says what it is to be."""

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ganctl.config import PRESETS
+from ganctl.config.presets import PRESETS
+from ganctl.config.sources import read_environment, read_file, resolve
 from ganctl.errors import ConfigError, UsageError
-from ganctl.settings import read_environment, read_file, resolve
 
 OPTION, ENVIRONMENT, FILE = {"seed": 3}, {"GANCTL_SEED": "2"}, "seed = 1\n"
 

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ganctl import config as configs
 from ganctl import limits
-from ganctl.config import SETTINGS, TrainConfig
+from ganctl.config import presets, schema
+from ganctl.config.images import parse_augment
+from ganctl.config.schema import SETTINGS, TrainConfig
 from ganctl.errors import ConfigError, UsageError, nearest
 
 PREFIX = "GANCTL_"
@@ -53,19 +54,19 @@ def resolve(
     from_environment = read_environment(environment)
     named = [source.pop(_PRESET, None) for source in (from_environment, from_file)]
     chosen = next((name for name in (preset, *named) if name is not None), None)
-    config = configs.preset(chosen or configs.DEFAULT_PRESET)
+    config = presets.preset(chosen or presets.DEFAULT_PRESET)
     sources = dict.fromkeys(SETTINGS, f"preset {config.preset}")
     changes: dict[str, Any] = {}
     for origin, source in ((str(file), from_file), ("", from_environment), (OPTION, options)):
-        if configs.LENGTH_FIELDS[0] in source or configs.LENGTH_FIELDS[1] in source:
-            for name in configs.LENGTH_FIELDS:
+        if schema.LENGTH_FIELDS[0] in source or schema.LENGTH_FIELDS[1] in source:
+            for name in schema.LENGTH_FIELDS:
                 changes.pop(name, None)
                 sources[name] = origin or variable(
-                    next(n for n in configs.LENGTH_FIELDS if n in source)
+                    next(n for n in schema.LENGTH_FIELDS if n in source)
                 )
         changes |= source
         sources |= {name: origin or variable(name) for name in source}
-    return Resolved(configs.override(config, changes), changes, sources, chosen is not None)
+    return Resolved(schema.override(config, changes), changes, sources, chosen is not None)
 
 
 def variable(name: str) -> str:
@@ -147,8 +148,8 @@ def parse(name: str, value: object) -> Any:
         raise UsageError(f"{name[:80]} is too long a number") from None
     if name == _PRESET:
         return text
-    name, parsed = configs.parse_setting(f"{name}={text}")
-    return configs.parse_augment(parsed) if name == "augment" else parsed
+    name, parsed = schema.parse_setting(f"{name}={text}")
+    return parse_augment(parsed) if name == "augment" else parsed
 
 
 def _plain(name: str, value: object) -> object:

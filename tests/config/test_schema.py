@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ganctl import config
-from ganctl.config import PRESETS, from_dict, override, preset, to_dict
+from ganctl.config import presets, schema
+from ganctl.config.presets import PRESETS, preset
+from ganctl.config.schema import from_dict, override, to_dict
 from ganctl.errors import UsageError
 
 
@@ -60,7 +61,7 @@ def test_a_preset_knows_its_name_and_starts_from_mnist(name):
 
 
 def test_fast_is_the_default_and_an_architecture_of_its_own():
-    assert config.DEFAULT_PRESET == "fast"
+    assert presets.DEFAULT_PRESET == "fast"
     assert preset("fast").network.architecture == "fast"
 
 
@@ -212,7 +213,7 @@ def test_a_misspelled_choice_names_the_nearest(name, typo, known):
     changes=st.fixed_dictionaries(
         {},
         optional={
-            "seed": st.integers(0, config.MAX_SEED),
+            "seed": st.integers(0, schema.MAX_SEED),
             "batch_size": st.integers(2, 65_536),
             "latent_dim": st.integers(1, 4096),
             "height": st.sampled_from([8, 28, 256]),
@@ -270,7 +271,7 @@ def test_only_a_dict_can_be_a_config(data):
     ],
 )
 def test_a_setting_is_parsed_into_its_own_type(text, setting):
-    assert config.parse_setting(text) == setting
+    assert schema.parse_setting(text) == setting
 
 
 @pytest.mark.parametrize(
@@ -289,17 +290,19 @@ def test_a_setting_is_parsed_into_its_own_type(text, setting):
 )
 def test_a_setting_that_cannot_be_is_refused(text, complaint):
     with pytest.raises(UsageError, match=complaint):
-        config.parse_setting(text)
+        schema.parse_setting(text)
 
 
 def test_settings_are_the_flat_view_of_a_config():
-    flat = config.settings(preset("dcgan"))
+    flat = schema.settings(preset("dcgan"))
     assert flat["latent_dim"] == 100
     assert flat["batch_size"] == 256
     assert "network" not in flat
-    assert config.SETTINGS.keys() < flat.keys()
+    assert schema.SETTINGS.keys() < flat.keys()
 
 
 def test_config_does_not_import_torch():
-    check = "import sys, ganctl.config; sys.exit('torch' in sys.modules)"
+    check = (
+        "import sys, ganctl.config.sources, ganctl.config.presets; sys.exit('torch' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", check]).returncode == 0

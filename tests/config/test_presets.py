@@ -1,7 +1,8 @@
 import pytest
 
-from ganctl.config import override, preset, stages_for
-from ganctl.tuning import TUNABLE, fitting_batch, tuned
+from ganctl.config.images import stages_for
+from ganctl.config.presets import TUNABLE, fitting_batch, preset, tuned
+from ganctl.config.schema import override
 
 
 def fast(shape=(1, 28, 28), **changes):

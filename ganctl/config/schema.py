@@ -1,4 +1,4 @@
-"""What a run is: frozen dataclasses, the presets, their validation. No torch here."""
+"""What a run is: its settings in frozen dataclasses, and their validation. No torch here."""
 
 from __future__ import annotations
 
@@ -11,22 +11,24 @@ from dataclasses import dataclass
 from typing import Any
 
 from ganctl.classes import MAX_CLASSES
+from ganctl.config.images import (
+    FITS,
+    MAX_SIZE,
+    MAX_STAGES,
+    MIN_SIZE,
+    MIN_STAGES,
+    ImageSettings,
+    format_size,
+    is_side,
+    parse_augment,
+    parse_size,
+)
 from ganctl.errors import Setting, Text, UsageError, nearest
 
 ARCHITECTURES = ("dcgan", "fast")
 LOSSES = ("bce", "relativistic")
 UPDATES = ("simultaneous", "alternating")
 PRECISIONS = ("auto", "fp32", "bf16")
-FITS = ("crop", "pad", "stretch")
-"""How an image of another shape is made to fit: its middle, all of it on a background, or all of it
-out of proportion."""
-AUGMENTATIONS = ("color", "translation", "cutout")
-ALL_AUGMENTATIONS = ",".join(AUGMENTATIONS)
-"""As a config's `augment` names them."""
-SIZES = (28, 32, 48, 64, 96, 128)
-"""Heights and widths of images that suit the networks; other multiples of 4 will do."""
-MIN_SIZE, MAX_SIZE = 8, 256
-MIN_STAGES, MAX_STAGES = 2, 5
 MAX_EPOCHS = 20_000
 """A checkpoint holds a row of history an epoch, and is read only up to a certain size."""
 MIN_MEASURED = 10
@@ -43,84 +45,6 @@ def _require(condition: bool, name: str, value: object, rule: str) -> None:
 def _require_known(name: str, value: str, known: tuple[str, ...]) -> None:
     if value not in known:
         raise UsageError(f"unknown {name} '{value}'", nearest(value, known))
-
-
-def parse_size(text: str) -> tuple[int, int]:
-    """'64' or '48x64' (height x width) → (height, width). UsageError names the nearest that fits.
-
-    >>> parse_size("48x64")
-    (48, 64)
-    """
-    parts = text.lower().split("x")
-    if len(parts) > 2 or not all(part.isdecimal() and len(part) < 6 for part in parts):
-        raise UsageError(f"'{text[:40]}' is not a size", "Write it as 64, or as 48x64: HxW.")
-    height, width = int(parts[0]), int(parts[-1])
-    if not (_is_side(height) and _is_side(width)):
-        near = format_size(_nearest_side(height), _nearest_side(width))
-        raise UsageError(
-            f"images of {text} do not fit the networks: sizes are multiples of 4 from {MIN_SIZE} "
-            f"to {MAX_SIZE}",
-            Text("The nearest is {}.", Setting("image_size", near)),
-        )
-    return height, width
-
-
-def format_size(height: int, width: int) -> str:
-    """The inverse of `parse_size`: '64' for a square."""
-    return str(height) if height == width else f"{height}x{width}"
-
-
-def stages_for(height: int, width: int) -> int:
-    """How often images of that size are halved: down to 4 pixels, as far as it goes evenly.
-
-    >>> stages_for(28, 28), stages_for(64, 64), stages_for(48, 128), stages_for(100, 100)
-    (2, 4, 3, 2)
-    """
-    fitting = [
-        stages
-        for stages in range(MIN_STAGES + 1, MAX_STAGES + 1)
-        if height % 2**stages == width % 2**stages == 0 and min(height, width) >= 4 * 2**stages
-    ]
-    return max(fitting, default=MIN_STAGES)
-
-
-def parse_augment(text: str) -> str:
-    """'cutout,color' → 'color,cutout', in the order in which they are applied. UsageError."""
-    if text in ("auto", "none"):
-        return text
-    names = [name.strip() for name in text.split(",")]
-    for name in names:
-        if name not in AUGMENTATIONS:
-            raise UsageError(
-                f"unknown augmentation '{name[:40]}'",
-                f"Known: auto, none, or any of {ALL_AUGMENTATIONS}.",
-            )
-    return ",".join(name for name in AUGMENTATIONS if name in names)
-
-
-def _is_side(length: int) -> bool:
-    return MIN_SIZE <= length <= MAX_SIZE and length % 4 == 0
-
-
-def _nearest_side(length: int) -> int:
-    return min(max(MIN_SIZE, 4 * round(length / 4)), MAX_SIZE)
-
-
-@dataclass(frozen=True)
-class ImageSettings:
-    """What becomes of images before a network sees them."""
-
-    size: tuple[int, int] | None = None
-    """(height, width); None: chosen from the images."""
-    channels: int | None = None
-    """1 (grey) or 3 (RGB); None: chosen from the images."""
-    fit: str = "crop"
-    background: str = "white"
-    """What shows through where an image is transparent, and beside it where it is padded: a colour
-    as Pillow names it, 'white' or '#ff8800'."""
-    image_key: str | None = None
-    """The field of the image in each of WebDataset's samples, such as 'jpg' or 'seg.png'; None: the
-    first with a plain suffix."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,7 +79,7 @@ class NetworkConfig:
         _require(0 <= count <= MAX_CLASSES, "num_classes", count, f"0 to {MAX_CLASSES}")
         for name in ("height", "width"):
             size = getattr(self, name)
-            _require(_is_side(size), name, size, f"a multiple of 4 from {MIN_SIZE} to {MAX_SIZE}")
+            _require(is_side(size), name, size, f"a multiple of 4 from {MIN_SIZE} to {MAX_SIZE}")
             rule = f"a multiple of {2**self.stages}, for {self.stages} stages"
             _require(size % 2**self.stages == 0, name, size, rule)
         _require(self.channels in (1, 3), "channels", self.channels, "1 or 3")
@@ -342,50 +266,8 @@ class TrainConfig:
         return float(0.5 ** (self.batch_size / half_life))
 
 
-PRESETS: dict[str, TrainConfig] = {
-    "fast": TrainConfig(
-        preset="fast",
-        network=NetworkConfig(architecture="fast", base_channels=16, latent_dim=32),
-        loss="bce",
-        conditional=True,
-        updates="alternating",
-        batch_size=32,
-        epochs=20,
-        lr_g=4e-3,
-        lr_d=4e-3,
-        beta1=0.0,
-        beta2=0.99,
-        lr_warmup_steps=100,
-        lr_decay_steps=3000,
-        r1_weight=0.5,
-        r1_interval=8,
-        ema_images=20_000,
-        num_samples=100,  # ten of each digit, a column each
-    ),
-    "dcgan": TrainConfig(
-        preset="dcgan",
-        network=NetworkConfig(architecture="dcgan", base_channels=64),
-        loss="bce",
-        batch_size=256,
-        epochs=50,
-        augment="none",  # to the letter
-        lr_g=1e-4,
-        lr_d=1e-4,
-        beta1=0.9,
-        beta2=0.999,
-    ),
-}
-DEFAULT_PRESET = "fast"
-
 LENGTH_FIELDS = ("epochs", "steps")
 """The only settings that may change when a run is resumed."""
-
-
-def preset(name: str) -> TrainConfig:
-    """The preset called `name`; UsageError names the nearest known one."""
-    if name not in PRESETS:
-        raise UsageError(f"unknown preset '{name}'", nearest(name, PRESETS))
-    return PRESETS[name]
 
 
 def override(config: TrainConfig, changes: Mapping[str, Any]) -> TrainConfig:

@@ -1,0 +1,1 @@
+"""The settings of a training run: declared, given by presets and users, fitted to images."""
