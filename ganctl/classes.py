@@ -5,7 +5,8 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Sequence
 
-from ganctl.errors import UsageError, listed, nearest, printable
+from ganctl.errors import UsageError
+from ganctl.text import listed, nearest, printable
 
 MAX_CLASSES = 1000
 """More are too many for networks that are told the class as a one-hot vector."""

@@ -12,7 +12,8 @@ from pathlib import Path
 import torch
 
 from ganctl import machine
-from ganctl.errors import DeviceError, Setting, Text, UsageError, nearest
+from ganctl.errors import DeviceError, Setting, Text, UsageError
+from ganctl.text import nearest
 
 KINDS = ("auto", "cpu", "cuda", "mps")
 

@@ -10,15 +10,10 @@ memory, the network. A path or a name at which nothing is found is 1, since a fi
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any
-
-_MAX_LISTED, _MAX_SHOWN = 50, 40
-"""Names that are shown at once, and characters of each."""
-
 
 _NO_VALUE = object()
 
@@ -155,55 +150,3 @@ class StoppedError(GanctlError):
     def __init__(self, message: str, hint: str | Text, exit_code: int) -> None:
         super().__init__(message, hint)
         self.exit_code = exit_code
-
-
-def nearest(word: str, known: Iterable[str]) -> str:
-    """A hint about an unknown `word`: the known one closest to it, or all of them."""
-    names = {name.lower(): name for name in known}
-    match = difflib.get_close_matches(word.lower(), names, n=1, cutoff=0.5)
-    return f"Did you mean '{names[match[0]]}'?" if match else f"Known: {listed(names.values())}."
-
-
-def counted(number: int, noun: str, plural: str = "") -> str:
-    """Return a number of things in words; `plural` where it is not the noun and an s.
-
-    >>> counted(1, "image"), counted(1234, "image"), counted(0, "class", "classes")
-    ('1 image', '1,234 images', '0 classes')
-    """
-    return f"{number:,} {noun if number == 1 else plural or f'{noun}s'}"
-
-
-def listed(names: Iterable[str], at_most: int = _MAX_LISTED) -> str:
-    """Names in a row, of many the first ones, of long ones their beginnings."""
-    shown = [name if len(name) <= _MAX_SHOWN else f"{name[: _MAX_SHOWN - 3]}..." for name in names]
-    more = f" and {len(shown) - at_most:,} more" if len(shown) > at_most else ""
-    return ", ".join(shown[:at_most]) + more
-
-
-def in_bytes(number: float) -> str:
-    """Return an amount of bytes in words.
-
-    >>> in_bytes(512), in_bytes(12_345), in_bytes(784e9)
-    ('512 B', '12.3 kB', '784.0 GB')
-    """
-    for unit in ("B", "kB", "MB"):
-        if number < 1000:
-            return f"{number:.0f} B" if unit == "B" else f"{number:.1f} {unit}"
-        number /= 1000
-    return f"{number:,.1f} GB"
-
-
-def printable(text: str) -> str:
-    r"""Return `text` with what no terminal should be sent written out, as '\x1b' or '\u202e'.
-
-    Every stored text goes through here on its way to a person: what a file says of itself must not
-    steer a terminal, turn around what is beside it, or begin a line of its own.
-
-    >>> printable("a\x1b[2J\n")
-    'a\\x1b[2J\\n'
-    """
-    if text.isprintable():
-        return text
-    return "".join(
-        char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
-    )

@@ -9,7 +9,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-from ganctl.errors import DeviceError, RunError, in_bytes
+from ganctl.errors import DeviceError, RunError
+from ganctl.text import in_bytes
 
 _ROOT = Path("/")
 _ANOTHER_DISK = "Free some space, or write to another disk."

@@ -18,11 +18,12 @@ import ganctl
 from ganctl import images, latents, machine, sampling, store
 from ganctl.classes import find, names_of
 from ganctl.config.schema import MAX_SEED, NetworkConfig, TrainConfig
-from ganctl.errors import CheckpointError, Setting, Text, UsageError, counted, listed, nearest
+from ganctl.errors import CheckpointError, Setting, Text, UsageError
 from ganctl.images import Pixels
 from ganctl.networks import generator_from
 from ganctl.samples import Samples, Walk
 from ganctl.sampling import Labels
+from ganctl.text import counted, listed, nearest
 
 Class = SupportsIndex | str
 """A class, by its number, of NumPy's or torch's types too, or by its name."""

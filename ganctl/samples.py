@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ganctl import files, images, videos
-from ganctl.errors import UsageError, counted, listed, nearest
+from ganctl.errors import UsageError
 from ganctl.images import Pixels
+from ganctl.text import counted, listed, nearest
 
 _MAX_SHOWN = 256
 """Images that a notebook shows at once."""

@@ -3,36 +3,9 @@ import re
 import traceback
 from pathlib import Path, PurePosixPath
 
-import pytest
-
 import ganctl
 from ganctl import errors
-from ganctl.errors import GanctlError, Setting, Text, UsageError, listed, nearest
-
-
-@pytest.mark.parametrize(
-    ("word", "hint"),
-    [
-        ("mnits", "Did you mean 'mnist'?"),
-        ("MNIST", "Did you mean 'mnist'?"),
-        ("cifra10", "Did you mean 'cifar10'?"),
-        ("cifar", "Did you mean 'cifar10'?"),
-        ("zzz", "Known: mnist, cifar10."),
-        ("", "Known: mnist, cifar10."),
-    ],
-)
-def test_nearest_names_the_closest_word_or_all_of_them(word, hint):
-    assert nearest(word, ("mnist", "cifar10")) == hint
-
-
-def test_the_closest_word_is_shown_as_it_is_written():
-    assert nearest("fords", ("CARS", "Fords Mustang", "Ford")) == "Did you mean 'Ford'?"
-
-
-def test_of_many_names_the_first_are_listed_and_of_long_ones_their_beginnings():
-    assert listed(["cat", "dog"]) == "cat, dog"
-    assert listed([f"{n}" for n in range(1003)], at_most=3) == "0, 1, 2 and 1,000 more"
-    assert len(listed(["x" * 255] * 1000)) < 2200
+from ganctl.errors import GanctlError, Setting, Text, UsageError
 
 
 def test_an_error_carries_message_and_hint():

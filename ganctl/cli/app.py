@@ -29,8 +29,9 @@ from ganctl.cli.helping import Command, Group
 from ganctl.cli.signals import Stopped, ToldStopped, exit_on_signals
 from ganctl.cli.spelling import spelled_as_typed
 from ganctl.cli.terminal import Terminal, lasting_streams
-from ganctl.errors import GanctlError, UsageError, nearest
+from ganctl.errors import GanctlError, UsageError
 from ganctl.files import reason
+from ganctl.text import nearest
 
 _EXIT_CODES = (
     "Exit codes: 0 done; 1 failed; 2 wrong usage; 130, 143, 129 interrupted (train saves first)."

@@ -11,7 +11,7 @@ from torch import Tensor
 from ganctl.checkpoint import Checkpoint, Weights
 from ganctl.cli.terminal import Terminal
 from ganctl.config.schema import format_setting, settings
-from ganctl.errors import counted
+from ganctl.text import counted
 
 _PARTS = ("generator", "generator_ema", "discriminator")
 _TIMES = {"seconds", "elapsed_seconds", "images_per_sec"}

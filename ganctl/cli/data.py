@@ -21,7 +21,8 @@ from ganctl.cli.options import (
 )
 from ganctl.cli.terminal import Terminal
 from ganctl.config import presets, schema
-from ganctl.errors import UsageError, counted, in_bytes
+from ganctl.errors import UsageError
+from ganctl.text import counted, in_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

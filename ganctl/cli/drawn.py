@@ -14,9 +14,10 @@ import numpy as np
 
 from ganctl import files, images, machine
 from ganctl.config.schema import NetworkConfig
-from ganctl.errors import RunError, counted
+from ganctl.errors import RunError
 from ganctl.images import Column, Pixels
 from ganctl.sampling import Labels, classes_of
+from ganctl.text import counted
 
 _BLOCK = 4096
 """Bytes that even the smallest file takes on a disk."""

@@ -12,12 +12,12 @@ import torch
 from ganctl import devices
 from ganctl.checkpoint import Checkpoint, encode
 from ganctl.cli.networks import describe_networks, show_networks
-from ganctl.cli.terminal import Terminal, duration
+from ganctl.cli.terminal import Terminal
 from ganctl.config.schema import format_setting, settings
-from ganctl.errors import counted, in_bytes
 from ganctl.latents import draw
 from ganctl.rng import Stream
 from ganctl.sampling import drawing_bytes, sample_seeds
+from ganctl.text import counted, duration, in_bytes
 from ganctl.training.session import Session
 from ganctl.training.step import train_step
 

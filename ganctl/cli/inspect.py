@@ -11,8 +11,9 @@ from ganctl.cli.completion import among, checkpoints
 from ganctl.cli.networks import describe_networks, show_networks
 from ganctl.cli.options import JsonOption, QuietOption
 from ganctl.cli.spelling import pasteable
-from ganctl.cli.terminal import Terminal, sparkline
-from ganctl.errors import UsageError, counted, in_bytes, listed, nearest
+from ganctl.cli.terminal import Terminal
+from ganctl.errors import UsageError
+from ganctl.text import counted, in_bytes, listed, nearest, sparkline
 
 if TYPE_CHECKING:
     from ganctl.checkpoint import Checkpoint

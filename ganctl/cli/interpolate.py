@@ -24,7 +24,8 @@ from ganctl.cli.options import (
 )
 from ganctl.cli.terminal import Terminal
 from ganctl.config.schema import MAX_SEED
-from ganctl.errors import UsageError, counted, listed, nearest
+from ganctl.errors import UsageError
+from ganctl.text import counted, listed, nearest
 
 _MODES = ("slerp", "lerp")
 _EASINGS = ("linear", "smooth")

@@ -13,8 +13,9 @@ from ganctl import machine
 from ganctl.cli import completion
 from ganctl.config.images import FITS, format_size, parse_size
 from ganctl.config.schema import MAX_SEED, NetworkConfig, parse_setting
-from ganctl.errors import UsageError, nearest
+from ganctl.errors import UsageError
 from ganctl.setting_help import HELP, IMAGES
+from ganctl.text import nearest
 
 
 def json_option(

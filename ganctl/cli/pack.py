@@ -22,7 +22,8 @@ from ganctl.cli.options import (
 from ganctl.cli.spelling import pasteable
 from ganctl.cli.terminal import Terminal
 from ganctl.config import presets, schema
-from ganctl.errors import RunError, UsageError, counted, in_bytes
+from ganctl.errors import RunError, UsageError
+from ganctl.text import counted, in_bytes
 
 if TYPE_CHECKING:
     from ganctl.datasets.streaming.index import Index

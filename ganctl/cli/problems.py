@@ -8,8 +8,8 @@ from typing import Any
 from torch import Tensor, nn
 
 from ganctl.checkpoint import Checkpoint
-from ganctl.errors import counted
 from ganctl.networks import both_networks
+from ganctl.text import counted
 from ganctl.training.health import Sign, signs
 
 

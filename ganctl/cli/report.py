@@ -11,7 +11,8 @@ import typer
 from ganctl.cli.options import JsonOption, QuietOption, check_suffix
 from ganctl.cli.spelling import pasteable
 from ganctl.cli.terminal import Terminal
-from ganctl.errors import UsageError, counted, in_bytes
+from ganctl.errors import UsageError
+from ganctl.text import counted, in_bytes
 
 if TYPE_CHECKING:
     from ganctl.checkpoint import Checkpoint

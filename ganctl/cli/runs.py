@@ -11,7 +11,8 @@ from ganctl import store
 from ganctl.checkpoint import Checkpoint
 from ganctl.cli.problems import problems
 from ganctl.cli.terminal import Terminal
-from ganctl.errors import CheckpointError, counted
+from ganctl.errors import CheckpointError
+from ganctl.text import counted
 from ganctl.training.state import require_fit
 
 _MAX_RUNS = 1000

@@ -27,7 +27,8 @@ from ganctl.cli.options import (
 )
 from ganctl.cli.terminal import Terminal
 from ganctl.config.schema import MAX_SEED
-from ganctl.errors import UsageError, counted, listed
+from ganctl.errors import UsageError
+from ganctl.text import counted, listed
 
 if TYPE_CHECKING:
     from ganctl.cli.drawn import Plan

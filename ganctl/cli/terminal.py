@@ -6,18 +6,16 @@ import contextlib
 import errno
 import functools
 import io
-import itertools
 import json
 import os
 import re
 import select
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from statistics import fmean
 from typing import IO, TYPE_CHECKING, Any, TextIO
 
 from ganctl.cli.spelling import spelled
-from ganctl.errors import printable
+from ganctl.text import printable
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
@@ -25,7 +23,6 @@ if TYPE_CHECKING:
 
     from ganctl.errors import Text
 
-_BLOCKS = "▁▂▃▄▅▆▇█"
 _UNBROKEN = re.compile(
     r"\s*(?:ganctl (?:train|sample|interpolate|inspect|evaluate|data|config|report)\b.*"
     r"|pip install .*|'[^']*'\S*|\S+)"
@@ -280,31 +277,6 @@ class _Lasting(io.RawIOBase):
         except OSError as error:
             self.failure = self.failure or error
             return memoryview(data).nbytes
-
-
-def sparkline(values: Sequence[float], width: int) -> str:
-    """Values as a row of small bars, each the mean of its share where there are more than fit."""
-    count = min(len(values), max(1, width))
-    ends = [index * len(values) // count for index in range(count + 1)]
-    values = [fmean(values[first:end]) for first, end in itertools.pairwise(ends)]
-    return bars(values, low=min(values))
-
-
-def bars(values: Sequence[float], low: float = 0) -> str:
-    """Values as a row of small bars that begin at `low`."""
-    high = max(values)
-    scale = (len(_BLOCKS) - 1) / (high - low) if high > low else 0
-    return "".join(_BLOCKS[round((value - low) * scale)] for value in values)
-
-
-def duration(seconds: float) -> str:
-    """Seconds as '45 s', '3 min 20 s' or '2 h 05 min'."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
 def _is_rich(stream: IO[str]) -> bool:

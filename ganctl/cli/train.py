@@ -28,7 +28,8 @@ from ganctl.cli.terminal import Terminal
 from ganctl.config import images, schema
 from ganctl.config.presets import TUNABLE
 from ganctl.config.sources import resolve
-from ganctl.errors import Setting, StoppedError, Text, UsageError, counted
+from ganctl.errors import Setting, StoppedError, Text, UsageError
+from ganctl.text import counted
 
 _MOST_PATIENCE = 86_400
 _ASKED_TO_STOP = 143

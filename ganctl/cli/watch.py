@@ -6,9 +6,9 @@ import contextlib
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from ganctl.cli.terminal import Terminal, duration
-from ganctl.errors import counted
+from ganctl.cli.terminal import Terminal
 from ganctl.files import reason
+from ganctl.text import counted, duration
 
 if TYPE_CHECKING:
     from ganctl.config.schema import TrainConfig

@@ -9,9 +9,10 @@ from torch import Tensor, nn
 
 from ganctl.checkpoint import Checkpoint
 from ganctl.cli.problems import num_dead_units, units_of
-from ganctl.cli.terminal import Terminal, bars
+from ganctl.cli.terminal import Terminal
 from ganctl.networks import both_networks
 from ganctl.rng import Fixed
+from ganctl.text import sparkline
 
 _BINS = 16
 _MAX_ROUNDS = 200
@@ -80,7 +81,7 @@ def show_weights(rows: list[dict[str, Any]], terminal: Terminal) -> None:
                     row["name"],
                     _short(row["spectral_norm"]),
                     "" if row["units"] is None else f"{row['dead_units']} of {row['units']}",
-                    bars(row["histogram"]) if row["histogram"] else "",
+                    sparkline(row["histogram"], low=0) if row["histogram"] else "",
                 )
                 for row in mine
             ],

@@ -8,7 +8,8 @@ from typing import Any
 
 from ganctl.config.images import ALL_AUGMENTATIONS, MIN_STAGES
 from ganctl.config.schema import NetworkConfig, TrainConfig
-from ganctl.errors import UsageError, nearest
+from ganctl.errors import UsageError
+from ganctl.text import nearest
 
 PRESETS: dict[str, TrainConfig] = {
     "fast": TrainConfig(

@@ -23,7 +23,8 @@ from ganctl.config.images import (
     parse_augment,
     parse_size,
 )
-from ganctl.errors import Setting, Text, UsageError, nearest
+from ganctl.errors import Setting, Text, UsageError
+from ganctl.text import nearest
 
 ARCHITECTURES = ("dcgan", "fast")
 LOSSES = ("bce", "relativistic")

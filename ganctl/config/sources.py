@@ -15,7 +15,8 @@ from ganctl import limits
 from ganctl.config import presets, schema
 from ganctl.config.images import parse_augment
 from ganctl.config.schema import SETTINGS, TrainConfig
-from ganctl.errors import ConfigError, UsageError, nearest
+from ganctl.errors import ConfigError, UsageError
+from ganctl.text import nearest
 
 PREFIX = "GANCTL_"
 OPTION = "option"

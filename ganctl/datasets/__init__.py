@@ -15,7 +15,8 @@ from ganctl.datasets.local.loading import Prepared, require_apart, require_colou
 from ganctl.datasets.local.preparing import Progress
 from ganctl.datasets.local.survey import Survey
 from ganctl.datasets.streaming import index, storage, stream
-from ganctl.errors import DataError, Setting, Text, UsageError, nearest, printable
+from ganctl.errors import DataError, Setting, Text, UsageError
+from ganctl.text import nearest, printable
 
 __all__ = [
     "EMBEDDED",

@@ -12,9 +12,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ganctl.errors import Setting, Text, UsageError, nearest
+from ganctl.errors import Setting, Text, UsageError
 from ganctl.features.classifier import DigitFeatures, StackedFeatures
 from ganctl.features.inception import InceptionFeatures
+from ganctl.text import nearest
 
 __all__ = ["CHOICES", "Encoded", "FeatureNetwork", "encode", "is_known", "load"]
 

@@ -15,7 +15,8 @@ from ganctl import images, palette
 from ganctl.errors import PackageError
 from ganctl.report.charts import FIGURES, MAX_POINTS, QUALITY, TRAINING, Chart, charts
 from ganctl.report.pictures import Frame, data_uri, frames
-from ganctl.report.runs import Row, Run, plain, thinned, union
+from ganctl.report.runs import Row, Run, thinned, union
+from ganctl.text import printable
 
 MAX_RUNS = 6
 """Runs beside one another: so many colours can be told apart."""
@@ -126,7 +127,7 @@ def _shown(run: Run, name: str, budget: int) -> Shown:
     sheet = (
         images.webp(images.reduced(run.sheet, _SHEET_SIDE), 85) if run.sheet is not None else b""
     )
-    problems = [plain(problem, 500) for problem in run.problems[:_MAX_PROBLEMS]]
+    problems = [printable(problem, 500) for problem in run.problems[:_MAX_PROBLEMS]]
     return Shown(
         run=run,
         name=name,
@@ -142,7 +143,7 @@ def _names(runs: Sequence[Run]) -> list[str]:
     """A name for each run that no other has."""
     names = [run.name for run in runs]
     if len(set(names)) < len(names):
-        names = [plain(str(run.path), 80) for run in runs]
+        names = [printable(str(run.path), 80) for run in runs]
     return [f"{name} ({index})" if names.count(name) > 1 else name
             for index, name in enumerate(names, 1)]  # fmt: skip
 

@@ -11,9 +11,9 @@ from typing import Any, TypeVar
 from ganctl import evaluations, store
 from ganctl.checkpoint import Checkpoint
 from ganctl.config.schema import settings
-from ganctl.errors import counted, printable
 from ganctl.images import Pixels
 from ganctl.store import RunDirectory
+from ganctl.text import counted, duration, printable
 from ganctl.training.meter import Meter
 
 Row = dict[str, Any]
@@ -54,7 +54,7 @@ class Run:
     def name(self) -> str:
         """Its folder's name, and the file's where one was given."""
         folder = self.file.absolute().parent.name
-        return plain(folder if self.path.is_dir() else f"{folder}/{self.file.name}", 80)
+        return printable(folder if self.path.is_dir() else f"{folder}/{self.file.name}", 80)
 
     @property
     def steps_per_epoch(self) -> int:
@@ -107,9 +107,9 @@ class Run:
             "Epochs": f"{last.get('epoch', 0):,} of {self.num_epochs:,}"
             + (", the last one in part" if last.get("part") and not self.is_finished else ""),
             "Steps": f"{self.checkpoint.step:,}",
-            "Preset": f"{plain(config.preset)}, seed {config.seed}",
-            "Data": f"{plain(data['name'])}, {counted(data['num_images'], 'image')}",
-            "Training time": _duration(seconds) if seconds else "",
+            "Preset": f"{printable(config.preset, _MAX_TEXT)}, seed {config.seed}",
+            "Data": f"{printable(data['name'], _MAX_TEXT)}, {counted(data['num_images'], 'image')}",
+            "Training time": duration(seconds) if seconds else "",
             "Images a second": f"{images / seconds:,.0f}" if seconds and images else "",
             "Generator": f"{parameters:,} weights",
             "Losses": f"{last['g_loss']:.3f} generator, {last['d_loss']:.3f} discriminator"
@@ -128,12 +128,12 @@ class Run:
         other = "" if is_current else f", another checkpoint of this run: {found.checkpoint}"
         weights = "moving average" if found.ema else "weights as trained"
         return {
-            "Checkpoint": plain(f"step {found.step:,}, {weights}{other}"),
+            "Checkpoint": printable(f"step {found.step:,}, {weights}{other}", _MAX_TEXT),
             "Samples": f"{found.figures.num_samples:,}",
-            "Compared with": plain(
-                f"{found.num_test_images:,} {found.test_images} of {found.data}"
+            "Compared with": printable(
+                f"{found.num_test_images:,} {found.test_images} of {found.data}", _MAX_TEXT
             ),
-            "Features": plain(found.features),
+            "Features": printable(found.features, _MAX_TEXT),
             **{
                 f"{label[:1].upper()}{label[1:]}": f"{samples} (real images: {real})"
                 for label, samples, real, _ in found.rows()
@@ -143,17 +143,17 @@ class Run:
     def data(self) -> dict[str, str]:
         """What the images were."""
         data = self.checkpoint.data
-        classes = [plain(name, 60) for name in data["classes"][:_MAX_CLASSES]]
+        classes = [printable(name, 60) for name in data["classes"][:_MAX_CLASSES]]
         more = len(data["classes"]) - len(classes)
         return {
-            "Name": plain(data["name"]),
+            "Name": printable(data["name"], _MAX_TEXT),
             "Images": f"{data['num_images']:,}",
-            "Shape": plain(" x ".join(map(str, data["image_shape"][:4])))
+            "Shape": printable(" x ".join(map(str, data["image_shape"][:4])), _MAX_TEXT)
             + " (channels x height x width)",
             "Classes": ", ".join(classes) + (f" and {more:,} more" if more else "")
             if classes
             else "none",
-            "Digest": plain(data["digest"]),
+            "Digest": printable(data["digest"], _MAX_TEXT),
         }
 
     def settings(self) -> dict[str, str]:
@@ -169,14 +169,18 @@ class Run:
             if value != made.get(name.removeprefix("last_")) or not name.startswith("last_")
         ]
         return {
-            plain(name, 60).replace("_", " "): plain(str(value)) for name, value in told[:_MAX_MADE]
+            printable(name, 60).replace("_", " "): printable(str(value), _MAX_TEXT)
+            for name, value in told[:_MAX_MADE]
         }
 
     def starts(self) -> list[dict[str, str]]:
         """Each time the run was begun or resumed, the first and the latest of them; all text."""
         starts = thinned_ends(self.folder.read_starts(), _MAX_STARTS)
         names = ("date", "from_step", "device", "command")
-        return [{name: plain(str(start.get(name, ""))) for name in names} for start in starts]
+        return [
+            {name: printable(str(start.get(name, "")), _MAX_TEXT) for name in names}
+            for start in starts
+        ]
 
 
 def find(path: Path) -> tuple[Path, Checkpoint, list[str]]:
@@ -189,12 +193,6 @@ def find(path: Path) -> tuple[Path, Checkpoint, list[str]]:
         found = store.newest_whole(run)
         return found.path, found.checkpoint, [str(problem) for problem in found.problems]
     return store.checkpoint_path(path), store.read_checkpoint(path), []
-
-
-def plain(text: str, most: int = _MAX_TEXT) -> str:
-    """Return `text` as `printable` does, cut short."""
-    shown = printable(text[: most + 1])
-    return shown if len(shown) <= most else shown[: most - 1] + "…"
 
 
 def thinned(items: Sequence[T], most: int) -> list[T]:
@@ -221,12 +219,10 @@ def _sane(value: object) -> object:
 def _setting(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return "–" if value is None else f"{value:g}" if isinstance(value, float) else plain(str(value))
-
-
-def _duration(seconds: float) -> str:
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours:,} h {minutes:02d} min"
-    return f"{minutes} min {seconds:02d} s" if minutes else f"{seconds} s"
+    return (
+        "–"
+        if value is None
+        else f"{value:g}"
+        if isinstance(value, float)
+        else printable(str(value), _MAX_TEXT)
+    )

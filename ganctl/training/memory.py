@@ -10,9 +10,10 @@ from torch import Tensor
 
 from ganctl import devices
 from ganctl.config.schema import NetworkConfig, TrainConfig
-from ganctl.errors import DeviceError, Setting, Text, UsageError, in_bytes
+from ganctl.errors import DeviceError, Setting, Text, UsageError
 from ganctl.limits import CHECKPOINT_BYTES
 from ganctl.networks import both_networks, layer_tables
+from ganctl.text import in_bytes
 from ganctl.training.state import TrainState
 from ganctl.training.step import train_step
 

@@ -24,9 +24,10 @@ from ganctl.config.presets import fitting_batch, tuned
 from ganctl.config.schema import LENGTH_FIELDS, TrainConfig
 from ganctl.datasets import Images, Progress
 from ganctl.distributed.group import ALONE, PATIENCE, Group
-from ganctl.errors import CheckpointError, DataError, RunError, Setting, Text, UsageError, counted
+from ganctl.errors import CheckpointError, DataError, RunError, Setting, Text, UsageError
 from ganctl.evaluation import Gauge
 from ganctl.store import Found, RunDirectory, named, newest_whole
+from ganctl.text import counted
 from ganctl.training import memory, threads
 from ganctl.training.loop import Observer, Outcome, Row, Training
 from ganctl.training.state import TrainState, create, restore

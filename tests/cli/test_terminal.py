@@ -15,42 +15,7 @@ import pytest
 
 from ganctl.cli import main
 from ganctl.cli.spelling import pasteable
-from ganctl.cli.terminal import Terminal, duration, sparkline, wrapped
-from ganctl.errors import in_bytes
-
-
-@pytest.mark.parametrize(
-    ("seconds", "words"),
-    [
-        (0, "0 s"), (59.4, "59 s"), (59.6, "1 min 00 s"), (200, "3 min 20 s"),
-        (3599.6, "1 h 00 min"), (7500, "2 h 05 min"),
-    ],
-)  # fmt: skip
-def test_duration(seconds, words):
-    assert duration(seconds) == words
-
-
-@pytest.mark.parametrize(
-    ("num_bytes", "words"),
-    [(0, "0 B"), (999, "999 B"), (1500, "1.5 kB"), (12_300_000, "12.3 MB"), (2.5e9, "2.5 GB")],
-)
-def test_size(num_bytes, words):
-    assert in_bytes(num_bytes) == words
-
-
-def test_a_sparkline_goes_from_the_lowest_to_the_highest():
-    assert sparkline([0, 7, 14], 80) == "▁▅█"
-
-
-def test_a_flat_sparkline_is_flat():
-    assert len(set(sparkline([2.0, 2.0, 2.0], 80))) == 1
-
-
-@pytest.mark.parametrize(
-    ("width", "bars"), [(4, "▁▃▆█"), (3, "▁▄█"), (2, "▁█"), (1, "▁"), (0, "▁"), (-5, "▁")]
-)
-def test_a_sparkline_of_more_than_fits_shows_the_mean_of_each_share(width, bars):
-    assert sparkline([0, 1, 2, 3], width) == bars
+from ganctl.cli.terminal import Terminal, wrapped
 
 
 @pytest.mark.parametrize("name", ["run", "a run", "it's", "läufe", "\x1b[2J\n", "\udcff\udcfe'"])

@@ -7,7 +7,7 @@ import pytest
 from ganctl.config import schema
 from ganctl.errors import CheckpointError
 from ganctl.report import find
-from ganctl.report.runs import plain, thinned, thinned_ends, union
+from ganctl.report.runs import thinned, thinned_ends, union
 
 
 def test_epochs_are_told_in_their_order(make_run):
@@ -96,19 +96,6 @@ def test_the_newest_whole_checkpoint_is_taken_where_the_latest_is_damaged(make_r
 def test_a_folder_without_a_run_is_refused(tmp_path):
     with pytest.raises(CheckpointError, match=r"holds no ckpt\.pt"):
         find(tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("text", "shown"),
-    [
-        ("a b", "a b"),
-        ("a\x00\x1b[1mb", r"a\x00\x1b[1mb"),
-        ("\u202egnp", r"\u202egnp"),
-        ("x" * 9, "xxxx…"),
-    ],
-)
-def test_text_is_made_plain(text, shown):
-    assert plain(text, 5 if len(text) == 9 else 20) == shown
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 5, 99])

@@ -15,7 +15,7 @@ from ganctl.cli.live.preview import Preview
 from ganctl.cli.live.screen import Part, Region, Screen
 from ganctl.cli.spelling import spelled
 from ganctl.cli.watch import Warner, label
-from ganctl.errors import printable
+from ganctl.text import printable
 
 if TYPE_CHECKING:
     from ganctl import errors

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ImageColor
 
-from ganctl import errors
+from ganctl import text
 from ganctl.config.images import ImageSettings
 from ganctl.datasets.base import Dataset, digest_of
 from ganctl.datasets.decoding import PASSING
@@ -24,8 +24,9 @@ from ganctl.datasets.local.preparing import Progress
 from ganctl.datasets.local.survey import Remarks, Survey
 from ganctl.datasets.sources import KINDS, Problem, Source, open_source, shards
 from ganctl.datasets.sources.folder import File, Folder
-from ganctl.errors import DataError, Setting, Text, UsageError, counted, printable
+from ganctl.errors import DataError, Setting, Text, UsageError
 from ganctl.rng import Stream
+from ganctl.text import counted, printable
 
 _EXAMPLES, _ROW = 64, range(4, 13)
 FEW = 500
@@ -268,7 +269,7 @@ def notices(prepared: Prepared) -> list[str | Text]:
     lines += survey.remarks.lines()
     if unseen := [name for name, count in survey.classes.items() if not count]:
         lines.append(
-            f"Classes without an image to learn from: {len(unseen):,} ({errors.listed(unseen)})."
+            f"Classes without an image to learn from: {len(unseen):,} ({text.listed(unseen)})."
         )
     if survey.problems:
         count = len(survey.problems)

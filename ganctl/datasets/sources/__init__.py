@@ -13,7 +13,8 @@ from ganctl.datasets.sources.base import Entry, Problem, Source
 from ganctl.datasets.sources.folder import Folder
 from ganctl.datasets.sources.tars import Tars
 from ganctl.datasets.sources.zips import Zip
-from ganctl.errors import DataError, PackageError, Setting, Text, UsageError, printable
+from ganctl.errors import DataError, PackageError, Setting, Text, UsageError
+from ganctl.text import printable
 
 __all__ = ["Entry", "Problem", "Source", "open_source", "shards"]
 

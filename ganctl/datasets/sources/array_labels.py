@@ -13,7 +13,8 @@ from numpy.lib import format as npy
 from ganctl import limits
 from ganctl.datasets.sources.base import class_order
 from ganctl.datasets.sources.bounded import is_bomb
-from ganctl.errors import DataError, printable
+from ganctl.errors import DataError
+from ganctl.text import printable
 
 _LABELS = ("labels", "y_train", "train_labels", "train_y", "label", "y", "targets", "arr_1")
 _CLASSES = ("classes", "class_names", "label_names", "names")

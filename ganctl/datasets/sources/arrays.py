@@ -19,7 +19,8 @@ from ganctl.datasets.sources.array_labels import Header, Labels, read_labels
 from ganctl.datasets.sources.base import Contents, Entry, Problem, Source
 from ganctl.datasets.sources.bounded import Unpacked
 from ganctl.datasets.sources.zips import open_zip
-from ganctl.errors import DataError, printable
+from ganctl.errors import DataError
+from ganctl.text import printable
 
 _IMAGES = ("images", "x_train", "train_images", "train_x", "x", "data", "arr_0")
 _CHANNELS = (1, 3, 4)

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from ganctl.datasets.decoding import UNREADABLE, BadImage
 from ganctl.datasets.sources.base import Contents, Entry, Problem, Source, is_hidden, too_large
 from ganctl.datasets.sources.listing import Listing
-from ganctl.errors import listed, printable
+from ganctl.text import listed, printable
 
 
 class File(NamedTuple):

@@ -12,7 +12,7 @@ from typing import Any
 
 from ganctl import limits
 from ganctl.datasets.sources.base import unused
-from ganctl.errors import printable
+from ganctl.text import printable
 
 LISTS = ("dataset.json", "metadata.jsonl", "metadata.csv", "labels.csv")
 """Names of files that list all images' classes, as StyleGAN's dataset_tool and Hugging Face's

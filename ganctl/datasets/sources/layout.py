@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import pairwise, takewhile
 from typing import Any
 
-from ganctl.errors import counted, listed
+from ganctl.text import counted, listed
 
 Parts = tuple[str, ...]
 """The names of the folders that a file is in, from the top down."""

@@ -18,7 +18,8 @@ from ganctl.datasets.sources.base import (
     unused,
 )
 from ganctl.datasets.sources.layout import Folder, Parts, common, folders_of, understand
-from ganctl.errors import DataError, listed, printable
+from ganctl.errors import DataError
+from ganctl.text import listed, printable
 
 _NAMED = 3
 """Files that are given as examples."""

@@ -24,7 +24,8 @@ from ganctl.datasets.sources.bounded import Bounded, Unpacked, Xz
 from ganctl.datasets.sources.headers import Archive
 from ganctl.datasets.sources.listing import Listing
 from ganctl.datasets.sources.samples import is_label, left_out, rank, split
-from ganctl.errors import DataError, printable
+from ganctl.errors import DataError
+from ganctl.text import printable
 
 _COMPRESSED: dict[bytes, Callable[[str], Any]] = {
     b"\x1f\x8b": gzip.open,

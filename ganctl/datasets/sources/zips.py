@@ -12,7 +12,8 @@ from ganctl.datasets.decoding import BadImage
 from ganctl.datasets.sources.base import Entry, Source, climbs
 from ganctl.datasets.sources.bounded import Bounded, is_bomb
 from ganctl.datasets.sources.listing import Listing
-from ganctl.errors import DataError, printable
+from ganctl.errors import DataError
+from ganctl.text import printable
 
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _ENCRYPTED, _UTF8 = 0x1, 0x800

@@ -24,7 +24,8 @@ from ganctl.datasets.sources.labels import FOLDERS
 from ganctl.datasets.sources.layout import ALL, Layout, folders_of
 from ganctl.datasets.streaming import shards, storage
 from ganctl.datasets.streaming.shards import Sample
-from ganctl.errors import DataError, counted, printable
+from ganctl.errors import DataError
+from ganctl.text import counted, printable
 
 MARK_EVERY = 64
 """Samples of a shard between those whose places its index names."""

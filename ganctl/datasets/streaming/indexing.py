@@ -14,7 +14,8 @@ from ganctl.datasets.sources.layout import ALL, Folder, Layout, Parts, folders_o
 from ganctl.datasets.sources.samples import left_out, split
 from ganctl.datasets.streaming import shards, storage
 from ganctl.datasets.streaming.index import MARK_EVERY, Class, Index, Shard
-from ganctl.errors import DataError, listed, printable
+from ganctl.errors import DataError
+from ganctl.text import listed, printable
 
 Progress = Callable[[str, int, int], None]
 

@@ -23,8 +23,9 @@ from ganctl.datasets.sources import Entry, Problem, Source, open_source
 from ganctl.datasets.sources.labels import FILES_BESIDE
 from ganctl.datasets.streaming import index, storage
 from ganctl.datasets.streaming.index import MARK_EVERY, Class, Index, Shard
-from ganctl.errors import DataError, RunError, Setting, Text, UsageError, counted, printable
+from ganctl.errors import DataError, RunError, Setting, Text, UsageError
 from ganctl.rng import Stream
+from ganctl.text import counted, printable
 
 _PATTERN = re.compile(r"(.*)\{(\d{1,9})\.\.\}(.*\.tar)", re.DOTALL)
 _SUFFIXES = {

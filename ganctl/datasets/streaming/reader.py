@@ -16,7 +16,8 @@ from ganctl.datasets.sources.base import too_large
 from ganctl.datasets.streaming.index import Index
 from ganctl.datasets.streaming.order import Lanes
 from ganctl.datasets.streaming.shards import Sample
-from ganctl.errors import DataError, Setting, Text, printable
+from ganctl.errors import DataError, Setting, Text
+from ganctl.text import printable
 
 LANE_BYTES = 2**22
 """Of encoded images that a lane holds at most, and as much again of decoded ones where images are

@@ -17,7 +17,8 @@ from ganctl.datasets.sources.base import climbs
 from ganctl.datasets.sources.headers import Archive
 from ganctl.datasets.sources.layout import ALL, Layout, folders_of
 from ganctl.datasets.sources.samples import is_image, is_label, rank, split
-from ganctl.errors import DataError, printable
+from ganctl.errors import DataError
+from ganctl.text import printable
 
 
 class Sample(NamedTuple):

@@ -20,7 +20,8 @@ from urllib.parse import urlsplit
 
 from ganctl import files, limits
 from ganctl.datasets.sources.bounded import Bounded
-from ganctl.errors import DataError, PackageError, Setting, Text, UsageError, printable
+from ganctl.errors import DataError, PackageError, Setting, Text, UsageError
+from ganctl.text import printable
 
 _ADDRESS = re.compile(r"([a-z][a-z0-9+.-]*)://.+", re.ASCII)
 _PACKAGES = {

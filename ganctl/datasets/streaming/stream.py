@@ -27,7 +27,8 @@ from ganctl.datasets.streaming.index import Index, read
 from ganctl.datasets.streaming.order import Lanes
 from ganctl.datasets.streaming.reader import Read, Reader, Task, decoded, shape_of
 from ganctl.datasets.streaming.shards import Sample
-from ganctl.errors import DataError, Setting, Text, UsageError, counted, printable
+from ganctl.errors import DataError, Setting, Text, UsageError
+from ganctl.text import counted, printable
 
 if TYPE_CHECKING:  # processes that only decode images come through here, and start quicker without
     import torch

@@ -8,7 +8,8 @@ import aiohttp
 from fsspec.implementations.http import HTTPFileSystem
 
 from ganctl import limits
-from ganctl.errors import DataError, printable
+from ganctl.errors import DataError
+from ganctl.text import printable
 
 _PIECE = 2**16
 

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ganctl.datasets.sources.base import class_order, climbs
-from ganctl.errors import printable
+from ganctl.text import printable
 
 
 def test_classes_are_in_the_order_of_numbers_where_they_are_numbers():
