@@ -1,7 +1,7 @@
-"""The checkpoint's schema: state ↔ bytes. Knows no paths and no networks.
+"""The schema of a checkpoint, and its conversion to and from bytes. Knows no paths or networks.
 
 See docs/checkpoint.md. Reading trusts nothing: torch sees only what `archive` has checked, reads it
-with its restricted unpickler, and a digest over all content is compared before anything is used.
+with its restricted unpickler, and the digest of all content is compared before anything is used.
 CheckpointError messages begin with a verb: the caller puts the file's name first.
 """
 
@@ -26,80 +26,9 @@ from ganctl.config.schema import TrainConfig, from_dict, to_dict
 from ganctl.errors import CheckpointError, UnreadableError, UsageError
 
 FORMAT = "ganctl"
-VERSION = 7
-
-
-def _add_diversity(content: dict[str, Any]) -> dict[str, Any]:
-    """1 → 2: each epoch has a `diversity`, which is not known of earlier ones."""
-    history = content.get("history")
-    if not isinstance(history, list):
-        return content
-    rows = [{**row, "diversity": None} if isinstance(row, dict) else row for row in history]
-    return {**content, "history": rows}
-
-
-def _add_figures(content: dict[str, Any]) -> dict[str, Any]:
-    """2 → 3: each epoch has figures of quality, and the config says on how many samples."""
-    config, history = content.get("config"), content.get("history")
-    if not isinstance(config, dict) or not isinstance(history, list):
-        return content
-    unknown = dict.fromkeys(FIGURES)
-    rows = [{**row, **unknown} if isinstance(row, dict) else row for row in history]
-    return {**content, "config": {"eval_samples": 1000, **config}, "history": rows}
-
-
-def _add_classes(content: dict[str, Any]) -> dict[str, Any]:
-    """3 → 4: networks may know classes; until then the generator of `fast` had a layer less."""
-    config = content.get("config")
-    if not isinstance(config, dict) or not isinstance(config.get("network"), dict):
-        return content
-    network = {"num_classes": 0, "refine": False, **config["network"]}
-    return {**content, "config": {"conditional": False, **config, "network": network}}
-
-
-def _add_threads(content: dict[str, Any]) -> dict[str, Any]:
-    """4 → 5: the config says how many threads; until then it was as many as torch took."""
-    config = content.get("config")
-    if not isinstance(config, dict):
-        return content
-    return {**content, "config": {"threads": None, **config}}
-
-
-def _add_images(content: dict[str, Any]) -> dict[str, Any]:
-    """5 → 6: images of one's own, of any size, and names of classes; until then two stages."""
-    config, data = content.get("config"), content.get("data")
-    if not isinstance(config, dict) or not isinstance(data, dict):
-        return content
-    network = config.get("network")
-    if not isinstance(network, dict):
-        return content
-    count = network.get("num_classes", 0)
-    known = type(count) is int and 0 <= count <= MAX_CLASSES
-    classes = [str(label) for label in range(count)] if known else []
-    unset = {"image_size": None, "image_channels": None, "fit": "crop", "background": "white",
-             "skip_bad": False, "mirror": False, "augment": "none", "accumulate": 1,
-             "compile": False}  # fmt: skip
-    config = {**unset, **config, "network": {"stages": 2, **network}}
-    return {**content, "config": config, "data": {"classes": classes, **data}}
-
-
-def _add_image_key(content: dict[str, Any]) -> dict[str, Any]:
-    """6 → 7: the config says which image of a tar's samples is used; until then it was chosen."""
-    config = content.get("config")
-    if not isinstance(config, dict):
-        return content
-    return {**content, "config": {"image_key": None, **config}}
-
-
-UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {
-    1: _add_diversity,
-    2: _add_figures,
-    3: _add_classes,
-    4: _add_threads,
-    5: _add_images,
-    6: _add_image_key,
-}
-"""For each old version, the function that turns its dict into the next version's."""
+VERSION = 1
+UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
+"""The function that turns a dict of each older version into one of the next version."""
 
 FIGURES = (
     *("frechet_distance", "kernel_distance", "precision", "recall", "density", "coverage"),
@@ -115,17 +44,18 @@ _CAN_BE_NONE = {"diversity", *FIGURES}
 
 _MAX_DEPTH = 16
 _MAX_COUNT = 2**53
+_BEFORE_RELEASE = "Checkpoints from before ganctl's first release cannot be read."
 
 Weights = dict[str, Tensor]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Checkpoint:
-    """All that is needed to sample, to look inside, and to go on as if never stopped."""
+    """Everything needed to sample, to inspect, and to resume as if the run had never stopped."""
 
     config: TrainConfig
     step: int
-    """Updates done so far."""
+    """Number of optimizer steps done so far."""
     generator: Weights
     generator_ema: Weights | None
     discriminator: Weights
@@ -133,21 +63,21 @@ class Checkpoint:
     """Adam's `exp_avg` and `exp_avg_sq` by parameter name; its rates follow from the config."""
     optimizer_d: dict[str, Weights]
     history: list[dict[str, Any]]
-    """One row a finished epoch, as in losses.csv."""
+    """One row per finished epoch, as in losses.csv."""
     partial: dict[str, Any]
-    """Sums over the steps of the epoch that is under way."""
+    """Sums over the steps of the unfinished epoch."""
     data: dict[str, Any]
-    """What the images were: name, num_images, image_shape, digest, and their classes' names."""
+    """The training images: name, num_images, image_shape, digest, and the names of the classes."""
     made_by: dict[str, Any] = field(default_factory=dict)
     """Versions, command line, date, device."""
     digest: str = ""
-    """Set by `decode`: SHA-256 over all of the above."""
+    """SHA-256 over all of the above, set by `decode`."""
     schema: int = VERSION
-    """Set by `decode`: the file's own version, be it one that was upgraded."""
+    """The file's own schema version, even if it was upgraded; set by `decode`."""
 
 
 def encode(checkpoint: Checkpoint) -> bytes:
-    """The checkpoint as a `.pt` file's content. Tensors are taken as they are, from any device."""
+    """Return the content of the checkpoint's `.pt` file. Its tensors may be on any device."""
     content: dict[str, Any] = {
         "format": FORMAT,
         "version": VERSION,
@@ -162,7 +92,7 @@ def encode(checkpoint: Checkpoint) -> bytes:
 
 
 def decode(source: bytes | IO[bytes]) -> Checkpoint:
-    """The inverse of `encode`, for bytes or a file of unknown origin. Raises CheckpointError."""
+    """Return the checkpoint in bytes or a file of unknown origin. Raises CheckpointError."""
     file = io.BytesIO(source) if isinstance(source, bytes) else source
     content = _unpickle(archive.vetted(file))
     if not isinstance(content, dict) or content.get("format") != FORMAT:
@@ -175,21 +105,21 @@ def decode(source: bytes | IO[bytes]) -> Checkpoint:
             f"was written by a newer ganctl (schema {version}; this one reads up to {VERSION})",
             "Upgrade with: pip install --upgrade ganctl",
         )
-    _map_tensors(content, _checked)
+    _map_tensors(content, _require_own_kind)
     digest = content.get("digest")
     if digest != content_digest(content):
         raise CheckpointError(
             "is damaged: its content does not match its digest", archive.DAMAGE_HINT
         )
-    for old in range(version, VERSION):
-        content = UPGRADES[old](content)
+    for older in range(version, VERSION):
+        content = UPGRADES[older](content)
     return _from_content(content, digest, version)
 
 
 def content_digest(content: dict[str, Any]) -> str:
-    """SHA-256 over a checkpoint's dict, except its own `digest`."""
+    """Return the SHA-256 over a checkpoint's dict without its `digest`."""
     digest = hashlib.sha256()
-    _feed(digest, {key: value for key, value in content.items() if key != "digest"}, 0)
+    _update(digest, {key: value for key, value in content.items() if key != "digest"}, 0)
     return digest.hexdigest()
 
 
@@ -205,9 +135,6 @@ _FIELDS: dict[str, type] = {
     "data": dict,
     "made_by": dict,
 }
-_WEIGHTS = ("generator", "generator_ema", "discriminator")
-_OPTIMIZERS = ("optimizer_g", "optimizer_d")
-_MOMENTS = {"exp_avg", "exp_avg_sq"}
 
 
 def _unpickle(file: IO[bytes]) -> object:
@@ -218,12 +145,12 @@ def _unpickle(file: IO[bytes]) -> object:
     except pickle.UnpicklingError:
         raise CheckpointError(archive.NOT_PLAIN, archive.NOT_OPENED) from None
     except Exception:
-        # Whatever torch stumbles over in a hostile file, the user needs one answer.
+        # Whatever torch fails on in a hostile file, the user needs one answer.
         raise CheckpointError(archive.ODD, archive.DAMAGE_HINT) from None
     return content
 
 
-def _checked(tensor: Tensor) -> Tensor:
+def _require_own_kind(tensor: Tensor) -> Tensor:
     if tensor.dtype not in (torch.float32, torch.int64) or not tensor.is_contiguous():
         raise CheckpointError("is damaged: it holds a tensor that ganctl does not write")
     return tensor
@@ -243,23 +170,22 @@ def _map_tensors(value: Any, change: Callable[[Tensor], Tensor], depth: int = 0)
     return value
 
 
-def _feed(digest: Any, value: object, depth: int) -> None:
-    """Hash a value unambiguously: a tag of its type, its length, its bytes."""
+def _update(digest: Any, value: object, depth: int) -> None:
+    """Hash a value unambiguously: its type, its length, its bytes."""
     if depth > _MAX_DEPTH:
         raise CheckpointError("is damaged: it is nested too deeply")
     if isinstance(value, Tensor):
-        data = value.numpy()
         digest.update(f"T{value.dtype}{tuple(value.shape)}".encode())
-        digest.update(data.reshape(-1).view("u1"))
+        digest.update(value.numpy().reshape(-1).view("u1"))
     elif isinstance(value, dict):
         digest.update(f"D{len(value)}".encode())
         for key in sorted(value, key=repr):
-            _feed(digest, key, depth + 1)
-            _feed(digest, value[key], depth + 1)
+            _update(digest, key, depth + 1)
+            _update(digest, value[key], depth + 1)
     elif isinstance(value, list | tuple):
         digest.update(f"L{len(value)}".encode())
         for item in value:
-            _feed(digest, item, depth + 1)
+            _update(digest, item, depth + 1)
     elif isinstance(value, float):
         digest.update(b"F" + struct.pack("<d", value))
     elif value is None or isinstance(value, bool | int | str):
@@ -273,47 +199,52 @@ def _from_content(content: dict[str, Any], digest: str, schema: int) -> Checkpoi
     try:
         config = from_dict(content.get("config"))
     except UsageError as error:
-        raise CheckpointError(f"has a configuration that cannot be: {error.message}") from None
+        raise CheckpointError(
+            f"has an invalid configuration: {error.message}", _BEFORE_RELEASE
+        ) from None
     values: dict[str, Any] = {name: content.get(name) for name in _FIELDS}
     for name, kind in _FIELDS.items():
-        value = values[name]
-        if not (type(value) is kind or (name == "generator_ema" and value is None)):
-            raise CheckpointError(f"is damaged: its '{name}' is missing or of the wrong kind")
+        if type(values[name]) is not kind and not (
+            name == "generator_ema" and values[name] is None
+        ):
+            raise CheckpointError(f"is damaged: its '{name}' is missing or of the wrong type")
     if not 0 <= values["step"] < _MAX_COUNT:
-        raise CheckpointError("is damaged: its step cannot be")
-    weights = [values[name] for name in _WEIGHTS if values[name] is not None]
-    for name in _OPTIMIZERS:
-        if set(values[name]) != _MOMENTS:
+        raise CheckpointError("is damaged: its step is out of range")
+    tables = [values[name] or {} for name in ("generator", "generator_ema", "discriminator")]
+    for name in ("optimizer_g", "optimizer_d"):
+        if set(values[name]) != {"exp_avg", "exp_avg_sq"}:
             raise CheckpointError(f"is damaged: its '{name}' is not Adam's state")
-        weights += values[name].values()
-    for table in weights:
+        tables += values[name].values()
+    for table in tables:
         if not isinstance(table, dict) or not all(
             isinstance(key, str) and isinstance(item, Tensor) for key, item in table.items()
         ):
             raise CheckpointError("is damaged: its weights are not tables of tensors")
-    _check_plain(values)
+    _require_plain(values)
     return Checkpoint(config=config, digest=digest, schema=schema, **values)
 
 
-def _check_plain(values: dict[str, Any]) -> None:
-    """The parts that are shown or computed with, down to each value's type."""
+def _is_number(value: object) -> bool:
+    # math.isfinite fails on an int that no float can hold
+    return (type(value) is int and abs(value) < _MAX_COUNT) or (
+        type(value) is float and math.isfinite(value)
+    )
 
-    def number(value: object) -> bool:
-        # math.isfinite fails on an int that no float can hold
-        return (type(value) is int and abs(value) < _MAX_COUNT) or (
-            type(value) is float and math.isfinite(value)
-        )
 
+def _require_plain(values: dict[str, Any]) -> None:
+    """Check the type of every value that is shown or computed with."""
     for row in values["history"]:
         if (
             not isinstance(row, dict)
             or row.keys() != HISTORY_COLUMNS
             or not all(
-                number(value) or (value is None and name in _CAN_BE_NONE)
+                _is_number(value) or (value is None and name in _CAN_BE_NONE)
                 for name, value in row.items()
             )
         ):
-            raise CheckpointError("is damaged: its history is not a table of numbers")
+            raise CheckpointError(
+                "is damaged: its history is not a table of numbers", _BEFORE_RELEASE
+            )
     data = values["data"]
     shape, classes = data.get("image_shape"), data.get("classes")
     if not (
@@ -326,7 +257,7 @@ def _check_plain(values: dict[str, Any]) -> None:
         and len(classes) <= MAX_CLASSES
         and all(type(name) is str and len(name) <= MAX_NAME for name in classes)
     ):
-        raise CheckpointError("is damaged: it does not say what its images were")
+        raise CheckpointError("is damaged: it does not describe its training images")
     for key, value in values["made_by"].items():
-        if type(key) is not str or not (type(value) is str or number(value)):
+        if type(key) is not str or not (type(value) is str or _is_number(value)):
             raise CheckpointError("is damaged: it does not say what made it")

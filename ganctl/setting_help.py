@@ -45,7 +45,6 @@ GROUPS = {
         "architecture": "Networks: fast, or dcgan.",
         "base_channels": "Width of the networks: channels of their widest images.",
         "latent_dim": "Length of the latent vector, the generator's input.",
-        "refine": "Whether the generator of fast has one more convolution at half size.",
         "conditional": "Train a class-conditional GAN, if the images have classes.",
         "batch_size": "Images per training step, summed over all processes.",
         "accumulate": "Gradient accumulation: split each batch into N micro-batches to save "

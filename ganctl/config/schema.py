@@ -58,9 +58,6 @@ class NetworkConfig:
     architecture: str
     base_channels: int
     latent_dim: int = 100
-    refine: bool = True
-    """Whether the generator of `fast` convolves once more at half size, and has a larger kernel
-    last; the first ones had neither."""
     stages: int = 2
     """How often the generator doubles its images' sides, and the discriminator halves them, at the
     least."""

@@ -57,14 +57,9 @@ class Generator(nn.Module):
         for left in reversed(range(stages - 1)):
             outputs = widened(base, left)
             layers += [nn.ConvTranspose2d(channels, outputs, 4, stride=2, padding=1), nn.ReLU()]
-            if config.refine:
-                layers += [nn.Conv2d(outputs, outputs, 3, padding=1), nn.ReLU()]
+            layers += [nn.Conv2d(outputs, outputs, 3, padding=1), nn.ReLU()]
             channels = outputs
-        last = 6 if config.refine else 4
-        layers += [
-            thin.ConvTranspose2d(base, config.channels, last, stride=2, padding=last // 2 - 1),
-            nn.Tanh(),
-        ]
+        layers += [thin.ConvTranspose2d(base, config.channels, 6, stride=2, padding=2), nn.Tanh()]
         self.layers = nn.Sequential(*layers)
 
     def initialize(self, rng: torch.Generator) -> None:

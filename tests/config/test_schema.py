@@ -20,7 +20,6 @@ def test_the_dcgan_preset_is_the_classic_recipe_to_the_letter():
             "architecture": "dcgan",
             "base_channels": 64,
             "latent_dim": 100,
-            "refine": True,  # of no use to it
             "stages": 2,
             "num_classes": 0,
             "height": 28,

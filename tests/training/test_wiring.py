@@ -306,7 +306,6 @@ EFFECTS = {
     # setting: (another value, what changes, other settings of both runs)
     "architecture": ("dcgan", {INITIAL, *RESULT}, {"conditional": False, "r1_weight": 0.0}),
     "base_channels": (8, {INITIAL, *RESULT}, {}),
-    "refine": (False, {INITIAL, *RESULT}, {}),
     "latent_dim": (9, {INITIAL, LATENTS, *RESULT}, {}),
     "loss": ("relativistic", RESULT, {}),
     "conditional": (False, {INITIAL, LATENTS, *RESULT}, {}),
