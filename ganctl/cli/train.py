@@ -31,7 +31,7 @@ from ganctl.config.sources import resolve
 from ganctl.errors import Setting, StoppedError, Text, UsageError
 from ganctl.text import counted
 
-_MOST_PATIENCE = 86_400
+_MAX_TIMEOUT = 86_400
 _ASKED_TO_STOP = 143
 """The exit code of a process that stops because another one was told to."""
 
@@ -71,7 +71,7 @@ def train(
     precision: options.PrecisionOption = None,
     threads: options.ThreadsOption = None,
     num_processes: options.NumProcessesOption = 1,
-    patience: options.PatienceOption = 300.0,
+    timeout: options.TimeoutOption = 300.0,
     compile_: options.CompileOption = None,
     cache_memory: options.CacheMemoryOption = None,
     save_every: options.SaveEveryOption = 120.0,
@@ -113,8 +113,8 @@ def train(
         changes[name] = value
     if not save_every > 0:  # NaN too
         raise UsageError(f"--save-every must be more than 0 seconds, not {save_every:g}")
-    if not 1 <= patience <= _MOST_PATIENCE:
-        raise UsageError(f"--patience must be from 1 second to a day, not {patience:g} seconds")
+    if not 1 <= timeout <= _MAX_TIMEOUT:
+        raise UsageError(f"--timeout must be from 1 second to a day, not {timeout:g} seconds")
     if dry_run and max(num_processes, processes.number()) > 1:
         raise UsageError("--dry-run is done by one process", "Leave out --num-processes.")
     how = {} if cache_memory is None else {"cache_memory": parse_bytes(cache_memory)}
@@ -168,7 +168,7 @@ def train(
             show_dry_run(session, terminal)
         else:
             command = shlex.join(["ganctl", *context.obj])
-            stopped = _run(session, terminal, save_every, patience, command, preview=not no_preview)
+            stopped = _run(session, terminal, save_every, timeout, command, preview=not no_preview)
     # Out here nobody is a failure to the others any more.
     if stopped and not group.is_first:
         raise ToldStopped(stopped.exit_code)
@@ -180,7 +180,7 @@ def _run(
     session: Session,
     terminal: Terminal,
     save_every: float,
-    patience: float,
+    timeout: float,
     command: str,
     *,
     preview: bool,
@@ -228,7 +228,7 @@ def _run(
                 command=command,
                 save_every=save_every,
                 should_stop=stop,
-                patience=patience,
+                timeout=timeout,
             )
     except KeyboardInterrupt:
         hint = f"The state that was saved last is whole. {again}"

@@ -142,9 +142,9 @@ NumProcessesOption = Annotated[
                  help="Split each batch over N processes: one per GPU, or each with a share of the "
                  "CPU cores. For several machines use torchrun."),
 ]  # fmt: skip
-PatienceOption = Annotated[
+TimeoutOption = Annotated[
     float,
-    _option(MACHINE, "How long processes wait for one that does not respond before giving up.",
+    _option(MACHINE, "Seconds to wait for an unresponsive process before giving up.",
             metavar="SECONDS", default=True),
 ]  # fmt: skip
 CompileOption = Annotated[

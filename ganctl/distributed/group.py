@@ -34,7 +34,7 @@ from ganctl.errors import GroupError, Setting, Text, UsageError
 
 T = TypeVar("T")
 
-PATIENCE = 300.0
+TIMEOUT = 300.0
 """Seconds that the others wait for a process that does not answer."""
 _READY = timedelta(hours=1)
 """For processes that still read or decode images: one of them may have more to do."""
@@ -90,7 +90,7 @@ class Group:
     def require_same(self, value: Any, what: str) -> None:
         """UsageError unless all processes have the same JSON-like `value`."""
 
-    def begin(self, patience: float) -> None:
+    def begin(self, timeout: float) -> None:
         """Make ready to add up. From here on they wait so many seconds for one another."""
 
     def by_first(self, work: Callable[[], T]) -> T | None:
@@ -121,7 +121,7 @@ class Processes(Group):
         self._store = store
         self._device = device
         self._num_agreed = 0
-        self._patience = PATIENCE
+        self._timeout = TIMEOUT
         self._is_alone = False
 
     def sum(self, tensors: Sequence[Tensor], like: Sequence[Tensor]) -> Sum:
@@ -167,7 +167,7 @@ class Processes(Group):
                 "Give every machine the same command, and the same images at the same path.",
             )
 
-    def begin(self, patience: float) -> None:
+    def begin(self, timeout: float) -> None:
         backend = "cpu:gloo,cuda:nccl" if self._device.type == "cuda" else "gloo"
         with _failures():
             dist.init_process_group(
@@ -175,9 +175,9 @@ class Processes(Group):
                 store=self._store,
                 rank=self.rank,
                 world_size=self.size,
-                timeout=timedelta(seconds=patience),
+                timeout=timedelta(seconds=timeout),
             )
-        self._patience = patience
+        self._timeout = timeout
 
     def by_first(self, work: Callable[[], T]) -> T | None:
         if not self.is_first:
@@ -196,7 +196,7 @@ class Processes(Group):
 
         def tell() -> None:
             with contextlib.suppress(GroupError):  # raised where the work has ended, too
-                while not ended.wait(self._patience / 3):
+                while not ended.wait(self._timeout / 3):
                     _any([False], world)
 
         teller = threading.Thread(target=tell, daemon=True)

@@ -23,7 +23,7 @@ from ganctl.config import images, schema
 from ganctl.config.presets import fitting_batch, tuned
 from ganctl.config.schema import LENGTH_FIELDS, TrainConfig
 from ganctl.datasets import Images, Progress
-from ganctl.distributed.group import ALONE, PATIENCE, Group
+from ganctl.distributed.group import ALONE, TIMEOUT, Group
 from ganctl.errors import CheckpointError, DataError, RunError, Setting, Text, UsageError
 from ganctl.evaluation import Gauge
 from ganctl.store import Found, RunDirectory, named, newest_whole
@@ -80,11 +80,11 @@ class Session:
         command: str,
         save_every: float,
         should_stop: Callable[[], bool],
-        patience: float = PATIENCE,
+        timeout: float = TIMEOUT,
     ) -> Outcome:
         """Run to the end, or until `should_stop`; keeps every other training out of the folder.
 
-        In a group all processes call it; each waits `patience` seconds for one that is silent.
+        In a group all processes call it; each waits at most `timeout` seconds for the others.
         """
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         start = {
@@ -97,7 +97,7 @@ class Session:
         made_by = {**(self.made_by or start), "last_command": command, "last_date": now}
         devices.prepare(self.state.device)
         how: dict[str, Any] = {"save_every": save_every, "should_stop": should_stop}
-        self.group.begin(patience)
+        self.group.begin(timeout)
         with contextlib.ExitStack() as stack:
 
             def begin() -> None:

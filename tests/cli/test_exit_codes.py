@@ -44,7 +44,7 @@ WRONG = [
     "train --preset no", "train --epochs 0", "train --device gpu", "train --size 7",
     "train --fit squeeze", "train --background reddish", "train --set no=1", "train --set seed",
     "train --augment blur", "train --precision fp8", "train --cache-memory much",
-    "train --save-every 0", "train --patience 0", "train --num-processes 0",
+    "train --save-every 0", "train --timeout 0", "train --num-processes 0",
     "sample RUN -n 0", "sample RUN --seed -1", "sample RUN --seeds a", "sample RUN --grid 3",
     "sample RUN --truncation 2", "sample RUN --upscale 0", "sample RUN -o x.mp4",
     "interpolate RUN --frames 0", "interpolate RUN --mode x", "interpolate RUN --corners 1",

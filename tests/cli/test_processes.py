@@ -160,7 +160,7 @@ def test_modules_are_found_where_this_process_finds_them(monkeypatch, tmp_path):
 @pytest.fixture
 def options(fast_options):
     """Options of a training, with a step every moment: 4 an epoch."""
-    return [*map(str, fast_options), "--patience", "30", "--no-preview", "--set", "num_samples=1"]
+    return [*map(str, fast_options), "--timeout", "30", "--no-preview", "--set", "num_samples=1"]
 
 
 def listening(pid):
@@ -298,7 +298,7 @@ def test_no_port_is_open_to_others_and_sigterm_leaves_nobody_behind(command, tmp
 
 @posix
 def test_one_that_fails_ends_all_with_one_message(tmp_path, options):
-    here = ["train", *options, "--patience", "2", "--out", tmp_path / "run"]
+    here = ["train", *options, "--timeout", "2", "--out", tmp_path / "run"]
     lacking = [*here, "--data", tmp_path / "not here"]
     (first, said), (second, says_more) = groups.command([here, lacking])
     assert "not here" in says_more
@@ -320,4 +320,4 @@ def test_processes_are_not_more_than_images_of_a_batch(cli, tmp_path, options, m
     result = cli("train", *options, "--dry-run", "--num-processes", "2")
     assert (result.code, "one process" in result.err) == (2, True)
     assert cli("train", *options, "--num-processes", "0").code == 2
-    assert cli("train", *options, "--patience", "0.5").code == 2
+    assert cli("train", *options, "--timeout", "0.5").code == 2

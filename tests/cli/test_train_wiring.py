@@ -48,7 +48,7 @@ OTHERS = {
 }
 ELSEWHERE = {
     "context", "preset", "file", "resume", "num_processes", "no_preview", "quiet", "json",
-    "save_every", "patience",
+    "save_every", "timeout",
 }  # fmt: skip
 
 
@@ -124,8 +124,8 @@ def test_a_setting_can_be_given_by_the_environment_and_by_a_file(
     [
         ((), "save_every", 120.0),
         (("--save-every", "7"), "save_every", 7.0),
-        ((), "patience", 300.0),
-        (("--patience", "9"), "patience", 9.0),
+        ((), "timeout", 300.0),
+        (("--timeout", "9"), "timeout", 9.0),
     ],
 )
 def test_how_a_run_is_saved_and_waited_for(

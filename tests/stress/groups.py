@@ -101,8 +101,8 @@ def steps(path, rank, size, cases):
     return [_training(group, *case, sent) for case in cases]
 
 
-def slow_work(path, rank, patience=1.5):
-    """Have the first of two work for longer than `patience`, and then not answer for as long.
+def slow_work(path, rank, timeout=1.5):
+    """Have the first of two work for longer than `timeout`, and then not answer for as long.
 
     What each got of the work, and the error of who was left waiting. `path` is as in `steps`.
     """
@@ -113,10 +113,10 @@ def slow_work(path, rank, patience=1.5):
     from ganctl.errors import GroupError
 
     group = Processes(dist.FileStore(str(path), 2), rank, 2, torch.device("cpu"))
-    group.begin(patience)
-    got = [group.by_first(lambda: time.sleep(2 * patience) or "worked")]
+    group.begin(timeout)
+    got = [group.by_first(lambda: time.sleep(2 * timeout) or "worked")]
     if rank == 0:
-        time.sleep(2 * patience)
+        time.sleep(2 * timeout)
         return got, None
     try:
         group.by_first(lambda: None)
