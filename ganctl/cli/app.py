@@ -28,7 +28,8 @@ from ganctl.cli import (
 from ganctl.cli.helping import Command, Group
 from ganctl.cli.signals import Stopped, ToldStopped, exit_on_signals
 from ganctl.cli.spelling import spelled_as_typed
-from ganctl.cli.terminal import Terminal, lasting_streams
+from ganctl.cli.streams import stdout_error, tolerant_streams
+from ganctl.cli.terminal import Terminal
 from ganctl.errors import GanctlError, UsageError
 from ganctl.files import reason
 from ganctl.text import nearest
@@ -78,16 +79,15 @@ def run(arguments: Sequence[str] | None) -> int:
     """Run the command line; returns the exit code."""
     machine.limit_threads()
     words = sys.argv[1:] if arguments is None else list(arguments)
-    with lasting_streams():
+    with tolerant_streams():
         terminal = Terminal()
         # A pipe, and a program that reads a screen aloud, have no use for boxes.
         app.rich_markup_mode = "rich" if terminal.shows_pictures else None
         code = _call(words or ["--help"], terminal) or (0 if words else UsageError.exit_code)
-        unheard = terminal.unheard
-        if unheard and not code:
+        if (lost := stdout_error()) and not code:
             code = 1
-            if not isinstance(unheard, BrokenPipeError):  # whoever left knows that
-                terminal.error(f"stdout cannot be written: {reason(unheard)}")
+            if not isinstance(lost, BrokenPipeError):  # whoever closed the pipe knows
+                terminal.error(f"stdout cannot be written: {reason(lost)}")
     return code
 
 

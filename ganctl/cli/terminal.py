@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import functools
 import io
 import json
 import os
 import re
-import select
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import IO, TYPE_CHECKING, Any, TextIO
+from typing import IO, TYPE_CHECKING, Any
 
 from ganctl.cli.spelling import spelled
 from ganctl.text import printable
 
 if TYPE_CHECKING:
-    from _typeshed import ReadableBuffer
     from rich.console import Console, RenderableType
 
     from ganctl.errors import Text
@@ -27,79 +24,66 @@ _UNBROKEN = re.compile(
     r"\s*(?:ganctl (?:train|sample|interpolate|inspect|evaluate|data|config|report)\b.*"
     r"|pip install .*|'[^']*'\S*|\S+)"
 )
-"""The parts of a line that stay whole: a command to its end, what is quoted, a word."""
-_MAX_CELL = 2000
-"""Characters of a table's cell: every row is padded to the longest, and a file may hold any."""
+"""The parts of a line that stay whole: a command to its end, quoted text, a word."""
+_MAX_CELL_CHARS = 2000
+"""Characters of a table's cell: every row is padded to the longest one."""
 _MANY = 1000
-"""Things that take long enough to be told of."""
+"""Number of items from which on plain output announces the work on them."""
 
 
 class Terminal:
-    """What a command shows. On a terminal with colour and live bars, elsewhere as plain lines."""
+    """The output of a command: colors and live bars on a terminal, plain lines elsewhere."""
 
     def __init__(self, *, json_wanted: bool = False, quiet: bool = False) -> None:
         self.json_wanted = json_wanted
         self.quiet = quiet
-        """Whether only results and what is wrong are told."""
+        """Whether only results, warnings and errors are printed."""
 
     @functools.cached_property
     def out(self) -> Console:
-        """Where results go."""
+        """The console for results."""
         return _console(sys.stdout)
 
     @functools.cached_property
     def err(self) -> Console:
-        """Where everything else goes."""
+        """The console for everything else."""
         return _console(sys.stderr)
 
     @property
-    def live(self) -> bool:
-        """Whether what moves is welcome on stderr."""
+    def is_live(self) -> bool:
+        """Whether stderr can show bars that move."""
         return _is_rich(sys.stderr) and not self.err.legacy_windows
 
     @property
-    def unheard(self) -> OSError | None:
-        """Why not all of the results reached stdout, if so."""
-        sys.stdout.flush()
-        raw = getattr(getattr(sys.stdout, "buffer", None), "raw", None)
-        return raw.failure if isinstance(raw, _Lasting) else None
+    def shows_pictures(self) -> bool:
+        """Whether stdout is a terminal with colors."""
+        return _is_rich(sys.stdout)
 
     def document(self, value: Any) -> None:
-        """One JSON document on a line of stdout, for --json."""
+        """Print one JSON document as a line of stdout."""
         print(json.dumps(value, allow_nan=False), flush=True)
 
     def result(self, text: str) -> None:
-        """A line of the result."""
-        _say(self.out, sys.stdout, text)
-
-    def notes(self, lines: Iterable[str | Text]) -> None:
-        """Lines beside the result."""
-        for line in lines:
-            self.note(line)
+        """Print a line of the result."""
+        _print_line(self.out, text)
 
     def content(self, text: str) -> None:
-        """A result of many lines, as it is."""
-        self.out.print(text, markup=False, highlight=False, soft_wrap=True, end="")
+        """Print a result of many lines as it is."""
+        self.out.print(text, soft_wrap=True, end="")
 
-    def note(self, text: str | Text) -> None:
-        """A line beside the result."""
-        if not self.quiet:
-            self._tell(text)
-
-    def _tell(self, text: str | Text) -> None:
-        _say(self.err, sys.stderr, spelled(text))
+    def picture(self, blocks: RenderableType) -> None:
+        """Print a picture, such as `HalfBlocks`."""
+        self.out.print(blocks, end="")
 
     def heading(self, text: str) -> None:
-        """A line over a part of the result."""
-        self.out.print(
-            f"\n{printable(text)}", style="bold", markup=False, highlight=False, soft_wrap=True
-        )
+        """Print the heading of a part of the result."""
+        self.out.print(f"\n{printable(text)}", style="bold", soft_wrap=True)
 
     def table(
         self, columns: Sequence[str], rows: Iterable[Sequence[object]], *, left: int = 1
     ) -> None:
-        """A table of the result; the first `left` columns flush left, the others flush right."""
-        cells = [[printable(str(cell)[:_MAX_CELL]) for cell in row] for row in rows]
+        """Print a table of the result; its first `left` columns are left-aligned."""
+        cells = [[printable(str(cell)[:_MAX_CELL_CHARS]) for cell in row] for row in rows]
         if not _is_rich(sys.stdout):
             self._plain_table(columns, cells, left)
             return
@@ -115,86 +99,30 @@ class Terminal:
         self.out.print(table)
 
     def lines(self, rows: Iterable[tuple[str, str]]) -> None:
-        """Names and values on lines that are never folded: values that are to be copied whole."""
+        """Print names and values on lines that are never folded, so that they can be copied."""
         self._plain_table(("", ""), [[printable(cell) for cell in row] for row in rows], left=2)
 
-    @property
-    def shows_pictures(self) -> bool:
-        """Whether stdout is a terminal that has colours."""
-        return _is_rich(sys.stdout)
-
-    def picture(self, blocks: RenderableType) -> None:
-        """A picture, as `HalfBlocks` draws it."""
-        self.out.print(blocks, end="")
-
     def _plain_table(self, columns: Sequence[str], rows: list[list[str]], left: int) -> None:
-        """Whole cells in plain columns: a pipe has no width, and what is in it can be searched."""
+        """Print whole cells in plain columns: a pipe has no width, and its text is searched."""
         lines = [list(columns), *rows] if any(columns) else rows
         widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+        widths[-1] *= len(widths) > left  # a left-aligned last column needs no padding
         for line in lines:
             padded = [
                 cell.ljust(width) if index < left else cell.rjust(width)
-                for index, (cell, width) in enumerate(zip(line[:-1], widths, strict=False))
+                for index, (cell, width) in enumerate(zip(line, widths, strict=True))
             ]
-            last = line[-1] if len(line) <= left else line[-1].rjust(widths[-1])
-            text = printable("  ".join([*padded, last]).rstrip())
-            self.out.print(text, markup=False, highlight=False, soft_wrap=True)
+            self.out.print(printable("  ".join(padded).rstrip()), soft_wrap=True)
 
-    @contextlib.contextmanager
-    def status(self, text: str) -> Iterator[None]:
-        """A moving sign, while something takes its time; a line where nothing moves."""
-        if self.json_wanted or self.quiet:
-            yield
-        elif not self.live:
-            self.note(f"{text[:1].upper()}{text[1:]} ...")
-            yield
-        else:
-            from rich.markup import escape
+    def note(self, text: str | Text) -> None:
+        """Print a message that is no part of the result, unless --quiet was given."""
+        if not self.quiet:
+            _print_line(self.err, spelled(text))
 
-            with self.err.status(escape(printable(text))):
-                yield
-
-    @contextlib.contextmanager
-    def progress(self) -> Iterator[Callable[[str, int, int], None]]:
-        """Show a bar for each part of some work; where nothing moves, a line for each large one.
-
-        What it gives is told (what is being done, how much of it is done, of how much). Until it
-        is told of the first part, a moving sign shows that something goes on: loading torch alone
-        takes seconds.
-        """
-        if self.json_wanted or self.quiet or not self.live:
-            said: set[str] = set()
-
-            def tell(doing: str, done: int, total: int) -> None:
-                if not self.json_wanted and doing not in said and not 0 < total < _MANY:
-                    said.add(doing)
-                    self.note(f"{doing[:1].upper()}{doing[1:]}{f': {total:,}' * bool(total)} ...")
-
-            yield tell
-            return
-        from rich import progress
-
-        with progress.Progress(
-            progress.SpinnerColumn(),
-            progress.TextColumn("{task.description}", markup=False),
-            progress.BarColumn(),
-            progress.TextColumn("{task.fields[count]}", markup=False),
-            progress.TimeElapsedColumn(),
-            progress.TimeRemainingColumn(compact=True),
-            console=self.err,
-            transient=True,
-        ) as bars:
-            tasks: dict[str, progress.TaskID] = {}
-            starting = bars.add_task("starting", total=None, count="")
-
-            def show(doing: str, done: int, total: int) -> None:
-                if doing not in tasks:
-                    bars.update(starting, visible=False)
-                    tasks[doing] = bars.add_task(printable(doing), total=None, count="")
-                count = f"{done:,}/{total:,}" if total else f"{done:,}" if done else ""
-                bars.update(tasks[doing], completed=done, total=total or None, count=count)
-
-            yield show
+    def notes(self, lines: Iterable[str | Text]) -> None:
+        """Print several messages, as `note` does."""
+        for line in lines:
+            self.note(line)
 
     def error(
         self,
@@ -203,80 +131,60 @@ class Terminal:
         *,
         details: Sequence[str] = (),
     ) -> None:
-        """What went wrong, with what, and what to do about it."""
-        self._tell(f"ganctl: {spelled(message)}")
-        for detail in details:
-            self._tell(f"  {detail}")
+        """Print what went wrong, the things that are affected, and what to do about it."""
+        for line in (f"ganctl: {spelled(message)}", *(f"  {line}" for line in details)):
+            _print_line(self.err, line)
         if hint:
-            self._tell(f"  {spelled(hint)}")
+            _print_line(self.err, f"  {spelled(hint)}")
+
+    @contextlib.contextmanager
+    def progress(self) -> Iterator[Callable[[str, int, int], None]]:
+        """Yield a function that shows how far a task is, by its name, items done and total items.
+
+        Each task gets a bar, or, where bars cannot be shown, a line if it has many items. Before
+        its first call a spinner shows that the program is alive: loading torch alone takes seconds.
+        """
+        if self.json_wanted or self.quiet:
+            yield lambda task, done, total: None
+        elif not self.is_live:
+            announced: set[str] = set()
+
+            def announce(task: str, done: int, total: int) -> None:
+                if task not in announced and not 0 < total < _MANY:
+                    announced.add(task)
+                    self.note(f"{task[:1].upper()}{task[1:]}{f': {total:,}' * bool(total)} ...")
+
+            yield announce
+        else:
+            with _bars(self.err) as show:
+                yield show
 
 
 @contextlib.contextmanager
-def lasting_streams() -> Iterator[None]:
-    """While entered, no write to stdout or stderr fails: hours of training do not end with a pipe.
+def _bars(console: Console) -> Iterator[Callable[[str, int, int], None]]:
+    from rich import progress
 
-    A reader may leave, a terminal be closed, a disk be full; `Terminal.unheard` tells.
-    """
-    for number in range(3):
-        try:
-            os.fstat(number)
-        except OSError:  # closed before we came: the next file opened would be given its number,
-            os.open(os.devnull, os.O_RDWR)  # and with it what other libraries write there
-    previous = sys.stdout, sys.stderr
-    sys.stdout, sys.stderr = _lasting(sys.stdout), _lasting(sys.stderr)
-    try:
-        yield
-    finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        sys.stdout, sys.stderr = previous
+    with progress.Progress(
+        progress.SpinnerColumn(),
+        progress.TextColumn("{task.description}", markup=False),
+        progress.BarColumn(),
+        progress.TextColumn("{task.fields[count]}", markup=False),
+        progress.TimeElapsedColumn(),
+        progress.TimeRemainingColumn(compact=True),
+        console=console,
+        transient=True,
+    ) as bars:
+        bar_of: dict[str, progress.TaskID] = {}
+        starting = bars.add_task("starting", total=None, count="")
 
+        def show(task: str, done: int, total: int) -> None:
+            if task not in bar_of:
+                bars.update(starting, visible=False)
+                bar_of[task] = bars.add_task(printable(task), total=None, count="")
+            count = f"{done:,}/{total:,}" if total else f"{done:,}" if done else ""
+            bars.update(bar_of[task], completed=done, total=total or None, count=count)
 
-def _lasting(stream: TextIO | None) -> TextIO:
-    if stream is None:
-        return io.TextIOWrapper(io.BufferedWriter(_Lasting(_Closed())), "utf-8")
-    buffer = getattr(stream, "buffer", None)
-    raw = getattr(buffer, "raw", buffer)  # python -u has none between
-    if not isinstance(stream, io.TextIOWrapper) or not isinstance(raw, io.RawIOBase):
-        return stream  # in memory
-    return io.TextIOWrapper(
-        io.BufferedWriter(_Lasting(raw)), stream.encoding, stream.errors,
-        line_buffering=stream.line_buffering,
-    )  # fmt: skip
-
-
-class _Closed(io.RawIOBase):
-    """A stream that was closed before this program started, as by `>&-` in a shell."""
-
-    def write(self, data: ReadableBuffer) -> int:
-        raise OSError(errno.EBADF, "it is closed")
-
-
-class _Lasting(io.RawIOBase):
-    """What takes all that is written, though it be lost; `failure` is why the first of it was."""
-
-    def __init__(self, raw: io.RawIOBase) -> None:
-        self._raw = raw
-        self.failure: OSError | None = None
-
-    def writable(self) -> bool:
-        return True
-
-    def isatty(self) -> bool:
-        return self._raw.isatty()
-
-    def fileno(self) -> int:
-        return self._raw.fileno()
-
-    def write(self, data: ReadableBuffer) -> int:
-        try:
-            # None: whoever shares the pipe or the terminal made it one that does not wait.
-            while (written := self._raw.write(data)) is None:
-                select.select([], [self._raw], [])
-            return written
-        except OSError as error:
-            self.failure = self.failure or error
-            return memoryview(data).nbytes
+        yield show
 
 
 def _is_rich(stream: IO[str]) -> bool:
@@ -287,18 +195,29 @@ def _is_rich(stream: IO[str]) -> bool:
     )
 
 
-def _say(console: Console, stream: IO[str], text: str) -> None:
-    """Print a line of prose, on a terminal broken between words."""
+def _console(stream: IO[str]) -> Console:
+    from rich.console import Console
+
+    if isinstance(stream, io.TextIOWrapper):
+        stream.reconfigure(errors="replace")  # an arrow is no reason to fail in a cp1252 pipe
+    rich = _is_rich(stream)
+    return Console(
+        file=stream, force_terminal=rich, no_color=not rich, markup=False, highlight=False
+    )
+
+
+def _print_line(console: Console, text: str) -> None:
+    """Print a line of prose, which a terminal shows broken between words."""
     text = printable(text)
-    if _is_rich(stream):
+    if _is_rich(console.file):
         text = wrapped(text, console.width)
-    console.print(text, markup=False, highlight=False, soft_wrap=True)
+    console.print(text, soft_wrap=True)
 
 
 def wrapped(text: str, width: int) -> str:
     """Break `text` between words into lines of at most `width` cells, indented as the first is.
 
-    A command, and what is quoted, is not broken: it can be copied whole.
+    A command, and what is quoted, is not broken, so that it can be copied.
 
     >>> wrapped("  To resume: ganctl train --resume --out runs/mnist-fast", 20)
     '  To resume:\\n  ganctl train --resume --out runs/mnist-fast'
@@ -313,12 +232,3 @@ def wrapped(text: str, width: int) -> str:
         else:
             lines[-1] += part
     return "\n".join(lines)
-
-
-def _console(stream: IO[str]) -> Console:
-    from rich.console import Console
-
-    if isinstance(stream, io.TextIOWrapper):
-        stream.reconfigure(errors="replace")  # an arrow is no reason to fail in a cp1252 pipe
-    rich = _is_rich(stream)
-    return Console(file=stream, force_terminal=rich, no_color=not rich)

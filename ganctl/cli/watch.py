@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from ganctl.cli.streams import stdout_error
 from ganctl.cli.terminal import Terminal
 from ganctl.files import reason
 from ganctl.text import counted, duration
@@ -80,10 +81,10 @@ class JsonObserver(Warner):
 
     def on_epoch(self, row: Row) -> None:
         self._terminal.document({"event": "epoch", **with_state(row, self._steps_per_epoch)})
-        if self._terminal.unheard and not self._said:
+        if (lost := stdout_error()) and not self._said:
             self._said = True
             self._terminal.error(
-                f"warning: stdout cannot be written: {reason(self._terminal.unheard)}",
+                f"warning: stdout cannot be written: {reason(lost)}",
                 "The training goes on; losses.csv has what is lost here. Ctrl-C saves and stops.",
             )
 
@@ -119,7 +120,7 @@ def observer(
         yield JsonObserver(terminal, steps_per_epoch)
     elif terminal.quiet:
         yield Warner(terminal, steps_per_epoch)
-    elif not terminal.live:
+    elif not terminal.is_live:
         yield PlainObserver(terminal, steps_per_epoch)
     else:
         from ganctl.cli.live.observer import LiveObserver
