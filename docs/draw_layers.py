@@ -1,4 +1,7 @@
-"""Draw docs/images/layers.svg from the import contract: python docs/draw_layers.py [OUT]. CI compares."""
+"""Draw docs/images/layers.svg from the import contract: python docs/draw_layers.py [OUT].
+
+CI compares.
+"""
 
 from __future__ import annotations
 
