@@ -11,10 +11,10 @@ from typing import Any
 
 import torch
 
-from ganctl import datasets
 from ganctl.config import presets, schema
 from ganctl.config.presets import TUNABLE
 from ganctl.config.sources import parse
+from ganctl.datasets import loading
 from ganctl.errors import GanctlWarning
 from ganctl.images import Pixels
 from ganctl.model import Model, load
@@ -56,9 +56,9 @@ def train(
     """
     changes = {name: parse(name, value) for name, value in settings.items()}
     if data is not None:
-        changes["data"] = datasets.resolve(str(data))
+        changes["data"] = loading.resolve(str(data))
     config = schema.override(presets.preset(preset or presets.DEFAULT_PRESET), changes)
-    folder = Path(out or Path("runs") / f"{datasets.stem(config.data)}-{config.preset}")
+    folder = Path(out or Path("runs") / f"{loading.stem(config.data)}-{config.preset}")
     with _host_restored():
         if resume:
             explicit = {**changes, **({"preset": preset} if preset else {})}

@@ -13,8 +13,7 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
-from ganctl.datasets import Progress
-from ganctl.datasets.base import begun_digest
+from ganctl.datasets.base import Progress, begun_digest
 from ganctl.datasets.local import cache
 from ganctl.features import Encoded, FeatureNetwork, encode
 from ganctl.images import Pixels

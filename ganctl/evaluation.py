@@ -11,7 +11,7 @@ import torch
 
 from ganctl import metrics
 from ganctl.checkpoint import FIGURES
-from ganctl.datasets import Progress
+from ganctl.datasets.base import Progress
 from ganctl.datasets.local import cache
 from ganctl.encoding import RealImages, chunks
 from ganctl.features import Encoded, FeatureNetwork, encode

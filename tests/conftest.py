@@ -11,7 +11,8 @@ from ganctl import places
 from ganctl.checkpoint import FIGURES, Checkpoint
 from ganctl.config import presets, schema
 from ganctl.config.schema import TrainConfig
-from ganctl.datasets import Dataset, mnist
+from ganctl.datasets import mnist
+from ganctl.datasets.base import Dataset
 from ganctl.training.state import create
 
 CPU = torch.device("cpu")
@@ -48,13 +49,13 @@ def tiny_config():
 
 @pytest.fixture(scope="session")
 def tiny_dataset() -> Dataset:
-    """What `datasets.load("mnist")` gives under `tiny_mnist`."""
+    """What `loading.load("mnist")` gives under `tiny_mnist`."""
     return Dataset.from_arrays("mnist", *_tiny_arrays())
 
 
 @pytest.fixture
 def tiny_mnist(monkeypatch):
-    """Have `datasets.load("mnist")` give a few dozen images of noise, at once."""
+    """Have `loading.load("mnist")` give a few dozen images of noise, at once."""
     monkeypatch.setattr(mnist, "load_train", _tiny_arrays)
     monkeypatch.setattr(mnist, "load_test", _tiny_arrays)
 

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from ganctl import datasets, evaluation, features, metrics
+from ganctl import evaluation, features, metrics
 from ganctl.checkpoint import FIGURES
 from ganctl.config.schema import MIN_MEASURED
+from ganctl.datasets import loading
 from ganctl.datasets.local import cache
 from ganctl.evaluation import Gauge, Ruler
 
@@ -14,7 +15,7 @@ from ganctl.evaluation import Gauge, Ruler
 @pytest.fixture(scope="module")
 def pictures():
     """Real digits: (train, test)."""
-    train, test = datasets.load("mnist"), datasets.load_test("mnist")
+    train, test = loading.load("mnist"), loading.load_test("mnist")
     return train.images[:600].numpy(), test.images[:500].numpy()
 
 
@@ -82,7 +83,7 @@ def test_noise_is_far_from_digits(ruler, pictures):
 
 
 def test_one_digit_alone_is_precise_and_covers_little(ruler):
-    ones = datasets.load("mnist")
+    ones = loading.load("mnist")
     only = ones.images[ones.labels == 1][:600].numpy()
     found, floor = ruler.measure([only]), ruler.floor()
     assert found.class_shares[1] > 0.98

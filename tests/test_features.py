@@ -10,14 +10,15 @@ import numpy as np
 import pytest
 import torch
 
-from ganctl import datasets, features
+from ganctl import features
+from ganctl.datasets import loading
 from ganctl.errors import DataError, PackageError, UsageError
 from ganctl.features import classifier, inception
 
 
 @pytest.fixture(scope="module")
 def digits():
-    return datasets.load_test("mnist")
+    return loading.load_test("mnist")
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +42,7 @@ def test_features_are_those_of_each_image_alone(encoded, digits):
 
 
 def test_a_stacked_image_has_the_classes_of_its_channels():
-    data = datasets.load_test("stacked-mnist")
+    data = loading.load_test("stacked-mnist")
     network = features.load("auto", "stacked-mnist")
     images = data.images[:300].numpy()
     found = features.encode(network, [images[:100], images[100:]])

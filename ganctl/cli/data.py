@@ -27,7 +27,7 @@ from ganctl.text import counted, in_bytes
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from ganctl.datasets import Prepared
+    from ganctl.datasets.local.loading import Prepared
 
 _SHOWN = 50
 """Files named on the screen; --json names all."""
@@ -97,12 +97,14 @@ def data(
     settings = schema.override(presets.preset(presets.DEFAULT_PRESET), changes).images
 
     with terminal.progress() as progress:
-        from ganctl import datasets, places
+        from ganctl import places
+        from ganctl.datasets import loading
+        from ganctl.datasets.local.loading import require_apart, require_usable
 
-        path = datasets.resolve(path)
-        datasets.require_apart(path, out)
+        path = loading.resolve(path)
+        require_apart(path, out)
         terminal.notes(places.notices())
-        prepared = datasets.prepare(path, settings, progress=progress)
+        prepared = loading.prepare(path, settings, progress=progress)
     survey = prepared.survey
     if survey.num_images:
         _draw(prepared, out)
@@ -118,7 +120,7 @@ def data(
         )
     else:
         _show(prepared, out, terminal)
-    datasets.require_usable(prepared, skip_bad=skip_bad, is_listed=True)
+    require_usable(prepared, skip_bad=skip_bad, is_listed=True)
 
 
 def _clear_cache(terminal: Terminal) -> None:

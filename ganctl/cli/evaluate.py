@@ -16,7 +16,7 @@ from ganctl.config.schema import MIN_MEASURED
 from ganctl.errors import DataError, RunError, UsageError
 
 if TYPE_CHECKING:
-    from ganctl.datasets import Progress
+    from ganctl.datasets.base import Progress
     from ganctl.evaluations import Evaluation
     from ganctl.images import Pixels
     from ganctl.model import Model
@@ -114,12 +114,12 @@ def _images_name(model: Model, data: str | None) -> str:
 
     Raises UsageError where the user must say, DataError for what cannot be a path of images.
     """
-    from ganctl import datasets
+    from ganctl.datasets import loading
 
     if data is not None:
-        return datasets.resolve(data)
-    if not datasets.is_trusted(model.config.data, model.data_digest):
-        raise datasets.untrusted(model.config.data)
+        return loading.resolve(data)
+    if not loading.is_trusted(model.config.data, model.data_digest):
+        raise loading.untrusted(model.config.data)
     return model.config.data
 
 
@@ -129,20 +129,20 @@ def _real_images(model: Model, name: str, progress: Progress) -> tuple[Pixels, P
     Where none of the user's own images are held out, it is compared with half of those it learned
     from, and the other half tells what real images reach. DataError where `name` has others.
     """
-    from ganctl import datasets
+    from ganctl.datasets import loading
 
     config = model.config
-    if name == config.data in datasets.NAMES:
-        train = datasets.load(name, settings=config.images)
-        test = datasets.load_test(name, settings=config.images)
+    if name == config.data in loading.NAMES:
+        train = loading.load(name, settings=config.images)
+        test = loading.load_test(name, settings=config.images)
         return train.images.numpy(), test.images.numpy(), "test images"
-    own = datasets.load_training(
+    own = loading.load_training(
         name, settings=config.images, limit=config.limit, skip_bad=True, progress=progress
     )
     if own.digest != model.data_digest:
         raise DataError(f"the images of '{name}' are not those this run was trained on")
-    if datasets.has_test(own):
-        test = datasets.load_test(name, settings=config.images, progress=progress)
+    if loading.has_test(own):
+        test = loading.load_test(name, settings=config.images, progress=progress)
         held_out = test.images.numpy()
         if min(len(own), len(held_out)) < MIN_MEASURED:
             raise DataError(
@@ -150,7 +150,7 @@ def _real_images(model: Model, name: str, progress: Progress) -> tuple[Pixels, P
                 f"measure with: {MIN_MEASURED} of each at least"
             )
         return own.some(len(own)), held_out, "held-out images"
-    images = own.some(_MAX_STREAMED if datasets.is_streamed(name) else len(own))
+    images = own.some(_MAX_STREAMED if loading.is_streamed(name) else len(own))
     if len(images) < 2 * MIN_MEASURED:
         raise DataError(
             f"too few images to measure with: {len(images)}, where {2 * MIN_MEASURED} are needed"

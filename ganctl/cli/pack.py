@@ -98,17 +98,17 @@ def data_pack(
     settings = dataclasses.replace(settings, image_key=image_key)
 
     with terminal.progress() as progress:
-        from ganctl import datasets
+        from ganctl.datasets import loading
         from ganctl.datasets.streaming import packing
 
-        if path in datasets.NAMES:
+        if path in loading.NAMES:
             raise UsageError(
                 f"{path} cannot be packed: it is a built-in data set",
                 f"Train on it by its name: ganctl train --data {path}",
             )
         pattern = packing.Pattern.parse(out)
         packed = packing.pack(
-            datasets.resolve(path), pattern, settings=settings, shard_bytes=shard_bytes,
+            loading.resolve(path), pattern, settings=settings, shard_bytes=shard_bytes,
             per_shard=per_shard, seed=seed, skip_bad=skip_bad, progress=progress,
         )  # fmt: skip
     for line in packed.remarks.lines():

@@ -16,7 +16,7 @@ from ganctl.text import counted, in_bytes
 
 if TYPE_CHECKING:
     from ganctl.checkpoint import Checkpoint
-    from ganctl.datasets import Progress
+    from ganctl.datasets.base import Progress
     from ganctl.images import Pixels
     from ganctl.report import Run
     from ganctl.report.page import Shown
@@ -134,16 +134,17 @@ def _sheet(
     Where they are is up to the file, and they may be private: no path is read unasked, and none
     that this user never trained on.
     """
-    from ganctl import datasets, images
+    from ganctl import images
+    from ganctl.datasets import loading
     from ganctl.report.runs import thinned
 
     config = checkpoint.config
-    if not wanted and config.data not in datasets.EMBEDDED:
+    if not wanted and config.data not in loading.EMBEDDED:
         return None
-    if not datasets.is_trusted(config.data, str(checkpoint.data["digest"])):
+    if not loading.is_trusted(config.data, str(checkpoint.data["digest"])):
         terminal.note(f"{config.data[:200]}: images that you never trained on here, left out.")
         return None
-    dataset = datasets.load_training(
+    dataset = loading.load_training(
         config.data,
         limit=config.limit,
         settings=config.images,

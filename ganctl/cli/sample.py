@@ -32,7 +32,7 @@ from ganctl.text import counted, listed
 
 if TYPE_CHECKING:
     from ganctl.cli.drawn import Plan
-    from ganctl.datasets import Progress
+    from ganctl.datasets.base import Progress
     from ganctl.images import Pixels
     from ganctl.model import Model
 

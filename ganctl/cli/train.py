@@ -123,13 +123,14 @@ def train(
     resolved = resolve(preset, changes, file=file, environment=environment)
     config, changes = resolved.config, resolved.changes
 
-    from ganctl import datasets
+    from ganctl.datasets import loading
+    from ganctl.datasets.local.loading import require_colour
 
-    datasets.require_colour(config.background)
+    require_colour(config.background)
     if "data" in changes:
-        changes["data"] = datasets.resolve(changes["data"])
+        changes["data"] = loading.resolve(changes["data"])
         config = schema.override(config, {"data": changes["data"]})
-    folder = out or Path("runs") / f"{datasets.stem(config.data)}-{config.preset}"
+    folder = out or Path("runs") / f"{loading.stem(config.data)}-{config.preset}"
     if num_processes > 1 and processes.number() == 1:
         code = processes.start(num_processes, context.obj)
         raise ToldStopped(code)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple, Protocol
@@ -18,6 +18,8 @@ if TYPE_CHECKING:  # processes that only decode images come through here, and st
     import torch
     from torch import Tensor
 
+Progress = Callable[[str, int, int], None]
+"""Called with what is being done, how much of it is done, and how much there is to do."""
 _BATCHES_AHEAD = 2
 """Read from a file while others are used."""
 
@@ -45,7 +47,7 @@ WHOLE = Share(0, 1)
 """What a process takes that is alone."""
 
 
-class Images(Protocol):
+class ImageDataset(Protocol):
     """What a training asks of its images, wherever they are: see `Dataset` for each."""
 
     @property
@@ -65,7 +67,7 @@ class Images(Protocol):
     @property
     def labels_problem(self) -> str | None: ...
     def __len__(self) -> int: ...
-    def to(self, device: torch.device, bound: int | None = None) -> Images: ...
+    def to(self, device: torch.device, bound: int | None = None) -> ImageDataset: ...
     def some(self, count: int) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]: ...
     def batches(
         self, size: int, numbers: range, *, seed: int, epoch: int, share: Share = WHOLE
@@ -92,7 +94,7 @@ class Dataset:
     notices: tuple[str | Text, ...] = ()
     """What a user should know of them before a training."""
     num_held_out: int = 0
-    """Images of the same set that are kept to compare samples with: `datasets.load_test`."""
+    """Images of the same set that are kept to compare samples with: `loading.load_test`."""
     labels_problem: str | None = None
     """Why labels that are there cannot be used; there are no classes then."""
 
@@ -102,14 +104,12 @@ class Dataset:
         name: str,
         images: np.ndarray[tuple[int, ...], np.dtype[np.uint8]],
         labels: np.ndarray,
-        limit: int | None = None,
         *,
         classes: Sequence[str] = (),
     ) -> Dataset:
-        """From uint8 (N, H, W) or (N, H, W, C) and N labels, the first `limit` of them."""
+        """Return a data set of uint8 images, (N, H, W) or (N, H, W, C), and labels, (N,)."""
         import torch
 
-        images, labels = images[:limit], labels[:limit]
         if images.ndim == 3:
             images = images[..., None]
         images = np.ascontiguousarray(images)

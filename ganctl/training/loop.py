@@ -16,7 +16,7 @@ from torch import Tensor
 from ganctl import latents
 from ganctl.checkpoint import FIGURES, Checkpoint, encode
 from ganctl.config.schema import TrainConfig
-from ganctl.datasets import Batch, Images, Share
+from ganctl.datasets.base import Batch, ImageDataset, Share
 from ganctl.errors import RunError, Setting, Text, TrainingError
 from ganctl.evaluation import Gauge
 from ganctl.images import Pixels
@@ -106,7 +106,7 @@ class Training:
     def __init__(
         self,
         state: TrainState,
-        dataset: Images,
+        dataset: ImageDataset,
         run: RunDirectory,
         observer: Observer,
         *,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ganctl.datasets import Share
+from ganctl.datasets.base import Share
 from ganctl.networks import Rows
 
 

@@ -16,13 +16,16 @@ import numpy as np
 import torch
 
 import ganctl
-from ganctl import datasets, devices, features, places
+from ganctl import devices, features, places
 from ganctl.checkpoint import Checkpoint
 from ganctl.classes import MAX_CLASSES, stored
 from ganctl.config import images, schema
 from ganctl.config.presets import fitting_batch, tuned
 from ganctl.config.schema import LENGTH_FIELDS, TrainConfig
-from ganctl.datasets import Images, Progress
+from ganctl.datasets import loading
+from ganctl.datasets.base import ImageDataset, Progress
+from ganctl.datasets.local import trained
+from ganctl.datasets.local.loading import require_apart
 from ganctl.distributed.group import ALONE, TIMEOUT, Group
 from ganctl.errors import CheckpointError, DataError, RunError, Setting, Text, UsageError
 from ganctl.evaluation import Gauge
@@ -48,7 +51,7 @@ class Session:
 
     run: RunDirectory
     state: TrainState
-    dataset: Images
+    dataset: ImageDataset
     history: list[Row] = field(default_factory=list)
     partial: dict[str, Any] = field(default_factory=dict)
     made_by: dict[str, Any] = field(default_factory=dict)
@@ -102,7 +105,7 @@ class Session:
 
             def begin() -> None:
                 stack.enter_context(self._folder())
-                datasets.trained.remember(self.config.data, self.dataset.digest)
+                trained.remember(self.config.data, self.dataset.digest)
                 self.run.write_config(
                     {
                         "config": schema.to_dict(self.config),
@@ -142,10 +145,10 @@ class Session:
         shape = self.config.network.image_shape
         if not (self.config.eval_samples and features.is_known(self.config.data, shape)):
             return None
-        if not datasets.has_test(self.dataset):
+        if not loading.has_test(self.dataset):
             return None
         network = features.load("auto", self.config.data, self.state.device)
-        test = datasets.load_test(self.config.data, settings=self.config.images)
+        test = loading.load_test(self.config.data, settings=self.config.images)
         return Gauge(network, test=test.images.numpy())
 
     @contextlib.contextmanager
@@ -192,11 +195,11 @@ def new(
     that may be fitted to the images, since nobody chose them. `progress` is told of the images'
     preparation.
     """
-    config = schema.override(config, {"data": datasets.resolve(config.data)})
+    config = schema.override(config, {"data": loading.resolve(config.data)})
     run = RunDirectory(out)
     if to_write and group.is_first:
         run.require_new()
-    datasets.require_apart(config.data, out)
+    require_apart(config.data, out)
     _require_shares(config, group)
     if config.compile:
         places.lend_to_compiler()
@@ -283,10 +286,10 @@ def resume(
     config = schema.override(
         config, {name: changes[name] for name in (*LENGTH_FIELDS, "data") if name in changes}
     )
-    datasets.require_apart(config.data, out)
+    require_apart(config.data, out)
     digest = str(checkpoint.data["digest"])
-    if not group.agreed("data" in changes or datasets.is_trusted(config.data, digest)):
-        raise datasets.untrusted(config.data)
+    if not group.agreed("data" in changes or loading.is_trusted(config.data, digest)):
+        raise loading.untrusted(config.data)
     dataset = _load(config, progress)
     if digest != dataset.digest:
         raise RunError(
@@ -342,7 +345,7 @@ def resume(
     return session
 
 
-def _require_classes(checkpoint: Checkpoint, dataset: Images) -> None:
+def _require_classes(checkpoint: Checkpoint, dataset: ImageDataset) -> None:
     """RunError where the images are sorted into other classes than those the networks know."""
     count, known = checkpoint.config.network.num_classes, checkpoint.data["classes"]
     numbers = [*map(str, range(count))]  # what runs from before classes had names have
@@ -365,8 +368,8 @@ def _require_shares(config: TrainConfig, group: Group) -> None:
         )
 
 
-def _load(config: TrainConfig, progress: Progress | None) -> Images:
-    return datasets.load_training(
+def _load(config: TrainConfig, progress: Progress | None) -> ImageDataset:
+    return loading.load_training(
         config.data,
         limit=config.limit,
         settings=config.images,
@@ -375,13 +378,13 @@ def _load(config: TrainConfig, progress: Progress | None) -> Images:
     )
 
 
-def settle(config: TrainConfig, dataset: Images, device: torch.device) -> TrainConfig:
+def settle(config: TrainConfig, dataset: ImageDataset, device: torch.device) -> TrainConfig:
     """`config` with all that the images and the device decide. Raises UsageError."""
     precision = devices.resolve_precision(config.precision, device)
     return schema.override(fit_to_data(config, dataset), {"precision": precision})
 
 
-def fit_to_data(config: TrainConfig, dataset: Images) -> TrainConfig:
+def fit_to_data(config: TrainConfig, dataset: ImageDataset) -> TrainConfig:
     """`config` with the images' shape and classes. Raises UsageError where the two do not fit."""
     if config.batch_size > len(dataset):
         raise UsageError(
@@ -419,7 +422,7 @@ def fit_to_data(config: TrainConfig, dataset: Images) -> TrainConfig:
     )
 
 
-def _augment(config: TrainConfig, dataset: Images) -> str:
+def _augment(config: TrainConfig, dataset: ImageDataset) -> str:
     if config.augment != "auto":
         return config.augment
     return images.ALL_AUGMENTATIONS if len(dataset) < _FEW_IMAGES else "none"
@@ -465,7 +468,7 @@ def _said(value: Any) -> str:
     return words[value] if value is None or isinstance(value, bool) else str(value)
 
 
-def describe_data(dataset: Images) -> dict[str, Any]:
+def describe_data(dataset: ImageDataset) -> dict[str, Any]:
     """What the images are, for a checkpoint."""
     return {
         "name": dataset.name,

@@ -22,13 +22,14 @@ def measure(
     run: Path, epochs: Sequence[int], num_samples: int, seconds_per_epoch: float | None
 ) -> list[dict[str, Any]]:
     """A row for each of `epochs`, or of all that were kept: what `ganctl evaluate` measures."""
-    from ganctl import datasets, features, store
+    from ganctl import features, store
+    from ganctl.datasets import loading
     from ganctl.evaluation import Ruler
     from ganctl.model import load
     from ganctl.sampling import sample_seeds
 
     name = store.read_checkpoint(run).config.data
-    train, test = (part(name).images.numpy() for part in (datasets.load, datasets.load_test))
+    train, test = (part(name).images.numpy() for part in (loading.load, loading.load_test))
     ruler = Ruler(features.load("auto", name), test=test, train=train, count=num_samples)
     directory = store.RunDirectory(run)
     paths = [directory.snapshot(epoch) for epoch in epochs] or directory.snapshots()

@@ -15,8 +15,9 @@ from collections import defaultdict
 import torch
 from torch.profiler import ProfilerActivity, profile, record_function
 
-from ganctl import datasets, devices, latents
+from ganctl import devices, latents
 from ganctl.config import presets, schema
+from ganctl.datasets import loading
 from ganctl.rng import Stream
 from ganctl.training import step as steps
 from ganctl.training.session import fit_to_data
@@ -55,7 +56,7 @@ def main() -> None:
     options = parser.parse_args()
     device = torch.device("cpu")
     devices.prepare(device)
-    dataset = datasets.load("mnist")
+    dataset = loading.load("mnist")
     config = fit_to_data(presets.preset(options.preset), dataset)
     precision = devices.resolve_precision(options.precision, device)
     config = schema.override(config, {"precision": precision})

@@ -19,9 +19,10 @@ from pathlib import Path
 
 import torch
 
-from ganctl import datasets, features
+from ganctl import features
 from ganctl.config import presets, schema
 from ganctl.config.schema import TrainConfig
+from ganctl.datasets import loading
 from ganctl.evaluation import Ruler
 from ganctl.sampling import sample_seeds
 from ganctl.training import session as sessions
@@ -88,7 +89,7 @@ def main() -> None:
     options = parser.parse_args()
     marks = [float(mark) for mark in options.seconds.split(",")]
     train, test = (part(options.data).images.numpy()
-                   for part in (datasets.load, datasets.load_test))  # fmt: skip
+                   for part in (loading.load, loading.load_test))  # fmt: skip
     network = features.load("auto", options.data, torch.device("cpu"))
     ruler = Ruler(network, test=test, train=train, count=_NUM_SAMPLES)
     table: dict[tuple[str, int], list[dict]] = {}

@@ -18,8 +18,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ganctl import datasets
-from ganctl.datasets import Batch, mnist
+from ganctl.datasets import loading, mnist
+from ganctl.datasets.base import Batch, Dataset
 from ganctl.features.classifier import PATH, Classifier, to_bytes
 
 BATCH = 128
@@ -40,7 +40,7 @@ def jittered(images: Tensor) -> Tensor:
 def accuracy(classifier: Classifier) -> float:
     """The share of the test images that are classified right."""
     images, labels = mnist.load_test()
-    test = datasets.Dataset.from_arrays("test", images, labels)
+    test = Dataset.from_arrays("test", images, labels)
     classifier.eval()
     with torch.inference_mode():
         logits = [
@@ -57,7 +57,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=PATH)
     chosen = parser.parse_args()
     torch.manual_seed(chosen.seed)
-    data = datasets.load("mnist")
+    data = loading.load("mnist")
     classifier = Classifier().to(memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(classifier.parameters(), weight_decay=0.02)
     steps = len(data) // BATCH

@@ -14,12 +14,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from ganctl import datasets
 from ganctl.cli import completion, main
+from ganctl.datasets import loading
 
 
 def test_the_names_of_data_sets_are_those_of_the_program():
-    assert set(completion.DATA_NAMES) == set(datasets.NAMES)
+    assert set(completion.DATA_NAMES) == set(loading.NAMES)
 
 
 @pytest.fixture

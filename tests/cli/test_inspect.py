@@ -12,8 +12,9 @@ import pytest
 import torch
 
 import ganctl
-from ganctl import checkpoint, datasets, store
+from ganctl import checkpoint, store
 from ganctl.config.schema import settings
+from ganctl.datasets import loading
 
 
 @pytest.fixture
@@ -106,7 +107,7 @@ def test_it_needs_no_data(ok, run, monkeypatch):
     def raises(*_, **__):
         raise AssertionError("inspect asked for the images")
 
-    monkeypatch.setattr(datasets, "load", raises)
+    monkeypatch.setattr(loading, "load", raises)
     assert json.loads(ok("inspect", run, "--json").out)["data"]["name"] == "mnist"
 
 

@@ -12,8 +12,9 @@ import pytest
 from PIL import Image
 
 import ganctl
-from ganctl import datasets, machine, store
+from ganctl import machine, store
 from ganctl.cli import drawn, terminal
+from ganctl.datasets import loading
 
 SIDE = 84
 """Of an image in a grid that is made without --upscale."""
@@ -308,7 +309,7 @@ def test_an_array_can_be_trained_on(ok, named_run, tmp_path, options):
     out = tmp_path / "x.npz"
     many = [] if "--per-class" in options else ["-n", "20"]
     ok("sample", named_run, *options, *many, "-o", out)
-    found = datasets.load(str(out))
+    found = loading.load(str(out))
     with np.load(out) as arrays:
         assert len(found) == len(arrays["arr_0"])
         assert found.labels.tolist() == arrays["labels"].tolist()

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ganctl.datasets import Batch, Dataset, Share, epoch_order
+from ganctl.datasets.base import Batch, Dataset, Share, epoch_order
 
 CPU = torch.device("cpu")
 COLOUR = np.arange(2 * 4 * 8 * 3, dtype=np.uint8).reshape(2, 4, 8, 3)

@@ -10,8 +10,8 @@ from urllib.error import URLError
 import numpy as np
 import pytest
 
-from ganctl import datasets, places
-from ganctl.datasets import downloads
+from ganctl import places
+from ganctl.datasets import downloads, loading
 from ganctl.errors import DataError
 
 FILES = {
@@ -158,10 +158,10 @@ def test_a_half_unpacked_file_is_a_data_error(files_by_hand):
 
 
 def test_a_data_set_has_the_names_of_its_classes(files_by_hand):
-    data = datasets.load("fashion-mnist", limit=2)
+    data = loading.load("fashion-mnist", limit=2)
     assert (len(data), data.num_classes) == (2, 10)  # those of all images, whatever the first are
     assert data.classes[2] == "Pullover"
-    assert datasets.load_test("fashion-mnist").classes == data.classes
+    assert loading.load_test("fashion-mnist").classes == data.classes
 
 
 def test_emnists_names_are_those_of_its_labels(cache):

@@ -1,8 +1,7 @@
 import numpy as np
 import pytest
 
-from ganctl import datasets
-from ganctl.datasets import mnist
+from ganctl.datasets import loading, mnist
 from ganctl.errors import DataError
 
 TRAIN_COUNTS = [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]
@@ -48,7 +47,7 @@ def test_a_missing_file_is_a_data_error(tmp_path):
 
 @pytest.mark.usefixtures("tiny_mnist")
 def test_load_takes_the_first_images_by_name(tiny_dataset):
-    everything, few = datasets.load("mnist"), datasets.load("mnist", limit=7)
+    everything, few = loading.load("mnist"), loading.load("mnist", limit=7)
     assert (everything.name, len(everything), len(few)) == ("mnist", len(tiny_dataset), 7)
     assert everything.digest == tiny_dataset.digest != few.digest
     assert few.images.equal(everything.images[:7])
@@ -57,5 +56,5 @@ def test_load_takes_the_first_images_by_name(tiny_dataset):
 
 def test_an_unknown_name_suggests_the_nearest():
     with pytest.raises(DataError, match="unknown data 'fashon-mnist'") as caught:
-        datasets.load("fashon-mnist")
+        loading.load("fashon-mnist")
     assert caught.value.hint == "Did you mean 'fashion-mnist'? Or give a path that exists."

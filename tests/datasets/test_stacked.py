@@ -2,8 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from ganctl import datasets
-from ganctl.datasets import mnist, stacked
+from ganctl.datasets import loading, mnist, stacked
 
 
 @pytest.fixture(scope="module", params=["train", "test"])
@@ -41,10 +40,10 @@ def test_channels_are_independent(part):
 
 
 def test_networks_are_not_told_the_mode():
-    data = datasets.load("stacked-mnist", limit=50)
+    data = loading.load("stacked-mnist", limit=50)
     assert data.num_classes == 0
     assert data.image_shape == (3, 28, 28)
     assert data.labels.max() > 9
-    assert data.digest == datasets.load("stacked-mnist", limit=50).digest
-    test = datasets.load_test("stacked-mnist")
+    assert data.digest == loading.load("stacked-mnist", limit=50).digest
+    test = loading.load_test("stacked-mnist")
     assert not torch.equal(test.images[:50], data.images)

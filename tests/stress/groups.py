@@ -146,7 +146,7 @@ def _counting():
 def _training(group, config, images, labels, sent):
     import torch
 
-    from ganctl.datasets import Dataset, Share
+    from ganctl.datasets.base import Dataset, Share
     from ganctl.latents import with_classes
     from ganctl.networks import taken
     from ganctl.training.noise import NoiseSource

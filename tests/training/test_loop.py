@@ -11,8 +11,9 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from ganctl import datasets, features, images
+from ganctl import features, images
 from ganctl.checkpoint import FIGURES
+from ganctl.datasets import loading
 from ganctl.distributed.group import Group
 from ganctl.errors import RunError, TrainingError
 from ganctl.evaluation import Gauge
@@ -359,7 +360,7 @@ def test_every_epoch_is_measured_and_the_best_is_kept(
 ):
     config = tiny_config(epochs=3, eval_samples=12)
     found = train_with_stops(config, tmp_path / "whole")
-    gauge = Gauge(features.load("auto", "mnist"), test=datasets.load_test("mnist").images.numpy())
+    gauge = Gauge(features.load("auto", "mnist"), test=loading.load_test("mnist").images.numpy())
     sampler = restore(found, found.config, torch.device("cpu")).sampler
     figures = gauge.measure(sample_seeds(sampler, range(12), found.config.network))
     assert {name: found.history[-1][name] for name in FIGURES} == pytest.approx(figures)

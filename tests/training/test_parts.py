@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from ganctl.datasets import Share
+from ganctl.datasets.base import Share
 from ganctl.training.parts import Part
 
 BATCHES = st.tuples(st.integers(1, 40), st.integers(0, 40))

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 import torch
 
-from ganctl import checkpoint, datasets, devices, features, metrics
+from ganctl import checkpoint, devices, features, metrics
 from ganctl.config import schema
 from ganctl.config.schema import SETTINGS
-from ganctl.datasets import mnist
+from ganctl.datasets import loading, mnist
 from ganctl.datasets.base import epoch_order
 from ganctl.evaluation import Gauge
 from ganctl.features import encode
@@ -192,7 +192,7 @@ def is_in(images, others):
 @pytest.mark.parametrize("augment", [ALL, "cutout", "translation", "color"])
 def test_whatever_the_discriminator_judges_is_augmented(recorded, updates, augment):
     record = recorded(updates=updates, augment=augment, r1_interval=2, epochs=1)
-    data, _ = datasets.load("mnist").fetch(torch.arange(NUM_IMAGES))
+    data, _ = loading.load("mnist").fetch(torch.arange(NUM_IMAGES))
     reals = data.permute(0, 3, 1, 2) / 127.5 - 1
     for step in range(record.num_steps):
         fakes = next(made for at, _, made in record.drawn if at == step)
@@ -205,7 +205,7 @@ def test_whatever_the_discriminator_judges_is_augmented(recorded, updates, augme
 @pytest.mark.parametrize("updates", schema.UPDATES)
 def test_without_augmentation_images_are_judged_as_they_are(recorded, updates):
     record = recorded(updates=updates, augment="none", r1_interval=2, epochs=1)
-    data, _ = datasets.load("mnist").fetch(torch.arange(NUM_IMAGES))
+    data, _ = loading.load("mnist").fetch(torch.arange(NUM_IMAGES))
     reals = (data.permute(0, 3, 1, 2) / 127.5 - 1).float()
     for step in range(record.num_steps):
         fakes = next(made for at, _, made in record.drawn if at == step)
@@ -259,8 +259,8 @@ def test_an_epochs_samples_are_measured_against_the_test_images(recorded):
         drawn = sample_seeds(record.ready.state.sampler, range(20), record.ready.config.network)
         return Gauge(network, test=real).measure(drawn)
 
-    expected = measured(datasets.load_test("mnist").images.numpy())
-    other = measured(datasets.load("mnist").images.numpy())
+    expected = measured(loading.load_test("mnist").images.numpy())
+    other = measured(loading.load("mnist").images.numpy())
     for name, value in expected.items():
         assert row[name] == pytest.approx(value, rel=1e-6), name
     assert row["frechet_distance"] != pytest.approx(other["frechet_distance"], rel=0.01)
@@ -270,7 +270,7 @@ def test_the_gauge_puts_every_figure_under_its_own_name(recorded):
     record = recorded(eval_samples=20, epochs=1)
     (row,) = record.outcome.history
     network = features.load("auto", "mnist", torch.device("cpu"))
-    test = datasets.load_test("mnist").images.numpy()
+    test = loading.load_test("mnist").images.numpy()
     real = encode(network, [test])
     drawn = sample_seeds(record.ready.state.sampler, range(20), record.ready.config.network)
     fake = encode(network, drawn)

@@ -16,11 +16,10 @@ from PIL import ImageColor
 
 from ganctl import text
 from ganctl.config.images import ImageSettings
-from ganctl.datasets.base import Dataset, digest_of
+from ganctl.datasets.base import Dataset, Progress, digest_of
 from ganctl.datasets.decoding import PASSING
 from ganctl.datasets.decoding.formats import READABLE, optional
 from ganctl.datasets.local import cache, preparing
-from ganctl.datasets.local.preparing import Progress
 from ganctl.datasets.local.survey import Remarks, Survey
 from ganctl.datasets.sources import KINDS, Problem, Source, open_source, shards
 from ganctl.datasets.sources.folder import File, Folder

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from ganctl import machine
 from ganctl.config.images import SIZES, ImageSettings
 from ganctl.datasets import workers
-from ganctl.datasets.base import begun_digest
+from ganctl.datasets.base import Progress, begun_digest
 from ganctl.datasets.decoding import (
     BadImage,
     Content,
@@ -33,9 +33,6 @@ from ganctl.datasets.decoding import (
 )
 from ganctl.datasets.local.survey import Remarks, Survey, summarize
 from ganctl.datasets.sources import Entry, Problem, Source
-
-Progress = Callable[[str, int, int], None]
-"""Told what is being done, how much of it is done, and of how much."""
 
 LARGEST_CHOSEN = 64
 """Photographs are larger than any size, but a CPU trains 128x128 for hours: that is to be asked."""

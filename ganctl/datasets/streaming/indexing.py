@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
 from ganctl import limits
+from ganctl.datasets.base import Progress
 from ganctl.datasets.sources.base import class_order, is_hidden
 from ganctl.datasets.sources.labels import FILES_BESIDE, FOLDERS, LISTS
 from ganctl.datasets.sources.layout import ALL, Folder, Layout, Parts, folders_of, understand
@@ -16,8 +17,6 @@ from ganctl.datasets.streaming import shards, storage
 from ganctl.datasets.streaming.index import MARK_EVERY, Class, Index, Shard
 from ganctl.errors import DataError
 from ganctl.text import listed, printable
-
-Progress = Callable[[str, int, int], None]
 
 _MAX_KINDS = 1000
 """Suffixes that are counted apart; what has yet another one is counted as one kind."""

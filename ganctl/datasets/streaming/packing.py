@@ -15,9 +15,9 @@ from PIL import Image
 
 from ganctl import machine
 from ganctl.config.images import ImageSettings
+from ganctl.datasets.base import Progress
 from ganctl.datasets.decoding import BadImage, Facts, Outcome, Pixels
 from ganctl.datasets.local import loading, preparing
-from ganctl.datasets.local.preparing import Progress
 from ganctl.datasets.local.survey import Remarks
 from ganctl.datasets.sources import Entry, Problem, Source, open_source
 from ganctl.datasets.sources.labels import FILES_BESIDE

@@ -44,7 +44,7 @@ _AHEAD_BYTES, _AHEAD = 2**26, range(2, 9)
 
 @dataclass(frozen=True)
 class Stream:
-    """The images of tar shards, as `base.Images`: batches are read and decoded when wanted."""
+    """An `ImageDataset` of tar shards, whose batches are read and decoded when wanted."""
 
     name: str
     index: Index

@@ -18,11 +18,12 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from ganctl import datasets
 from ganctl.config.images import ImageSettings
-from ganctl.datasets import Dataset
+from ganctl.datasets import loading
+from ganctl.datasets.base import Dataset
 from ganctl.datasets.decoding import NO_MEMORY, BadImage
-from ganctl.datasets.local import loading, preparing
+from ganctl.datasets.local import loading as local
+from ganctl.datasets.local import preparing
 from ganctl.datasets.local.survey import Survey
 from ganctl.datasets.sources.folder import Folder
 from ganctl.errors import DataError, GanctlError, UsageError
@@ -50,7 +51,7 @@ def names(folder):
 
 
 def test_a_folder_of_classes(photos):
-    data = datasets.load(str(photos))
+    data = loading.load(str(photos))
     assert data.image_shape == (3, 28, 28)
     assert (data.images.dtype, data.labels.dtype) == (torch.uint8, torch.int64)
     assert data.classes == ("cat", "dog")
@@ -64,14 +65,14 @@ def test_a_folder_of_classes(photos):
 def test_no_warning_of_a_tensor_that_cannot_be_written(photos):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        datasets.load(str(photos))
+        loading.load(str(photos))
 
 
 def test_a_second_start_reads_no_image(photos, once):
-    first = datasets.load(str(photos))
+    first = loading.load(str(photos))
     assert once
     once.clear()
-    again = datasets.load(str(photos))
+    again = loading.load(str(photos))
     assert once == []
     assert again.images.equal(first.images)
     assert (again.digest, again.classes, again.notices) == (
@@ -81,9 +82,9 @@ def test_a_second_start_reads_no_image(photos, once):
 
 def test_what_was_chosen_may_be_asked_for_without_decoding_again(photos, once):
     """A resumed run asks for the size that its first start chose."""
-    first = loading.prepare(str(photos), ASKED)
+    first = local.prepare(str(photos), ASKED)
     once.clear()
-    again = loading.prepare(str(photos), first.survey.settings)
+    again = local.prepare(str(photos), first.survey.settings)
     assert once == []
     assert again.survey == first.survey
     assert "chosen" in first.seen_as
@@ -91,13 +92,13 @@ def test_what_was_chosen_may_be_asked_for_without_decoding_again(photos, once):
 
 
 def test_what_is_chosen_may_be_there_already(photos, once):
-    loading.prepare(str(photos), ImageSettings((28, 28), 3))
+    local.prepare(str(photos), ImageSettings((28, 28), 3))
     decoded = len([content for content in once if content])
     once.clear()
-    loading.prepare(str(photos), ASKED)
+    local.prepare(str(photos), ASKED)
     assert len(once) < decoded  # measured, and a few looked at for colour, but not decoded
     once.clear()
-    loading.prepare(str(photos), ASKED)
+    local.prepare(str(photos), ASKED)
     assert once == []
 
 
@@ -115,10 +116,10 @@ def _add(photos):
 
 @pytest.mark.parametrize("change", [_touch, _rename, _add])
 def test_any_change_of_a_file_is_noticed(photos, once, change):
-    datasets.load(str(photos))
+    loading.load(str(photos))
     once.clear()
     change(photos)
-    datasets.load(str(photos))
+    loading.load(str(photos))
     assert once
 
 
@@ -126,9 +127,9 @@ def test_a_link_to_nothing_that_is_removed_is_forgotten(photos):
     link = photos / "dog" / "gone.png"
     link.symlink_to("nowhere")
     with pytest.raises(DataError, match="1 of 13 files"):
-        datasets.load(str(photos))
+        loading.load(str(photos))
     link.unlink()
-    assert len(datasets.load(str(photos))) == 12
+    assert len(loading.load(str(photos))) == 12
 
 
 @pytest.mark.parametrize("reason", ["cannot be read: Permission denied", NO_MEMORY])
@@ -141,10 +142,10 @@ def test_what_may_be_read_another_time_is_not_remembered_as_bad(photos, monkeypa
     original = Folder.read
     with monkeypatch.context() as patch:
         patch.setattr(Folder, "read", read)
-        found = datasets.load(str(photos), skip_bad=True)
+        found = loading.load(str(photos), skip_bad=True)
         assert len(found) == 11
         assert "again next time: some cannot be read" in "\n".join(map(str, found.notices))
-    found = datasets.load(str(photos))
+    found = loading.load(str(photos))
     assert len(found) == 12
     assert "next time" not in "\n".join(map(str, found.notices))
 
@@ -155,9 +156,9 @@ def test_what_may_be_read_another_time_is_not_remembered_as_bad(photos, monkeypa
      ImageSettings(None, None, "crop", "black")],
 )  # fmt: skip
 def test_other_settings_are_other_images(photos, once, settings):
-    datasets.load(str(photos))
+    loading.load(str(photos))
     once.clear()
-    datasets.load(str(photos), settings=settings)
+    loading.load(str(photos), settings=settings)
     assert once
 
 
@@ -166,12 +167,12 @@ def test_an_archive_is_not_even_listed_the_second_time(photos, tmp_path, once, m
     with zipfile.ZipFile(path, "w") as archive:
         for photo in sorted(photos.rglob("*.png")):
             archive.write(photo, photo.relative_to(photos))
-    first = datasets.load(str(path))
-    assert first.digest == datasets.load(str(photos)).digest
+    first = loading.load(str(path))
+    assert first.digest == loading.load(str(photos)).digest
     assert first.classes == ("cat", "dog")
     once.clear()
-    monkeypatch.setattr(loading, "open_source", None)
-    assert datasets.load(str(path)).images.equal(first.images)
+    monkeypatch.setattr(local, "open_source", None)
+    assert loading.load(str(path)).images.equal(first.images)
     assert once == []
 
 
@@ -179,7 +180,7 @@ def test_an_array(tmp_path):
     images = np.random.default_rng(0).integers(0, 256, (6, 32, 32, 3), np.uint8)
     labels = np.array([1, 0, 1, 1, 0, 0])
     np.savez(tmp_path / "x.npz", images=images, labels=labels)
-    data = datasets.load(str(tmp_path / "x.npz"))
+    data = loading.load(str(tmp_path / "x.npz"))
     np.testing.assert_array_equal(data.images.numpy(), images)
     assert data.labels.tolist() == labels.tolist()
 
@@ -189,13 +190,13 @@ def test_a_few_by_chance_are_always_the_same_and_of_all_classes(tmp_path):
     images = np.arange(100, dtype=np.uint8).repeat(28 * 28).reshape(100, 28, 28)
     np.savez(tmp_path / "x.npz", images=images, labels=labels)
     path = str(tmp_path / "x.npz")
-    few, again, more = (datasets.load(path, limit=limit) for limit in (20, 20, 40))
+    few, again, more = (loading.load(path, limit=limit) for limit in (20, 20, 40))
     assert len(few) == 20
     assert few.images.equal(again.images)
     assert set(few.labels.tolist()) == {0, 1}
     chosen, wider = ({int(image[0, 0, 0]) for image in data.images} for data in (few, more))
     assert chosen < wider
-    assert len(datasets.load(path, limit=1000)) == 100
+    assert len(loading.load(path, limit=1000)) == 100
 
 
 # What stops a training
@@ -204,10 +205,10 @@ def test_a_few_by_chance_are_always_the_same_and_of_all_classes(tmp_path):
 def test_broken_files_stop_a_training_by_name_or_are_left_out(photos):
     (photos / "cat" / "0.png").write_bytes((photos / "cat" / "0.png").read_bytes()[:400])
     with pytest.raises(DataError, match="1 of 12 files") as caught:
-        datasets.load(str(photos))
+        loading.load(str(photos))
     assert caught.value.details == ["cat/0.png: truncated"]
     assert "skip_bad=True" in str(caught.value.hint)
-    data = datasets.load(str(photos), skip_bad=True)
+    data = loading.load(str(photos), skip_bad=True)
     assert data.labels.tolist() == [0] * 4 + [1] * 7
     assert any("cat/0.png: truncated" in notice for notice in data.notices)
 
@@ -216,7 +217,7 @@ def test_of_many_broken_files_the_first_are_named(photos):
     for number in range(30):
         (photos / f"{number:02}.png").write_bytes(b"words")
     with pytest.raises(DataError, match="30 of 42 files") as caught:
-        datasets.load(str(photos))
+        loading.load(str(photos))
     assert len(caught.value.details) == 21
     assert caught.value.details[0] == "00.png: not an image"
     assert "10 more" in caught.value.details[-1]
@@ -227,13 +228,13 @@ def test_without_a_single_image_nothing_is_skipped(photos):
         path.write_bytes(b"words")
     for skip_bad in (False, True):
         with pytest.raises(DataError, match="12 of 12 files"):
-            datasets.load(str(photos), skip_bad=skip_bad)
+            loading.load(str(photos), skip_bad=skip_bad)
 
 
 def test_no_images(tmp_path):
     (tmp_path / "notes.txt").write_text("words")
     with pytest.raises(DataError, match="no images") as caught:
-        datasets.load(str(tmp_path))
+        loading.load(str(tmp_path))
     assert caught.value.details == ["notes.txt: not an image by its name"]
 
 
@@ -242,21 +243,21 @@ def test_one_image(photos):
     for path in sorted((photos / "cat").iterdir())[1:]:
         path.unlink()
     with pytest.raises(DataError, match="only one image"):
-        datasets.load(str(photos))
+        loading.load(str(photos))
 
 
 def test_images_that_have_gone(photos):
-    path = datasets.resolve(str(photos))
+    path = loading.resolve(str(photos))
     shutil.rmtree(photos)
     with pytest.raises(DataError, match="cannot be read"):
-        loading.load(path, ASKED)
+        local.load(path, ASKED)
 
 
 @pytest.mark.parametrize("colour", ["reddish", "", "#12", "\0"])
 def test_a_background_that_is_no_colour(photos, colour):
     settings = ImageSettings(background=colour)
     with pytest.raises(UsageError, match="is not a colour"):
-        datasets.load(str(photos), settings=settings)
+        loading.load(str(photos), settings=settings)
 
 
 # What is said
@@ -264,7 +265,7 @@ def test_a_background_that_is_no_colour(photos, colour):
 
 def test_what_a_user_is_told(photos):
     shutil.copy(photos / "dog" / "0.png", photos / "dog" / "z.png")
-    told = datasets.load(str(photos), settings=ImageSettings((64, 64))).notices
+    told = loading.load(str(photos), settings=ImageSettings((64, 64))).notices
     assert told[0] == (
         f"13 images in {photos}, 2 classes from folders, "
         "seen as 64x64 RGB, colour chosen from the images"
@@ -278,7 +279,7 @@ def test_what_a_user_is_told(photos):
 def test_classes_that_are_left_without_an_image_are_told_of(photos):
     for path in (photos / "cat").iterdir():
         path.write_bytes(b"")
-    data = datasets.load(str(photos), skip_bad=True)
+    data = loading.load(str(photos), skip_bad=True)
     assert data.classes == ("cat", "dog")
     assert "Classes without an image to learn from: 1 (cat)." in data.notices
 
@@ -293,7 +294,7 @@ def test_what_is_used_but_not_as_expected_is_said_by_a_training(photos):
     for value in (4095, 17):
         dark = Image.fromarray(np.full((30, 40), value, np.uint16))
         dark.save(photos / "dog" / f"dark-{value}.png")
-    data = datasets.load(str(photos))
+    data = loading.load(str(photos))
     assert data.notices[1:4] == (
         "2 files have several pages or frames: the first is used, 3 are left out. To use them, "
         "save each as a file.",
@@ -302,7 +303,7 @@ def test_what_is_used_but_not_as_expected_is_said_by_a_training(photos):
         "values by 16 and save the images again before training: docs/your-own-images.md shows "
         "how.",
     )
-    survey = loading.prepare(str(photos), ASKED).survey
+    survey = local.prepare(str(photos), ASKED).survey
     assert survey.remarks.frames == [("cat/a.gif", 3), ("cat/b.tif", 2)]
     assert survey.remarks.lacking_end == ["dog/c.jpg"]
     assert survey.remarks.brightest["I;16"] == 4095
@@ -316,7 +317,7 @@ def test_images_that_are_nearly_black_are_said_to_be(tmp_path, brightest, is_sai
     images = np.zeros((20, 8, 12), np.uint8)
     images[7] = brightest
     np.savez(tmp_path / "x.npz", images=images)
-    notices = datasets.load(str(tmp_path / "x.npz"), settings=ImageSettings(fit=fit)).notices
+    notices = loading.load(str(tmp_path / "x.npz"), settings=ImageSettings(fit=fit)).notices
     assert any("images (mode L) are nearly black" in str(line) for line in notices) == is_said
 
 
@@ -329,21 +330,21 @@ def test_the_recipe_for_images_that_are_nearly_black(tmp_path, monkeypatch):
     text = (Path(__file__).parents[3] / "docs" / "your-own-images.md").read_text("utf-8")
     recipe = next(part for part in text.split("```python")[1:] if "* 16" in part)
     exec(textwrap.dedent(recipe.split("```")[0]))
-    assert not loading.prepare("bright", ASKED).survey.remarks.lines()
+    assert not local.prepare("bright", ASKED).survey.remarks.lines()
 
 
 def test_enough_images_are_not_called_few(tmp_path):
-    images = np.random.default_rng(0).integers(0, 256, (loading.FEW, 28, 28), np.uint8)
+    images = np.random.default_rng(0).integers(0, 256, (local.FEW, 28, 28), np.uint8)
     np.savez(tmp_path / "x.npz", images=images)
-    assert len(datasets.load(str(tmp_path / "x.npz")).notices) == 1
+    assert len(loading.load(str(tmp_path / "x.npz")).notices) == 1
 
 
 def test_without_a_cache_folder_a_temporary_one_serves(photos, cache_folder, monkeypatch, tmp_path):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     cache_folder.parent.mkdir(parents=True)
     cache_folder.write_text("not a folder")
-    assert len(datasets.load(str(photos))) == 12
-    assert datasets.prepare(str(photos), ImageSettings()).was_cached
+    assert len(loading.load(str(photos))) == 12
+    assert loading.prepare(str(photos), ImageSettings()).was_cached
 
 
 # Names and paths
@@ -351,16 +352,16 @@ def test_without_a_cache_folder_a_temporary_one_serves(photos, cache_folder, mon
 
 def test_a_name_stays_and_a_path_becomes_absolute(photos, monkeypatch):
     monkeypatch.chdir(photos.parent)
-    assert datasets.resolve("mnist") == "mnist"
-    assert datasets.resolve("photos") == str(photos)
-    assert datasets.resolve("./photos/../photos/") == str(photos)
+    assert loading.resolve("mnist") == "mnist"
+    assert loading.resolve("photos") == str(photos)
+    assert loading.resolve("./photos/../photos/") == str(photos)
 
 
 def test_a_name_is_no_folder_of_that_name(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("mnist").mkdir()
-    assert datasets.resolve("mnist") == "mnist"
-    assert datasets.resolve("./mnist") == str(tmp_path / "mnist")
+    assert loading.resolve("mnist") == "mnist"
+    assert loading.resolve("./mnist") == str(tmp_path / "mnist")
 
 
 def test_a_tilde_in_settings_leads_home(tmp_path, monkeypatch):
@@ -369,9 +370,9 @@ def test_a_tilde_in_settings_leads_home(tmp_path, monkeypatch):
     monkeypatch.setenv("USERPROFILE", str(tmp_path))
     monkeypatch.chdir(tmp_path)
     (tmp_path / "photos").mkdir()
-    assert datasets.resolve("~/photos") == str(tmp_path / "photos")
+    assert loading.resolve("~/photos") == str(tmp_path / "photos")
     (tmp_path / "~" / "photos").mkdir(parents=True)
-    assert datasets.resolve("~/photos") == str(tmp_path / "~" / "photos")
+    assert loading.resolve("~/photos") == str(tmp_path / "~" / "photos")
 
 
 @pytest.mark.parametrize(
@@ -383,12 +384,12 @@ def test_a_path_to_nothing(tmp_path, monkeypatch, path):
         pytest.importorskip("braceexpand")
     monkeypatch.chdir(tmp_path)
     with pytest.raises(DataError, match="there is nothing at"):
-        datasets.resolve(path)
+        loading.resolve(path)
 
 
 def test_a_word_that_is_neither():
     with pytest.raises(DataError, match="unknown data 'mnits'") as caught:
-        datasets.resolve("mnits")
+        loading.resolve("mnits")
     assert "'mnist'" in str(caught.value.hint)
     assert "path" in str(caught.value.hint)
 
@@ -400,16 +401,16 @@ def test_a_word_that_is_neither():
      ("/x/" + "y" * 200, "y" * 60)],
 )  # fmt: skip
 def test_what_a_run_is_called(path, name):
-    assert datasets.stem(path) == name
+    assert loading.stem(path) == name
 
 
 def test_pictures_stay_out_of_the_images(photos, tmp_path):
     for inside in (photos / "run", photos, photos / "cat" / ".." / "x.png"):
         with pytest.raises(UsageError, match="lies in the folder of the images"):
-            loading.require_apart(str(photos), inside)
-    loading.require_apart(str(photos), tmp_path / "run")
-    loading.require_apart(str(photos), photos.parent / "photos-run")
-    loading.require_apart("mnist", Path("mnist") / "x")
+            local.require_apart(str(photos), inside)
+    local.require_apart(str(photos), tmp_path / "run")
+    local.require_apart(str(photos), photos.parent / "photos-run")
+    local.require_apart("mnist", Path("mnist") / "x")
 
 
 # Named sets
@@ -417,19 +418,19 @@ def test_pictures_stay_out_of_the_images(photos, tmp_path):
 
 @pytest.mark.usefixtures("tiny_mnist")
 def test_a_named_set_in_another_size():
-    native = datasets.load("mnist")
-    same = datasets.load("mnist", settings=ImageSettings((28, 28), 1))
+    native = loading.load("mnist")
+    same = loading.load("mnist", settings=ImageSettings((28, 28), 1))
     assert same.digest == native.digest
-    other = datasets.load("mnist", settings=ImageSettings((32, 48), 3), limit=5)
+    other = loading.load("mnist", settings=ImageSettings((32, 48), 3), limit=5)
     assert other.image_shape == (3, 32, 48)
     assert other.labels.tolist() == native.labels[:5].tolist()
     assert other.num_classes == native.num_classes
-    assert datasets.load_test("mnist", settings=ImageSettings((32, 32))).image_shape == (1, 32, 32)
+    assert loading.load_test("mnist", settings=ImageSettings((32, 32))).image_shape == (1, 32, 32)
 
 
 @pytest.mark.usefixtures("tiny_mnist")
 def test_a_survey_of_a_named_set():
-    prepared = datasets.prepare("mnist", ImageSettings((32, 32)))
+    prepared = loading.prepare("mnist", ImageSettings((32, 32)))
     survey = prepared.survey
     assert (survey.num_images, survey.num_enlarged) == (40, 40)
     assert survey.sizes == {"28x28": 40}
@@ -453,7 +454,7 @@ def test_examples_are_of_all_classes(counts, shown, columns):
     labels = np.repeat(np.arange(len(counts)), counts)
     classes = {str(k): count for k, count in enumerate(counts)} if len(counts) > 1 else {}
     survey = Survey.of_array(1, 28, 28, "L", classes, ImageSettings((28, 28), 1))
-    prepared = loading.Prepared("x", np.zeros((len(labels), 1, 1, 1), np.uint8), labels, "", survey,
+    prepared = local.Prepared("x", np.zeros((len(labels), 1, 1, 1), np.uint8), labels, "", survey,
                             ASKED, True, True)  # fmt: skip
     chosen, row = prepared.examples()
     assert (len(chosen), row) == (shown, columns)
@@ -477,7 +478,7 @@ def test_a_hostile_folder_is_looked_at_safely(photos):
     (photos / "写真 📷.png").write_bytes(b"")
     (photos / "two\nlines\x1b[2J.png").write_bytes(b"words")
     Path(os.fsdecode(os.fsencode(photos) + b"/\xff\xfe.png")).write_bytes(b"words")
-    prepared = loading.prepare(str(photos), ASKED)
+    prepared = local.prepare(str(photos), ASKED)
     reasons = {problem.name: problem.reason for problem in prepared.survey.problems}
     assert prepared.survey.num_images == 12
     assert "gone.png" in reasons
@@ -486,7 +487,7 @@ def test_a_hostile_folder_is_looked_at_safely(photos):
     assert reasons["写真 📷.png"] == "empty file"
     assert all(name.isprintable() for name in reasons)
     assert len(reasons) == 6
-    assert loading.prepare(str(photos), ASKED).survey == prepared.survey  # by way of JSON
+    assert local.prepare(str(photos), ASKED).survey == prepared.survey  # by way of JSON
 
 
 def _bomb() -> bytes:
@@ -511,7 +512,7 @@ def test_any_bytes_are_images_or_a_problem_with_a_name(photos, content, suffix):
     for path in folder.glob("odd.*"):
         path.unlink()
     (folder / f"odd{suffix}").write_bytes(content)
-    survey = loading.prepare(str(photos), ASKED).survey
+    survey = local.prepare(str(photos), ASKED).survey
     assert survey.num_images + len(survey.problems) == 13
     assert [problem.name for problem in survey.problems] in ([], [f"cat/odd{suffix}"])
 
@@ -522,7 +523,7 @@ def test_an_archive_that_is_none_is_refused_plainly(tmp_path, kind, content):
     path = tmp_path / f"x.{kind}"
     path.write_bytes(content)
     with pytest.raises(GanctlError) as caught:
-        datasets.load(str(path))
+        loading.load(str(path))
     assert "x." in str(caught.value)
 
 
@@ -532,7 +533,7 @@ def test_images_are_as_pillow_shows_them(tmp_path):
         picture = np.full((64, 64, 3), 80 * number, np.uint8)
         picture[:, :32] = (255, 0, 10 * number)
         Image.fromarray(picture).save(tmp_path / f"{number}.png")
-    images = datasets.load(str(tmp_path), settings=ImageSettings((64, 64), 3)).images
+    images = loading.load(str(tmp_path), settings=ImageSettings((64, 64), 3)).images
     assert images[2, 0, 0].tolist() == [255, 0, 20]
     assert images[2, 0, 63].tolist() == [160, 160, 160]
 
@@ -552,32 +553,32 @@ def split(tmp_path, photos):
 
 
 def test_held_out_images_are_not_trained_on_and_there_for_comparison(split):
-    train = datasets.load(str(split))
+    train = loading.load(str(split))
     assert (len(train), train.classes, train.num_held_out) == (12, ("cat", "dog"), 3)
-    assert datasets.has_test(train)
+    assert loading.has_test(train)
     assert train.notices[1:3] == (
         "Trained on: 12 images in train/. Held out: 3 images in test/.",
         "Held-out images are not trained on: an evaluation compares samples with them.",
     )
     seen = ImageSettings((8, 12), 3)
-    test = datasets.load_test(str(split), settings=seen)
+    test = loading.load_test(str(split), settings=seen)
     assert test.images.shape == (3, 8, 12, 3)
     assert test.images[:, 0, 0, 0].tolist() == [0, 1, 2]
-    again = datasets.load(str(split), settings=ImageSettings(train.images.shape[1:3], 3))
+    again = loading.load(str(split), settings=ImageSettings(train.images.shape[1:3], 3))
     assert again.digest == train.digest, "the two are kept apart in the cache"
 
 
 def test_held_out_images_that_cannot_be_read_are_skipped(split):
     (split / "test" / "0.png").write_bytes(b"words")
-    assert len(datasets.load_test(str(split), settings=ImageSettings((8, 8), 1))) == 2
+    assert len(loading.load_test(str(split), settings=ImageSettings((8, 8), 1))) == 2
 
 
 def test_a_limit_is_for_training_images_alone(split):
-    assert len(datasets.load(str(split), limit=2)) == 2
-    assert len(datasets.load_test(str(split))) == 3
+    assert len(loading.load(str(split), limit=2)) == 2
+    assert len(loading.load_test(str(split))) == 3
 
 
 def test_without_held_out_images_there_are_no_test_images(photos):
-    assert not datasets.has_test(datasets.load(str(photos)))
+    assert not loading.has_test(loading.load(str(photos)))
     with pytest.raises(UsageError, match="has no test images"):
-        datasets.load_test(str(photos))
+        loading.load_test(str(photos))

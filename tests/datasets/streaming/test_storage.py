@@ -8,7 +8,8 @@ import tracemalloc
 
 import pytest
 
-from ganctl import datasets, limits
+from ganctl import limits
+from ganctl.datasets import loading
 from ganctl.datasets.streaming import storage
 from ganctl.errors import DataError, PackageError, UsageError
 
@@ -82,7 +83,7 @@ def test_nothing_there_no_permission_no_such_kind(stored, monkeypatch):
         ("https://secret@example.org/index.json", "a token in it would be kept"),
     ):
         with pytest.raises(UsageError, match=said) as refused:
-            datasets.resolve(address)
+            loading.resolve(address)
         assert "secret" not in f"{refused.value.message} {refused.value.hint}"
 
     def info(*_, **__):

@@ -13,9 +13,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from ganctl import datasets
 from ganctl.config.images import ImageSettings
-from ganctl.datasets.base import Share
+from ganctl.datasets import loading
+from ganctl.datasets.base import WHOLE, Share
 from ganctl.datasets.streaming import index, indexing, reader, stream
 from ganctl.datasets.streaming.order import Lanes
 from ganctl.errors import DataError, UsageError
@@ -58,7 +58,7 @@ def write_shards(folder, counts, change=lambda number, files: files):
     return str(path)
 
 
-def shown(data, size, numbers=None, *, seed=0, epoch=0, share=datasets.WHOLE):
+def shown(data, size, numbers=None, *, seed=0, epoch=0, share=WHOLE):
     """The images' numbers, batch by batch."""
     steps = range(-(-len(data) // size))
     batches = data.batches(size, steps if numbers is None else numbers, seed=seed, epoch=epoch,
@@ -127,15 +127,15 @@ def test_processes_that_read_change_nothing(tmp_path, monkeypatch):
 
 
 def test_what_is_known_of_the_images_is_the_indexs_or_said(tmp_path):
-    data = datasets.load_training(write_shards(tmp_path, [5, 6]))
+    data = loading.load_training(write_shards(tmp_path, [5, 6]))
     assert (len(data), data.classes, data.num_classes) == (11, ("0", "1", "2"), 3)
     assert data.image_shape == (1, 28, 28)  # the smallest that is chosen
     assert "28x28 grey, chosen from the first images" in data.notices[0]
-    assert datasets.stem(data.name) == tmp_path.name
+    assert loading.stem(data.name) == tmp_path.name
     assert data.some(4).shape == (4, 28, 28, 1)
     assert len(data.some(1000)) == 11
-    with pytest.raises(UsageError, match="never read as a whole"):
-        datasets.load(data.name)
+    with pytest.raises(UsageError, match="can only be streamed"):
+        loading.load(data.name)
 
 
 def test_a_limit_takes_the_first_ones(tmp_path):

@@ -1,0 +1,196 @@
+"""The images that a name, a path or the address of an index of shards stands for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from ganctl.config.images import ImageSettings
+from ganctl.datasets import downloads, mnist, stacked
+from ganctl.datasets.base import Dataset, ImageDataset, Progress
+from ganctl.datasets.decoding import fit_array
+from ganctl.datasets.local import loading as local
+from ganctl.datasets.local import trained
+from ganctl.datasets.local.loading import Prepared
+from ganctl.datasets.local.survey import Survey
+from ganctl.datasets.streaming import index, storage, stream
+from ganctl.errors import DataError, Setting, Text, UsageError
+from ganctl.text import nearest, printable
+
+EMBEDDED = {"mnist": mnist, "stacked-mnist": stacked}
+"""Data sets that are part of ganctl."""
+NAMES = (*EMBEDDED, *downloads.NAMES)
+"""Names of all data sets that need no path."""
+_UNCHANGED = ImageSettings()
+
+
+def resolve(name: str) -> str:
+    """Return a data set's name or an address unchanged, and a path made absolute.
+
+    Nothing is opened. Raises DataError for anything else, and for a path at which nothing is.
+    """
+    if name in NAMES:
+        return name
+    if storage.is_address(name):
+        storage.require_address(name)
+        return name
+    if local.is_path(name):
+        return local.resolve(name)
+    raise DataError(f"unknown data '{name}'", f"{nearest(name, NAMES)} Or give a path that exists.")
+
+
+def stem(name: str) -> str:
+    """Return the name of a run on the images called `name` or stored at that path."""
+    if name in NAMES:
+        return name
+    parent, slash, last = name.rpartition("/")
+    # The usual name of an index says nothing about the images.
+    return local.stem(parent if slash and last == index.NAME else name)
+
+
+def is_trusted(name: str, digest: str) -> bool:
+    """Return whether images that only a checkpoint names may be read.
+
+    A checkpoint can come from anyone, and a path or an address in it can lead anywhere. So only
+    embedded data sets and images that this user has trained on before are read.
+    """
+    return name in EMBEDDED or trained.is_known(name, digest)
+
+
+def untrusted(name: str) -> UsageError:
+    """Return the error for images that are not trusted and would have to be read."""
+    return UsageError(
+        f"the checkpoint names images that you never trained on here: {printable(name[:200])}",
+        Text("To have them read, name them yourself: add {}.", Setting("data")),
+    )
+
+
+def is_streamed(name: str) -> bool:
+    """Return whether `name` stands for an index of shards, whose images are never held whole."""
+    return index.is_index(name) or storage.is_address(name)
+
+
+def load_training(
+    name: str,
+    *,
+    limit: int | None = None,
+    settings: ImageSettings = _UNCHANGED,
+    skip_bad: bool = False,
+    progress: Progress | None = None,
+) -> ImageDataset:
+    """Return the same as `load`, or a stream of the first `limit` images if `name` is an index."""
+    if is_streamed(name):
+        return stream.load(_absolute(name), settings, limit=limit, skip_bad=skip_bad)
+    return load(name, limit=limit, settings=settings, skip_bad=skip_bad, progress=progress)
+
+
+def load(
+    name: str,
+    *,
+    limit: int | None = None,
+    settings: ImageSettings = _UNCHANGED,
+    skip_bad: bool = False,
+    progress: Progress | None = None,
+) -> Dataset:
+    """Return the training images called `name` or stored at that path, on the CPU.
+
+    With a `limit` these are the first images of a data set, and random ones at a path. Sizes and
+    channels that `settings` leave open are the data set's own, or are chosen from the images at a
+    path. Raises UsageError for an index of shards, and DataError where images are missing or cannot
+    be used; with `skip_bad`, unusable images at a path are skipped.
+    """
+    _require_whole(name)
+    name = _absolute(name)
+    if name not in NAMES:
+        return local.load(name, settings, limit=limit, skip_bad=skip_bad, progress=progress)
+    module = EMBEDDED.get(name)
+    if module is None:
+        images, labels, classes = downloads.load_train(name)
+    else:
+        (images, labels), classes = module.load_train(), module.CLASSES
+    images = _fitted(images[:limit], settings)
+    return Dataset.from_arrays(name, images, labels[:limit], classes=classes)
+
+
+def load_test(
+    name: str, *, settings: ImageSettings = _UNCHANGED, progress: Progress | None = None
+) -> Dataset:
+    """Return the test images called `name`, or those held out at that path.
+
+    Images that cannot be used are skipped. Raises what `load` raises, and UsageError where no
+    images are held out.
+    """
+    name = _absolute(name)
+    if is_streamed(name):
+        raise UsageError(f"{name} has no test images: streamed shards have no held-out images")
+    if name not in NAMES:
+        return local.load(name, settings, held_out=True, skip_bad=True, progress=progress)
+    module = EMBEDDED.get(name)
+    if module is None:
+        images, labels, classes = downloads.load_test(name)
+    else:
+        (images, labels), classes = module.load_test(), module.CLASSES
+    return Dataset.from_arrays(name, _fitted(images, settings), labels, classes=classes)
+
+
+def has_test(dataset: ImageDataset) -> bool:
+    """Return whether `load_test` has images that were held out of training on `dataset`."""
+    return dataset.name in NAMES or dataset.num_held_out > 0
+
+
+def prepare(name: str, settings: ImageSettings, *, progress: Progress | None = None) -> Prepared:
+    """Return the images called `name` or stored at that path, with a survey of them.
+
+    Raises what `load` raises.
+    """
+    name = resolve(name)
+    _require_whole(name)
+    if name not in NAMES:
+        return local.prepare(name, settings, progress=progress)
+    native, seen = load(name), load(name, settings=settings)
+    channels, height, width = seen.image_shape
+    resolved = ImageSettings((height, width), channels, settings.fit, settings.background)
+    channels, height, width = native.image_shape
+    counts = np.bincount(native.labels.numpy(), minlength=native.num_classes)
+    survey = Survey.of_array(
+        len(native),
+        height,
+        width,
+        "RGB" if channels == 3 else "L",
+        dict(zip(native.classes, counts.tolist(), strict=False)),
+        resolved,
+    )
+    return Prepared(
+        name, seen.images.numpy(), seen.labels.numpy(), seen.digest, survey, resolved, True, True
+    )
+
+
+def _absolute(name: str) -> str:
+    # A run's path at which nothing is any more must not be reported as an unknown name.
+    return name if Path(name).is_absolute() else resolve(name)
+
+
+def _require_whole(name: str) -> None:
+    if is_streamed(name):
+        raise UsageError(
+            f"'{name}' is an index of shards, which can only be streamed for training",
+            "Give the folder or archive that was packed, or the shards: '{000..127}.tar'.",
+        )
+
+
+def _fitted(images: np.ndarray, settings: ImageSettings) -> np.ndarray:
+    """Return images, uint8 (N, H, W) or (N, H, W, C), as `settings` want them, or UsageError."""
+    if settings.image_key is not None:
+        raise UsageError(
+            "image keys are for samples in tars, and a data set has none",
+            Text("Leave out {}.", Setting("image_key")),
+        )
+    size, channels = images.shape[1:3], images.shape[3] if images.ndim == 4 else 1
+    wanted = ImageSettings(
+        settings.size or size, settings.channels or channels, settings.fit, settings.background
+    )
+    if (wanted.size, wanted.channels) == (size, channels):
+        return images
+    local.require_colour(settings.background)
+    return np.stack([fit_array(image, wanted) for image in images])
