@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 
+from ganctl.batch import WHOLE, Share
 from ganctl.errors import Text
 from ganctl.rng import Stream
 
@@ -22,29 +23,6 @@ Progress = Callable[[str, int, int], None]
 """Called with what is being done, how much of it is done, and how much there is to do."""
 _BATCHES_AHEAD = 2
 """Read from a file while others are used."""
-
-
-class Share(NamedTuple):
-    """What one of several processes takes of every batch: neighbours, as many as the others."""
-
-    rank: int
-    """Which process, counted from 0."""
-    processes: int
-    """How many there are."""
-
-    def of(self, size: int) -> range:
-        """Its places in a batch of `size`: all of them where there are fewer than processes."""
-        return range(size) if size < self.processes else self.split(size)
-
-    def split(self, size: int) -> range:
-        """Its places, as `torch.tensor_split` has them: none where there are too few."""
-        each, more = divmod(size, self.processes)
-        first = self.rank * each + min(self.rank, more)
-        return range(first, first + each + (self.rank < more))
-
-
-WHOLE = Share(0, 1)
-"""What a process takes that is alone."""
 
 
 class ImageDataset(Protocol):
@@ -171,7 +149,7 @@ class Dataset:
         device = self.device or self.images.device
         order = epoch_order(len(self), seed=seed, epoch=epoch).to(self.images.device)
         wholes = (order[number * size :][:size] for number in numbers)
-        parts = ((share.of(len(whole)), whole) for whole in wholes)
+        parts = ((share.rows(len(whole)), whole) for whole in wholes)
         if self.images.device == device and not self.is_mapped:
             yield from (
                 Batch(*self.fetch(whole[places.start : places.stop]), places.start, len(whole))

@@ -28,6 +28,7 @@ from torch.distributed import (  # type: ignore[attr-defined]
 )
 from torch.distributed.rendezvous import rendezvous
 
+from ganctl.batch import Share
 from ganctl.config.sources import STORE_FILE
 from ganctl.devices import resolve_device
 from ganctl.errors import GroupError, Setting, Text, UsageError
@@ -67,6 +68,11 @@ class Group:
     def is_first(self) -> bool:
         """Whether this process writes and speaks."""
         return self.rank == 0
+
+    @property
+    def share(self) -> Share:
+        """The share of every batch that this process computes."""
+        return Share(self.rank, self.size)
 
     def sum(self, tensors: Sequence[Tensor], like: Sequence[Tensor]) -> Sum:
         """Begin to add up each of `tensors`, of one dtype, over all processes.

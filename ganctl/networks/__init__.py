@@ -8,16 +8,15 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
+from ganctl.batch import Rows
 from ganctl.config.schema import NetworkConfig
 from ganctl.errors import CheckpointError
 from ganctl.networks import dcgan, fast
 from ganctl.networks.dropout import Dropout
 from ganctl.networks.layers import Layer, layer_table, widened
-from ganctl.networks.rows import Rows, taken
 
 __all__ = [
     "Layer",
-    "Rows",
     "both_networks",
     "build_discriminator",
     "build_generator",
@@ -27,7 +26,6 @@ __all__ = [
     "layer_tables",
     "place_dropout",
     "seed_dropout",
-    "taken",
 ]
 
 _GENERATORS: dict[str, type[nn.Module]] = {"dcgan": dcgan.Generator, "fast": fast.Generator}

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from ganctl.networks.rows import Rows
+from ganctl.batch import Rows
 
 
 class Dropout(nn.Module):
@@ -43,7 +43,7 @@ class Dropout(nn.Module):
         if rows.total != len(x):  # laid out alike: it is filled in the order of memory
             shape = (rows.total, *x.shape[1:])
             whole = torch.empty_strided(shape, x.stride(), dtype=x.dtype, device=x.device)
-        mask = rows.of(whole.bernoulli_(1 - self.p, generator=self._rng))
+        mask = rows.select(whole.bernoulli_(1 - self.p, generator=self._rng))
         return x * mask.div(1 - self.p)
 
     def extra_repr(self) -> str:
@@ -56,7 +56,7 @@ class Dropout(nn.Module):
         size = math.prod(x.shape[1:])
         words = torch.empty((rows.total * size + 3) // 4, dtype=torch.int64)
         bits = words.random_(-(2**63), None, generator=rng).view(torch.int16)[: rows.total * size]
-        bits = rows.of(bits.view(rows.total, size)).flatten()
+        bits = rows.select(bits.view(rows.total, size)).flatten()
         mask = (bits >= dropped - 2**15).to(x.dtype).mul_(2**16 / (2**16 - dropped))
         dense = x.is_contiguous() or x.is_contiguous(memory_format=torch.channels_last)
         return mask.as_strided(x.shape, x.stride()) if dense else mask.view(x.shape)

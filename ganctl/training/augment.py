@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ganctl.networks import Rows
+from ganctl.batch import Rows
 
 _DRAWS = 8
 """Random numbers an image takes, whatever is done to it."""
@@ -42,7 +42,7 @@ class Augmentation:
         if self._rng is None:
             self._rng = torch.Generator().manual_seed(self._seed)
         rows = rows or Rows.all_of(len(images))
-        draws = rows.of(torch.rand(rows.total, _DRAWS, generator=self._rng))
+        draws = rows.select(torch.rand(rows.total, _DRAWS, generator=self._rng))
         draws = draws.to(images.device, non_blocking=True)
         for change in self._changes:
             images = change(images, draws)

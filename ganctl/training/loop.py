@@ -14,9 +14,10 @@ import torch
 from torch import Tensor
 
 from ganctl import latents
+from ganctl.batch import MicroBatch
 from ganctl.checkpoint import FIGURES, Checkpoint, encode
 from ganctl.config.schema import TrainConfig
-from ganctl.datasets.base import Batch, ImageDataset, Share
+from ganctl.datasets.base import Batch, ImageDataset
 from ganctl.errors import RunError, Setting, Text, TrainingError
 from ganctl.evaluation import Gauge
 from ganctl.images import Pixels
@@ -26,7 +27,6 @@ from ganctl.training import health, memory
 from ganctl.training.health import Sign
 from ganctl.training.meter import Meter
 from ganctl.training.noise import NoiseSource
-from ganctl.training.parts import Part
 from ganctl.training.pictures import Pictures
 from ganctl.training.readback import Readback
 from ganctl.training.state import TrainState
@@ -188,7 +188,7 @@ class Training:
             numbers,
             seed=self.config.seed,
             epoch=epoch,
-            share=Share(self.group.rank, self.group.size),
+            share=self.group.share,
         )
         for index, batch in zip(numbers, batches, strict=True):
             self._step(batch)
@@ -220,8 +220,7 @@ class Training:
         return should_stop, overdue
 
     def _step(self, batch: Batch) -> None:
-        share = Share(self.group.rank, self.group.size)
-        part = Part.whole(batch.size, self.config.batch_size).share(share)
+        part = MicroBatch.whole(batch.size, self.config.batch_size).share(self.group.share)
         noise = self._noise.of_step(self.state.step, part.fake_rows.ranges)
         measured = None
         try:
@@ -246,7 +245,7 @@ class Training:
         self._metrics.add(torch.cat(measured))
         self.meter.images += batch.size
 
-    def _inputs(self, noise: Tensor, labels: Tensor, part: Part) -> Tensor:
+    def _inputs(self, noise: Tensor, labels: Tensor, part: MicroBatch) -> Tensor:
         """What a part's fakes are made from: `noise`, and their classes.
 
         These are the `labels` of the reals beside them, or of fakes beyond those each in turn.
@@ -255,8 +254,8 @@ class Training:
         count = self.config.network.num_classes
         if not count:
             return own
-        if len(part.beyond):
-            beyond = torch.arange(part.beyond.start, part.beyond.stop, device=labels.device)
+        if len(part.extra):
+            beyond = torch.arange(part.extra.start, part.extra.stop, device=labels.device)
             labels = torch.cat([labels, beyond % count])
         return latents.with_classes(own, labels, count)
 

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from ganctl import latents
+from ganctl.batch import select
 from ganctl.config.schema import TrainConfig
-from ganctl.networks import taken
 from ganctl.rng import Stream
 
 _STEPS_AHEAD = 16
@@ -71,7 +71,7 @@ class NoiseSource:
     def _latents(self, step: int, first: Tensor) -> Tensor:
         """Those at the places of the present batch, whose first block was drawn already."""
         if self._config.batch_size <= _BLOCK:
-            return taken(first, self._places)
+            return select(first, self._places)
         parts = []
         for places in self._places:
             for number in range(places.start // _BLOCK, -(-places.stop // _BLOCK)):

@@ -8,13 +8,13 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from ganctl.batch import MicroBatch, Rows, select
 from ganctl.config.schema import TrainConfig
 from ganctl.distributed.group import Sum
 from ganctl.losses import LOSSES, AdversarialLoss, r1_penalty
-from ganctl.networks import Rows, place_dropout, seed_dropout, taken
+from ganctl.networks import place_dropout, seed_dropout
 from ganctl.rng import Use
 from ganctl.training.augment import Augmentation
-from ganctl.training.parts import Part
 from ganctl.training.state import TrainState
 
 METRICS = ("g_loss", "d_loss", "d_real", "d_fake")
@@ -34,7 +34,11 @@ class Measured(NamedTuple):
 
 
 def train_step(
-    state: TrainState, real: Tensor, latents: Tensor, noise_seed: int, part: Part | None = None
+    state: TrainState,
+    real: Tensor,
+    latents: Tensor,
+    noise_seed: int,
+    part: MicroBatch | None = None,
 ) -> Measured:
     """Update `state` in place; returns what it measured without waiting for the device.
 
@@ -45,7 +49,7 @@ def train_step(
     Where a group trains, both are a `part` of the batch, and what is measured is the whole batch's.
     """
     config = state.config
-    whole = part or Part.whole(len(real), len(latents))
+    whole = part or MicroBatch.whole(len(real), len(latents))
     portions = [
         _Portion(config, piece, whole, real, latents, noise_seed)
         for piece in whole.split(config.accumulate)
@@ -62,14 +66,20 @@ class _Portion:
     """What a gradient is made from: this process's images, or a part of them."""
 
     def __init__(
-        self, config: TrainConfig, part: Part, of: Part, real: Tensor, latents: Tensor, seed: int
+        self,
+        config: TrainConfig,
+        part: MicroBatch,
+        of: MicroBatch,
+        real: Tensor,
+        latents: Tensor,
+        seed: int,
     ) -> None:
         self.weight = part.weight
         self.real_rows, self.fake_rows = part.real_rows, part.fake_rows
-        first, count = part.reals.start - of.reals.start, len(part.reals)
-        later = len(of.reals) + part.beyond.start - of.beyond.start
-        own = [range(first, first + count), range(later, later + len(part.beyond))]
-        self.real, self.latents = taken(real, own[:1]), taken(latents, own)
+        first, count = part.real.start - of.real.start, len(part.real)
+        later = len(of.real) + part.extra.start - of.extra.start
+        own = [range(first, first + count), range(later, later + len(part.extra))]
+        self.real, self.latents = select(real, own[:1]), select(latents, own)
         self.classes: Tensor | None = None
         """Of the fakes, one-hot (M, K); the first N are those of the reals."""
         if config.network.num_classes:

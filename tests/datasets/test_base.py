@@ -7,7 +7,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ganctl.datasets.base import Batch, Dataset, Share, epoch_order
+from ganctl.batch import Share
+from ganctl.datasets.base import Batch, Dataset, epoch_order
 
 CPU = torch.device("cpu")
 COLOUR = np.arange(2 * 4 * 8 * 3, dtype=np.uint8).reshape(2, 4, 8, 3)
@@ -114,16 +115,6 @@ def test_images_within_the_bound_are_read_at_once(tmp_path):
     assert read.images.data_ptr() != in_file.images.data_ptr()
     assert read.images.equal(whole.images)
     assert not in_file.to(CPU).is_mapped
-
-
-@given(size=st.integers(1, 50), count=st.integers(1, 12))
-def test_the_shares_of_a_batch_are_all_of_it_in_order(size, count):
-    shares = [Share(rank, count).of(size) for rank in range(count)]
-    if size < count:
-        assert set(shares) == {range(size)}
-        return
-    assert [place for share in shares for place in share] == list(range(size))
-    assert max(map(len, shares)) - min(map(len, shares)) <= 1
 
 
 @pytest.mark.parametrize("is_mapped", [False, True])

@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 import torch
 
+from ganctl.batch import Rows
 from ganctl.config.presets import preset
-from ganctl.networks import Rows, build_discriminator, place_dropout, seed_dropout
+from ganctl.networks import build_discriminator, place_dropout, seed_dropout
 from ganctl.networks.dropout import Dropout
 
 
@@ -123,5 +124,5 @@ def test_rows_lose_what_they_lose_in_the_whole_batch(shape):
     for ranges in ((range(4), range(6, 7)), (range(4, 6), range(7, 9)), (range(9),)):
         module.reseed(0)
         place_dropout(module, Rows(ranges, 9))
-        own = Rows(ranges, 9).of(whole)
-        assert module(Rows(ranges, 9).of(x)).equal(own)
+        own = Rows(ranges, 9).select(whole)
+        assert module(Rows(ranges, 9).select(x)).equal(own)

@@ -146,11 +146,10 @@ def _counting():
 def _training(group, config, images, labels, sent):
     import torch
 
-    from ganctl.datasets.base import Dataset, Share
+    from ganctl.batch import MicroBatch, select
+    from ganctl.datasets.base import Dataset
     from ganctl.latents import with_classes
-    from ganctl.networks import taken
     from ganctl.training.noise import NoiseSource
-    from ganctl.training.parts import Part
     from ganctl.training.state import create
     from ganctl.training.step import train_step
 
@@ -159,19 +158,15 @@ def _training(group, config, images, labels, sent):
     for network in (state.generator, state.ema, state.discriminator):
         if network is not None:
             network.double()
-    share, noise, seen = (
-        Share(group.rank, group.size),
-        NoiseSource(config, state.device),
-        Seen([], {}, []),
-    )
+    share, noise, seen = group.share, NoiseSource(config, state.device), Seen([], {}, [])
     numbers, count = range(config.steps_per_epoch(len(dataset))), config.network.num_classes
     for epoch in range(config.epochs):
         for batch in dataset.batches(config.batch_size, numbers, seed=0, epoch=epoch, share=share):
             drawn = noise.of_step(state.step)
-            part = Part.whole(batch.size, len(drawn.latents)).share(share)
-            latents = taken(drawn.latents, part.fake_rows.ranges).double()
+            part = MicroBatch.whole(batch.size, len(drawn.latents)).share(share)
+            latents = select(drawn.latents, part.fake_rows.ranges).double()
             if count:
-                beyond = torch.tensor(part.beyond, dtype=torch.int64) % count
+                beyond = torch.tensor(part.extra, dtype=torch.int64) % count
                 latents = with_classes(latents, torch.cat([batch.labels, beyond]), count)
             sent.clear()
             reals = batch.images(drawn.mirrored).double()

@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.testing import assert_close
 
+from ganctl.batch import Rows
 from ganctl.config.images import AUGMENTATIONS
-from ganctl.networks import Rows
 from ganctl.training import augment
 from ganctl.training.augment import Augmentation
 
@@ -105,7 +105,7 @@ def test_rows_change_as_they_do_in_the_whole_batch(name):
     whole = Augmentation(name, 3)(batch)
     for ranges in ((range(4), range(6, 7)), (range(4, 6), range(7, 9))):
         rows = Rows(ranges, 9)
-        assert_close(Augmentation(name, 3)(rows.of(batch), rows), rows.of(whole))
+        assert_close(Augmentation(name, 3)(rows.select(batch), rows), rows.select(whole))
 
 
 # Each change for random numbers that are given: what each number does, and that no other does it.

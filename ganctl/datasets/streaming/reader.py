@@ -28,8 +28,8 @@ class Task(NamedTuple):
     """Images that are wanted."""
 
     step: int
-    places: range
-    """In the whole batch of that step."""
+    rows: range
+    """Rows of the whole batch of that step."""
 
 
 Read = tuple[Pixels, NDArray[np.int64]]
@@ -61,10 +61,10 @@ class Reader:
         """
         if self._error is not None:
             raise self._error
-        pixels = np.empty((len(task.places), *shape_of(self._settings)), np.uint8)
-        labels = np.zeros(len(task.places), np.int64)
+        pixels = np.empty((len(task.rows), *shape_of(self._settings)), np.uint8)
+        labels = np.zeros(len(task.rows), np.int64)
         try:
-            for row, place in enumerate(task.places):
+            for row, place in enumerate(task.rows):
                 pixels[row], labels[row] = self._image(task.step, place)
         except DataError as error:
             self._error = error

@@ -15,9 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ganctl import machine
+from ganctl.batch import WHOLE, Share
 from ganctl.config.images import ImageSettings
 from ganctl.datasets import workers
-from ganctl.datasets.base import WHOLE, Batch, Share
+from ganctl.datasets.base import Batch
 from ganctl.datasets.decoding import BadImage, Pixels, measure
 from ganctl.datasets.decoding.formats import READABLE
 from ganctl.datasets.local.loading import classes_from, require_colour
@@ -123,7 +124,7 @@ class Stream:
             coming: deque[tuple[list[Future[Read]], range, int]] = deque()
             for number in numbers:
                 whole = lanes.size(number)
-                places = share.of(whole)
+                places = share.rows(whole)
                 parts = _split(places, len(hands))
                 read = [hand(Task(number, part)) for hand, part in zip(hands, parts, strict=True)]
                 coming.append((read, places, whole))

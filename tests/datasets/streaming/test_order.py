@@ -7,7 +7,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ganctl.datasets.base import Share
+from ganctl.batch import Share
 from ganctl.datasets.streaming.order import Lanes
 
 some_lanes = st.builds(
@@ -32,7 +32,7 @@ def image_at(lanes, step, place):
 def epoch_of(lanes, share=None):
     steps = -(-int(lanes.counts.sum()) // lanes.batch_size)
     for step in range(steps):
-        places = (share or Share(0, 1)).of(lanes.size(step))
+        places = (share or Share(0, 1)).rows(lanes.size(step))
         yield [(place, image_at(lanes, step, place)) for place in places]
 
 

@@ -13,9 +13,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from ganctl.batch import WHOLE, Share
 from ganctl.config.images import ImageSettings
 from ganctl.datasets import loading
-from ganctl.datasets.base import WHOLE, Share
 from ganctl.datasets.streaming import index, indexing, reader, stream
 from ganctl.datasets.streaming.order import Lanes
 from ganctl.errors import DataError, UsageError
@@ -105,7 +105,7 @@ def test_an_epoch_is_all_images_once_for_any_number_of_processes_and_from_any_st
             assert all(part == (0, count, numbers) for part in parts)
         else:
             assert [n for _, _, part in parts for n in part] == numbers
-            assert [first for first, _, _ in parts] == [Share(r, processes).of(count).start
+            assert [first for first, _, _ in parts] == [Share(r, processes).rows(count).start
                                                          for r in range(processes)]  # fmt: skip
 
 

@@ -1,0 +1,130 @@
+"""The rows of a batch that a process, a micro-batch or a dropout mask is concerned with.
+
+Everything random is drawn for whole batches and then cut to rows, so that a batch gives the same
+result however many processes and micro-batches it is divided into. Imports no torch: processes
+that only decode images come through here, and start quicker without it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class Share(NamedTuple):
+    """One of several nearly equal shares of every batch, such as that of one process."""
+
+    rank: int
+    """Which of the shares, counted from 0."""
+    num_shares: int
+
+    def rows(self, size: int) -> range:
+        """Return its rows of a batch of `size`: all of them if there are fewer rows than shares."""
+        return range(size) if size < self.num_shares else self.of(range(size))
+
+    def of(self, rows: range) -> range:
+        """Return its part of `rows`, the one that `torch.tensor_split` gives; possibly empty."""
+        each, more = divmod(len(rows), self.num_shares)
+        start = self.rank * each + min(self.rank, more)
+        return rows[start : start + each + (self.rank < more)]
+
+
+WHOLE = Share(0, 1)
+"""The share of a process that trains alone."""
+
+
+class Rows(NamedTuple):
+    """Some of the rows of a batch."""
+
+    ranges: tuple[range, ...]
+    total: int
+    """Number of rows in the whole batch."""
+
+    @classmethod
+    def all_of(cls, total: int) -> Rows:
+        """Return all rows of a batch."""
+        return cls((range(total),), total)
+
+    def __add__(self, other: Rows) -> Rows:  # type: ignore[override]  # not a tuple's
+        """Return the same rows of both batches, put one after the other."""
+        later = (range(r.start + self.total, r.stop + self.total) for r in other.ranges)
+        return Rows((*self.ranges, *later), self.total + other.total)
+
+    def select(self, batch: Tensor) -> Tensor:
+        """Return these rows of `batch`, (total, ...); a view where they are one range."""
+        return select(batch, self.ranges)
+
+
+def select(tensor: Tensor, ranges: Sequence[range]) -> Tensor:
+    """Return the rows of `tensor` in `ranges`; a view where at most one range has any."""
+    import torch
+
+    parts = [tensor[r.start : r.stop] for r in ranges if len(r)]
+    return torch.cat(parts) if len(parts) > 1 else parts[0] if parts else tensor[:0]
+
+
+@dataclass(frozen=True)
+class MicroBatch:
+    """Rows that are computed at once: of the whole batch, a process's share, or a piece of that."""
+
+    real: range
+    """Rows of its real images, and of the fakes beside them."""
+    extra: range
+    """Rows of its other fakes: the last batch of an epoch may have fewer real images than fakes."""
+    num_reals: int
+    """Number of real images in the whole batch."""
+    num_fakes: int
+    """Number of fakes in the whole batch."""
+    min_reals: int
+    """Number of real images in the smallest of the processes' shares."""
+    weight: float = 1.0
+    """Weight of its mean in the mean over the whole batch."""
+
+    @classmethod
+    def whole(cls, num_reals: int, num_fakes: int) -> MicroBatch:
+        """Return all of a batch, with at least as many fakes as real images."""
+        return cls(range(num_reals), range(num_reals, num_fakes), num_reals, num_fakes, num_reals)
+
+    @property
+    def real_rows(self) -> Rows:
+        """Rows of its real images."""
+        return Rows((self.real,), self.num_reals)
+
+    @property
+    def fake_rows(self) -> Rows:
+        """Rows of its fakes."""
+        return Rows((self.real, self.extra), self.num_fakes)
+
+    def share(self, share: Share) -> MicroBatch:
+        """Return a process's share; all of it if there are fewer real images than shares.
+
+        The weighted sum over all shares is the mean over the whole: equal shares weigh the same,
+        others in proportion to their real images.
+        """
+        if len(self.real) < share.num_shares:
+            return replace(
+                self, min_reals=len(self.real), weight=self.weight * (1 / share.num_shares)
+            )
+        real = share.of(self.real)
+        # In reverse, shares with fewer real images get more extra fakes: none has a single fake.
+        reverse = Share(share.num_shares - 1 - share.rank, share.num_shares)
+        return replace(
+            self,
+            real=real,
+            extra=reverse.of(self.extra),
+            min_reals=len(self.real) // share.num_shares,
+            weight=self.weight * (len(real) / len(self.real)),
+        )
+
+    def split(self, count: int) -> list[MicroBatch]:
+        """Return `count` micro-batches, or as many as there are real images.
+
+        Every process makes the same number, since batch normalization makes them wait for one
+        another in each.
+        """
+        count = min(count, self.min_reals)
+        return [self.share(Share(index, count)) for index in range(count)]
