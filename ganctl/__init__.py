@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from ganctl.api import train
     from ganctl.errors import GanctlError, GanctlWarning
+    from ganctl.inspection import inspect
     from ganctl.model import Model, load
     from ganctl.samples import Samples, Walk
 
@@ -19,6 +20,7 @@ __all__ = [
     "Samples",
     "Walk",
     "__version__",
+    "inspect",
     "load",
     "train",
 ]
@@ -29,10 +31,11 @@ _HOMES = {
     "Model": "ganctl.model",
     "Samples": "ganctl.samples",
     "Walk": "ganctl.samples",
+    "inspect": "ganctl.inspection",
     "load": "ganctl.model",
     "train": "ganctl.api",
 }
-"""Where each name is defined; loaded when it is asked for, since most of them load torch."""
+"""The module of each name, which is imported on first use since most of them load torch."""
 
 
 def __getattr__(name: str) -> object:

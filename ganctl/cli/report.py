@@ -110,8 +110,8 @@ def _open(path: Path, terminal: Terminal) -> None:
 
 def _read(path: Path, with_images: bool, terminal: Terminal, progress: Progress) -> Run:
     from ganctl import report, store
-    from ganctl.cli.problems import problems
     from ganctl.errors import CheckpointError
+    from ganctl.inspection.problems import problems
     from ganctl.training.state import require_fit
 
     file, checkpoint, damaged = report.find(path)

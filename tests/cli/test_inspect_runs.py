@@ -46,7 +46,7 @@ def test_sorted(ok, runs, sort, names):
 def test_for_people(ok, runs):
     rows = [line.split() for line in ok("inspect", runs).out.splitlines()]
     states = {row[1]: row[0] for row in rows if len(row) > 1}
-    assert states["better"] == "sound"
+    assert states["better"] == "finished"
     assert states["unmeasured"] == "unfinished"
     assert states["damaged"] == "unreadable"
     assert "is not a ganctl checkpoint" in ok("inspect", runs).out

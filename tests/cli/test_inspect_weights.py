@@ -9,22 +9,9 @@ import pytest
 import torch
 
 from ganctl import checkpoint, store
-from ganctl.cli.weights import spectral_norm
 
 
-@pytest.mark.parametrize("shape", [(5, 9), (9, 5), (1, 7), (64, 300)])
-@pytest.mark.parametrize("scale", [1e-10, 1.0, 1e10])
-def test_the_spectral_norm_is_the_largest_singular_value(shape, scale):
-    matrix = torch.randn(shape, generator=torch.Generator().manual_seed(1)) * scale
-    expected = float(torch.linalg.matrix_norm(matrix.double(), 2))
-    assert spectral_norm(matrix) == pytest.approx(expected, rel=1e-3)
-
-
-def test_of_nothing_it_is_nothing():
-    assert spectral_norm(torch.zeros(3, 4)) == 0
-
-
-def test_figures_of_every_tensor(ok, run):
+def test_statistics_of_every_tensor(ok, run):
     found = store.read_checkpoint(run)
     rows = json.loads(ok("inspect", run, "--weights", "--json").out)["weights"]
     expected = [

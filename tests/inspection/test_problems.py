@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from ganctl.cli.problems import num_dead_units, problems
+from ganctl.inspection.problems import num_dead_units, problems
 
 
 @pytest.mark.parametrize(
@@ -30,7 +30,7 @@ def test_a_unit_is_dead_once_all_of_its_weights_are_zero(layer, unit):
     assert num_dead_units(layer, torch.zeros_like(weight)) == (5, 5)
 
 
-def test_nothing_is_wrong_with_a_sound_checkpoint(tiny_checkpoint):
+def test_nothing_is_wrong_with_a_good_checkpoint(tiny_checkpoint):
     assert problems(tiny_checkpoint) == []
 
 

@@ -1,0 +1,274 @@
+"""The documents of `ganctl.inspect` as tables."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ganctl.cli.terminal import Terminal
+from ganctl.config.schema import format_setting
+from ganctl.text import counted, in_bytes, listed, printable, sparkline
+
+Document = dict[str, Any]
+
+_MAX_ROWS = 20
+_WIDE = 70
+"""Columns of a terminal that the whole table of losses takes."""
+_LOSSES = {"g_loss": "G loss", "d_loss": "D loss", "d_real": "D(x)", "d_fake": "D(G(z))"}
+_COMPARED = {
+    "epoch": "epoch", **_LOSSES, "diversity": "diversity", "frechet_distance": "Frechet distance",
+}  # fmt: skip
+
+
+def show(document: Document, terminal: Terminal) -> None:
+    """Show what `ganctl.inspect` returned, of whichever kind it is."""
+    if "runs" in document:
+        _show_runs(document, terminal)
+    elif "a" in document:
+        _show_comparison(document, terminal)
+    else:
+        _show_checkpoint(document, terminal)
+
+
+def show_networks(document: Document, terminal: Terminal) -> None:
+    """Show the layers of both networks, one table each."""
+    for name in ("generator", "discriminator"):
+        network = document[name]
+        kept = network["parameters"] - network["trained"]
+        average = " (and its moving average)" if name == "generator" and document.get("ema") else ""
+        terminal.heading(
+            f"{name}{average}: {network['parameters']:,} parameters"
+            + (f", {kept:,} of them running statistics" if kept else "")
+        )
+        terminal.table(
+            ("layer", "kind", "output shape", "parameters"),
+            [
+                (row["name"], row["kind"], _shape(row["output_shape"]), f"{row['parameters']:,}")
+                for row in network["layers"]
+            ],
+            left=3,
+        )
+
+
+def _show_checkpoint(document: Document, terminal: Terminal) -> None:
+    made, data, config = document["made_by"], document["data"], document["config"]
+    first = {name: made.get(name, "?") for name in ("date", "command")}
+    last = {name: made.get(f"last_{name}", first[name]) for name in first}
+    was_resumed = last != first
+    terminal.heading(document["path"])
+    images = f"{counted(data['num_images'], 'image')}, {_shape(data['image_shape'])}"
+    terminal.table(
+        ("", ""),
+        [
+            ("state", "; ".join(document["problems"]) or "ok: all weights are finite"),
+            ("progress", _progress(document)),
+            ("preset", f"{config['preset']}, seed {config['seed']}, {config['precision']}"),
+            ("data", f"{data['name']}: {images}"),
+            ("classes", _classes(document)),
+            ("made by", f"ganctl {made.get('ganctl', '?')}, torch {made.get('torch', '?')}, "
+                        f"Python {made.get('python', '?')}"),
+            ("made on", f"{first['date']}, {made.get('device', '?')}"),
+            *([("last resumed", str(last["date"]))] if was_resumed else []),
+            ("size", f"{in_bytes(document['bytes'])}, {_schema(document)}"),
+        ],
+        left=2,
+    )  # fmt: skip
+    terminal.lines(
+        [
+            ("command", str(first["command"])),
+            *([("resumed by", str(last["command"]))] if was_resumed else []),
+            ("digest", document["digest"]),
+            ("data digest", data["digest"]),
+        ]
+    )
+    show_networks(document, terminal)
+    terminal.heading("optimizers")
+    terminal.table(
+        ("", "kind", "rate", "rate now", "betas"),
+        [
+            (name, adam["kind"], f"{adam['rate']:g}", f"{adam['rate_now']:.3g}",
+             ", ".join(f"{beta:g}" for beta in adam["betas"]))
+            for name, adam in document["optimizers"].items()
+        ],
+    )  # fmt: skip
+    _show_history(document, terminal)
+    _show_evaluation(document, terminal)
+    if "weights" in document:
+        _show_weights(document["weights"], terminal)
+
+
+def _progress(document: Document) -> str:
+    epochs, steps = divmod(document["step"], document["steps_per_epoch"])
+    inside = f", {steps} of {counted(document['steps_per_epoch'], 'step')} into the next"
+    return (
+        f"step {document['step']:,} of {document['total_steps']:,}, "
+        f"epoch {epochs}{inside if steps else ''}"
+    )
+
+
+def _classes(document: Document) -> str:
+    names = document["classes"]
+    if not names:
+        return "none"
+    use = "conditional" if document["conditional"] else "not used: unconditional"
+    return f"{counted(len(names), 'class', 'classes')} ({use}): {listed(names, _MAX_ROWS)}"
+
+
+def _schema(document: Document) -> str:
+    from ganctl.checkpoint import VERSION
+
+    upgraded = ", upgraded when it is read" if document["schema"] < VERSION else ""
+    return f"schema {document['schema']}{upgraded}"
+
+
+def _show_history(document: Document, terminal: Terminal) -> None:
+    """Show the losses by epoch, at most _MAX_ROWS of them, and all of them as sparklines."""
+    history, unfinished = document["history"], document["unfinished"]
+    every = -(-len(history) // _MAX_ROWS)
+    rows = [row for index, row in enumerate(history) if index % every == 0 or row is history[-1]]
+    more = {"diversity": "diversity", "frechet_distance": "Frechet"}
+    if not any(row["frechet_distance"] is not None for row in history):
+        del more["frechet_distance"]
+    elif terminal.shows_pictures and terminal.out.width < _WIDE:
+        del more["diversity"]
+    cells = [
+        (row["epoch"], *_losses(row), *(_number(row[name], ".2f") for name in more))
+        for row in rows
+    ]  # fmt: skip
+    if unfinished:
+        cells.append((f"{unfinished['epoch']} part", *_losses(unfinished), *("" for _ in more)))
+    if not cells:
+        terminal.heading("losses: no step is done yet")
+        return
+    samples = counted(document["config"]["eval_samples"], "sample")
+    measured = f"; Frechet distance of {samples}" if "frechet_distance" in more else ""
+    terminal.heading(f"losses{measured}")
+    terminal.table(("epoch", *_LOSSES.values(), *more.values()), cells)
+    if history:
+        room = terminal.out.width - max(map(len, _LOSSES.values())) - 2
+        terminal.lines(
+            (label, sparkline([row[name] for row in history], room))
+            for name, label in _LOSSES.items()
+        )
+
+
+def _losses(row: Document) -> list[str]:
+    return [f"{row[name]:.3f}" for name in _LOSSES]
+
+
+def _show_evaluation(document: Document, terminal: Terminal) -> None:
+    """Show the newest evaluation of this checkpoint, or else of another one of its run."""
+    from ganctl.cli.evaluations import show_evaluation
+    from ganctl.evaluations import Evaluation
+
+    kept = document["evaluations"]
+    for found in [each for each in kept if each["current"]][:1] or kept[:1]:
+        other = f" of another checkpoint of this run, {found['checkpoint']}"
+        heading = f"evaluation{'' if found['current'] else other}"
+        show_evaluation(Evaluation.from_dict(found), terminal, heading=heading)
+
+
+def _show_weights(rows: list[Document], terminal: Terminal) -> None:
+    """Show each tensor's statistics, in two tables per network so that each fits 80 columns."""
+    for part in dict.fromkeys(row["part"] for row in rows):
+        shown = [row for row in rows if row["part"] == part]
+        terminal.heading(part.replace("generator_ema", "moving average of the generator"))
+        statistics = ("mean", "std", "min", "max", "norm")
+        terminal.table(
+            ("tensor", *statistics),
+            [(row["name"], *(_number(row[name], ".3g") for name in statistics)) for row in shown],
+        )
+        terminal.table(
+            ("tensor", "spectral norm", "dead units", "histogram"),
+            [
+                (row["name"], _number(row["spectral_norm"], ".3g"),
+                 "" if row["units"] is None else f"{row['dead_units']} of {row['units']}",
+                 sparkline(row["histogram"], low=0) if row["histogram"] else "")
+                for row in shown
+            ],
+        )  # fmt: skip
+    terminal.note("Spectral norms are those of each weight as a matrix with one row per unit.")
+
+
+def _show_comparison(document: Document, terminal: Terminal) -> None:
+    """Show what two checkpoints differ in, the largest differences of weights first."""
+    a, b, differing = document["a"], document["b"], document["tensors"]
+    terminal.result(_verdict(document))
+    terminal.lines([("A", a["path"]), ("B", b["path"])])
+    terminal.heading("checkpoints")
+    rows = [("step", f"{a['step']:,}", f"{b['step']:,}")]
+    rows += [
+        (label, _metric(a["last"].get(name)), _metric(b["last"].get(name)))
+        for name, label in _COMPARED.items()
+    ]
+    best = "best_frechet_distance"
+    rows.append(("best Frechet distance", _metric(a[best]), _metric(b[best])))
+    terminal.table(("last epoch", "A", "B"), rows)
+    equal = document["losses_equal_epochs"]
+    terminal.result(f"epochs with equal metrics, from the first one on: {equal:,}")
+    for title, pairs in (("configuration", document["config"]), ("data", document["data"])):
+        if pairs:
+            terminal.heading(title)
+            terminal.table(
+                ("", "A", "B"),
+                [(name, *(printable(format_setting(value), 60) for value in pair))
+                 for name, pair in pairs.items()],
+            )  # fmt: skip
+    if not differing:
+        return
+    terminal.heading(f"weights: {len(differing):,} of {document['num_tensors']:,} tensors differ")
+    unknown = [row for row in differing if row["relative"] is None]
+    known = [row for row in differing if row["relative"] is not None]
+    differing = unknown + sorted(known, key=lambda row: -row["relative"])
+    terminal.table(
+        ("tensor", "|B - A| / |A|"),
+        [
+            (f"{row['part']} {row['name']}",
+             row["difference"] if row["relative"] is None else f"{row['relative']:.3g}")
+            for row in differing[:_MAX_ROWS]
+        ],
+    )  # fmt: skip
+    if len(differing) > _MAX_ROWS:
+        terminal.result(f"... and {len(differing) - _MAX_ROWS:,} more, which --json lists")
+
+
+def _verdict(document: Document) -> str:
+    tensors = document["tensors"]
+    differences = {
+        counted(len(document["config"]), "setting"): document["config"],
+        "the data": document["data"],
+        f"{len(tensors)} of {document['num_tensors']} tensors": tensors,
+        "the step": document["a"]["step"] != document["b"]["step"],
+    }
+    parts = [text for text, differs in differences.items() if differs]
+    return f"They differ in {', '.join(parts)}." if parts else "The same settings and weights."
+
+
+def _show_runs(document: Document, terminal: Terminal) -> None:
+    """Show one row per run, and below the table the problems of each."""
+    rows = document["runs"]
+    terminal.heading(f"{document['path']}: {counted(len(rows), 'run')}")
+    terminal.table(
+        ("", "run", "preset", "data", "epochs", "best FD", "date"),
+        [
+            (row["state"], row["name"], row["preset"], row["data"],
+             "" if row["epoch"] is None else f"{row['epoch']:.4g} of {row['epochs']:g}",
+             _number(row["best_frechet_distance"], ".2f"), row["date"][:10])
+            for row in rows
+        ],
+        left=4,
+    )  # fmt: skip
+    if problems := [(row["name"], problem) for row in rows for problem in row["problems"]]:
+        terminal.heading("problems")
+        terminal.lines(problems)
+
+
+def _shape(lengths: list[int]) -> str:
+    return "x".join(map(str, lengths))
+
+
+def _number(value: float | None, form: str) -> str:
+    return "" if value is None else format(value, form)
+
+
+def _metric(value: float | None) -> str:
+    return _number(value, "," if isinstance(value, int) else ".3f")

@@ -1,0 +1,62 @@
+"""What checkpoints and runs are, as plain values: `ganctl.inspect`, and what the command shows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ganctl.errors import Setting, Text, UsageError
+from ganctl.inspection.checkpoint import describe, read
+from ganctl.inspection.comparison import compare
+from ganctl.inspection.runs import SORTS, describe_runs, find_runs
+from ganctl.inspection.weights import describe_weights
+from ganctl.text import nearest
+
+__all__ = ["find_runs", "inspect"]
+
+
+def inspect(
+    path: str | Path,
+    other: str | Path | None = None,
+    *,
+    weights: bool = False,
+    sort: str | None = None,
+    on_progress: Callable[[str, int, int], None] = lambda doing, done, total: None,
+) -> dict[str, Any]:
+    """Return what `ganctl inspect` shows, as the document that its `--json` prints.
+
+    A checkpoint, a `.pt` file or a run directory (its latest), is described; with `weights` every
+    tensor, too. Two are compared. A folder of runs is listed in the order of `sort`: quality (the
+    lowest Frechet distance first, the default), date (the newest first) or name. Nothing is
+    printed; `on_progress` is called with (what is being done, how much is done, of how much). The
+    keys are those of docs/json.md. Raises CheckpointError or UsageError.
+
+    >>> document = inspect("runs/mnist-fast")
+    >>> document["step"], document["problems"], document["generator"]["layers"][-1]["output_shape"]
+    (4, [], [1, 28, 28])
+    >>> inspect("runs/mnist-fast", "runs/mnist-fast/ckpt.pt")["tensors"]
+    []
+    >>> [(run["name"], run["state"]) for run in inspect("runs", sort="date")["runs"]]
+    [('mnist-fast', 'unfinished')]
+    """
+    if sort is not None and sort not in SORTS:
+        raise UsageError(f"unknown order '{sort[:40]}'", nearest(sort, SORTS))
+    path = Path(path)
+    runs = find_runs(path) if other is None else []
+    if weights and (runs or other is not None):
+        what = "a folder of runs" if runs else "two checkpoints"
+        raise UsageError(
+            Text("{} is not available for {}", Setting("weights"), what),
+            "Inspect a single checkpoint.",
+        )
+    if runs:
+        rows = describe_runs(runs, sort or SORTS[0], on_progress)
+        return {"path": str(path), "sort": sort or SORTS[0], "runs": rows}
+    if sort is not None:
+        raise UsageError(Text("{} is for a folder of runs, and this is not one", Setting("sort")))
+    if other is not None:
+        return compare(read(path), read(Path(other)))
+    file, checkpoint = read(path)
+    document = describe(file, checkpoint)
+    return {**document, "weights": describe_weights(checkpoint)} if weights else document

@@ -1,0 +1,79 @@
+"""A checkpoint as plain values: settings, networks, history, and what is wrong with it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ganctl import evaluations, store
+from ganctl.checkpoint import Checkpoint
+from ganctl.classes import names_of
+from ganctl.config.schema import settings
+from ganctl.errors import CheckpointError
+from ganctl.inspection.networks import describe_networks
+from ganctl.inspection.problems import problems
+from ganctl.store import RunDirectory
+from ganctl.training.meter import Meter
+from ganctl.training.state import require_fit
+
+
+def read(path: Path) -> tuple[Path, Checkpoint]:
+    """Return the file that `path`, a file or a run directory, stands for, and its checkpoint.
+
+    Raises CheckpointError, also if its weights do not fit its networks.
+    """
+    file = store.checkpoint_path(path)
+    checkpoint = store.read_checkpoint(file)
+    try:
+        require_fit(checkpoint)
+    except CheckpointError as error:
+        raise store.named(error, file) from None
+    return file, checkpoint
+
+
+def describe(path: Path, checkpoint: Checkpoint) -> dict[str, Any]:
+    """Return all that `ganctl inspect` shows of the checkpoint in the file `path`."""
+    config = checkpoint.config
+    num_images, known = checkpoint.data["num_images"], checkpoint.data["classes"]
+    steps_per_epoch = config.steps_per_epoch(num_images)
+    return {
+        "path": str(path),
+        "bytes": path.stat().st_size,
+        "digest": checkpoint.digest,
+        "schema": checkpoint.schema,
+        "made_by": checkpoint.made_by,
+        "data": checkpoint.data,
+        "config": settings(config),
+        "step": checkpoint.step,
+        "total_steps": config.total_steps(num_images),
+        "steps_per_epoch": steps_per_epoch,
+        "epoch": checkpoint.step / steps_per_epoch,
+        "conditional": config.network.num_classes > 0,
+        "classes": names_of(config.network.num_classes or len(known), known),
+        "ema": checkpoint.generator_ema is not None,
+        **describe_networks(config.network),
+        "optimizers": {
+            name: {"kind": "Adam", "rate": rate, "betas": [config.beta1, config.beta2],
+                   "rate_now": rate * config.learning_rate_factor(checkpoint.step)}
+            for name, rate in (("generator", config.lr_g), ("discriminator", config.lr_d))
+        },
+        "history": checkpoint.history,
+        "unfinished": _unfinished(checkpoint, steps_per_epoch),
+        "evaluations": evaluations.described(RunDirectory(path.parent), checkpoint.digest),
+        "problems": [problem.text for problem in problems(checkpoint)],
+    }  # fmt: skip
+
+
+def best_frechet_distance(checkpoint: Checkpoint) -> float | None:
+    """Return the lowest Frechet distance of all epochs, or None if none was measured."""
+    distances = (row["frechet_distance"] for row in checkpoint.history)
+    return min((value for value in distances if value is not None), default=None)
+
+
+def _unfinished(checkpoint: Checkpoint, steps_per_epoch: int) -> dict[str, Any] | None:
+    """Return the mean losses over the steps of the unfinished epoch, or None if there are none."""
+    meter = Meter.from_dict(checkpoint.partial)
+    if not meter.steps:
+        return None
+    epoch = checkpoint.step // steps_per_epoch + 1
+    return {"epoch": epoch, "steps": meter.steps, **meter.means()}

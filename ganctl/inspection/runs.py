@@ -1,0 +1,74 @@
+"""The runs in a folder."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ganctl.errors import CheckpointError
+from ganctl.inspection.checkpoint import best_frechet_distance, read
+from ganctl.inspection.problems import problems
+from ganctl.store import RunDirectory
+
+SORTS = ("quality", "date", "name")
+_MAX_RUNS = 1000
+
+
+def find_runs(folder: Path) -> list[Path]:
+    """Return the run directories in `folder`, the first thousand by name; none if it is a run."""
+    if not folder.is_dir() or RunDirectory(folder).is_run():
+        return []
+    found = (path for path in sorted(folder.iterdir()) if RunDirectory(path).is_run())
+    return list(itertools.islice(found, _MAX_RUNS))
+
+
+def describe_runs(
+    runs: list[Path], sort: str, on_progress: Callable[[str, int, int], None]
+) -> list[dict[str, Any]]:
+    """Return one row per run: by quality, the lowest Frechet distance first, by date or by name.
+
+    One checkpoint is in memory at a time. A run that cannot be read has a row, too.
+    """
+    rows = []
+    for number, path in enumerate(runs):
+        on_progress("reading checkpoints", number, len(runs))
+        rows.append({"name": path.name, "path": str(path), **_described(path)})
+    rows.sort(key=lambda row: row["name"])
+    if sort == "quality":
+        rows.sort(key=lambda row: _or_infinity(row["best_frechet_distance"]))
+    elif sort == "date":
+        rows.sort(key=lambda row: row["date"], reverse=True)
+    return rows
+
+
+def _described(path: Path) -> dict[str, Any]:
+    try:
+        _, checkpoint = read(path)
+    except CheckpointError as error:
+        return {
+            "state": "unreadable", "preset": "", "data": "", "step": None, "epoch": None,
+            "epochs": None, "best_frechet_distance": None, "date": "",
+            "problems": [error.message],
+        }  # fmt: skip
+    config, made_by = checkpoint.config, checkpoint.made_by
+    total_steps = config.total_steps(checkpoint.data["num_images"])
+    steps_per_epoch = config.steps_per_epoch(checkpoint.data["num_images"])
+    found = problems(checkpoint)
+    state = "unfinished" if checkpoint.step < total_steps else "finished"
+    return {
+        "state": found[0].kind if found else state,
+        "preset": config.preset,
+        "data": checkpoint.data["name"],
+        "step": checkpoint.step,
+        "epoch": checkpoint.step / steps_per_epoch,
+        "epochs": total_steps / steps_per_epoch,
+        "best_frechet_distance": best_frechet_distance(checkpoint),
+        "date": str(made_by.get("last_date", made_by.get("date", ""))),
+        "problems": [problem.text for problem in found],
+    }
+
+
+def _or_infinity(value: float | None) -> float:
+    return float("inf") if value is None else value
