@@ -1,4 +1,4 @@
-"""Write docs/json.md from the schema beside it: python docs/generate_json.py [OUT]. CI compares."""
+"""Write docs/json.md from the JSON Schema: python docs/generate_json.py [OUT]. CI compares."""
 
 from __future__ import annotations
 
@@ -10,35 +10,35 @@ from typing import Any
 _HEAD = """\
 <!-- Made by docs/generate_json.py from docs/ganctl.schema.json: do not edit. -->
 
-# JSON for scripts
+# JSON output
 
-With `--json` a command prints one JSON document on one line of stdout, and nothing else; `train`
-prints one for each epoch and a last one. Numbers that are not known are `null`; NaN and infinity
-never appear. The keys below stay what they are; later versions may add others. A failure is
-an exit code and a line on stderr, not JSON.
+With `--json`, a command prints one JSON document on one line of stdout; `train` prints one after
+each epoch and a last one. Unknown numbers are `null`; NaN and infinity never appear. The keys below
+will not change, but later versions may add others. A failure is an exit code and a line on stderr,
+not JSON.
 
-[ganctl.schema.json](ganctl.schema.json) says the same as a JSON Schema, which the tests hold every
-command's output against. It accepts each of the documents below, and nothing else: a key that it
-does not name is refused. To check a document with Python's `jsonschema`:
+[ganctl.schema.json](ganctl.schema.json) describes the same documents as a JSON Schema, which the
+tests check every command's output against. It refuses unknown keys. To validate a document with
+Python's `jsonschema`:
 
 ```python
 schema = json.loads(Path("ganctl.schema.json").read_text())
 jsonschema.validate(document, schema)
 ```
 
-To accept the documents of one command only, and to be told what is wrong with one, name its
-definition, which is given below each heading:
+To accept only the documents of one command, and to get more precise errors, use its definition,
+whose name is given below each heading:
 
 ```python
 jsonschema.validate(document, schema["$defs"]["sample"] | {"$defs": schema["$defs"]})
 ```
 """
-_SHARED = "## What they are made of\n"
+_SHARED = "## Shared parts\n"
 _PREFIX = "#/$defs/"
 
 
 def main(out: Path) -> None:
-    """A section a definition, with a table of its keys."""
+    """Write one section per definition, with a table of its keys."""
     schema = json.loads(Path(__file__).with_name("ganctl.schema.json").read_text("utf-8"))
     known = schema["$defs"]
     names = [each["$ref"].removeprefix(_PREFIX) for each in schema["oneOf"]]
@@ -53,14 +53,14 @@ def _section(level: str, name: str, known: dict[str, Any]) -> str:
     if "properties" in part:
         lines += ["| key | type | meaning |", "| --- | --- | --- |"]
         for key, value in part["properties"].items():
-            optional = "" if key in part["required"] else "; not always there"
+            optional = "" if key in part["required"] else "; optional"
             lines.append(f"| `{key}` | {_type(value, known)} | {_meaning(value)}{optional} |")
         lines.append("")
     return "\n".join(lines)
 
 
 def _type(value: dict[str, Any], known: dict[str, Any]) -> str:
-    """In words; what is a definition of its own is linked."""
+    """Return the type in words, with a link if it is a definition of its own."""
     if "$ref" in value:
         title = known[value["$ref"].removeprefix(_PREFIX)]["title"]
         return f"[{title}](#{title.replace(' ', '-')})"
@@ -79,7 +79,7 @@ def _type(value: dict[str, Any], known: dict[str, Any]) -> str:
 
 
 def _meaning(value: dict[str, Any]) -> str:
-    """The description; of an object that is described in place, its keys as well."""
+    """Return the description, with the keys of an object that is defined in place."""
     text: str = value["description"].replace("|", "\\|")
     keys = value.get("properties", {})
     inside = ", ".join(f"`{key}` ({_meaning(keys[key])})" for key in keys)
