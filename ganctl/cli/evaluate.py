@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,7 +16,7 @@ from ganctl.errors import DataError, RunError, UsageError
 
 if TYPE_CHECKING:
     from ganctl.datasets.base import Progress
-    from ganctl.evaluations import Evaluation
+    from ganctl.evaluation.results import Evaluation
     from ganctl.images import Pixels
     from ganctl.model import Model
 
@@ -59,7 +58,7 @@ def evaluate(
 ) -> None:  # fmt: skip
     """Measure how near samples are to real test images, beside what real images reach.
 
-    Figures of another number of samples, or of other features, cannot be compared. Takes one to
+    Metrics of another number of samples, or of other features, cannot be compared. Takes one to
     three minutes on a CPU and up to 3 GB of memory: all real images are encoded, too. That is done
     once for the same images. The result is kept with the run; inspect and report show it.
 
@@ -77,8 +76,8 @@ def evaluate(
 
     with terminal.progress() as progress:
         from ganctl import devices, machine, places
-        from ganctl.evaluation import Ruler
-        from ganctl.evaluations import Evaluation
+        from ganctl.evaluation.evaluator import Evaluator
+        from ganctl.evaluation.results import Evaluation
         from ganctl.features import load as load_features
         from ganctl.model import load
 
@@ -89,22 +88,22 @@ def evaluate(
         devices.use_idle_threads()
         terminal.notes(places.notices())
         train, test, kind = _real_images(model, name, progress)
-        ruler = Ruler(network, test=test, train=train, count=num_samples, progress=progress)
+        evaluator = Evaluator(network, test=test, train=train, count=num_samples, progress=progress)
         evaluation = Evaluation(
             checkpoint=str(model.path),
             digest=model.digest,
             step=model.step,
             ema=model.ema,
             data=model.data,
-            num_test_images=ruler.num_test_images,
+            num_test_images=evaluator.num_test_images,
             test_images=kind,
             features=network.name,
-            figures=ruler.measure(model.chunks(range(num_samples))),
-            floor=ruler.floor(),
+            metrics=evaluator.measure(model.chunks(range(num_samples))),
+            floor=evaluator.floor(),
         )
     _keep(evaluation, model.path, terminal)
     if json:
-        terminal.document(asdict(evaluation))
+        terminal.document(evaluation.to_dict())
     else:
         _show(evaluation, terminal)
 
@@ -160,21 +159,21 @@ def _real_images(model: Model, name: str, progress: Progress) -> tuple[Pixels, P
 
 def _keep(evaluation: Evaluation, path: Path, terminal: Terminal) -> None:
     """Write what was found into the run's folder, if the checkpoint lies in one."""
-    from ganctl import evaluations
+    from ganctl.evaluation import results
     from ganctl.store import RunDirectory
 
     run = RunDirectory(path.parent)
     if not run.read_starts():
         return
     try:
-        evaluations.keep(evaluation, run)
+        results.save(evaluation, run)
     except RunError as error:
         terminal.error(f"warning: not kept with the run: {error.message}", error.hint)
 
 
 def _show(evaluation: Evaluation, terminal: Terminal) -> None:
     show_evaluation(evaluation, terminal, heading=evaluation.checkpoint)
-    shares, floor = evaluation.figures.class_shares, evaluation.floor.class_shares
+    shares, floor = evaluation.metrics.class_shares, evaluation.floor.class_shares
     if not 0 < len(shares) <= _MAX_CLASSES:
         return
     terminal.heading("classes")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from ganctl.cli.terminal import Terminal
 
 if TYPE_CHECKING:
-    from ganctl.evaluations import Evaluation
+    from ganctl.evaluation.results import Evaluation
 
 
 def show_evaluation(evaluation: Evaluation, terminal: Terminal, *, heading: str) -> None:
@@ -15,7 +15,7 @@ def show_evaluation(evaluation: Evaluation, terminal: Terminal, *, heading: str)
     terminal.heading(heading)
     weights = "moving average" if evaluation.ema else "weights as trained"
     terminal.result(
-        f"{evaluation.figures.num_samples:,} samples ({weights}, step {evaluation.step:,}) against "
+        f"{evaluation.metrics.num_samples:,} samples ({weights}, step {evaluation.step:,}) against "
         f"{evaluation.num_test_images:,} {evaluation.test_images} of {evaluation.data}"
     )
     if evaluation.test_images == "training images":

@@ -158,7 +158,7 @@ def _losses(row: Document) -> list[str]:
 def _show_evaluation(document: Document, terminal: Terminal) -> None:
     """Show the newest evaluation of this checkpoint, or else of another one of its run."""
     from ganctl.cli.evaluations import show_evaluation
-    from ganctl.evaluations import Evaluation
+    from ganctl.evaluation.results import Evaluation
 
     kept = document["evaluations"]
     for found in [each for each in kept if each["current"]][:1] or kept[:1]:

@@ -179,7 +179,7 @@ def _commands(run: Run) -> list[tuple[str, str]]:
 
 
 def _described(one: Shown) -> dict[str, Any]:
-    from ganctl import evaluations
+    from ganctl.evaluation import results
 
     run = one.run
     return {
@@ -191,5 +191,5 @@ def _described(one: Shown) -> dict[str, Any]:
         "epochs": one.num_rows,
         "pictures": [frame.epoch for frame in one.frames],
         "problems": one.problems,
-        "evaluations": evaluations.described(run.folder, run.checkpoint.digest),
+        "evaluations": results.documents(run.folder, run.checkpoint.digest),
     }

@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ganctl import evaluations, store
+from ganctl import store
 from ganctl.checkpoint import Checkpoint
 from ganctl.classes import names_of
 from ganctl.config.schema import settings
 from ganctl.errors import CheckpointError
+from ganctl.evaluation import results
 from ganctl.inspection.networks import describe_networks
 from ganctl.inspection.problems import problems
 from ganctl.store import RunDirectory
@@ -59,7 +60,7 @@ def describe(path: Path, checkpoint: Checkpoint) -> dict[str, Any]:
         },
         "history": checkpoint.history,
         "unfinished": _unfinished(checkpoint, steps_per_epoch),
-        "evaluations": evaluations.described(RunDirectory(path.parent), checkpoint.digest),
+        "evaluations": results.documents(RunDirectory(path.parent), checkpoint.digest),
         "problems": [problem.text for problem in problems(checkpoint)],
     }  # fmt: skip
 

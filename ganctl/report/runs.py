@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ganctl import evaluations, store
+from ganctl import store
 from ganctl.checkpoint import Checkpoint
 from ganctl.config.schema import settings
+from ganctl.evaluation import results
 from ganctl.images import Pixels
 from ganctl.store import RunDirectory
 from ganctl.text import counted, duration, printable
@@ -121,7 +122,7 @@ class Run:
 
     def evaluation(self) -> dict[str, str]:
         """What `evaluate` found last, if it was kept."""
-        found = evaluations.best_known(self.folder, self.checkpoint.digest)
+        found = results.best_known(self.folder, self.checkpoint.digest)
         if found is None:
             return {}
         is_current = found.digest == self.checkpoint.digest
@@ -129,7 +130,7 @@ class Run:
         weights = "moving average" if found.ema else "weights as trained"
         return {
             "Checkpoint": printable(f"step {found.step:,}, {weights}{other}", _MAX_TEXT),
-            "Samples": f"{found.figures.num_samples:,}",
+            "Samples": f"{found.metrics.num_samples:,}",
             "Compared with": printable(
                 f"{found.num_test_images:,} {found.test_images} of {found.data}", _MAX_TEXT
             ),

@@ -19,7 +19,7 @@ from ganctl.checkpoint import FIGURES, Checkpoint, encode
 from ganctl.config.schema import TrainConfig
 from ganctl.datasets.base import Batch, ImageDataset
 from ganctl.errors import RunError, Setting, Text, TrainingError
-from ganctl.evaluation import Gauge
+from ganctl.evaluation.evaluator import EpochEvaluator
 from ganctl.images import Pixels
 from ganctl.sampling import sample_seeds
 from ganctl.store import RunDirectory
@@ -116,7 +116,7 @@ class Training:
         partial: dict[str, Any] | None = None,
         save_every: float = 120.0,
         should_stop: Callable[[], bool] = lambda: False,
-        make_gauge: Callable[[], Gauge | None] = lambda: None,
+        make_gauge: Callable[[], EpochEvaluator | None] = lambda: None,
     ) -> None:
         self.state = state
         self.group = state.group
@@ -475,7 +475,7 @@ class Training:
         return self._gauge.measure(sample_seeds(self.state.sampler, seeds, self.config.network))
 
     @functools.cached_property
-    def _gauge(self) -> Gauge | None:
+    def _gauge(self) -> EpochEvaluator | None:
         # Not before the first epoch's end: it takes seconds.
         return self._make_gauge()
 

@@ -28,7 +28,7 @@ from ganctl.datasets.local import trained
 from ganctl.datasets.local.loading import require_apart
 from ganctl.distributed.group import ALONE, TIMEOUT, Group
 from ganctl.errors import CheckpointError, DataError, RunError, Setting, Text, UsageError
-from ganctl.evaluation import Gauge
+from ganctl.evaluation.evaluator import EpochEvaluator
 from ganctl.store import Found, RunDirectory, named, newest_whole
 from ganctl.text import counted
 from ganctl.training import memory, threads
@@ -136,7 +136,7 @@ class Session:
             **how,
         )
 
-    def gauge(self) -> Gauge | None:
+    def gauge(self) -> EpochEvaluator | None:
         """What measures an epoch's samples against images that no generator sees.
 
         None where samples are not to be measured, no network knows such images, or none are held
@@ -149,7 +149,7 @@ class Session:
             return None
         network = features.load("auto", self.config.data, self.state.device)
         test = loading.load_test(self.config.data, settings=self.config.images)
-        return Gauge(network, test=test.images.numpy())
+        return EpochEvaluator(network, test=test.images.numpy())
 
     @contextlib.contextmanager
     def _folder(self) -> Iterator[None]:

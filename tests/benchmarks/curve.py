@@ -24,13 +24,13 @@ def measure(
     """A row for each of `epochs`, or of all that were kept: what `ganctl evaluate` measures."""
     from ganctl import features, store
     from ganctl.datasets import loading
-    from ganctl.evaluation import Ruler
+    from ganctl.evaluation.evaluator import Evaluator
     from ganctl.model import load
     from ganctl.sampling import sample_seeds
 
     name = store.read_checkpoint(run).config.data
     train, test = (part(name).images.numpy() for part in (loading.load, loading.load_test))
-    ruler = Ruler(features.load("auto", name), test=test, train=train, count=num_samples)
+    evaluator = Evaluator(features.load("auto", name), test=test, train=train, count=num_samples)
     directory = store.RunDirectory(run)
     paths = [directory.snapshot(epoch) for epoch in epochs] or directory.snapshots()
     rows = []
@@ -38,7 +38,7 @@ def measure(
         last = store.read_checkpoint(path).history[-1]
         loaded = load(path)
         samples = sample_seeds(loaded.generator, range(num_samples), loaded.network)
-        found = asdict(ruler.measure(samples))
+        found = asdict(evaluator.measure(samples))
         shares = found.pop("class_shares")
         own = last["elapsed_seconds"]
         seconds = seconds_per_epoch * last["epoch"] if seconds_per_epoch else own

@@ -5,7 +5,7 @@
 
 Each recipe is a line of settings on top of a preset ("": `fast` as it is). All train by ganctl's
 own loop; the seconds are those it takes, measuring not included. The recipes take turns, a seed
-each, so that a machine that slows down for an hour slows all of them down. Figures are those of
+each, so that a machine that slows down for an hour slows all of them down. Metrics are those of
 `ganctl evaluate`, for 10,000 samples.
 """
 
@@ -23,7 +23,7 @@ from ganctl import features
 from ganctl.config import presets, schema
 from ganctl.config.schema import TrainConfig
 from ganctl.datasets import loading
-from ganctl.evaluation import Ruler
+from ganctl.evaluation.evaluator import Evaluator
 from ganctl.sampling import sample_seeds
 from ganctl.training import session as sessions
 
@@ -51,7 +51,7 @@ def config_of(recipe: str, seed: int) -> TrainConfig:
     return schema.override(presets.preset(*names or ["fast"]), {**changes, **fixed})
 
 
-def measure(recipe: str, seed: int, marks: list[float], ruler: Ruler) -> list[dict]:
+def measure(recipe: str, seed: int, marks: list[float], evaluator: Evaluator) -> list[dict]:
     """A row at each of `marks`, seconds of training."""
     rows = []
     spent_measuring = 0.0
@@ -66,7 +66,7 @@ def measure(recipe: str, seed: int, marks: list[float], ruler: Ruler) -> list[di
             if seconds >= marks[len(rows)]:
                 state = session.state
                 seeds = range(_NUM_SAMPLES)
-                found = ruler.measure(sample_seeds(state.sampler, seeds, state.config.network))
+                found = evaluator.measure(sample_seeds(state.sampler, seeds, state.config.network))
                 rows.append(
                     {"recipe": recipe, "seed": seed, "seconds": round(seconds, 1),
                      "step": state.step, "frechet_distance": round(found.frechet_distance, 3),
@@ -91,11 +91,11 @@ def main() -> None:
     train, test = (part(options.data).images.numpy()
                    for part in (loading.load, loading.load_test))  # fmt: skip
     network = features.load("auto", options.data, torch.device("cpu"))
-    ruler = Ruler(network, test=test, train=train, count=_NUM_SAMPLES)
+    evaluator = Evaluator(network, test=test, train=train, count=_NUM_SAMPLES)
     table: dict[tuple[str, int], list[dict]] = {}
     for seed in map(int, options.seeds.split(",")):
         for recipe in options.recipes:
-            table[recipe, seed] = measure(f"data={options.data} {recipe}", seed, marks, ruler)
+            table[recipe, seed] = measure(f"data={options.data} {recipe}", seed, marks, evaluator)
             for row in table[recipe, seed]:
                 print(json.dumps(row), flush=True)
     print(f"\n| recipe | seed | {' | '.join(f'{mark:g} s' for mark in marks)} | steps |")

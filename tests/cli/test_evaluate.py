@@ -10,9 +10,10 @@ import pytest
 import torch
 from PIL import Image
 
-from ganctl import evaluation, store
+from ganctl import store
 from ganctl.cli import terminal
 from ganctl.datasets import mnist, stacked
+from ganctl.evaluation import evaluator
 
 
 @pytest.fixture
@@ -147,9 +148,9 @@ def test_own_images_are_compared_with_those_that_were_held_out(
     ok, cli, fast_options, documented, tmp_path, monkeypatch, held_out
 ):
     seen = []
-    real = evaluation.Ruler
+    real = evaluator.Evaluator
     monkeypatch.setattr("ganctl.features.load", lambda *_, **__: Means())
-    monkeypatch.setattr(evaluation, "Ruler", lambda *a, **k: seen.append(k) or real(*a, **k))
+    monkeypatch.setattr(evaluator, "Evaluator", lambda *a, **k: seen.append(k) or real(*a, **k))
     for number in range(20 + held_out):
         path = tmp_path / "own" / ("train" if number < 20 else "test") / f"{number}.png"
         path.parent.mkdir(parents=True, exist_ok=True)

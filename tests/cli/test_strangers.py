@@ -12,10 +12,11 @@ import threading
 
 import pytest
 
-from ganctl import checkpoint, evaluations, places, store
+from ganctl import checkpoint, places, store
 from ganctl.config import schema
 from ganctl.errors import PackageError, UsageError
-from ganctl.evaluation import Figures
+from ganctl.evaluation import results
+from ganctl.evaluation.evaluator import Metrics
 
 
 @pytest.fixture
@@ -169,12 +170,12 @@ def evil(run, tmp_path):
     start = {**dict.fromkeys(("date", "device", "command", "from_step"), EVIL), EVIL: EVIL}
     content = {"config": {"preset": EVIL}, "data": {"classes": [EVIL]}, "starts": [start]}
     (folder / "config.json").write_text(json.dumps(content))
-    figures = {field.name: 1 for field in dataclasses.fields(Figures)} | {"class_shares": []}
+    figures = {field.name: 1 for field in dataclasses.fields(Metrics)} | {"class_shares": []}
     texts = dict.fromkeys(("checkpoint", "digest", "data", "test_images", "features"), EVIL)
     found_last = {"step": 1, "ema": True, "num_test_images": 1, "figures": figures}
     kept = {**texts, **found_last, "floor": figures}
     (folder / "evaluation.json").write_text(json.dumps({"evaluations": [kept]}))
-    assert evaluations.kept(store.RunDirectory(folder))
+    assert results.load(store.RunDirectory(folder))
     (folder / "losses.csv").write_text(f"{EVIL},{EVIL}\n1,{EVIL}\n")
     other = shutil.copytree(folder, tmp_path / "runs" / f"resumed{EVIL}")
     preset = schema.override(found.config, {"preset": EVIL})

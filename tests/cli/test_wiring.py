@@ -1,6 +1,6 @@
 """What joins the commands to the core: options reach the pictures, and figures their labels.
 
-Pictures are computed here from seeds and the generator alone. Figures are told apart by their
+Pictures are computed here from seeds and the generator alone. Metrics are told apart by their
 values: each label must stand beside the value that is its own, in every place that shows it.
 """
 
@@ -19,8 +19,8 @@ from ganctl.checkpoint import FIGURES, HISTORY_COLUMNS
 from ganctl.cli import evaluate as command
 from ganctl.cli.terminal import Terminal
 from ganctl.cli.watch import PlainObserver, show_summary
-from ganctl.evaluation import Figures
-from ganctl.evaluations import Evaluation
+from ganctl.evaluation.evaluator import Metrics
+from ganctl.evaluation.results import Evaluation
 
 SEEDS, FRAMES = [3, 7, 12, 5], 4
 SIDE = 28
@@ -181,16 +181,16 @@ def test_every_png_says_what_made_it(ok, run, loaded, tmp_path, words, seeds, mo
         assert text["seeds"] == (seeds or str(int(path.stem.removeprefix("seed-"))))
 
 
-# Figures: each beside its own label.
+# Metrics: each beside its own label.
 
 
 def numbered(offset):
-    """Figures that can all be told apart."""
+    """Metrics that can all be told apart."""
     values = {field.name: offset + index / 8 for index, field in
-              enumerate(dataclasses.fields(Figures))}  # fmt: skip
+              enumerate(dataclasses.fields(Metrics))}  # fmt: skip
     shares = [(offset + number) / 100 for number in range(10)]
     whole = {"num_samples": 50, "classes_found": int(offset)}
-    return Figures(**{**values, "class_shares": shares, **whole})
+    return Metrics(**{**values, "class_shares": shares, **whole})
 
 
 LABELS = {
@@ -221,7 +221,7 @@ def test_the_table_of_evaluate_has_each_figure_beside_its_label(capsys):
     figures, floor = (dataclasses.asdict(numbered(offset)) for offset in (2.0, 4.0))
     evaluation = Evaluation(
         checkpoint="ckpt.pt", digest="0", step=8, ema=True, data="mnist", num_test_images=200,
-        test_images="test images", features="mnist-classifier", figures=numbered(2.0),
+        test_images="test images", features="mnist-classifier", metrics=numbered(2.0),
         floor=numbered(4.0),
     )  # fmt: skip
     command._show(evaluation, Terminal())

@@ -16,7 +16,7 @@ from ganctl.checkpoint import FIGURES
 from ganctl.datasets import loading
 from ganctl.distributed.group import Group
 from ganctl.errors import RunError, TrainingError
-from ganctl.evaluation import Gauge
+from ganctl.evaluation.evaluator import EpochEvaluator
 from ganctl.sampling import sample_seeds
 from ganctl.store import RunDirectory, read_checkpoint
 from ganctl.training import health, loop, pictures, session
@@ -360,7 +360,8 @@ def test_every_epoch_is_measured_and_the_best_is_kept(
 ):
     config = tiny_config(epochs=3, eval_samples=12)
     found = train_with_stops(config, tmp_path / "whole")
-    gauge = Gauge(features.load("auto", "mnist"), test=loading.load_test("mnist").images.numpy())
+    test = loading.load_test("mnist").images.numpy()
+    gauge = EpochEvaluator(features.load("auto", "mnist"), test=test)
     sampler = restore(found, found.config, torch.device("cpu")).sampler
     figures = gauge.measure(sample_seeds(sampler, range(12), found.config.network))
     assert {name: found.history[-1][name] for name in FIGURES} == pytest.approx(figures)
@@ -385,7 +386,7 @@ def test_the_best_is_the_first_with_the_lowest_distance(
             assert sum(map(len, samples)) == 10
             return {"frechet_distance": next(distances)}
 
-    monkeypatch.setattr(session, "Gauge", Told)
+    monkeypatch.setattr(session, "EpochEvaluator", Told)
     run = RunDirectory(tmp_path / "run")
     monkeypatch.setattr(
         recorder, "on_epoch",
@@ -583,7 +584,7 @@ def test_whatever_one_process_does_for_all_is_done_alone(
         monkeypatch.setattr(owner, name, call)
 
     work = [(RunDirectory, name) for name in ("write", "write_config", "write_snapshot")]
-    work += [(Gauge, "__init__"), (Gauge, "measure"), (loop, "sample_seeds")]
+    work += [(EpochEvaluator, "__init__"), (EpochEvaluator, "measure"), (loop, "sample_seeds")]
     work += [(pictures, "sample_seeds"), (pictures.Pictures, "draw")]
     for owner, name in work:
         watch(owner, name)

@@ -254,7 +254,7 @@ def test_epochs_are_measured_against_held_out_images(photos, tmp_path, tiny_conf
     given = {}
     monkeypatch.setattr(session.features, "is_known", lambda *_: True)
     monkeypatch.setattr(session.features, "load", lambda *_: None)
-    monkeypatch.setattr(session, "Gauge", lambda _, test: given.update(test=test))
+    monkeypatch.setattr(session, "EpochEvaluator", lambda _, test: given.update(test=test))
     how = {"image_size": "8", "image_channels": 3, "batch_size": 4, "eval_samples": 10}
     ready = session.new(tiny_config(data=str(tmp_path / "set"), **how), tmp_path / "run", "cpu")
     ready.gauge()

@@ -17,7 +17,7 @@ from ganctl.config import schema
 from ganctl.config.schema import SETTINGS
 from ganctl.datasets import loading, mnist
 from ganctl.datasets.base import epoch_order
-from ganctl.evaluation import Gauge
+from ganctl.evaluation.evaluator import EpochEvaluator
 from ganctl.features import encode
 from ganctl.sampling import sample_seeds
 from ganctl.store import read_checkpoint
@@ -247,7 +247,7 @@ def test_networks_run_in_the_precision_that_is_asked_for_or_pays(
     assert record.precisions == {dtype}
 
 
-# Figures of an epoch.
+# Metrics of an epoch.
 
 
 def test_an_epochs_samples_are_measured_against_the_test_images(recorded):
@@ -257,7 +257,7 @@ def test_an_epochs_samples_are_measured_against_the_test_images(recorded):
 
     def measured(real):
         drawn = sample_seeds(record.ready.state.sampler, range(20), record.ready.config.network)
-        return Gauge(network, test=real).measure(drawn)
+        return EpochEvaluator(network, test=real).measure(drawn)
 
     expected = measured(loading.load_test("mnist").images.numpy())
     other = measured(loading.load("mnist").images.numpy())

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from ganctl import encoding
 from ganctl.datasets.local import cache
-from ganctl.encoding import RealImages
+from ganctl.evaluation import real_features
+from ganctl.evaluation.real_features import RealImages
 
 
 class Network:
@@ -38,7 +38,7 @@ def encoded(network, pixels, told=lambda *_: None):
 
 
 def test_the_second_time_they_are_the_same_and_the_network_rests(network, pixels, monkeypatch):
-    monkeypatch.setattr(encoding, "_CHUNK", 4)
+    monkeypatch.setattr(real_features, "_CHUNK", 4)
     told = []
     first = encoded(network, pixels, lambda *progress: told.append(progress))
     second = encoded(network, pixels.copy(), lambda *progress: told.append(progress))

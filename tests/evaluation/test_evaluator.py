@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from ganctl import evaluation, features, metrics
+from ganctl import features, metrics
 from ganctl.checkpoint import FIGURES
 from ganctl.config.schema import MIN_MEASURED
 from ganctl.datasets import loading
 from ganctl.datasets.local import cache
-from ganctl.evaluation import Gauge, Ruler
+from ganctl.evaluation.evaluator import EpochEvaluator, Evaluator
 
 
 @pytest.fixture(scope="module")
@@ -20,21 +20,21 @@ def pictures():
 
 
 @pytest.fixture(scope="module")
-def make_ruler(pictures):
+def make_evaluator(pictures):
     train, test = pictures
     network = features.load("auto", "mnist")
-    return lambda count, **more: Ruler(network, test=test, train=train, count=count, **more)
+    return lambda count, **more: Evaluator(network, test=test, train=train, count=count, **more)
 
 
 @pytest.fixture(scope="module")
-def ruler(make_ruler):
-    return make_ruler(600)
+def evaluator(make_evaluator):
+    return make_evaluator(600)
 
 
-def test_the_floor_is_that_of_real_images(ruler, pictures):
+def test_the_floor_is_that_of_real_images(evaluator, pictures):
     train, test = pictures
-    floor = ruler.floor()
-    same = ruler.measure([train])
+    floor = evaluator.floor()
+    same = evaluator.measure([train])
     assert floor.num_samples == 600
     for name in ("frechet_distance", "precision", "recall", "density", "coverage", "sure_share"):
         assert getattr(same, name) == pytest.approx(getattr(floor, name), rel=1e-4)
@@ -44,36 +44,36 @@ def test_the_floor_is_that_of_real_images(ruler, pictures):
     assert floor.nearest_training > 0.5
     assert floor.sure_share > 0.95
     assert sum(floor.class_shares) == pytest.approx(1)
-    assert ruler.measure([test]).frechet_distance < 1e-3 < floor.frechet_distance
+    assert evaluator.measure([test]).frechet_distance < 1e-3 < floor.frechet_distance
 
 
-def test_figures_are_the_same_whether_real_images_are_encoded_or_kept(
-    make_ruler, pictures, cache_folder
+def test_metrics_are_the_same_whether_real_images_are_encoded_or_kept(
+    make_evaluator, pictures, cache_folder
 ):
     samples = pictures[0][:40]
-    fresh = make_ruler(40)
+    fresh = make_evaluator(40)
     figures, floor = fresh.measure([samples]), fresh.floor()
     assert len(list(cache_folder.iterdir())) == 3
     told = []
-    kept = make_ruler(40, progress=lambda doing, *_: told.append(doing))
+    kept = make_evaluator(40, progress=lambda doing, *_: told.append(doing))
     assert kept.measure([samples]) == figures
     assert kept.floor() == floor
     assert {*told} == {"drawing samples", "comparing samples with test images"}
     cache.clear()
-    again = make_ruler(40)
+    again = make_evaluator(40)
     assert (again.measure([samples]), again.floor()) == (figures, floor)
 
 
-def test_fewer_are_drawn_at_random_and_always_the_same(make_ruler, ruler):
-    fewer = make_ruler(100).floor()
-    assert fewer == make_ruler(100).floor()
+def test_fewer_are_drawn_at_random_and_always_the_same(make_evaluator, evaluator):
+    fewer = make_evaluator(100).floor()
+    assert fewer == make_evaluator(100).floor()
     assert fewer.num_samples == 100
-    assert fewer.frechet_distance > ruler.floor().frechet_distance
+    assert fewer.frechet_distance > evaluator.floor().frechet_distance
 
 
-def test_noise_is_far_from_digits(ruler, pictures):
+def test_noise_is_far_from_digits(evaluator, pictures):
     noise = np.random.default_rng(0).integers(0, 256, (600, 28, 28, 1), np.uint8)
-    floor, found = ruler.floor(), ruler.measure([noise[:100], noise[100:]])
+    floor, found = evaluator.floor(), evaluator.measure([noise[:100], noise[100:]])
     assert found.num_samples == 600
     assert found.frechet_distance > 20 * floor.frechet_distance
     assert found.kernel_distance > 20 * abs(floor.kernel_distance)
@@ -82,38 +82,38 @@ def test_noise_is_far_from_digits(ruler, pictures):
     assert found.classifier_score < floor.classifier_score / 2
 
 
-def test_one_digit_alone_is_precise_and_covers_little(ruler):
+def test_one_digit_alone_is_precise_and_covers_little(evaluator):
     ones = loading.load("mnist")
     only = ones.images[ones.labels == 1][:600].numpy()
-    found, floor = ruler.measure([only]), ruler.floor()
+    found, floor = evaluator.measure([only]), evaluator.floor()
     assert found.class_shares[1] > 0.98
     assert found.coverage < 0.3 < 0.9 < floor.coverage
     assert found.classifier_score < 1.2
 
 
-def test_the_fewest_samples_that_can_be_measured(ruler, pictures):
-    found = ruler.measure([pictures[0][:MIN_MEASURED]])
+def test_the_fewest_samples_that_can_be_measured(evaluator, pictures):
+    found = evaluator.measure([pictures[0][:MIN_MEASURED]])
     assert all(np.isfinite(found.class_shares))
     with pytest.raises(RuntimeError):
         metrics.manifold(torch.zeros(metrics.NEIGHBOURS, 3), torch.zeros(30, 3))
 
 
-def test_the_gauge_of_a_training_agrees_with_the_ruler(pictures, make_ruler):
+def test_the_evaluator_of_an_epoch_agrees_with_the_full_one(pictures, make_evaluator):
     """In all that does not depend on how many real images there are; on as many, in all."""
     train, test = pictures
-    gauge = Gauge(features.load("auto", "mnist"), test=test)
-    found, full = gauge.measure([train[:500]]), make_ruler(500).measure([train[:500]])
+    epoch_evaluator = EpochEvaluator(features.load("auto", "mnist"), test=test)
+    found, full = epoch_evaluator.measure([train[:500]]), make_evaluator(500).measure([train[:500]])
     assert tuple(found) == FIGURES
     shared = set(FIGURES) & set(vars(full))
     assert len(shared) == len(FIGURES) - 2
     assert {name: found[name] for name in shared} == {name: vars(full)[name] for name in shared}
     assert found["smallest_class"] == min(full.class_shares)
     assert found["largest_class"] == max(full.class_shares)
-    assert gauge.measure([train[:100], train[100:500]]) == pytest.approx(found, rel=1e-4)
+    assert epoch_evaluator.measure([train[:100], train[100:500]]) == pytest.approx(found, rel=1e-4)
 
 
-def test_the_gauge_gives_none_for_what_is_no_number(pictures, monkeypatch):
-    gauge = Gauge(features.load("auto", "mnist"), test=pictures[1])
-    monkeypatch.setattr(evaluation.metrics, "classifier_score", lambda _: float("nan"))
-    found = gauge.measure([pictures[0][:20]])
+def test_the_evaluator_of_an_epoch_gives_none_for_what_is_no_number(pictures, monkeypatch):
+    epoch_evaluator = EpochEvaluator(features.load("auto", "mnist"), test=pictures[1])
+    monkeypatch.setattr(metrics, "classifier_score", lambda _: float("nan"))
+    found = epoch_evaluator.measure([pictures[0][:20]])
     assert [name for name in found if found[name] is None] == ["classifier_score"]

@@ -2,13 +2,12 @@
 
 import dataclasses
 import json
-from dataclasses import asdict
 
 import pytest
 
-from ganctl import evaluations
-from ganctl.evaluation import Figures
-from ganctl.evaluations import Evaluation
+from ganctl.evaluation import results
+from ganctl.evaluation.evaluator import Metrics
+from ganctl.evaluation.results import Evaluation
 from ganctl.store import RunDirectory
 
 NUMBERS = {
@@ -18,14 +17,14 @@ NUMBERS = {
 
 
 def evaluation(digest="a" * 64, frechet=3.25, num_samples=50, **changes):
-    figures = Figures(
+    metrics = Metrics(
         num_samples=num_samples, frechet_distance=frechet, **NUMBERS, class_shares=[0.5, 0.5],
         classes_found=2, class_divergence=0.0, nearest_training=None,
     )  # fmt: skip
     found = Evaluation(
         checkpoint="run/ckpt.pt", digest=digest, step=7, ema=True, data="mnist",
-        num_test_images=200, test_images="test images", features="digits", figures=figures,
-        floor=dataclasses.replace(figures, frechet_distance=0.5),
+        num_test_images=200, test_images="test images", features="digits", metrics=metrics,
+        floor=dataclasses.replace(metrics, frechet_distance=0.5),
     )  # fmt: skip
     return dataclasses.replace(found, **changes)
 
@@ -38,33 +37,33 @@ def run(tmp_path):
 def test_it_is_read_as_it_was_kept_the_newest_first(run):
     first, second = evaluation(), evaluation("b" * 64)
     for one in (first, second):
-        evaluations.keep(one, run)
-    assert evaluations.kept(run) == [second, first]
-    assert evaluations.best_known(run, first.digest) == first
-    assert evaluations.best_known(run, "c" * 64) == second
-    told = evaluations.described(run, first.digest)
+        results.save(one, run)
+    assert results.load(run) == [second, first]
+    assert results.best_known(run, first.digest) == first
+    assert results.best_known(run, "c" * 64) == second
+    told = results.documents(run, first.digest)
     assert [one["current"] for one in told] == [False, True]
-    assert told[1] == {**asdict(first), "current": True}
+    assert told[1] == {**first.to_dict(), "current": True}
 
 
 def test_a_later_one_of_the_same_samples_takes_its_place(run):
-    evaluations.keep(evaluation(frechet=9.0), run)
-    evaluations.keep(evaluation(num_samples=60), run)
-    evaluations.keep(evaluation(ema=False), run)
-    evaluations.keep(evaluation(frechet=3.0), run)
-    distances = [one.figures.frechet_distance for one in evaluations.kept(run)]
+    results.save(evaluation(frechet=9.0), run)
+    results.save(evaluation(num_samples=60), run)
+    results.save(evaluation(ema=False), run)
+    results.save(evaluation(frechet=3.0), run)
+    distances = [one.metrics.frechet_distance for one in results.load(run)]
     assert distances == [3.0, 3.25, 3.25]
 
 
 def test_only_so_many_are_kept(run):
     for number in range(30):
-        evaluations.keep(evaluation(f"{number:064}"), run)
-    assert [int(one.digest) for one in evaluations.kept(run)] == list(range(29, 9, -1))
+        results.save(evaluation(f"{number:064}"), run)
+    assert [int(one.digest) for one in results.load(run)] == list(range(29, 9, -1))
 
 
 def test_a_run_that_was_never_evaluated_has_none(run):
-    assert evaluations.kept(run) == []
-    assert evaluations.best_known(run, "a" * 64) is None
+    assert results.load(run) == []
+    assert results.best_known(run, "a" * 64) is None
 
 
 @pytest.mark.parametrize(
@@ -87,20 +86,20 @@ def test_a_run_that_was_never_evaluated_has_none(run):
     ],
 )
 def test_what_is_none_is_left_out(run, damage):
-    content = asdict(evaluation())
+    content = evaluation().to_dict()
     damage(content)
-    whole = asdict(evaluation())
+    whole = evaluation().to_dict()
     run.evaluations.write_text(json.dumps({"evaluations": [content, 7, None, whole]}))
-    assert evaluations.kept(run) == [evaluation()]
+    assert results.load(run) == [evaluation()]
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"evaluations": 7}', "[" * 100_000])
 def test_a_damaged_file_holds_none(run, content):
     run.evaluations.write_text(content)
-    assert evaluations.kept(run) == []
+    assert results.load(run) == []
 
 
-def test_a_table_has_each_figure_of_samples_and_of_real_images():
+def test_a_table_has_each_metric_of_samples_and_of_real_images():
     rows = {label: values for label, *values in evaluation().rows()}
     assert rows["Frechet distance"] == ["3.25", "0.50", "lower"]
     assert rows["precision"] == ["0.500", "0.500", "higher"]

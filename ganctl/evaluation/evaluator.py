@@ -13,18 +13,18 @@ from ganctl import metrics
 from ganctl.checkpoint import FIGURES
 from ganctl.datasets.base import Progress
 from ganctl.datasets.local import cache
-from ganctl.encoding import RealImages, chunks
+from ganctl.evaluation.real_features import RealImages, chunks
 from ganctl.features import Encoded, FeatureNetwork, encode
 from ganctl.images import Pixels
 from ganctl.rng import Stream
 
 _GAUGED = 2000
 _STAGES = 4
-"""Figures that take long, of which progress is told."""
+"""Metrics that take long, of which progress is told."""
 
 
 @dataclass(frozen=True)
-class Figures:
+class Metrics:
     """How near a set of images is to the test images. See docs/evaluation.md."""
 
     num_samples: int
@@ -45,7 +45,7 @@ class Figures:
     """The median distance to the nearest training image; None where encoding all takes hours."""
 
 
-class Ruler:
+class Evaluator:
     """The real images, encoded once, and what `count` images are measured against.
 
     `test` is what images are compared with; `train` is what the generator learned from, and what
@@ -76,7 +76,7 @@ class Ruler:
         """How many images are compared with: all, or as many as samples where that takes hours."""
         return len(self._test)
 
-    def measure(self, samples: Iterable[Pixels]) -> Figures:
+    def measure(self, samples: Iterable[Pixels]) -> Metrics:
         """The figures of generated images, uint8 chunks (n, H, W, C); `MIN_MEASURED` at least."""
         doing = "drawing samples"
         self._progress(doing, 0, self._count)
@@ -85,7 +85,7 @@ class Ruler:
         )
         return self._figures(found, "comparing samples with test images", nearest_of=found)
 
-    def floor(self) -> Figures:
+    def floor(self) -> Metrics:
         """The same figures for training images drawn at random: hardly any can be better.
 
         But for `nearest_training`, which is that of the test images. They are computed once and
@@ -93,7 +93,7 @@ class Ruler:
         """
         key = self._floor_images.key("floor", self._test_images.digest, self._count)
         if (kept := cache.find_bytes(key, "floor")) is not None:
-            return Figures(**json.loads(kept))
+            return Metrics(**json.loads(kept))
         if self._train is None:
             images = self._floor_images.encoded("encoding training images", self._progress)
         else:
@@ -104,7 +104,7 @@ class Ruler:
         cache.keep_bytes(key, "floor", json.dumps(asdict(figures)).encode())
         return figures
 
-    def _figures(self, found: Encoded, doing: str, *, nearest_of: Encoded) -> Figures:
+    def _figures(self, found: Encoded, doing: str, *, nearest_of: Encoded) -> Metrics:
         fake, real = found.features, self._test.features
         self._progress(doing, 0, _STAGES)
         frechet_distance = self._frechet.distance(fake)
@@ -119,7 +119,7 @@ class Ruler:
             nearest = float(table.median())
         shares = metrics.class_shares(found.logits) if self._network.num_classes else []
         self._progress(doing, _STAGES, _STAGES)
-        return Figures(
+        return Metrics(
             num_samples=len(found),
             frechet_distance=frechet_distance,
             kernel_distance=kernel_distance,
@@ -136,10 +136,10 @@ class Ruler:
         )
 
 
-class Gauge:
-    """A ruler for a training: cheap, on few samples, its numbers fit for a row of the history.
+class EpochEvaluator:
+    """An evaluator for a training: cheap, on few samples, its numbers fit for a row of the history.
 
-    Its figures are not those of a Ruler, since they depend on the number of samples.
+    Its figures are not those of a Evaluator, since they depend on the number of samples.
     """
 
     def __init__(self, network: FeatureNetwork, *, test: Pixels) -> None:

@@ -1,0 +1,138 @@
+"""The results of `evaluate`, kept in the folder of the run."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from ganctl import limits
+from ganctl.evaluation.evaluator import Metrics
+from ganctl.store import RunDirectory
+
+_MAX_SAVED = 20
+_NUMBER_LIMIT = 10**15
+"""Numbers in a file are smaller than this, or the file is damaged."""
+_JSON_NAMES = {"metrics": "figures"}
+_SHOWN = {
+    "frechet_distance": ("Frechet distance", "lower", ".2f"),
+    "kernel_distance": ("kernel distance", "lower", ".4f"),
+    "precision": ("precision", "higher", ".3f"),
+    "recall": ("recall", "higher", ".3f"),
+    "density": ("density", "higher", ".3f"),
+    "coverage": ("coverage", "higher", ".3f"),
+    "classifier_score": ("classifier score", "higher", ".2f"),
+    "sure_share": ("classifier is sure", "higher", ".1%"),
+    "classes_found": ("classes found", "higher", ",d"),
+    "class_divergence": ("classes, KL from uniform", "lower", ".4f"),
+    "nearest_training": ("nearest training image", "not lower", ".2f"),
+}
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """How near one checkpoint's samples are to real images."""
+
+    checkpoint: str
+    digest: str
+    step: int
+    ema: bool
+    data: str
+    num_test_images: int
+    test_images: str
+    """What the images are that samples are compared with: "test images", "held-out images" or
+    "training images"."""
+    features: str
+    """The name of the feature network."""
+    metrics: Metrics
+    floor: Metrics
+    """The metrics of real images, which hardly any generator can beat."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return JSON-like values, in which `metrics` is called "figures"."""
+        return {_JSON_NAMES.get(name, name): value for name, value in asdict(self).items()}
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> Evaluation:
+        """Rebuild what `to_dict` returned. Raises KeyError, TypeError or ValueError."""
+        evaluation: Evaluation = _rebuild(cls, content)
+        return evaluation
+
+    def rows(self) -> list[tuple[str, str, str, str]]:
+        """Return the rows of a table: label, of the samples, of real images, which is better."""
+        return [
+            (
+                label,
+                format(getattr(self.metrics, name), form),
+                format(getattr(self.floor, name), form),
+                better,
+            )
+            for name, (label, better, form) in _SHOWN.items()
+            if getattr(self.metrics, name) is not None
+            and getattr(self.floor, name) is not None
+            and (self.metrics.class_shares or name != "sure_share")
+        ]
+
+
+def save(evaluation: Evaluation, run: RunDirectory) -> None:
+    """Write `evaluation` into the run's folder, before earlier ones. Raises RunError.
+
+    It replaces an earlier one of the same checkpoint, features and number of samples.
+    """
+
+    def subject(one: Evaluation) -> object:
+        return one.digest, one.ema, one.features, one.metrics.num_samples, one.test_images
+
+    earlier = [one for one in load(run) if subject(one) != subject(evaluation)]
+    run.write_evaluations([one.to_dict() for one in [evaluation, *earlier][:_MAX_SAVED]])
+
+
+def load(run: RunDirectory) -> list[Evaluation]:
+    """Return the evaluations in a run's folder, the newest first, without damaged ones."""
+    found = []
+    for content in run.read_evaluations()[:_MAX_SAVED]:
+        try:
+            found.append(Evaluation.from_dict(content))
+        except (KeyError, TypeError, ValueError):
+            continue
+    return found
+
+
+def documents(run: RunDirectory, digest: str) -> list[dict[str, Any]]:
+    """Return the evaluations in a run's folder as JSON-like values.
+
+    `current` tells whether each is of the checkpoint whose digest is `digest`.
+    """
+    return [{**one.to_dict(), "current": one.digest == digest} for one in load(run)]
+
+
+def best_known(run: RunDirectory, digest: str) -> Evaluation | None:
+    """Return the newest evaluation of the checkpoint whose digest is `digest`, else the newest."""
+    found = load(run)
+    return next((one for one in found if one.digest == digest), found[0] if found else None)
+
+
+def _rebuild(kind: Any, content: Mapping[str, Any]) -> Any:
+    return kind(**{
+        field.name: _checked(content[_JSON_NAMES.get(field.name, field.name)], str(field.type))
+        for field in dataclasses.fields(kind)
+    })  # fmt: skip
+
+
+def _checked(value: Any, annotation: str) -> Any:
+    """Return `value` as the type that `annotation` names. Raises as `Evaluation.from_dict`."""
+    if annotation == "Metrics":
+        return _rebuild(Metrics, value)
+    if annotation == "list[float]":
+        return [float(_checked(one, "float")) for one in value[: limits.CLASSES]]
+    name, _, optional = annotation.partition(" | ")
+    if value is None and optional:
+        return None
+    kinds = {"str": str, "bool": bool, "int": int, "float": int | float}
+    is_bool = isinstance(value, bool)
+    if not isinstance(value, kinds[name]) or (is_bool and name != "bool"):
+        raise ValueError(f"not {annotation}")
+    if len(value) > limits.NAME_CHARS if isinstance(value, str) else not abs(value) < _NUMBER_LIMIT:
+        raise ValueError("too long or too large")
+    return value
