@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from ganctl.datasets.local.loading import Prepared
+    from ganctl.datasets.local.survey import Survey
 
 _SHOWN = 50
 """Files named on the screen; --json names all."""
@@ -99,7 +100,8 @@ def data(
     with terminal.progress() as progress:
         from ganctl import places
         from ganctl.datasets import loading
-        from ganctl.datasets.local.loading import require_apart, require_usable
+        from ganctl.datasets.local.loading import require_usable
+        from ganctl.datasets.local.paths import require_apart
 
         path = loading.resolve(path)
         require_apart(path, out)
@@ -155,7 +157,7 @@ def _show(prepared: Prepared, out: Path, terminal: Terminal) -> None:
             ("formats", _counts(survey.formats)),
             ("modes", _counts(survey.modes)),
             ("sizes, width x height", sizes + (f", {others:,} others" if others else "")),
-            ("networks see", f"{prepared.seen_as}; {survey.settings.fit}"),
+            ("training size", f"{prepared.training_size}, {survey.settings.fit}"),
         ]
         if survey.labels_from:
             rows.append(("classes from", survey.labels_from))
@@ -168,7 +170,7 @@ def _show(prepared: Prepared, out: Path, terminal: Terminal) -> None:
     for note in survey.notes:
         terminal.result(note)
     if survey.num_images:
-        _show_histogram(survey.short_sides, terminal)
+        _show_histogram(survey, terminal)
     if survey.classes:
         _show_classes(survey.classes, terminal)
     _show_files(
@@ -189,26 +191,17 @@ def _show(prepared: Prepared, out: Path, terminal: Terminal) -> None:
     _show_files(
         "other files", ((problem.name, problem.reason) for problem in survey.ignored), terminal
     )
-    for line in survey.remarks.lines():
+    for line in survey.remarks.messages():
         terminal.note(line)
 
 
-def _show_histogram(sides: Mapping[int, int], terminal: Terminal) -> None:
-    from ganctl.datasets.local.survey import SIDES
-
+def _show_histogram(survey: Survey, terminal: Terminal) -> None:
     terminal.heading("short sides, in pixels")
-    shown = [side for side in SIDES if min(sides) <= side <= max(sides)]
-    ends = dict(zip(SIDES, (*SIDES[1:], None), strict=True))
+    rows = survey.histogram()
+    most = max(count for _, count in rows)
     terminal.table(
         ("", "images", ""),
-        [
-            (
-                f"{side} to {end - 1}" if (end := ends[side]) else f"{side} and more",
-                f"{sides.get(side, 0):,}",
-                ("█" * -(-_BAR * sides.get(side, 0) // max(sides.values()))).ljust(_BAR),
-            )
-            for side in shown
-        ],
+        [(name, f"{n:,}", ("█" * -(-_BAR * n // most)).ljust(_BAR)) for name, n in rows],
         left=0,
     )
 

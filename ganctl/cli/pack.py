@@ -111,7 +111,7 @@ def data_pack(
             loading.resolve(path), pattern, settings=settings, shard_bytes=shard_bytes,
             per_shard=per_shard, seed=seed, skip_bad=skip_bad, progress=progress,
         )  # fmt: skip
-    for line in packed.remarks.lines():
+    for line in packed.remarks.messages():
         terminal.note(line)
     for problem in packed.left_out:
         terminal.note(f"Left out: {problem.name}: {problem.reason}")
@@ -164,7 +164,7 @@ def data_index(
 
 
 def _tell(index: Index, terminal: Terminal, **more: object) -> None:
-    from ganctl.datasets.local.loading import classes_from
+    from ganctl.datasets.local.survey import describe_classes
 
     num_bytes = sum(shard.size for shard in index.shards)
     if terminal.json_wanted:
@@ -183,7 +183,7 @@ def _tell(index: Index, terminal: Terminal, **more: object) -> None:
         return
     for note in index.notes:
         terminal.note(note)
-    classes = classes_from(len(index.classes), index.labels_from)
+    classes = describe_classes(len(index.classes), index.labels_from)
     terminal.result(
         f"{counted(index.num_images, 'image')} in {counted(len(index.shards), 'shard')}, "
         f"{in_bytes(num_bytes)}{classes}: "

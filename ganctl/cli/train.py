@@ -124,9 +124,9 @@ def train(
     config, changes = resolved.config, resolved.changes
 
     from ganctl.datasets import loading
-    from ganctl.datasets.local.loading import require_colour
+    from ganctl.datasets.detection import require_color
 
-    require_colour(config.background)
+    require_color(config.background)
     if "data" in changes:
         changes["data"] = loading.resolve(changes["data"])
         config = schema.override(config, {"data": changes["data"]})

@@ -10,8 +10,9 @@ from ganctl.config.images import ImageSettings
 from ganctl.datasets import downloads, mnist, stacked
 from ganctl.datasets.base import Dataset, ImageDataset, Progress
 from ganctl.datasets.decoding import fit_array
+from ganctl.datasets.detection import require_color
 from ganctl.datasets.local import loading as local
-from ganctl.datasets.local import trained
+from ganctl.datasets.local import paths, trained
 from ganctl.datasets.local.loading import Prepared
 from ganctl.datasets.local.survey import Survey
 from ganctl.datasets.streaming import index, storage, stream
@@ -35,8 +36,8 @@ def resolve(name: str) -> str:
     if storage.is_address(name):
         storage.require_address(name)
         return name
-    if local.is_path(name):
-        return local.resolve(name)
+    if paths.is_path(name):
+        return paths.resolve(name)
     raise DataError(f"unknown data '{name}'", f"{nearest(name, NAMES)} Or give a path that exists.")
 
 
@@ -46,7 +47,7 @@ def stem(name: str) -> str:
         return name
     parent, slash, last = name.rpartition("/")
     # The usual name of an index says nothing about the images.
-    return local.stem(parent if slash and last == index.NAME else name)
+    return paths.stem(parent if slash and last == index.NAME else name)
 
 
 def is_trusted(name: str, digest: str) -> bool:
@@ -192,5 +193,5 @@ def _fitted(images: np.ndarray, settings: ImageSettings) -> np.ndarray:
     )
     if (wanted.size, wanted.channels) == (size, channels):
         return images
-    local.require_colour(settings.background)
+    require_color(settings.background)
     return np.stack([fit_array(image, wanted) for image in images])

@@ -25,7 +25,7 @@ from ganctl.config.schema import LENGTH_FIELDS, TrainConfig
 from ganctl.datasets import loading
 from ganctl.datasets.base import ImageDataset, Progress
 from ganctl.datasets.local import trained
-from ganctl.datasets.local.loading import require_apart
+from ganctl.datasets.local.paths import require_apart
 from ganctl.distributed.group import ALONE, TIMEOUT, Group
 from ganctl.errors import CheckpointError, DataError, RunError, Setting, Text, UsageError
 from ganctl.evaluation.evaluator import EpochEvaluator

@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from ganctl.cli.options import parse_bytes
+from ganctl.datasets import detection
 from ganctl.datasets.local import cache, preparing
 from ganctl.datasets.local.survey import Survey
 from ganctl.datasets.streaming import stream
@@ -70,7 +71,7 @@ def test_the_report(here, ok):
         "formats PNG 13",
         "modes RGB 13",
         "sizes, width x height 40x30 13",
-        "networks see 28x28 RGB, chosen from the images; crop",
+        "training size 28x28 RGB (size and channels detected), crop",
         "contact sheet contact-sheet.png",
         "28 to 31 13 " + "█" * 30,
         "2 classes",
@@ -94,7 +95,7 @@ def test_what_is_used_but_not_as_expected_is_listed(here, ok):
     lines = [" ".join(line.split()) for line in result.out.splitlines()]
     assert lines[lines.index("several pages or frames, the first is used: 1") + 1] == "cat/a.gif 3"
     assert lines[lines.index("JPEGs without their last bytes, used: 1") + 1] == "dog/b.jpg"
-    assert "2 are left out" in result.err
+    assert "(2 left out)" in result.err
     remarks = json.loads(ok("data", "photos", "--json").out)["remarks"]
     assert remarks["frames"] == [["cat/a.gif", 3]]
     assert remarks["lacking_end"] == ["dog/b.jpg"]
@@ -126,7 +127,7 @@ def test_one_document_for_scripts(here, ok):
 @pytest.mark.usefixtures("tiny_mnist")
 def test_a_data_set_by_name(here, ok):
     result = ok("data", "mnist", "--size", "32")
-    assert "32x32 grey" in result.out
+    assert "32x32 grayscale" in result.out
     assert "enlarged to that" in result.out
 
 
@@ -167,7 +168,7 @@ def test_no_images(here, cli):
         (["photos", "-o", "x.jpg"], "cannot write '.jpg' files"),
         (["photos", "-o", "photos/x.png"], "lies in the folder of the images"),
         (["photos", "--size", "7"], "The nearest is --size 8"),
-        (["photos", "--background", "reddish"], "is not a colour"),
+        (["photos", "--background", "reddish"], "is not a color"),
     ],
 )
 def test_wrong_usage(here, cli, files, arguments, words):
@@ -229,7 +230,7 @@ def test_any_text_is_an_amount_or_a_usage_error(text):
 def test_a_training_from_a_folder_to_a_grid(here, ok, monkeypatch):
     result = ok("train", "--data", "photos", *QUICK)
     assert "12 images in" in result.err
-    assert "seen as 28x28 RGB, chosen from the images" in result.err
+    assert "training at 28x28 RGB (size and channels detected)" in result.err
     assert "12 images are few" in result.err
     folder = here / "runs" / "photos-fast"
     ok("sample", folder, "-n", "4", "-o", "grid.png")
@@ -240,7 +241,8 @@ def test_a_training_from_a_folder_to_a_grid(here, ok, monkeypatch):
     elsewhere = here / "elsewhere"
     elsewhere.mkdir()
     monkeypatch.chdir(elsewhere)
-    monkeypatch.setattr(preparing, "decode", None)  # nothing is decoded again
+    monkeypatch.setattr(detection, "decode", None)  # nothing is decoded again
+    monkeypatch.setattr(preparing, "examine", None)
     ok("train", "--resume", "--out", folder, "--steps", "4", "--data", "../photos")
 
 
@@ -263,7 +265,7 @@ def test_broken_files_stop_a_training_or_not(here, ok, cli):
     assert result.code == 1
     lines = result.err.splitlines()
     assert lines[0] == f"ganctl: 1 of 12 files in {here / 'photos'} cannot be used"
-    assert lines[1:] == ["  cat/0.png: truncated", "  --skip-bad trains without them."]
+    assert lines[1:] == ["  cat/0.png: truncated", "  Add --skip-bad to train without them."]
     assert not Path("run").exists()
     result = ok("train", "--data", "photos", *QUICK, "--out", "run", "--skip-bad")
     assert "cat/0.png: truncated" in result.err
@@ -439,7 +441,7 @@ def test_what_labels_are_taken_is_told_before_a_training_and_by_it(
 def test_held_out_images_are_counted_apart(ok):
     document = json.loads(ok("data", "split", "--json").out)
     assert (document["num_images"], document["num_held_out"]) == (6, 6)
-    assert "an evaluation compares samples with them" in ok(
+    assert "'ganctl evaluate' compares samples with them" in ok(
         "train", "--data", "split", *QUICK, "--dry-run"
     ).err  # fmt: skip
 

@@ -33,7 +33,7 @@ def test_photos_are_packed_and_a_training_streams_them_and_is_resumed(ok, cli, p
 
     whole = ok(*data, "--epochs", "2", "--out", tmp_path / "whole")
     assert "12 images in 3 shards" in whole.err
-    assert "2 classes from files beside the images, streamed as 8x8 RGB" in whole.err
+    assert "2 classes from files beside the images; training at 8x8 RGB" in whole.err
     ok(*data, "--steps", "2", "--out", tmp_path / "parts")
     for steps in ("4", "6"):
         ok("train", "--resume", "--steps", steps, "--out", tmp_path / "parts")

@@ -225,7 +225,7 @@ def test_a_disk_that_is_full_leaves_the_earlier_file(refused, run, tmp_path, mon
         (["--size", "64x"], "is not a size"),
         (["--channels", "2"], "--channels must be 1, 3 or auto, not '2'"),
         (["--fit", "squeeze"], "unknown fit"),
-        (["--background", "reddish", "--size", "32"], "'reddish' is not a colour"),
+        (["--background", "reddish", "--size", "32"], "'reddish' is not a color"),
         (["--augment", "blur"], "unknown augmentation 'blur'"),
         (["--accumulate", "0"], "--accumulate must be"),
         (["--cache-memory", "much"], "'much' is not a size"),

@@ -1,9 +1,8 @@
-"""The images of a source, looked at and decoded once, by all cores: what there is, and pixels."""
+"""The images of a source, measured and decoded once, by all cores."""
 
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import errno
 import hashlib
 import io
@@ -11,101 +10,58 @@ import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from statistics import median_low
 from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ganctl import machine
-from ganctl.config.images import SIZES, ImageSettings
+from ganctl.config.images import ImageSettings
 from ganctl.datasets import workers
 from ganctl.datasets.base import Progress, begun_digest
-from ganctl.datasets.decoding import (
-    BadImage,
-    Content,
-    Facts,
-    Outcome,
-    Pixels,
-    decode,
-    examine,
-    measure,
-)
-from ganctl.datasets.local.survey import Remarks, Survey, summarize
+from ganctl.datasets.decoding import BadImage, Facts, Outcome, Pixels, examine, measure
+from ganctl.datasets.detection import array_shape, detect, is_colorful
+from ganctl.datasets.local.survey import Measured, Remarks
 from ganctl.datasets.sources import Entry, Problem, Source
 
-LARGEST_CHOSEN = 64
-"""Photographs are larger than any size, but a CPU trains 128x128 for hours: that is to be asked."""
 _CHUNK_FILES, _CHUNK_BYTES = 64, 2**23
-"""What a worker is given at once: a second's work at most, however large the files are."""
+"""What a worker gets at once: at most a second's work, however large the files are."""
 _WORTH_A_WORKER = 300
-"""Files for which another process, which takes half a second to start, is no loss."""
-_LOOKED_AT = 256
-"""Images in which colour is looked for, where their modes do not tell that they are grey."""
+"""Files that are worth another process, which takes half a second to start."""
+_MAX_COLOR_CHECKS = 256
+"""Images that are searched for color, of those whose modes do not rule it out."""
 _DIGEST_BYTES = 16
-_BLOCK = 2**20
-
+_BLOCK_BYTES = 2**20
 
 _Target = tuple[str, int]
-"""A file, and the place in it where pixels go."""
+"""A file, and the position in it where pixels go."""
 _Task = tuple[ImageSettings | None, Sequence[Entry], _Target | None]
-Reader = workers.Map[_Task, Any]
-"""What measures (without settings) or decodes chunks of a source's files: see `reading`."""
+Pool = workers.Map[_Task, Any]
+"""Measures (without settings) or decodes chunks of a source's files."""
 
 
 @contextlib.contextmanager
-def reading(source: Source, num_files: int, num_workers: int | None = None) -> Iterator[Reader]:
-    """While entered: what reads so many files of `source`, by several processes if it pays."""
+def open_pool(source: Source, num_files: int, num_workers: int | None = None) -> Iterator[Pool]:
+    """Yield what reads `num_files` files of `source`, with several processes if it pays."""
     if num_workers is None:
         num_workers = min(machine.cores(), num_files // _WORTH_A_WORKER)
-    with workers.mapping(_Work(source), num_workers) as reader:
-        yield reader
-
-
-@dataclass(frozen=True)
-class Measured:
-    """Files whose headers were read."""
-
-    facts: dict[Entry, Facts]
-    problems: list[Problem]
-    duplicates: list[tuple[str, str]]
-    settings: ImageSettings
-    """With size and channels set, unless there are no images to choose them by."""
-
-    @property
-    def num_bytes(self) -> int:
-        """The size of all images once they are decoded."""
-        return len(self.facts) * math.prod(_shape(self.settings))
-
-
-def survey_of(
-    source: Source, measured: Measured, damaged: Sequence[Problem], remarks: Remarks
-) -> Survey:
-    """All that is known of a source after its files were measured and, but for some, decoded."""
-    gone = {problem.name for problem in damaged}
-    return summarize(
-        source,
-        {entry: fact for entry, fact in measured.facts.items() if entry.name not in gone},
-        [pair for pair in measured.duplicates if not gone.intersection(pair)],
-        [*measured.problems, *damaged],
-        remarks,
-        measured.settings,
-    )
+    with workers.mapping(_Worker(source), num_workers) as pool:
+        yield pool
 
 
 def measure_all(
     source: Source,
     entries: Sequence[Entry],
     settings: ImageSettings,
-    reader: Reader,
+    pool: Pool,
     progress: Progress,
 ) -> Measured:
-    """Read the headers of `entries`, find those with equal content, choose what is not set."""
+    """Read the headers of `entries`, find duplicates, and detect the size and channels to use."""
     facts: dict[Entry, Facts] = {}
     problems: list[Problem] = []
     duplicates: list[tuple[str, str]] = []
     first: dict[bytes, str] = {}
-    for chunk, found in _read(reader, None, entries, "looking at", progress):
+    for chunk, found in _map_chunks(pool, None, entries, "scanning", progress):
         for entry, result in zip(chunk, found, strict=True):
             if isinstance(result, str):
                 problems.append(Problem(entry.name, result))
@@ -113,50 +69,42 @@ def measure_all(
             facts[entry], digest = result
             if first.setdefault(digest, entry.name) != entry.name:
                 duplicates.append((entry.name, first[digest]))
-    size, channels = settings.size, settings.channels
-    if facts and size is None:
-        size = choose_size([min(fact.width, fact.height) for fact in facts.values()])
-    if facts and channels is None:
-        channels = 3 if _has_colour(source, facts, settings.background) else 1
-    settings = dataclasses.replace(settings, size=size, channels=channels)
+    if facts:
+        sides = [min(fact.width, fact.height) for fact in facts.values()]
+        has_color = not settings.channels and _has_color(source, facts, settings.background)
+        settings = detect(settings, sides, has_color=has_color)
     return Measured(facts, problems, duplicates, settings)
 
 
 def decode_all(
-    source: Source,
-    measured: Measured,
-    file: io.FileIO,
-    reader: Reader,
-    progress: Progress,
+    source: Source, measured: Measured, file: io.FileIO, pool: Pool, progress: Progress
 ) -> tuple[NDArray[np.int64], list[Problem], Remarks, str]:
-    """Have the pixels written into the empty `file`, as an .npy: uint8 (N, H, W, C).
+    """Decode all images into the empty `file`, as an .npy: uint8 (N, H, W, C).
 
-    Each process writes its own, by the file's name: they are too many to travel between processes.
-
-    Returns the labels (N,), 0 where there are no classes, what could not be decoded, what is to be
-    said of the others, and the digest as `digest_of` has it. Raises OSError where the file cannot
-    be written.
+    Each process writes its own pixels, by the file's name: they are too many to travel between
+    processes. Returns the labels (N,), 0 without classes, the files that could not be decoded, the
+    remarks on the others, and the `digest_of` the images. Raises OSError if the file cannot be
+    written.
     """
-    shape = _shape(measured.settings)
+    shape = array_shape(measured.settings)
+    size = math.prod(shape)
     numbers = {name: number for number, name in enumerate(source.classes)}
     labels: list[int] = []
     problems: list[Problem] = []
     remarks = Remarks()
     entries = list(measured.facts)
-    start = end = _write_header(file, (len(entries), *shape))
+    start = end = position = _write_header(file, (len(entries), *shape))
     digest = begun_digest((len(entries), *shape))  # right unless some cannot be decoded
-    size = math.prod(shape)
-    place = start
-    for chunk, (count, outcomes) in _read(
-        reader,
+    for chunk, (count, outcomes) in _map_chunks(
+        pool,
         measured.settings,
         entries,
         "decoding",
         progress,
         lambda at: (str(file.name), start + at * size),
     ):
-        end = _brought_forward(file, place, end, count * size, digest)
-        place += len(chunk) * size
+        end = _move_forward(file, position, end, count * size, digest)
+        position += len(chunk) * size
         for entry, outcome in zip(chunk, outcomes, strict=True):
             if isinstance(outcome, str):
                 problems.append(Problem(entry.name, outcome))
@@ -169,51 +117,32 @@ def decode_all(
         again = _write_header(file, (len(labels), *shape))
         assert again == start, "numpy leaves room for the count to grow"
         digest = begun_digest((len(labels), *shape))
-        while block := file.read(_BLOCK):  # a mapping would count as memory
+        while block := file.read(_BLOCK_BYTES):  # a mapping would count as memory
             digest.update(block)
     return np.array(labels, np.int64), problems, remarks, digest.hexdigest()
 
 
-def choose_size(short_sides: Sequence[int]) -> tuple[int, int]:
-    """A square for images with these short sides: one that half of them fill, if any."""
-    median = median_low(short_sides)
-    side = max((size for size in SIZES if size <= min(median, LARGEST_CHOSEN)), default=SIZES[0])
-    return side, side
-
-
-def is_colourful(content: Content, background: str) -> bool:
-    """Whether an image has more than shades of grey. Raises BadImage."""
-    pixels = decode(content, ImageSettings((32, 32), 3, "stretch", background))
-    return bool((pixels != pixels[..., :1]).any())
-
-
-def decoded(
-    reader: Reader, settings: ImageSettings, entries: Sequence[Entry], progress: Progress
+def decode_chunks(
+    pool: Pool, settings: ImageSettings, entries: Sequence[Entry], progress: Progress
 ) -> Iterator[tuple[Sequence[Entry], tuple[Pixels, list[Outcome]]]]:
-    """Chunks of `entries`, each with the pixels of those that can be decoded, and all outcomes."""
-    return _read(reader, settings, entries, "packing", progress)
+    """Yield chunks of `entries`, each with the pixels of the good images and all outcomes."""
+    return _map_chunks(pool, settings, entries, "packing", progress)
 
 
-def _shape(settings: ImageSettings) -> tuple[int, int, int]:
-    assert settings.size is not None
-    assert settings.channels is not None
-    return (*settings.size, settings.channels)
-
-
-def _brought_forward(
-    file: io.FileIO, place: int, end: int, size: int, digest: hashlib._Hash
+def _move_forward(
+    file: io.FileIO, position: int, end: int, size: int, digest: hashlib._Hash
 ) -> int:
-    """Move `size` bytes from `place` to `end`, feed them to `digest`, and return the new end."""
+    """Move `size` bytes from `position` to `end`, add them to `digest`; return the new end."""
     while size:
-        file.seek(place)
-        block = file.read(min(_BLOCK, size))
+        file.seek(position)
+        block = file.read(min(_BLOCK_BYTES, size))
         if not block:
             raise OSError(errno.EIO, "what was written is not there")
         digest.update(block)
-        if place != end:
+        if position != end:
             file.seek(end)
             file.write(block)
-        place, end, size = place + len(block), end + len(block), size - len(block)
+        position, end, size = position + len(block), end + len(block), size - len(block)
     return end
 
 
@@ -223,44 +152,41 @@ def _write_header(file: IO[bytes], shape: tuple[int, ...]) -> int:
     return file.tell()
 
 
-def _has_colour(source: Source, facts: Mapping[Entry, Facts], background: str) -> bool:
-    """Whether some image needs three channels; of many that may, some are looked at."""
-    unclear = [entry for entry, fact in facts.items() if not _is_grey(fact.mode)]
-    for entry in unclear[:: -(-len(unclear) // _LOOKED_AT) or 1]:
+def _has_color(source: Source, facts: Mapping[Entry, Facts], background: str) -> bool:
+    """Return whether some image needs three channels; of many that may, a sample is checked."""
+    unclear = [entry for entry, fact in facts.items() if not _is_gray(fact.mode)]
+    for entry in unclear[:: -(-len(unclear) // _MAX_COLOR_CHECKS) or 1]:
         with contextlib.suppress(BadImage):
-            if is_colourful(source.read(entry), background):
+            if is_colorful(source.read(entry), background):
                 return True
     return False
 
 
-def _is_grey(mode: str) -> bool:
+def _is_gray(mode: str) -> bool:
     return mode in ("1", "L", "LA", "La", "I", "F") or mode.startswith("I;16")
 
 
 @dataclass(frozen=True)
-class _Work:
-    """What a worker does with some files."""
+class _Worker:
+    """What a process does with some files."""
 
     source: Source
 
     def __call__(self, task: _Task) -> Any:
         settings, entries, target = task
         if settings is None:
-            return self.measured(entries)
-        pixels, outcomes = self.decoded(settings, entries)
+            return [self._measure(entry) for entry in entries]
+        pixels, outcomes = self._decode(settings, entries)
         if target is None:
             return pixels, outcomes
-        path, place = target
+        path, position = target
         with open(path, "r+b") as file:  # noqa: PTH123
-            file.seek(place)
+            file.seek(position)
             file.write(pixels.data)
         return len(pixels), outcomes
 
-    def measured(self, entries: Sequence[Entry]) -> list[tuple[Facts, bytes] | str]:
-        """Facts and content digest of each file, or why there are none."""
-        return [self._measured(entry) for entry in entries]
-
-    def _measured(self, entry: Entry) -> tuple[Facts, bytes] | str:
+    def _measure(self, entry: Entry) -> tuple[Facts, bytes] | str:
+        """Return a file's facts and the digest of its content, or why there are none."""
         try:
             content = self.source.read(entry)
             facts = measure(content)
@@ -269,11 +195,11 @@ class _Work:
         data = content if isinstance(content, bytes) else np.ascontiguousarray(content).data
         return facts, hashlib.blake2b(data, digest_size=_DIGEST_BYTES).digest()
 
-    def decoded(
+    def _decode(
         self, settings: ImageSettings, entries: Sequence[Entry]
     ) -> tuple[Pixels, list[Outcome]]:
-        """Pixels of those files that can be decoded, and what became of each file."""
-        pixels = np.empty((len(entries), *_shape(settings)), np.uint8)
+        """Return the pixels of the files that can be decoded, and the outcome of every file."""
+        pixels = np.empty((len(entries), *array_shape(settings)), np.uint8)
         outcomes: list[Outcome] = []
         count = 0
         for entry in entries:
@@ -286,15 +212,15 @@ class _Work:
         return pixels[:count], outcomes
 
 
-def _read(
-    reader: Reader,
+def _map_chunks(
+    pool: Pool,
     settings: ImageSettings | None,
     entries: Sequence[Entry],
     doing: str,
     progress: Progress,
     target: Callable[[int], _Target] | None = None,
 ) -> Iterator[tuple[Sequence[Entry], Any]]:
-    """Chunks of `entries`, each with what `reader` makes of it.
+    """Yield chunks of `entries`, each with what `pool` makes of it.
 
     `target` says where the pixels of a chunk go, by the number of its first entry.
     """
@@ -304,7 +230,7 @@ def _read(
     progress(doing, done, len(entries))
     chunks = list(_chunks(entries))
     firsts = itertools.accumulate(map(len, chunks), initial=0)
-    results = reader(
+    results = pool(
         (settings, chunk, target(first) if target else None)
         for chunk, first in zip(chunks, firsts, strict=False)
     )

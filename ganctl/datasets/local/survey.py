@@ -1,11 +1,13 @@
-"""What there is in a source of images, in numbers and by name."""
+"""What a source of images holds: counts, sizes, classes, and what is wrong."""
 
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from statistics import median_low
 from typing import Any
 
@@ -13,43 +15,46 @@ import numpy as np
 
 from ganctl.config.images import SIZES, ImageSettings
 from ganctl.datasets.decoding import Facts, Found, white_of
+from ganctl.datasets.detection import array_shape
 from ganctl.datasets.sources import Entry, Problem, Source
+from ganctl.text import counted
 
-SIDES = (1, *SIZES, 256, 512, 1024, 2048)
-"""Where the bars of the histogram of short sides begin."""
+_SIDES = (1, *SIZES, 256, 512, 1024, 2048)
+"""Lower bounds of the bars of the histogram of short sides, in pixels."""
 _COMMON_SIZES = 20
 _DARK = 4
-"""Images whose brightest value is less than such a part of white are nearly black."""
+"""Images whose largest value is below this fraction of white are nearly black."""
+_NAMED = 20
 
 
 @dataclass
 class Remarks:
-    """What is to be said of images that are used all the same."""
+    """Peculiarities of images that are used nevertheless."""
 
     frames: list[tuple[str, int]] = field(default_factory=list)
-    """(name, how many pages or frames it has) of files with several; the first one is used."""
+    """(name, number of pages or frames) of files with several, of which the first is used."""
     lacking_end: list[str] = field(default_factory=list)
-    """Names of JPEGs whose last bytes are missing, without which all of the picture is there."""
+    """Names of JPEGs without their last bytes, whose pictures are complete."""
     brightest: dict[str, int] = field(default_factory=dict)
-    """The largest value in the images of each mode: white is 65,535 in modes of 16 bits, 255 in
-    others."""
+    """Largest value in the images of each mode, whose white is `decoding.white_of` it."""
 
     def add(self, name: str, facts: Facts, found: Found) -> None:
-        """Take in what is known of one image."""
+        """Record what is peculiar about one image."""
         if facts.frames > 1:
             self.frames.append((name, facts.frames))
         if found.lacks_end:
             self.lacking_end.append(name)
         self.brightest[facts.mode] = max(found.brightest, self.brightest.get(facts.mode, 0))
 
-    def lines(self) -> list[str]:
-        """Return a line for each kind of remark, with what to do about it."""
+    def messages(self) -> list[str]:
+        """Return a line for each kind of peculiarity, with what to do about it."""
         lines = []
         if count := len(self.frames):
             left_out = sum(number - 1 for _, number in self.frames)
             lines.append(
-                f"{count:,} {'file has' if count == 1 else 'files have'} several pages or frames: "
-                f"the first is used, {left_out:,} are left out. To use them, save each as a file."
+                f"{count:,} {'file has' if count == 1 else 'files have'} several pages or frames; "
+                f"only the first is used ({left_out:,} left out). To use the others, save each as "
+                "a file of its own."
             )
         if count := len(self.lacking_end):
             lines.append(
@@ -68,44 +73,60 @@ class Remarks:
         return lines
 
 
+@dataclass(frozen=True)
+class Measured:
+    """Files whose headers were read."""
+
+    facts: dict[Entry, Facts]
+    problems: list[Problem]
+    duplicates: list[tuple[str, str]]
+    settings: ImageSettings
+    """With size and channels set, unless there are no images to detect them in."""
+
+    @property
+    def num_bytes(self) -> int:
+        """Size of all images once they are decoded."""
+        return len(self.facts) * math.prod(array_shape(self.settings))
+
+
 @dataclass(frozen=True, kw_only=True)
 class Survey:
     """What was found in a source of images."""
 
     num_files: int
-    """That should be images by their names."""
+    """Number of files that are images by their names."""
     num_images: int
-    """That are: the rest is among `problems`."""
+    """Number of images that can be used; the other files are among `problems`."""
     sizes: dict[str, int]
-    """How many images there are of the most common sizes, as 'WIDTHxHEIGHT'."""
+    """Number of images of each of the most common sizes, as 'WIDTHxHEIGHT'."""
     num_sizes: int
     short_sides: dict[int, int]
-    """How many have a short side of at least so many pixels, and less than the next of SIDES."""
+    """Histogram of the short sides: number of images by each bar's lower bound, in pixels."""
     median_side: int
-    """Of the short sides."""
+    """Median of the short sides, in pixels."""
     num_enlarged: int
-    """How many are smaller than a network sees them."""
+    """Number of images that are smaller than the training size."""
     modes: dict[str, int]
     formats: dict[str, int]
     classes: dict[str, int]
-    """How many images each class has, in the order of their numbers; none: no classes."""
-    labels_from: str | None
-    """What tells the classes, such as 'folders' or 'dataset.json'; None: no classes."""
-    labels_problem: str | None
-    """Why labels that are there cannot be used."""
-    num_held_out: int
-    """Images that are kept to compare samples with, and not counted elsewhere."""
-    notes: tuple[str, ...]
-    """What a user should know of how the files were told apart."""
-    problems: tuple[Problem, ...]
+    """Number of images of each class, in the order of the labels; empty without classes."""
+    labels_from: str | None = None
+    """Where the classes come from, such as 'folders' or 'dataset.json'; None without classes."""
+    labels_problem: str | None = None
+    """Why the labels that are there cannot be used."""
+    num_held_out: int = 0
+    """Number of images held out to compare samples with, which are not counted elsewhere."""
+    notes: tuple[str, ...] = ()
+    """How the files were told apart, where a user should know."""
+    problems: tuple[Problem, ...] = ()
     """Images that cannot be used."""
-    ignored: tuple[Problem, ...]
+    ignored: tuple[Problem, ...] = ()
     """Other files."""
-    duplicates: tuple[tuple[str, str], ...]
-    """(name, the first file with the same content). They are used: many copies may be meant."""
-    remarks: Remarks
+    duplicates: tuple[tuple[str, str], ...] = ()
+    """(name, first file with the same content); they are used, as copies may be intended."""
+    remarks: Remarks = field(default_factory=Remarks)
     settings: ImageSettings
-    """With size and channels set, unless there are no images to choose them by."""
+    """With size and channels set, unless there are no images to detect them in."""
 
     @classmethod
     def of_array(
@@ -117,41 +138,68 @@ class Survey:
         classes: dict[str, int],
         settings: ImageSettings,
     ) -> Survey:
-        """Of images that are alike, nothing wrong with them."""
-        side = min(height, width)
-        enlarged = _is_enlarged(Facts(width, height, mode, "array"), settings)
+        """Return the survey of `count` images that are alike, none of them damaged."""
+        facts = [Facts(width, height, mode, "array")] * count
         return cls(
             num_files=count,
-            num_images=count,
-            sizes={f"{width}x{height}": count},
-            num_sizes=1,
-            short_sides=_histogram([side] * count),
-            median_side=side,
-            num_enlarged=count if enlarged else 0,
-            modes={mode: count},
-            formats={"array": count},
             classes=classes,
             labels_from="the data set" if classes else None,
-            labels_problem=None,
-            num_held_out=0,
-            notes=(),
-            problems=(),
-            ignored=(),
-            duplicates=(),
-            remarks=Remarks(),
             settings=settings,
+            **_statistics(facts, settings),
         )
 
+    @classmethod
+    def of_source(
+        cls,
+        source: Source,
+        measured: Measured,
+        damaged: Sequence[Problem],
+        remarks: Remarks,
+    ) -> Survey:
+        """Return the survey of `measured` files, of which the `damaged` could not be decoded."""
+        unusable = {problem.name for problem in damaged}
+        facts = [fact for entry, fact in measured.facts.items() if entry.name not in unusable]
+        labels = Counter(entry.label for entry in measured.facts if entry.name not in unusable)
+        problems = [*source.problems, *measured.problems, *damaged]
+        broken = sorted((p for p in problems if not p.harmless), key=lambda problem: problem.name)
+        contents = source.contents
+        return cls(
+            num_files=len(facts) + len(broken),
+            classes={name: labels[name] for name in source.classes},
+            labels_from=contents.labels_from,
+            labels_problem=contents.labels_problem,
+            num_held_out=len(contents.held_out),
+            notes=tuple(contents.notes),
+            problems=tuple(broken),
+            ignored=tuple(problem for problem in problems if problem.harmless),
+            duplicates=tuple(
+                pair for pair in measured.duplicates if not unusable.intersection(pair)
+            ),
+            settings=measured.settings,
+            remarks=remarks,
+            **_statistics(facts, measured.settings),
+        )
+
+    def histogram(self) -> list[tuple[str, int]]:
+        """Return (range of short sides in pixels, number of images) from the least to the most."""
+        ranges = [f"{low} to {high - 1}" for low, high in pairwise(_SIDES)]
+        return [
+            (text, self.short_sides.get(side, 0))
+            for side, text in zip(_SIDES, [*ranges, f"{_SIDES[-1]} and more"], strict=True)
+            if min(self.short_sides) <= side <= max(self.short_sides)
+        ]
+
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON-like values, read back by `from_dict`."""
+        """Return JSON-like values, which `from_dict` reads."""
         return dataclasses.asdict(self)
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Survey:
-        """The inverse of `to_dict`, also of what came through JSON."""
-        settings = dict(data["settings"])
+        """Return the survey that `to_dict` gave, also if it has been through JSON since."""
+        settings, remarks = dict(data["settings"]), data["remarks"]
         size = settings["size"]
         settings["size"] = None if size is None else (int(size[0]), int(size[1]))
+        frames = [(name, number) for name, number in remarks["frames"]]
         return cls(
             **{
                 **data,
@@ -160,59 +208,46 @@ class Survey:
                 "problems": tuple(Problem(**problem) for problem in data["problems"]),
                 "ignored": tuple(Problem(**problem) for problem in data["ignored"]),
                 "duplicates": tuple((name, first) for name, first in data["duplicates"]),
-                "remarks": Remarks(
-                    **data["remarks"]
-                    | {"frames": [(name, n) for name, n in data["remarks"]["frames"]]}
-                ),
+                "remarks": Remarks(**remarks | {"frames": frames}),
                 "settings": ImageSettings(**settings),
             }
         )
 
 
-def summarize(
-    source: Source,
-    facts: Mapping[Entry, Facts],
-    duplicates: Sequence[tuple[str, str]],
-    bad: Sequence[Problem],
-    remarks: Remarks,
-    settings: ImageSettings,
-) -> Survey:
-    """The survey of those images of `source` whose `facts` are known; the `bad` cannot be used."""
-    sides = [min(fact.width, fact.height) for fact in facts.values()]
-    sizes = Counter(f"{fact.width}x{fact.height}" for fact in facts.values())
-    labels = Counter(entry.label for entry in facts)
-    problems = [*source.problems, *bad]
-    broken = sorted((p for p in problems if not p.harmless), key=lambda problem: problem.name)
-    return Survey(
-        num_files=len(facts) + len(broken),
-        num_images=len(facts),
-        sizes=dict(sizes.most_common(_COMMON_SIZES)),
-        num_sizes=len(sizes),
-        short_sides=_histogram(sides),
-        median_side=median_low(sides) if sides else 0,
-        num_enlarged=sum(_is_enlarged(fact, settings) for fact in facts.values()),
-        modes=dict(Counter(fact.mode for fact in facts.values()).most_common()),
-        formats=dict(Counter(fact.format for fact in facts.values()).most_common()),
-        classes={name: labels[name] for name in source.classes},
-        labels_from=source.contents.labels_from,
-        labels_problem=source.contents.labels_problem,
-        num_held_out=len(source.contents.held_out),
-        notes=tuple(source.contents.notes),
-        problems=tuple(broken),
-        ignored=tuple(problem for problem in problems if problem.harmless),
-        duplicates=tuple(duplicates),
-        remarks=remarks,
-        settings=settings,
-    )
+def describe_classes(count: int, labels_from: str | None) -> str:
+    """Return ', 2 classes from dataset.json', or nothing without classes."""
+    if not count:
+        return ""
+    return f", {counted(count, 'class', 'classes')}" + (f" from {labels_from}" * bool(labels_from))
 
 
-def _histogram(sides: Sequence[int]) -> dict[int, int]:
-    counts, _ = np.histogram(sides, [*SIDES, np.inf])
-    return {side: int(count) for side, count in zip(SIDES, counts, strict=True) if count}
+def describe_problems(problems: Sequence[Problem]) -> list[str]:
+    """Return a line for each of the first `problems`, and one that counts the others."""
+    lines = [f"{problem.name}: {problem.reason}" for problem in problems[:_NAMED]]
+    if len(problems) > _NAMED:
+        lines.append(f"... and {len(problems) - _NAMED:,} more, which ganctl data lists")
+    return lines
+
+
+def _statistics(facts: Sequence[Facts], settings: ImageSettings) -> dict[str, Any]:
+    sides = [min(fact.width, fact.height) for fact in facts]
+    sizes = Counter(f"{fact.width}x{fact.height}" for fact in facts)
+    counts, _ = np.histogram(sides, [*_SIDES, np.inf])
+    return {
+        "num_images": len(facts),
+        "sizes": dict(sizes.most_common(_COMMON_SIZES)),
+        "num_sizes": len(sizes),
+        "short_sides": {
+            side: int(count) for side, count in zip(_SIDES, counts, strict=True) if count
+        },
+        "median_side": median_low(sides) if sides else 0,
+        "num_enlarged": sum(_is_enlarged(fact, settings) for fact in facts),
+        "modes": dict(Counter(fact.mode for fact in facts).most_common()),
+        "formats": dict(Counter(fact.format for fact in facts).most_common()),
+    }
 
 
 def _is_enlarged(fact: Facts, settings: ImageSettings) -> bool:
-    assert settings.size is not None
-    height, width = settings.size
+    height, width, _ = array_shape(settings)
     factors = (height / fact.height, width / fact.width)
     return (min(factors) if settings.fit == "pad" else max(factors)) > 1

@@ -17,8 +17,10 @@ from ganctl import machine
 from ganctl.config.images import ImageSettings
 from ganctl.datasets.base import Progress
 from ganctl.datasets.decoding import BadImage, Facts, Outcome, Pixels
-from ganctl.datasets.local import loading, preparing
-from ganctl.datasets.local.survey import Remarks
+from ganctl.datasets.detection import require_color
+from ganctl.datasets.local import preparing
+from ganctl.datasets.local.paths import require_apart
+from ganctl.datasets.local.survey import Remarks, describe_problems
 from ganctl.datasets.sources import Entry, Problem, Source, open_source
 from ganctl.datasets.sources.labels import FILES_BESIDE
 from ganctl.datasets.streaming import index, storage
@@ -111,14 +113,14 @@ def pack(
     the same is packed. Raises UsageError, RunError, and DataError where some images cannot be used,
     unless `skip_bad`; then nothing is left behind.
     """
-    loading.require_colour(settings.background)
+    require_color(settings.background)
     if not storage.is_address(out.folder):
-        loading.require_apart(path, Path(out.index))
+        require_apart(path, Path(out.index))
     out.require_free()
     told = progress or (lambda *_: None)
     source = open_source(path, settings.image_key)
     entries = source.entries
-    with preparing.reading(source, len(entries)) as reader:
+    with preparing.open_pool(source, len(entries)) as reader:
         measured = preparing.measure_all(source, entries, settings, reader, told)
         bad = [
             problem for problem in (*source.problems, *measured.problems) if not problem.harmless
@@ -128,7 +130,7 @@ def pack(
         if settings.size is None and not storage.is_address(out.folder):
             machine.require_disk(Path(out.folder), sum(entry.size for entry in found))
         order = Stream.PACKING.generator(seed=seed).permutation(len(found))
-        chunks = preparing.decoded(reader, measured.settings, [found[k] for k in order], told)
+        chunks = preparing.decode_chunks(reader, measured.settings, [found[k] for k in order], told)
         samples = _Samples(source, chunks, measured.facts, bad, as_png=settings.size is not None)
         made: list[str] = []
         try:
@@ -272,7 +274,7 @@ def _require_usable(
         raise DataError(
             f"{counted(len(bad), 'file')} in {printable(path)} cannot be used",
             Text("{} packs the others.", Setting("skip_bad", True)) if found else None,
-            details=loading.listed(sorted(bad, key=lambda problem: problem.name)),
+            details=describe_problems(sorted(bad, key=lambda problem: problem.name)),
         )
     if len(found) < 2:
         raise DataError(

@@ -17,12 +17,11 @@ from numpy.typing import NDArray
 from ganctl import machine
 from ganctl.batch import WHOLE, Share
 from ganctl.config.images import ImageSettings
-from ganctl.datasets import workers
+from ganctl.datasets import detection, workers
 from ganctl.datasets.base import Batch
 from ganctl.datasets.decoding import BadImage, Pixels, measure
 from ganctl.datasets.decoding.formats import READABLE
-from ganctl.datasets.local.loading import classes_from, require_colour
-from ganctl.datasets.local.preparing import choose_size, is_colourful
+from ganctl.datasets.local.survey import describe_classes
 from ganctl.datasets.streaming import reader, storage
 from ganctl.datasets.streaming.index import Index, read
 from ganctl.datasets.streaming.order import Lanes
@@ -45,7 +44,7 @@ _AHEAD_BYTES, _AHEAD = 2**26, range(2, 9)
 
 @dataclass(frozen=True)
 class Stream:
-    """An `ImageDataset` of tar shards, whose batches are read and decoded when wanted."""
+    """The images of tar shards, as `base.Images`: batches are read and decoded when wanted."""
 
     name: str
     index: Index
@@ -148,7 +147,7 @@ def load(
     Size and channels that are not set are the index's, or chosen from the first images. Raises
     DataError, UsageError.
     """
-    require_colour(settings.background)
+    detection.require_color(settings.background)
     index = read(address)
     if settings.image_key not in (None, index.image_key):
         raise UsageError(
@@ -169,14 +168,13 @@ def load(
     )
     is_known = None not in (known.size, known.channels)
     chosen = known if is_known else _chosen(index, limit, known)
-    height, width, channels = shape_of(chosen)
     count = int(_counts(index, limit).sum())
     notice = (
-        f"{counted(count, 'image')} in {counted(len(index.shards), 'shard')}"
-        f" of {printable(address)}"
-        + classes_from(len(index.classes), index.labels_from)
-        + f", streamed as {height}x{width} {'RGB' if channels == 3 else 'grey'}"
-        + ("" if is_known else ", chosen from the first images")
+        f"{counted(count, 'image')} in {counted(len(index.shards), 'shard')} of "
+        + printable(address)
+        + describe_classes(len(index.classes), index.labels_from)
+        + "; training at "
+        + detection.describe(shape_of(chosen), known, " from the first images")
     )
     return Stream(address, index, chosen, limit, skip_bad, (notice, *index.notes))
 
@@ -199,22 +197,18 @@ def _first_ones(index: Index, limit: int | None, count: int) -> Iterator[Sample]
 
 def _chosen(index: Index, limit: int | None, settings: ImageSettings) -> ImageSettings:
     """`settings` with size and channels, if they are not set, as suits some of the images."""
-    sides, has_colour = list[int](), False
+    sides, has_color = list[int](), False
     for sample in _first_ones(index, limit, _LOOKED_AT):
         with contextlib.suppress(BadImage):
             facts = measure(sample.content)
             sides.append(min(facts.width, facts.height))
-            has_colour = has_colour or is_colourful(sample.content, settings.background)
+            has_color = has_color or detection.is_colorful(sample.content, settings.background)
     if not sides:
         raise DataError(
             f"of the first images that {printable(index.address)} names none can be used",
             READABLE,
         )
-    return replace(
-        settings,
-        size=settings.size or choose_size(sides),
-        channels=settings.channels or (3 if has_colour else 1),
-    )
+    return detection.detect(settings, sides, has_color=has_color)
 
 
 def _num_workers() -> int:

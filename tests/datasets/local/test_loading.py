@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from ganctl.config.images import ImageSettings
-from ganctl.datasets import loading
+from ganctl.datasets import detection, loading
 from ganctl.datasets.base import Dataset
 from ganctl.datasets.decoding import NO_MEMORY, BadImage
 from ganctl.datasets.local import loading as local
@@ -35,14 +35,14 @@ ASKED = ImageSettings()
 def once(monkeypatch):
     """How often a file is decoded or measured from here on."""
     calls = []
-    for name in ("decode", "examine", "measure"):
-        original = getattr(preparing, name)
+    for module, name in ((detection, "decode"), (preparing, "examine"), (preparing, "measure")):
+        original = getattr(module, name)
 
         def counted(content, *arguments, original=original):
             calls.append(content)
             return original(content, *arguments)
 
-        monkeypatch.setattr(preparing, name, counted)
+        monkeypatch.setattr(module, name, counted)
     return calls
 
 
@@ -87,8 +87,8 @@ def test_what_was_chosen_may_be_asked_for_without_decoding_again(photos, once):
     again = local.prepare(str(photos), first.survey.settings)
     assert once == []
     assert again.survey == first.survey
-    assert "chosen" in first.seen_as
-    assert "chosen" not in again.seen_as
+    assert "detected" in first.training_size
+    assert "detected" not in again.training_size
 
 
 def test_what_is_chosen_may_be_there_already(photos, once):
@@ -144,7 +144,7 @@ def test_what_may_be_read_another_time_is_not_remembered_as_bad(photos, monkeypa
         patch.setattr(Folder, "read", read)
         found = loading.load(str(photos), skip_bad=True)
         assert len(found) == 11
-        assert "again next time: some cannot be read" in "\n".join(map(str, found.notices))
+        assert "all will be decoded again next time" in "\n".join(map(str, found.notices))
     found = loading.load(str(photos))
     assert len(found) == 12
     assert "next time" not in "\n".join(map(str, found.notices))
@@ -253,10 +253,10 @@ def test_images_that_have_gone(photos):
         local.load(path, ASKED)
 
 
-@pytest.mark.parametrize("colour", ["reddish", "", "#12", "\0"])
-def test_a_background_that_is_no_colour(photos, colour):
-    settings = ImageSettings(background=colour)
-    with pytest.raises(UsageError, match="is not a colour"):
+@pytest.mark.parametrize("color", ["reddish", "", "#12", "\0"])
+def test_an_unknown_background_color_is_refused(photos, color):
+    settings = ImageSettings(background=color)
+    with pytest.raises(UsageError, match="is not a color"):
         loading.load(str(photos), settings=settings)
 
 
@@ -267,11 +267,10 @@ def test_what_a_user_is_told(photos):
     shutil.copy(photos / "dog" / "0.png", photos / "dog" / "z.png")
     told = loading.load(str(photos), settings=ImageSettings((64, 64))).notices
     assert told[0] == (
-        f"13 images in {photos}, 2 classes from folders, "
-        "seen as 64x64 RGB, colour chosen from the images"
+        f"13 images in {photos}, 2 classes from folders; training at 64x64 RGB (channels detected)"
     )
-    assert told[1] == "13 are smaller than that, and enlarged."
-    assert told[2] == "1 is the same as another, and used like all."
+    assert told[1] == "13 images smaller than that will be enlarged."
+    assert told[2] == "1 duplicate of other images will be used like all others."
     assert "13 images are few" in str(told[3])
     assert len(told) == 4
 
@@ -281,7 +280,7 @@ def test_classes_that_are_left_without_an_image_are_told_of(photos):
         path.write_bytes(b"")
     data = loading.load(str(photos), skip_bad=True)
     assert data.classes == ("cat", "dog")
-    assert "Classes without an image to learn from: 1 (cat)." in data.notices
+    assert "Classes without any usable image: 1 (cat)." in data.notices
 
 
 def test_what_is_used_but_not_as_expected_is_said_by_a_training(photos):
@@ -296,8 +295,8 @@ def test_what_is_used_but_not_as_expected_is_said_by_a_training(photos):
         dark.save(photos / "dog" / f"dark-{value}.png")
     data = loading.load(str(photos))
     assert data.notices[1:4] == (
-        "2 files have several pages or frames: the first is used, 3 are left out. To use them, "
-        "save each as a file.",
+        "2 files have several pages or frames; only the first is used (3 left out). To use the "
+        "others, save each as a file of its own.",
         "1 JPEG lacks its last bytes, but the whole picture is there and is used.",
         "The 16-bit images are nearly black: their largest value is 4,095 of 65,535. Multiply all "
         "values by 16 and save the images again before training: docs/your-own-images.md shows "
@@ -330,7 +329,7 @@ def test_the_recipe_for_images_that_are_nearly_black(tmp_path, monkeypatch):
     text = (Path(__file__).parents[3] / "docs" / "your-own-images.md").read_text("utf-8")
     recipe = next(part for part in text.split("```python")[1:] if "* 16" in part)
     exec(textwrap.dedent(recipe.split("```")[0]))
-    assert not local.prepare("bright", ASKED).survey.remarks.lines()
+    assert not local.prepare("bright", ASKED).survey.remarks.messages()
 
 
 def test_enough_images_are_not_called_few(tmp_path):
@@ -345,72 +344,6 @@ def test_without_a_cache_folder_a_temporary_one_serves(photos, cache_folder, mon
     cache_folder.write_text("not a folder")
     assert len(loading.load(str(photos))) == 12
     assert loading.prepare(str(photos), ImageSettings()).was_cached
-
-
-# Names and paths
-
-
-def test_a_name_stays_and_a_path_becomes_absolute(photos, monkeypatch):
-    monkeypatch.chdir(photos.parent)
-    assert loading.resolve("mnist") == "mnist"
-    assert loading.resolve("photos") == str(photos)
-    assert loading.resolve("./photos/../photos/") == str(photos)
-
-
-def test_a_name_is_no_folder_of_that_name(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    Path("mnist").mkdir()
-    assert loading.resolve("mnist") == "mnist"
-    assert loading.resolve("./mnist") == str(tmp_path / "mnist")
-
-
-def test_a_tilde_in_settings_leads_home(tmp_path, monkeypatch):
-    """Where no shell has expanded it: in a file of settings, in the environment."""
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setenv("USERPROFILE", str(tmp_path))
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "photos").mkdir()
-    assert loading.resolve("~/photos") == str(tmp_path / "photos")
-    (tmp_path / "~" / "photos").mkdir(parents=True)
-    assert loading.resolve("~/photos") == str(tmp_path / "~" / "photos")
-
-
-@pytest.mark.parametrize(
-    "path",
-    ["no/such/folder", "photos.zip", "shards/{000..003}.tar", "a\0/b", "~nobody-has-this-name/x"],
-)
-def test_a_path_to_nothing(tmp_path, monkeypatch, path):
-    if "{" in path:
-        pytest.importorskip("braceexpand")
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(DataError, match="there is nothing at"):
-        loading.resolve(path)
-
-
-def test_a_word_that_is_neither():
-    with pytest.raises(DataError, match="unknown data 'mnits'") as caught:
-        loading.resolve("mnits")
-    assert "'mnist'" in str(caught.value.hint)
-    assert "path" in str(caught.value.hint)
-
-
-@pytest.mark.parametrize(
-    ("path", "name"),
-    [("/x/my photos", "my-photos"), ("/x/a.tar.gz", "a"), ("/x/a.b.zip", "a.b"), ("/", "images"),
-     ("/x/{000..127}.tar", "000..127"), ("/x/写真", "写真"), ("/x/-rf", "rf"), ("/x/..", "images"),
-     ("/x/" + "y" * 200, "y" * 60)],
-)  # fmt: skip
-def test_what_a_run_is_called(path, name):
-    assert loading.stem(path) == name
-
-
-def test_pictures_stay_out_of_the_images(photos, tmp_path):
-    for inside in (photos / "run", photos, photos / "cat" / ".." / "x.png"):
-        with pytest.raises(UsageError, match="lies in the folder of the images"):
-            local.require_apart(str(photos), inside)
-    local.require_apart(str(photos), tmp_path / "run")
-    local.require_apart(str(photos), photos.parent / "photos-run")
-    local.require_apart("mnist", Path("mnist") / "x")
 
 
 # Named sets
@@ -435,7 +368,7 @@ def test_a_survey_of_a_named_set():
     assert (survey.num_images, survey.num_enlarged) == (40, 40)
     assert survey.sizes == {"28x28": 40}
     assert survey.classes == {str(digit): 4 for digit in range(10)}
-    assert prepared.seen_as == "32x32 grey"
+    assert prepared.training_size == "32x32 grayscale"
     assert Survey.from_dict(survey.to_dict()) == survey
 
 
@@ -558,7 +491,7 @@ def test_held_out_images_are_not_trained_on_and_there_for_comparison(split):
     assert loading.has_test(train)
     assert train.notices[1:3] == (
         "Trained on: 12 images in train/. Held out: 3 images in test/.",
-        "Held-out images are not trained on: an evaluation compares samples with them.",
+        "Held-out images are not trained on: 'ganctl evaluate' compares samples with them.",
     )
     seen = ImageSettings((8, 12), 3)
     test = loading.load_test(str(split), settings=seen)

@@ -11,21 +11,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from PIL import Image
 
-from ganctl.config.images import SIZES, ImageSettings
+from ganctl.config.images import ImageSettings
 from ganctl.datasets.base import digest_of
 from ganctl.datasets.decoding import BadImage, decode
 from ganctl.datasets.local import preparing
 from ganctl.datasets.local.preparing import (
-    LARGEST_CHOSEN,
-    choose_size,
     decode_all,
     measure_all,
-    reading,
-    survey_of,
+    open_pool,
 )
 from ganctl.datasets.local.survey import Remarks, Survey
 from ganctl.datasets.sources import Entry, Problem, Source, open_source
@@ -77,13 +72,13 @@ def image(mode="RGB", size=(40, 30), kind="PNG", number=0):
 def prepared(source, settings=ASKED, num_workers=1, progress=quiet):
     """(survey, images, labels) of a source."""
     with tempfile.NamedTemporaryFile(buffering=0) as file:
-        with reading(source, len(source.entries), num_workers) as reader:
-            measured = measure_all(source, source.entries, settings, reader, progress)
-            labels, *found, digest = decode_all(source, measured, file, reader, progress)
+        with open_pool(source, len(source.entries), num_workers) as pool:
+            measured = measure_all(source, source.entries, settings, pool, progress)
+            labels, *found, digest = decode_all(source, measured, file, pool, progress)
         images = np.load(file.name)
         assert Path(file.name).stat().st_size == images.nbytes + 128  # and no more behind them
     assert digest == digest_of(images)
-    return survey_of(source, measured, *found), images, labels
+    return Survey.of_source(source, measured, *found), images, labels
 
 
 GOOD, OTHER = image(), image(number=1)
@@ -137,9 +132,9 @@ def test_damaged_files_are_named_and_the_others_keep_their_labels():
 
 def test_no_image_at_all():
     source = Memory({"1.png": b"words"})
-    with reading(source, 1) as reader:
-        measured = measure_all(source, source.entries, ASKED, reader, quiet)
-    survey = survey_of(source, measured, [], Remarks())
+    with open_pool(source, 1) as pool:
+        measured = measure_all(source, source.entries, ASKED, pool, quiet)
+    survey = Survey.of_source(source, measured, [], Remarks())
     assert (survey.num_files, survey.num_images, len(survey.problems)) == (1, 0, 1)
     assert survey.settings == ASKED
     assert Survey.from_dict(survey.to_dict()) == survey
@@ -159,22 +154,6 @@ def test_a_damaged_file_is_not_called_the_same_as_another():
 
 
 # What is chosen
-
-
-@pytest.mark.parametrize(
-    ("sides", "size"),
-    [([8], 28), ([28], 28), ([31, 31, 500], 28), ([47], 32), ([48, 4000], 48), ([3000], 64)],
-)
-def test_a_size_that_half_of_the_images_fill(sides, size):
-    assert choose_size(sides) == (size, size)
-
-
-@given(st.lists(st.integers(1, 10_000), min_size=1, max_size=50))
-def test_any_images_get_a_known_size_that_most_fill(sides):
-    size, _ = choose_size(sides)
-    assert size in SIZES
-    assert size <= LARGEST_CHOSEN
-    assert size == SIZES[0] or 2 * sum(side >= size for side in sides) >= len(sides)
 
 
 @pytest.mark.parametrize(
@@ -224,7 +203,7 @@ def test_progress_comes_to_its_end_in_both_parts(monkeypatch):
     told = []
     files = {f"{k}.png": image(number=k) for k in range(8)}
     prepared(Memory(files), progress=lambda *what: told.append(what))
-    for doing in ("looking at", "decoding"):
+    for doing in ("scanning", "decoding"):
         assert [what[1:] for what in told if what[0] == doing] == [(0, 8), (3, 8), (6, 8), (8, 8)]
 
 

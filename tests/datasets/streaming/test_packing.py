@@ -66,7 +66,7 @@ def test_what_is_packed_but_not_as_expected_is_said(photos, pack):
     frames[0].save(photos / "cat" / "a.gif", save_all=True, append_images=frames[1:])
     remarks = pack(photos).remarks
     assert remarks.frames == [("cat/a.gif", 3)]
-    assert len(remarks.lines()) == 1
+    assert len(remarks.messages()) == 1
 
 
 def test_the_index_is_what_reading_the_shards_finds(photos, tmp_path, pack):

@@ -130,7 +130,7 @@ def test_what_is_known_of_the_images_is_the_indexs_or_said(tmp_path):
     data = loading.load_training(write_shards(tmp_path, [5, 6]))
     assert (len(data), data.classes, data.num_classes) == (11, ("0", "1", "2"), 3)
     assert data.image_shape == (1, 28, 28)  # the smallest that is chosen
-    assert "28x28 grey, chosen from the first images" in data.notices[0]
+    assert "28x28 grayscale (size and channels detected from the first images)" in data.notices[0]
     assert loading.stem(data.name) == tmp_path.name
     assert data.some(4).shape == (4, 28, 28, 1)
     assert len(data.some(1000)) == 11

@@ -1,0 +1,69 @@
+"""The size and channels that images are trained at, detected where the settings leave them open."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from statistics import median_low
+
+from PIL import ImageColor
+
+from ganctl.config.images import SIZES, ImageSettings
+from ganctl.datasets.decoding import Content, decode
+from ganctl.errors import UsageError
+
+LARGEST_DETECTED = 64
+"""Most photographs are larger than every size, but 128x128 takes hours on a CPU: ask for it."""
+
+
+def detect(
+    settings: ImageSettings, short_sides: Sequence[int], *, has_color: bool
+) -> ImageSettings:
+    """Return `settings` with size and channels set: as they were, or chosen for the images."""
+    return dataclasses.replace(
+        settings,
+        size=settings.size or detect_size(short_sides),
+        channels=settings.channels or (3 if has_color else 1),
+    )
+
+
+def detect_size(short_sides: Sequence[int]) -> tuple[int, int]:
+    """Return the largest square that at least half of the images fill without being enlarged."""
+    bound = min(median_low(short_sides), LARGEST_DETECTED)
+    side = max((size for size in SIZES if size <= bound), default=SIZES[0])
+    return side, side
+
+
+def is_colorful(content: Content, background: str) -> bool:
+    """Return whether an image has more than shades of gray. Raises BadImage."""
+    pixels = decode(content, ImageSettings((32, 32), 3, "stretch", background))
+    return bool((pixels != pixels[..., :1]).any())
+
+
+def array_shape(settings: ImageSettings) -> tuple[int, int, int]:
+    """Return the (H, W, C) of images whose size and channels are set."""
+    assert settings.size is not None
+    assert settings.channels is not None
+    return (*settings.size, settings.channels)
+
+
+def describe(shape: tuple[int, ...], asked: ImageSettings, sample: str = "") -> str:
+    """Return `shape`, (H, W, C), in words, and what of it was detected: '64x64 RGB (...)'.
+
+    `sample` says in which of the images, such as ' from the first images'.
+    """
+    height, width, channels = shape
+    detected = [name for name in ("size", "channels") if getattr(asked, name) is None]
+    note = f" ({' and '.join(detected)} detected{sample})" if detected else ""
+    return f"{height}x{width} {'RGB' if channels == 3 else 'grayscale'}{note}"
+
+
+def require_color(background: str) -> None:
+    """Raise UsageError unless Pillow knows the color."""
+    try:
+        ImageColor.getrgb(background)
+    except ValueError:
+        raise UsageError(
+            f"'{background[:40]}' is not a color",
+            "Give a name, such as white or gray, or a code, such as '#ff8800'.",
+        ) from None

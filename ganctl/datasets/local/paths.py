@@ -1,0 +1,51 @@
+"""Paths of images: what is one, where it leads, what a run on it is called."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+from ganctl.datasets.sources import KINDS, shards
+from ganctl.errors import DataError, Setting, Text, UsageError
+from ganctl.text import printable
+
+_ARCHIVES = (".json", ".npy", ".npz", ".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz")
+
+
+def is_path(name: str) -> bool:
+    """Return whether `name` is written like a path of images, or is one."""
+    separated = "/" in name or os.sep in name
+    return separated or name.lower().endswith(_ARCHIVES) or os.path.exists(name)  # noqa: PTH110
+
+
+def resolve(path: str) -> str:
+    """Return `path` made absolute, so that a run can be resumed from any folder.
+
+    A ~ that no shell has expanded, as in a file of settings, is the home folder. Raises DataError
+    if nothing is there.
+    """
+    if not os.path.lexists(path):
+        path = os.path.expanduser(path)  # noqa: PTH111 - which fails without a home folder
+    for part in shards(path):
+        if not os.path.lexists(part):
+            raise DataError(f"there is nothing at '{printable(part)}'", f"Give {KINDS}.")
+    return os.path.abspath(path)  # noqa: PTH100 - links stay as they were named
+
+
+def stem(path: str) -> str:
+    """Return the last part of `path` as a folder's name: 'my-photos' for '/my photos.tar.gz'."""
+    name = Path(path).name
+    while name.lower().endswith(_ARCHIVES):
+        name = Path(name).stem
+    return re.sub(r"[^\w.]+", "-", name)[:60].strip("-.") or "images"
+
+
+def require_apart(path: str, out: Path) -> None:
+    """Raise UsageError if pictures written to `out` would be among the images at `path`."""
+    folder = os.path.realpath(path)
+    if Path(os.path.realpath(out)).is_relative_to(folder) and os.path.isdir(folder):  # noqa: PTH112
+        raise UsageError(
+            f"'{out}' lies in the folder of the images; pictures written there would become some",
+            Text("Give another place with {}.", Setting("out")),
+        )

@@ -1,0 +1,26 @@
+"""The size that images are trained at where none is given."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ganctl.config.images import SIZES
+from ganctl.datasets.detection import LARGEST_DETECTED, detect_size
+
+
+@pytest.mark.parametrize(
+    ("sides", "size"),
+    [([8], 28), ([28], 28), ([31, 31, 500], 28), ([47], 32), ([48, 4000], 48), ([3000], 64)],
+)
+def test_a_size_that_half_of_the_images_fill(sides, size):
+    assert detect_size(sides) == (size, size)
+
+
+@given(st.lists(st.integers(1, 10_000), min_size=1, max_size=50))
+def test_any_images_get_a_known_size_that_most_fill(sides):
+    size, _ = detect_size(sides)
+    assert size in SIZES
+    assert size <= LARGEST_DETECTED
+    assert size == SIZES[0] or 2 * sum(side >= size for side in sides) >= len(sides)
