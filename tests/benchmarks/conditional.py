@@ -1,4 +1,4 @@
-"""How many of the digits that a run draws are of the class that was asked for.
+"""Measure how many of a run's digits the classifier recognizes as the requested class.
 
     python tests/benchmarks/conditional.py RUN [--per-class 100] [-o GRID.png]
 

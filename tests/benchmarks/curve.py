@@ -1,4 +1,4 @@
-"""How near a run's images are to real ones, snapshot by snapshot, and the plot of several runs.
+"""Evaluate each snapshot of a run, and plot the quality of several runs against time.
 
     python tests/benchmarks/curve.py measure RUN OUT.csv [--epochs 1,5,10] [--num-samples 10000]
     python tests/benchmarks/curve.py draw OUT.png CSV... [--floor 0.034]

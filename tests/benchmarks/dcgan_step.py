@@ -1,4 +1,4 @@
-"""How many images a second the `dcgan` step takes, against a plain transcription in PyTorch.
+"""Compare the speed of the `dcgan` step with that of a plain PyTorch implementation.
 
     python tests/benchmarks/dcgan_step.py [--rounds 5] [--steps 6] [--threads N]
 

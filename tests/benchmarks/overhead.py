@@ -1,4 +1,4 @@
-"""The share of a training's time that is spent outside the two networks' own mathematics.
+"""Measure the share of training time that is spent outside the two networks.
 
     python tests/benchmarks/overhead.py [--preset fast] [--epochs 2] [OPTIONS OF ganctl train ...]
 

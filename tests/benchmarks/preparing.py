@@ -1,4 +1,4 @@
-"""Photographs made ready for training: ganctl's preparation beside torchvision's.
+"""Compare how long ganctl and torchvision take to prepare photographs for training.
 
     python tests/benchmarks/preparing.py [--images 10000] [--side 256] [--rounds 3]
 

@@ -1,4 +1,4 @@
-"""Images a second of a training by two processes beside one, each process on one core.
+"""Compare the training speed of one and of two processes, one core each.
 
     python tests/benchmarks/processes.py [--rounds 3] [--processes 2] [OPTIONS OF ganctl train ...]
 

@@ -1,4 +1,4 @@
-"""Where the time of an update goes, by torch's own profiler.
+"""Profile a training step with torch's profiler.
 
     python tests/benchmarks/profile_step.py [--preset dcgan] [--steps 10] [--precision auto]
 

@@ -1,4 +1,4 @@
-"""Recipes beside one another: how near their samples are to real ones after equal seconds.
+"""Compare recipes: the quality of their samples after equal training time.
 
     python tests/benchmarks/recipes.py --seconds 30,60,120 --seeds 1,2,3 \
         "" "r1_weight=1" "base_channels=24 lr_g=2e-3 lr_d=2e-3" "preset=dcgan"

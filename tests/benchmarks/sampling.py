@@ -1,4 +1,4 @@
-"""How fast images are drawn from seeds, beside the generator's own forward pass in large batches.
+"""Compare the speed of sampling from seeds with that of the generator's forward passes alone.
 
     python tests/benchmarks/sampling.py RUN [--num-samples 4096] [--rounds 5]
 

@@ -1,4 +1,4 @@
-"""What saving costs: the time of one save as a share of the time between two.
+"""Measure the time of one save as a share of the time between two.
 
     python tests/benchmarks/saving.py [--saves 20] [--out DIR]
 

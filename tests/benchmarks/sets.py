@@ -1,4 +1,4 @@
-"""Sets of real images out of packages, as folders of PNGs, for docs/gallery.md.
+"""Build datasets from Python packages, as folders of PNGs, for docs/gallery.md.
 
     pip install scikit-learn scikit-image==0.26.0 python-avatars==1.4.1 resvg-py==0.5.0
     pip install --no-deps trdg==1.8.0

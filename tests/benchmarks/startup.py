@@ -1,4 +1,4 @@
-"""How long commands take to start, against what they cannot do without.
+"""Measure how long commands take to start, compared with importing torch.
 
     python tests/benchmarks/startup.py CHECKPOINT [--rounds 7]
 

@@ -1,4 +1,4 @@
-"""What streaming takes: images/s, and memory over an epoch of shards that no cache should hold.
+"""Measure the speed and memory of streaming an epoch of shards.
 
 python tests/benchmarks/streaming.py make FOLDER --gigabytes 3     # JPEGs of 256x256 pixels
 python tests/benchmarks/streaming.py read FOLDER/index.json --workers 1

@@ -1,4 +1,4 @@
-"""How many images a second the classic recipe's step takes in TensorFlow, against ganctl's.
+"""Compare the speed of the classic recipe's step in TensorFlow and in ganctl.
 
     python -m venv tf && tf/bin/pip install tensorflow-cpu
     python tests/benchmarks/tensorflow_step.py --tensorflow tf/bin/python [--rounds 5] [--steps 8]

@@ -2,8 +2,8 @@
 
     python tests/benchmarks/train_classifier.py [--epochs 16] [--seed 0] [--out FILE]
 
-On MNIST's 60,000 training images, shifted, turned and scaled a little; the test images are looked
-at once, at the end. Prints the accuracy on them and the file's SHA-256, which
+It is trained on MNIST's 60,000 training images with small random shifts, rotations and scalings; the test
+images are used once, at the end. Prints the accuracy on them and the file's SHA-256, which
 ganctl/features/classifier.py pins.
 """
 

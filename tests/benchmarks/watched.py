@@ -1,4 +1,4 @@
-"""Seconds that a live screen takes of a training, counted inside of it.
+"""Measure the overhead of the live screen from inside a training run.
 
     python tests/benchmarks/watched.py [OPTIONS OF ganctl train ...]
 

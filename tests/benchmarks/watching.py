@@ -1,4 +1,4 @@
-"""What it costs to watch a training: its seconds at a terminal, shown and with --quiet, in pairs.
+"""Measure the overhead of the live screen by comparing runs with and without --quiet, in pairs.
 
     python tests/benchmarks/watching.py [--pairs N] [OPTIONS OF ganctl train ...]
 
