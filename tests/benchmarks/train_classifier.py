@@ -2,9 +2,9 @@
 
     python tests/benchmarks/train_classifier.py [--epochs 16] [--seed 0] [--out FILE]
 
-It is trained on MNIST's 60,000 training images with small random shifts, rotations and scalings; the test
-images are used once, at the end. Prints the accuracy on them and the file's SHA-256, which
-ganctl/features/classifier.py pins.
+It is trained on MNIST's 60,000 training images with small random shifts, rotations and scalings;
+the test images are used once, at the end. Prints the accuracy on them and the file's SHA-256,
+which ganctl/features/classifier.py pins.
 """
 
 from __future__ import annotations
