@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 
 from ganctl.batch import WHOLE, Share
+from ganctl.datasets.prefetch import Request, prefetch
 from ganctl.errors import Text
 from ganctl.rng import Stream
 
@@ -148,35 +147,22 @@ class Dataset:
         """
         device = self.device or self.images.device
         order = epoch_order(len(self), seed=seed, epoch=epoch).to(self.images.device)
-        wholes = (order[number * size :][:size] for number in numbers)
-        parts = ((share.rows(len(whole)), whole) for whole in wholes)
-        if self.images.device == device and not self.is_mapped:
-            yield from (
-                Batch(*self.fetch(whole[places.start : places.stop]), places.start, len(whole))
-                for places, whole in parts
-            )
-            return
-        with ThreadPoolExecutor(1, "ganctl-images") as reader:
-            coming: deque[tuple[Future[tuple[Tensor, Tensor]], int, int]] = deque()
-            try:
-                for places, whole in parts:
-                    own = whole[places.start : places.stop]
-                    fetched = reader.submit(self._fetch, own, device)
-                    coming.append((fetched, places.start, len(whole)))
-                    if len(coming) > _BATCHES_AHEAD:
-                        yield _arrived(*coming.popleft(), device)
-                while coming:
-                    yield _arrived(*coming.popleft(), device)
-            finally:
-                for future, _, _ in coming:
-                    future.cancel()
+        sizes = ((number, min(size, len(order) - number * size)) for number in numbers)
+        requests = (Request(number, share.rows(count), count) for number, count in sizes)
 
-    def _fetch(self, indices: Tensor, device: torch.device) -> tuple[Tensor, Tensor]:
-        """`fetch`, from memory that a GPU reads by itself where batches go to one."""
-        pixels, labels = self.fetch(indices)
-        if device.type == "cuda":
-            pixels, labels = pixels.pin_memory(), labels.pin_memory()
-        return pixels, labels
+        def read(request: Request) -> tuple[Tensor, Tensor]:
+            first, rows = request.step * size, request.rows
+            pixels, labels = self.fetch(order[first + rows.start : first + rows.stop])
+            if device.type == "cuda" and not pixels.is_cuda:
+                return pixels.pin_memory(), labels.pin_memory()
+            return pixels, labels
+
+        for request, pixels, labels in (
+            ((request, *read(request)) for request in requests)
+            if self.images.device == device and not self.is_mapped
+            else prefetch(read, requests, device, num_ahead=_BATCHES_AHEAD)
+        ):
+            yield Batch(pixels, labels, request.rows.start, request.batch_size)
 
 
 class Batch(NamedTuple):
@@ -204,13 +190,6 @@ class Batch(NamedTuple):
             which = mirrored[self.first :][: len(pixels)].to(pixels.device, non_blocking=True)
             pixels = torch.where(which[:, None, None, None], pixels.flip(2), pixels)
         return pixels.permute(0, 3, 1, 2).float().div_(127.5).sub_(1.0)
-
-
-def _arrived(
-    fetched: Future[tuple[Tensor, Tensor]], first: int, size: int, device: torch.device
-) -> Batch:
-    pixels, labels = (tensor.to(device, non_blocking=True) for tensor in fetched.result())
-    return Batch(pixels, labels, first, size)
 
 
 def digest_of(images: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> str:

@@ -1,4 +1,4 @@
-"""A job done on many things, in order, by as many processes as there are cores."""
+"""Processes that read and decode images and never outlive the process they work for."""
 
 from __future__ import annotations
 
@@ -25,117 +25,107 @@ from ganctl.errors import DataError
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 Map = Callable[[Iterable[Task]], Iterator[Result]]
+Submit = Callable[[Task], Future[Result]]
 
-_AHEAD = 3
-"""Tasks of a worker that are begun or waiting for it."""
-_KEPT = 32
-"""Results a process that are begun or wait for their turn: they come in order, and may not pile up;
-but this process is not to run out of work while another one starts."""
-_STOPPING = ("SIGINT", "SIGTERM", "SIGHUP")
+_TASKS_PER_WORKER = 3
+"""Number of tasks that are running in, or waiting for, each worker."""
+_RESULTS_PER_PROCESS = 32
+"""Number of results that may wait for an earlier one: a bound on memory, and yet so many that this
+process does not run out of work while a worker starts."""
+_STOP_SIGNALS = [
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+]
 
 
 @contextlib.contextmanager
-def mapping(job: Callable[[Task], Result], count: int) -> Iterator[Map[Task, Result]]:
-    """While entered: a `map` of `job` over tasks, in their order, by `count` processes.
+def parallel_map(job: Callable[[Task], Result], num_processes: int) -> Iterator[Map[Task, Result]]:
+    """Yield a `map` of `job` that keeps the order of the tasks and runs in `num_processes`.
 
-    One is this process itself, which works rather than wait; the others are new ones, from which
-    results come pickled, as `job` and the tasks go there: `job` when the map is first used, but
-    they begin to start at once. They are gone when the context is left, at once where an exception
-    leaves it, and die with this process however it ends. Raises DataError where one of them is
-    killed.
+    This process is one of them and works whenever it would only wait. The others start at once,
+    but `job` is pickled for them when the map is first used. They end with the context: at once if
+    an exception leaves it. Raises DataError if one of them is killed.
     """
-    if count <= 1:
+    if num_processes <= 1:
         yield lambda tasks: map(job, tasks)
         return
+    with _pools([num_processes - 1]) as ((pool,), path):
+        for _ in range(num_processes - 1):
+            _submit(pool, _do_nothing)
+        yield lambda tasks: _ordered_results(pool, job, path, tasks, num_processes)
+
+
+@contextlib.contextmanager
+def stateful_workers(
+    job: Callable[[Task], Result], num_processes: int
+) -> Iterator[Sequence[Submit[Task, Result]]]:
+    """Yield a function per process that submits a task to it.
+
+    Each process has a copy of `job` of its own, which can remember earlier tasks. With no processes
+    a thread of this one does the job. Otherwise like `parallel_map`.
+    """
+    if num_processes < 1:
+        with ThreadPoolExecutor(1, "ganctl-images") as thread:
+            try:
+                yield [lambda task: thread.submit(job, task)]
+            finally:
+                thread.shutdown(cancel_futures=True)
+        return
+    with _pools([1] * num_processes) as (pools, path):
+        path.write_bytes(pickle.dumps(job))
+        yield [functools.partial(_submit, pool, _do, path) for pool in pools]
+
+
+@contextlib.contextmanager
+def _pools(sizes: Sequence[int]) -> Iterator[tuple[list[ProcessPoolExecutor], Path]]:
+    """Yield pools of processes and the path at which they expect their job.
+
+    A job in a file, unlike a long one in a pipe, does not keep this process waiting for its reader.
+    """
     others = set(multiprocessing.active_children())
+    # Not forked: this process may have threads that hold locks, such as torch's.
+    spawn = multiprocessing.get_context("spawn")
+    pools = [ProcessPoolExecutor(size, spawn, initializer=_initialize) for size in sizes]
     with tempfile.TemporaryDirectory(prefix="ganctl-") as folder:
-        # By a file: a long job in the pipe has this process wait until the other one reads it.
-        path = Path(folder) / "job"
-        # Not forked: this process may have threads, torch's and the progress bar's, with locks.
-        executor = ProcessPoolExecutor(
-            count - 1,
-            multiprocessing.get_context("spawn"),
-            initializer=_begin,
-        )
         try:
-            for _ in range(count - 1):
-                _handed(executor, _start)
-            yield lambda tasks: _in_order(executor, job, path, tasks, count)
+            yield pools, Path(folder) / "job"
         except BaseException as error:
             for child in set(multiprocessing.active_children()) - others:
                 child.kill()
-            executor.shutdown(cancel_futures=True)
             if isinstance(error, BrokenProcessPool):
-                raise _ended() from None
+                raise DataError(
+                    "a process that reads images was killed, perhaps because memory ran out",
+                    "Free some memory and run the same command again.",
+                ) from None
             raise
-        executor.shutdown()
+        finally:
+            for pool in pools:
+                pool.shutdown(cancel_futures=True)
 
 
-@contextlib.contextmanager
-def each(
-    job: Callable[[Task], Result], count: int
-) -> Iterator[Sequence[Callable[[Task], Future[Result]]]]:
-    """While entered: `count` processes to hand tasks to, each with a copy of `job` of its own.
-
-    So it may remember from one task to the next. None: one thread of this process. Otherwise as
-    `mapping`.
-    """
-    executors: list[Executor]
-    hands: list[Callable[[Task], Future[Result]]]
-    if count < 1:
-        thread = ThreadPoolExecutor(1, "ganctl-images")
-        executors, hands = [thread], [lambda task: thread.submit(job, task)]
-    else:
-        spawn = multiprocessing.get_context("spawn")
-        executors = [
-            ProcessPoolExecutor(1, spawn, initializer=_begin_with, initargs=(job,))
-            for _ in range(count)
-        ]
-        hands = [functools.partial(_handed, executor, _do) for executor in executors]
-    others = set(multiprocessing.active_children())
-    try:
-        yield hands
-    except BaseException as error:
-        for child in set(multiprocessing.active_children()) - others:
-            child.kill()
-        if isinstance(error, BrokenProcessPool):
-            raise _ended() from None
-        raise
-    finally:
-        for executor in executors:
-            executor.shutdown(cancel_futures=True)
+def _submit(pool: Executor, job: Callable[..., Any], *arguments: Any) -> Future[Any]:
+    with _stop_signals_blocked(), _without_main_module():  # this may start a process
+        return pool.submit(job, *arguments)
 
 
-def _handed(executor: Executor, job: Callable[..., Any], *tasks: Any) -> Future[Any]:
-    with _signals_held_back(), _without_main():  # a process may be started here
-        return executor.submit(job, *tasks)
-
-
-def _ended() -> DataError:
-    return DataError(
-        "a process that reads images was ended from outside, perhaps for want of memory",
-        "Give the same command again, with more memory free.",
-    )
-
-
-def _in_order(
-    executor: ProcessPoolExecutor,
+def _ordered_results(
+    pool: ProcessPoolExecutor,
     job: Callable[[Any], Any],
     path: Path,
     tasks: Iterable[Any],
-    count: int,
+    num_processes: int,
 ) -> Iterator[Any]:
     if not path.exists():
         path.write_bytes(pickle.dumps(job))
     remaining = iter(tasks)
     waiting: deque[Future[Any]] = deque()
     while True:
-        given = sum(not future.done() for future in waiting)
-        for task in itertools.islice(remaining, _AHEAD * (count - 1) - given):
-            waiting.append(_handed(executor, _do_from, path, task))
+        num_unfinished = sum(not future.done() for future in waiting)
+        num_wanted = _TASKS_PER_WORKER * (num_processes - 1) - num_unfinished
+        for task in itertools.islice(remaining, num_wanted):
+            waiting.append(_submit(pool, _do, path, task))
         if not waiting:
             return
-        is_idle = not waiting[0].done() and len(waiting) < _KEPT * count
+        is_idle = not waiting[0].done() and len(waiting) < _RESULTS_PER_PROCESS * num_processes
         if is_idle and (own := list(itertools.islice(remaining, 1))):
             waiting.append(Future())
             waiting[-1].set_result(job(own[0]))
@@ -144,11 +134,10 @@ def _in_order(
 
 
 @contextlib.contextmanager
-def _without_main() -> Iterator[None]:
-    """Have a process that is started meanwhile not import the program's main module.
+def _without_main_module() -> Iterator[None]:
+    """Keep processes that start meanwhile from importing the program's main module.
 
-    It needs nothing from there; and a script that calls ganctl outside of
-    `if __name__ == "__main__"` would begin anew in each worker.
+    A script that calls ganctl without `if __name__ == "__main__"` would run again in each of them.
     """
     main, sys.modules["__main__"] = sys.modules["__main__"], ModuleType("__main__")
     try:
@@ -158,59 +147,45 @@ def _without_main() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _signals_held_back() -> Iterator[None]:
-    """A process started meanwhile is not asked to stop before it can say how: see `_begin`."""
+def _stop_signals_blocked() -> Iterator[None]:
+    """Block signals in processes that start meanwhile, until `_initialize` has run in them."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
-    numbers = [getattr(signal, name) for name in _STOPPING]
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
     try:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-# In a worker
-
-_job: Callable[[Any], Any]
+# In a worker process:
 
 
-def _begin_with(job: Callable[[Any], Any]) -> None:
-    _begin()
-    global _job
-    _job = job
-
-
-def _begin() -> None:
-    # Ctrl-C reaches every process of a terminal: the first one cleans up, this one by its order.
-    for name in _STOPPING:
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), signal.SIG_IGN)
+def _initialize() -> None:
+    # Ctrl-C reaches every process of a terminal, but it is up to the first one to stop the others.
+    for number in _STOP_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
     if hasattr(signal, "pthread_sigmask"):
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, [getattr(signal, name) for name in _STOPPING])
-    threading.Thread(target=_die_with_parent, daemon=True).start()
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOP_SIGNALS)
+    threading.Thread(target=_exit_with_parent, daemon=True).start()
 
 
-def _die_with_parent() -> None:
+def _exit_with_parent() -> None:
     parent = multiprocessing.parent_process()
     assert parent is not None
     parent.join()
     os._exit(1)
 
 
-def _start() -> None:
-    """Nothing: a process is started to do it."""
+def _do_nothing() -> None:
+    """Make a process start before there is work for it."""
 
 
-def _do(task: Any) -> Any:
-    return _job(task)
-
-
-def _do_from(path: Path, task: Any) -> Any:
-    return _job_in(path)(task)
+def _do(path: Path, task: Any) -> Any:
+    return _job_at(path)(task)
 
 
 @functools.cache
-def _job_in(path: Path) -> Any:
+def _job_at(path: Path) -> Any:
     return pickle.loads(path.read_bytes())

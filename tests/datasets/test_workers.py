@@ -59,20 +59,20 @@ def jobs(tmp_path, monkeypatch):
 
 
 def test_one_worker_is_this_process(jobs):
-    with workers.mapping(jobs.double, 1) as mapped:
+    with workers.parallel_map(jobs.double, 1) as mapped:
         assert list(mapped(range(20))) == [2 * number for number in range(20)]
     assert not multiprocessing.active_children()
 
 
 def test_several_give_results_in_order_and_are_gone(jobs):
-    with workers.mapping(jobs.double, 2) as mapped:
+    with workers.parallel_map(jobs.double, 2) as mapped:
         assert list(mapped(range(50))) == [2 * number for number in range(50)]
         assert list(mapped(range(3))) == [0, 2, 4]
     assert not multiprocessing.active_children()
 
 
 def test_this_process_works_too(jobs):
-    with workers.mapping(jobs.process, 2) as mapped:
+    with workers.parallel_map(jobs.process, 2) as mapped:
         found = set(mapped(range(60)))
     assert len(found) == 2
     assert os.getpid() in found
@@ -81,33 +81,33 @@ def test_this_process_works_too(jobs):
 def test_the_others_start_before_the_map_is_used(jobs):
     """And the job goes there as it is by then."""
     job = jobs.Times()
-    with workers.mapping(job, 2) as mapped:
+    with workers.parallel_map(job, 2) as mapped:
         assert multiprocessing.active_children()
         job.factor = 3
         assert list(mapped(range(40))) == [3 * number for number in range(40)]
 
 
 def test_no_tasks(jobs):
-    with workers.mapping(jobs.double, 2) as mapped:
+    with workers.parallel_map(jobs.double, 2) as mapped:
         assert list(mapped([])) == []
 
 
 def test_an_exception_of_a_job_arrives_and_ends_the_workers(jobs):
-    with pytest.raises(ValueError, match="five"), workers.mapping(jobs.fail, 2) as mapped:
+    with pytest.raises(ValueError, match="five"), workers.parallel_map(jobs.fail, 2) as mapped:
         list(mapped(range(50)))
     assert not multiprocessing.active_children()
 
 
 def test_a_worker_that_is_killed_is_said_in_plain_words(jobs):
-    with pytest.raises(DataError, match="ended from outside"), workers.mapping(jobs.die, 2) as each:
-        list(each(range(50)))
+    with pytest.raises(DataError, match="was killed"), workers.parallel_map(jobs.die, 2) as mapped:
+        list(mapped(range(50)))
     assert not multiprocessing.active_children()
 
 
 @pytest.mark.parametrize("count", [0, 2])
 def test_each_worker_remembers_its_own_tasks(jobs, count):
-    with workers.each(jobs.Count(), count) as hands:
-        done = [[hand(number).result() for number in range(3)] for hand in hands]
+    with workers.stateful_workers(jobs.Count(), count) as submits:
+        done = [[submit(number).result() for number in range(3)] for submit in submits]
     assert [[number for _, number in one] for one in done] == [[1, 2, 3]] * max(count, 1)
     assert len({process for one in done for process, _ in one}) == max(count, 1)
     assert (done[0][0][0] == os.getpid()) == (count == 0)
@@ -115,15 +115,18 @@ def test_each_worker_remembers_its_own_tasks(jobs, count):
 
 
 def test_one_of_those_that_is_killed_is_said_in_plain_words(jobs):
-    with pytest.raises(DataError, match="ended from outside"), workers.each(jobs.die, 1) as hands:
-        hands[0](5).result()
+    with (
+        pytest.raises(DataError, match="was killed"),
+        workers.stateful_workers(jobs.die, 1) as submits,
+    ):
+        submits[0](5).result()
     assert not multiprocessing.active_children()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
 def test_an_exception_in_between_ends_workers_at_once(jobs):
     previous = signal.signal(signal.SIGALRM, _interrupt)
-    with pytest.raises(KeyboardInterrupt), workers.mapping(jobs.sleep, 2) as mapped:
+    with pytest.raises(KeyboardInterrupt), workers.parallel_map(jobs.sleep, 2) as mapped:
         next(iter(_interrupted(mapped)))
     signal.signal(signal.SIGALRM, previous)
     assert not multiprocessing.active_children()
@@ -143,7 +146,7 @@ def test_workers_die_with_their_parent_however_it_ends(jobs):
     source = (
         "import jobs_of_a_test as jobs\n"
         "from ganctl.datasets import workers\n"
-        "with workers.mapping(jobs.sleep, 3) as mapped:\n"
+        "with workers.parallel_map(jobs.sleep, 3) as mapped:\n"
         "    list(mapped(range(9)))\n"
     )
     with subprocess.Popen(
@@ -173,9 +176,9 @@ def test_a_script_without_a_main_guard_does_not_begin_anew_in_each_worker(tmp_pa
     script = tmp_path / "script.py"
     script.write_text(
         "from ganctl.datasets import workers\n"
-        "with workers.mapping(str.upper, 2) as apply:\n"
+        "with workers.parallel_map(str.upper, 2) as apply:\n"
         "    print(*apply('ab' * 20), sep='')\n"
-        "with workers.each(str.upper, 1) as (first,):\n"
+        "with workers.stateful_workers(str.upper, 1) as (first,):\n"
         "    print(first('c').result())\n"
     )
     done = subprocess.run(

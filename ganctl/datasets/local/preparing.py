@@ -45,7 +45,7 @@ def open_pool(source: Source, num_files: int, num_workers: int | None = None) ->
     """Yield what reads `num_files` files of `source`, with several processes if it pays."""
     if num_workers is None:
         num_workers = min(machine.cores(), num_files // _WORTH_A_WORKER)
-    with workers.mapping(_Worker(source), num_workers) as pool:
+    with workers.parallel_map(_Worker(source), num_workers) as pool:
         yield pool
 
 

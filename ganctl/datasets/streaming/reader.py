@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import itertools
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ganctl.config.images import ImageSettings
 from ganctl.datasets.decoding import BadImage, Pixels, decode
+from ganctl.datasets.prefetch import Request
 from ganctl.datasets.sources.base import too_large
 from ganctl.datasets.streaming.index import Index
 from ganctl.datasets.streaming.order import Lanes
@@ -22,18 +22,6 @@ from ganctl.text import printable
 LANE_BYTES = 2**22
 """Of encoded images that a lane holds at most, and as much again of decoded ones where images are
 of very uneven sizes: 256 MiB for all lanes, less for each of several processes."""
-
-
-class Task(NamedTuple):
-    """Images that are wanted."""
-
-    step: int
-    rows: range
-    """Rows of the whole batch of that step."""
-
-
-Read = tuple[Pixels, NDArray[np.int64]]
-"""uint8 (n, H, W, C), and their labels, (n,)."""
 
 
 class Reader:
@@ -53,19 +41,20 @@ class Reader:
         self._ends: dict[int, tuple[int, int, int]] = {}
         """Of each lane: (shard, number, place) of the sample after the last one read."""
 
-    def __call__(self, task: Task) -> Read:
-        """Raises DataError for a shard that is damaged, or an image unless bad ones are skipped.
+    def __call__(self, request: Request) -> tuple[Pixels, NDArray[np.int64]]:
+        """Return images, uint8 (n, H, W, C), and their labels, (n,).
 
-        And from then on always: what was asked for ahead is not to find out again, which may take
+        Raises DataError for a shard that is damaged, or an image unless bad ones are skipped,
+        and from then on always: what was asked for ahead is not to find out again, which may take
         as long.
         """
         if self._error is not None:
             raise self._error
-        pixels = np.empty((len(task.rows), *shape_of(self._settings)), np.uint8)
-        labels = np.zeros(len(task.rows), np.int64)
+        pixels = np.empty((len(request.rows), *shape_of(self._settings)), np.uint8)
+        labels = np.zeros(len(request.rows), np.int64)
         try:
-            for row, place in enumerate(task.rows):
-                pixels[row], labels[row] = self._image(task.step, place)
+            for row, place in enumerate(request.rows):
+                pixels[row], labels[row] = self._image(request.step, place)
         except DataError as error:
             self._error = error
             raise

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import os
-from collections import deque
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -17,15 +14,16 @@ from numpy.typing import NDArray
 from ganctl import machine
 from ganctl.batch import WHOLE, Share
 from ganctl.config.images import ImageSettings
-from ganctl.datasets import detection, workers
+from ganctl.datasets import detection
 from ganctl.datasets.base import Batch
 from ganctl.datasets.decoding import BadImage, Pixels, measure
 from ganctl.datasets.decoding.formats import READABLE
 from ganctl.datasets.local.survey import describe_classes
+from ganctl.datasets.prefetch import Request, prefetch
 from ganctl.datasets.streaming import reader, storage
 from ganctl.datasets.streaming.index import Index, read
 from ganctl.datasets.streaming.order import Lanes
-from ganctl.datasets.streaming.reader import Read, Reader, Task, decoded, shape_of
+from ganctl.datasets.streaming.reader import Reader, decoded, shape_of
 from ganctl.datasets.streaming.shards import Sample
 from ganctl.errors import DataError, Setting, Text, UsageError
 from ganctl.text import counted, printable
@@ -118,19 +116,13 @@ class Stream:
         job = Reader(self.index, self.settings, lanes, self.skip_bad)
         ahead = _AHEAD_BYTES // (size * int(np.prod(shape_of(self.settings))))
         ahead = min(max(ahead, _AHEAD.start), _AHEAD.stop)
-        count = 0 if storage.is_private(self.index.address) else _num_workers()
-        with workers.each(job, count) as hands:
-            coming: deque[tuple[list[Future[Read]], range, int]] = deque()
-            for number in numbers:
-                whole = lanes.size(number)
-                places = share.rows(whole)
-                parts = _split(places, len(hands))
-                read = [hand(Task(number, part)) for hand, part in zip(hands, parts, strict=True)]
-                coming.append((read, places, whole))
-                if len(coming) > ahead:
-                    yield _arrived(*coming.popleft(), device)
-            while coming:
-                yield _arrived(*coming.popleft(), device)
+        sizes = ((number, lanes.size(number)) for number in numbers)
+        requests = (Request(number, share.rows(count), count) for number, count in sizes)
+        num_processes = 0 if storage.is_private(self.index.address) else _num_workers()
+        for request, pixels, labels in prefetch(
+            job, requests, device, num_ahead=ahead, num_processes=num_processes
+        ):
+            yield Batch(pixels, labels, request.rows.start, request.batch_size)
 
     def _block(self) -> int:
         """Neighbours that are shuffled: as many as a lane may hold."""
@@ -216,21 +208,3 @@ def _num_workers() -> int:
     trained_by = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))  # torchrun's
     spare = min(machine.cores() // trained_by - 1, _MAX_WORKERS)
     return 1 << (spare.bit_length() - 1) if spare > 0 else 0
-
-
-def _split(places: range, count: int) -> list[range]:
-    ends = [places.start + len(places) * number // count for number in range(count + 1)]
-    return [range(first, end) for first, end in itertools.pairwise(ends)]
-
-
-def _arrived(read: Sequence[Future[Read]], places: range, size: int, device: torch.device) -> Batch:
-    import torch
-
-    parts = [future.result() for future in read]
-    pixels, labels = (
-        torch.from_numpy(np.concatenate(arrays)) for arrays in zip(*parts, strict=True)
-    )
-    if device.type == "cuda":
-        pixels, labels = pixels.pin_memory(), labels.pin_memory()
-    pixels, labels = (tensor.to(device, non_blocking=True) for tensor in (pixels, labels))
-    return Batch(pixels, labels, places.start, size)

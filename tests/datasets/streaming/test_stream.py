@@ -15,7 +15,7 @@ from PIL import Image
 
 from ganctl.batch import WHOLE, Share
 from ganctl.config.images import ImageSettings
-from ganctl.datasets import loading
+from ganctl.datasets import loading, prefetch
 from ganctl.datasets.streaming import index, indexing, reader, stream
 from ganctl.datasets.streaming.order import Lanes
 from ganctl.errors import DataError, UsageError
@@ -266,7 +266,7 @@ def test_shards_that_are_not_as_the_index_says_are_named(tmp_path, harm, said):
 def test_what_cannot_be_read_is_not_tried_again_by_what_was_asked_for_ahead(tmp_path):
     facts = index.read(write_shards(tmp_path, [40]))
     job = reader.Reader(facts, GREY, Lanes(np.array([40]), 4, 4, 0, 0), False)
-    task = reader.Task(0, range(4))
+    task = prefetch.Request(0, range(4), 4)
     (tmp_path / "0.tar").rename(tmp_path / "away")
     with pytest.raises(DataError, match="no such file"):
         job(task)
