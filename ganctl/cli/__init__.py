@@ -10,7 +10,7 @@ from ganctl.cli import signals
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code. Set GANCTL_DEBUG=1 to see tracebacks."""
     if arguments is None:  # this process is ours, to its end
-        signals.leave_at_once()
+        signals.exit_at_once_on_signals()
     from ganctl.cli.app import run
 
     return run(arguments)

@@ -26,7 +26,7 @@ from ganctl.cli import (
     train,
 )
 from ganctl.cli.helping import Command, Group
-from ganctl.cli.signals import Stopped, ToldStopped, exit_on_signals
+from ganctl.cli.signals import Stopped, exit_on_signals
 from ganctl.cli.spelling import spelled_as_typed
 from ganctl.cli.streams import stdout_error, tolerant_streams
 from ganctl.cli.terminal import Terminal
@@ -99,13 +99,13 @@ def _call(words: list[str], terminal: Terminal) -> int:
             terminal.error("stopped")
         return int(code or 0)
     except Stopped as stopped:
-        if not isinstance(stopped, ToldStopped) and processes.is_to_explain():
+        if not stopped.is_reported and processes.reports_failure():
             terminal.error("stopped")
         return int(stopped.args[0])
     except Exception as error:
         if os.environ.get("GANCTL_DEBUG") == "1":
             raise
-        if not processes.is_to_explain():
+        if not processes.reports_failure():
             return int(getattr(error, "exit_code", 1))
         return _explain(error, terminal, words)
 

@@ -1,6 +1,6 @@
-"""Stopping the program from outside: at once, cleanly, or after the step under way.
+"""What a signal does: end the program at once, end it cleanly, or stop after the current step.
 
-Imports next to nothing: signals are to be answered before anything else is loaded.
+This module imports little, so that signals are handled before anything large is loaded.
 """
 
 from __future__ import annotations
@@ -9,102 +9,118 @@ import contextlib
 import os
 import signal
 import threading
-from collections.abc import Iterator
-from types import FrameType, TracebackType
+from collections.abc import Callable, Iterator, Sequence
+from types import FrameType
 from typing import Any
 
-
-def _numbers() -> list[int]:
-    """The signals that stop a program, except those that were to be ignored when it was started."""
-    # Windows has no SIGHUP and never sends SIGTERM; only Windows has SIGBREAK, Ctrl-Break.
-    names = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
-    numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
-    # nohup sets SIGHUP to be ignored: it stays so.
-    return [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]
+# Windows has no SIGHUP and never sends SIGTERM; only Windows has SIGBREAK, Ctrl-Break.
+_STOPPING = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
 
 
 class Stopped(SystemExit):
-    """Raised by a signal; its argument is the exit code that a shell expects."""
+    """A stop by a signal. `is_reported` says whether a message about it was printed already."""
+
+    def __init__(self, code: int, *, is_reported: bool = False) -> None:
+        super().__init__(code)
+        self.is_reported = is_reported
 
 
-class ToldStopped(Stopped):
-    """The same, where another process says so."""
+def exit_at_once_on_signals() -> None:
+    """From here on let a signal end the process with one line, as long as nothing needs cleanup."""
+    for number in heeded(_STOPPING):
+        signal.signal(number, _exit)
 
 
-def leave_at_once() -> None:
-    """From here on a signal ends the process with one line: for as long as nothing is to clean."""
-    for number in _numbers():
-        signal.signal(number, _leave)
+@contextlib.contextmanager
+def exit_on_signals() -> Iterator[None]:
+    """While entered, let a signal raise `Stopped`, so that the program cleans up."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        if _is_importing(frame):
+            _exit(number, frame)
+        raise Stopped(128 + number)
+
+    with handling(_STOPPING, stop):
+        yield
 
 
-def _leave(number: int, _: FrameType | None) -> None:
-    if os.environ.get("RANK", "0") == "0":  # of processes that are stopped together one says it
+class StopSignals:
+    """While entered, the first signal asks for a stop at the end of the step: the object is true.
+
+    A second SIGINT raises KeyboardInterrupt, unless `interrupts` is false: a process of a group may
+    get the same one from the terminal and from its launcher.
+    """
+
+    def __init__(self, *, interrupts: bool = True) -> None:
+        self._interrupts = interrupts
+        self._handling = handling(_STOPPING, self._handle)
+        self.received: int | None = None
+
+    def __call__(self) -> bool:
+        """Return whether a stop was asked for."""
+        return self.received is not None
+
+    @property
+    def exit_code(self) -> int:
+        """The exit code that a shell expects after the signal; 0 without one."""
+        return 0 if self.received is None else 128 + self.received
+
+    def __enter__(self) -> StopSignals:
+        self._handling.__enter__()
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._handling.__exit__(*error)
+
+    def _handle(self, number: int, _: FrameType | None) -> None:
+        if self._interrupts and self.received is not None and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        self.received = self.received or number
+
+
+def heeded(names: Sequence[str]) -> list[int]:
+    """Return the signals of these names that exist here and are not ignored.
+
+    nohup has SIGHUP ignored, a shell SIGINT of its background programs: it stays so.
+    """
+    numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
+    return [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]
+
+
+@contextlib.contextmanager
+def handling(
+    names: Sequence[str], handler: Callable[[int, FrameType | None], None]
+) -> Iterator[None]:
+    """Let `handler` handle the `heeded` of these signals while entered, in the main thread."""
+    previous: dict[int, Any] = {}
+    if threading.current_thread() is threading.main_thread():
+        previous = {number: signal.signal(number, handler) for number in heeded(names)}
+    try:
+        yield
+    finally:
+        for number, before in previous.items():
+            signal.signal(number, before)
+
+
+def suspend() -> None:
+    """Suspend this process as Ctrl-Z does by itself; return when it is continued.
+
+    Returns at once in a session without job control, such as that of `ssh HOST ganctl`.
+    """
+    handler = signal.signal(signal.SIGTSTP, signal.SIG_DFL)
+    os.kill(os.getpid(), signal.SIGTSTP)
+    signal.signal(signal.SIGTSTP, handler)
+
+
+def _exit(number: int, _: FrameType | None) -> None:
+    if os.environ.get("RANK", "0") == "0":  # one process of a group says it for all
         with contextlib.suppress(OSError):
             os.write(2, b"ganctl: stopped\n")
     os._exit(128 + number)
 
 
-@contextlib.contextmanager
-def exit_on_signals() -> Iterator[None]:
-    """While entered, a signal ends the program by an exception, so that it cleans up."""
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        if _is_importing(frame):
-            _leave(number, frame)
-        raise Stopped(128 + number)
-
-    previous: dict[int, Any] = {}
-    if threading.current_thread() is threading.main_thread():
-        previous = {number: signal.signal(number, stop) for number in _numbers()}
-    try:
-        yield
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
-
-
 def _is_importing(frame: FrameType | None) -> bool:
-    """Whether `frame` is part of an import: an extension's would lose or disguise the exception."""
+    """Return whether `frame` is part of an import: extension modules swallow exceptions there."""
     while frame and frame.f_code.co_filename != "<frozen importlib._bootstrap>":
         frame = frame.f_back
     return frame is not None
-
-
-class StopSignals:
-    """While entered, the first SIGINT, SIGTERM, SIGHUP or SIGBREAK asks for a stop at a step's end.
-
-    A second SIGINT does not wait: it raises KeyboardInterrupt. Unless not `at_once`: several
-    processes get it from the terminal and from the one that started them.
-    """
-
-    def __init__(self, *, at_once: bool = True) -> None:
-        self._at_once = at_once
-        self.received: int | None = None
-        self._previous: dict[int, Any] = {}
-
-    def __call__(self) -> bool:
-        """Whether a stop was asked for."""
-        return self.received is not None
-
-    @property
-    def exit_code(self) -> int:
-        """What a shell expects of a process that a signal ended."""
-        return 0 if self.received is None else 128 + self.received
-
-    def __enter__(self) -> StopSignals:
-        self._previous = {number: signal.signal(number, self._handle) for number in _numbers()}
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        at: TracebackType | None,
-    ) -> None:
-        for number, handler in self._previous.items():
-            signal.signal(number, handler)
-
-    def _handle(self, number: int, _: FrameType | None) -> None:
-        if self._at_once and self.received is not None and number == signal.SIGINT:
-            raise KeyboardInterrupt
-        self.received = self.received or number

@@ -22,7 +22,7 @@ from ganctl.cli.options import (
     parse_bytes,
     parse_settings,
 )
-from ganctl.cli.signals import ToldStopped
+from ganctl.cli.signals import Stopped
 from ganctl.cli.spelling import pasteable
 from ganctl.cli.terminal import Terminal
 from ganctl.config import images, schema
@@ -115,7 +115,7 @@ def train(
         raise UsageError(f"--save-every must be more than 0 seconds, not {save_every:g}")
     if not 1 <= timeout <= _MAX_TIMEOUT:
         raise UsageError(f"--timeout must be from 1 second to a day, not {timeout:g} seconds")
-    if dry_run and max(num_processes, processes.number()) > 1:
+    if dry_run and max(num_processes, processes.world_size()) > 1:
         raise UsageError("--dry-run is done by one process", "Leave out --num-processes.")
     how = {} if cache_memory is None else {"cache_memory": parse_bytes(cache_memory)}
     # A run that is resumed has settings of its own, which an environment says nothing against.
@@ -131,12 +131,12 @@ def train(
         changes["data"] = loading.resolve(changes["data"])
         config = schema.override(config, {"data": changes["data"]})
     folder = out or Path("runs") / f"{loading.stem(config.data)}-{config.preset}"
-    if num_processes > 1 and processes.number() == 1:
-        code = processes.start(num_processes, context.obj)
-        raise ToldStopped(code)
+    if num_processes > 1 and processes.world_size() == 1:
+        code = processes.launch(num_processes, context.obj)
+        raise Stopped(code, is_reported=True)
 
     # Everything above is cheap; torch is loaded from here on.
-    with Terminal(json_wanted=json, quiet=quiet or processes.number() > 1).progress():
+    with Terminal(json_wanted=json, quiet=quiet or processes.world_size() > 1).progress():
         from ganctl.distributed.group import joined
         from ganctl.store import RunDirectory
         from ganctl.training import session as sessions
@@ -144,10 +144,10 @@ def train(
     stopped: StoppedError | None = None
     with joined(device) as group:
         if not group.is_first:
-            processes.hush()
+            processes.silence_stdout()
             json, quiet = False, True
         terminal = Terminal(json_wanted=json, quiet=quiet)
-        if processes.restarts():  # one of them had failed: all go on from what was saved
+        if processes.num_restarts():  # one of them had failed: all go on from what was saved
             resume = group.agreed(RunDirectory(folder).is_run())
         with terminal.progress() as progress:
             if resume:
@@ -172,7 +172,7 @@ def train(
             stopped = _run(session, terminal, save_every, timeout, command, preview=not no_preview)
     # Out here nobody is a failure to the others any more.
     if stopped and not group.is_first:
-        raise ToldStopped(stopped.exit_code)
+        raise Stopped(stopped.exit_code, is_reported=True)
     if stopped:
         raise stopped
 
@@ -215,7 +215,7 @@ def _run(
     started = time.monotonic()
     try:
         with (
-            StopSignals(at_once=session.group.size == 1) as stop,
+            StopSignals(interrupts=session.group.size == 1) as stop,
             observer(
                 terminal,
                 steps_per_epoch,

@@ -19,9 +19,11 @@ from torch.distributed import TCPStore
 
 from ganctl import store
 from ganctl.cli import processes
+from ganctl.cli.signals import heeded
 from ganctl.config.sources import STORE_FILE
 
 posix = pytest.mark.skipif(os.name != "posix", reason="signals of POSIX systems")
+linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="finds processes in /proc")
 LAUNCHED = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "TORCHELASTIC_RESTART_COUNT")
 
 
@@ -38,14 +40,16 @@ def _as_it_was(monkeypatch):
 def test_a_process_that_nobody_launched_is_alone(monkeypatch, value):
     for name in LAUNCHED if value is not None else ():
         monkeypatch.setenv(name, value)
-    assert (processes.number(), processes.rank(), processes.restarts()) == (1, 0, 0)
-    assert processes.is_to_explain()
+    assert (processes.world_size(), processes.num_restarts()) == (1, 0)
+    assert processes._environment_number("RANK", 0) == 0
+    assert processes.reports_failure()
 
 
 def test_a_launched_process_knows_its_place(monkeypatch):
     for name, value in zip(LAUNCHED, ("1", "1", "3", "2"), strict=True):
         monkeypatch.setenv(name, value)
-    assert (processes.number(), processes.rank(), processes.restarts()) == (3, 1, 2)
+    assert (processes.world_size(), processes.num_restarts()) == (3, 2)
+    assert processes._environment_number("RANK", 0) == 1
 
 
 @pytest.mark.parametrize("launcher", ["torchrun", "ganctl"])
@@ -58,7 +62,7 @@ def test_the_first_to_ask_explains_once_in_each_attempt(monkeypatch, tmp_path, l
         monkeypatch.setenv(name, str(value))
     for attempt in range(2):
         monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", str(attempt))
-        assert [processes.is_to_explain() for _ in range(3)] == [True, False, False]
+        assert [processes.reports_failure() for _ in range(3)] == [True, False, False]
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_IGN  # it is about to end as it is
 
 
@@ -67,14 +71,14 @@ def test_where_nobody_can_be_asked_the_first_process_explains(monkeypatch, rank)
     monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.setenv("RANK", str(rank))
     monkeypatch.delenv("MASTER_ADDR", raising=False)
-    assert processes.is_to_explain() == (rank == 0)
+    assert processes.reports_failure() == (rank == 0)
 
 
 @posix
 @pytest.mark.parametrize("code", [0, 1, 130, 143])
 def test_who_starts_others_says_nothing_itself(cli, tmp_path, monkeypatch, code):
     """Of Ctrl-C either, which it gets from the terminal as they do."""
-    monkeypatch.setattr(processes, "start", lambda *_: code)
+    monkeypatch.setattr(processes, "launch", lambda *_: code)
     result = cli("train", "--num-processes", "2", "--out", tmp_path / "run")
     assert (result.code, result.out, result.err) == (code, "", "")
 
@@ -94,11 +98,11 @@ SLEEP = "import time; time.sleep(60)"
     ids=["all end well", "one fails", "one fails and the other goes on", "one is killed"],
 )
 def test_one_that_fails_ends_the_others_and_tells_the_code(programs, code):
-    with processes._Members() as members:
+    with processes._Workers() as workers:
         for program in programs:
-            members.start([sys.executable, "-c", program], os.environ)
-        assert members.wait() == code
-    assert all(member.poll() is not None for member in members._members)
+            workers.start([sys.executable, "-c", program], os.environ)
+        assert workers.wait() == code
+    assert all(process.poll() is not None for process in workers._processes)
 
 
 @posix
@@ -128,20 +132,42 @@ def test_signals_reach_those_that_were_started(tmp_path, program, signals, code)
 
     sender = threading.Thread(target=send)
     sender.start()
-    with processes._Members() as members:
+    with processes._Workers() as workers:
         said = f"{first}; open({str(ready)!r}, 'w').close(); {last}"
-        members.start([sys.executable, "-c", said], os.environ)
-        assert members.wait() == code
+        workers.start([sys.executable, "-c", said], os.environ)
+        assert workers.wait() == code
     sender.join()
 
 
 @posix
 def test_an_ignored_signal_stays_ignored():
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    assert not processes._is_heard("SIGTERM")
+    assert heeded(["SIGTERM"]) == []
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    assert processes._is_heard("SIGTERM")
-    assert not processes._is_heard("SIGNONE")
+    assert heeded(["SIGTERM"]) == [signal.SIGTERM]
+    assert heeded(["SIGNONE"]) == []
+
+
+@linux
+def test_ctrl_z_suspends_the_workers_until_the_launcher_continues(monkeypatch):
+    """They are in sessions of their own, which the terminal's SIGTSTP does not reach."""
+    signal.signal(signal.SIGTSTP, signal.SIG_DFL)
+    monkeypatch.setattr(processes, "_SCREEN_SECONDS", 0.01)
+    suspended = []
+
+    def wait_for(states):
+        for process in workers._processes:
+            stat = Path(f"/proc/{process.pid}/stat")
+            while stat.read_text().rpartition(") ")[2][0] not in states:
+                time.sleep(0.01)
+
+    monkeypatch.setattr(processes, "suspend", lambda: suspended.append(wait_for("T")))
+    with processes._Workers() as workers:
+        for _ in range(2):
+            workers.start([sys.executable, "-c", SLEEP], os.environ)
+        signal.raise_signal(signal.SIGTSTP)
+        assert len(suspended) == 1
+        wait_for("RS")
 
 
 def test_modules_are_found_where_this_process_finds_them(monkeypatch, tmp_path):
@@ -150,11 +176,13 @@ def test_modules_are_found_where_this_process_finds_them(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", ["/somewhere/bin", *filter(None, sys.path)])
     done = subprocess.run(
-        [sys.executable, *processes._options(), "-m", "queue"], capture_output=True, check=False
+        [sys.executable, *processes._python_options(), "-m", "queue"],
+        capture_output=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
-    assert processes._options() == []
+    assert processes._python_options() == []
 
 
 @pytest.fixture
@@ -177,9 +205,6 @@ def listening(pid):
                 turned = [words[each : each + 4][::-1] for each in range(0, len(words), 4)]
                 found.append(ip_address(b"".join(turned)))
     return found
-
-
-linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="finds processes in /proc")
 
 
 @linux
@@ -316,7 +341,7 @@ def test_wrong_usage_is_said_once(tmp_path, options):
 
 
 def test_processes_are_not_more_than_images_of_a_batch(cli, tmp_path, options, monkeypatch):
-    monkeypatch.setattr(processes, "start", lambda *_: pytest.fail("nothing is to be started"))
+    monkeypatch.setattr(processes, "launch", lambda *_: pytest.fail("nothing is to be started"))
     result = cli("train", *options, "--dry-run", "--num-processes", "2")
     assert (result.code, "one process" in result.err) == (2, True)
     assert cli("train", *options, "--num-processes", "0").code == 2

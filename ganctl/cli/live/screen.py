@@ -11,11 +11,14 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import TYPE_CHECKING, Protocol
 
+from ganctl.cli.signals import suspend
+
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.segment import Segment
 
 _REFRESH_SECONDS = 0.25
+_HIDDEN_SECONDS = 1.0
 _SHARE = 0.001
 """A part is rendered anew when that takes at most this share of the time since it last was,
 or after so many seconds: the first time is the slowest."""
@@ -67,6 +70,7 @@ class Screen:
         self._arranged: tuple[object, Mapping[Part, Region]] = (None, {})
         self._painted: dict[Part, _Painted] = {}
         self._is_shown = False
+        self._hidden_until = 0.0
         self._writing = threading.RLock()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._keep_painting, daemon=True)
@@ -103,7 +107,7 @@ class Screen:
 
     def _paint(self) -> None:
         with self._writing:
-            if not _is_in_foreground(self._console):
+            if time.monotonic() < self._hidden_until or not _is_in_foreground(self._console):
                 return
             with self._console.capture() as capture:
                 if not self._is_shown:
@@ -154,9 +158,9 @@ class Screen:
     def _suspend(self, number: int, _: FrameType | None) -> None:
         with self._writing:
             self._hide()
-            signal.signal(number, signal.SIG_DFL)
-            os.kill(os.getpid(), number)  # here it stops, and goes on when it is told to
-            signal.signal(number, self._suspend)
+            suspend()
+            # A launcher suspends a worker a moment later, since its session has no job control.
+            self._hidden_until = time.monotonic() + _HIDDEN_SECONDS
 
 
 @dataclass(frozen=True)
