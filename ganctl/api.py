@@ -16,11 +16,11 @@ from ganctl.config.presets import TUNABLE
 from ganctl.config.sources import parse
 from ganctl.datasets import loading
 from ganctl.errors import GanctlWarning
+from ganctl.history import Row, Sign
 from ganctl.images import Pixels
 from ganctl.model import Model, load
 from ganctl.training import session as sessions
-from ganctl.training.health import Sign
-from ganctl.training.loop import Progress, Row
+from ganctl.training.loop import Progress
 
 _LOGGER = logging.getLogger("ganctl")
 _SAVE_EVERY = 120.0

@@ -24,23 +24,12 @@ from ganctl import archive
 from ganctl.classes import MAX_CLASSES, MAX_NAME
 from ganctl.config.schema import TrainConfig, from_dict, to_dict
 from ganctl.errors import CheckpointError, UnreadableError, UsageError
+from ganctl.history import COLUMNS, OPTIONAL, Row
 
 FORMAT = "ganctl"
 VERSION = 1
 UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
 """The function that turns a dict of each older version into one of the next version."""
-
-FIGURES = (
-    *("frechet_distance", "kernel_distance", "precision", "recall", "density", "coverage"),
-    *("classifier_score", "sure_share", "smallest_class", "largest_class"),
-)
-"""How near an epoch's samples are to real images; None where that was not measured."""
-HISTORY_COLUMNS = {
-    *("epoch", "step", "images", "seconds", "elapsed_seconds", "images_per_sec"),
-    *("g_loss", "d_loss", "d_real", "d_fake", "diversity", *FIGURES),
-}
-"""Every row of the history has these, all of them numbers, or None in some:"""
-_CAN_BE_NONE = {"diversity", *FIGURES}
 
 _MAX_DEPTH = 16
 _MAX_COUNT = 2**53
@@ -62,7 +51,7 @@ class Checkpoint:
     optimizer_g: dict[str, Weights]
     """Adam's `exp_avg` and `exp_avg_sq` by parameter name; its rates follow from the config."""
     optimizer_d: dict[str, Weights]
-    history: list[dict[str, Any]]
+    history: list[Row]
     """One row per finished epoch, as in losses.csv."""
     partial: dict[str, Any]
     """Sums over the steps of the unfinished epoch."""
@@ -236,9 +225,9 @@ def _require_plain(values: dict[str, Any]) -> None:
     for row in values["history"]:
         if (
             not isinstance(row, dict)
-            or row.keys() != HISTORY_COLUMNS
+            or row.keys() != COLUMNS.keys()
             or not all(
-                _is_number(value) or (value is None and name in _CAN_BE_NONE)
+                _is_number(value) or (value is None and name in OPTIONAL)
                 for name, value in row.items()
             )
         ):

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import io
 import warnings
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from ganctl import palette, places
+from ganctl.history import COLUMNS, STEP_METRICS, Row
 
 
-def losses_png(history: Sequence[Mapping[str, Any]], title: str) -> bytes:
+def losses_png(history: Sequence[Row], title: str) -> bytes:
     """Both losses, and D(x) and D(G(z)) below them, over the epochs; a PNG file.
 
     `history` has one row an epoch with epoch, g_loss, d_loss, d_real and d_fake.
@@ -27,14 +27,9 @@ def losses_png(history: Sequence[Mapping[str, Any]], title: str) -> bytes:
     figure.subplots_adjust(left=0.09, right=0.98, top=0.9, bottom=0.08, hspace=0.2)
     epochs = [row["epoch"] for row in history]
     marker = "o" if len(epochs) < 30 else None
-    for axes, key, label in (
-        (upper, "g_loss", "generator loss"),
-        (upper, "d_loss", "discriminator loss"),
-        (lower, "d_real", "D(x), real images"),
-        (lower, "d_fake", "D(G(z)), generated images"),
-    ):
-        axes.plot(epochs, [row[key] for row in history], color=palette.color(key).light,
-                  label=label, marker=marker, markersize=4)  # fmt: skip
+    for axes, name in zip((upper, upper, lower, lower), STEP_METRICS, strict=True):
+        axes.plot(epochs, [row[name] for row in history], color=palette.color(name).light,
+                  label=COLUMNS[name].legend, marker=marker, markersize=4)  # fmt: skip
     lower.axhline(0.5, color="0.5", linewidth=1, linestyle="--", label="ideal: 0.5")
     lower.set_ylim(0, 1)
     upper.set_ylabel("loss")

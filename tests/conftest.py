@@ -8,11 +8,12 @@ import torch
 from PIL import Image
 
 from ganctl import places
-from ganctl.checkpoint import FIGURES, Checkpoint
+from ganctl.checkpoint import Checkpoint
 from ganctl.config import presets, schema
 from ganctl.config.schema import TrainConfig
 from ganctl.datasets import mnist
 from ganctl.datasets.base import Dataset
+from ganctl.history import QUALITY_METRICS
 from ganctl.training.state import create
 
 CPU = torch.device("cpu")
@@ -67,7 +68,7 @@ def tiny_checkpoint(tiny_config, tiny_dataset) -> Checkpoint:
     row = {
         "epoch": 1, "step": 3, "images": 40, "seconds": 0.5, "elapsed_seconds": 0.5,
         "g_loss": 0.7, "d_loss": 0.6, "d_real": 0.5, "d_fake": 0.4, "diversity": 0.9,
-        "images_per_sec": 80.0, **dict.fromkeys(FIGURES),
+        "images_per_sec": 80.0, **dict.fromkeys(QUALITY_METRICS),
     }  # fmt: skip
     return Checkpoint(
         config=state.config,

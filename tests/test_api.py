@@ -11,9 +11,9 @@ import pytest
 import torch
 
 import ganctl
+from ganctl import history
 from ganctl.errors import GanctlError, GanctlWarning
-from ganctl.training import health
-from ganctl.training.health import SAMPLES_ALIKE
+from ganctl.history import SAMPLES_ALIKE
 
 TINY = {"base_channels": 4, "batch_size": 16, "eval_samples": 0, "num_samples": 1,
         "precision": "fp32", "device": "cpu", "epochs": 1}  # fmt: skip
@@ -44,7 +44,7 @@ def test_what_the_command_tells_is_logged_and_what_is_wrong_a_warning(
     with pytest.warns(GanctlWarning, match=r"ckpt.pt is not a ganctl checkpoint") as found:
         ganctl.train(out=tmp_path / "run", resume=True, device="cpu")
     assert found[0].filename == __file__, "it is the caller's line that is warned of"
-    monkeypatch.setattr(health, "signs", lambda _: [SAMPLES_ALIKE])
+    monkeypatch.setattr(history, "signs", lambda _: [SAMPLES_ALIKE])
     with pytest.warns(GanctlWarning, match=re.escape(str(SAMPLES_ALIKE.advice))):
         ganctl.train(out=tmp_path / "other", threads=1, **TINY)
 

@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from ganctl import archive, limits
-from ganctl.checkpoint import HISTORY_COLUMNS
 from ganctl.config.presets import PRESETS, preset
 from ganctl.config.schema import MAX_EPOCHS, override
 from ganctl.errors import CheckpointError, UsageError
+from ganctl.history import COLUMNS
 from ganctl.training import memory, session
 from ganctl.training.state import create
 
@@ -146,7 +146,7 @@ def test_reading_costs_no_more_than_a_pickles_length(program, words):
 @pytest.mark.parametrize("num_unknown", [0, 11])
 def test_the_longest_history_is_within_bounds(num_unknown):
     """Of as many columns as there are; most strings in it are names, mentioned in every row."""
-    names = sorted(HISTORY_COLUMNS)
+    names = sorted(COLUMNS)
     unknown = dict.fromkeys(names[:num_unknown])
     rows = [
         {**dict.fromkeys(names, n / 7), "epoch": n, "step": n, **unknown} for n in range(MAX_EPOCHS)

@@ -22,12 +22,13 @@ from ganctl import checkpoint
 from ganctl.checkpoint import VERSION, Checkpoint, content_digest, decode, encode
 from ganctl.config import presets, schema
 from ganctl.errors import CheckpointError
+from ganctl.history import QUALITY_METRICS
 
 FIXTURES = Path(__file__).parent / "fixtures"
 ROW = {
     "epoch": 1, "step": 3, "images": 40, "seconds": 0.5, "elapsed_seconds": 0.5,
     "g_loss": 0.7, "d_loss": 0.6, "d_real": 0.5, "d_fake": 0.4, "diversity": 0.9,
-    "images_per_sec": 80.0, **dict.fromkeys(checkpoint.FIGURES), "frechet_distance": 2.5,
+    "images_per_sec": 80.0, **dict.fromkeys(QUALITY_METRICS), "frechet_distance": 2.5,
 }  # fmt: skip
 
 
@@ -498,7 +499,7 @@ def test_checkpoints_of_the_first_schema_can_always_be_read(preset):
     found = decode((FIXTURES / f"schema-1-{preset}.pt").read_bytes())
     assert (found.config.preset, found.step, found.made_by["ganctl"]) == (preset, 6, "0.1.0")
     assert [row["step"] for row in found.history] == [4]
-    assert all(found.history[0][name] is not None for name in checkpoint.FIGURES)
+    assert all(found.history[0][name] is not None for name in QUALITY_METRICS)
     assert (found.config.eval_samples, found.config.threads) == (20, 1)
     assert found.config.conditional == (preset == "fast")
     again = decode(encode(found))

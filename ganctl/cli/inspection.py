@@ -6,6 +6,7 @@ from typing import Any
 
 from ganctl.cli.terminal import Terminal
 from ganctl.config.schema import format_setting
+from ganctl.history import COLUMNS, STEP_METRICS, best
 from ganctl.text import counted, in_bytes, listed, printable, sparkline
 
 Document = dict[str, Any]
@@ -13,10 +14,7 @@ Document = dict[str, Any]
 _MAX_ROWS = 20
 _WIDE = 70
 """Columns of a terminal that the whole table of losses takes."""
-_LOSSES = {"g_loss": "G loss", "d_loss": "D loss", "d_real": "D(x)", "d_fake": "D(G(z))"}
-_COMPARED = {
-    "epoch": "epoch", **_LOSSES, "diversity": "diversity", "frechet_distance": "Frechet distance",
-}  # fmt: skip
+_COMPARED = [COLUMNS[name] for name in ("epoch", *STEP_METRICS, "diversity", "frechet_distance")]
 
 
 def show(document: Document, terminal: Terminal) -> None:
@@ -125,34 +123,29 @@ def _show_history(document: Document, terminal: Terminal) -> None:
     history, unfinished = document["history"], document["unfinished"]
     every = -(-len(history) // _MAX_ROWS)
     rows = [row for index, row in enumerate(history) if index % every == 0 or row is history[-1]]
-    more = {"diversity": "diversity", "frechet_distance": "Frechet"}
-    if not any(row["frechet_distance"] is not None for row in history):
-        del more["frechet_distance"]
+    columns = [COLUMNS[name] for name in (*STEP_METRICS, "diversity", "frechet_distance")]
+    if not (was_measured := best(history) is not None):
+        columns.pop()
     elif terminal.shows_pictures and terminal.out.width < _WIDE:
-        del more["diversity"]
-    cells = [
-        (row["epoch"], *_losses(row), *(_number(row[name], ".2f") for name in more))
-        for row in rows
-    ]  # fmt: skip
+        columns.remove(COLUMNS["diversity"])
+    cells = [(row["epoch"], *(c.text(row[c.name]) for c in columns)) for row in rows]
     if unfinished:
-        cells.append((f"{unfinished['epoch']} part", *_losses(unfinished), *("" for _ in more)))
+        values = (column.text(unfinished.get(column.name)) for column in columns)
+        cells.append((f"{unfinished['epoch']} part", *values))
     if not cells:
         terminal.heading("losses: no step is done yet")
         return
     samples = counted(document["config"]["eval_samples"], "sample")
-    measured = f"; Frechet distance of {samples}" if "frechet_distance" in more else ""
+    measured = f"; Frechet distance of {samples}" if was_measured else ""
     terminal.heading(f"losses{measured}")
-    terminal.table(("epoch", *_LOSSES.values(), *more.values()), cells)
+    terminal.table(("epoch", *(column.short for column in columns)), cells)
     if history:
-        room = terminal.out.width - max(map(len, _LOSSES.values())) - 2
+        curves = columns[: len(STEP_METRICS)]
+        room = terminal.out.width - max(len(column.short) for column in curves) - 2
         terminal.lines(
-            (label, sparkline([row[name] for row in history], room))
-            for name, label in _LOSSES.items()
+            (column.short, sparkline([row[column.name] for row in history], room))
+            for column in curves
         )
-
-
-def _losses(row: Document) -> list[str]:
-    return [f"{row[name]:.3f}" for name in _LOSSES]
 
 
 def _show_evaluation(document: Document, terminal: Terminal) -> None:
@@ -195,13 +188,13 @@ def _show_comparison(document: Document, terminal: Terminal) -> None:
     terminal.result(_verdict(document))
     terminal.lines([("A", a["path"]), ("B", b["path"])])
     terminal.heading("checkpoints")
-    rows = [("step", f"{a['step']:,}", f"{b['step']:,}")]
+    rows: list[tuple[str, ...]] = [("step", f"{a['step']:,}", f"{b['step']:,}")]
     rows += [
-        (label, _metric(a["last"].get(name)), _metric(b["last"].get(name)))
-        for name, label in _COMPARED.items()
+        (column.label, *(column.text(each["last"].get(column.name)) for each in (a, b)))
+        for column in _COMPARED
     ]
-    best = "best_frechet_distance"
-    rows.append(("best Frechet distance", _metric(a[best]), _metric(b[best])))
+    distances = (_number(each["best_frechet_distance"], ".2f") for each in (a, b))
+    rows.append(("best Frechet distance", *distances))
     terminal.table(("last epoch", "A", "B"), rows)
     equal = document["losses_equal_epochs"]
     terminal.result(f"epochs with equal metrics, from the first one on: {equal:,}")
@@ -268,7 +261,3 @@ def _shape(lengths: list[int]) -> str:
 
 def _number(value: float | None, form: str) -> str:
     return "" if value is None else format(value, form)
-
-
-def _metric(value: float | None) -> str:
-    return _number(value, "," if isinstance(value, int) else ".3f")

@@ -36,7 +36,7 @@ _ASKED_TO_STOP = 143
 """The exit code of a process that stops because another one was told to."""
 
 if TYPE_CHECKING:
-    from ganctl.training.loop import Row
+    from ganctl.history import Row
     from ganctl.training.session import Session
 
 
@@ -252,7 +252,7 @@ def _run(
 
 
 def _document_end(session: Session, history: list[Row], terminal: Terminal) -> None:
-    from ganctl.cli.watch import with_state
+    from ganctl.history import with_state
 
     terminal.document(
         {

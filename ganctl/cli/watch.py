@@ -9,38 +9,15 @@ from typing import TYPE_CHECKING
 from ganctl.cli.streams import stdout_error
 from ganctl.cli.terminal import Terminal
 from ganctl.files import reason
+from ganctl.history import COLUMNS, STEP_METRICS, best, epoch_label, is_complete, with_state
 from ganctl.text import counted, duration
 
 if TYPE_CHECKING:
     from ganctl.config.schema import TrainConfig
     from ganctl.errors import Text
+    from ganctl.history import Row, Sign
     from ganctl.images import Pixels
-    from ganctl.training.health import Sign
-    from ganctl.training.loop import Observer, Progress, Row
-
-_DIGITS = {"frechet_distance": ".2f"}
-"""How figures are shown, if not with three digits."""
-
-
-def is_whole(row: Row, steps_per_epoch: int) -> bool:
-    """Whether a row is of a whole epoch: a run can end inside one."""
-    return bool(row["step"] == row["epoch"] * steps_per_epoch)
-
-
-def with_state(row: Row, steps_per_epoch: int) -> Row:
-    """A row of the history as --json shows it: whether it is whole, what is wrong with it."""
-    from ganctl.training.health import signs
-
-    return {
-        **row,
-        "complete": is_whole(row, steps_per_epoch),
-        "signs": [sign.name for sign in signs(row)],
-    }
-
-
-def label(row: Row, steps_per_epoch: int) -> str:
-    """An epoch's number, as a table has it."""
-    return f"{row['epoch']}{'' if is_whole(row, steps_per_epoch) else ' part'}"
+    from ganctl.training.loop import Observer, Progress
 
 
 class Warner:
@@ -93,16 +70,15 @@ class PlainObserver(Warner):
     """One plain line an epoch, on stderr."""
 
     def on_epoch(self, row: Row) -> None:
-        distance = row["frechet_distance"]
-        measured = "" if distance is None else f"Frechet distance {distance:.2f}, "
+        names = (*STEP_METRICS, "frechet_distance")
+        columns = [COLUMNS[name] for name in names if row[name] is not None]
+        metrics = ", ".join(f"{column.label} {column.text(row[column.name])}" for column in columns)
         each = self._steps_per_epoch
         steps = row["step"] - (row["epoch"] - 1) * each
         unfinished = "" if steps == each else f" (unfinished, {steps} of {counted(each, 'step')})"
         self._terminal.note(
-            f"epoch {row['epoch']}{unfinished}: generator loss {row['g_loss']:.3f}, "
-            f"discriminator loss {row['d_loss']:.3f}, D(x) {row['d_real']:.3f}, "
-            f"D(G(z)) {row['d_fake']:.3f}, "
-            f"{measured}{row['seconds']:.1f} s, {row['images_per_sec']:.0f} images/s"
+            f"epoch {row['epoch']}{unfinished}: {metrics}, "
+            f"{row['seconds']:.1f} s, {row['images_per_sec']:.0f} images/s"
         )
 
 
@@ -150,22 +126,16 @@ def show_summary(
     `seconds` is the time that all of it took from `since_step` on, not the updates alone.
     """
     rows = [history[epoch - 1] for epoch in summary_epochs(len(history))]
-    columns = {"g_loss": "G loss", "d_loss": "D loss", "d_real": "D(x)", "d_fake": "D(G(z))"}
+    columns = [COLUMNS[name] for name in STEP_METRICS]
     heading = "losses"
-    if any(row["frechet_distance"] is not None for row in history):
-        columns["frechet_distance"] = "Frechet"
+    if best(history):
+        columns.append(COLUMNS["frechet_distance"])
         heading += f"; Frechet distance of {counted(config.eval_samples, 'sample')}"
     terminal.heading(heading)
     terminal.table(
-        ("epoch", *columns.values()),
+        ("epoch", *(column.short for column in columns)),
         [
-            (
-                label(row, steps_per_epoch),
-                *(
-                    "" if row[name] is None else format(row[name], _DIGITS.get(name, ".3f"))
-                    for name in columns
-                ),
-            )
+            (epoch_label(row, steps_per_epoch), *(c.text(row[c.name]) for c in columns))
             for row in rows
         ],
         left=0,
@@ -184,15 +154,10 @@ def show_summary(
         f"{counted(history[-1]['images'], 'image')} seen; {duration(seconds)} in all"
         + (f" since step {since_step}." if since_step else ".")
     )
-    measured = [
-        row
-        for row in history
-        # best.pt is chosen among whole epochs, and this says which one it is
-        if row["frechet_distance"] is not None and is_whole(row, steps_per_epoch)
-    ]
-    if measured:
-        best = min(measured, key=lambda row: row["frechet_distance"])
+    # best.pt is chosen among complete epochs, and this says which one it is.
+    kept = best([row for row in history if is_complete(row, steps_per_epoch)])
+    if kept:
         terminal.result(
-            f"Its samples were nearest to real images after epoch {best['epoch']}: Frechet "
-            f"distance {best['frechet_distance']:.2f} on {config.eval_samples:,} of them."
+            f"Best epoch: {kept['epoch']} (Frechet distance {kept['frechet_distance']:.2f}, "
+            f"{counted(config.eval_samples, 'sample')})."
         )

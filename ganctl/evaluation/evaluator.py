@@ -10,11 +10,11 @@ from dataclasses import asdict, dataclass
 import torch
 
 from ganctl import metrics
-from ganctl.checkpoint import FIGURES
 from ganctl.datasets.base import Progress
 from ganctl.datasets.local import cache
 from ganctl.evaluation.real_features import RealImages, chunks
 from ganctl.features import Encoded, FeatureNetwork, encode
+from ganctl.history import QUALITY_METRICS
 from ganctl.images import Pixels
 from ganctl.rng import Stream
 
@@ -148,9 +148,10 @@ class EpochEvaluator:
         self._frechet = metrics.Frechet(self._test.features)
 
     def measure(self, samples: Iterable[Pixels]) -> dict[str, float | None]:
-        """FIGURES of generated images, uint8 chunks (n, H, W, C), against as many test images.
+        """Return QUALITY_METRICS of generated images against as many test images.
 
-        The Frechet distance alone is to 2,000 of them. None for what is no number.
+        `samples` are uint8 chunks (n, H, W, C). The Frechet distance is to 2,000 test images. None
+        stands for what is not a finite number.
         """
         found = encode(self._network, samples)
         fake, real = found.features, self._test.features[: len(found)]
@@ -164,4 +165,4 @@ class EpochEvaluator:
             "smallest_class": min(shares),
             "largest_class": max(shares),
         }
-        return {name: figures[name] if math.isfinite(figures[name]) else None for name in FIGURES}
+        return {n: figures[n] if math.isfinite(figures[n]) else None for n in QUALITY_METRICS}

@@ -9,25 +9,19 @@ from typing import Any
 
 from ganctl import limits
 from ganctl.evaluation.evaluator import Metrics
+from ganctl.history import COLUMNS, QUALITY_METRICS, Column
 from ganctl.store import RunDirectory
 
 _MAX_SAVED = 20
 _NUMBER_LIMIT = 10**15
 """Numbers in a file are smaller than this, or the file is damaged."""
 _JSON_NAMES = {"metrics": "figures"}
-_SHOWN = {
-    "frechet_distance": ("Frechet distance", "lower", ".2f"),
-    "kernel_distance": ("kernel distance", "lower", ".4f"),
-    "precision": ("precision", "higher", ".3f"),
-    "recall": ("recall", "higher", ".3f"),
-    "density": ("density", "higher", ".3f"),
-    "coverage": ("coverage", "higher", ".3f"),
-    "classifier_score": ("classifier score", "higher", ".2f"),
-    "sure_share": ("classifier is sure", "higher", ".1%"),
-    "classes_found": ("classes found", "higher", ",d"),
-    "class_divergence": ("classes, KL from uniform", "lower", ".4f"),
-    "nearest_training": ("nearest training image", "not lower", ".2f"),
-}
+_SHOWN = (
+    *(COLUMNS[name] for name in QUALITY_METRICS if not name.endswith("_class")),
+    Column("classes_found", "classes found", format=",d", better="higher"),
+    Column("class_divergence", "classes, KL from uniform", format=".4f", better="lower"),
+    Column("nearest_training", "nearest training image", format=".2f", better="not lower"),
+)
 
 
 @dataclass(frozen=True)
@@ -61,18 +55,14 @@ class Evaluation:
 
     def rows(self) -> list[tuple[str, str, str, str]]:
         """Return the rows of a table: label, of the samples, of real images, which is better."""
-        return [
-            (
-                label,
-                format(getattr(self.metrics, name), form),
-                format(getattr(self.floor, name), form),
-                better,
+        table = []
+        for metric in _SHOWN:
+            samples, real = (
+                metric.text(getattr(each, metric.name)) for each in (self.metrics, self.floor)
             )
-            for name, (label, better, form) in _SHOWN.items()
-            if getattr(self.metrics, name) is not None
-            and getattr(self.floor, name) is not None
-            and (self.metrics.class_shares or name != "sure_share")
-        ]
+            if samples and real and (self.metrics.class_shares or metric.name != "sure_share"):
+                table.append((metric.label, samples, real, metric.better))
+        return table
 
 
 def save(evaluation: Evaluation, run: RunDirectory) -> None:

@@ -11,10 +11,10 @@ from ganctl.classes import names_of
 from ganctl.config.schema import settings
 from ganctl.errors import CheckpointError
 from ganctl.evaluation import results
+from ganctl.history import Meter, best
 from ganctl.inspection.networks import describe_networks
 from ganctl.inspection.problems import problems
 from ganctl.store import RunDirectory
-from ganctl.training.meter import Meter
 from ganctl.training.state import require_fit
 
 
@@ -67,8 +67,8 @@ def describe(path: Path, checkpoint: Checkpoint) -> dict[str, Any]:
 
 def best_frechet_distance(checkpoint: Checkpoint) -> float | None:
     """Return the lowest Frechet distance of all epochs, or None if none was measured."""
-    distances = (row["frechet_distance"] for row in checkpoint.history)
-    return min((value for value in distances if value is not None), default=None)
+    row = best(checkpoint.history)
+    return None if row is None else row["frechet_distance"]
 
 
 def _unfinished(checkpoint: Checkpoint, steps_per_epoch: int) -> dict[str, Any] | None:

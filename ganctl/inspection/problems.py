@@ -9,9 +9,9 @@ from typing import Any
 from torch import Tensor, nn
 
 from ganctl.checkpoint import Checkpoint
+from ganctl.history import Sign, signs
 from ganctl.networks import both_networks
 from ganctl.text import counted
-from ganctl.training.health import Sign, signs
 
 
 @dataclass(frozen=True)

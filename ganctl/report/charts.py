@@ -12,7 +12,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from ganctl import palette
-from ganctl.report.runs import Row, thinned
+from ganctl.history import Row
+from ganctl.report.runs import thinned
 
 MAX_POINTS = 250
 """Of a run in a chart and in the table, evenly spaced where it has more epochs."""

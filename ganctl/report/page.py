@@ -13,9 +13,10 @@ from typing import Any
 import ganctl
 from ganctl import images, palette
 from ganctl.errors import PackageError
+from ganctl.history import Row
 from ganctl.report.charts import FIGURES, MAX_POINTS, QUALITY, TRAINING, Chart, charts
 from ganctl.report.pictures import Frame, data_uri, frames
-from ganctl.report.runs import Row, Run, thinned, union
+from ganctl.report.runs import Run, thinned, union
 from ganctl.text import printable
 
 MAX_RUNS = 6

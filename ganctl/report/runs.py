@@ -12,13 +12,10 @@ from ganctl import store
 from ganctl.checkpoint import Checkpoint
 from ganctl.config.schema import settings
 from ganctl.evaluation import results
+from ganctl.history import Meter, Row, best
 from ganctl.images import Pixels
 from ganctl.store import RunDirectory
 from ganctl.text import counted, duration, printable
-from ganctl.training.meter import Meter
-
-Row = dict[str, Any]
-"""An epoch, as in a checkpoint's history; `part` is true of one that is not finished."""
 
 T = TypeVar("T")
 
@@ -99,7 +96,7 @@ class Run:
         rows = self.rows
         last = rows[-1] if rows else {}
         measured = [row for row in rows if row.get("frechet_distance") is not None]
-        best = min(measured, key=lambda row: row["frechet_distance"], default=None)
+        lowest = best(rows)
         seconds = next((row["elapsed_seconds"] for row in rows[::-1] if not row["part"]), None)
         images = next((row["images"] for row in rows[::-1] if not row["part"]), None)
         parameters = sum(tensor.numel() for tensor in self.checkpoint.generator.values())
@@ -117,7 +114,9 @@ class Run:
             if last.get("g_loss") is not None and last.get("d_loss") is not None
             else "",
             "Frechet distance": f"{measured[-1]['frechet_distance']:.3f}" if measured else "",
-            "Best epoch": f"{best['epoch']:,}, with {best['frechet_distance']:.3f}" if best else "",
+            "Best epoch": f"{lowest['epoch']:,}, with {lowest['frechet_distance']:.3f}"
+            if lowest
+            else "",
         }
 
     def evaluation(self) -> dict[str, str]:

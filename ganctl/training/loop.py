@@ -13,27 +13,24 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from ganctl import history as histories
 from ganctl import latents
 from ganctl.batch import MicroBatch
-from ganctl.checkpoint import FIGURES, Checkpoint, encode
+from ganctl.checkpoint import Checkpoint, encode
 from ganctl.config.schema import TrainConfig
 from ganctl.datasets.base import Batch, ImageDataset
 from ganctl.errors import RunError, Setting, Text, TrainingError
 from ganctl.evaluation.evaluator import EpochEvaluator
+from ganctl.history import STEP_METRICS, Meter, Row, Sign
 from ganctl.images import Pixels
 from ganctl.sampling import sample_seeds
 from ganctl.store import RunDirectory
-from ganctl.training import health, memory
-from ganctl.training.health import Sign
-from ganctl.training.meter import Meter
+from ganctl.training import memory, pictures
 from ganctl.training.noise import NoiseSource
 from ganctl.training.pictures import Pictures
 from ganctl.training.readback import Readback
 from ganctl.training.state import TrainState
-from ganctl.training.step import METRICS, gradient_names, train_step
-
-Row = dict[str, Any]
-"""One epoch's line in losses.csv: counts are since the run's beginning, the rest of the epoch."""
+from ganctl.training.step import gradient_names, train_step
 
 _READ_EVERY = 50
 """Steps whose metrics are read from a GPU together."""
@@ -59,7 +56,7 @@ class Progress:
     steps_per_epoch: int
     images_per_sec: float
     recent: Mapping[str, float]
-    """Each of METRICS, its mean over the steps since the last time."""
+    """Each of STEP_METRICS, its mean over the steps since the last time."""
 
 
 class Observer(Protocol):
@@ -133,8 +130,8 @@ class Training:
         self._make_gauge = make_gauge
         self.steps_per_epoch = self.config.steps_per_epoch(len(dataset))
         self.total_steps = self.config.total_steps(len(dataset))
-        self._measured = (*METRICS, *(f"the gradient of {n}" for n in gradient_names(state)))
-        self._variety = health.variety(dataset.some(_NUM_COMPARED))
+        self._measured = (*STEP_METRICS, *(f"the gradient of {n}" for n in gradient_names(state)))
+        self._variety = pictures.variety(dataset.some(_NUM_COMPARED))
         self._metrics = Readback(state.device)
         self._num_read = state.step
         """Steps whose metrics are in the meter, or in one before it."""
@@ -284,11 +281,10 @@ class Training:
                 name = min(bad, key=_turn)
                 kind = "NaN" if math.isnan(row[self._measured.index(name)]) else "infinite"
                 raise self._went_wrong(f"{name} became {kind}", self._num_read)
-            self.meter.sums = [a + b for a, b in zip(self.meter.sums, row, strict=False)]
-            self.meter.steps += 1
+            self.meter.add(row[: len(STEP_METRICS)])
         if rows:
             means = map(fmean, zip(*rows, strict=True))
-            self._recent = dict(zip(METRICS, means, strict=False))
+            self._recent = dict(zip(STEP_METRICS, means, strict=False))
             now = time.monotonic()
             self.meter.seconds += now - self._clock
             self._clock = now
@@ -354,12 +350,10 @@ class Training:
 
     def _tell(self, history: list[Row]) -> None:
         """The last epoch, and what is wrong with it that was not before."""
-        *earlier, row = history
-        known = {sign.name for other in earlier for sign in health.signs(other)}
+        row = history[-1]
         self.observer.on_epoch(row)
-        for sign in health.signs(row):
-            if sign.name not in known:
-                self.observer.on_sign(row, sign)
+        for sign in histories.new_signs(history):
+            self.observer.on_sign(row, sign)
 
     @property
     def _epoch_number(self) -> int:
@@ -367,20 +361,9 @@ class Training:
         return (self.state.step - 1) // self.steps_per_epoch + 1
 
     def _row(self, seen: Row) -> Row:
-        earlier = self.history[-1] if self.history else {}
-        seconds = self.meter.seconds
-        return {
-            "epoch": self._epoch_number,
-            "step": self.state.step,
-            "images": int(earlier.get("images", 0)) + self.meter.images,
-            "seconds": round(seconds, 3),
-            "elapsed_seconds": round(float(earlier.get("elapsed_seconds", 0)) + seconds, 3),
-            **self.meter.means(),
-            "diversity": None,
-            **dict.fromkeys(FIGURES),
-            **seen,
-            "images_per_sec": round(self.meter.images / max(seconds, 1e-9), 1),
-        }
+        return self.meter.row(
+            epoch=self._epoch_number, step=self.state.step, history=self.history, measured=seen
+        )
 
     def _progress(self, epoch: int, step_in_epoch: int) -> Progress:
         return Progress(
@@ -390,7 +373,7 @@ class Training:
             epochs=self.config.total_epochs(len(self.dataset)),
             step_in_epoch=step_in_epoch,
             steps_per_epoch=self.steps_per_epoch,
-            images_per_sec=self.meter.images / max(self.meter.seconds, 1e-9),
+            images_per_sec=self.meter.images_per_sec,
             recent=self._recent,
         )
 
@@ -432,8 +415,7 @@ class Training:
 
     def _is_best(self) -> bool:
         """Whether the last epoch's samples were nearer to real images than any before."""
-        *earlier, last = [row["frechet_distance"] for row in self.history]
-        return last is not None and all(other is None or last < other for other in earlier)
+        return histories.best(self.history) is self.history[-1]
 
     def _preview(self) -> None:
         """Show the samples as they are inside an epoch, in time that is no update's."""
@@ -461,11 +443,11 @@ class Training:
 
     def _look(self) -> Row:
         """Draw the fixed samples and measure those that nobody sees, for a row of the history."""
-        pictures = self._pictures.draw_samples(self.state.sampler, self._epoch_number)
-        self.observer.on_samples(pictures, self.state.step)
+        samples = self._pictures.draw_samples(self.state.sampler, self._epoch_number)
+        self.observer.on_samples(samples, self.state.step)
         diversity = None  # 1 is as varied as the real images
-        if len(pictures) > 1 and self._variety:
-            diversity = health.variety(pictures) / self._variety
+        if len(samples) > 1 and self._variety:
+            diversity = pictures.variety(samples) / self._variety
         return {"diversity": diversity, **self._measure_samples()}
 
     def _measure_samples(self) -> Row:
@@ -482,7 +464,7 @@ class Training:
     def _write_losses(self, history: list[Row]) -> None:
         """losses.csv, with a column more than the checkpoint needs: what is wrong, in words."""
         self.run.write_losses(
-            [{**row, "signs": ", ".join(s.name for s in health.signs(row))} for row in history]
+            [{**row, "signs": ", ".join(s.name for s in histories.signs(row))} for row in history]
         )
 
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from torch import nn
@@ -14,6 +13,7 @@ from torch import nn
 from ganctl import images, plots
 from ganctl.config.schema import TrainConfig
 from ganctl.errors import RunError
+from ganctl.history import Row
 from ganctl.images import Pixels
 from ganctl.sampling import sample_seeds
 from ganctl.store import RunDirectory
@@ -66,12 +66,12 @@ class Pictures:
         seeds = range(self._config.num_samples)
         return images.concatenate(sample_seeds(generator, seeds, self._config.network))
 
-    def draw_now_and_then(self, history: Sequence[Mapping[str, Any]]) -> None:
+    def draw_now_and_then(self, history: Sequence[Row]) -> None:
         """`draw`, unless too much time would go into it."""
         if time.monotonic() - self._last > self._seconds / _SHARE:
             self.draw(history)
 
-    def draw(self, history: Sequence[Mapping[str, Any]]) -> None:
+    def draw(self, history: Sequence[Row]) -> None:
         """The loss plot and the animation, from the history and from what is on disk.
 
         What cannot be drawn is told, and costs no training.
@@ -90,7 +90,7 @@ class Pictures:
         self._last = time.monotonic()
         self._seconds = self._last - started
 
-    def _draw_losses(self, history: Sequence[Mapping[str, Any]]) -> None:
+    def _draw_losses(self, history: Sequence[Row]) -> None:
         if history:
             title = f"{self._config.preset} on {self._config.data}, seed {self._config.seed}"
             self._run.write(self._run.losses_plot, plots.losses_png(history, title))
@@ -119,3 +119,11 @@ class Pictures:
     def _grid(self, pictures: Pixels) -> Pixels:
         factor = images.preview_factor(self._config.network.height)
         return images.enlarge(images.grid(pictures), factor)
+
+
+def variety(pictures: Pixels) -> float:
+    """Return how much uint8 pictures (N, H, W, C) differ from one another, N >= 2.
+
+    The standard deviation of each pixel over the pictures, averaged over the pixels; 0 to 127.5.
+    """
+    return float(pictures.std(axis=0, dtype="f8").mean())

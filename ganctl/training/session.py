@@ -29,10 +29,11 @@ from ganctl.datasets.local.paths import require_apart
 from ganctl.distributed.group import ALONE, TIMEOUT, Group
 from ganctl.errors import CheckpointError, DataError, RunError, Setting, Text, UsageError
 from ganctl.evaluation.evaluator import EpochEvaluator
+from ganctl.history import Row
 from ganctl.store import Found, RunDirectory, named, newest_whole
 from ganctl.text import counted
 from ganctl.training import memory, threads
-from ganctl.training.loop import Observer, Outcome, Row, Training
+from ganctl.training.loop import Observer, Outcome, Training
 from ganctl.training.state import TrainState, create, restore
 
 _DECIDE_BITS = ("device", "machine", "ganctl", "torch", "numpy", "processes")

@@ -17,9 +17,6 @@ from ganctl.rng import Use
 from ganctl.training.augment import Augmentation
 from ganctl.training.state import TrainState
 
-METRICS = ("g_loss", "d_loss", "d_real", "d_fake")
-"""What a step measures: both losses, and D(x) and D(G(z)) as probabilities."""
-
 _LEAST = 1e-12
 """A derivative by a logit below this adds nothing to a gradient in fp32, but can be divided by."""
 
@@ -28,7 +25,7 @@ class Measured(NamedTuple):
     """What a step finds out, float32 on the device."""
 
     metrics: Tensor
-    """METRICS, (4,)."""
+    """STEP_METRICS of `ganctl.history`, (4,)."""
     gradients: Tensor
     """A number for each of `gradient_names`, finite where all of that gradient is."""
 
@@ -230,7 +227,7 @@ def _autocast(state: TrainState, images: Tensor) -> torch.autocast:
 def _metrics(
     loss: AdversarialLoss, g_loss: Tensor, d_loss: Tensor, real_pred: Tensor, fake_pred: Tensor
 ) -> Tensor:
-    """METRICS of a part."""
+    """STEP_METRICS of a part."""
     probabilities = loss.probabilities(real_pred.detach(), fake_pred.detach())
     return torch.stack([g_loss.detach(), d_loss.detach(), *probabilities]).float()
 

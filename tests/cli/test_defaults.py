@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 from ganctl import store
-from ganctl.checkpoint import FIGURES
+from ganctl.history import QUALITY_METRICS
 
 LITTLE = ("--limit", "320")  # ten steps an epoch
 
@@ -37,8 +37,8 @@ def check(folder, epochs, *, measured=True, processes=1):
     assert [row["epoch"] for row in found.history] == list(range(1, epochs + 1))
     for row in found.history:
         assert row["diversity"] > 0
-        missing = [name for name in FIGURES if row[name] is None]
-        assert missing == ([] if measured else list(FIGURES))
+        missing = [name for name in QUALITY_METRICS if row[name] is None]
+        assert missing == ([] if measured else list(QUALITY_METRICS))
     assert len(run.losses_table.read_text().splitlines()) == 1 + epochs
     with Image.open(run.losses_plot) as plot:
         plot.load()

@@ -16,11 +16,11 @@ import torch
 from PIL import Image
 
 import ganctl
-from ganctl import images, store
+from ganctl import history, images, store
 from ganctl.config.presets import DEFAULT_PRESET
 from ganctl.config.schema import to_dict
 from ganctl.datasets import mnist
-from ganctl.training import health, loop
+from ganctl.training import loop
 
 pytestmark = pytest.mark.usefixtures("_no_plot")
 
@@ -400,15 +400,15 @@ def test_two_trainings_never_share_a_folder(cli, copy):
 
 @pytest.mark.parametrize("json_wanted", [False, True])
 def test_a_collapse_is_warned_of_once(cli, fast_options, tmp_path, monkeypatch, json_wanted):
-    monkeypatch.setattr(health, "_SETTLED", 8)
-    monkeypatch.setattr(health, "_ALIKE", 1e9)
+    monkeypatch.setattr(history, "_SETTLED", 8)
+    monkeypatch.setattr(history, "_ALIKE", 1e9)
     out = tmp_path / "run"
     arguments = ["train", *fast_options, "--out", out, *(["--json"] if json_wanted else [])]
     result = cli(*arguments, "--epochs", "3")
     again = cli("train", "--resume", "--epochs", "4", "--out", out)
     assert (result.code, again.code) == (0, 0)
     (warning,) = [line for line in result.err.splitlines() if "warning" in line]
-    assert warning.startswith("ganctl: warning: in epoch 2 the samples are all but equal")
+    assert warning.startswith("ganctl: warning: in epoch 2 the samples are almost identical")
     assert "--lr-g" in result.err
     assert "warning" not in again.err
     with (out / "losses.csv").open(newline="") as file:
@@ -417,7 +417,7 @@ def test_a_collapse_is_warned_of_once(cli, fast_options, tmp_path, monkeypatch, 
         lines = [json.loads(line) for line in result.out.splitlines()]
         assert [line["signs"] for line in lines[:3]] == [[], ["samples alike"], ["samples alike"]]
     (problem,) = json.loads(cli("inspect", out, "--json").out)["problems"]
-    assert problem.startswith("epochs 2 to 4 (3 of 4): the samples are all but equal")
+    assert problem.startswith("epochs 2 to 4 (3 of 4): the samples are almost identical")
 
 
 # Checkpoints of earlier versions

@@ -63,7 +63,7 @@ def test_the_summary_says_how_far_the_discriminator_is_from_being_fooled(capsys,
     assert [int(row) for row in re.findall(r"^ *(\d+) +0\.500", out, re.M)] == [1, 20, 30, 40, 50]
     assert "probability 0.30" in out
     assert "0.20 away" in out
-    assert "after epoch 30: Frechet distance 0.50 on 1,000 of them" in out
+    assert "Best epoch: 30 (Frechet distance 0.50, 1,000 samples)." in out
     assert "\nlosses; Frechet distance of 1,000 samples\n" in out
     distances = re.findall(r"^ *(\d+) +0\.500 .* (\S+)$", out, re.M)
     assert distances[1:] == [("20", "0.300"), ("30", "0.50"), ("40", "10.50"), ("50", "20.50")]
@@ -82,7 +82,7 @@ def test_the_summary_of_a_run_that_ended_inside_an_epoch(capsys):
     history[-1] |= {"step": 3150, "frechet_distance": 0.01}
     out = summary(capsys, history)
     assert re.search(r"^ *32 part +0\.500", out, re.M)
-    assert "after epoch 30: Frechet distance 0.50" in out
+    assert "Best epoch: 30 (Frechet distance 0.50" in out
 
 
 @pytest.mark.usefixtures("_no_plot")
@@ -101,7 +101,7 @@ def test_an_epoch_that_the_run_ended_inside_of_is_told_and_marked(
     result = ok(*arguments, tmp_path / "again")
     expected = f"epoch {steps // 4 + 1} (unfinished, {steps % 4} of 4 steps): generator loss"
     assert expected in result.err
-    assert ("nearest to real images after epoch 1:" in result.out) == bool(whole)
+    assert ("Best epoch: 1 (" in result.out) == bool(whole)
     assert (out / "best.pt").exists() == bool(whole)
 
 

@@ -15,12 +15,12 @@ import pytest
 from PIL import Image
 
 from ganctl import checkpoint, latents, model, sampling, store
-from ganctl.checkpoint import FIGURES, HISTORY_COLUMNS
 from ganctl.cli import evaluate as command
 from ganctl.cli.terminal import Terminal
 from ganctl.cli.watch import PlainObserver, show_summary
 from ganctl.evaluation.evaluator import Metrics
 from ganctl.evaluation.results import Evaluation
+from ganctl.history import COLUMNS, QUALITY_METRICS
 
 SEEDS, FRAMES = [3, 7, 12, 5], 4
 SIDE = 28
@@ -241,14 +241,14 @@ ROW = {
     "epoch": 2, "step": 8, "images": 128, "seconds": 3.5, "elapsed_seconds": 7.25,
     "g_loss": 1.111, "d_loss": 0.222, "d_real": 0.733, "d_fake": 0.444, "diversity": 0.855,
     "images_per_sec": 36.6,
-    **{name: 2 + index / 8 for index, name in enumerate(FIGURES)},
+    **{name: 2 + index / 8 for index, name in enumerate(QUALITY_METRICS)},
 }  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def told_apart(run, tmp_path_factory):
     """A run whose last epoch is ROW."""
-    assert set(ROW) == set(HISTORY_COLUMNS)
+    assert set(ROW) == set(COLUMNS)
     found = store.read_checkpoint(run)
     first = {**ROW, "epoch": 1, "step": 4, "elapsed_seconds": 3.75, "frechet_distance": 9.0}
     folder = tmp_path_factory.mktemp("told") / "run"

@@ -5,11 +5,11 @@ import pytest
 import torch
 
 from ganctl import features, metrics
-from ganctl.checkpoint import FIGURES
 from ganctl.config.schema import MIN_MEASURED
 from ganctl.datasets import loading
 from ganctl.datasets.local import cache
 from ganctl.evaluation.evaluator import EpochEvaluator, Evaluator
+from ganctl.history import QUALITY_METRICS
 
 
 @pytest.fixture(scope="module")
@@ -103,9 +103,9 @@ def test_the_evaluator_of_an_epoch_agrees_with_the_full_one(pictures, make_evalu
     train, test = pictures
     epoch_evaluator = EpochEvaluator(features.load("auto", "mnist"), test=test)
     found, full = epoch_evaluator.measure([train[:500]]), make_evaluator(500).measure([train[:500]])
-    assert tuple(found) == FIGURES
-    shared = set(FIGURES) & set(vars(full))
-    assert len(shared) == len(FIGURES) - 2
+    assert tuple(found) == QUALITY_METRICS
+    shared = set(QUALITY_METRICS) & set(vars(full))
+    assert len(shared) == len(QUALITY_METRICS) - 2
     assert {name: found[name] for name in shared} == {name: vars(full)[name] for name in shared}
     assert found["smallest_class"] == min(full.class_shares)
     assert found["largest_class"] == max(full.class_shares)

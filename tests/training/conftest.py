@@ -6,11 +6,11 @@ import pytest
 
 from ganctl import plots
 from ganctl.checkpoint import Checkpoint
+from ganctl.history import Row, Sign
 from ganctl.images import Pixels
 from ganctl.store import read_checkpoint
 from ganctl.training import session
-from ganctl.training.health import Sign
-from ganctl.training.loop import Outcome, Progress, Row
+from ganctl.training.loop import Outcome, Progress
 from ganctl.training.session import Session
 
 TIMES = {"seconds", "elapsed_seconds", "images_per_sec"}

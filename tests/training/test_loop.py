@@ -11,17 +11,16 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from ganctl import features, images
-from ganctl.checkpoint import FIGURES
+from ganctl import features, history, images
 from ganctl.datasets import loading
 from ganctl.distributed.group import Group
 from ganctl.errors import RunError, TrainingError
 from ganctl.evaluation.evaluator import EpochEvaluator
+from ganctl.history import QUALITY_METRICS, STEP_METRICS
 from ganctl.sampling import sample_seeds
 from ganctl.store import RunDirectory, read_checkpoint
-from ganctl.training import health, loop, pictures, session
+from ganctl.training import loop, pictures, session
 from ganctl.training.state import restore
-from ganctl.training.step import METRICS
 
 NETWORKS = ("generator", "generator_ema", "discriminator", "optimizer_g", "optimizer_d")
 
@@ -260,7 +259,7 @@ def test_an_observer_hears_what_the_last_steps_measured(
     monkeypatch.setattr(loop, "_READ_SECONDS", 0.0)
     observer = recorder()
     (row,) = train(session.new(tiny_config(), tmp_path / "run", "cpu"), observer)[0].history[:1]
-    for name in METRICS:
+    for name in STEP_METRICS:
         each = [progress.recent[name] for progress in observer.steps[:3]]
         assert sum(each) / 3 == pytest.approx(row[name])
         assert len(set(each)) == 3
@@ -364,7 +363,7 @@ def test_every_epoch_is_measured_and_the_best_is_kept(
     gauge = EpochEvaluator(features.load("auto", "mnist"), test=test)
     sampler = restore(found, found.config, torch.device("cpu")).sampler
     figures = gauge.measure(sample_seeds(sampler, range(12), found.config.network))
-    assert {name: found.history[-1][name] for name in FIGURES} == pytest.approx(figures)
+    assert {name: found.history[-1][name] for name in QUALITY_METRICS} == pytest.approx(figures)
     distances = [row["frechet_distance"] for row in found.history]
     kept = read_checkpoint(RunDirectory(tmp_path / "whole").best)
     assert [row["frechet_distance"] for row in kept.history][-1] == min(distances)
@@ -401,7 +400,7 @@ def test_where_no_classifier_knows_the_images_nothing_is_measured(
 ):
     monkeypatch.setattr(features, "is_known", lambda *_: False)
     outcome, _ = train(session.new(tiny_config(epochs=1, eval_samples=10), tmp_path / "run", "cpu"))
-    assert all(outcome.history[0][name] is None for name in FIGURES)
+    assert all(outcome.history[0][name] is None for name in QUALITY_METRICS)
     assert not RunDirectory(tmp_path / "run").best.exists()
 
 
@@ -500,8 +499,8 @@ def test_samples_that_there_is_no_memory_for_end_no_training(
 
 def test_what_is_wrong_with_an_unfinished_epoch_is_told(tmp_path, tiny_config, train, recorder,
                                                         monkeypatch):  # fmt: skip
-    sign = health.Sign("wrong", "all is", "nothing helps")
-    monkeypatch.setattr(health, "signs", lambda row: [sign])
+    sign = history.Sign("wrong", "all is", "nothing helps")
+    monkeypatch.setattr(history, "signs", lambda row: [sign])
     observer = recorder()
     train(session.new(tiny_config(steps=2), tmp_path / "run", "cpu"), observer)
     assert observer.signs == [(1, "wrong")]

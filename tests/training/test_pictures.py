@@ -8,6 +8,7 @@ from PIL import Image
 from ganctl import images, plots
 from ganctl.store import RunDirectory, read_checkpoint
 from ganctl.training import pictures, session
+from ganctl.training.pictures import variety
 
 
 def test_pictures_that_others_put_there_are_no_frames(tmp_path, tiny_config, train):
@@ -51,3 +52,12 @@ def test_the_frames_of_the_animation_take_no_more_memory_than_they_may(
     assert len(drawn._frames()) == 4
     monkeypatch.setattr(pictures, "_MAX_FRAME_BYTES", 2 * size)
     assert len(drawn._frames()) == 2
+
+
+def test_variety_is_the_mean_deviation_of_a_pixel():
+    pictures = np.zeros((2, 2, 2, 1), np.uint8)
+    assert variety(pictures) == 0
+    pictures[0, 0, 0] = 200  # one pixel of four: deviations 100, 0, 0, 0
+    assert variety(pictures) == 25
+    pictures[0], pictures[1] = 0, 255
+    assert variety(pictures) == 127.5

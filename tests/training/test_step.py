@@ -12,9 +12,10 @@ from torch.testing import assert_close
 
 from ganctl import latents
 from ganctl.config.schema import UPDATES, override
+from ganctl.history import STEP_METRICS
 from ganctl.networks.dropout import Dropout
 from ganctl.training.state import create
-from ganctl.training.step import METRICS, train_step
+from ganctl.training.step import train_step
 
 CPU = torch.device("cpu")
 
@@ -207,11 +208,11 @@ def test_dropout_is_a_function_of_the_noise_seed(tiny_config):
 @pytest.mark.parametrize("preset", ["fast", "dcgan"])
 def test_metrics_are_four_numbers_of_their_own_meaning(tiny_config, preset):
     metrics, _, _ = outcome(create(tiny_config(preset), CPU))
-    assert metrics.shape == (len(METRICS),) == (4,)
+    assert metrics.shape == (len(STEP_METRICS),) == (4,)
     assert metrics.dtype == torch.float32
     assert not metrics.requires_grad
     assert metrics.isfinite().all()
-    named = dict(zip(METRICS, metrics.tolist(), strict=True))
+    named = dict(zip(STEP_METRICS, metrics.tolist(), strict=True))
     assert 0 < named["d_real"] < 1
     assert 0 < named["d_fake"] < 1
     assert named["g_loss"] > 0

@@ -12,17 +12,17 @@ import numpy as np
 import pytest
 import torch
 
-from ganctl import checkpoint, devices, features, metrics
+from ganctl import devices, features, metrics
 from ganctl.config import schema
 from ganctl.config.schema import SETTINGS
 from ganctl.datasets import loading, mnist
 from ganctl.datasets.base import epoch_order
 from ganctl.evaluation.evaluator import EpochEvaluator
 from ganctl.features import encode
+from ganctl.history import QUALITY_METRICS, STEP_METRICS
 from ganctl.sampling import sample_seeds
 from ganctl.store import read_checkpoint
 from ganctl.training import loop, session
-from ganctl.training.step import METRICS
 
 NUM_IMAGES, BATCH, STEPS_PER_EPOCH = 40, 16, 3
 ALL = "color,translation,cutout"
@@ -402,8 +402,8 @@ def run_of(recorded, monkeypatch):
             TRAINED: digest(networks(state)),
             AVERAGE: digest(average),
             SAMPLES: [path.read_bytes() for path in run.samples()],
-            FIGURES: [[row[name] for name in checkpoint.FIGURES] for row in rows],
-            LOSSES: [[row[name] for name in METRICS] for row in rows],
+            FIGURES: [[row[name] for name in QUALITY_METRICS] for row in rows],
+            LOSSES: [[row[name] for name in STEP_METRICS] for row in rows],
             FILES: sorted(str(path.relative_to(run.path)) for path in run.path.rglob("*")),
         }
         return _known[key]

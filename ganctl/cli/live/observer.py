@@ -10,18 +10,20 @@ from rich.text import Text
 
 from ganctl import palette
 from ganctl.cli.live.curves import Curves, Trace
-from ganctl.cli.live.panels import Bars, Lines, table_head, table_line
+from ganctl.cli.live.panels import WIDTHS, Bars, Lines, table_head, table_line
 from ganctl.cli.live.preview import Preview
 from ganctl.cli.live.screen import Part, Region, Screen
 from ganctl.cli.spelling import spelled
-from ganctl.cli.watch import Warner, label
+from ganctl.cli.watch import Warner
+from ganctl.history import COLUMNS, epoch_label
 from ganctl.text import printable
 
 if TYPE_CHECKING:
     from ganctl import errors
     from ganctl.cli.terminal import Terminal
+    from ganctl.history import Row
     from ganctl.images import Pixels
-    from ganctl.training.loop import Progress, Row
+    from ganctl.training.loop import Progress
 
 _SIDE_BY_SIDE = 76
 """From so many columns on the samples are beside all else."""
@@ -47,10 +49,8 @@ class LiveObserver(Warner):
         self.wants_samples = preview
         self._title = Lines(lambda width: [_title(title, width)])
         self._trace = Trace()
-        self._losses = Curves(self._trace, _styled({"g_loss": "G loss", "d_loss": "D loss"}))
-        self._answers = Curves(
-            self._trace, _styled({"d_fake": "D(G(z))", "d_real": "D(x)"}), (0.0, 1.0)
-        )
+        self._losses = Curves(self._trace, _styled("g_loss", "d_loss"))
+        self._answers = Curves(self._trace, _styled("d_fake", "d_real"), (0.0, 1.0))
         self._table = Lines(lambda width: [table_head(width)])
         self._preview = Preview()
         self._warnings = Lines()
@@ -98,16 +98,8 @@ class LiveObserver(Warner):
                 self._warnings.add(functools.partial(_warning, line))
 
     def _line(self, row: Row) -> Callable[[int], Text]:
-        distance = row["frechet_distance"]
-        cells = {
-            "epoch": label(row, self._steps_per_epoch),
-            "G loss": f"{row['g_loss']:.3f}",
-            "D loss": f"{row['d_loss']:.3f}",
-            "D(x)": f"{row['d_real']:.3f}",
-            "D(G(z))": f"{row['d_fake']:.3f}",
-            "Frechet": "" if distance is None else f"{distance:.2f}",
-            "seconds": f"{row['seconds']:.1f}",
-        }
+        cells = {name: COLUMNS[name].text(row[name]) for name in WIDTHS}
+        cells["epoch"] = epoch_label(row, self._steps_per_epoch)
         return lambda width: table_line(cells, width)
 
     def _print(self, line: Callable[[int], Text]) -> None:
@@ -164,9 +156,9 @@ class LiveObserver(Warner):
         return places[-1][0] + rows + space - top
 
 
-def _styled(labels: Mapping[str, str]) -> dict[str, tuple[str, str]]:
-    """Each metric's color and what it is called."""
-    return {name: (palette.color(name).terminal, label) for name, label in labels.items()}
+def _styled(*metrics: str) -> dict[str, tuple[str, str]]:
+    """Return each metric's color and label."""
+    return {name: (palette.color(name).terminal, COLUMNS[name].short) for name in metrics}
 
 
 def _warning(line: str, width: int) -> Text:

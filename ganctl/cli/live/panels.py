@@ -10,15 +10,17 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from ganctl import palette
+from ganctl.history import COLUMNS
 
 if TYPE_CHECKING:
     from ganctl.training.loop import Progress
 
 WIDTHS = {
-    "epoch": 7, "G loss": 7, "D loss": 7, "D(x)": 6, "D(G(z))": 7, "Frechet": 7, "seconds": 8,
+    "epoch": 7, "g_loss": 7, "d_loss": 7, "d_real": 6, "d_fake": 7, "frechet_distance": 7,
+    "seconds": 8,
 }  # fmt: skip
 """The table's columns."""
-_LEAST_NEEDED = ("seconds", "D(x)", "D(G(z))", "Frechet")
+_LEAST_NEEDED = ("seconds", "d_real", "d_fake", "frechet_distance")
 """What a narrow table goes without, the first of them first."""
 _PACE_SECONDS = 60.0
 _NARROW = 60
@@ -140,7 +142,7 @@ def table_line(cells: Mapping[str, str], width: int, style: str = "") -> Text:
 
 def table_head(width: int) -> Text:
     """The line above the table."""
-    return table_line({name: name for name in WIDTHS}, width, "bold")
+    return table_line({name: COLUMNS[name].short for name in WIDTHS}, width, "bold")
 
 
 def _stack(lines: Iterable[Text]) -> Text:

@@ -64,4 +64,4 @@ def test_a_narrow_table_goes_without_columns(width):
     assert len(head) <= width
     assert head.split()[:5] == ["epoch", "G", "loss", "D", "loss"]
     assert ("seconds" in fitting(width)) == (width >= 61)
-    assert ("Frechet" in fitting(width)) == (width >= 32)
+    assert ("frechet_distance" in fitting(width)) == (width >= 32)

@@ -11,9 +11,9 @@ from typing import Any
 
 import torch
 
-from ganctl import checkpoint
 from ganctl.checkpoint import Checkpoint
 from ganctl.config import presets, schema
+from ganctl.history import COLUMNS
 from ganctl.training.state import create
 
 CPU = torch.device("cpu")
@@ -24,11 +24,7 @@ def original(preset: str) -> Checkpoint:
     small = {"base_channels": 1, "latent_dim": 2, "batch_size": 2}
     config = schema.override(presets.preset(preset), small | {"height": 8, "width": 8})
     state = create(config, CPU)
-    row = dict.fromkeys(sorted(checkpoint.HISTORY_COLUMNS), 0.5) | {
-        "epoch": 1,
-        "step": 3,
-        "images": 40,
-    }
+    row = dict.fromkeys(sorted(COLUMNS), 0.5) | {"epoch": 1, "step": 3, "images": 40}
     return Checkpoint(
         config=config,
         step=3,

@@ -21,9 +21,9 @@ from ganctl.checkpoint import Checkpoint, decode
 from ganctl.cli.inspect import inspect
 from ganctl.config import schema
 from ganctl.errors import GanctlError
+from ganctl.history import Meter
 from ganctl.model import load
 from ganctl.store import read_checkpoint
-from ganctl.training.meter import Meter
 from ganctl.training.state import restore
 from mutants.base import CPU
 

@@ -10,8 +10,8 @@ import struct
 
 import torch
 
-from ganctl import checkpoint as schema
 from ganctl import limits
+from ganctl.history import COLUMNS
 from mutants.base import Base
 
 
@@ -165,9 +165,7 @@ LARGE_SIZES = (2**17, 2**20, 2**22, limits.PICKLE_BYTES - 2**14)
 def _row(value: float) -> bytes:
     """One epoch of a history."""
     number = b"G" + struct.pack(">d", value)
-    return (
-        b"}(" + b"".join(text_code(name) + number for name in sorted(schema.HISTORY_COLUMNS)) + b"u"
-    )
+    return b"}(" + b"".join(text_code(name) + number for name in sorted(COLUMNS)) + b"u"
 
 
 def large(base: Base, rng: random.Random, index: int) -> bytes:
