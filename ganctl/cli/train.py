@@ -137,18 +137,18 @@ def train(
 
     # Everything above is cheap; torch is loaded from here on.
     with Terminal(json_wanted=json, quiet=quiet or processes.world_size() > 1).progress():
-        from ganctl.distributed.group import joined
+        from ganctl.distributed.group import join_group
         from ganctl.store import RunDirectory
         from ganctl.training import session as sessions
 
     stopped: StoppedError | None = None
-    with joined(device) as group:
+    with join_group(device) as group:
         if not group.is_first:
             processes.silence_stdout()
             json, quiet = False, True
         terminal = Terminal(json_wanted=json, quiet=quiet)
         if processes.num_restarts():  # one of them had failed: all go on from what was saved
-            resume = group.agreed(RunDirectory(folder).is_run())
+            resume = group.broadcast(RunDirectory(folder).is_run())
         with terminal.progress() as progress:
             if resume:
                 preset_given = {"preset": config.preset} if resolved.preset_given else {}

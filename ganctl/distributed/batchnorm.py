@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from ganctl.distributed.group import ALONE, Group
+from ganctl.distributed.group import SINGLE, Group
 
 
 def synchronized(network: nn.Module, group: Group) -> nn.Module:
@@ -30,7 +30,7 @@ def synchronized(network: nn.Module, group: Group) -> nn.Module:
 class SyncBatchNorm(_BatchNorm):
     """nn.SyncBatchNorm, which torch has for GPUs alone, for CPUs. x is (N, C) or (N, C, H, W)."""
 
-    group: Group = ALONE
+    group: Group = SINGLE
 
     def _check_input_dim(self, x: Tensor) -> None:
         """Any number of dimensions from two on."""
@@ -73,7 +73,7 @@ class _Normalize(torch.autograd.Function):
         mean, variance = torch.batch_norm_update_stats(precise, None, None, 0.0)
         # Each process's own, brought together: sums of squares would cancel.
         table = torch.stack([mean, variance, torch.full_like(mean, each)])
-        means, variances, counts = group.gathered(table).unbind(1)
+        means, variances, counts = group.all_gather(table).unbind(1)
         count = counts.sum(0)
         mean = (means * counts).sum(0) / count
         variance = ((variances + (means - mean).square()) * counts).sum(0) / count
@@ -96,7 +96,7 @@ class _Normalize(torch.autograd.Function):
             gradient, x, weight, None, None, mean, scale, True, 0.0, [False, True, True]
         )
         sums = torch.stack([own_bias, own_weight])
-        of_bias, of_weight = ctx.group.gathered(sums).sum(0) / count
+        of_bias, of_weight = ctx.group.all_gather(sums).sum(0) / count
         # weight * scale * (gradient - mean of it - normalized x * mean of their product)
         factor = weight * scale
         slope = -factor * of_weight * scale

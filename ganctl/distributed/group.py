@@ -1,8 +1,7 @@
-"""The processes that train together: what they add up, and what they agree on.
+"""The group of processes that train together: sums over all of them, and shared decisions.
 
-Each works on its share of every batch; sums over all shares make them one. Started by torchrun or
-by `ganctl train --num-processes`, on PyTorch's own process groups: NCCL between GPUs, gloo between
-CPUs.
+Each process computes its share of every batch. The processes are started by torchrun or by
+`ganctl train --num-processes` and use PyTorch's process groups: NCCL for GPUs, gloo for CPUs.
 """
 
 from __future__ import annotations
@@ -36,37 +35,44 @@ from ganctl.errors import GroupError, Setting, Text, UsageError
 T = TypeVar("T")
 
 TIMEOUT = 300.0
-"""Seconds that the others wait for a process that does not answer."""
-_READY = timedelta(hours=1)
-"""For processes that still read or decode images: one of them may have more to do."""
+"""Default number of seconds to wait for a process that does not respond."""
+_STARTUP_TIMEOUT = timedelta(hours=1)
+"""Longer while processes read images: one may have more to decode than the others."""
 
 
-class Sum:
-    """Sums on their way; `wait` for them."""
+class PendingSum:
+    """Sums over all processes that may still be on their way."""
 
-    def __init__(self, tensors: list[Tensor]) -> None:
+    def __init__(self, tensors: list[Tensor], work: Any = None) -> None:
         self._tensors = tensors
+        self._work = work
 
     def wait(self) -> list[Tensor]:
-        """The sums, as a GPU's next work sees them. Raises GroupError."""
+        """Return the sums; a GPU's later work waits for them, not the host. Raises GroupError."""
+        if self._work is not None:
+            with _group_errors():
+                self._work.wait()
         return self._tensors
 
 
 class Group:
-    """A process that is alone: it is the first one, and all there is."""
+    """A process that trains by itself, and the interface of a process that is one of several.
+
+    All methods but `start` and `isolated` raise GroupError if another process is lost.
+    """
 
     rank = 0
-    """Which of the processes, counted from 0."""
+    """Number of this process, counted from 0."""
     size = 1
-    """How many there are."""
+    """Number of processes."""
     local_rank = 0
-    """Which of those on this machine."""
+    """Number of this process among those on this machine, counted from 0."""
     local_size = 1
-    """How many on this machine."""
+    """Number of processes on this machine."""
 
     @property
     def is_first(self) -> bool:
-        """Whether this process writes and speaks."""
+        """Whether this process writes the files and messages of the run."""
         return self.rank == 0
 
     @property
@@ -74,51 +80,57 @@ class Group:
         """The share of every batch that this process computes."""
         return Share(self.rank, self.size)
 
-    def sum(self, tensors: Sequence[Tensor], like: Sequence[Tensor]) -> Sum:
-        """Begin to add up each of `tensors`, of one dtype, over all processes.
+    def start(self, timeout: float) -> None:
+        """Connect the processes; from now on they wait `timeout` seconds for one another."""
 
-        The results lie in memory as `like`, the same in every process.
+    def begin_sum(self, tensors: Sequence[Tensor], like: Sequence[Tensor]) -> PendingSum:
+        """Begin to add up each of `tensors`, all of one dtype, over all processes.
+
+        The sums have the same bits in every process, and the memory layouts of `like`.
         """
-        return Sum(list(tensors))
+        return PendingSum(list(tensors))
 
-    def gathered(self, tensor: Tensor) -> Tensor:
-        """Each process's `tensor`, (...), one after the other: (size, ...). Raises GroupError."""
+    def all_gather(self, tensor: Tensor) -> Tensor:
+        """Return the `tensor` of each process, (...), in the order of ranks, (size, ...)."""
         return tensor[None]
 
     def any(self, *flags: bool) -> tuple[bool, ...]:
-        """Of each flag, whether any process raised it. Raises GroupError."""
+        """Return for each flag whether any process has set it."""
         return flags
 
-    def agreed(self, value: T) -> T:
-        """The first process's JSON-like `value`. Raises GroupError."""
+    def broadcast(self, value: T) -> T:
+        """Return the JSON-like `value` of the first process."""
         return value
 
-    def require_same(self, value: Any, what: str) -> None:
-        """UsageError unless all processes have the same JSON-like `value`."""
+    def require_same(self, value: Any, name: str) -> None:
+        """Raise UsageError unless the JSON-like `value` equals that of the first process."""
+        if self.broadcast(value) != value:
+            raise UsageError(
+                f"process {self.rank} does not have the same {name} as the first one",
+                "Use the same command, and the same images at the same path, on every machine.",
+            )
 
-    def begin(self, timeout: float) -> None:
-        """Make ready to add up. From here on they wait so many seconds for one another."""
+    def run_on_first(self, work: Callable[[], T]) -> T | None:
+        """Return what `work` returns in the first process; the others wait and get None.
 
-    def by_first(self, work: Callable[[], T]) -> T | None:
-        """Return what `work` returns in the first process; the others wait for it, and get None.
-
-        They wait however long it takes, as long as the first process lives. Raises GroupError.
+        They wait as long as the first process lives, however long `work` takes.
         """
         return work()
 
-    def alone(self) -> AbstractContextManager[None]:
-        """Refuse everything that needs the other processes, in this one, until it is left.
+    def isolated(self) -> AbstractContextManager[None]:
+        """Hide the group within this context, and refuse whatever would wait for other processes.
 
-        Without this, a library that finds a process group would wait in it for good.
+        Otherwise a library that finds a process group would wait in it forever.
         """
         return contextlib.nullcontext()
 
 
-ALONE = Group()
+SINGLE = Group()
+"""The group of a process that trains by itself."""
 
 
 class Processes(Group):
-    """This process as one of several. Until `begin` they speak through a store of keys alone."""
+    """This process as one of several. Before `start` they share only a key-value store."""
 
     def __init__(self, store: Store, rank: int, size: int, device: torch.device) -> None:
         self.rank, self.size = rank, size
@@ -126,56 +138,13 @@ class Processes(Group):
         self.local_size = int(os.environ.get("LOCAL_WORLD_SIZE", size))
         self._store = store
         self._device = device
-        self._num_agreed = 0
+        self._num_broadcasts = 0
         self._timeout = TIMEOUT
-        self._is_alone = False
+        self._is_isolated = False
 
-    def sum(self, tensors: Sequence[Tensor], like: Sequence[Tensor]) -> Sum:
-        # One message: each costs by itself, however short it is.
-        first = tensors[0]
-        flat = first.new_empty(sum(map(Tensor.numel, tensors)))
-        parts = torch.split(flat, [tensor.numel() for tensor in tensors])
-        views = [
-            part.as_strided(model.shape, model.stride())
-            for part, model in zip(parts, like, strict=True)
-        ]
-        torch._foreach_copy_(views, list(tensors))
-        self._require_others()
-        with _failures():
-            return _Travelling(dist.all_reduce(flat, async_op=True), views)
-
-    def gathered(self, tensor: Tensor) -> Tensor:
-        self._require_others()
-        tables = [torch.empty_like(tensor) for _ in range(self.size)]
-        with _failures():
-            dist.all_gather(tables, tensor)
-        return torch.stack(tables)
-
-    def any(self, *flags: bool) -> tuple[bool, ...]:
-        self._require_others()
-        return _any(flags, dist.group.WORLD)
-
-    def agreed(self, value: T) -> T:
-        self._require_others()
-        self._num_agreed += 1
-        key = f"ganctl/agreed/{self._num_agreed}"
-        with _failures():
-            if self.is_first:
-                self._store.set(key, json.dumps(value))
-                return value
-            found: T = json.loads(self._store.get(key))  # waits until it is there
-            return found
-
-    def require_same(self, value: Any, what: str) -> None:
-        if self.agreed(value) != value:
-            raise UsageError(
-                f"process {self.rank} does not have the same {what} as the first one",
-                "Give every machine the same command, and the same images at the same path.",
-            )
-
-    def begin(self, timeout: float) -> None:
+    def start(self, timeout: float) -> None:
         backend = "cpu:gloo,cuda:nccl" if self._device.type == "cuda" else "gloo"
-        with _failures():
+        with _group_errors():
             dist.init_process_group(
                 backend,
                 store=self._store,
@@ -185,100 +154,124 @@ class Processes(Group):
             )
         self._timeout = timeout
 
-    def by_first(self, work: Callable[[], T]) -> T | None:
+    def begin_sum(self, tensors: Sequence[Tensor], like: Sequence[Tensor]) -> PendingSum:
+        # One message for all, since each has a cost of its own, however short it is.
+        flat = tensors[0].new_empty(sum(map(Tensor.numel, tensors)))
+        parts = torch.split(flat, [tensor.numel() for tensor in tensors])
+        views = [
+            part.as_strided(model.shape, model.stride())
+            for part, model in zip(parts, like, strict=True)
+        ]
+        torch._foreach_copy_(views, list(tensors))
+        with self._messages():
+            return PendingSum(views, dist.all_reduce(flat, async_op=True))
+
+    def all_gather(self, tensor: Tensor) -> Tensor:
+        tensors = [torch.empty_like(tensor) for _ in range(self.size)]
+        with self._messages():
+            dist.all_gather(tensors, tensor)
+        return torch.stack(tensors)
+
+    def any(self, *flags: bool) -> tuple[bool, ...]:
+        with self._messages():
+            return _any(flags, dist.group.WORLD)
+
+    def broadcast(self, value: T) -> T:
+        self._num_broadcasts += 1
+        key = f"ganctl/broadcast/{self._num_broadcasts}"
+        with self._messages():
+            if self.is_first:
+                self._store.set(key, json.dumps(value))
+                return value
+            received: T = json.loads(self._store.get(key))  # waits until the key is set
+            return received
+
+    def run_on_first(self, work: Callable[[], T]) -> T | None:
         if not self.is_first:
             while not self.any(False)[0]:
                 pass
             return None
-        with self._sign_of_life(), self.alone():
+        with self._heartbeat(), self.isolated():
             result = work()
         self.any(True)
         return result
 
     @contextlib.contextmanager
-    def _sign_of_life(self) -> Iterator[None]:
-        """Tell the others, which wait in `by_first`, that this process is still at work."""
-        world, ended = dist.group.WORLD, threading.Event()
+    def _heartbeat(self) -> Iterator[None]:
+        """Tell the others, which wait in `run_on_first`, that this process is still at work."""
+        world, has_ended = dist.group.WORLD, threading.Event()
 
-        def tell() -> None:
-            with contextlib.suppress(GroupError):  # raised where the work has ended, too
-                while not ended.wait(self._timeout / 3):
+        def beat() -> None:
+            with contextlib.suppress(GroupError):  # raised again at the end of the work
+                while not has_ended.wait(self._timeout / 3):
                     _any([False], world)
 
-        teller = threading.Thread(target=tell, daemon=True)
-        teller.start()
+        thread = threading.Thread(target=beat, daemon=True)
+        thread.start()
         try:
             yield
         finally:
-            ended.set()
-            teller.join()
+            has_ended.set()
+            thread.join()
 
     @contextlib.contextmanager
-    def alone(self) -> Iterator[None]:
-        self._require_others()
-        world, dist.group.WORLD, self._is_alone = dist.group.WORLD, None, True
+    def isolated(self) -> Iterator[None]:
+        self._require_not_isolated()
+        world, dist.group.WORLD, self._is_isolated = dist.group.WORLD, None, True
         try:
             yield
         finally:
-            dist.group.WORLD, self._is_alone = world, False
+            dist.group.WORLD, self._is_isolated = world, False
 
-    def _require_others(self) -> None:
-        assert not self._is_alone, "the other processes take no part in what one does alone"
+    @contextlib.contextmanager
+    def _messages(self) -> Iterator[None]:
+        """Refuse messages to other processes while isolated, and raise failures as GroupError."""
+        self._require_not_isolated()
+        with _group_errors():
+            yield
 
-
-class _Travelling(Sum):
-    def __init__(self, work: Any, views: list[Tensor]) -> None:
-        super().__init__(views)
-        self._work = work
-
-    def wait(self) -> list[Tensor]:
-        with _failures():
-            self._work.wait()
-        return self._tensors
+    def _require_not_isolated(self) -> None:
+        assert not self._is_isolated, "an isolated process cannot wait for the others"
 
 
 def _any(flags: Sequence[bool], world: dist.ProcessGroup | None) -> tuple[bool, ...]:
     table = torch.tensor(flags, dtype=torch.int32)
-    with _failures():
+    with _group_errors():
         dist.all_reduce(table, dist.ReduceOp.MAX, group=world)
     return tuple(map(bool, table.tolist()))
 
 
 @contextlib.contextmanager
-def joined(device: str) -> Iterator[Group]:
-    """While entered: the group that this process was started in; ALONE where it was started alone.
+def join_group(device: str) -> Iterator[Group]:
+    """Within this context, be a member of the group that this process was started in.
 
-    `device` is what `resolve_device` takes: sums are of tensors there. Raises GroupError, and as
-    `resolve_device`.
+    SINGLE if it was started by itself. `device` is what `resolve_device` takes; sums are over
+    tensors there. Raises GroupError, and what `resolve_device` raises.
     """
     if os.environ.get("WORLD_SIZE", "1") == "1":
-        yield ALONE
+        yield SINGLE
         return
-    on = resolve_device(device, _local_rank())
-    if on.type == "cuda":
-        torch.cuda.set_device(on)
-    with _failures():
-        store, rank, size = _met()
-    # After a restart the store may still hold what those before have left there.
+    resolved = resolve_device(device, _local_rank())
+    if resolved.type == "cuda":
+        torch.cuda.set_device(resolved)
+    with _group_errors():
+        if STORE_FILE in os.environ:
+            store = shared_store(_STARTUP_TIMEOUT.total_seconds())
+            rank, size = _local_rank(), int(os.environ["WORLD_SIZE"])
+        else:
+            store, rank, size = next(rendezvous("env://", timeout=_STARTUP_TIMEOUT))
+    # After a restart the store may still hold the keys of the processes before.
     attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
-    yield Processes(PrefixStore(f"ganctl/{attempt}", store), rank, size, on)
-    # Not where it failed: that would wait for those who are gone.
+    yield Processes(PrefixStore(f"ganctl/{attempt}", store), rank, size, resolved)
+    # Not after an error: that would wait for processes that are gone.
     if dist.is_initialized():
         dist.destroy_process_group()
 
 
-def _met() -> tuple[Store, int, int]:
-    """Return the store of this group, this process's rank and the group's size."""
-    if STORE_FILE in os.environ:
-        return shared_store(_READY.total_seconds()), _local_rank(), int(os.environ["WORLD_SIZE"])
-    store, rank, size = next(rendezvous("env://", timeout=_READY))
-    return store, rank, size
-
-
 def shared_store(seconds: float) -> Store:
-    """Return the store that this process's launcher made for its group, as one more client.
+    """Return a client of the key-value store that the launcher made for this process's group.
 
-    `seconds` are how long it waits for a key. Raises what PyTorch raises.
+    It waits at most `seconds` for a key. Raises what PyTorch raises.
     """
     timeout = timedelta(seconds=seconds)
     if file := os.environ.get(STORE_FILE):
@@ -290,13 +283,13 @@ def shared_store(seconds: float) -> Store:
 
 
 def _local_rank() -> int:
-    """As torchrun says it; without it all processes are on this machine."""
+    """Return torchrun's LOCAL_RANK; without it all processes are on this machine."""
     rank = os.environ.get("LOCAL_RANK", os.environ.get("RANK", ""))
     if not rank.isdecimal():
         raise UsageError(
-            f"WORLD_SIZE is set, but RANK is '{rank[:40]}', which is no number",
+            f"WORLD_SIZE is set, but RANK is not a number: '{rank[:40]}'",
             Text(
-                "Start several processes by torchrun, or with {}; unset WORLD_SIZE for one.",
+                "Start several processes with torchrun or {}; unset WORLD_SIZE to start one.",
                 Setting("num_processes"),
             ),
         )
@@ -304,13 +297,13 @@ def _local_rank() -> int:
 
 
 @contextlib.contextmanager
-def _failures() -> Iterator[None]:
-    """What PyTorch raises where another process is gone or silent, in plain words."""
+def _group_errors() -> Iterator[None]:
+    """Raise what PyTorch raises when another process is lost or too slow as a GroupError."""
     try:
         yield
-    except (RuntimeError, ValueError) as error:  # gloo's, NCCL's (DistError) and the store's
-        said = re.sub(r"\[/\S+\] ", "", " ".join(str(error).split())).split(". ")[0][:200]
+    except (RuntimeError, ValueError) as error:  # from gloo, NCCL (DistError) and the store
+        reason = re.sub(r"\[/\S+\] ", "", " ".join(str(error).split())).split(". ")[0][:200]
         raise GroupError(
-            f"another process of this training has ended, or does not answer: {said}",
-            Text("What was saved last is whole: {} goes on from there.", Setting("resume", True)),
+            f"another process of this run has ended or does not respond: {reason}",
+            Text("The last save is intact: {} continues from there.", Setting("resume", True)),
         ) from None

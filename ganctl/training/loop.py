@@ -147,10 +147,10 @@ class Training:
         if self.state.step == 0:
             self._save()
         else:  # rows past the checkpoint may stand there, of a run that ended in mid-epoch
-            self.group.by_first(lambda: self._write_losses(self.history))
+            self.group.run_on_first(lambda: self._write_losses(self.history))
         while finished and self.state.step < self.total_steps:
             finished = self._epoch()
-        return self.group.by_first(self._end) or Outcome([], finished)
+        return self.group.run_on_first(self._end) or Outcome([], finished)
 
     def _end(self) -> Outcome:
         outcome = self.conclude()
@@ -335,7 +335,7 @@ class Training:
 
     def _end_epoch(self) -> None:
         self._require_finite()  # before anything shows what is not
-        self.group.by_first(self._record_epoch)
+        self.group.run_on_first(self._record_epoch)
         self.meter = Meter()
 
     def _record_epoch(self) -> None:
@@ -394,7 +394,7 @@ class Training:
         """Write the state; never one that holds anything but numbers."""
         self._read_metrics()
         self._require_finite()
-        self.group.by_first(self._write)
+        self.group.run_on_first(self._write)
 
     def _write(self, snapshot: int | None = None) -> None:
         content = encode(self.checkpoint())
@@ -421,7 +421,7 @@ class Training:
         """Show the samples as they are inside an epoch, in time that is no update's."""
         started = time.monotonic()
         try:
-            with self.group.alone():
+            with self.group.isolated():
                 pixels = self._pictures.preview_now_and_then(self.state.sampler)
         except Exception as error:
             if not memory.is_out_of_memory(error):

@@ -26,7 +26,7 @@ from ganctl.datasets import loading
 from ganctl.datasets.base import ImageDataset, Progress
 from ganctl.datasets.local import trained
 from ganctl.datasets.local.paths import require_apart
-from ganctl.distributed.group import ALONE, TIMEOUT, Group
+from ganctl.distributed.group import SINGLE, TIMEOUT, Group
 from ganctl.errors import CheckpointError, DataError, RunError, Setting, Text, UsageError
 from ganctl.evaluation.evaluator import EpochEvaluator
 from ganctl.history import Row
@@ -101,7 +101,7 @@ class Session:
         made_by = {**(self.made_by or start), "last_command": command, "last_date": now}
         devices.prepare(self.state.device)
         how: dict[str, Any] = {"save_every": save_every, "should_stop": should_stop}
-        self.group.begin(timeout)
+        self.group.start(timeout)
         with contextlib.ExitStack() as stack:
 
             def begin() -> None:
@@ -115,7 +115,7 @@ class Session:
                     }
                 )
 
-            self.group.by_first(begin)
+            self.group.run_on_first(begin)
             return self._training(observer, made_by=made_by, **how).execute()
 
     def conclude(self, observer: Observer) -> Outcome:
@@ -181,7 +181,7 @@ def new(
     out: Path,
     device: str,
     *,
-    group: Group = ALONE,
+    group: Group = SINGLE,
     to_write: bool = True,
     cache_memory: int = CACHE_MEMORY,
     needs_classes: bool = False,
@@ -231,7 +231,7 @@ def new(
     memory.require_room(config, on)
     config = schema.override(config, {"threads": threads.choose(config, on, group.local_size)})
     # What was found by the clock may not be the same everywhere.
-    config = schema.from_dict(group.agreed(schema.to_dict(config)))
+    config = schema.from_dict(group.broadcast(schema.to_dict(config)))
     devices.use_threads(config.threads)
     notices = [*places.notices(), *dataset.notices]
     if batch < preset_batch:
@@ -262,7 +262,7 @@ def resume(
     changes: Mapping[str, Any],
     device: str,
     *,
-    group: Group = ALONE,
+    group: Group = SINGLE,
     cache_memory: int = CACHE_MEMORY,
     progress: Progress | None = None,
 ) -> Session:
@@ -289,7 +289,7 @@ def resume(
     )
     require_apart(config.data, out)
     digest = str(checkpoint.data["digest"])
-    if not group.agreed("data" in changes or loading.is_trusted(config.data, digest)):
+    if not group.broadcast("data" in changes or loading.is_trusted(config.data, digest)):
         raise loading.untrusted(config.data)
     dataset = _load(config, progress)
     if digest != dataset.digest:

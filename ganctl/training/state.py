@@ -13,7 +13,7 @@ from torch.optim import Adam
 from ganctl.checkpoint import Checkpoint, Weights
 from ganctl.config.schema import TrainConfig
 from ganctl.distributed.batchnorm import synchronized
-from ganctl.distributed.group import ALONE, Group
+from ganctl.distributed.group import SINGLE, Group
 from ganctl.networks import both_networks, build_discriminator, build_generator, check_weights
 from ganctl.rng import Stream
 
@@ -31,7 +31,7 @@ class TrainState:
     optimizer_d: Adam
     step: int = 0
     """Updates done so far."""
-    group: Group = ALONE
+    group: Group = SINGLE
     """The processes that train it together, each with a copy."""
 
     def __post_init__(self) -> None:
@@ -77,7 +77,7 @@ class TrainState:
         }
 
 
-def create(config: TrainConfig, device: torch.device, group: Group = ALONE) -> TrainState:
+def create(config: TrainConfig, device: torch.device, group: Group = SINGLE) -> TrainState:
     """A state before its first update; the initial weights are a function of the config's seed."""
     seeds = Stream.WEIGHTS.sequence(seed=config.seed).generate_state(2, np.uint64)
     rng_g, rng_d = (torch.Generator().manual_seed(int(seed >> 1)) for seed in seeds)
@@ -103,7 +103,7 @@ def create(config: TrainConfig, device: torch.device, group: Group = ALONE) -> T
 
 
 def restore(
-    checkpoint: Checkpoint, config: TrainConfig, device: torch.device, group: Group = ALONE
+    checkpoint: Checkpoint, config: TrainConfig, device: torch.device, group: Group = SINGLE
 ) -> TrainState:
     """The state that `checkpoint` holds, bit for bit.
 

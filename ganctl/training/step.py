@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ganctl.batch import MicroBatch, Rows, select
 from ganctl.config.schema import TrainConfig
-from ganctl.distributed.group import Sum
+from ganctl.distributed.group import PendingSum
 from ganctl.losses import LOSSES, AdversarialLoss, r1_penalty
 from ganctl.networks import place_dropout, seed_dropout
 from ganctl.rng import Use
@@ -115,7 +115,7 @@ def _simultaneous(state: TrainState, portions: list[_Portion], seed: int) -> Mea
     """
     loss = LOSSES[state.config.loss]
     d_mean, g_mean, metrics = _Mean(), _Mean(), _Mean()
-    d_sum: Sum | None = None
+    d_sum: PendingSum | None = None
     for portion in portions:
         seed_dropout(state.discriminator, seed ^ Use.DROPOUT)
         with _autocast(state, portion.real):
@@ -196,10 +196,10 @@ def _alternating(state: TrainState, portions: list[_Portion], seed: int) -> Meas
 
 def _begin_sum(
     state: TrainState, part: str, gradients: list[Tensor], others: Sequence[Tensor] = ()
-) -> Sum:
+) -> PendingSum:
     """Begin to add up the gradients of the network `part`, and `others`, over the group."""
     network = state.discriminator if part == "discriminator" else state.generator
-    return state.group.sum([*gradients, *others], like=[*network.parameters(), *others])
+    return state.group.begin_sum([*gradients, *others], like=[*network.parameters(), *others])
 
 
 def _is_penalty_due(state: TrainState) -> bool:

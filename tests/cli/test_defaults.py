@@ -83,7 +83,7 @@ def test_by_two_processes_killed_and_resumed_by_torchrun(command, tmp_path):
         process.kill()
     assert (process.returncode, out) == (1, "")
     assert said.count("ganctl: ") == 1
-    assert "another process of this training has ended" in said
+    assert "another process of this run has ended" in said
 
     epochs = groups.saved(folder).step // 10 + 1
     done = subprocess.run(

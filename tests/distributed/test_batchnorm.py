@@ -1,4 +1,4 @@
-"""Batch normalization by several: held against torch's own, of the whole batch."""
+"""Batch normalization over several processes, compared with torch's own over the whole batch."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from torch import nn
 from torch.testing import assert_close
 
 from ganctl.distributed.batchnorm import SyncBatchNorm, synchronized
-from ganctl.distributed.group import ALONE, Group
+from ganctl.distributed.group import SINGLE, Group
 
 
 class Threads(Group):
-    """As many members as threads, which bring together what they have."""
+    """A group whose processes are threads."""
 
     def __init__(self, size):
         self.size = size
@@ -24,7 +24,7 @@ class Threads(Group):
         self.tables = {}
         self.local = threading.local()
 
-    def gathered(self, tensor):
+    def all_gather(self, tensor):
         self.tables[self.local.rank] = tensor
         self.barrier.wait()
         result = torch.stack([self.tables[rank] for rank in range(self.size)])
@@ -55,7 +55,7 @@ def passed(module, x, gradient):
 
 @pytest.mark.parametrize("sizes", [(8,), (4, 4), (5, 3), (1, 1), (3, 1, 2)], ids=str)
 @pytest.mark.parametrize("shape", [(3,), (3, 5, 4)], ids=str)
-def test_together_they_do_what_one_does(shape, sizes):
+def test_several_processes_give_the_result_of_a_single_one(shape, sizes):
     whole = layer(len(shape) + 1)
     x = values((sum(sizes), *shape), 2, mean=1.0)
     gradient = values((sum(sizes), *shape), 3)
@@ -84,7 +84,7 @@ def test_bfloat16_costs_no_more_than_its_own_rounding(mean):
     x = values((32, 8, 7, 7), 2, mean, torch.bfloat16)
     gradient = values((32, 8, 7, 7), 3, dtype=torch.bfloat16)
     exact = passed(layer(4, 8, torch.float64), x.double(), gradient.double())
-    module = synchronized(nn.Sequential(layer(4, 8)), ALONE)[0]
+    module = synchronized(nn.Sequential(layer(4, 8)), SINGLE)[0]
     found = passed(module, x, gradient)
     assert [tensor.dtype for tensor in found[:2]] == [torch.bfloat16] * 2
     assert found[0].is_contiguous(memory_format=torch.channels_last)
@@ -94,19 +94,19 @@ def test_bfloat16_costs_no_more_than_its_own_rounding(mean):
         assert_close(one.double(), other, rtol=1e-3, atol=1e-3)
 
 
-def test_names_weights_and_buffers_stay():
+def test_names_weights_and_buffers_are_kept():
     network = nn.Sequential(nn.Linear(4, 3), nn.Sequential(layer(2)))
     before = copy.deepcopy(network.state_dict())
     network[1][0].running_mean.fill_(0.5)
     before["1.0.running_mean"].fill_(0.5)
-    same = synchronized(network, ALONE)
+    same = synchronized(network, SINGLE)
     assert isinstance(same[1][0], SyncBatchNorm)
     assert_close(dict(same.state_dict()), dict(before), rtol=0, atol=0)
 
 
-def test_a_network_that_samples_asks_nobody():
-    """One process draws samples while the others train on."""
-    group = Threads(2)  # of which the other never comes
+def test_a_network_in_eval_mode_needs_no_other_process():
+    """The first process draws samples by itself."""
+    group = Threads(2)  # the other is never there
     module = synchronized(nn.Sequential(layer(4)), group)[0].eval()
     x = values((2, 3, 4, 4), 0)
     assert_close(module(x), layer(4).eval()(x))

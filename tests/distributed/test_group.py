@@ -1,4 +1,4 @@
-"""Processes that train together do what one does."""
+"""Several processes that train together give the results of a single one."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch import distributed as dist
 
 from ganctl.config import schema
 from ganctl.distributed import group
-from ganctl.distributed.group import ALONE, Processes, joined
+from ganctl.distributed.group import SINGLE, Processes, join_group
 from ganctl.errors import GroupError, UsageError
 
 CPU = torch.device("cpu")
@@ -21,13 +21,13 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs fork")
 
 
 def settled(config, **changes):
-    """As a session settles it for the tiny images, of which the last batch of an epoch is small."""
+    """The config as a session resolves it for the tiny images; an epoch's last batch is small."""
     return schema.override(config, {"num_classes": 0, "conditional": False, **changes})
 
 
 @pytest.fixture(scope="module")
-def seen(tiny_config, tiny_dataset, tmp_path_factory):
-    """By case: what was seen by the first of two, by the second, and by one that was alone."""
+def results(tiny_config, tiny_dataset, tmp_path_factory):
+    """For each case, the results of the first of two processes, the second, and a single one."""
     cases = {
         "fast": settled(
             tiny_config("fast", epochs=4), num_classes=10, conditional=True, mirror=True,
@@ -47,8 +47,8 @@ def seen(tiny_config, tiny_dataset, tmp_path_factory):
 
 
 @pytest.mark.parametrize("case", ["fast", "relativistic", "dcgan", "uneven"])
-def test_both_hold_the_same_bits(seen, case):
-    first, second, _ = seen[case]
+def test_both_processes_have_the_same_bits(results, case):
+    first, second, _ = results[case]
     assert first.metrics == second.metrics
     assert first.tensors.keys() == second.tensors.keys()
     for name, tensor in first.tensors.items():
@@ -57,98 +57,101 @@ def test_both_hold_the_same_bits(seen, case):
 
 
 @pytest.mark.parametrize("case", ["fast", "relativistic", "dcgan"])
-def test_the_losses_are_those_of_one_process(seen, case):
-    """With classes, augmentation, a penalty, a batch in parts; dropout and normalization."""
-    first, _, alone = seen[case]
-    assert np.ptp(alone.metrics, axis=0).min() > 1e-4
-    assert np.allclose(first.metrics, alone.metrics, rtol=1e-9, atol=0)
-    for name, tensor in alone.tensors.items():
+def test_the_losses_are_those_of_a_single_process(results, case):
+    """With classes, augmentation, a penalty, micro-batches, dropout and batch normalization."""
+    first, _, single = results[case]
+    assert np.ptp(single.metrics, axis=0).min() > 1e-4
+    assert np.allclose(first.metrics, single.metrics, rtol=1e-9, atol=0)
+    for name, tensor in single.tensors.items():
         assert np.allclose(first.tensors[name], tensor, rtol=1e-6, atol=1e-9), name
 
 
-def test_a_step_sends_each_gradient_once_and_four_metrics(seen, tiny_config):
-    first, _, alone = seen["fast"]
+def test_a_step_sends_each_gradient_once_and_four_metrics(results, tiny_config):
+    first, _, single = results["fast"]
     sizes = {"generator": 0, "discriminator": 0}
     for name, tensor in first.tensors.items():
         part = name.split(" ")[0]
         sizes[part] = sizes.get(part, 0) + tensor.size
     expected = [("all_reduce", sizes["discriminator"]), ("all_reduce", sizes["generator"] + 4)]
     assert first.sent == [expected] * len(first.sent)
-    assert not any(alone.sent)
+    assert not any(single.sent)
 
 
-def test_batch_normalization_sends_its_statistics_once_each_way(seen):
-    first, _, _ = seen["dcgan"]
+def test_batch_normalization_sends_its_statistics_once_each_way(results):
+    first, _, _ = results["dcgan"]
     channels = [size for name, size in first.sent[0] if name == "all_gather"]
     means = [t.size for name, t in first.tensors.items() if name.endswith("running_mean")]
     assert channels == [*(3 * mean for mean in means), *(2 * mean for mean in means[::-1])]
     assert [name for name, _ in first.sent[0]].count("all_reduce") == 2
 
 
-def test_alone_one_is_all_there_is():
+def test_a_single_process_is_the_whole_group():
     tensor = torch.ones(2)
-    assert (ALONE.rank, ALONE.size, ALONE.is_first) == (0, 1, True)
-    assert ALONE.sum([tensor], like=[tensor]).wait()[0] is tensor
-    assert ALONE.gathered(tensor).shape == (1, 2)
-    assert ALONE.any(True, False) == (True, False)
-    assert ALONE.agreed({"a": 1}) == {"a": 1}
-    ALONE.require_same("a", "letter")
-    ALONE.begin(1.0)
-    assert ALONE.by_first(lambda: "worked") == "worked"
-    with ALONE.alone():
-        assert ALONE.any(True) == (True,)
+    assert (SINGLE.rank, SINGLE.size, SINGLE.is_first) == (0, 1, True)
+    assert SINGLE.begin_sum([tensor], like=[tensor]).wait()[0] is tensor
+    assert SINGLE.all_gather(tensor).shape == (1, 2)
+    assert SINGLE.any(True, False) == (True, False)
+    assert SINGLE.broadcast({"a": 1}) == {"a": 1}
+    SINGLE.require_same("a", "letter")
+    SINGLE.start(1.0)
+    assert SINGLE.run_on_first(lambda: "worked") == "worked"
+    with SINGLE.isolated():
+        assert SINGLE.any(True) == (True,)
 
 
 @pytest.mark.parametrize("size", [None, "1"])
-def test_a_process_that_was_started_alone_is(monkeypatch, size):
+def test_a_process_started_by_itself_is_a_single_one(monkeypatch, size):
     monkeypatch.delenv("WORLD_SIZE", raising=False)
     if size:
         monkeypatch.setenv("WORLD_SIZE", size)
-    with joined("no such device") as found:
-        assert found is ALONE
+    with join_group("no such device") as found:
+        assert found is SINGLE
 
 
 @pytest.mark.parametrize("rank", [None, "", "first", "-1"])
-def test_half_a_group_is_refused(monkeypatch, rank):
+def test_an_incomplete_environment_is_refused(monkeypatch, rank):
     monkeypatch.setenv("WORLD_SIZE", "2")
     for name in ("RANK", "LOCAL_RANK"):
         monkeypatch.delenv(name, raising=False)
     if rank is not None:
         monkeypatch.setenv("RANK", rank)
-    with pytest.raises(UsageError, match="WORLD_SIZE is set, but RANK is"), joined("cpu"):
+    with (
+        pytest.raises(UsageError, match="WORLD_SIZE is set, but RANK is not a number"),
+        join_group("cpu"),
+    ):
         pass
 
 
 @pytest.fixture
 def single():
-    """The only one of a group of one, which speaks through the same store and process groups."""
+    """The only member of a group of one, which uses the same store and process groups."""
     made = Processes(dist.HashStore(), 0, 1, CPU)
-    made.begin(10)
+    made.start(10)
     yield made
     dist.destroy_process_group()
 
 
 OPERATIONS = {
-    "sum": lambda group: group.sum([torch.ones(2)], like=[torch.empty(2)]),
-    "gathered": lambda group: group.gathered(torch.ones(2)),
+    "begin_sum": lambda group: group.begin_sum([torch.ones(2)], like=[torch.empty(2)]),
+    "all_gather": lambda group: group.all_gather(torch.ones(2)),
     "any": lambda group: group.any(True),
-    "agreed": lambda group: group.agreed("this"),
+    "broadcast": lambda group: group.broadcast("this"),
     "require_same": lambda group: group.require_same("this", "word"),
-    "by_first": lambda group: group.by_first(lambda: None),
+    "run_on_first": lambda group: group.run_on_first(lambda: None),
 }
 
 
 @pytest.mark.parametrize("name", OPERATIONS)
-def test_nothing_that_needs_the_others_is_done_alone(single, name):
-    with pytest.raises(AssertionError, match="take no part"):
-        single.by_first(lambda: OPERATIONS[name](single))
-    with single.alone(), pytest.raises(AssertionError, match="take no part"):
+def test_an_isolated_process_refuses_whatever_needs_the_others(single, name):
+    with pytest.raises(AssertionError, match="cannot wait for the others"):
+        single.run_on_first(lambda: OPERATIONS[name](single))
+    with single.isolated(), pytest.raises(AssertionError, match="cannot wait for the others"):
         OPERATIONS[name](single)
-    OPERATIONS[name](single)  # again, where it is not alone
+    OPERATIONS[name](single)  # works again afterwards
 
 
-def test_a_library_finds_no_group_where_a_process_is_alone(single):
-    """Else it would wait there for the others, as torchmetrics does."""
+def test_a_library_finds_no_group_in_an_isolated_process(single):
+    """Otherwise it would wait for the others, as torchmetrics does."""
 
     def work():
         assert not dist.is_initialized()
@@ -156,56 +159,56 @@ def test_a_library_finds_no_group_where_a_process_is_alone(single):
             dist.barrier()
         return "done"
 
-    assert single.by_first(work) == "done"
+    assert single.run_on_first(work) == "done"
     assert dist.is_initialized()
 
 
 def test_the_others_wait_for_the_first_as_long_as_it_lives(tmp_path):
-    """A process is silent where it does not answer, not where it has much to do."""
+    """A process times out if it does not respond, not if its work takes long."""
     (first, _), (second, lost) = groups.together(
         groups.slow_work, [(tmp_path / "store", rank) for rank in range(2)]
     )
     assert (first, second) == (["worked"], [None])
-    assert "does not answer" in lost
+    assert "does not respond" in lost
 
 
-def test_sums_lie_as_they_are_wanted(single):
+def test_sums_have_the_memory_layout_that_is_asked_for(single):
     own = torch.arange(2.0 * 3 * 4 * 4).view(2, 3, 4, 4)
     like = torch.empty(2, 3, 4, 4).to(memory_format=torch.channels_last)
-    whole, other = single.sum([own, torch.ones(5)], like=[like, torch.empty(5)]).wait()
+    whole, other = single.begin_sum([own, torch.ones(5)], like=[like, torch.empty(5)]).wait()
     assert whole.equal(own)
     assert whole.stride() == like.stride()
     assert other.equal(torch.ones(5))
 
 
-def test_what_the_first_one_says_is_what_all_hear():
+def test_all_processes_get_the_value_of_the_first():
     store = dist.HashStore()
     first, second = (Processes(store, rank, 2, CPU) for rank in range(2))
     for value in ({"a": [1, 2.5, None]}, False, "text"):
-        assert first.agreed(value) == value
-        assert second.agreed(None) == value
+        assert first.broadcast(value) == value
+        assert second.broadcast(None) == value
     first.require_same("abc", "images")
     with pytest.raises(UsageError, match="process 1 does not have the same images"):
         second.require_same("abd", "images")
 
 
-def test_processes_of_a_restarted_group_do_not_hear_the_dead():
+def test_a_restarted_group_does_not_read_the_values_of_the_one_before():
     store = dist.HashStore()
     old, new = (dist.PrefixStore(f"ganctl/{attempt}", store) for attempt in range(2))
-    Processes(old, 0, 2, CPU).agreed("old")
-    Processes(new, 0, 2, CPU).agreed("new")
-    assert Processes(new, 1, 2, CPU).agreed(None) == "new"
+    Processes(old, 0, 2, CPU).broadcast("old")
+    Processes(new, 0, 2, CPU).broadcast("new")
+    assert Processes(new, 1, 2, CPU).broadcast(None) == "new"
 
 
-def test_a_lost_process_is_said_in_plain_words():
-    with pytest.raises(GroupError) as caught, group._failures():
+def test_a_lost_process_is_reported_in_plain_words():
+    with pytest.raises(GroupError) as caught, group._group_errors():
         raise RuntimeError("[/pytorch/gloo/pair.cc:1] Connection closed by peer [::1]:1. And more")
     assert "/pytorch" not in caught.value.message
     assert "Connection closed by peer" in caught.value.message
     assert "resume=True" in str(caught.value.hint)
 
 
-def test_without_a_launcher_all_are_on_this_machine(monkeypatch):
+def test_without_a_launcher_all_processes_are_on_this_machine(monkeypatch):
     for name in ("LOCAL_RANK", "LOCAL_WORLD_SIZE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setitem(os.environ, "RANK", "1")

@@ -87,16 +87,16 @@ def steps(path, rank, size, cases):
     import torch
     from torch import distributed as dist
 
-    from ganctl.distributed.group import ALONE, Processes
+    from ganctl.distributed.group import SINGLE, Processes
 
     torch.Tensor.float = (
         torch.Tensor.double
     )  # where the computation is to be in fp32, if not in bf16
     torch.set_default_dtype(torch.float64)
-    group = ALONE
+    group = SINGLE
     if size > 1:
         group = Processes(dist.FileStore(str(path), size), rank, size, torch.device("cpu"))
-        group.begin(20)
+        group.start(20)
     sent = _counting()
     return [_training(group, *case, sent) for case in cases]
 
@@ -113,13 +113,13 @@ def slow_work(path, rank, timeout=1.5):
     from ganctl.errors import GroupError
 
     group = Processes(dist.FileStore(str(path), 2), rank, 2, torch.device("cpu"))
-    group.begin(timeout)
-    got = [group.by_first(lambda: time.sleep(2 * timeout) or "worked")]
+    group.start(timeout)
+    got = [group.run_on_first(lambda: time.sleep(2 * timeout) or "worked")]
     if rank == 0:
         time.sleep(2 * timeout)
         return got, None
     try:
-        group.by_first(lambda: None)
+        group.run_on_first(lambda: None)
     except GroupError as error:
         return got, error.message
     return got, None

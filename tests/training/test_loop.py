@@ -552,32 +552,32 @@ def test_how_often_metrics_are_read_changes_nothing(tmp_path, tiny_config, train
 
 
 class Watched(Group):
-    """The first of several processes, as far as it can tell."""
+    """A single process that notes when it is isolated."""
 
-    is_working_alone = False
+    is_isolated = False
 
-    def by_first(self, work):
-        with self.alone():
+    def run_on_first(self, work):
+        with self.isolated():
             return work()
 
     @contextlib.contextmanager
-    def alone(self):
-        self.is_working_alone = True
+    def isolated(self):
+        self.is_isolated = True
         yield
-        self.is_working_alone = False
+        self.is_isolated = False
 
 
-def test_whatever_one_process_does_for_all_is_done_alone(
+def test_whatever_the_first_process_does_for_all_is_isolated(
     tmp_path, tiny_config, train, monkeypatch, recorder
 ):
-    """There the others wait for it, and what would wait for them is refused."""
+    """The others wait meanwhile, so whatever would wait for them is refused."""
     group, done = Watched(), {}
 
     def watch(owner, name):
         original = getattr(owner, name)
 
         def call(*arguments, **how):
-            done.setdefault(name, set()).add(group.is_working_alone)
+            done.setdefault(name, set()).add(group.is_isolated)
             return original(*arguments, **how)
 
         monkeypatch.setattr(owner, name, call)
