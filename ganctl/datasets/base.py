@@ -1,4 +1,10 @@
-"""The shape every data set comes in."""
+"""Data sets as training sees them.
+
+Four things are made of images. A *source* (`sources`) has image files by name. A data set has their
+pixels, all of one shape: it is an `ImageDataset`, either a `Dataset`, which is whole in memory or
+mapped from a file, or a `Stream` of shards. A `Batch` is some of its images on the training device.
+`Batch.images()` is what networks see.
+"""
 
 from __future__ import annotations
 
@@ -8,78 +14,106 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ganctl.batch import WHOLE, Share
 from ganctl.datasets.prefetch import Request, prefetch
 from ganctl.errors import Text
 from ganctl.rng import Stream
 
-if TYPE_CHECKING:  # processes that only decode images come through here, and start quicker without
+if TYPE_CHECKING:  # processes that only decode images import this module and start faster without
     import torch
     from torch import Tensor
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how much of it is done, and how much there is to do."""
+NO_CLASSES = "No classes: "
+"""How a notice begins that says why images have no classes."""
 _BATCHES_AHEAD = 2
-"""Read from a file while others are used."""
+"""Number of batches that are read from a file while another one is used."""
 
 
 class ImageDataset(Protocol):
-    """What a training asks of its images, wherever they are: see `Dataset` for each."""
+    """Images of one shape, with labels, that can be trained on."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """Name of the data set, path of the images, or address of the index of shards."""
+
     @property
-    def classes(self) -> tuple[str, ...]: ...
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes, which the labels count; empty if networks are not to know them."""
+
     @property
-    def num_classes(self) -> int: ...
+    def num_classes(self) -> int:
+        """Number of classes that networks can tell apart: 0 rather than 1."""
+
     @property
-    def digest(self) -> str: ...
+    def digest(self) -> str:
+        """SHA-256 that tells a resumed run whether its images are still the same."""
+
     @property
-    def image_shape(self) -> tuple[int, int, int]: ...
+    def image_shape(self) -> tuple[int, int, int]:
+        """(C, H, W)."""
+
     @property
-    def notices(self) -> tuple[str | Text, ...]: ...
+    def notices(self) -> tuple[str | Text, ...]:
+        """What a user should know about the images before training."""
+
     @property
-    def num_held_out(self) -> int: ...
+    def no_classes(self) -> tuple[str, ...]:
+        """The notices that say why there are no classes."""
+
     @property
-    def labels_problem(self) -> str | None: ...
+    def num_held_out(self) -> int:
+        """Number of images held out to compare samples with: `loading.load_test` has them."""
+
+    @property
+    def labels_problem(self) -> str | None:
+        """Why the labels that are there cannot be used; then there are no classes."""
+
     def __len__(self) -> int: ...
-    def to(self, device: torch.device, bound: int | None = None) -> ImageDataset: ...
-    def some(self, count: int) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]: ...
+
+    def to(self, device: torch.device, bound: int | None = None) -> ImageDataset:
+        """Return the same images with batches on `device`, kept there if at most `bound` bytes."""
+
+    def some(self, count: int) -> NDArray[np.uint8]:
+        """Return about `count` images, uint8 (n, H, W, C), or all if there are fewer."""
+
     def batches(
         self, size: int, numbers: range, *, seed: int, epoch: int, share: Share = WHOLE
-    ) -> Iterator[Batch]: ...
+    ) -> Iterator[Batch]:
+        """Yield the batches `numbers` of an epoch, counted from 0, or a share of each of them.
+
+        The order of the images is a function of (seed, epoch) alone.
+        """
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """Images as bytes: whole on the training device, or mapped from a file where they are many."""
+    """An `ImageDataset` that is whole on one device, or mapped from a file if it is large."""
 
     name: str
     images: Tensor
-    """uint8 (N, H, W, C): channels last, so that batches come in the layout networks want."""
+    """uint8 (N, H, W, C): channels last, so that batches come in the layout that networks want."""
     labels: Tensor
-    """int64 (N,), on the images' device."""
+    """int64 (N,), on the device of the images."""
     classes: tuple[str, ...]
-    """The classes' names, which the labels count; none where they are not for networks to know."""
     digest: str
-    """SHA-256 of the images' shape and bytes: tells a resumed run that its data is the same."""
+    """SHA-256 of the shape and bytes of the images."""
     device: torch.device | None = None
-    """Where batches are wanted; None: where the images are."""
+    """Device of the batches; None: that of the images."""
     is_mapped: bool = False
-    """Whether the images are in a file, from which each batch is read when it is wanted."""
+    """Whether the images are in a file from which batches are read as they are needed."""
     notices: tuple[str | Text, ...] = ()
-    """What a user should know of them before a training."""
     num_held_out: int = 0
-    """Images of the same set that are kept to compare samples with: `loading.load_test`."""
     labels_problem: str | None = None
-    """Why labels that are there cannot be used; there are no classes then."""
 
     @classmethod
     def from_arrays(
         cls,
         name: str,
-        images: np.ndarray[tuple[int, ...], np.dtype[np.uint8]],
+        images: NDArray[np.uint8],
         labels: np.ndarray,
         *,
         classes: Sequence[str] = (),
@@ -87,23 +121,16 @@ class Dataset:
         """Return a data set of uint8 images, (N, H, W) or (N, H, W, C), and labels, (N,)."""
         import torch
 
-        if images.ndim == 3:
-            images = images[..., None]
-        images = np.ascontiguousarray(images)
-        return cls(
-            name,
-            torch.from_numpy(images),
-            torch.from_numpy(labels.astype(np.int64)),
-            tuple(classes),
-            digest_of(images),
-        )
+        images = np.ascontiguousarray(images[..., None] if images.ndim == 3 else images)
+        tensors = torch.from_numpy(images), torch.from_numpy(labels.astype(np.int64))
+        return cls(name, *tensors, tuple(classes), digest_of(images))
 
     def __len__(self) -> int:
         return len(self.images)
 
     @property
     def num_classes(self) -> int:
-        """How many classes there are for networks to tell apart: one alone is none."""
+        """Number of classes that networks can tell apart: 0 rather than 1."""
         return len(self.classes) if len(self.classes) > 1 else 0
 
     @property
@@ -112,38 +139,38 @@ class Dataset:
         _, height, width, channels = self.images.shape
         return (channels, height, width)
 
-    def to(self, device: torch.device, bound: int | None = None) -> Dataset:
-        """The same images for batches on `device`.
+    @property
+    def no_classes(self) -> tuple[str, ...]:
+        """The notices that say why there are no classes."""
+        return reasons_for_no_classes(self.notices)
 
-        They are kept there whole if they take `bound` bytes at most. More stay in the file that
-        they are mapped from, or on the CPU.
+    def to(self, device: torch.device, bound: int | None = None) -> Dataset:
+        """Return the same images with batches on `device`.
+
+        If the images take at most `bound` bytes, they are copied to the device. Otherwise they stay
+        where they are, in a file or on the CPU.
         """
         if bound is not None and self.images.nbytes > bound:
             return replace(self, device=device)
-        # A copy on the CPU, too, of what is mapped: read in one go.
-        images = self.images.to(device, copy=self.is_mapped)
+        images = self.images.to(device, copy=self.is_mapped)  # which reads them in one go
         labels = self.labels.to(device)
         return replace(self, images=images, labels=labels, device=device, is_mapped=False)
 
     def fetch(self, indices: Tensor) -> tuple[Tensor, Tensor]:
-        """The images, uint8 (N, H, W, C), and labels, (N,), at `indices`, all where the images are.
-
-        Reads them where they are mapped.
-        """
+        """Return the images, uint8 (n, H, W, C), and labels, int64 (n,), at `indices`."""
         return self.images.index_select(0, indices), self.labels.index_select(0, indices)
 
-    def some(self, count: int) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
-        """About `count` images, uint8 (n, H, W, C), all if there are fewer, evenly from all."""
-        every = -(-len(self) // count)  # in folders a class comes after another
-        return self.images[::every].cpu().numpy()
+    def some(self, count: int) -> NDArray[np.uint8]:
+        """Return about `count` images, uint8 (n, H, W, C), evenly spaced, or all if fewer."""
+        step = -(-len(self) // count)  # the images in folders are sorted by class
+        return self.images[::step].cpu().numpy()
 
     def batches(
         self, size: int, numbers: range, *, seed: int, epoch: int, share: Share = WHOLE
     ) -> Iterator[Batch]:
-        """Of an epoch, counted from 0, those batches of `size`, on the device; a share of each.
+        """Yield the batches `numbers` of an epoch: see `ImageDataset.batches`.
 
-        Their order is a function of (seed, epoch). While one is used the next are read, where they
-        come from elsewhere.
+        Images that are not on the device of the batches are read ahead.
         """
         device = self.device or self.images.device
         order = epoch_order(len(self), seed=seed, epoch=epoch).to(self.images.device)
@@ -151,8 +178,8 @@ class Dataset:
         requests = (Request(number, share.rows(count), count) for number, count in sizes)
 
         def read(request: Request) -> tuple[Tensor, Tensor]:
-            first, rows = request.step * size, request.rows
-            pixels, labels = self.fetch(order[first + rows.start : first + rows.stop])
+            start, rows = request.step * size, request.rows
+            pixels, labels = self.fetch(order[start + rows.start : start + rows.stop])
             if device.type == "cuda" and not pixels.is_cuda:
                 return pixels.pin_memory(), labels.pin_memory()
             return pixels, labels
@@ -166,48 +193,53 @@ class Dataset:
 
 
 class Batch(NamedTuple):
-    """Images on the training device: a batch, or this process's share of it."""
+    """Images on the training device: a whole batch, or one process's share of it."""
 
     pixels: Tensor
     """uint8 (N, H, W, C)."""
     labels: Tensor
     """int64 (N,)."""
     first: int
-    """The place of the first of them in the whole batch."""
+    """Row of the first of these images in the whole batch."""
     size: int
-    """Of the whole batch."""
+    """Number of images in the whole batch."""
 
     def images(self, mirrored: Tensor | None = None) -> Tensor:
-        """float32 (N, C, H, W) in [-1, 1], channels last in memory.
+        """Return the images as float32 (N, C, H, W) in [-1, 1], channels last in memory.
 
-        `mirrored`, bool (>= size,) on any device, says which of the whole batch are flipped left to
-        right.
+        `mirrored`, bool (>= size,) on any device, says which images of the whole batch are flipped
+        horizontally.
         """
         import torch
 
         pixels = self.pixels
         if mirrored is not None:
-            which = mirrored[self.first :][: len(pixels)].to(pixels.device, non_blocking=True)
-            pixels = torch.where(which[:, None, None, None], pixels.flip(2), pixels)
+            flipped = mirrored[self.first :][: len(pixels)].to(pixels.device, non_blocking=True)
+            pixels = torch.where(flipped[:, None, None, None], pixels.flip(2), pixels)
         return pixels.permute(0, 3, 1, 2).float().div_(127.5).sub_(1.0)
 
 
-def digest_of(images: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> str:
-    """SHA-256 of the shape and bytes of images, uint8 (N, H, W, C) and contiguous, as hex."""
-    digest = begun_digest(images.shape)
+def reasons_for_no_classes(notices: Sequence[str | Text]) -> tuple[str, ...]:
+    """Return those `notices` that say why there are no classes."""
+    return tuple(line for line in map(str, notices) if line.startswith(NO_CLASSES))
+
+
+def digest_of(images: NDArray[np.uint8]) -> str:
+    """Return the SHA-256, in hex, of the shape and bytes of contiguous images, (N, H, W, C)."""
+    digest = start_digest(images.shape)
     digest.update(images.data)
     return digest.hexdigest()
 
 
-def begun_digest(shape: tuple[int, ...]) -> hashlib._Hash:
-    """`digest_of` images of `shape`, (N, H, W, C), before it is fed with their bytes."""
+def start_digest(shape: tuple[int, ...]) -> hashlib._Hash:
+    """Return the `digest_of` images of `shape`, (N, H, W, C), before their bytes are added."""
     return hashlib.sha256(repr(shape).encode())
 
 
 def epoch_order(num_images: int, *, seed: int, epoch: int) -> Tensor:
-    """The order of the images in `epoch` (counted from 0): a function of its arguments alone.
+    """Return the order of the images in `epoch`, counted from 0: int64 (num_images,), on the CPU.
 
-    int64 (num_images,), on the CPU.
+    It is a function of the arguments alone.
     """
     import torch
 

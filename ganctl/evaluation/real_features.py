@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
-from ganctl.datasets.base import Progress, begun_digest
+from ganctl.datasets.base import Progress, start_digest
 from ganctl.datasets.local import cache
 from ganctl.features import Encoded, FeatureNetwork, encode
 from ganctl.images import Pixels
@@ -34,7 +34,7 @@ class RealImages:
     @functools.cached_property
     def digest(self) -> str:
         """SHA-256 of their shape and bytes, as hex."""
-        digest = begun_digest(self._pixels.shape)
+        digest = start_digest(self._pixels.shape)
         for chunk in chunks(self._pixels):
             digest.update(np.ascontiguousarray(chunk).data)
         return digest.hexdigest()

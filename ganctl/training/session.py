@@ -220,7 +220,7 @@ def new(
         raise UsageError(
             f"the images of '{config.data}' have no classes",
             Text("Leave out {}.", Setting("conditional", True)),
-            details=[line for line in map(str, dataset.notices) if line.startswith("No classes: ")],
+            details=dataset.no_classes,
         )
     preset_batch = config.batch_size
     batch = fitting_batch(config, len(dataset), tunable)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from ganctl.batch import Share
 from ganctl.datasets.base import Batch, Dataset, epoch_order
+from ganctl.errors import Text
 
 CPU = torch.device("cpu")
 COLOUR = np.arange(2 * 4 * 8 * 3, dtype=np.uint8).reshape(2, 4, 8, 3)
@@ -147,3 +148,9 @@ def test_a_mirrored_image_is_flipped_left_to_right():
     assert flipped[0].equal(plain[0])
     assert flipped[1].equal(plain[1].flip(2))
     assert not flipped[1].equal(plain[1])
+
+
+def test_the_notices_that_say_why_there_are_no_classes():
+    notices = ("12 images", "No classes: stray.png lies beside the folders.", Text("Add {}.", 1))
+    found = dataclasses.replace(dataset(COLOUR), notices=notices)
+    assert found.no_classes == ("No classes: stray.png lies beside the folders.",)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from ganctl import machine
 from ganctl.config.images import ImageSettings
 from ganctl.datasets import workers
-from ganctl.datasets.base import Progress, begun_digest
+from ganctl.datasets.base import Progress, start_digest
 from ganctl.datasets.decoding import BadImage, Facts, Outcome, Pixels, examine, measure
 from ganctl.datasets.detection import array_shape, detect, is_colorful
 from ganctl.datasets.local.survey import Measured, Remarks
@@ -94,7 +94,7 @@ def decode_all(
     remarks = Remarks()
     entries = list(measured.facts)
     start = end = position = _write_header(file, (len(entries), *shape))
-    digest = begun_digest((len(entries), *shape))  # right unless some cannot be decoded
+    digest = start_digest((len(entries), *shape))  # right unless some cannot be decoded
     for chunk, (count, outcomes) in _map_chunks(
         pool,
         measured.settings,
@@ -116,7 +116,7 @@ def decode_all(
         file.seek(0)
         again = _write_header(file, (len(labels), *shape))
         assert again == start, "numpy leaves room for the count to grow"
-        digest = begun_digest((len(labels), *shape))
+        digest = start_digest((len(labels), *shape))
         while block := file.read(_BLOCK_BYTES):  # a mapping would count as memory
             digest.update(block)
     return np.array(labels, np.int64), problems, remarks, digest.hexdigest()

@@ -14,6 +14,7 @@ from numpy.lib import format as npy
 
 from ganctl import limits
 from ganctl.config.images import MIN_SIZE
+from ganctl.datasets.base import NO_CLASSES
 from ganctl.datasets.decoding import UNREADABLE, BadImage, Pixels
 from ganctl.datasets.sources.array_labels import Header, Labels, read_labels
 from ganctl.datasets.sources.base import Contents, Entry, Problem, Source
@@ -109,7 +110,7 @@ class Arrays(Source):
             notes.append(f"{printable(key)} is {shape}: read as (N, C, H, W), channels first.")
         each = math.prod(shape[1:])
         if labels.problem is not None:
-            notes.append(f"No classes: {labels.problem}.")
+            notes.append(f"{NO_CLASSES}{labels.problem}.")
         names: Sequence[str | None] = labels.names or [None] * shape[0]
         self.contents = Contents(
             [Entry(f"{printable(key)}[{i}]", name, each) for i, name in enumerate(names)],

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from itertools import pairwise, takewhile
 from typing import Any
 
+from ganctl.datasets.base import NO_CLASSES
 from ganctl.text import counted, listed
 
 Parts = tuple[str, ...]
@@ -153,11 +154,11 @@ def understand(folders: Mapping[Parts, Folder]) -> tuple[Layout, list[str], list
         count = sum(number for _, number in beside)
         lie = f" and {count - 1:,} more lie" if count > 1 else " lies"
         doubts.append(
-            f"No classes: {min(beside)[0]}{lie} beside the folders {names}. Move "
+            f"{NO_CLASSES}{min(beside)[0]}{lie} beside the folders {names}. Move "
             f"{'them' if count > 1 else 'it'} elsewhere to have the folders as classes."
         )
     elif _are_chunks(tops):
-        doubts.append(f"No classes: the folders {names} only number chunks of the images.")
+        doubts.append(f"{NO_CLASSES}the folders {names} only number chunks of the images.")
     elif tops:
         doubts += _suspicions(train, layout, class_at, sorted(tops))
         layout = Layout(layout.split_at, layout.train, layout.held_out, class_at)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Generic, TypeVar
 
 from ganctl import limits
+from ganctl.datasets.base import NO_CLASSES
 from ganctl.datasets.decoding import BadImage
 from ganctl.datasets.sources import labels
 from ganctl.datasets.sources.base import (
@@ -129,7 +130,7 @@ class Listing(Generic[Place]):
                     return name, self._classes(name, folder, found, read)
                 except labels.NoLabels as no:
                     self.refuse(name, f"tells no classes: {no}", harmless=True)
-                    self._doubts.append(f"No classes: {name} tells none: {no}.")
+                    self._doubts.append(f"{NO_CLASSES}{name} tells none: {no}.")
                 except (labels.BadLabels, BadImage) as bad:
                     self.refuse(name, str(bad))
         return None
@@ -140,7 +141,7 @@ class Listing(Generic[Place]):
         """The classes that the list `name` in `folder` tells, by the images' names."""
         parsed = labels.parse(name, read(self._lists.pop(name)))
         if not parsed:
-            found.notes.append(f"No classes: {name} says that there are none.")
+            found.notes.append(f"{NO_CLASSES}{name} says that there are none.")
             return {}
         here = {
             labels.comparable(image.removeprefix(folder)): image

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ganctl import limits
-from ganctl.datasets.base import Progress
+from ganctl.datasets.base import NO_CLASSES, Progress
 from ganctl.datasets.sources.base import class_order, is_hidden
 from ganctl.datasets.sources.labels import FILES_BESIDE, FOLDERS, LISTS
 from ganctl.datasets.sources.layout import ALL, Folder, Layout, Parts, folders_of, understand
@@ -98,7 +98,7 @@ class _Seen:
             )
         if self.lists and not self.classes:
             notes.append(
-                f"No classes: {listed(self.lists, _NAMED)} is not read where shards are streamed. "
+                f"{NO_CLASSES}{listed(self.lists, _NAMED)} is not read where shards are streamed. "
                 "'ganctl data pack' puts each image's class beside it."
             )
         if self._apart:

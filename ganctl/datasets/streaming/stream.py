@@ -15,7 +15,7 @@ from ganctl import machine
 from ganctl.batch import WHOLE, Share
 from ganctl.config.images import ImageSettings
 from ganctl.datasets import detection
-from ganctl.datasets.base import Batch
+from ganctl.datasets.base import Batch, reasons_for_no_classes
 from ganctl.datasets.decoding import BadImage, Pixels, measure
 from ganctl.datasets.decoding.formats import READABLE
 from ganctl.datasets.local.survey import describe_classes
@@ -54,6 +54,11 @@ class Stream:
     """Whether an image that cannot be decoded is replaced by its neighbour."""
     notices: tuple[str | Text, ...] = ()
     device: torch.device | None = None
+
+    @property
+    def no_classes(self) -> tuple[str, ...]:
+        """The notices that say why there are no classes."""
+        return reasons_for_no_classes(self.notices)
 
     @property
     def labels_problem(self) -> None:
