@@ -12,7 +12,7 @@ import time
 import pytest
 
 from ganctl import files, store
-from ganctl.cli import watch
+from ganctl.cli import observers
 
 pytestmark = pytest.mark.usefixtures("_no_plot")
 
@@ -134,7 +134,7 @@ def test_a_read_only_disk(cli, ok, run, fast_options, small_disk):
 def test_a_folder_that_is_removed_under_a_training(cli, fast_options, tmp_path, monkeypatch):
     out = tmp_path / "run"
     monkeypatch.setattr(
-        watch.PlainObserver, "on_step", lambda _, p: p.step == 5 and shutil.rmtree(out)
+        observers.PlainObserver, "on_step", lambda _, p: p.step == 5 and shutil.rmtree(out)
     )
     result = cli("train", *fast_options, "--epochs", "2", "--out", out)
     assert_refused(result, "was removed or replaced while this training ran in it")
@@ -156,7 +156,7 @@ def test_a_training_leaves_alone_what_began_anew_in_its_folder(
             if running:
                 stack.enter_context(store.RunDirectory(out).lock())
 
-    monkeypatch.setattr(watch.PlainObserver, "on_step", begin_anew)
+    monkeypatch.setattr(observers.PlainObserver, "on_step", begin_anew)
     with contextlib.ExitStack() as stack:
         result = cli(
             "train", *fast_options, "--epochs", "2", "--save-every", save_every, "--out", out

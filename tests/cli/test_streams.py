@@ -74,7 +74,7 @@ def test_a_training_goes_on_without_its_stdout_and_says_so(call, fast_options, t
     _training, warning, advice, *rest = said.splitlines()
     assert code == 1
     assert warning.startswith("ganctl: warning: stdout cannot be written: ")
-    assert "The training goes on" in advice
+    assert "Training continues" in advice
     ended = ["ganctl: stdout cannot be written: no space left on device"]
     assert rest == (ended if kind == "a full disk" else [])
     assert is_finished(out)

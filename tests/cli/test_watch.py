@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ganctl.cli import watch
+from ganctl.cli.observers import QuietObserver
 from ganctl.cli.terminal import Terminal
 from ganctl.cli.watch import show_summary, summary_epochs
 from ganctl.config import presets, schema
@@ -61,19 +61,24 @@ def test_the_summary_says_how_far_the_discriminator_is_from_being_fooled(capsys,
     out = summary(capsys, rows_of(50), loss)
     assert words in out
     assert [int(row) for row in re.findall(r"^ *(\d+) +0\.500", out, re.M)] == [1, 20, 30, 40, 50]
-    assert "probability 0.30" in out
-    assert "0.20 away" in out
+    assert "Mean D(G(z)) in the last epoch: 0.30" in out
+    assert "(0.50 = it cannot tell)" in out
     assert "Best epoch: 30 (Frechet distance 0.50, 1,000 samples)." in out
     assert "\nlosses; Frechet distance of 1,000 samples\n" in out
     distances = re.findall(r"^ *(\d+) +0\.500 .* (\S+)$", out, re.M)
     assert distances[1:] == [("20", "0.300"), ("30", "0.50"), ("40", "10.50"), ("50", "20.50")]
 
 
-@pytest.mark.parametrize(("since_step", "words"), [(0, ""), (70, " since step 70")])
-def test_the_summary_tells_the_time_of_updates_from_that_of_all(capsys, since_step, words):
-    assert (
-        f"Trained for 50 min 50 s of updates, 3,000,000 images seen; 53 min 20 s in all{words}.\n"
-    ) in summary(capsys, rows_of(50), since_step=since_step)
+@pytest.mark.parametrize(
+    ("since_step", "words"),
+    [
+        (0, "50 min 50 s of training, 3,000,000 images; 53 min 20 s in all.\n"),
+        (70, "50 min 50 s of training over the whole run, 3,000,000 images; "
+         "this session, from step 70 on, took 53 min 20 s.\n"),
+    ],
+)  # fmt: skip
+def test_the_summary_distinguishes_training_time_from_all_of_the_time(capsys, since_step, words):
+    assert words in summary(capsys, rows_of(50), since_step=since_step)
 
 
 def test_the_summary_of_a_run_that_ended_inside_an_epoch(capsys):
@@ -144,9 +149,9 @@ def test_a_quiet_training_at_a_terminal_says_its_results_alone(on_terminal, fast
 
 
 def test_a_quiet_training_warns_of_what_is_wrong(capsys):
-    quiet = watch.Warner(Terminal(quiet=True), 100)
+    quiet = QuietObserver(Terminal(quiet=True), 100)
     quiet.on_epoch(rows_of(1)[0])
     quiet.on_problem("the plot could not be drawn")
     assert capsys.readouterr().err == (
-        "ganctl: warning: the plot could not be drawn\n  The training goes on without.\n"
+        "ganctl: warning: the plot could not be drawn\n  Training continues without it.\n"
     )

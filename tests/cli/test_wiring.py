@@ -16,8 +16,9 @@ from PIL import Image
 
 from ganctl import checkpoint, latents, model, sampling, store
 from ganctl.cli import evaluate as command
+from ganctl.cli.observers import PlainObserver
 from ganctl.cli.terminal import Terminal
-from ganctl.cli.watch import PlainObserver, show_summary
+from ganctl.cli.watch import show_summary
 from ganctl.evaluation.evaluator import Metrics
 from ganctl.evaluation.results import Evaluation
 from ganctl.history import COLUMNS, QUALITY_METRICS

@@ -13,8 +13,8 @@ from ganctl.cli.live.curves import Curves, Trace
 from ganctl.cli.live.panels import WIDTHS, Bars, Lines, table_head, table_line
 from ganctl.cli.live.preview import Preview
 from ganctl.cli.live.screen import Part, Region, Screen
+from ganctl.cli.observers import QuietObserver
 from ganctl.cli.spelling import spelled
-from ganctl.cli.watch import Warner
 from ganctl.history import COLUMNS, epoch_label
 from ganctl.text import printable
 
@@ -30,7 +30,7 @@ _SIDE_BY_SIDE = 76
 _TABLE_WIDTH = 61
 
 
-class LiveObserver(Warner):
+class LiveObserver(QuietObserver):
     """While entered: bars, curves, the table's last rows, and the samples where there is room.
 
     They leave nothing on the screen; then the whole table is printed, and what was warned of.

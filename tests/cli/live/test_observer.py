@@ -141,7 +141,7 @@ def test_after_the_run_the_whole_table_stands_there_and_what_was_warned_of(monke
     rows = [line.split()[0] for line in after.splitlines() if ROW.match(line)]
     assert rows == [str(epoch) for epoch in range(6, 40)]
     assert after.splitlines()[-3:-1] == [
-        "ganctl: warning: the plot could not be drawn", "  The training goes on without.",
+        "ganctl: warning: the plot could not be drawn", "  Training continues without it.",
     ]  # fmt: skip
     assert after.splitlines()[-1].split()[:2] == ["40", "part"]
     assert live._terminal.err.file.getvalue().rindex("\x1b[?25h") > 0
