@@ -12,7 +12,7 @@ from ganctl.datasets.base import Batch, Dataset, epoch_order
 from ganctl.errors import Text
 
 CPU = torch.device("cpu")
-COLOUR = np.arange(2 * 4 * 8 * 3, dtype=np.uint8).reshape(2, 4, 8, 3)
+COLOR = np.arange(2 * 4 * 8 * 3, dtype=np.uint8).reshape(2, 4, 8, 3)
 
 
 def dataset(images: np.ndarray) -> Dataset:
@@ -40,35 +40,35 @@ def test_a_batch_has_the_images_asked_for_in_that_order():
     assert values.round().tolist() == [3, 0, 3]
 
 
-def test_colour_images_keep_their_channels():
-    colour = dataset(COLOUR)
-    assert colour.image_shape == (3, 4, 8)
-    batch = (images_at(colour, [1]) + 1) * 127.5
-    expected = torch.from_numpy(COLOUR[1]).permute(2, 0, 1).float()
+def test_color_images_keep_their_channels():
+    color = dataset(COLOR)
+    assert color.image_shape == (3, 4, 8)
+    batch = (images_at(color, [1]) + 1) * 127.5
+    expected = torch.from_numpy(COLOR[1]).permute(2, 0, 1).float()
     torch.testing.assert_close(batch[0], expected)
 
 
-def test_grey_and_labels():
-    grey = Dataset.from_arrays("g", np.zeros((3, 8, 4), np.uint8), np.array([2, 0, 1], np.uint8))
-    assert (len(grey), grey.image_shape) == (3, (1, 8, 4))
-    assert grey.labels.dtype == torch.int64
-    assert grey.labels.tolist() == [2, 0, 1]
+def test_gray_and_labels():
+    gray = Dataset.from_arrays("g", np.zeros((3, 8, 4), np.uint8), np.array([2, 0, 1], np.uint8))
+    assert (len(gray), gray.image_shape) == (3, (1, 8, 4))
+    assert gray.labels.dtype == torch.int64
+    assert gray.labels.tolist() == [2, 0, 1]
 
 
 def test_the_digest_is_a_function_of_shape_and_bytes():
-    changed = COLOUR.copy()
+    changed = COLOR.copy()
     changed[1, 3, 7, 2] ^= 1
-    variants = [COLOUR, changed, COLOUR.reshape(2, 8, 4, 3), COLOUR[::-1], COLOUR[:1]]
+    variants = [COLOR, changed, COLOR.reshape(2, 8, 4, 3), COLOR[::-1], COLOR[:1]]
     assert len({dataset(images).digest for images in variants}) == len(variants)
-    assert dataset(np.asfortranarray(COLOUR)).digest == dataset(COLOUR).digest
+    assert dataset(np.asfortranarray(COLOR)).digest == dataset(COLOR).digest
 
 
 def test_moving_keeps_everything_but_the_device():
-    moved = dataset(COLOUR).to(torch.device("meta"))
+    moved = dataset(COLOR).to(torch.device("meta"))
     assert moved.images.device.type == "meta"
     assert moved.labels.device.type == "meta"
-    assert (moved.name, moved.digest) == ("some", dataset(COLOUR).digest)
-    assert moved.num_classes == dataset(COLOUR).num_classes
+    assert (moved.name, moved.digest) == ("some", dataset(COLOR).digest)
+    assert moved.num_classes == dataset(COLOR).num_classes
 
 
 @given(num_images=st.integers(1, 300), seed=st.integers(0, 2**32 - 1), epoch=st.integers(0, 10**6))
@@ -141,7 +141,7 @@ def test_an_epoch_of_mapped_images_can_be_left(tmp_path):
 
 
 def test_a_mirrored_image_is_flipped_left_to_right():
-    whole = dataset(COLOUR)
+    whole = dataset(COLOR)
     batch = Batch(*whole.fetch(torch.tensor([0, 1])), first=0, size=2)
     plain = batch.images()
     flipped = batch.images(torch.tensor([False, True, True]))  # as for a batch of three
@@ -152,5 +152,5 @@ def test_a_mirrored_image_is_flipped_left_to_right():
 
 def test_the_notices_that_say_why_there_are_no_classes():
     notices = ("12 images", "No classes: stray.png lies beside the folders.", Text("Add {}.", 1))
-    found = dataclasses.replace(dataset(COLOUR), notices=notices)
+    found = dataclasses.replace(dataset(COLOR), notices=notices)
     assert found.no_classes == ("No classes: stray.png lies beside the folders.",)

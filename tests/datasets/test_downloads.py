@@ -94,10 +94,10 @@ def test_a_cache_that_cannot_be_made_is_a_data_error(cache):
 
 
 def test_images_and_labels_come_as_arrays(replace_class):
-    colour = np.arange(2 * 4 * 4 * 3, dtype=np.uint8).reshape(2, 4, 4, 3)
-    replace_class("kmnist", __init__=giving(colour, [3, 1]))
+    color = np.arange(2 * 4 * 4 * 3, dtype=np.uint8).reshape(2, 4, 4, 3)
+    replace_class("kmnist", __init__=giving(color, [3, 1]))
     images, labels, classes = downloads.load_train("kmnist")
-    assert np.array_equal(images, colour)
+    assert np.array_equal(images, color)
     assert labels.tolist() == [3, 1]
     assert classes == ("one", "other")
 

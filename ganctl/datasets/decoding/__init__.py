@@ -1,6 +1,6 @@
 """The bytes of an image file → pixels as networks see them; damaged and hostile bytes → a reason.
 
-Everything goes through Pillow, whose limits are replaced by one that is checked before decoding.
+Pillow does the decoding. Its limit on pixels is replaced by `excess`, which is checked before.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ from ganctl.datasets.decoding import color, excess, formats, jpeg
 
 Pixels = NDArray[np.uint8]
 Content = bytes | Pixels
-"""A file's bytes, or uint8 (H, W) or (H, W, C) pixels where the images come as an array."""
+"""A file's bytes, or the pixels of an image from an array: uint8 (H, W) or (H, W, C)."""
 
 _OVERSAMPLING = 2.0
-"""What is much too large is first reduced quickly, to at least so many times the size asked for."""
+"""Much larger images are first reduced quickly, to at least this multiple of the wanted size."""
 _PNG_BITS = 24
-"""Where a PNG says how many bits a sample has."""
-UNREADABLE, NO_MEMORY = "cannot be read", "too large for the memory that is left"
+"""Offset of the number of bits per sample in a PNG."""
+UNREADABLE, NO_MEMORY = "cannot be read", "not enough memory to decode it"
 PASSING = (UNREADABLE, NO_MEMORY)
-"""How the reasons begin that may be gone next time, though the files are the same."""
+"""Prefixes of reasons that may be gone next time, although the files are the same."""
 
 
 class BadImage(Exception):  # noqa: N818 - a finding about a file, not a failure of the program
-    """An image that cannot be used, and why, in plain words."""
+    """An image that cannot be used, and the reason in plain words."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -42,17 +42,17 @@ class BadImage(Exception):  # noqa: N818 - a finding about a file, not a failure
 
 @dataclass(frozen=True)
 class Facts:
-    """What an image says of itself."""
+    """What the header of an image says."""
 
     width: int
     height: int
-    """In pixels, as it is to be shown: after the rotation that a camera asks for."""
+    """In pixels, after the rotation that the camera asks for."""
     mode: str
-    """Pillow's name for its kind of pixels: L, RGB, P, RGBA, CMYK, I;16 ..."""
+    """Pillow's name for the kind of pixels: L, RGB, P, RGBA, CMYK, I;16 ..."""
     format: str
     """PNG, JPEG, ..., or array."""
     frames: int = 1
-    """How many pages or frames there are; the first is used."""
+    """Number of pages or frames; the first is used."""
 
 
 class Found(NamedTuple):
@@ -61,36 +61,36 @@ class Found(NamedTuple):
     brightest: int
     """The largest value of any sample; white is `white_of` its mode."""
     lacks_end: bool = False
-    """Whether a JPEG's last bytes are missing, without which all of its picture is there."""
+    """Whether a JPEG's last bytes are missing although its picture is complete."""
 
 
 Outcome = Found | str
-"""What became of a file: what is known of it, or why it cannot be used."""
+"""What decoding a file gave: what is known of the image, or why it cannot be used."""
 
 
 def white_of(mode: str) -> int:
-    """Return what white is, for a `mode` of `Facts`: 65,535 or 255."""
+    """Return the value of white, 65,535 or 255, for a `mode` of `Facts`."""
     return 2**16 - 1 if mode.startswith("I;16") else 255
 
 
 def measure(content: Content) -> Facts:
-    """Size and kind of an image, from its header wherever that suffices. Raises BadImage."""
+    """Return the size and kind of an image, from its header where possible. Raises BadImage."""
     if not isinstance(content, bytes):
         image = _from_array(content)
         return Facts(image.width, image.height, image.mode, "array")
-    with _explained(content), _opened(content) as image:
+    with _bad_images(content), _opened(content) as image:
         width, height = image.size
         if _orientation(image, content) >= 5:
             width, height = height, width
-        mode, kind = image.mode, image.format or ""
-        return Facts(width, height, mode, kind, formats.num_frames(image, content))
+        num_frames = formats.num_frames(image, content)
+        return Facts(width, height, image.mode, image.format or "", num_frames)
 
 
 def decode(content: Content, settings: ImageSettings) -> Pixels:
-    """The image as uint8 (H, W, C), of the size and channels of `settings`, which are set by then.
+    """Return the image as uint8 (H, W, C), of the size and channels that `settings` must have.
 
-    Upright, in sRGB, over the background where it is transparent, reduced without aliasing.
-    Raises BadImage.
+    It is upright, in sRGB, over the background where it is transparent, and reduced without
+    aliasing. Raises BadImage.
     """
     return examine(content, settings)[0]
 
@@ -100,39 +100,26 @@ def examine(content: Content, settings: ImageSettings) -> tuple[Pixels, Found]:
     if not isinstance(content, bytes):
         pixels, brightest = _fit(_from_array(content), settings)
         return pixels, Found(brightest)
-    with _explained(content):
+    with _bad_images(content):
         try:
             image, lacks_end = _loaded(content, settings), False
         except OSError as error:
             if not formats.is_truncated(error):
                 raise
-            ways = (_loaded(way, settings) for way in jpeg.endings(content))
-            first = next(ways, None)
-            if first is None or any(other != first for other in ways):
+            # If every ending gives the same picture, nothing of it depends on the lost bytes.
+            pictures = (_loaded(ended, settings) for ended in jpeg.with_endings(content))
+            first = next(pictures, None)
+            if first is None or any(other != first for other in pictures):
                 raise
             image, lacks_end = first, True
-        pixels, brightest = _fit(image, settings, _bits(content))
+        bits = content[_PNG_BITS] if content.startswith(b"\x89PNG") else None
+        pixels, brightest = _fit(image, settings, bits)
         return pixels, Found(brightest, lacks_end)
 
 
 def fit_array(pixels: Pixels, settings: ImageSettings) -> Pixels:
     """Return `decode` of pixels, uint8 (H, W) or (H, W, C) with C of 1 to 4. Raises BadImage."""
     return _fit(_from_array(pixels), settings)[0]
-
-
-def _loaded(content: bytes, settings: ImageSettings) -> Image.Image:
-    """The decoded image, upright, a large JPEG reduced. Raises what Pillow does."""
-    with _opened(content) as image:
-        _draft(image, settings)
-        image.load()
-        with contextlib.suppress(Exception):  # a camera's notes may be damaged, and not the image
-            ImageOps.exif_transpose(image, in_place=True)
-        return image
-
-
-def _bits(content: bytes) -> int | None:
-    """Bits of a PNG's sample."""
-    return content[_PNG_BITS] if content.startswith(b"\x89PNG") else None
 
 
 def _from_array(pixels: Pixels) -> Image.Image:
@@ -144,53 +131,66 @@ def _from_array(pixels: Pixels) -> Image.Image:
 
 
 @contextlib.contextmanager
-def _opened(content: bytes) -> Iterator[Image.Image]:
-    """The image with its header read and its size checked. Raises BadImage and what Pillow does."""
-    if not content:
-        raise BadImage("empty file")
-    if (reason := excess.before_opening(content)) is not None:
-        raise BadImage(reason)
-    with Image.open(io.BytesIO(content), formats=formats.formats(content)) as image:
-        reason = excess.before_decoding(image, content) or formats.misread(image)
-        if reason is not None:
-            raise BadImage(reason)
-        yield image
-
-
-@contextlib.contextmanager
-def _explained(content: bytes) -> Iterator[None]:
-    """Whatever Pillow raises of a file of this `content` is a BadImage."""
+def _bad_images(content: bytes) -> Iterator[None]:
+    """Turn whatever Pillow raises for a file of this `content` into BadImage."""
     with _own_limits():
         try:
             yield
         except BadImage:
             raise
         except UnidentifiedImageError:
-            raise BadImage(formats.why_not(content)) from None
+            raise BadImage(formats.why_not_identified(content)) from None
         except MemoryError:
             raise BadImage(NO_MEMORY) from None
-        except Exception as error:  # a parser of damaged files raises whatever it stumbles over
-            raise BadImage(formats.why(error, content)) from None
+        except Exception as error:  # parsers of damaged files can raise anything
+            raise BadImage(formats.why_not_decoded(error, content)) from None
 
 
 @contextlib.contextmanager
 def _own_limits() -> Iterator[None]:
-    """Pillow's bound on pixels is off, for the one that names the size; its warnings are too.
+    """Switch off Pillow's limit on pixels and its warnings, and decode an AVIF in one thread.
 
-    An AVIF is decoded by one thread: there is a process for each core already.
+    There is a process for each core already.
     """
-    theirs = Image.MAX_IMAGE_PIXELS, AvifImagePlugin.DEFAULT_MAX_THREADS
+    before = Image.MAX_IMAGE_PIXELS, AvifImagePlugin.DEFAULT_MAX_THREADS
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         Image.MAX_IMAGE_PIXELS, AvifImagePlugin.DEFAULT_MAX_THREADS = None, 1
         try:
             yield
         finally:
-            Image.MAX_IMAGE_PIXELS, AvifImagePlugin.DEFAULT_MAX_THREADS = theirs
+            Image.MAX_IMAGE_PIXELS, AvifImagePlugin.DEFAULT_MAX_THREADS = before
+
+
+@contextlib.contextmanager
+def _opened(content: bytes) -> Iterator[Image.Image]:
+    """Yield the image with its header read and its limits checked, but not decoded."""
+    if not content:
+        raise BadImage("empty file")
+    if (reason := excess.before_opening(content)) is not None:
+        raise BadImage(reason)
+    with Image.open(io.BytesIO(content), formats=formats.pillow_formats(content)) as image:
+        reason = excess.before_decoding(image, content) or formats.why_misread(image)
+        if reason is not None:
+            raise BadImage(reason)
+        yield image
+
+
+def _loaded(content: bytes, settings: ImageSettings) -> Image.Image:
+    """Return the decoded image, upright; a large JPEG is reduced while it is decoded."""
+    assert settings.size is not None
+    with _opened(content) as image:
+        longest = int(_OVERSAMPLING * max(settings.size))  # whichever way it is rotated
+        is_gray = settings.channels == 1 and image.mode == "RGB" and not color.is_converted(image)
+        image.draft("L" if is_gray else None, (longest, longest))
+        image.load()
+        with contextlib.suppress(Exception):  # EXIF data may be damaged, and the image not
+            ImageOps.exif_transpose(image, in_place=True)
+        return image
 
 
 def _orientation(image: Image.Image, content: bytes) -> int:
-    # Pillow turns a TIFF itself, and would decode a PNG to look for what may come after its pixels.
+    # Pillow rotates a TIFF itself, and would decode a PNG to look for EXIF data after its pixels.
     if image.format == "TIFF" or (image.format == "PNG" and b"eXIf" not in content):
         return 1
     value = 1
@@ -199,24 +199,15 @@ def _orientation(image: Image.Image, content: bytes) -> int:
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
 
-def _draft(image: Image.Image, settings: ImageSettings) -> None:
-    """Have a large JPEG decoded at a half, a quarter or an eighth, which is far quicker."""
-    assert settings.size is not None
-    longest = int(_OVERSAMPLING * max(settings.size))  # whichever way it is rotated
-    to_grey = settings.channels == 1 and image.mode == "RGB" and not color.is_converted(image)
-    image.draft("L" if to_grey else None, (longest, longest))
-
-
 def _fit(
     image: Image.Image, settings: ImageSettings, bits: int | None = None
 ) -> tuple[Pixels, int]:
-    """(the image as a network sees it, its brightest sample: see `Found`)."""
+    """Return the image as a network sees it, and its brightest sample: see `Found`."""
     assert settings.size is not None
     assert settings.channels is not None
     if image.mode in ("I", "F"):
         raise BadImage(
-            "samples of 32 bits or with a sign, which do not say what is white: save it with "
-            "8 or 16 bits"
+            "32-bit or signed samples, which do not say what is white: save it with 8 or 16 bits"
         )
     brightest = color.brightest(image) if white_of(image.mode) > 255 else None
     height, width = settings.size
@@ -227,25 +218,21 @@ def _fit(
     if settings.fit == "pad":
         scale = min(width / image.width, height / image.height)
         inner = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
-        pixels = _pixels(_resized(image, inner), mode)
+        resized = _resized(image, inner, mode)
         canvas = Image.new(mode, (width, height), settings.background)
-        place = ((width - inner[0]) // 2, (height - inner[1]) // 2)
-        canvas.paste(Image.fromarray(pixels), place)
-        seen, pixels = pixels, _pixels(canvas, mode)
+        corner = ((width - inner[0]) // 2, (height - inner[1]) // 2)
+        canvas.paste(Image.fromarray(resized), corner)
+        pixels = np.asarray(canvas)
     else:
-        box = _middle(image, width / height) if settings.fit == "crop" else None
-        seen = pixels = _pixels(_resized(image, (width, height), box), mode)
+        box = _center_crop(image, width / height) if settings.fit == "crop" else None
+        resized = pixels = _resized(image, (width, height), mode, box)
     if brightest is None:
-        brightest = int(seen.max())
+        brightest = int(resized.max())
     return pixels.reshape(height, width, settings.channels), brightest
 
 
-def _pixels(image: Image.Image, mode: str) -> Pixels:
-    return np.asarray(image if image.mode == mode else image.convert(mode))
-
-
-def _middle(image: Image.Image, aspect: float) -> tuple[float, float, float, float]:
-    """The largest box of `aspect` (width / height) in the middle."""
+def _center_crop(image: Image.Image, aspect: float) -> tuple[float, float, float, float]:
+    """Return the largest box of `aspect`, width / height, around the center."""
     width = min(image.width, image.height * aspect)
     height = min(image.height, image.width / aspect)
     left, top = (image.width - width) / 2, (image.height - height) / 2
@@ -255,7 +242,9 @@ def _middle(image: Image.Image, aspect: float) -> tuple[float, float, float, flo
 def _resized(
     image: Image.Image,
     size: tuple[int, int],
+    mode: str,
     box: tuple[float, float, float, float] | None = None,
-) -> Image.Image:
-    """Bicubic with antialiasing: a third quicker than Lanczos, and with less of a halo."""
-    return image.resize(size, Image.Resampling.BICUBIC, box, reducing_gap=_OVERSAMPLING)
+) -> Pixels:
+    # Bicubic with antialiasing: a third faster than Lanczos, and with less ringing.
+    image = image.resize(size, Image.Resampling.BICUBIC, box, reducing_gap=_OVERSAMPLING)
+    return np.asarray(image if image.mode == mode else image.convert(mode))

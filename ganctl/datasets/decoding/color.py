@@ -1,4 +1,4 @@
-"""The pixels of a decoded image, in any of Pillow's modes → grey or sRGB, opaque, of 8 bits."""
+"""The pixels of a decoded image, in any of Pillow's modes → opaque 8-bit grayscale or sRGB."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ _BITS, _PHOTOMETRIC = 258, 262
 
 
 def is_converted(image: Image.Image) -> bool:
-    """Return whether the embedded profile of an image in mode RGB changes its colours."""
+    """Return whether the embedded profile of an image in mode RGB changes its colors."""
     profile = _profile(image)
     return profile is not None and _transform(profile, "RGB") is not None
 
 
 def brightest(image: Image.Image) -> int:
-    """Return the largest value of an image of 16 bits."""
-    return int(_wide(image).max())
+    """Return the largest value of a 16-bit image."""
+    return int(_sixteen_bits(image).max())
 
 
 def flattened(image: Image.Image, background: str, bits: int | None = None) -> Image.Image:
     """Return the image in mode L or RGB, in sRGB, over `background` where it is transparent.
 
-    `bits` is the number of bits per sample in the file, if that is known: Pillow leaves the colour
-    that stands for transparency at that scale.
+    `bits` is the number of bits per sample in the file, if known: Pillow does not scale the color
+    that stands for transparency to 8 bits.
     """
     profile = _profile(image)
     image = _expanded(image, bits)
     if image.mode not in ("LA", "RGBA"):
         return _in_srgb(image, profile)
-    if profile:  # which is for colours alone
+    if profile:  # which says nothing about transparency
         alpha = image.getchannel("A")
         image = _in_srgb(image.convert(image.mode[:-1]), profile).convert("RGBA")
         image.putalpha(alpha)
@@ -53,29 +53,26 @@ def _profile(image: Image.Image) -> bytes | None:
 
 
 def _expanded(image: Image.Image, bits: int | None) -> Image.Image:
-    """The image with 8 bits per sample, in mode L, LA, RGB, RGBA or CMYK."""
+    """Return the image with 8 bits per sample, in mode L, LA, RGB, RGBA or CMYK."""
+    clear = image.info.get("transparency")
     if image.mode.startswith("I;16"):
-        return _eight_bits(image)
+        wide = _sixteen_bits(image)
+        gray = ((wide.astype(np.uint32) + 128) // 257).astype(np.uint8)  # 65535 = 255 * 257
+        if clear is None:
+            return Image.fromarray(gray)
+        alpha = np.where(wide == clear, 0, 255).astype(np.uint8)
+        return Image.fromarray(np.stack([gray, alpha], -1))
     if image.has_transparency_data:
         if bits is not None and image.mode in ("L", "RGB"):
-            image.info["transparency"] = _scaled(image.info.get("transparency"), bits)
+            image.info["transparency"] = _scaled(clear, bits)
         return image.convert("LA" if image.mode in ("1", "L", "LA", "La") else "RGBA")
     if image.mode in ("L", "RGB", "CMYK"):
         return image
     return image.convert("L" if image.mode == "1" else "RGB")
 
 
-def _eight_bits(image: Image.Image) -> Image.Image:
-    wide = _wide(image)
-    grey = ((wide.astype(np.uint32) + 128) // 257).astype(np.uint8)  # 65535 = 255 * 257
-    clear = image.info.get("transparency")
-    if clear is None:
-        return Image.fromarray(grey)
-    return Image.fromarray(np.stack([grey, np.where(wide == clear, 0, 255).astype(np.uint8)], -1))
-
-
-def _wide(image: Image.Image) -> NDArray[np.uint16]:
-    """(H, W), of 16 bits, black to white: what Pillow does itself for samples of 8 bits alone."""
+def _sixteen_bits(image: Image.Image) -> NDArray[np.uint16]:
+    """Return samples, (H, W), from black to white, which Pillow itself does only for 8 bits."""
     wide = np.asarray(image).astype(np.uint16)
     tags = getattr(image, "tag_v2", {})
     (bits, *_) = tags.get(_BITS, (16,))
@@ -85,7 +82,7 @@ def _wide(image: Image.Image) -> NDArray[np.uint16]:
 
 
 def _scaled(clear: Any, bits: int) -> Any:
-    """The transparent colour of a PNG, as Pillow scales its pixels to 8 bits."""
+    """Return the transparent color of a PNG, scaled to 8 bits as Pillow scales the pixels."""
     if bits == 16 and isinstance(clear, tuple):
         return tuple(value >> 8 for value in clear)
     if bits < 8 and isinstance(clear, int):
@@ -94,7 +91,7 @@ def _scaled(clear: Any, bits: int) -> Any:
 
 
 def _in_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
-    """An image in mode L, RGB or CMYK → L or RGB."""
+    """Return an image in mode L, RGB or CMYK as L or RGB."""
     transform = _transform(profile, image.mode) if profile else None
     if transform is not None:
         converted = ImageCms.applyTransform(image, transform) or image
@@ -104,7 +101,7 @@ def _in_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
 
 @functools.lru_cache(maxsize=16)
 def _transform(profile: bytes, mode: str) -> Any:
-    """From `profile` to sRGB; None where it is that already, or is of no use for that mode."""
+    """Return the transform to sRGB; None if `profile` is sRGB already, or unusable for `mode`."""
     try:
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
         if "srgb" in ImageCms.getProfileDescription(source).lower():

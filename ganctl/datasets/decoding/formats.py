@@ -1,4 +1,4 @@
-"""What kind of image a file is by its content, whatever it is called: which kinds can be read."""
+"""The format of an image file by its content, whatever its name: what it is, and if it is read."""
 
 from __future__ import annotations
 
@@ -16,15 +16,14 @@ from PIL import Image, TiffImagePlugin, features
 from ganctl import limits
 
 READABLE = "ganctl can read PNG, JPEG, WebP, BMP, TIFF, GIF, AVIF and HEIC."
-_SAVE = "save it as PNG or JPEG"
 _ALWAYS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF")
-_BOXED = {
+_BRANDS = {
     "AVIF": (b"avif", b"avis"),
     "HEIC": (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"),
     "Canon's CR3": (b"crx ",),
 }
-"""The brands that a file in ISO's boxes says it is of."""
-_TO_READ = {"AVIF": "pip install --upgrade pillow", "HEIC": "pip install 'ganctl[heic]'"}
+"""Brands that files of ISO's base media format name, by format."""
+_INSTALL = {"AVIF": "pip install --upgrade pillow", "HEIC": "pip install 'ganctl[heic]'"}
 _SIGNATURES = {
     b"\x89PNG": "PNG",
     b"\xff\xd8\xff": "JPEG",
@@ -36,7 +35,7 @@ _SIGNATURES = {
     b"MM\0+": "TIFF",
     b"GIF8": "GIF",
 }
-_OTHERS = {
+_UNSUPPORTED = {
     rb"\0\0\0\x0cJXL |\xff\x0a": "JPEG XL",
     rb"\0\0\0\x0cjP  |\xff\x4f\xff\x51": "JPEG 2000",
     rb"8BPS": "a Photoshop document",
@@ -48,8 +47,8 @@ _OTHERS = {
     rb"(?s).{128}DICM": "DICOM",
     rb"(?is)\s*(<\?xml.*?)?<svg": "SVG",
 }
-"""Other kinds of images, by the patterns that they begin with."""
-_NO_IMAGES = {
+"""Other formats of images, by the pattern that they begin with."""
+_NOT_IMAGES = {
     rb"(?is)\s*(<!--.*?-->\s*)?<(!doctype html|html)": "a web page: download the image again",
     rb"version https://git-lfs": "a Git LFS pointer: git lfs pull fetches the image",
 }
@@ -61,23 +60,20 @@ _NO_PAGE = 0b101
 """Bits of a TIFF's subfile type: a smaller copy of another page, or a mask."""
 
 
-def formats(content: bytes) -> tuple[str, ...]:
+def pillow_formats(content: bytes) -> tuple[str, ...]:
     """Return Pillow's names of the formats that a file of this `content` may be read as."""
     if not _is_boxed(content):
         return _ALWAYS
-    installed = optional()
+    installed = optional_formats()
     if "HEIC" in installed:
         _register_heif()
     return tuple("HEIF" if name == "HEIC" else name for name in installed)
 
 
-def optional() -> tuple[str, ...]:
+def optional_formats() -> tuple[str, ...]:
     """Return the formats that this installation reads and another may not."""
-    is_there = {
-        "AVIF": features.check("avif"),
-        "HEIC": importlib.util.find_spec("pillow_heif") is not None,
-    }
-    return tuple(name for name, is_read in is_there.items() if is_read)
+    is_heic = importlib.util.find_spec("pillow_heif") is not None
+    return ("AVIF",) * bool(features.check("avif")) + ("HEIC",) * is_heic
 
 
 @functools.cache
@@ -87,7 +83,7 @@ def _register_heif() -> None:
     pillow_heif.register_heif_opener(thumbnails=False)
 
 
-def why_not(content: bytes) -> str:
+def why_not_identified(content: bytes) -> str:
     """Return why a file that Pillow does not open cannot be used, in plain words."""
     if _is_boxed(content):
         return _why_not_boxed(content)
@@ -95,19 +91,19 @@ def why_not(content: bytes) -> str:
         if content.startswith(signature):
             if _is_cut_short(content):
                 return "truncated"
-            kind = _unread_tiff(content) if name == "TIFF" else _unread_kind(name, content)
-            return kind or "damaged at its start"
-    for pattern, name in _OTHERS.items():
+            reason = _why_not_tiff(content) if name == "TIFF" else _why_not_opened(name, content)
+            return reason or "damaged at its start"
+    for pattern, name in _UNSUPPORTED.items():
         if re.match(pattern, content[:_HEAD_BYTES]):
             return _unsupported(name)
-    for pattern, reason in _NO_IMAGES.items():
+    for pattern, reason in _NOT_IMAGES.items():
         if re.match(pattern, content[:_HEAD_BYTES]):
             return reason
     return "not an image"
 
 
-def why(error: Exception, content: bytes) -> str:
-    """Return why a file cannot be used whose reading ended in Pillow's `error`."""
+def why_not_decoded(error: Exception, content: bytes) -> str:
+    """Return why a file cannot be used, if reading it ended in Pillow's `error`."""
     text = (str(error).strip() or type(error).__name__).splitlines()[0][:100]
     if is_truncated(error) or _is_cut_short(content):
         return "truncated"
@@ -116,10 +112,10 @@ def why(error: Exception, content: bytes) -> str:
     return f"damaged ({text})"
 
 
-def misread(image: Image.Image) -> str | None:
-    """Return why an image that was opened cannot be used, though Pillow would decode it, wrongly.
+def why_misread(image: Image.Image) -> str | None:
+    """Return why Pillow would decode an opened image wrongly, or None.
 
-    It takes separate planes of 16 bits for ones of 8, where they are not compressed.
+    It takes uncompressed separate planes of 16 bits for planes of 8.
     """
     tags = getattr(image, "tag_v2", {})
     is_planar = tags.get(_PLANES) == _SEPARATE and len(image.getbands()) > 1
@@ -134,60 +130,62 @@ def is_truncated(error: Exception) -> bool:
 
 
 def num_frames(image: Image.Image, content: bytes) -> int:
-    """Return how many pages or frames there are in an image that was opened from `content`.
+    """Return the number of pages or frames in an image that was opened from `content`.
 
-    Neither the smaller copies that a TIFF may hold count, nor what a camera puts behind a JPEG.
+    Smaller copies in a TIFF do not count, nor does what a camera appends to a JPEG.
     """
     if image.format == "TIFF":
-        return _num_pages(content)
+        count = 0
+        with contextlib.suppress(struct.error, OverflowError):
+            for is_page in itertools.islice(_tiff_directories(content), limits.TIFF_PAGES):
+                count += is_page
+        return max(count, 1)
     if image.format != "MPO":
-        with contextlib.suppress(Exception):  # only the first one must be whole
+        with contextlib.suppress(Exception):  # only the first one has to be whole
             return int(getattr(image, "n_frames", 1))
     return 1
 
 
 def _is_boxed(content: bytes) -> bool:
-    """Whether it is in ISO's boxes, as AVIF, HEIC and videos are."""
+    """Return whether it is of ISO's base media format, as AVIF, HEIC and videos are."""
     return content[4:8] == b"ftyp"
 
 
 def _why_not_boxed(content: bytes) -> str:
     size = min(int.from_bytes(content[:4], "big"), _HEAD_BYTES)
     brands = {content[8:12], *(content[at : at + 4] for at in range(16, size, 4))}
-    for name, known in _BOXED.items():
+    for name, known in _BRANDS.items():
         if brands.isdisjoint(known):
             continue
-        if name in optional():
-            how = "truncated" if _is_cut_short(content) else "damaged at its start"
-            return f"{name}, {how}"
-        return _unsupported(name) + (f", or {_TO_READ[name]}" if name in _TO_READ else "")
+        if name in optional_formats():
+            return f"{name}, {'truncated' if _is_cut_short(content) else 'damaged at its start'}"
+        return _unsupported(name) + (f", or {_INSTALL[name]}" if name in _INSTALL else "")
     return "a video, not an image"
 
 
 def _unsupported(what: str) -> str:
-    """The reason for a file that is whole, but of a kind that is not read."""
-    return f"{what} is not supported: {_SAVE}"
+    return f"{what} is not supported: save it as PNG or JPEG"
 
 
-def _unread_kind(name: str, content: bytes) -> str | None:
-    """What Pillow's own reader of the format `name` does not know of it; None where it is damaged.
+def _why_not_opened(name: str, content: bytes) -> str | None:
+    """Return what Pillow's reader of the format `name` does not support; None if it is damaged.
 
-    `Image.open` keeps the reason to itself.
+    `Image.open` does not tell.
     """
     try:
         Image.OPEN[name][0](io.BytesIO(content), "")
     except SyntaxError as error:
-        known = re.match(r"cannot handle (\d+)-(bit|layer)", str(error))
-        if known is not None:
-            samples = "-bit samples" if known[2] == "bit" else " channels"
-            return _unsupported(f"{name} with {known[1]}{samples}")
-    except Exception:  # a parser of damaged files raises whatever it stumbles over
+        found = re.match(r"cannot handle (\d+)-(bit|layer)", str(error))
+        if found is not None:
+            samples = "-bit samples" if found[2] == "bit" else " channels"
+            return _unsupported(f"{name} with {found[1]}{samples}")
+    except Exception:  # parsers of damaged files can raise anything
         return None
     return None
 
 
-def _unread_tiff(content: bytes) -> str | None:
-    """The same for a TIFF, by its kind of samples or of compression."""
+def _why_not_tiff(content: bytes) -> str | None:
+    """Return the samples or the compression of a TIFF as unsupported; None if it is damaged."""
     file = io.BytesIO(content)
     try:
         tags = TiffImagePlugin.ImageFileDirectory_v2(content[: 16 if _is_big(content) else 8])
@@ -213,7 +211,7 @@ def _is_big(tiff: bytes) -> bool:
 
 
 def _is_cut_short(content: bytes) -> bool:
-    """Whether a WebP, a TIFF or a file in boxes says that there is more of it."""
+    """Return whether a WebP, a TIFF or a boxed file says that it is longer than it is."""
     size = len(content)
     if content.startswith(b"RIFF"):
         return int.from_bytes(content[4:8], "little") + 8 > size
@@ -224,23 +222,17 @@ def _is_cut_short(content: bytes) -> bool:
         return place > size
     if _SIGNATURES.get(content[:4]) == "TIFF":
         try:
-            next(_pages(content))
+            next(_tiff_directories(content))
         except (struct.error, OverflowError):
             return True
     return False
 
 
-def _num_pages(content: bytes) -> int:
-    """Pages of a TIFF; Pillow would read all tags of each to count them."""
-    count = 0
-    with contextlib.suppress(struct.error, OverflowError):
-        for is_page in itertools.islice(_pages(content), limits.TIFF_PAGES):
-            count += is_page
-    return max(count, 1)
+def _tiff_directories(content: bytes) -> Iterator[bool]:
+    """Yield of each directory whether it is that of a page; Pillow would read all tags of each.
 
-
-def _pages(content: bytes) -> Iterator[bool]:
-    """Of each of a TIFF's directories, whether it is a page's. Raises struct.error at its end."""
+    Raises struct.error where the file ends too early.
+    """
     order = "<" if content.startswith(b"II") else ">"
     count, entry, offset, first = ("Q", 20, "Q", 8) if _is_big(content) else ("H", 12, "I", 4)
     head = struct.calcsize(order + count)

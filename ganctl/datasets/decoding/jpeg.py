@@ -6,9 +6,9 @@ import contextlib
 import struct
 from collections.abc import Iterator
 
-_BEGINNING, _END = b"\xff\xd8", b"\xff\xd9"
+_START, _END = b"\xff\xd8", b"\xff\xd9"
 _TAILS = (b"", b"\x00" * 32, b"\xfe" * 32, b"\x55" * 32, b"\xa3" * 32)
-"""What may follow the pixels before the end marker: decoders pass over what they do not need."""
+"""Bytes that may stand between the pixels and the end marker: decoders skip them."""
 _WITHOUT_CONTENT = {0x01, *range(0xD0, 0xD8)}
 _PROGRESSIVE = 0xC2
 _FRAMES = {0xC0, 0xC1, _PROGRESSIVE}
@@ -16,13 +16,9 @@ _SCAN = 0xDA
 _COEFFICIENTS = 64
 
 
-def endings(content: bytes) -> Iterator[bytes]:
-    """Yield a JPEG's `content` with an end, in several ways; none where whole scans are missing.
-
-    The picture is all there if, and only if, all of them show the same one: then it does not depend
-    on anything that is lost.
-    """
-    if content.startswith(_BEGINNING) and _has_all_scans(content):
+def with_endings(content: bytes) -> Iterator[bytes]:
+    """Yield a JPEG's `content` with several endings, or nothing if whole scans are missing."""
+    if content.startswith(_START) and _has_all_scans(content):
         for tail in _TAILS:
             yield content.removesuffix(b"\xff") + tail + _END
 
@@ -40,7 +36,7 @@ def is_split(content: bytes) -> bool:
 
 
 def _has_all_scans(content: bytes) -> bool:
-    """Whether every coefficient of every component is coded, down to its last bit.
+    """Return whether every coefficient of every component is coded, down to its last bit.
 
     A progressive JPEG has some ten scans, and shows the whole picture, blurred, after the first.
     """
@@ -53,22 +49,20 @@ def _has_all_scans(content: bytes) -> bool:
                 missing = {(one, number) for one in ids for number in range(_COEFFICIENTS)}
                 is_progressive = marker == _PROGRESSIVE
             elif marker == _SCAN and missing is not None:
-                count = content[start]
-                ids = content[start + 1 : start + 1 + 2 * count : 2]
-                after = start + 1 + 2 * count
+                after = start + 1 + 2 * content[start]
+                ids = content[start + 1 : after : 2]
                 first, last, bits = content[after : after + 3]
                 if not is_progressive:
                     first, last, bits = 0, _COEFFICIENTS - 1, 0
                 if bits & 15 == 0:
-                    coded = range(first, last + 1)
-                    missing -= {(one, number) for one in ids for number in coded}
+                    missing -= {(one, number) for one in ids for number in range(first, last + 1)}
     except (IndexError, ValueError, struct.error):
         return False
     return missing == set()
 
 
 def _segments(content: bytes) -> Iterator[tuple[int, int]]:
-    """Each marker, and where its content begins."""
+    """Yield each marker and the offset of its content."""
     place = 2
     while (place := content.find(b"\xff", place)) >= 0 and place + 1 < len(content):
         marker = content[place + 1]

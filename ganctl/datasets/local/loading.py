@@ -15,7 +15,7 @@ from ganctl.config.images import ImageSettings
 from ganctl.datasets import detection
 from ganctl.datasets.base import Dataset, Progress, digest_of
 from ganctl.datasets.decoding import PASSING
-from ganctl.datasets.decoding.formats import READABLE, optional
+from ganctl.datasets.decoding.formats import READABLE, optional_formats
 from ganctl.datasets.local import cache, preparing
 from ganctl.datasets.local.survey import Remarks, Survey, describe_classes, describe_problems
 from ganctl.datasets.sources import Problem, Source, open_source, shards
@@ -255,7 +255,7 @@ def _spread(indices: NDArray[np.intp], count: int) -> NDArray[np.intp]:
 
 
 def _key(files: Any, settings: ImageSettings, limit: int | None) -> str:
-    return cache.key_of(files, dataclasses.astuple(settings), limit, optional())
+    return cache.key_of(files, dataclasses.astuple(settings), limit, optional_formats())
 
 
 def _fingerprint(path: str, folder: Folder | None) -> Any:

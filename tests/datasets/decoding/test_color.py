@@ -1,4 +1,4 @@
-"""Profiles and transparent colours, in every mode that may have them."""
+"""Profiles and transparent colors, in every mode that may have them."""
 
 import io
 import struct
@@ -26,7 +26,7 @@ def encoded(image, kind="PNG", **options):
 
 
 def corners(content, channels=3):
-    """The colours of the left half and of the right."""
+    """The colors of the left half and of the right."""
     pixels = decode(content, settings(channels))
     return tuple(map(int, pixels[4, 1])), tuple(map(int, pixels[4, 6]))
 
@@ -54,18 +54,18 @@ def png(bits, kind, left, right, clear, palette=b""):
     ("bits", "left", "right", "shown"),
     [(1, 0, 1, 255), (2, 1, 2, 170), (4, 5, 10, 170), (8, 85, 170, 170), (16, 21_845, 43_690, 170)],
 )
-def test_a_transparent_grey_of_any_depth_shows_the_background(bits, left, right, shown):
+def test_a_transparent_gray_of_any_depth_shows_the_background(bits, left, right, shown):
     content = png(bits, 0, [left], [right], struct.pack(">H", left))
     assert corners(content) == (GREEN, (shown,) * 3)
 
 
-def test_16_bit_greys_that_are_not_transparent_stay_as_they_are():
+def test_16_bit_grays_that_are_not_transparent_stay_as_they_are():
     content = png(16, 0, [0x5000], [0xA000], struct.pack(">H", 0))
     assert corners(content) == ((80,) * 3, (159,) * 3)
 
 
 @pytest.mark.parametrize("scale", [1, 257])
-def test_a_transparent_colour_of_any_depth_shows_the_background(scale):
+def test_a_transparent_color_of_any_depth_shows_the_background(scale):
     left, right = [value * scale for value in ORANGE], [value * scale for value in BLUE]
     clear = struct.pack(">3H", *left)
     assert corners(png(8 if scale == 1 else 16, 2, left, right, clear)) == (GREEN, BLUE)
@@ -90,7 +90,7 @@ def swapped_profile():
     return bytes(content).replace("sRGB".encode("utf-16-be"), "ours".encode("utf-16-be"))
 
 
-def grey_profile():
+def gray_profile():
     """Linear light."""
     name = b"linear\0"
     tags = {
@@ -136,7 +136,7 @@ def test_a_profile_leaves_transparency_alone(image):
     assert corners(content) == (GREEN, BLUE)
 
 
-def test_a_transparent_colour_is_told_before_the_profile_changes_it():
+def test_a_transparent_color_is_told_before_the_profile_changes_it():
     content = encoded(FLAT, transparency=ORANGE, icc_profile=swapped_profile())
     assert corners(content) == (GREEN, GREEN)
 
@@ -148,27 +148,27 @@ def test_a_transparent_colour_is_told_before_the_profile_changes_it():
         Image.new("LA", (8, 8), (64, 255)),
         Image.fromarray(np.full((8, 8), 64 * 257, np.uint16)),
     ],
-    ids=["grey", "alpha", "16 bits"],
+    ids=["gray", "alpha", "16 bits"],
 )
 @pytest.mark.parametrize("channels", [1, 3])
-def test_a_grey_profile_is_obeyed(image, channels):
-    content = encoded(image, icc_profile=grey_profile())
+def test_a_gray_profile_is_obeyed(image, channels):
+    content = encoded(image, icc_profile=gray_profile())
     assert corners(content, channels) == ((137,) * channels,) * 2  # a quarter of white's light
 
 
 @pytest.mark.parametrize("mode", ["L", "RGB"])
-def test_a_profile_of_another_kind_of_colours_is_passed_over(mode):
-    profile = swapped_profile() if mode == "L" else grey_profile()
+def test_a_profile_of_another_kind_of_colors_is_passed_over(mode):
+    profile = swapped_profile() if mode == "L" else gray_profile()
     image = FLAT.convert(mode)
     assert corners(encoded(image, icc_profile=profile)) == corners(encoded(image))
 
 
-def test_the_profile_of_a_jpeg_is_obeyed_where_it_becomes_grey():
+def test_the_profile_of_a_jpeg_is_obeyed_where_it_becomes_gray():
     content = encoded(FLAT, "JPEG", quality=100, icc_profile=swapped_profile())
     assert corners(content, 1)[0][0] == pytest.approx(49, abs=2)  # the luma of the blue, not 84
 
 
-def test_16_bit_greys_whose_zero_is_white_are_inverted():
+def test_16_bit_grays_whose_zero_is_white_are_inverted():
     pixels = np.full((8, 8), 0x2000, np.uint16)
     content = bytearray(encoded(Image.fromarray(pixels), "TIFF"))
     place = content.index(struct.pack("<HHI", 262, 3, 1)) + 8

@@ -17,9 +17,9 @@ from ganctl.config.images import ImageSettings
 from ganctl.datasets.decoding import BadImage, Facts, decode, fit_array, measure
 
 FILES = Path(__file__).parents[2] / "fixtures" / "images"
-RED, GREEN, BLUE, GREY = (255, 0, 0), (0, 255, 0), (0, 0, 255), (128,) * 3
+RED, GREEN, BLUE, GRAY = (255, 0, 0), (0, 255, 0), (0, 0, 255), (128,) * 3
 WHITE, PALE = (255,) * 3, (191,) * 3
-COLOUR = (RED, GREEN, BLUE, GREY)
+COLOR = (RED, GREEN, BLUE, GRAY)
 CLEAR = (RED, GREEN, WHITE, PALE)
 """Over white: the third quarter shows nothing, the fourth half."""
 SHADES = ((0,) * 3, (80,) * 3, (160,) * 3, (255,) * 3)
@@ -27,62 +27,62 @@ BLACK_AND_WHITE = ((0,) * 3, WHITE, (0,) * 3, WHITE)
 SOFT = ((191, 64, 64), (64, 191, 64), (64, 64, 191), (128,) * 3)
 
 EXPECTED = {
-    # name: (the quarters' colours, Pillow's mode, how far off they may be)
-    "rgb.png": (COLOUR, "RGB", 0),
-    "rgb-interlaced.png": (COLOUR, "RGB", 0),
-    "rgb-libpng.png": (COLOUR, "RGB", 0),
-    "rgb-16.png": (COLOUR, "RGB", 0),
-    "rgb-one-colour-clear.png": ((RED, GREEN, WHITE, GREY), "RGB", 0),
+    # name: (the quarters' colors, Pillow's mode, how far off they may be)
+    "rgb.png": (COLOR, "RGB", 0),
+    "rgb-interlaced.png": (COLOR, "RGB", 0),
+    "rgb-libpng.png": (COLOR, "RGB", 0),
+    "rgb-16.png": (COLOR, "RGB", 0),
+    "rgb-one-color-clear.png": ((RED, GREEN, WHITE, GRAY), "RGB", 0),
     "rgba.png": (CLEAR, "RGBA", 0),
     "rgba-16.png": (CLEAR, "RGBA", 0),
     "rgba-opencv.png": (CLEAR, "RGBA", 0),
-    "grey.png": (SHADES, "L", 0),
-    "grey-16.png": (SHADES, "I;16", 0),
-    "grey-alpha.png": ((SHADES[0], SHADES[1], WHITE, WHITE), "LA", 0),
-    "grey-4-bits.png": (((0,) * 3, (85,) * 3, (170,) * 3, WHITE), "L", 0),
+    "gray.png": (SHADES, "L", 0),
+    "gray-16.png": (SHADES, "I;16", 0),
+    "gray-alpha.png": ((SHADES[0], SHADES[1], WHITE, WHITE), "LA", 0),
+    "gray-4-bits.png": (((0,) * 3, (85,) * 3, (170,) * 3, WHITE), "L", 0),
     "black-and-white.png": (BLACK_AND_WHITE, "1", 0),
-    "palette.png": (COLOUR, "P", 0),
+    "palette.png": (COLOR, "P", 0),
     "palette-alpha.png": (CLEAR, "P", 0),
-    "two-frames.png": (COLOUR, "RGB", 0),
+    "two-frames.png": (COLOR, "RGB", 0),
     "adobe-rgb.png": (SOFT, "RGB", 3),
-    "rgb.jpg": (COLOUR, "RGB", 3),
-    "rgb-420.jpg": (COLOUR, "RGB", 3),
-    "grey.jpg": (SHADES, "L", 3),
-    "progressive-opencv.jpg": (COLOUR, "RGB", 3),
-    "cmyk.jpg": (COLOUR, "CMYK", 3),
-    "ycck.jpg": (COLOUR, "CMYK", 3),
-    "rgb.webp": (COLOUR, "RGB", 3),
+    "rgb.jpg": (COLOR, "RGB", 3),
+    "rgb-420.jpg": (COLOR, "RGB", 3),
+    "gray.jpg": (SHADES, "L", 3),
+    "progressive-opencv.jpg": (COLOR, "RGB", 3),
+    "cmyk.jpg": (COLOR, "CMYK", 3),
+    "ycck.jpg": (COLOR, "CMYK", 3),
+    "rgb.webp": (COLOR, "RGB", 3),
     "rgba-lossless.webp": (CLEAR, "RGBA", 0),
-    "two-frames.webp": (COLOUR, "RGB", 3),
-    "rgb.bmp": (COLOUR, "RGB", 0),
-    "rgb-ffmpeg.bmp": (COLOUR, "RGB", 0),
-    "grey.bmp": (SHADES, "L", 0),
-    "grey.gif": (SHADES, "L", 0),
-    "two-frames.gif": (COLOUR, "P", 0),
-    "clear.gif": ((RED, GREEN, WHITE, GREY), "P", 0),
-    "rgb.tif": (COLOUR, "RGB", 0),
-    "rgb-lzw.tif": (COLOUR, "RGB", 0),
-    "rgb-deflate-tiled.tif": (COLOUR, "RGB", 0),
-    "rgb-planar.tif": (COLOUR, "RGB", 0),
-    "rgb-16.tif": (COLOUR, "RGB", 0),
-    "rgb-big.tif": (COLOUR, "RGB", 0),
-    "rgb-jpeg.tif": (COLOUR, "RGB", 3),
+    "two-frames.webp": (COLOR, "RGB", 3),
+    "rgb.bmp": (COLOR, "RGB", 0),
+    "rgb-ffmpeg.bmp": (COLOR, "RGB", 0),
+    "gray.bmp": (SHADES, "L", 0),
+    "gray.gif": (SHADES, "L", 0),
+    "two-frames.gif": (COLOR, "P", 0),
+    "clear.gif": ((RED, GREEN, WHITE, GRAY), "P", 0),
+    "rgb.tif": (COLOR, "RGB", 0),
+    "rgb-lzw.tif": (COLOR, "RGB", 0),
+    "rgb-deflate-tiled.tif": (COLOR, "RGB", 0),
+    "rgb-planar.tif": (COLOR, "RGB", 0),
+    "rgb-16.tif": (COLOR, "RGB", 0),
+    "rgb-big.tif": (COLOR, "RGB", 0),
+    "rgb-jpeg.tif": (COLOR, "RGB", 3),
     "rgba.tif": (CLEAR, "RGBA", 0),
-    "cmyk.tif": (COLOUR, "CMYK", 0),
-    "grey.tif": (SHADES, "L", 0),
-    "grey-inverted.tif": (SHADES, "L", 0),
-    "grey-16.tif": (SHADES, "I;16", 0),
-    "grey-16-big-endian.tif": (SHADES, "I;16B", 0),
+    "cmyk.tif": (COLOR, "CMYK", 0),
+    "gray.tif": (SHADES, "L", 0),
+    "gray-inverted.tif": (SHADES, "L", 0),
+    "gray-16.tif": (SHADES, "I;16", 0),
+    "gray-16-big-endian.tif": (SHADES, "I;16B", 0),
     "black-and-white.tif": (BLACK_AND_WHITE, "1", 0),
-    "palette.tif": (COLOUR, "P", 0),
-    "two-pages.tif": (COLOUR, "RGB", 0),
+    "palette.tif": (COLOR, "P", 0),
+    "two-pages.tif": (COLOR, "RGB", 0),
     "adobe-rgb.tif": (SOFT, "RGB", 3),
-    **{f"exif-{orientation}.jpg": (COLOUR, "RGB", 3) for orientation in range(1, 9)},
-    "exif-6.webp": (COLOUR, "RGB", 0),
-    "exif-6.png": (COLOUR, "RGB", 0),
-    "exif-6.tif": (COLOUR, "RGB", 0),
+    **{f"exif-{orientation}.jpg": (COLOR, "RGB", 3) for orientation in range(1, 9)},
+    "exif-6.webp": (COLOR, "RGB", 0),
+    "exif-6.png": (COLOR, "RGB", 0),
+    "exif-6.tif": (COLOR, "RGB", 0),
 }
-REFUSED = {"grey-32.tif": "32 bits", "grey-float.tif": "32 bits"}
+REFUSED = {"gray-32.tif": "32-bit", "gray-float.tif": "32-bit"}
 FORMATS = {"tif": "TIFF", "jpg": "JPEG"}
 FLAT = Image.new("RGB", (64, 32), "red")
 
@@ -98,7 +98,7 @@ def encoded(image: Image.Image, kind: str = "PNG", **options) -> bytes:
 
 
 def quarters(pixels: np.ndarray) -> list[tuple[int, ...]]:
-    """The colours in the middle of each quarter."""
+    """The colors in the middle of each quarter."""
     height, width, _ = pixels.shape
     rows, columns = (height // 4, 3 * height // 4), (width // 4, 3 * width // 4)
     return [tuple(map(int, pixels[row, column])) for row in rows for column in columns]
@@ -110,7 +110,7 @@ def test_every_file_of_another_program_is_expected_to_be_something():
 
 
 @pytest.mark.parametrize("name", EXPECTED)
-def test_files_of_other_programs_have_their_colours(name):
+def test_files_of_other_programs_have_their_colors(name):
     expected, mode, tolerance = EXPECTED[name]
     content = (FILES / name).read_bytes()
     suffix = name.rsplit(".")[-1]
@@ -122,7 +122,7 @@ def test_files_of_other_programs_have_their_colours(name):
 
 
 @pytest.mark.parametrize("name", [name for name in EXPECTED if EXPECTED[name][0] is SHADES])
-def test_grey_files_are_their_shades_in_one_channel(name):
+def test_gray_files_are_their_shades_in_one_channel(name):
     pixels = decode((FILES / name).read_bytes(), settings_of(channels=1))
     assert pixels.shape == (16, 24, 1)
     np.testing.assert_allclose(quarters(pixels), [[0], [80], [160], [255]], atol=3)
@@ -134,7 +134,7 @@ def test_pixels_without_a_known_white_are_refused(name):
         decode((FILES / name).read_bytes(), settings_of())
 
 
-def test_colours_become_their_luma():
+def test_colors_become_their_luma():
     pixels = decode((FILES / "rgb.png").read_bytes(), settings_of(channels=1))
     assert quarters(pixels) == [(76,), (150,), (29,), (128,)]  # ITU-R BT.601
 
@@ -149,13 +149,13 @@ def test_the_background_shows_through(channels):
     assert fourth == pytest.approx((64, 191, 64) if channels == 3 else (139,), abs=1)
 
 
-def test_a_cameras_notes_that_are_damaged_are_passed_over():
+def test_exif_data_that_are_damaged_are_passed_over():
     content = (FILES / "exif-1.jpg").read_bytes()
     start = content.index(b"Exif\0\0") + 6
     for damage in (bytes(8), b"MM\0*\xff\xff\xff\xff", b"\xff" * 8):
         damaged = content[:start] + damage + content[start + 8 :]
         assert measure(damaged) == Facts(24, 16, "RGB", "JPEG")
-        np.testing.assert_allclose(quarters(decode(damaged, settings_of())), COLOUR, atol=3)
+        np.testing.assert_allclose(quarters(decode(damaged, settings_of())), COLOR, atol=3)
 
 
 def test_a_jpeg_may_be_larger_for_it_is_decoded_at_an_eighth():
@@ -200,10 +200,10 @@ def test_a_jpeg_of_scans_without_end_is_refused():
         measure(bytes(content[:-2] + scan * 40 + content[-2:]))
 
 
-def test_a_cameras_notes_without_end_are_not_joined():
+def test_exif_data_without_end_are_not_joined():
     content = encoded(FLAT, "JPEG")
     part = b"\xff\xe1\xff\xffExif\0\0" + bytes(2**16 - 9)
-    with pytest.raises(BadImage, match="too many camera's notes"):
+    with pytest.raises(BadImage, match="too many EXIF segments"):
         measure(content[:2] + part * 65 + content[2:])
 
 
@@ -312,7 +312,7 @@ def test_what_is_no_image_says_so(content, reason):
 
 
 @pytest.mark.parametrize(
-    "name", ["rgb.png", "rgb.jpg", "grey.bmp", "rgb-lzw.tif", "two-frames.gif"]
+    "name", ["rgb.png", "rgb.jpg", "gray.bmp", "rgb-lzw.tif", "two-frames.gif"]
 )
 def test_half_a_file_is_truncated_or_damaged(name):
     content = (FILES / name).read_bytes()

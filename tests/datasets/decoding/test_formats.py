@@ -12,7 +12,7 @@ from ganctl.datasets.decoding import BadImage, decode, formats, measure
 
 SETTINGS = ImageSettings((8, 12), 3, "stretch")
 FLAT = Image.new("RGB", (24, 16), "red")
-OTHERS = [Image.new("RGB", (24, 16), colour) for colour in ("lime", "blue")]
+OTHERS = [Image.new("RGB", (24, 16), color) for color in ("lime", "blue")]
 needs_avif = pytest.mark.skipif(not features.check("avif"), reason="this Pillow reads no AVIF")
 
 
@@ -115,10 +115,10 @@ def test_what_downloads_leave_behind_is_named(content, expected):
     ("name", "brands"), [("HEIC", (b"mif1", b"heic")), ("AVIF", (b"mif1", b"avif"))]
 )
 def test_what_another_installation_reads_is_named_with_what_to_install(monkeypatch, name, brands):
-    monkeypatch.setattr(formats, "optional", lambda: ())
+    monkeypatch.setattr(formats, "optional_formats", lambda: ())
     assert reason(boxed(*brands)).startswith(f"{name} is not supported: save it as PNG or JPEG, or")
     assert "pip install" in reason(boxed(*brands))
-    monkeypatch.setattr(formats, "optional", lambda: (name,))
+    monkeypatch.setattr(formats, "optional_formats", lambda: (name,))
     assert reason(boxed(*brands)) == f"{name}, damaged at its start"
 
 

@@ -8,16 +8,16 @@ from PIL import Image
 
 from ganctl.config.images import ImageSettings
 from ganctl.datasets.decoding import BadImage, Found, decode, examine, measure
-from ganctl.datasets.decoding.jpeg import endings
+from ganctl.datasets.decoding.jpeg import with_endings
 
 AS_IT_IS = ImageSettings((56, 72), 3)
 PIXELS = np.random.default_rng(0).integers(0, 256, (56, 72, 3), dtype=np.uint8)
 KINDS = {
     "plain": {},
     "progressive": {"progressive": True},
-    "full colour": {"subsampling": 0, "quality": 95},
+    "full color": {"subsampling": 0, "quality": 95},
     "restarts": {"restart_marker_rows": 1},
-    "grey": {"mode": "L"},
+    "gray": {"mode": "L"},
 }
 
 
@@ -55,7 +55,7 @@ def test_a_progressive_one_between_two_scans_is_truncated():
     assert len(scans) > 5
     for scan in scans[1:]:
         between = max((place for place in tables if place < scan), default=scan)
-        assert list(endings(whole[:between])) == []
+        assert list(with_endings(whole[:between])) == []
         with pytest.raises(BadImage, match=r"^truncated$"):
             decode(whole[:between], AS_IT_IS)
 
@@ -73,4 +73,4 @@ def test_no_other_file_has_an_end_put_to_it():
     buffer = io.BytesIO()
     Image.fromarray(PIXELS).save(buffer, "PNG")
     for content in (buffer.getvalue(), b"", b"\xff\xd8", b"\xff\xd8\xff\xc0\0", jpeg()[:300]):
-        assert list(endings(content)) == []
+        assert list(with_endings(content)) == []

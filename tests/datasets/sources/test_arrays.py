@@ -18,7 +18,7 @@ from ganctl.errors import DataError
 pytestmark = pytest.mark.usefixtures("temporary")
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (12, 8, 10), dtype=np.uint8)
-COLOUR = np.random.default_rng(1).integers(0, 256, (12, 8, 10, 3), dtype=np.uint8)
+COLOR = np.random.default_rng(1).integers(0, 256, (12, 8, 10, 3), dtype=np.uint8)
 LABELS = np.arange(12) % 3
 
 
@@ -39,7 +39,7 @@ def save(tmp_path):
     return save
 
 
-@pytest.mark.parametrize("images", [IMAGES, COLOUR, np.asfortranarray(COLOUR)])
+@pytest.mark.parametrize("images", [IMAGES, COLOR, np.asfortranarray(COLOR)])
 @pytest.mark.parametrize("key", ["images", "x_train", "x", "arr_0", "anything"])
 def test_images_are_read_as_they_are(save, temporary, images, key):
     source = Arrays(save(**{key: images}))
@@ -81,7 +81,7 @@ def test_classes_may_have_names_in_an_order_of_their_own(save):
 
 
 def test_the_test_images_are_left_out_and_that_is_said(save, harmless):
-    source = Arrays(save(x_test=IMAGES[:2], y_test=LABELS[:2], x_train=COLOUR, y_train=LABELS))
+    source = Arrays(save(x_test=IMAGES[:2], y_test=LABELS[:2], x_train=COLOR, y_train=LABELS))
     assert len(source.entries) == 12
     assert source.entries[0].name == "x_train[0]"
     assert harmless(source) == {"x_test": "not the training images"}
@@ -93,11 +93,11 @@ def test_the_test_images_are_left_out_and_that_is_said(save, harmless):
         ({}, "no array of images; it is empty"),
         ({"x": IMAGES / 255}, "no array of images; x is float64 (12, 8, 10)"),
         ({"x": IMAGES.reshape(12, -1)}, "x is uint8 (12, 80)"),
-        ({"x": np.moveaxis(COLOUR, 3, 1)[:, [0, 1, 2, 0]]}, "x is uint8 (12, 4, 8, 10)"),
+        ({"x": np.moveaxis(COLOR, 3, 1)[:, [0, 1, 2, 0]]}, "x is uint8 (12, 4, 8, 10)"),
         ({"x": IMAGES.astype(np.uint16)}, "x is uint16 (12, 8, 10)"),
         ({"x": IMAGES > 9}, "x is bool (12, 8, 10)"),
-        ({"x": COLOUR[0]}, "x is uint8 (8, 10, 3): one image, where many are needed"),
-        ({"arr_0": COLOUR[0, ..., :1]}, "arr_0 is uint8 (8, 10, 1): one image"),
+        ({"x": COLOR[0]}, "x is uint8 (8, 10, 3): one image, where many are needed"),
+        ({"arr_0": COLOR[0, ..., :1]}, "arr_0 is uint8 (8, 10, 1): one image"),
         ({"x": IMAGES[:0]}, "x is uint8 (0, 8, 10)"),
         ({"x": np.array([IMAGES[0], None], object)}, "x is object (2,)"),
         ({"a": IMAGES, "b": IMAGES}, "several arrays may be the images: a, b"),
@@ -154,7 +154,7 @@ def test_labels_of_no_use_leave_the_images_without_classes(save, arrays, words):
     assert {entry.label for entry in contents.entries} == {None}
 
 
-@pytest.mark.parametrize("images", [COLOUR, COLOUR[..., :1]])
+@pytest.mark.parametrize("images", [COLOR, COLOR[..., :1]])
 def test_channels_may_come_first_and_that_is_said(save, images):
     source = Arrays(save(x=np.moveaxis(images, 3, 1)))
     (note,) = source.contents.notes
@@ -164,7 +164,7 @@ def test_channels_may_come_first_and_that_is_said(save, images):
 
 
 def test_a_single_array_is_read_where_it_is(tmp_path, temporary):
-    for images in (IMAGES, COLOUR, np.asfortranarray(COLOUR)):
+    for images in (IMAGES, COLOR, np.asfortranarray(COLOR)):
         np.save(tmp_path / "plain.npy", images)
         source = pickle.loads(pickle.dumps(Arrays(str(tmp_path / "plain.npy"))))
         assert [entry.name for entry in source.entries] == [f"plain[{i}]" for i in range(12)]
@@ -180,7 +180,7 @@ def test_a_single_array_is_read_where_it_is(tmp_path, temporary):
         (b"words", "is damaged"),
         (npy(IMAGES)[:-1], "is damaged"),
         (npy(np.array([None, {}])), "plain is object (2,)"),
-        (npy(COLOUR[0]), "plain is uint8 (8, 10, 3): one image"),
+        (npy(COLOR[0]), "plain is uint8 (8, 10, 3): one image"),
         (npy(IMAGES).replace(b"(12, 8, 10)", b"(99999999999999, 8, 10)")[:200], "plain"),
     ],
 )
