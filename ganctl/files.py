@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all, however a program ends while it writes them."""
+"""Atomic writes and locks: files are complete or absent, however a program ends while writing."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from ganctl.errors import RunError, Setting, Text
 
 _TEMPORARY = re.compile(r"\.ganctl-.+\.tmp")
 _RENAME_ATTEMPTS = 50
-_RACES = 3
-"""Nobody loses more of them in a row: where it seems so, the file system's inodes mean nothing."""
+_MAX_RACES = 3
+"""Races lost in a row before the file system's inode numbers are taken to mean nothing."""
 
 
 class Disk:
-    """What writing asks of the system, call by call; tests put one that fails in its place."""
+    """The system calls of a write, in the open folder `dir_fd` if given. Tests replace it."""
 
-    def open(self, path: Path) -> IO[bytes]:
-        """A new, empty file. FileExistsError where anything is there, be it a link to nowhere."""
-        return path.open("xb")
+    def open(self, path: Path, dir_fd: int | None = None) -> IO[bytes]:
+        """Create an empty file. Raises FileExistsError if there is anything, even a broken link."""
+        return open(path, "xb", opener=_opener(dir_fd))
 
     def flush(self, file: IO[bytes]) -> None:
         """Hand everything to the system."""
@@ -42,18 +42,18 @@ class Disk:
                 return
         os.fsync(file.fileno())
 
-    def rename(self, old: Path, new: Path) -> None:
-        """Put `old` in the place of `new` in one step."""
-        # Windows refuses for as long as anyone, a virus scanner for one, has `new` open.
+    def rename(self, old: Path, new: Path, dir_fd: int | None = None) -> None:
+        """Replace `new` by `old` in one step."""
+        # Windows refuses for as long as another program, such as a virus scanner, has `new` open.
         for _ in range(_RENAME_ATTEMPTS if sys.platform == "win32" else 0):
             with contextlib.suppress(PermissionError):
-                old.replace(new)
+                os.replace(old, new, src_dir_fd=dir_fd, dst_dir_fd=dir_fd)
                 return
             time.sleep(0.1)
-        old.replace(new)
+        os.replace(old, new, src_dir_fd=dir_fd, dst_dir_fd=dir_fd)
 
     def sync_folder(self, folder: Path) -> None:
-        """Make new names in it durable; Windows has no such thing, some file systems refuse it."""
+        """Make new names in it durable; Windows cannot, and some file systems refuse."""
         if sys.platform == "win32":
             return
         with contextlib.suppress(OSError):
@@ -68,40 +68,51 @@ disk = Disk()
 
 
 @contextlib.contextmanager
-def atomic_writer(path: Path) -> Iterator[IO[bytes]]:
-    """A file that is there whole or not at all: the one way in which anything is written.
+def atomic_writer(path: Path, dir_fd: int | None = None) -> Iterator[IO[bytes]]:
+    """Open `path` for writing so that it is replaced as a whole or not at all.
 
-    Written under a temporary name in the same folder, flushed to the device, then renamed over
-    `path`; on any exception the temporary file is removed and `path` is as it was. What a killed
-    program leaves is for `clear_abandoned`. No link is followed: nobody can guess the temporary
-    name and put one there, and one at `path` is replaced itself. Raises RunError.
+    The content is written under a temporary name in the same folder, flushed to the device, then
+    renamed to `path`. On any exception the temporary file is removed and `path` is as it was; what
+    a killed program leaves is removed by `clear_abandoned`. No link is followed: nobody can guess
+    the temporary name and put a link there, and a link at `path` is itself replaced. With `dir_fd`
+    from `real_folder`, neither is the folder a link. Raises RunError.
     """
-    temporary = path.with_name(f".ganctl-{secrets.token_hex(8)}.tmp")
+    target = path if dir_fd is None else Path(path.name)
+    temporary = target.with_name(f".ganctl-{secrets.token_hex(8)}.tmp")
+
+    def remove_temporary() -> None:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary, dir_fd=dir_fd)
+
+    def create(temporary: Path) -> IO[bytes]:
+        remove_temporary()
+        return disk.open(temporary, dir_fd)
+
     try:
         try:
-            file, _ = _opened(temporary, _anew, _mark_in_use)
+            file, _ = _open_locked(temporary, create, _mark_in_use, dir_fd)
             with file:
                 yield file
                 disk.flush(file)
                 disk.sync(file)
-            disk.rename(temporary, path)
+            disk.rename(temporary, target, dir_fd)
             disk.sync_folder(path.parent)
         except BaseException:
             with contextlib.suppress(OSError):
-                temporary.unlink(missing_ok=True)
+                remove_temporary()
             raise
     except OSError as error:
         raise write_error(path, error) from None
 
 
-def write_atomic(path: Path, content: bytes) -> None:
-    """`content` as the file `path`, whole or not at all. Raises RunError."""
-    with atomic_writer(path) as file:
+def write_atomic(path: Path, content: bytes, dir_fd: int | None = None) -> None:
+    """Write `content` to `path` as `atomic_writer` does. Raises RunError."""
+    with atomic_writer(path, dir_fd) as file:
         file.write(content)
 
 
 def make_folder(path: Path) -> None:
-    """`path` and its parents, where they are not there yet, for good. Raises RunError."""
+    """Make the folder `path` and its parents if they are missing, durably. Raises RunError."""
     try:
         missing = [folder for folder in (path, *path.parents) if not folder.exists()]
         path.mkdir(parents=True, exist_ok=True)
@@ -111,66 +122,80 @@ def make_folder(path: Path) -> None:
         raise write_error(path, error) from None
 
 
-def clear_link(path: Path) -> None:
-    """Remove `path` where it is a link; what it leads to stays. Raises RunError."""
+@contextlib.contextmanager
+def real_folder(path: Path) -> Iterator[int | None]:
+    """Make the folder `path`, replacing a link there, and hold it open for `write_atomic`.
+
+    Yields None on Windows, which cannot write relative to an open folder. Raises RunError.
+    """
     try:
-        if path.is_symlink():
-            path.unlink()
+        _remove_link(path)
+        make_folder(path)
+        descriptor = None
+        if sys.platform != "win32":  # a link put there just now is not followed
+            descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     except OSError as error:
         raise write_error(path, error) from None
+    try:
+        yield descriptor
+    finally:
+        if descriptor is not None:
+            os.close(descriptor)
 
 
 def is_temporary(path: Path) -> bool:
-    """Whether `path` is named like the temporary file of a write."""
+    """Return whether `path` has the name of an unfinished write's temporary file."""
     return _TEMPORARY.fullmatch(path.name) is not None
 
 
 def clear_abandoned(folder: Path) -> None:
-    """Remove the temporary files in `folder` that nobody is writing any more."""
+    """Remove the temporary files in `folder` that no program is writing any more."""
     with contextlib.suppress(OSError):
-        for path in list(folder.iterdir()):
-            if not is_temporary(path):
-                continue
+        for path in filter(is_temporary, list(folder.iterdir())):
             with contextlib.suppress(OSError):
                 if path.is_symlink():
                     path.unlink()
-                elif path.is_file():  # a pipe of that name is nobody's write
+                elif path.is_file():  # a pipe of that name is no unfinished write
                     _remove_unless_in_use(path)
 
 
-class Held:
+class HeldLock:
     """A lock file that this process holds."""
 
     def __init__(self, file: IO[bytes], path: Path) -> None:
         self._file = file
         self._path = path
-        self._can_tell = _is_at(file, path)
+        self._can_check = _is_at(file, path)
 
     def is_in_place(self) -> bool:
-        """Whether it still is the file that others would ask for; True where that is not known."""
-        return not self._can_tell or _is_at(self._file, self._path)
+        """Return whether others would still ask for this file; True if that cannot be known."""
+        return not self._can_check or _is_at(self._file, self._path)
 
 
 @contextlib.contextmanager
-def exclusive(path: Path) -> Iterator[Held | None]:
-    """Hold the lock file `path`; yields None where somebody else does. A link there is removed.
+def exclusive(path: Path) -> Iterator[HeldLock | None]:
+    """Hold the lock file `path`, or yield None if another process does. A link there is removed.
 
-    The system lets go of it when this process ends, however it ends. A file system without locks
-    counts as one where nobody else is. Raises RunError where the file cannot be made.
+    The system releases it when this process ends, however it ends. On a file system without locks
+    nobody else counts as holding it. Raises RunError if the file cannot be made.
     """
-    clear_link(path)
+
+    def open_lock(path: Path) -> IO[bytes]:
+        return open(path, "a+b", buffering=0, opener=_opener())
+
     try:
-        file, alone = _opened(path, _opened_lock, _lock_if_free)
+        _remove_link(path)
+        file, is_free = _open_locked(path, open_lock, _lock_if_free)
     except OSError as error:
         raise write_error(path, error) from None
     with file:
-        yield Held(file, path) if alone else None
+        yield HeldLock(file, path) if is_free else None
 
 
 def share(file: IO[bytes]) -> None:
-    """Keep `exclusive` from an open `file`, beside others that do, while it or its mapping is open.
+    """Take a shared lock on an open file, which keeps `exclusive` out until it is closed.
 
-    Windows, where nobody can remove an open file, needs none of it.
+    Windows needs none: nobody can remove an open file there.
     """
     if sys.platform != "win32":
         import fcntl
@@ -180,62 +205,62 @@ def share(file: IO[bytes]) -> None:
 
 
 def write_error(path: Path, error: OSError) -> RunError:
-    """Why `path` could not be written, in words."""
-    free_space = Text("Free some space; a training then goes on with {}.", Setting("resume", True))
+    """Return the error that `path` could not be written, with what to do about it."""
+    free_space = Text("Free some space, then resume training with {}.", Setting("resume", True))
+    writable = "Choose a writable location."
     hints: dict[int | None, str | Text] = {
         errno.ENOSPC: free_space,
         errno.EDQUOT: free_space,
-        errno.EACCES: "Choose a place that you may write to.",
-        errno.EPERM: "Choose a place that you may write to.",
-        errno.EROFS: "Choose a place that can be written to.",
-        errno.ENOENT: f"Is the folder {path.parent} there?",
+        errno.EACCES: writable,
+        errno.EPERM: writable,
+        errno.EROFS: writable,
+        errno.ENOENT: f"Does the folder {path.parent} exist?",
     }
-    return RunError(f"{path} cannot be written: {reason(error)}", hints.get(error.errno or 0))
+    return RunError(f"{path} cannot be written: {reason(error)}", hints.get(error.errno))
 
 
 def reason(error: OSError) -> str:
-    """What the system says, without its number."""
+    """Return the system's message without its number."""
     return (error.strerror or str(error) or type(error).__name__).lower()
 
 
-def _anew(path: Path) -> IO[bytes]:
-    path.unlink(missing_ok=True)
-    return disk.open(path)
+def _remove_link(path: Path) -> None:
+    if path.is_symlink():
+        path.unlink()
 
 
-def _opened_lock(path: Path) -> IO[bytes]:
-    return open(path, "a+b", buffering=0, opener=_not_followed)
+def _opener(dir_fd: int | None = None) -> Callable[[str, int], int]:
+    """Return an opener for `open` that raises OSError instead of following a link."""
+    flags = getattr(os, "O_NOFOLLOW", 0)
+    return lambda path, mode: os.open(path, mode | flags, 0o666, dir_fd=dir_fd)
 
 
-def _not_followed(path: str, flags: int) -> int:
-    """Open a file as `open` does; OSError where it is a link."""
-    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0), 0o666)
-
-
-def _opened(
+def _open_locked(
     path: Path,
     opening: Callable[[Path], IO[bytes]],
     locking: Callable[[IO[bytes]], bool],
-    races: int = _RACES,
+    dir_fd: int | None = None,
+    races: int = _MAX_RACES,
 ) -> tuple[IO[bytes], bool]:
-    """The open file at `path`, and what `locking` says of it.
+    """Return the open file at `path`, and the result of `locking` it.
 
-    Before it is locked another program may remove it, or put another in its place: then anew.
+    If another program removes or replaces the file before it is locked, it is opened again.
     """
     file = opening(path)
-    alone = locking(file)
-    if races and not _is_at(file, path):
+    result = locking(file)
+    if races and not _is_at(file, path, dir_fd):
         file.close()
-        return _opened(path, opening, locking, races - 1)
-    return file, alone
+        return _open_locked(path, opening, locking, dir_fd, races - 1)
+    return file, result
 
 
-def _is_at(file: IO[bytes], path: Path) -> bool:
-    """Whether it is the open `file` that is at `path`; True where the system does not tell."""
-    if sys.platform == "win32":  # where nobody can remove an open file
+def _is_at(file: IO[bytes], path: Path, dir_fd: int | None = None) -> bool:
+    """Return whether the open `file` is the one at `path`; True if the system cannot tell."""
+    if sys.platform == "win32":  # nobody can remove an open file there
         return True
     try:
-        return os.path.samestat(os.fstat(file.fileno()), path.lstat())
+        found = os.stat(path, dir_fd=dir_fd, follow_symlinks=False)
+        return os.path.samestat(os.fstat(file.fileno()), found)
     except (FileNotFoundError, NotADirectoryError):
         return False
     except OSError:
@@ -243,7 +268,7 @@ def _is_at(file: IO[bytes], path: Path) -> bool:
 
 
 def _lock(file: IO[bytes], *, wait: bool = False) -> None:
-    """OSError where another open file has the lock, unless we `wait`, or where there are none."""
+    """Lock `file`. Raises OSError if another open file has the lock, or there are no locks."""
     if sys.platform == "win32":
         import msvcrt
 
@@ -256,7 +281,7 @@ def _lock(file: IO[bytes], *, wait: bool = False) -> None:
 
 
 def _lock_if_free(file: IO[bytes]) -> bool:
-    """Whether nobody else has locked `file`."""
+    """Lock `file`, and return whether nobody else has."""
     try:
         _lock(file)
     except OSError as error:
@@ -265,7 +290,7 @@ def _lock_if_free(file: IO[bytes]) -> bool:
 
 
 def _mark_in_use(file: IO[bytes]) -> bool:
-    """So that no other program takes the file for abandoned; Windows keeps open files by itself."""
+    """Lock a temporary file so that no other program takes it for abandoned."""
     if sys.platform != "win32":
         with contextlib.suppress(OSError):
             _lock(file, wait=True)  # for as long as another program takes to remove it
@@ -276,7 +301,7 @@ def _remove_unless_in_use(path: Path) -> None:
     if sys.platform == "win32":
         path.unlink()
         return
-    with open(path, "rb", opener=_not_followed) as file:
+    with open(path, "rb", opener=_opener()) as file:
         _lock(file)
-        if _is_at(file, path):  # not the next file of that name, whose writer has it locked
+        if _is_at(file, path):  # not the next file of that name, which its writer has locked
             path.unlink()

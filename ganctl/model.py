@@ -18,7 +18,7 @@ import ganctl
 from ganctl import images, latents, machine, sampling, store
 from ganctl.classes import find, names_of
 from ganctl.config.schema import MAX_SEED, NetworkConfig, TrainConfig
-from ganctl.errors import CheckpointError, Setting, Text, UsageError
+from ganctl.errors import Setting, Text, UsageError
 from ganctl.images import Pixels
 from ganctl.networks import generator_from
 from ganctl.samples import Samples, Walk
@@ -289,10 +289,8 @@ def load(path: str | Path, *, ema: bool | None = None) -> Model:
         )
     averaged = average is not None and ema is not False
     weights = average if average is not None and averaged else checkpoint.generator
-    try:
+    with store.naming(file):
         generator = generator_from(config.network, weights, torch.device("cpu"))
-    except CheckpointError as error:
-        raise store.named(error, file) from None
     return Model(
         path=file,
         generator=generator,

@@ -14,7 +14,15 @@ from faults import POINTS, FaultyDisk
 
 from ganctl import files
 from ganctl.errors import RunError
-from ganctl.files import Disk, atomic_writer, clear_abandoned, exclusive, make_folder, write_atomic
+from ganctl.files import (
+    Disk,
+    atomic_writer,
+    clear_abandoned,
+    exclusive,
+    make_folder,
+    real_folder,
+    write_atomic,
+)
 from ganctl.store import RunDirectory
 
 
@@ -132,15 +140,15 @@ def test_a_fault_leaves_the_old_file_or_the_new_one(tmp_path, monkeypatch, fault
 
 def test_windows_is_asked_again_while_someone_has_the_file_open(tmp_path, monkeypatch):
     refusals = [PermissionError(), PermissionError()]
-    replace = Path.replace
+    replace = os.replace
 
-    def refuse(old, new):
+    def refuse(old, new, **folders):
         if refusals:
             raise refusals.pop()
-        return replace(old, new)
+        return replace(old, new, **folders)
 
     (tmp_path / "new").write_bytes(b"new")
-    monkeypatch.setattr(Path, "replace", refuse)
+    monkeypatch.setattr(os, "replace", refuse)
     monkeypatch.setattr(files.time, "sleep", lambda _: None)
     with monkeypatch.context() as windows:
         windows.setattr(files.sys, "platform", "win32")
@@ -228,8 +236,8 @@ class HastyDisk(Disk):
     def __init__(self, times):
         self.times = times
 
-    def open(self, path):
-        file = super().open(path)
+    def open(self, path, dir_fd=None):
+        file = super().open(path, dir_fd)
         if self.times:
             self.times -= 1
             clear_abandoned(path.parent)
@@ -254,8 +262,8 @@ def test_a_writer_waits_for_whoever_is_about_to_remove_its_file(tmp_path, monkey
             removers[0].join()
             super().sync(file)
 
-        def open(self, path):
-            file = super().open(path)
+        def open(self, path, dir_fd=None):
+            file = super().open(path, dir_fd)
             if not removers:
                 other = path.open("rb")
                 fcntl.flock(other, fcntl.LOCK_EX)
@@ -377,7 +385,7 @@ def test_a_read_only_folder_is_a_run_error_with_a_way_on(tmp_path):
     tmp_path.chmod(0o500)
     with pytest.raises(RunError, match="permission denied") as caught:
         write_atomic(tmp_path / "file", b"")
-    assert "may write to" in str(caught.value.hint)
+    assert "writable" in str(caught.value.hint)
 
 
 def test_where_the_folder_is_missing_the_hint_names_it(tmp_path):
@@ -429,6 +437,38 @@ def test_a_file_takes_the_place_of_a_link(tmp_path, links):
     write_atomic(tmp_path / "file", b"ours")
     assert (tmp_path / "victim").read_bytes() == b"theirs"
     assert not (tmp_path / "file").is_symlink()
+
+
+def test_a_link_put_in_the_place_of_a_folder_that_was_just_made_is_not_followed(
+    tmp_path, links, monkeypatch
+):
+    (tmp_path / "victim").mkdir()
+    folder = tmp_path / "samples"
+    links(folder, tmp_path / "victim")
+
+    def late(path):
+        assert not path.is_symlink()
+        links(path, tmp_path / "victim")
+
+    monkeypatch.setattr(files, "make_folder", late)
+    with pytest.raises(RunError, match="samples cannot be written"), real_folder(folder):
+        pass
+    assert names(tmp_path / "victim") == []
+
+
+def test_nor_is_one_put_there_before_a_file_is_written(tmp_path, links):
+    (tmp_path / "victim").mkdir()
+    (tmp_path / "victim" / "file").write_bytes(b"theirs")
+    folder = tmp_path / "samples"
+    with real_folder(folder) as dir_fd:
+        write_atomic(folder / "file", b"first", dir_fd)
+        assert (folder / "file").read_bytes() == b"first"
+        folder.rename(tmp_path / "moved")
+        links(folder, tmp_path / "victim")
+        write_atomic(folder / "file", b"second", dir_fd)
+    assert (tmp_path / "victim" / "file").read_bytes() == b"theirs"
+    assert names(tmp_path / "moved") == ["file"]
+    assert (tmp_path / "moved" / "file").read_bytes() == b"second"
 
 
 @pytest.mark.parametrize("target", ["victim", "missing"])

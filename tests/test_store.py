@@ -11,7 +11,7 @@ import pytest
 from ganctl.checkpoint import encode
 from ganctl.errors import CheckpointError, RunError
 from ganctl.files import write_atomic
-from ganctl.store import RunDirectory, file_version, newest_whole, read_checkpoint
+from ganctl.store import RunDirectory, newest_intact, read_checkpoint
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def test_a_run_does_not_begin_in_a_file(tmp_path):
 def test_a_run_does_not_begin_where_no_folder_can_be_made(tmp_path, monkeypatch):
     asked = []
     monkeypatch.setattr(os, "access", lambda path, _: asked.append(path))
-    with pytest.raises(RunError, match=re.escape(f"{tmp_path} is not a folder")) as caught:
+    with pytest.raises(RunError, match=re.escape(f"no write permission in {tmp_path}")) as caught:
         RunDirectory(tmp_path / "not" / "there").require_new()
     assert asked == [tmp_path]
     assert "with out" in str(caught.value.hint)
@@ -89,7 +89,7 @@ def test_preparing_clears_what_a_killed_run_left(run):
 
 
 def test_a_folder_is_locked_once_and_released_after(run):
-    with run.lock(), pytest.raises(RunError, match="another training is running"), run.lock():
+    with run.lock(), pytest.raises(RunError, match="another training run is using"), run.lock():
         pass
     with pytest.raises(ValueError, match="within"), run.lock():
         raise ValueError("within")
@@ -107,7 +107,7 @@ def test_another_process_holds_the_lock_until_it_dies(run):
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         try:
             assert process.stdout.readline().strip() == b"locked"
-            with pytest.raises(RunError, match="another training is running"), run.lock():
+            with pytest.raises(RunError, match="another training run is using"), run.lock():
                 pass
         finally:
             process.kill()
@@ -151,14 +151,13 @@ def test_a_snapshot_is_never_pushed_out_by_later_ones(run):
     assert run.snapshots() == [run.snapshot(6), run.snapshot(9)]
 
 
-def test_a_file_has_another_version_once_it_was_written_anew(run):
-    assert file_version(run.latest) is None
+def test_a_run_has_another_version_once_a_checkpoint_was_written(run):
+    assert run.version() == (None,)
     versions = set()
     for _ in range(3):
         write_atomic(run.latest, b"the same")
-        versions.add(file_version(run.latest))
+        versions.add(run.version())
     assert len(versions) == 3
-    assert run.version() == (file_version(run.latest),)
 
 
 def test_samples_are_in_the_order_of_their_epochs(run):
@@ -278,7 +277,7 @@ def test_a_damaged_latest_falls_back_to_the_newest_whole_snapshot(run, tiny_chec
     write_atomic(run.snapshot(1), content)
     write_atomic(run.snapshot(2), content)
     write_atomic(run.snapshot(3), b"")
-    found = newest_whole(run)
+    found = newest_intact(run)
     assert (found.path, found.checkpoint.step) == (run.snapshot(2), tiny_checkpoint.step)
     assert found.version == run.version()
     first, second = map(str, found.problems)
@@ -301,7 +300,7 @@ def test_the_newest_is_the_one_with_the_most_steps(run, tiny_checkpoint, content
         write_atomic(run.path / name, encode(dataclasses.replace(tiny_checkpoint, step=step)))
     if content:
         run.latest.write_bytes(content)
-    found = newest_whole(run)
+    found = newest_intact(run)
     assert (found.path.name, found.checkpoint.step) == (newest, max(steps.values()))
     (problem,) = found.problems
     assert str(run.latest) in problem.message
@@ -311,7 +310,7 @@ def test_a_whole_latest_is_all_that_is_read(run, tiny_checkpoint):
     write_atomic(run.latest, encode(tiny_checkpoint))
     for path in (run.best, run.snapshot(1)):
         write_atomic(path, b"damaged")
-    found = newest_whole(run)
+    found = newest_intact(run)
     assert (found.path, found.problems) == (run.latest, [])
 
 
@@ -319,7 +318,7 @@ def test_where_no_checkpoint_is_whole_the_latest_ones_fault_is_told(run):
     run.latest.write_bytes(b"")
     run.snapshot(1).write_bytes(b"what is this")
     with pytest.raises(CheckpointError, match=r"ckpt\.pt is empty"):
-        newest_whole(run)
+        newest_intact(run)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="links need no rights on POSIX systems alone")

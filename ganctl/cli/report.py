@@ -110,15 +110,12 @@ def _open(path: Path, terminal: Terminal) -> None:
 
 def _read(path: Path, with_images: bool, terminal: Terminal, progress: Progress) -> Run:
     from ganctl import report, store
-    from ganctl.errors import CheckpointError
     from ganctl.inspection.problems import problems
     from ganctl.training.state import require_fit
 
     file, checkpoint, damaged = report.find(path)
-    try:
+    with store.naming(file):
         require_fit(checkpoint)
-    except CheckpointError as error:
-        raise store.named(error, file) from None
     wrong = [problem.text for problem in problems(checkpoint)]
     run = report.Run(path, file, checkpoint, [*damaged, *wrong])
     return dataclasses.replace(

@@ -9,7 +9,6 @@ from ganctl import store
 from ganctl.checkpoint import Checkpoint
 from ganctl.classes import names_of
 from ganctl.config.schema import settings
-from ganctl.errors import CheckpointError
 from ganctl.evaluation import results
 from ganctl.history import Meter, best
 from ganctl.inspection.networks import describe_networks
@@ -25,10 +24,8 @@ def read(path: Path) -> tuple[Path, Checkpoint]:
     """
     file = store.checkpoint_path(path)
     checkpoint = store.read_checkpoint(file)
-    try:
+    with store.naming(file):
         require_fit(checkpoint)
-    except CheckpointError as error:
-        raise store.named(error, file) from None
     return file, checkpoint
 
 

@@ -190,7 +190,7 @@ def find(path: Path) -> tuple[Path, Checkpoint, list[str]]:
     """
     run = RunDirectory(path)
     if path.is_dir() and run.is_run():
-        found = store.newest_whole(run)
+        found = store.newest_intact(run)
         return found.path, found.checkpoint, [str(problem) for problem in found.problems]
     return store.checkpoint_path(path), store.read_checkpoint(path), []
 

@@ -30,7 +30,7 @@ from ganctl.distributed.group import SINGLE, TIMEOUT, Group
 from ganctl.errors import CheckpointError, DataError, RunError, Setting, Text, UsageError
 from ganctl.evaluation.evaluator import EpochEvaluator
 from ganctl.history import Row
-from ganctl.store import Found, RunDirectory, named, newest_whole
+from ganctl.store import IntactCheckpoint, RunDirectory, naming, newest_intact
 from ganctl.text import counted
 from ganctl.training import memory, threads
 from ganctl.training.loop import Observer, Outcome, Training
@@ -60,7 +60,7 @@ class Session:
     """What the user should know before it starts."""
     warnings: list[str] = field(default_factory=list)
     """What went wrong, or may, though the training can go on."""
-    resumed_from: Found | None = None
+    resumed_from: IntactCheckpoint | None = None
 
     @property
     def config(self) -> TrainConfig:
@@ -279,7 +279,7 @@ def resume(
             Text("Leave out {} to begin one.", Setting("resume", True)),
         )
     on = devices.resolve_device(device, group.local_rank if group.size > 1 else None)
-    found = newest_whole(run)
+    found = newest_intact(run)
     group.require_same(found.checkpoint.step, "checkpoint")
     checkpoint, problems = found.checkpoint, found.problems
     config = checkpoint.config
@@ -311,12 +311,10 @@ def resume(
     if total > checkpoint.step:
         memory.require_room(config, on, has_begun=True)
     devices.use_threads(threads.shared(config.threads, group.local_size))
-    try:
+    with naming(found.path):
         if config.network != checkpoint.config.network:
             raise CheckpointError("does not fit the images that it names")
         state = restore(checkpoint, config, on, group)
-    except CheckpointError as error:
-        raise named(error, found.path) from None
     session = Session(
         run,
         state,

@@ -24,8 +24,10 @@ class FaultyDisk(Disk):
         self.calls: list[tuple[str, str]] = []
         """What was asked for, and of which file: ("rename", "ckpt.pt")."""
 
-    def open(self, path: Path) -> IO[bytes]:
-        return self._do("open", path, lambda: _File(super(FaultyDisk, self).open(path), path, self))
+    def open(self, path: Path, dir_fd: int | None = None) -> IO[bytes]:
+        return self._do(
+            "open", path, lambda: _File(super(FaultyDisk, self).open(path, dir_fd), path, self)
+        )
 
     def flush(self, file: Any) -> None:
         self._do("flush", file.path, lambda: super(FaultyDisk, self).flush(file))
@@ -33,8 +35,8 @@ class FaultyDisk(Disk):
     def sync(self, file: Any) -> None:
         self._do("sync", file.path, lambda: super(FaultyDisk, self).sync(file))
 
-    def rename(self, old: Path, new: Path) -> None:
-        self._do("rename", new, lambda: super(FaultyDisk, self).rename(old, new))
+    def rename(self, old: Path, new: Path, dir_fd: int | None = None) -> None:
+        self._do("rename", new, lambda: super(FaultyDisk, self).rename(old, new, dir_fd))
 
     def sync_folder(self, folder: Path) -> None:
         self._do("sync_folder", folder, lambda: super(FaultyDisk, self).sync_folder(folder))

@@ -91,8 +91,8 @@ class Witness:
             self._trained.value += 1
             return result
 
-        def rename(disk: files.Disk, old: Path, new: Path) -> None:
-            plain_rename(disk, old, new)
+        def rename(disk: files.Disk, old: Path, new: Path, dir_fd: int | None = None) -> None:
+            plain_rename(disk, old, new, dir_fd)
             if new.name == LATEST:
                 self._saved.value = self._trained.value
 

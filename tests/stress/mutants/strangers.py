@@ -32,7 +32,7 @@ from ganctl.datasets.streaming import index, indexing
 from ganctl.errors import GanctlError
 from ganctl.report import find, render
 from ganctl.report.runs import Run
-from ganctl.store import RunDirectory, newest_whole
+from ganctl.store import RunDirectory, newest_intact
 from ganctl.training.pictures import Pictures
 from mutants.archives import zip_bombs, zip_fields, zip_members
 from mutants.base import Base, bit_flips, byte_runs, original, truncation, zipped
@@ -423,7 +423,7 @@ class Runs(Stranger):
         completion._classes(folder)
         run.read_starts()
         with contextlib.suppress(GanctlError):
-            found = newest_whole(run)
+            found = newest_intact(run)
             Pictures(run, found.checkpoint.config, lambda _: None)._frames()
             render([Run(folder, *find(folder))])
         text = io.TextIOWrapper(io.BytesIO(), "utf-8")
