@@ -20,7 +20,7 @@ from ganctl.classes import find, names_of
 from ganctl.config.schema import MAX_SEED, NetworkConfig, TrainConfig
 from ganctl.errors import Setting, Text, UsageError
 from ganctl.images import Pixels
-from ganctl.networks import generator_from
+from ganctl.networks import load_generator
 from ganctl.samples import Samples, Walk
 from ganctl.sampling import Labels
 from ganctl.text import counted, listed, nearest
@@ -290,7 +290,7 @@ def load(path: str | Path, *, ema: bool | None = None) -> Model:
     averaged = average is not None and ema is not False
     weights = average if average is not None and averaged else checkpoint.generator
     with store.naming(file):
-        generator = generator_from(config.network, weights, torch.device("cpu"))
+        generator = load_generator(config.network, weights, torch.device("cpu"))
     return Model(
         path=file,
         generator=generator,

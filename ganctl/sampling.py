@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from ganctl import latents
 from ganctl.config.schema import NetworkConfig
 from ganctl.images import Pixels, to_pixels
-from ganctl.networks import generator_bytes
+from ganctl.networks.summary import generator_output_bytes
 
 CHUNK = 256
 """The largest batch size that a generator is sampled with: enough to keep a few cores busy, and
@@ -35,13 +35,13 @@ def chunk_size(network: NetworkConfig) -> int:
     shape, and another shape may round differently: with one batch size a seed's picture never
     depends on its neighbours.
     """
-    fitting = _CHUNK_BYTES // generator_bytes(network)
+    fitting = _CHUNK_BYTES // generator_output_bytes(network)
     return min(CHUNK, 2 ** (fitting.bit_length() - 1)) if fitting else 1
 
 
 def drawing_bytes(network: NetworkConfig) -> int:
     """Return the bytes of memory that drawing takes at most, besides the pictures themselves."""
-    return chunk_size(network) * generator_bytes(network)
+    return chunk_size(network) * generator_output_bytes(network)
 
 
 def sample_seeds(

@@ -13,7 +13,7 @@ from ganctl.sampling import (
     CHUNK,
     chunk_size,
     drawing_bytes,
-    generator_bytes,
+    generator_output_bytes,
     inputs_of,
     sample_latents,
     sample_seeds,
@@ -116,7 +116,9 @@ def test_a_batch_is_smaller_where_images_are_larger(name):
     assert 1 < sizes[-1] < 16
     for side in (28, 64, 256):
         network = sized(name, side)
-        assert drawing_bytes(network) == chunk_size(network) * generator_bytes(network) <= 2**27
+        assert (
+            drawing_bytes(network) == chunk_size(network) * generator_output_bytes(network) <= 2**27
+        )
     assert chunk_size(sized(name, 28, channels=3)) == CHUNK
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ganctl.config.schema import NetworkConfig
-from ganctl.networks import layer_tables
+from ganctl.networks.summary import summarize
 
 
 def describe_networks(config: NetworkConfig) -> dict[str, Any]:
@@ -20,5 +20,5 @@ def describe_networks(config: NetworkConfig) -> dict[str, Any]:
             "parameters": sum(layer.parameters for layer in layers),
             "trained": sum(layer.trained for layer in layers),
         }
-        for name, layers in layer_tables(config).items()
+        for name, layers in summarize(config).items()
     }  # fmt: skip

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ganctl.checkpoint import Checkpoint
 from ganctl.history import Sign, signs
-from ganctl.networks import both_networks
+from ganctl.networks import meta_networks
 from ganctl.text import counted
 
 
@@ -43,7 +43,7 @@ def problems(checkpoint: Checkpoint) -> list[Problem]:
 
 def each_weight(checkpoint: Checkpoint) -> Iterator[tuple[str, str, nn.Module, Tensor]]:
     """Yield each tensor of the networks: part of the checkpoint, name, its layer, and itself."""
-    networks = both_networks(checkpoint.config.network)
+    networks = meta_networks(checkpoint.config.network)
     networks["generator_ema"] = networks["generator"]
     for part in ("generator", "generator_ema", "discriminator"):
         for name, tensor in (getattr(checkpoint, part) or {}).items():

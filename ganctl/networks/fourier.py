@@ -1,4 +1,4 @@
-"""A transposed convolution of small images by way of the Fourier transform, for CPUs."""
+"""Transposed convolution of small images by Fourier transform, for CPUs."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ import math
 import torch
 from torch import Tensor, nn
 
-from ganctl.networks.layers import is_run_here
+from ganctl.networks.layers import runs_on_this_cpu
 
 _MAX_PIXELS = 100
-_MAX_KEPT = 32
-"""Image and kernel sizes whose matrices are kept; each takes up to 0.6 MB."""
+_MAX_CACHED = 32
+"""Number of image and kernel sizes whose matrices are kept, of up to 0.6 MB each."""
 
 
 class ConvTranspose2d(nn.ConvTranspose2d):
-    """nn.ConvTranspose2d with stride 1, an odd kernel and 'same' padding; several times as fast.
+    """nn.ConvTranspose2d with stride 1, an odd kernel and 'same' padding, several times as fast.
 
-    Convolution is multiplication in the Fourier domain (Mathieu, Henaff & LeCun 2014). On images of
-    7x7 pixels a 5x5 kernel costs 1,225 multiplications a pair of channels directly, but 164 here:
-    four for each of 41 frequencies. The transform is a product with a matrix of cosines and sines,
-    exact to rounding. Used on CPUs for images of at most 100 pixels; elsewhere, and in a trace,
-    which may run elsewhere, this is torch's own layer, whose weights and results it shares.
+    Convolution is multiplication in the Fourier domain (Mathieu, Henaff & LeCun 2014). For 7x7
+    pixels and a 5x5 kernel it takes 164 multiplications per pair of channels, four for each of 41
+    frequencies, instead of 1,225. The transform is a product with a matrix of cosines and sines,
+    exact up to rounding. Used on CPUs for images of at most 100 pixels. For others, and in a trace,
+    which may run elsewhere, this is torch's own layer, with the same weights and results.
     """
 
     def __init__(self, in_channels: int, out_channels: int, kernel_size: int) -> None:
@@ -33,7 +33,7 @@ class ConvTranspose2d(nn.ConvTranspose2d):
 
     def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
         height, width = x.shape[2:]
-        if not is_run_here(x) or height * width > _MAX_PIXELS:
+        if not runs_on_this_cpu(x) or height * width > _MAX_PIXELS:
             return super().forward(x, output_size)
         dtype = self.weight.dtype
         if torch.is_autocast_enabled("cpu"):
@@ -43,9 +43,9 @@ class ConvTranspose2d(nn.ConvTranspose2d):
 
 
 def _convolve(x: Tensor, weight: Tensor) -> Tensor:
-    """(N, C, H, W) and (C, K, S, S) → (N, K, H, W), channels-last in and out, in `x`'s precision.
+    """Return the convolution of (N, C, H, W) by (C, K, S, S), (N, K, H, W), in `x`'s precision.
 
-    The kernel, which is small, is transformed in its own.
+    The input and the result are channels-last. The kernel is transformed in its own precision.
     """
     count, inputs, height, width = x.shape
     outputs, size = weight.shape[1:3]
@@ -61,28 +61,28 @@ def _convolve(x: Tensor, weight: Tensor) -> Tensor:
 
 
 def _multiply(x: Tensor, w: Tensor) -> Tensor:
-    """Complex (2, Q, N, C) times (2, Q, C, K), real parts first: a matrix product a frequency."""
+    """Return complex (2, Q, N, C) times (2, Q, C, K), real parts first, for each frequency."""
     (x_real, x_imaginary), (w_real, w_imaginary) = x, w
     if x.dtype == torch.float32:
         y_real = torch.baddbmm(torch.bmm(x_imaginary, w_imaginary), x_real, w_real, beta=-1)
         y_imaginary = torch.baddbmm(torch.bmm(x_imaginary, w_real), x_real, w_imaginary)
         return torch.stack([y_real, y_imaginary])
-    # In bf16 a sum of rounded products is rounded again: one product of both parts sums in fp32.
+    # In bf16 a sum of two products rounds twice: a single product of both parts sums in fp32.
     rows = torch.cat([x_real, x_imaginary], 2)
     for_real = torch.cat([w_real, -w_imaginary], 1)
     for_imaginary = torch.cat([w_imaginary, w_real], 1)
     return torch.stack([torch.bmm(rows, for_real), torch.bmm(rows, for_imaginary)])
 
 
-@functools.lru_cache(maxsize=_MAX_KEPT)
+@functools.lru_cache(maxsize=_MAX_CACHED)
 def _transforms(
     height: int, width: int, size: int, dtype: torch.dtype
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Matrices from pixels and from kernel taps to frequencies, and back.
+    """Return the matrices from pixels to frequencies, from kernel taps to frequencies, and back.
 
-    (2Q, H*W), (2Q, size^2) and (H*W, 2Q), with Q frequencies' real parts first, then the imaginary
-    ones. On a circle longer than the image by half a kernel nothing wraps into what is kept. Of
-    each pair of conjugate frequencies one is enough, counted twice on the way back.
+    They are (2Q, H*W), (2Q, size^2) and (H*W, 2Q), for Q frequencies, real parts before imaginary
+    ones. The period is longer than the image by half a kernel, so that nothing wraps into the
+    result. Of two conjugate frequencies one is kept, and counted twice on the way back.
     """
     radius = size // 2
     length_y, length_x = height + radius, width + radius
@@ -94,7 +94,7 @@ def _transforms(
                 frequencies[conjugate] = 2.0
             else:
                 frequencies[v, u] = 1.0
-    # Kept for later calls: they must be ordinary tensors, though sampling may ask for them first.
+    # Training uses them later, too: never inference tensors, even if sampling is the first to ask.
     with torch.inference_mode(False):
         matrices = _matrices(frequencies, (height, width), (length_y, length_x), radius)
         return tuple(matrix.to(dtype) for matrix in matrices)  # type: ignore[return-value]

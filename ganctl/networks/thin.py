@@ -1,9 +1,9 @@
-"""Convolutions with one channel at one end, as products with a matrix, for CPUs.
+"""Convolutions from or to one channel as matrix products, for CPUs.
 
-A convolution kernel blocked over channels is nearly idle where there is only one. A product over
-all pixels is not: with torch's own fold and unfold (im2col, Chellapilla et al. 2006) it computes
+Convolution kernels blocked over channels are nearly idle if there is only one. A matrix product
+over all pixels is not: with torch's fold and unfold (im2col, Chellapilla et al. 2006) it computes
 the same sums. Elsewhere, with more channels, and in a trace, which may run elsewhere, these are
-torch's own layers, whose weights and results they share.
+torch's own layers, with the same weights and results.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ganctl.networks.layers import is_run_here
+from ganctl.networks.layers import runs_on_this_cpu
 
 
 class Conv2d(nn.Conv2d):
-    """nn.Conv2d of grey images, quicker where the image itself needs a gradient."""
+    """nn.Conv2d of grayscale images, faster if the image itself needs a gradient."""
 
     def forward(self, x: Tensor) -> Tensor:
-        if not is_run_here(x) or self.in_channels > 1 or not x.requires_grad:
+        if not runs_on_this_cpu(x) or self.in_channels > 1 or not x.requires_grad:
             return super().forward(x)
         kernel, stride, padding = _square(self)
         height, width = ((size + 2 * padding - kernel) // stride + 1 for size in x.shape[2:])
@@ -28,10 +28,10 @@ class Conv2d(nn.Conv2d):
 
 
 class ConvTranspose2d(nn.ConvTranspose2d):
-    """nn.ConvTranspose2d to grey images."""
+    """nn.ConvTranspose2d to grayscale images, faster than torch's own."""
 
     def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
-        if not is_run_here(x) or self.out_channels > 1:
+        if not runs_on_this_cpu(x) or self.out_channels > 1:
             return super().forward(x, output_size)
         kernel, stride, padding = _square(self)
         edge = kernel - 2 * padding + self.output_padding[0]
@@ -44,7 +44,7 @@ class ConvTranspose2d(nn.ConvTranspose2d):
 
 
 def _square(layer: nn.Conv2d | nn.ConvTranspose2d) -> tuple[int, int, int]:
-    """Kernel size, stride and padding, the same both ways."""
+    """Return the kernel size, stride and padding, the same in height and width."""
     padding = layer.padding[0]
     assert isinstance(padding, int)
     return layer.kernel_size[0], layer.stride[0], padding

@@ -12,7 +12,8 @@ from ganctl import devices
 from ganctl.config.schema import NetworkConfig, TrainConfig
 from ganctl.errors import DeviceError, Setting, Text, UsageError
 from ganctl.limits import CHECKPOINT_BYTES
-from ganctl.networks import both_networks, layer_tables
+from ganctl.networks import meta_networks
+from ganctl.networks.summary import summarize
 from ganctl.text import in_bytes
 from ganctl.training.state import TrainState
 from ganctl.training.step import train_step
@@ -69,7 +70,7 @@ def _require_readable(config: TrainConfig) -> None:
 
 def checkpoint_bytes(config: TrainConfig) -> int:
     """Of all tensors in a checkpoint of a run whose settings are settled; allocates none."""
-    networks = both_networks(config.network)
+    networks = meta_networks(config.network)
     copies = {"generator": 2 if config.ema_images else 1, "discriminator": 1}
     moments = 2  # Adam's, of each parameter
     return sum(
@@ -144,6 +145,6 @@ def _output_bytes(config: NetworkConfig) -> int:
     passes = {"generator": 1, "discriminator": 2}
     return sum(
         4 * passes[part] * math.prod(layer.output_shape)
-        for part, table in layer_tables(config).items()
+        for part, table in summarize(config).items()
         for layer in table
     )

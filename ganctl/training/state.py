@@ -14,7 +14,7 @@ from ganctl.checkpoint import Checkpoint, Weights
 from ganctl.config.schema import TrainConfig
 from ganctl.distributed.batchnorm import synchronized
 from ganctl.distributed.group import SINGLE, Group
-from ganctl.networks import both_networks, build_discriminator, build_generator, check_weights
+from ganctl.networks import build_discriminator, build_generator, check_weights, meta_networks
 from ganctl.rng import Stream
 
 
@@ -130,12 +130,12 @@ def require_fit(checkpoint: Checkpoint) -> None:
 
     Allocates nothing: what a config claims is no larger than the file once all of it fits.
     """
-    networks = both_networks(checkpoint.config.network)
+    networks = meta_networks(checkpoint.config.network)
     tables = [("generator", checkpoint.generator), ("discriminator", checkpoint.discriminator)]
     if checkpoint.config.ema_images or checkpoint.generator_ema is not None:
         tables.append(("generator", checkpoint.generator_ema or {}))
     for name, weights in tables:
-        check_weights(networks[name], weights)
+        check_weights(networks[name].state_dict(), weights)
     for name, moments in (
         ("generator", checkpoint.optimizer_g),
         ("discriminator", checkpoint.optimizer_d),

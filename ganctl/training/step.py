@@ -12,7 +12,7 @@ from ganctl.batch import MicroBatch, Rows, select
 from ganctl.config.schema import TrainConfig
 from ganctl.distributed.group import PendingSum
 from ganctl.losses import LOSSES, AdversarialLoss, r1_penalty
-from ganctl.networks import place_dropout, seed_dropout
+from ganctl.networks.dropout import seed_dropout, set_dropout_rows
 from ganctl.rng import Use
 from ganctl.training.augment import Augmentation
 from ganctl.training.state import TrainState
@@ -91,7 +91,7 @@ class _Portion:
         self, state: TrainState, images: Tensor, classes: Tensor | None, rows: Rows
     ) -> Tensor:
         """The logits of `images`, which are at `rows` of the batch."""
-        place_dropout(state.discriminator, rows)
+        set_dropout_rows(state.discriminator, rows)
         logits: Tensor = state.judge(self.augment(images, rows), classes)
         return logits
 
@@ -213,7 +213,7 @@ def _penalty(state: TrainState, portion: _Portion) -> Tensor:
     """
     config = state.config
     real = portion.augment(portion.real, portion.real_rows).detach().requires_grad_()
-    place_dropout(state.discriminator, portion.real_rows)
+    set_dropout_rows(state.discriminator, portion.real_rows)
     with _autocast(state, real):
         pred = state.discriminator(real, portion.real_classes).float()
     return config.r1_weight * config.r1_interval * r1_penalty(pred, real)

@@ -4,8 +4,8 @@ import torch
 
 from ganctl.batch import Rows
 from ganctl.config.presets import preset
-from ganctl.networks import build_discriminator, place_dropout, seed_dropout
-from ganctl.networks.dropout import Dropout
+from ganctl.networks import build_discriminator
+from ganctl.networks.dropout import Dropout, seed_dropout, set_dropout_rows
 
 
 def dropout(p=0.3, seed=0):
@@ -123,6 +123,6 @@ def test_rows_lose_what_they_lose_in_the_whole_batch(shape):
     whole, module = dropout()(x), dropout()
     for ranges in ((range(4), range(6, 7)), (range(4, 6), range(7, 9)), (range(9),)):
         module.reseed(0)
-        place_dropout(module, Rows(ranges, 9))
+        set_dropout_rows(module, Rows(ranges, 9))
         own = Rows(ranges, 9).select(whole)
         assert module(Rows(ranges, 9).select(x)).equal(own)

@@ -1,0 +1,86 @@
+"""Networks layer by layer: the shapes and sizes of what they compute."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from ganctl.config.schema import NetworkConfig
+from ganctl.networks import meta_networks
+from ganctl.networks.layers import num_channels
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A layer of a network."""
+
+    name: str
+    kind: str
+    output_shape: tuple[int, ...]
+    """Without the batch."""
+    trained: int
+    """Number of parameters that the optimizer changes."""
+    kept: int
+    """Number of running statistics."""
+
+    @property
+    def parameters(self) -> int:
+        """Number of parameters as Keras counts them, with running statistics."""
+        return self.trained + self.kept
+
+
+def summarize(config: NetworkConfig) -> dict[str, list[Layer]]:
+    """Return the layers of both networks, by the networks' names in a checkpoint."""
+    shapes: dict[str, list[tuple[int, ...]]] = {
+        "generator": [(config.input_dim,)],
+        "discriminator": [config.image_shape, (config.num_classes,)],
+    }
+    return {
+        name: list_layers(network, *shapes[name]) for name, network in meta_networks(config).items()
+    }
+
+
+def list_layers(network: nn.Module, *input_shapes: tuple[int, ...]) -> list[Layer]:
+    """Return the leaves of `network`, which is on the meta device, in the order of the data.
+
+    `input_shapes` are without the batch.
+    """
+    layers: list[Layer] = []
+    names = {module: name for name, module in network.named_modules()}
+
+    def record(module: nn.Module, _: object, output: Tensor) -> None:
+        layers.append(
+            Layer(
+                name=names[module],
+                kind=type(module).__name__,
+                output_shape=tuple(output.shape[1:]),
+                trained=sum(parameter.numel() for parameter in module.parameters()),
+                kept=sum(b.numel() for b in module.buffers() if b.is_floating_point()),
+            )
+        )
+
+    hooks = [module.register_forward_hook(record) for module in names if not any(module.children())]
+    with torch.no_grad():
+        network(*(torch.empty(2, *shape, device="meta") for shape in input_shapes))
+    for hook in hooks:
+        hook.remove()
+    return layers
+
+
+def generator_output_bytes(config: NetworkConfig) -> int:
+    """Return an upper bound of the bytes of all layers' outputs for one generated image in fp32.
+
+    Computed from the settings alone, since `summarize` makes torch import its compiler, which takes
+    a second.
+    """
+    max_layers = 4
+    """Of a stage: two convolutions, each with an activation, or one more with normalization."""
+    elements = 2 * math.prod(config.image_shape)
+    for stage in range(1, config.stages + 1):
+        pixels = (config.height >> stage) * (config.width >> stage)
+        elements += max_layers * pixels * num_channels(config.base_channels, stage - 1)
+    elements += max_layers * pixels * num_channels(config.base_channels, config.stages)
+    return 4 * elements

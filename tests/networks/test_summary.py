@@ -1,0 +1,56 @@
+import dataclasses
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from ganctl.config.images import stages_for
+from ganctl.config.presets import PRESETS
+from ganctl.networks.summary import Layer, generator_output_bytes, list_layers, summarize
+
+
+@pytest.fixture(params=PRESETS)
+def config(request, tiny_config):
+    return tiny_config(request.param).network
+
+
+def small_network():
+    with torch.device("meta"):
+        return nn.Sequential(
+            nn.Conv2d(1, 3, 5, stride=2, padding=2),
+            nn.Sequential(nn.BatchNorm2d(3), nn.Flatten()),
+            nn.Linear(3 * 4 * 4, 1, bias=False),
+        )
+
+
+def test_each_leaf_is_a_row_in_the_order_of_the_data():
+    assert list_layers(small_network(), (1, 8, 8)) == [
+        Layer("0", "Conv2d", (3, 4, 4), trained=3 * 25 + 3, kept=0),
+        Layer("1.0", "BatchNorm2d", (3, 4, 4), trained=6, kept=6),
+        Layer("1.1", "Flatten", (48,), trained=0, kept=0),
+        Layer("2", "Linear", (1,), trained=48, kept=0),
+    ]
+
+
+def test_keras_counts_running_statistics_too():
+    assert Layer("", "", (), trained=6, kept=6).parameters == 12
+
+
+def test_the_network_is_left_as_it_was():
+    network = small_network()
+    list_layers(network, (1, 8, 8))
+    assert list_layers(network, (1, 8, 8)) == list_layers(network, (1, 8, 8))
+    assert not any(module._forward_hooks for module in network.modules())
+
+
+@pytest.mark.parametrize("side", [8, 28, 32, 48, 96, 256])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_outputs_of_a_generator_are_within_the_bound(config, side, channels):
+    config = dataclasses.replace(
+        config, height=side, width=side, channels=channels, base_channels=16,
+        stages=stages_for(side, side),
+    )  # fmt: skip
+    rows = summarize(config)["generator"]
+    real = sum(4 * math.prod(row.output_shape) for row in rows)
+    assert real <= generator_output_bytes(config) <= 1.6 * real
