@@ -1,4 +1,4 @@
-"""Values along a run as small curves, drawn with the dots of Braille characters."""
+"""Curves of metrics on the live screen, drawn with the dots of Braille characters."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ if TYPE_CHECKING:
     from rich.segment import Segment
     from rich.text import Text
 
-_MOST_POINTS = 1024
+_MAX_POINTS = 1024
 _LABEL_WIDTH = 5
 _DOTS = np.array([[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]])
-"""The bits of a Braille character's dots, four rows of two. The Unicode Standard, chapter 21."""
+"""Bits of a Braille character's dots, four rows of two. The Unicode Standard, chapter 21."""
 _BLANK = 0x2800
 
 
 class Trace:
-    """What was measured along a run, in a bounded number of points."""
+    """The metrics along a run in a bounded number of points, which become coarser as it grows."""
 
     def __init__(self) -> None:
         self.steps: list[float] = []
@@ -30,10 +30,10 @@ class Trace:
         self.version = 0
 
     def add(self, step: int, means: Mapping[str, float]) -> None:
-        """The means of the steps up to `step`, since the point before."""
+        """Add the means over the steps since the last point, up to `step`."""
         self.steps.append(step)
         self.rows.append(means)
-        if len(self.steps) == _MOST_POINTS:  # from here on each point is of twice as many steps
+        if len(self.steps) == _MAX_POINTS:  # from here on each point stands for twice as many steps
             self.steps = self.steps[1::2]
             self.rows = [
                 {name: (first[name] + second[name]) / 2 for name in first}
@@ -43,10 +43,10 @@ class Trace:
 
 
 class Curves:
-    """Some metrics of a trace as a part of a screen: a line of names and values over the curves.
+    """A panel of some metrics of a trace: a line of names and values above their curves.
 
-    `styles` are the metrics to show, by name, each with its colour and what it is called. `limits`
-    are the lowest and the highest value, those that occur unless they are given.
+    `styles` gives each metric's color and label, `limits` the lowest and highest value shown; by
+    default those that occur.
     """
 
     def __init__(
@@ -61,11 +61,9 @@ class Curves:
 
     @property
     def version(self) -> object:
-        """Which points there are."""
         return self._trace.version
 
     def render(self, width: int, height: int) -> RenderableType:
-        """`height` lines of `width` cells."""
         from rich.console import Group
 
         last = self._trace.rows[-1] if self._trace.rows else None
@@ -78,38 +76,37 @@ class Curves:
         ]
         low, high = self._limits or (min(map(np.min, curves)), max(map(np.max, curves)))
         labels = [f"{high:.2f}", *[""] * (rows - 2), f"{low:.2f}"][:rows]
-        colours = [colour for colour, _ in self._styles.values()]
+        colors = [color for color, _ in self._styles.values()]
         return Group(
             self._names(width, last),
-            _Dots(labels, colours, *draw(curves, low, high, columns, rows)),
+            _Dots(labels, colors, *draw(curves, low, high, columns, rows)),
         )
 
     def _names(self, width: int, last: Mapping[str, float] | None) -> Text:
-        """What is shown, each in its colour, with its last value where there is room for all."""
+        """Return the labels in their colors, with the last values if all of them fit."""
         from rich.text import Text
 
         values = {name: "" if last is None else f" {last[name]:.3f}" for name in self._styles}
-        parts = [(label + values[name], colour) for name, (colour, label) in self._styles.items()]
+        parts = [(label + values[name], color) for name, (color, label) in self._styles.items()]
         if len("  ".join(text for text, _ in parts)) > width:
-            parts = [(label, colour) for colour, label in self._styles.values()]
-        between = [("  ", "")] * len(parts)
-        assembled = Text.assemble(*itertools.chain(*zip(parts, between, strict=True)))
-        assembled.truncate(width)
-        return assembled
+            parts = [(label, color) for color, label in self._styles.values()]
+        line = Text("  ").join(Text(text, color) for text, color in parts)
+        line.truncate(width)
+        return line
 
 
 class _Dots:
-    """What `draw` gives, with labels in front."""
+    """The dots that `draw` returned, with labels at the left."""
 
     def __init__(
         self,
         labels: Sequence[str],
-        colours: Sequence[str],
+        colors: Sequence[str],
         bits: NDArray[np.int64],
         owners: NDArray[np.int64],
     ) -> None:
         self._labels = labels
-        self._colours = colours
+        self._colors = colors
         self._bits = bits
         self._owners = owners
 
@@ -117,7 +114,7 @@ class _Dots:
         from rich.segment import Segment
         from rich.style import Style
 
-        styles = [Style.parse(colour) for colour in self._colours]
+        styles = [Style.parse(color) for color in self._colors]
         dim = Style.parse("dim")
         rows = zip(self._labels, self._bits.tolist(), self._owners.tolist(), strict=True)
         for label, bits, owners in rows:
@@ -130,7 +127,7 @@ class _Dots:
 
 
 def resample(steps: Sequence[float], values: Sequence[float], count: int) -> NDArray[np.float64]:
-    """`values` at `count` equally distant steps: means of them, or what is in between."""
+    """Return `values` at `count` evenly spaced steps: means where they are dense, else between."""
     at = np.asarray(steps, np.float64)
     places = np.rint((at - at[0]) / max(1.0, at[-1] - at[0]) * (count - 1)).astype(np.int64)
     numbers = np.bincount(places, minlength=count)
@@ -142,9 +139,10 @@ def resample(steps: Sequence[float], values: Sequence[float], count: int) -> NDA
 def draw(
     curves: Sequence[NDArray[np.float64]], low: float, high: float, columns: int, rows: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Curves of 2 * `columns` values as dots: (`rows`, `columns`) of bits, and whose cell it is.
+    """Draw curves of 2 * `columns` values with dots.
 
-    A cell has one colour: where curves meet, that of the last.
+    Returns two arrays (`rows`, `columns`): the bits of each cell's dots, and the index of the curve
+    that gives the cell its color, which is the last one where curves meet.
     """
     bits = np.zeros((rows, columns), np.int64)
     owners = np.zeros((rows, columns), np.int64)
@@ -153,7 +151,7 @@ def draw(
     down = np.arange(4 * rows)[:, None]
     for owner, values in enumerate(curves):
         ends = lowest - np.rint((np.clip(values, low, high) - low) * scale)
-        before = np.concatenate([ends[:1], ends[:-1]])  # from dot to dot there is no gap
+        before = np.concatenate([ends[:1], ends[:-1]])  # leaves no gap between two dots
         dots = (down >= np.minimum(ends, before)) & (down <= np.maximum(ends, before))
         mine = (dots.reshape(rows, 4, columns, 2) * _DOTS[None, :, None, :]).sum((1, 3))
         bits |= mine

@@ -1,4 +1,4 @@
-"""A training that a person watches, on the whole of a terminal."""
+"""The observer that shows a training run on the whole screen of a terminal."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ganctl import palette
 from ganctl.cli.live.curves import Curves, Trace
 from ganctl.cli.live.panels import WIDTHS, Bars, Lines, table_head, table_line
 from ganctl.cli.live.preview import Preview
-from ganctl.cli.live.screen import Part, Region, Screen
+from ganctl.cli.live.screen import Panel, Region, Screen
 from ganctl.cli.observers import QuietObserver
 from ganctl.cli.spelling import spelled
 from ganctl.history import COLUMNS, epoch_label
@@ -26,14 +26,14 @@ if TYPE_CHECKING:
     from ganctl.training.loop import Progress
 
 _SIDE_BY_SIDE = 76
-"""From so many columns on the samples are beside all else."""
+"""Width of a terminal from which on the samples are beside everything else."""
 _TABLE_WIDTH = 61
 
 
 class LiveObserver(QuietObserver):
-    """While entered: bars, curves, the table's last rows, and the samples where there is room.
+    """An observer with progress bars, curves, the last epochs and, where there is room, samples.
 
-    They leave nothing on the screen; then the whole table is printed, and what was warned of.
+    The screen shows them while this is entered. Afterwards all epochs and warnings are printed.
     """
 
     def __init__(
@@ -49,13 +49,13 @@ class LiveObserver(QuietObserver):
         self.wants_samples = preview
         self._title = Lines(lambda width: [_title(title, width)])
         self._trace = Trace()
-        self._losses = Curves(self._trace, _styled("g_loss", "d_loss"))
-        self._answers = Curves(self._trace, _styled("d_fake", "d_real"), (0.0, 1.0))
+        self._losses = Curves(self._trace, _styles("g_loss", "d_loss"))
+        self._probabilities = Curves(self._trace, _styles("d_fake", "d_real"), (0.0, 1.0))
         self._table = Lines(lambda width: [table_head(width)])
         self._preview = Preview()
         self._warnings = Lines()
         self._bars = Bars()
-        self._screen = Screen(terminal.err, self._arrange)
+        self._screen = Screen(terminal.err, self._layout)
         self._afterwards: list[Callable[[], None]] = [lambda: self._print(table_head)]
         for row in history:
             self._trace.add(row["step"], row)
@@ -67,12 +67,12 @@ class LiveObserver(QuietObserver):
 
     def __exit__(self, *_: object) -> None:
         self._screen.__exit__()
-        for say in self._afterwards:
-            say()
+        for print_one in self._afterwards:
+            print_one()
         if self._screen.failure is not None:
             super().warn(
-                f"the training could not be shown any more: {self._screen.failure}",
-                "It went on all the same; --quiet shows nothing.",
+                f"the live screen failed: {self._screen.failure}",
+                "Training continued without it; --quiet shows nothing.",
             )
 
     def on_step(self, progress: Progress) -> None:
@@ -91,7 +91,7 @@ class LiveObserver(QuietObserver):
             self._table.add(line)
 
     def warn(self, message: str, hint: str | errors.Text) -> None:
-        """Say it at once, and again where it stays to be read."""
+        """Show a warning at once, and print it again after the run."""
         self._afterwards.append(lambda: super(LiveObserver, self).warn(message, hint))
         with self._screen.lock:
             for line in (f"warning: {message}", f"  {spelled(hint)}"):
@@ -106,57 +106,56 @@ class LiveObserver(QuietObserver):
         console = self._terminal.err
         console.print(line(console.width), highlight=False, no_wrap=True)
 
-    def _arrange(self, width: int, height: int) -> Mapping[Part, Region]:
-        """Where everything is. In a small terminal the samples go first, then the curves."""
-        regions: dict[Part, Region] = {}
+    def _layout(self, width: int, height: int) -> Mapping[Panel, Region]:
+        """Return each panel's region. A small terminal omits the samples first, then the curves."""
+        regions: dict[Panel, Region] = {}
         bottom = max(0, height - 2)
         regions[self._bars] = Region(bottom, 0, width, height - bottom)
         if self._warnings.version and bottom >= 6:
             bottom -= 2
             regions[self._warnings] = Region(bottom, 0, width, 2)
-        space = 1 if height >= 24 else 0
-        top, bottom = 0, bottom - space
+        gap = 1 if height >= 24 else 0
+        top, bottom = 0, bottom - gap
         if height >= 10:
             regions[self._title] = Region(0, 0, width, 1)
-            top = 1 + space
+            top = 1 + gap
         left = width
         if self.wants_samples and width >= _SIDE_BY_SIDE and bottom - top >= 8:
             left = min(_TABLE_WIDTH, width * 9 // 16)
             regions[self._preview] = Region(top, left + 3, width - left - 3, bottom - top)
-        below = self.wants_samples and self._preview not in regions and bottom - top >= 25
-        if below:
+        elif self.wants_samples and bottom - top >= 25:
             rows = (bottom - top) // 2
-            bottom -= rows + space
-            regions[self._preview] = Region(bottom + space, 0, width, rows)
-        top += self._arrange_curves(regions, top, bottom, left, space)
+            bottom -= rows + gap
+            regions[self._preview] = Region(bottom + gap, 0, width, rows)
+        curves = self._curves_layout(top, bottom, left, gap)
+        regions |= curves
+        top = max((region.top + region.height + gap for region in curves.values()), default=top)
         regions[self._table] = Region(top, 0, left, max(0, bottom - top))
         return regions
 
-    def _arrange_curves(
-        self, regions: dict[Part, Region], top: int, bottom: int, width: int, space: int
-    ) -> int:
-        """Both curves where they leave rows to the table; the height that they take."""
-        room = bottom - top
+    def _curves_layout(self, top: int, bottom: int, width: int, gap: int) -> dict[Panel, Region]:
+        """Return the regions of both curves, of the first, or of none, so that the table fits."""
+        height = bottom - top
         half = (width - 2) // 2
-        if width >= 44 and room < 26:
-            rows = min(10, room // 3)
+        if width >= 44 and height < 26:
+            rows = min(10, height // 3)
             places = [(top, 0, half), (top, half + 2, width - half - 2)]
-        elif room >= 16:
-            rows = min(9, room // 4)
-            places = [(top, 0, width), (top + rows + space, 0, width)]
+        elif height >= 16:
+            rows = min(9, height // 4)
+            places = [(top, 0, width), (top + rows + gap, 0, width)]
         else:
-            rows = min(6, room // 3)
+            rows = min(6, height // 3)
             places = [(top, 0, width)]
         if rows < 4:
-            return 0
-        for curves, (row, column, columns) in zip(
-            (self._losses, self._answers), places, strict=False
-        ):
-            regions[curves] = Region(row, column, columns, rows)
-        return places[-1][0] + rows + space - top
+            return {}
+        panels = (self._losses, self._probabilities)
+        return {
+            panel: Region(row, column, columns, rows)
+            for panel, (row, column, columns) in zip(panels, places, strict=False)
+        }
 
 
-def _styled(*metrics: str) -> dict[str, tuple[str, str]]:
+def _styles(*metrics: str) -> dict[str, tuple[str, str]]:
     """Return each metric's color and label."""
     return {name: (palette.color(name).terminal, COLUMNS[name].short) for name in metrics}
 
@@ -166,10 +165,9 @@ def _warning(line: str, width: int) -> Text:
 
 
 def _title(title: str, width: int) -> Text:
-    """What is trained, and how it is stopped."""
+    """Return the line that says what is trained and how to stop it."""
     hint = "Ctrl-C saves and stops"
-    title, room = printable(title), width - len(hint) - 2
+    room = width - len(hint) - 2
     if room < 10:
         return Text(hint, "dim")
-    name = title if len(title) <= room else f"{title[: room - 1]}…"
-    return Text.assemble((f"{name:<{room}}  ", "bold"), (hint, "dim"))
+    return Text.assemble((f"{printable(title, room):<{room}}  ", "bold"), (hint, "dim"))

@@ -1,9 +1,10 @@
-"""Samples in a terminal: two pixels a cell, one in each half of it."""
+"""Samples in a terminal: two pixels per cell, one in each half of it."""
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Iterator
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,16 +19,16 @@ if TYPE_CHECKING:
     from rich.style import Style
 
 _READABLE = 14
-"""Samples are shown so many pixels high or more, unless that leaves room for none."""
-_MOST = 100
-_MAX_ENLARGED = 4
-_FEWER = ((np.arange(256) * 31 / 255).round() * 255 / 31).round().astype(np.uint8)
+"""Least height of a sample in pixels, as long as there is room for one."""
+_MAX_SAMPLES = 100
+_MAX_SCALE = 4
+_COARSE = ((np.arange(256) * 31 / 255).round() * 255 / 31).round().astype(np.uint8)
 """Each value as the nearest of 32: nobody sees it, and painting takes half the time."""
 _Pixel = tuple[int, int, int] | None
 
 
 class Preview:
-    """Samples as a part of a screen, below a line that says when they were drawn."""
+    """A panel of samples, below a line with the step at which they were drawn."""
 
     def __init__(self) -> None:
         self._pixels: Pixels | None = None
@@ -35,15 +36,13 @@ class Preview:
 
     @property
     def version(self) -> object:
-        """Which samples these are."""
         return self._step, self._pixels is None
 
     def show(self, pixels: Pixels, step: int) -> None:
-        """`pixels`, uint8 (N, H, W, C), drawn after `step`, from now on."""
+        """Show `pixels`, uint8 (N, H, W, C), drawn after `step`, from now on."""
         self._pixels, self._step = pixels, step
 
     def render(self, width: int, height: int) -> RenderableType:
-        """`height` lines, the samples as many and as large as fit."""
         from rich.console import Group
         from rich.text import Text
 
@@ -58,24 +57,24 @@ class Preview:
 def arrange(
     count: int, height: int, width: int, room: tuple[int, int]
 ) -> tuple[int, int, int, int]:
-    """How samples of height x width pixels are laid out in `room`, pixels across and down.
+    """Lay out samples of height x width pixels in `room`, a width and a height in pixels.
 
-    As many of `count` as can be shown at a readable size, as large as fits: columns, rows, and the
-    width and height of each. None at all, (0, 0, 0, 0), in no room.
+    Returns columns, rows, and the width and height of a sample: as many of `count` as can be shown
+    at a readable size, as large as fits. Without any room, (0, 0, 0, 0).
     """
     readable = min(height, max(_READABLE, height // 4))
     best = (0, 0, 0, 0)
-    for number in range(min(count, _MOST), 0, -1):
+    for number in range(min(count, _MAX_SAMPLES), 0, -1):
         layouts = []
         for columns in range(1, number + 1):
             rows = -(-number // columns)
             across, down = ((r - (n - 1)) // n for r, n in zip(room, (columns, rows), strict=True))
-            scale = min(across / width, down / height, _MAX_ENLARGED)
+            scale = min(across / width, down / height, _MAX_SCALE)
             scale = int(scale) if scale > 1 else scale
             size = (int(width * scale), int(height * scale))
             if min(size) > 0:
-                tidy = (number - columns * rows, -abs(columns - rows))
-                layouts.append((scale, tidy, (columns, rows, *size)))
+                tidiness = (number - columns * rows, -abs(columns - rows))
+                layouts.append((scale, tidiness, (columns, rows, *size)))
         if layouts:
             scale, _, best = max(layouts)
             if scale * height >= readable:
@@ -84,9 +83,9 @@ def arrange(
 
 
 def contact_sheet(pixels: Pixels, across: int, down: int) -> tuple[Pixels, NDArray[np.bool_]]:
-    """Samples, uint8 (N, H, W, C), as one RGB picture (down, across, 3), and which of it they are.
+    """Arrange samples, uint8 (N, H, W, C), in a sheet with a pixel between them.
 
-    A pixel is left free between them.
+    Returns an RGB picture, uint8 (down, across, 3), and which of its pixels belong to samples.
     """
     count, height, width, _ = pixels.shape
     columns, rows, width, height = arrange(count, height, width, (across, down))
@@ -103,7 +102,7 @@ def contact_sheet(pixels: Pixels, across: int, down: int) -> tuple[Pixels, NDArr
 
 
 class HalfBlocks:
-    """A picture of (H, W, 3), and which of its pixels are shown, in H / 2 lines."""
+    """A picture, (H, W, 3), as a renderable of H / 2 lines, with a mask of the pixels to show."""
 
     def __init__(self, picture: Pixels, shown: NDArray[np.bool_]) -> None:
         self._picture = picture
@@ -112,25 +111,21 @@ class HalfBlocks:
     def __rich_console__(self, *_: object) -> Iterator[Segment]:
         from rich.segment import Segment
 
-        picture = _FEWER[self._picture].tolist()
+        picture = _COARSE[self._picture].tolist()
         rows = [
             [tuple(pixel) if seen else None for pixel, seen in zip(*row, strict=True)]
             for row in zip(picture, self._shown.tolist(), strict=True)
         ]
         for uppers, lowers in zip(rows[::2], rows[1::2], strict=False):
-            run, last = 0, None
-            for cell in [*zip(uppers, lowers, strict=True), None]:
-                if cell != last and last is not None:
-                    text, style = _half_block(*last)
-                    yield Segment(text * run, style)
-                    run = 0
-                run, last = run + 1, cell
+            for cell, run in groupby(zip(uppers, lowers, strict=True)):
+                text, style = _half_block(*cell)
+                yield Segment(text * len(list(run)), style)
             yield Segment.line()
 
 
 @functools.lru_cache(4096)
 def _half_block(upper: _Pixel, lower: _Pixel) -> tuple[str, Style | None]:
-    """A character and its colours for two pixels, one above the other; None leaves one free."""
+    """Return the character and style that show two pixels, one above the other; None is empty."""
     from rich.color import Color
     from rich.style import Style
 

@@ -1,9 +1,8 @@
-"""A terminal's whole screen in regions, of which only lines that changed are written."""
+"""The whole screen of a terminal, in regions of which only changed lines are written."""
 
 from __future__ import annotations
 
 import os
-import signal
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -11,19 +10,18 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import TYPE_CHECKING, Protocol
 
-from ganctl.cli.signals import suspend
+from ganctl.cli.signals import handling, suspend
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.segment import Segment
 
 _REFRESH_SECONDS = 0.25
+_RENDERING_SHARE = 0.001
+"""Share of the time that rendering a panel may take: after a slow rendering it rests."""
+_FIRST_REST, _LONGEST_REST = 2.0, 16.0
+"""Most seconds that a panel rests, at first and later on: the first rendering is the slowest."""
 _HIDDEN_SECONDS = 1.0
-_SHARE = 0.001
-"""A part is rendered anew when that takes at most this share of the time since it last was,
-or after so many seconds: the first time is the slowest."""
-_FIRST_REST = 2.0
-_LONGEST_REST = 16.0
 
 
 @dataclass(frozen=True)
@@ -36,73 +34,63 @@ class Region:
     height: int
 
 
-class Part(Protocol):
-    """What fills a region."""
+class Panel(Protocol):
+    """Something that fills a region."""
 
     @property
     def version(self) -> object:
-        """Another one whenever the part would look different in the same region."""
+        """A value that changes whenever the panel would look different in the same region."""
 
     def render(self, width: int, height: int) -> RenderableType:
-        """As it is now, for a region of that size; what does not fit is cut off."""
+        """Return its content for a region of that size; what does not fit is cut off."""
 
 
-Layout = Callable[[int, int], Mapping[Part, Region]]
-"""Width and height of a screen → where its parts are."""
+Layout = Callable[[int, int], Mapping[Panel, Region]]
+"""A function from the width and height of a screen to the regions of its panels."""
 
 
 class Screen:
-    """While entered, the terminal shows the parts of `layout` on its alternate screen.
+    """A screen of panels: the terminal's alternate screen while this is entered.
 
-    A thread paints: whoever changes a part holds `lock`, and never waits for the terminal, which
-    may be slow, or be stopped by Ctrl-S. A part is rendered when it has changed, and not too
-    often, and only lines that differ are written: nothing flickers. Where the screen's size
-    changes, all of it is painted anew. Ctrl-Z gives the terminal back, and in the background
-    nothing is painted.
+    A thread paints. Whoever changes a panel holds `lock` and never waits for the terminal, which
+    may be slow or stopped by Ctrl-S. After a change of size everything is painted anew. Ctrl-Z
+    gives the terminal back, and nothing is painted in the background.
     """
 
     def __init__(self, console: Console, layout: Layout) -> None:
         self.lock = threading.RLock()
         self.failure: Exception | None = None
-        """Why nothing is painted any more, if so."""
+        """The error that ended painting, if any."""
         self._console = console
         self._layout = layout
-        self._arranged: tuple[object, Mapping[Part, Region]] = (None, {})
-        self._painted: dict[Part, _Painted] = {}
+        self._arranged: tuple[object, Mapping[Panel, Region]] = (None, {})
+        self._painted: dict[Panel, _Painted] = {}
         self._is_shown = False
         self._hidden_until = 0.0
         self._writing = threading.RLock()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._keep_painting, daemon=True)
-        self._answers_suspension = False
-        self._since = time.monotonic()
+        self._handling = handling(["SIGTSTP"], self._suspend)
+        self._started = time.monotonic()
 
     def __enter__(self) -> Screen:
-        # A shell without job control has it ignored: it stays so.
-        self._answers_suspension = (
-            hasattr(signal, "SIGTSTP")
-            and threading.current_thread() is threading.main_thread()
-            and signal.getsignal(signal.SIGTSTP) is signal.SIG_DFL
-        )
-        if self._answers_suspension:
-            signal.signal(signal.SIGTSTP, self._suspend)
-        self._since = time.monotonic()
+        self._handling.__enter__()
+        self._started = time.monotonic()
         self._thread.start()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, *error: object) -> None:
         self._ended.set()
         self._thread.join()
         self._hide()
-        if self._answers_suspension:
-            signal.signal(signal.SIGTSTP, signal.SIG_DFL)
+        self._handling.__exit__(None, None, None)
 
     def _keep_painting(self) -> None:
         try:
             while not self._ended.is_set():
                 self._paint()
                 self._ended.wait(_REFRESH_SECONDS)
-        except Exception as error:  # how a training looks is no reason to end it
+        except Exception as error:  # a broken display must not end a training run
             self.failure = error
 
     def _paint(self) -> None:
@@ -121,41 +109,42 @@ class Screen:
 
     def _render(self) -> None:
         from rich.control import Control
+        from rich.segment import Segments
 
         size = self._console.size
         regions = self._layout(*size)
         if (size, regions) != self._arranged:
             self._arranged, self._painted = (size, regions), {}
             self._console.control(Control.clear())
-        for part, region in regions.items():
-            painted = self._painted.get(part)
-            if painted and (painted.version == part.version or time.monotonic() < painted.until):
+        for panel, region in regions.items():
+            painted = self._painted.get(panel)
+            if painted and (painted.version == panel.version or time.monotonic() < painted.until):
                 continue
             started = time.thread_time()
-            version = part.version
+            version = panel.version
             options = self._console.options.update_dimensions(region.width, region.height)
-            lines = self._console.render_lines(part.render(region.width, region.height), options)
+            lines = self._console.render_lines(panel.render(region.width, region.height), options)
             for row, line in enumerate(lines[: region.height]):
                 if not painted or line != painted.lines[row]:
                     self._console.control(Control.move_to(region.left, region.top + row))
-                    self._console.print(_Line(line), end="", no_wrap=True)
-            # What is shown first changes most: nothing rests for longer than has been watched.
-            longest = min(_LONGEST_REST, max(_FIRST_REST, time.monotonic() - self._since))
-            rests = min(longest, (time.thread_time() - started) / _SHARE)
-            self._painted[part] = _Painted(version, lines, time.monotonic() + rests)
+                    self._console.print(Segments(line), end="", no_wrap=True)
+            # A run changes most at its beginning: a panel rests no longer than it has been shown.
+            longest = min(_LONGEST_REST, max(_FIRST_REST, time.monotonic() - self._started))
+            rest = min(longest, (time.thread_time() - started) / _RENDERING_SHARE)
+            self._painted[panel] = _Painted(version, lines, time.monotonic() + rest)
 
     def _hide(self) -> None:
         from rich.control import Control
 
         if self._is_shown:
             self._is_shown = False
-            # tmux gives the screen its former size back first: what is then above the cursor, or
-            # in it, scrolls into the history.
+            # tmux restores the screen's former size first, and what is then above or at the cursor
+            # scrolls into the history.
             self._console.control(Control.clear(), Control.home())
             self._console.show_cursor(True)
             self._console.set_alt_screen(False)
 
-    def _suspend(self, number: int, _: FrameType | None) -> None:
+    def _suspend(self, number: int, frame: FrameType | None) -> None:
         with self._writing:
             self._hide()
             suspend()
@@ -165,27 +154,17 @@ class Screen:
 
 @dataclass(frozen=True)
 class _Painted:
-    """What a region shows."""
+    """A panel as it was painted."""
 
     version: object
     lines: list[list[Segment]]
     until: float
-    """When, by the monotonic clock, it may be rendered again."""
-
-
-class _Line:
-    """Segments as they are, for a console to write."""
-
-    def __init__(self, segments: list[Segment]) -> None:
-        self._segments = segments
-
-    def __rich_console__(self, *_: object) -> list[Segment]:
-        return self._segments
+    """Time of the monotonic clock at which it may be rendered again."""
 
 
 def _is_in_foreground(console: Console) -> bool:
-    """Whether the terminal listens to this program, and not to a shell that sent it behind."""
+    """Return whether the terminal listens to this program, not to a shell that has suspended it."""
     try:
         return os.tcgetpgrp(console.file.fileno()) == os.getpgrp()
-    except (OSError, AttributeError):  # it has no such notion: not ours, or closed, or Windows
+    except (OSError, AttributeError):  # not our controlling terminal, closed, or Windows
         return True

@@ -48,7 +48,7 @@ def test_a_trace_is_bounded_and_keeps_its_means():
     trace = Trace()
     for step in range(1, 5001):
         trace.add(step, {"loss": float(step)})
-    assert len(trace.steps) < curves._MOST_POINTS
+    assert len(trace.steps) < curves._MAX_POINTS
     assert trace.steps == sorted(trace.steps)
     assert trace.version == 5000
     first = trace.steps[0]

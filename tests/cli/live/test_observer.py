@@ -77,7 +77,7 @@ def test_nothing_overlaps_or_leaves_the_screen(width, height, preview, warned):
     if warned:
         live.on_problem("something failed")
     cells = np.zeros((height, width), int)
-    regions = live._arrange(width, height)
+    regions = live._layout(width, height)
     for region in regions.values():
         bottom, right = region.top + region.height, region.left + region.width
         assert 0 <= region.left <= right <= width
@@ -89,7 +89,7 @@ def test_nothing_overlaps_or_leaves_the_screen(width, height, preview, warned):
         assert regions[live._table].height >= 4
         assert live._losses in regions
     if width >= 60 and height >= 16 + 2 * warned:
-        assert live._answers in regions
+        assert live._probabilities in regions
     assert (live._preview in regions) == preview or width < 76 or height < 20
 
 
@@ -151,12 +151,12 @@ def test_a_display_that_fails_ends_no_training(monkeypatch):
     def broken(*_):
         raise ValueError("no such layout")
 
-    monkeypatch.setattr(LiveObserver, "_arrange", broken)
+    monkeypatch.setattr(LiveObserver, "_layout", broken)
     with observer_of() as live:
         live._screen._thread.join(10)
         live.on_epoch(row_of(1))
     said = live._terminal.err.file.getvalue()
-    assert "warning: the training could not be shown any more: no such layout" in said
+    assert "warning: the live screen failed: no such layout" in said
     assert ROW.search(said)
 
 
