@@ -1,9 +1,9 @@
-"""Decoded images on disk, so that they are decoded once: whole or not there, under a key.
+"""Decoded images on disk, so that they are decoded only once: stored completely, or not at all.
 
-In the platform's cache folder, of each key: `KEY/` with images.npy, labels.npy and meta.json;
-`KEY.lock`, held while they are made in `KEY.tmp/`; or `KEY.json`, which names another key that has
-what is asked for by this one. Beside them `KEY.features` and the like: what was computed from
-images and takes long.
+In the platform's cache folder, for each key: `KEY/` with images.npy, labels.npy and meta.json; or
+`KEY.json`, which names another key with the same images; `KEY.lock`, held while they are made in
+`KEY.tmp/`. Beside them lie `KEY.features` and the like: results computed from images that take long
+to compute.
 """
 
 from __future__ import annotations
@@ -26,12 +26,13 @@ from ganctl import files, machine, places
 from ganctl.errors import DataError, RunError
 
 FORMAT = 4
-"""Part of every key: raised when other pixels or labels come of the same files."""
+"""Part of every key; increased whenever the same files give other pixels or labels."""
 _KEY = re.compile(r"[0-9a-f]{32}")
 _IMAGES, _LABELS, _META = "images.npy", "labels.npy", "meta.json"
 _POLL_SECONDS = 0.2
 _DIGEST_SIZE = 32
-_MORE_ROOM = (
+_DAMAGE = (OSError, ValueError, KeyError, TypeError)
+_FREE_SPACE = (
     "Free some space there (ganctl data --clear-cache removes what is stored), or set "
     "XDG_CACHE_HOME to a folder on another disk."
 )
@@ -39,10 +40,10 @@ _MORE_ROOM = (
 
 @dataclass(frozen=True)
 class Stored:
-    """Images as they lie on disk."""
+    """Images on disk."""
 
     images: NDArray[np.uint8]
-    """(N, H, W, C), mapped: read when they are looked at. Changes to it stay in memory."""
+    """(N, H, W, C), mapped: read when accessed. Changes stay in memory."""
     labels: NDArray[np.int64]
     """(N,)"""
     meta: dict[str, Any]
@@ -50,25 +51,25 @@ class Stored:
 
 
 def folder() -> Path:
-    """Return the folder in which the images of all keys are, private to this user."""
+    """Return the folder that holds the images of all keys, private to this user."""
     return places.folder("images")
 
 
 def key_of(*parts: Any) -> str:
-    """A key that is a function of JSON-like `parts` alone."""
+    """Return a key that is a function of JSON-like `parts` alone."""
     return hashlib.sha256(json.dumps([FORMAT, *parts]).encode()).hexdigest()[:32]
 
 
 def find(key: str) -> Stored | None:
-    """What is stored under `key`; None where nothing is, or it is damaged.
+    """Return what is stored under `key`; None if there is nothing, or it is damaged.
 
-    Its images count as in use for as long as their mapping is there. Looks at the files' sizes and
-    at the digests of all but the images' bytes: no more is read than a small file.
+    The images count as in use while their mapping exists. Only the files' sizes, and the digests of
+    everything but the pixels, are checked: no more is read than a small file.
     """
-    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-        target = folder() / f"{key}.json"
-        if target.exists():
-            key = json.loads(target.read_text("utf-8"))["key"]
+    with contextlib.suppress(*_DAMAGE):
+        reference = folder() / f"{key}.json"
+        if reference.exists():
+            key = json.loads(reference.read_text("utf-8"))["key"]
             if not _KEY.fullmatch(key):
                 return None
         return _read(folder() / key)
@@ -76,7 +77,7 @@ def find(key: str) -> Stored | None:
 
 
 def find_bytes(key: str, kind: str) -> bytes | None:
-    """Return what `keep_bytes` kept; None if there is nothing, or it is damaged."""
+    """Return what `keep_bytes` stored; None if there is nothing, or it is damaged."""
     try:
         content = (folder() / f"{key}.{kind}").read_bytes()
     except OSError:
@@ -86,15 +87,15 @@ def find_bytes(key: str, kind: str) -> bytes | None:
 
 
 def keep_bytes(key: str, kind: str, content: bytes) -> None:
-    """Keep `content` under `key`, unless the cache cannot be written: then it is made anew."""
+    """Store `content` under `key`, unless the cache cannot be written."""
     with contextlib.suppress(OSError, RunError):
         folder().mkdir(parents=True, exist_ok=True)
         whole = hashlib.sha256(content).digest() + content
         files.write_atomic(folder() / f"{key}.{kind}", whole)
 
 
-class Place:
-    """Where images are put that nobody else is making."""
+class Slot:
+    """A temporary folder for the images of a key, which no other process is making."""
 
     def __init__(self, path: Path, key: str) -> None:
         self._path = path
@@ -102,22 +103,22 @@ class Place:
 
     @property
     def is_lasting(self) -> bool:
-        """Whether what is put here will be found again."""
+        """Whether what is stored here will be found again."""
         return self._key is not None
 
     @property
     def images(self) -> Path:
-        """The file for the images, to be written before `keep`."""
+        """The file for the images, to be written before `store`."""
         return self._path / _IMAGES
 
     def require_room(self, num_bytes: int) -> None:
-        """RunError if images of `num_bytes` cannot be put here for want of space."""
-        machine.require_disk(self.images, num_bytes, _MORE_ROOM)
+        """Raise RunError if the disk has no room for images of `num_bytes`."""
+        machine.require_disk(self.images, num_bytes, _FREE_SPACE)
 
-    def keep(self, labels: NDArray[np.int64], meta: dict[str, Any], key: str | None) -> Stored:
-        """Store what was written, and this, under `key` (and the place's own key). OSError.
+    def store(self, labels: NDArray[np.int64], meta: dict[str, Any], key: str | None) -> Stored:
+        """Store the images that were written, `labels` and `meta` under `key` and the slot's key.
 
-        Without one it is for this program alone.
+        Without a `key` they are for this process alone. Raises OSError.
         """
         with (self._path / _LABELS).open("wb") as file:
             np.save(file, labels)
@@ -133,78 +134,75 @@ class Place:
             self._key = None
             return _read(self._path)
         final = folder() / key
-        if final.exists() and not _is_whole(final):
-            shutil.rmtree(final)
-        with contextlib.suppress(OSError):  # another program stored the same ones meanwhile
+        if final.exists():
+            try:
+                _read(final)
+            except _DAMAGE:
+                shutil.rmtree(final)
+        with contextlib.suppress(OSError):  # another process stored the same ones meanwhile
             self._path.rename(final)
         files.disk.sync_folder(folder())
-        self.refer(key)
+        self.link(key)
         return _read(final)
 
-    def refer(self, key: str) -> None:
-        """Have the place's own key lead to what is stored under `key`. Raises RunError."""
+    def link(self, key: str) -> None:
+        """Have the slot's own key lead to what is stored under `key`. Raises RunError."""
         if self._key is not None and key != self._key:
             files.write_atomic(folder() / f"{self._key}.json", json.dumps({"key": key}).encode())
 
 
 @contextlib.contextmanager
-def place(key: str, waiting: Callable[[], None]) -> Iterator[Place]:
-    """A place for the images of `key`, once nobody else is making them; `waiting` is told if so.
+def reserve(key: str, on_wait: Callable[[], None]) -> Iterator[Slot]:
+    """Yield a slot for the images of `key`, once no other process is making them.
 
-    What was written and not kept is removed. An OSError becomes a DataError.
+    `on_wait` is called while one is. What was written and not stored is removed. An OSError becomes
+    a DataError.
     """
     try:
-        with _exclusive_place(key, waiting) as found:
-            yield found
+        with _locked(folder() / f"{key}.lock", on_wait):
+            _remove_abandoned()
+            path = folder() / f"{key}.tmp"
+            shutil.rmtree(path, ignore_errors=True)
+            path.mkdir(mode=0o700)
+            try:
+                yield Slot(path, key)
+            finally:
+                # Mapped images outlive their file's name; not so on Windows, where it stays.
+                shutil.rmtree(path, ignore_errors=True)
     except OSError as error:
         raise DataError(
-            f"the images cannot be decoded into {folder()}: {files.reason(error)}",
-            _MORE_ROOM,
+            f"the images cannot be decoded into {folder()}: {files.reason(error)}", _FREE_SPACE
         ) from None
 
 
 @contextlib.contextmanager
-def _exclusive_place(key: str, waiting: Callable[[], None]) -> Iterator[Place]:
-    with _locked(folder() / f"{key}.lock", waiting):
-        _sweep()
-        path = folder() / f"{key}.tmp"
-        shutil.rmtree(path, ignore_errors=True)
-        path.mkdir(mode=0o700)
-        try:
-            yield Place(path, key)
-        finally:
-            # Mapped images outlive their file's name; not so on Windows, where it stays.
-            shutil.rmtree(path, ignore_errors=True)
-
-
-@contextlib.contextmanager
-def _locked(path: Path, waiting: Callable[[], None]) -> Iterator[None]:
+def _locked(path: Path, on_wait: Callable[[], None]) -> Iterator[None]:
     while True:
         with files.exclusive(path) as held:
             if held is not None:
                 yield
                 return
-        waiting()
+        on_wait()
         time.sleep(_POLL_SECONDS)
 
 
-def _sweep() -> None:
-    """Remove what killed programs left half-made."""
+def _remove_abandoned() -> None:
+    """Remove what killed processes left unfinished."""
     files.clear_abandoned(folder())
     for path in folder().glob("*.tmp"):
         if _is_ours(path):
-            _removed(path)
+            _try_remove(path)
 
 
 def clear() -> tuple[int, int]:
-    """Remove all that is stored and not in use; (bytes removed, images of how many sets in use)."""
+    """Remove all that is stored and not in use; return (bytes removed, image sets in use)."""
     removed = in_use = 0
     with contextlib.suppress(FileNotFoundError):
         for path in sorted(folder().iterdir()):
             if not _is_ours(path):
                 continue
             size = _size(path)
-            if _removed(path):
+            if _try_remove(path):
                 removed += size
             elif path.is_dir():
                 in_use += 1
@@ -216,8 +214,8 @@ def _is_ours(path: Path) -> bool:
     return bool(_KEY.fullmatch(path.name.partition(".")[0])) and not path.is_symlink()
 
 
-def _removed(path: Path) -> bool:
-    """Whether `path`, of the cache, could be removed: it is not in use."""
+def _try_remove(path: Path) -> bool:
+    """Remove `path`, a part of the cache, unless it is in use; return whether it is gone."""
     marker = {"": path / _IMAGES, ".tmp": path.with_suffix(".lock"), ".lock": path}.get(path.suffix)
     try:
         if marker is not None and marker.exists():
@@ -227,7 +225,7 @@ def _removed(path: Path) -> bool:
         if path.is_dir():
             aside = path.with_suffix(".tmp")
             if aside != path:
-                path.rename(aside)  # in one step: nobody finds half of it
+                path.rename(aside)  # in one step: no process finds half of it
             shutil.rmtree(aside)
         else:
             path.unlink()
@@ -243,7 +241,7 @@ def _size(path: Path) -> int:
 
 
 def _read(path: Path) -> Stored:
-    """Raises OSError, ValueError, KeyError or TypeError where `path` has no such files."""
+    """Return what is in the folder `path`. Raises _DAMAGE."""
     document = json.loads((path / _META).read_text("utf-8"))
     digest = document.pop("digest")
     if digest != _digest(json.dumps(document).encode()):
@@ -260,7 +258,7 @@ def _read(path: Path) -> Stored:
 
 
 def _mapped(file: IO[bytes]) -> NDArray[np.uint8]:
-    """The array in an .npy, mapped from this very `file`, whose lock lives on in the mapping."""
+    """Return the array in an .npy, mapped from this very `file`, whose lock the mapping keeps."""
     version = np.lib.format.read_magic(file)
     if version != (1, 0):
         raise ValueError("not as ganctl writes it")
@@ -273,18 +271,11 @@ def _mapped(file: IO[bytes]) -> NDArray[np.uint8]:
     return np.memmap(file, np.uint8, "c", start, shape)
 
 
-def _is_whole(path: Path) -> bool:
-    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-        _read(path)
-        return True
-    return False
-
-
 def _digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
 def sync(file: IO[bytes]) -> None:
-    """Have the device keep what was written."""
+    """Flush `file` and have the device keep what was written."""
     files.disk.flush(file)
     files.disk.sync(file)

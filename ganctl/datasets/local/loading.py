@@ -129,12 +129,12 @@ def prepare(
     was_cached, is_kept = stored is not None, True
     if stored is None:
         waiting = "waiting for another ganctl process to decode these images"
-        with cache.place(key, lambda: report(waiting, 0, 0)) as place:
+        with cache.reserve(key, lambda: report(waiting, 0, 0)) as slot:
             stored = cache.find(key)  # decoded by another process meanwhile
             if stored is None:
                 source: Source = folder or open_source(path, settings.image_key)
-                stored = _decode(source, files, settings, limit, place, report, held_out)
-            is_kept = place.is_lasting
+                stored = _decode(source, files, settings, limit, slot, report, held_out)
+            is_kept = slot.is_lasting
     survey = Survey.from_dict(stored.meta["survey"])
     digest = stored.meta["digest"]
     return Prepared(
@@ -210,11 +210,11 @@ def _decode(
     files: Any,
     settings: ImageSettings,
     limit: int | None,
-    place: cache.Place,
+    slot: cache.Slot,
     progress: Progress,
     held_out: bool,
 ) -> cache.Stored:
-    """Decode the images of `source` into `place`, unless they are stored at the detected size."""
+    """Decode the images of `source` into `slot`, unless they are stored at the detected size."""
     # A folder's files are told apart while other processes start.
     num_files = len(source.found if isinstance(source, Folder) else source.entries)
     with preparing.open_pool(source, min(num_files, limit or num_files)) as pool:
@@ -228,10 +228,10 @@ def _decode(
         if measured.facts:
             key = _key(files, measured.settings, limit)
             if (stored := cache.find(key)) is not None:
-                place.refer(key)
+                slot.link(key)
                 return stored
-            place.require_room(measured.num_bytes)
-            with place.images.open("w+b", buffering=0) as file:
+            slot.require_room(measured.num_bytes)
+            with slot.images.open("w+b", buffering=0) as file:
                 labels, damaged, remarks, digest = preparing.decode_all(
                     source, measured, file, pool, progress
                 )
@@ -241,7 +241,7 @@ def _decode(
         # Another start may find more images, though no file has changed.
         is_passing = any(problem.reason.startswith(PASSING) for problem in survey.problems)
         meta = {"digest": digest, "survey": survey.to_dict()}
-        return place.keep(labels, meta, None if is_passing else key)
+        return slot.store(labels, meta, None if is_passing else key)
     images = np.empty((0, 1, 1, 1), np.uint8)  # nothing to store but the reasons
     meta = {"digest": digest_of(images), "survey": survey.to_dict()}
     return cache.Stored(images, np.empty(0, np.int64), meta)

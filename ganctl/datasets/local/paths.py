@@ -47,5 +47,5 @@ def require_apart(path: str, out: Path) -> None:
     if Path(os.path.realpath(out)).is_relative_to(folder) and os.path.isdir(folder):  # noqa: PTH112
         raise UsageError(
             f"'{out}' lies in the folder of the images; pictures written there would become some",
-            Text("Give another place with {}.", Setting("out")),
+            Text("Choose another location with {}.", Setting("out")),
         )

@@ -28,9 +28,9 @@ def nobody():
 
 
 def store(key=KEY, under=None, images=IMAGES):
-    with cache.place(key, nobody) as place:
-        np.save(place.images, images)
-        return place.keep(LABELS, {"of": key}, under or key)
+    with cache.reserve(key, nobody) as slot:
+        np.save(slot.images, images)
+        return slot.store(LABELS, {"of": key}, under or key)
 
 
 def assert_stored(stored, key=KEY):
@@ -69,22 +69,22 @@ def test_one_key_leads_to_another():
     assert_stored(cache.find(KEY))
     assert_stored(cache.find(OTHER))
     third = cache.key_of("third")
-    with cache.place(third, nobody) as place:
-        place.refer(OTHER)
+    with cache.reserve(third, nobody) as slot:
+        slot.link(OTHER)
     assert_stored(cache.find(third))
 
 
 def test_what_was_not_kept_is_gone(cache_folder):
-    with pytest.raises(AttributeError), cache.place(KEY, nobody) as place:
-        np.save(place.images, IMAGES).fails()
+    with pytest.raises(AttributeError), cache.reserve(KEY, nobody) as slot:
+        np.save(slot.images, IMAGES).fails()
     assert names(cache_folder) == [f"{KEY}.lock"]
 
 
 def test_what_another_stored_meanwhile_is_taken():
-    with cache.place(KEY, nobody) as place:
-        np.save(place.images, IMAGES)
+    with cache.reserve(KEY, nobody) as slot:
+        np.save(slot.images, IMAGES)
         store(OTHER)
-        assert_stored(place.keep(LABELS, {"of": KEY}, OTHER), OTHER)
+        assert_stored(slot.store(LABELS, {"of": KEY}, OTHER), OTHER)
 
 
 # Damage
@@ -148,16 +148,16 @@ def test_one_that_is_being_made_is_waited_for(monkeypatch):
     waits, made = threading.Event(), threading.Event()
 
     def make():
-        with cache.place(KEY, nobody) as place:
+        with cache.reserve(KEY, nobody) as slot:
             made.set()
             assert waits.wait(60)
-            np.save(place.images, IMAGES)
-            place.keep(LABELS, {"of": KEY}, KEY)
+            np.save(slot.images, IMAGES)
+            slot.store(LABELS, {"of": KEY}, KEY)
 
     maker = threading.Thread(target=make)
     maker.start()
     assert made.wait(60)
-    with cache.place(KEY, waits.set):
+    with cache.reserve(KEY, waits.set):
         assert_stored(cache.find(KEY))
     maker.join()
 
@@ -165,8 +165,8 @@ def test_one_that_is_being_made_is_waited_for(monkeypatch):
 def test_what_a_killed_program_left_is_swept_up(cache_folder):
     source = (
         "import os, sys, numpy\nfrom ganctl.datasets.local import cache\n"
-        "with cache.place(sys.argv[1], None) as place:\n"
-        "    place.images.write_bytes(b'half')\n"
+        "with cache.reserve(sys.argv[1], None) as slot:\n"
+        "    slot.images.write_bytes(b'half')\n"
         "    os._exit(9)\n"
     )
     subprocess.run([sys.executable, "-c", source, OTHER], check=False)
@@ -177,10 +177,10 @@ def test_what_a_killed_program_left_is_swept_up(cache_folder):
 
 
 def test_one_that_is_being_made_is_not_swept_up():
-    with cache.place(OTHER, nobody) as place:
-        np.save(place.images, IMAGES)
+    with cache.reserve(OTHER, nobody) as slot:
+        np.save(slot.images, IMAGES)
         store()
-        assert_stored(place.keep(LABELS, {"of": OTHER}, OTHER), OTHER)
+        assert_stored(slot.store(LABELS, {"of": OTHER}, OTHER), OTHER)
 
 
 # Disks
@@ -221,10 +221,10 @@ def test_images_that_do_not_fit_are_refused_before_they_are_decoded(cache_folder
     usage = shutil.disk_usage("/")
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=10**9))
     with (
-        cache.place(KEY, nobody) as place,
+        cache.reserve(KEY, nobody) as slot,
         pytest.raises(RunError, match=r"would take 2\.0 GB, and 1\.0 GB are free") as caught,
     ):
-        place.require_room(2 * 10**9)
+        slot.require_room(2 * 10**9)
     assert "--clear-cache" in caught.value.hint
 
 
@@ -258,10 +258,10 @@ def test_images_in_use_are_left(cache_folder):
 
 
 def test_a_place_in_use_is_left(cache_folder):
-    with cache.place(KEY, nobody) as place:
-        np.save(place.images, IMAGES)
+    with cache.reserve(KEY, nobody) as slot:
+        np.save(slot.images, IMAGES)
         assert cache.clear() == (0, 1)
-        assert_stored(place.keep(LABELS, {"of": KEY}, KEY))
+        assert_stored(slot.store(LABELS, {"of": KEY}, KEY))
 
 
 def test_clearing_leaves_what_is_not_ours(cache_folder, tmp_path):
