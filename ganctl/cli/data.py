@@ -1,4 +1,4 @@
-"""ganctl data: what images there are, and what networks will see of them."""
+"""ganctl data: check images before training and show how they are preprocessed."""
 
 from __future__ import annotations
 
@@ -19,21 +19,14 @@ from ganctl.cli.options import (
     check_suffix,
     image_settings,
 )
+from ganctl.cli.survey import show_survey
 from ganctl.cli.terminal import Terminal
 from ganctl.config import presets, schema
 from ganctl.errors import UsageError
 from ganctl.text import counted, in_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
     from ganctl.datasets.local.loading import Prepared
-    from ganctl.datasets.local.survey import Survey
-
-_SHOWN = 50
-"""Files named on the screen; --json names all."""
-_MAX_CLASSES = 50
-_BAR = 30
 
 
 def data(
@@ -85,7 +78,7 @@ def data(
     terminal = Terminal(json_wanted=json, quiet=quiet)
     if clear_cache:
         if path is not None:
-            raise UsageError("--clear-cache takes no path: it removes what is stored of all images")
+            raise UsageError("--clear-cache takes no path: it clears the whole cache")
         _clear_cache(terminal)
         return
     if path is None:
@@ -121,7 +114,7 @@ def data(
             }
         )
     else:
-        _show(prepared, out, terminal)
+        show_survey(prepared, out, terminal)
     require_usable(prepared, skip_bad=skip_bad, is_listed=True)
 
 
@@ -134,7 +127,8 @@ def _clear_cache(terminal: Terminal) -> None:
         return
     terminal.result(f"Removed {in_bytes(removed)} of decoded images from {cache.folder()}.")
     if in_use:
-        terminal.result(f"Left {in_use:,} in place that a training or another ganctl is using.")
+        sets = counted(in_use, "set of images that is", "sets of images that are")
+        terminal.result(f"Kept {sets} in use by a running ganctl process.")
 
 
 def _draw(prepared: Prepared, out: Path) -> None:
@@ -144,85 +138,3 @@ def _draw(prepared: Prepared, out: Path) -> None:
     factor = images.preview_factor(prepared.images.shape[1])
     picture = images.grid(images.enlarge(prepared.images[chosen], factor), columns)
     files.write_atomic(out, images.png(picture))
-
-
-def _show(prepared: Prepared, out: Path, terminal: Terminal) -> None:
-    survey = prepared.survey
-    terminal.heading(prepared.path)
-    rows = [("images", f"{survey.num_images:,} of {counted(survey.num_files, 'file')}")]
-    if survey.num_images:
-        sizes = _counts(survey.sizes)
-        others = survey.num_sizes - len(survey.sizes)
-        rows += [
-            ("formats", _counts(survey.formats)),
-            ("modes", _counts(survey.modes)),
-            ("sizes, width x height", sizes + (f", {others:,} others" if others else "")),
-            ("training size", f"{prepared.training_size}, {survey.settings.fit}"),
-        ]
-        if survey.labels_from:
-            rows.append(("classes from", survey.labels_from))
-        if survey.num_held_out:
-            rows.append(("held out", f"{survey.num_held_out:,}"))
-        if survey.num_enlarged:
-            rows.append(("enlarged to that", f"{survey.num_enlarged:,}"))
-        rows.append(("contact sheet", str(out)))
-    terminal.table(("", ""), rows, left=2)
-    for note in survey.notes:
-        terminal.result(note)
-    if survey.num_images:
-        _show_histogram(survey, terminal)
-    if survey.classes:
-        _show_classes(survey.classes, terminal)
-    _show_files(
-        "cannot be used", ((problem.name, problem.reason) for problem in survey.problems), terminal
-    )
-    _show_files(
-        "several pages or frames, the first is used",
-        ((name, f"{number:,}") for name, number in survey.remarks.frames), terminal,
-    )  # fmt: skip
-    _show_files(
-        "JPEGs without their last bytes, used",
-        ((name, "") for name in survey.remarks.lacking_end), terminal,
-    )  # fmt: skip
-    _show_files(
-        "the same as another, and used",
-        ((name, f"is {first}") for name, first in survey.duplicates), terminal,
-    )  # fmt: skip
-    _show_files(
-        "other files", ((problem.name, problem.reason) for problem in survey.ignored), terminal
-    )
-    for line in survey.remarks.messages():
-        terminal.note(line)
-
-
-def _show_histogram(survey: Survey, terminal: Terminal) -> None:
-    terminal.heading("short sides, in pixels")
-    rows = survey.histogram()
-    most = max(count for _, count in rows)
-    terminal.table(
-        ("", "images", ""),
-        [(name, f"{n:,}", ("█" * -(-_BAR * n // most)).ljust(_BAR)) for name, n in rows],
-        left=0,
-    )
-
-
-def _show_classes(classes: Mapping[str, int], terminal: Terminal) -> None:
-    terminal.heading(counted(len(classes), "class", "classes"))
-    rows = [(name, f"{number:,}") for name, number in classes.items()]
-    terminal.table(("", "images"), rows[:_MAX_CLASSES])
-    if len(rows) > _MAX_CLASSES:
-        terminal.result(f"... and {len(rows) - _MAX_CLASSES:,} more")
-
-
-def _show_files(title: str, files: Iterable[tuple[str, str]], terminal: Terminal) -> None:
-    rows = list(files)
-    if rows:
-        terminal.heading(f"{title}: {len(rows):,}")
-        terminal.lines(rows[:_SHOWN])
-    if len(rows) > _SHOWN:
-        terminal.result(f"... and {len(rows) - _SHOWN:,} more, which --json names")
-
-
-def _counts(counts: Mapping[str, int]) -> str:
-    shown = [f"{name} {number:,}" for name, number in list(counts.items())[:6]]
-    return ", ".join(shown) + (f", {len(counts) - 6:,} others" if len(counts) > 6 else "")

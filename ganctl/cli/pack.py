@@ -1,4 +1,4 @@
-"""ganctl data pack, ganctl data index: images as tar shards, which a training streams."""
+"""ganctl data pack, ganctl data index: tar shards of images for streaming."""
 
 from __future__ import annotations
 
@@ -22,13 +22,11 @@ from ganctl.cli.options import (
 from ganctl.cli.spelling import pasteable
 from ganctl.cli.terminal import Terminal
 from ganctl.config import presets, schema
-from ganctl.errors import RunError, UsageError
+from ganctl.errors import UsageError
 from ganctl.text import counted, in_bytes
 
 if TYPE_CHECKING:
     from ganctl.datasets.streaming.index import Index
-
-_MAX_SEED = schema.MAX_SEED
 
 
 def data_pack(
@@ -55,7 +53,7 @@ def data_pack(
     ] = None,
     seed: Annotated[
         int, typer.Option(metavar="N", help="Random seed of the order of the images.", min=0,
-                          max=_MAX_SEED)
+                          max=schema.MAX_SEED)
     ] = 0,
     size_: Annotated[
         str | None,
@@ -111,11 +109,10 @@ def data_pack(
             loading.resolve(path), pattern, settings=settings, shard_bytes=shard_bytes,
             per_shard=per_shard, seed=seed, skip_bad=skip_bad, progress=progress,
         )  # fmt: skip
-    for line in packed.remarks.messages():
-        terminal.note(line)
+    terminal.notes(packed.remarks.messages())
     for problem in packed.left_out:
         terminal.note(f"Left out: {problem.name}: {problem.reason}")
-    _tell(packed.index, terminal, left_out=[vars(problem) for problem in packed.left_out])
+    _show(packed.index, terminal, left_out=[vars(problem) for problem in packed.left_out])
 
 
 def data_index(
@@ -141,53 +138,23 @@ def data_index(
     terminal = Terminal(json_wanted=json, quiet=quiet)
 
     with terminal.progress() as progress:
-        from ganctl.datasets import sources
-        from ganctl.datasets.streaming import index as indices
-        from ganctl.datasets.streaming import indexing, storage
+        from ganctl.datasets.streaming import indexing
 
-        parts = [part.rpartition("/") for part in sources.shards(shards)]
-        folder, slash, _ = parts[0]
-        if any(part[0] != folder for part in parts):
-            raise UsageError(
-                "the shards lie in several folders", "An index is of one: make several."
-            )
-        if indices.NAME in storage.names_in(folder + slash or "."):
-            raise RunError(
-                f"'{folder}{slash}{indices.NAME}' already exists; nothing was changed",
-                "Remove it to make a new one.",
-            )
-        made = indexing.make(
-            folder + slash + indices.NAME, [part[2] for part in parts], progress, image_key
-        )
-    indices.write(made)
-    _tell(made, terminal)
+        index = indexing.index_shards(shards, progress, image_key)
+    _show(index, terminal)
 
 
-def _tell(index: Index, terminal: Terminal, **more: object) -> None:
+def _show(index: Index, terminal: Terminal, **more: object) -> None:
     from ganctl.datasets.local.survey import describe_classes
 
-    num_bytes = sum(shard.size for shard in index.shards)
     if terminal.json_wanted:
-        terminal.document(
-            {
-                "index": index.address,
-                "num_images": index.num_images,
-                "num_shards": len(index.shards),
-                "num_bytes": num_bytes,
-                "classes": {known.name: known.count for known in index.classes},
-                "labels_from": index.labels_from,
-                "notes": index.notes,
-                **more,
-            }
-        )
+        terminal.document({**index.summary(), **more})
         return
-    for note in index.notes:
-        terminal.note(note)
+    terminal.notes(index.notes)
     classes = describe_classes(len(index.classes), index.labels_from)
     terminal.result(
         f"{counted(index.num_images, 'image')} in {counted(len(index.shards), 'shard')}, "
-        f"{in_bytes(num_bytes)}{classes}: "
-        f"{index.address}"
+        f"{in_bytes(index.num_bytes)}{classes}: {index.address}"
     )
     address = index.address if "://" in index.address else pasteable(Path(index.address))
     terminal.result(f"  ganctl train --data {address}")

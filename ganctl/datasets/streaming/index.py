@@ -1,8 +1,8 @@
-"""The index of tar shards: what there is in each, so that an epoch is planned before one is read.
+"""The index of tar shards: what is in each, so that an epoch is planned before any is read.
 
-A JSON file beside the shards, as WebDataset's wids has it ('shardlist', of each shard its url,
-nsamples and filesize), with what else ganctl needs: where in a shard every 64th sample begins, so
-that reading can begin anywhere, and which classes the labels beside the images mean.
+A JSON file beside the shards, in the format of WebDataset's wids (a 'shardlist' with each shard's
+url, nsamples and filesize), with what else ganctl needs: the offset of every 64th sample of a
+shard, so that reading can start anywhere, and the classes that the labels beside the images mean.
 """
 
 from __future__ import annotations
@@ -28,13 +28,12 @@ from ganctl.errors import DataError
 from ganctl.text import counted, printable
 
 MARK_EVERY = 64
-"""Samples of a shard between those whose places its index names."""
+"""Samples of a shard from one whose offset the index has to the next."""
 NAME = "index.json"
 _SUFFIX = ".json"
 _MAX_COUNT = 2**53
 _ODD = frozenset("\\:?#%")
-"""What in a shard's name could mean another place than its index's folder."""
-_AGAIN = "Make it anew: ganctl data index."
+"""Characters with which a shard's name could mean a place outside its index's folder."""
 
 
 @dataclass(frozen=True)
@@ -42,50 +41,55 @@ class Class:
     """A class of images."""
 
     label: str
-    """What the .cls or .json beside an image says of it."""
+    """Its label in the .cls or .json files beside images."""
     name: str
     count: int
-    """Images of it."""
+    """Number of its images."""
 
 
 @dataclass(frozen=True)
 class Shard:
-    """A tar of an index's folder."""
+    """A tar file beside its index."""
 
     name: str
     count: int
-    """Its samples."""
+    """Number of its samples."""
     size: int
-    """In bytes."""
+    """Size in bytes."""
     marks: NDArray[np.int64]
-    """Where its samples 0, MARK_EVERY, ... begin; empty where that is not known."""
+    """Offsets of samples 0, MARK_EVERY, ... in bytes; empty if they are not known."""
 
 
 @dataclass(frozen=True)
 class Index:
-    """What shards there are, and what is known of each: a few numbers, and none for each image."""
+    """Which shards there are, and what is in each: a few numbers, and none per image."""
 
     address: str
-    """Its own: an absolute path, or where in an object store it is. The shards are beside it."""
+    """Its absolute path or its address; the shards are in the same folder."""
     shards: tuple[Shard, ...]
     classes: tuple[Class, ...] = ()
-    """None: the images have no labels."""
+    """Empty if the images have no labels."""
     image_size: tuple[int, int] | None = None
-    """(height, width) that the images have, or are best seen in; None: not known."""
+    """(height, width) of the images, or the best one to train at; None if not known."""
     image_channels: int | None = None
     image_key: str | None = None
-    """The field of the image in each sample; None: as `sources.samples` chooses it."""
+    """Field of the image in each sample; None: chosen by `sources.samples`."""
     layout: Layout = ALL
     """Which folders in the shards are trained on, and which are classes."""
     labels_from: str | None = None
-    """What tells the classes."""
+    """Where the classes come from."""
     notes: tuple[str, ...] = ()
-    """What a user should know of how the shards were understood."""
+    """How the shards were understood, where a user should know."""
 
     @property
     def num_images(self) -> int:
-        """In all shards."""
+        """Number of images in all shards."""
         return sum(shard.count for shard in self.shards)
+
+    @property
+    def num_bytes(self) -> int:
+        """Size of all shards."""
+        return sum(shard.size for shard in self.shards)
 
     @property
     def digest(self) -> str:
@@ -96,12 +100,24 @@ class Index:
             facts.append([(self.image_key, json.dumps(self.layout.to_dict()))])
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
-    def where(self, shard: int) -> str:
-        """The path or address of a shard."""
-        return storage.beside(self.address, self.shards[shard].name)
+    def summary(self) -> dict[str, Any]:
+        """Return what the commands that make an index print as JSON."""
+        return {
+            "index": self.address,
+            "num_images": self.num_images,
+            "num_shards": len(self.shards),
+            "num_bytes": self.num_bytes,
+            "classes": {known.name: known.count for known in self.classes},
+            "labels_from": self.labels_from,
+            "notes": self.notes,
+        }
+
+    def address_of(self, shard: int) -> str:
+        """Return the path or address of a shard."""
+        return storage.sibling(self.address, self.shards[shard].name)
 
     def to_json(self) -> bytes:
-        """As `read` takes it: the same bytes for the same shards."""
+        """Return the content of the file, which `read` reads: the same for the same shards."""
         shardlist = [
             {
                 "url": shard.name,
@@ -126,20 +142,20 @@ class Index:
     def samples(
         self, shard: int, images: range, known: tuple[int, int] | None = None
     ) -> Iterator[Sample]:
-        """Neighbours in a shard, with their content.
+        """Yield consecutive samples of a shard, with their content.
 
-        `known` is (number, place) of a sample from which on the shard is looked through, where
-        that is nearer than a mark. Raises DataError where the shard is not as the index says.
+        `known` is the (number, offset) of a sample from which to search if that is nearer than a
+        mark. Raises DataError if the shard is not as the index says.
         """
-        where, facts = self.where(shard), self.shards[shard]
-        first, place = _mark(facts, images.start)
+        address, facts = self.address_of(shard), self.shards[shard]
+        first, offset = _mark(facts, images.start)
         if known is not None and first <= known[0] <= images.start:
-            first, place = known
-        with storage.opened(where) as file, shards.damage(where):
+            first, offset = known
+        with storage.open_file(address) as file, shards.damage(address):
             size = storage.size_of(file)
             if size != facts.size:
-                raise _unlike(where, f"it has {counted(size, 'byte')}, not {facts.size:,}")
-            file.seek(place)
+                raise _mismatch(address, f"it has {counted(size, 'byte')}, not {facts.size:,}")
+            file.seek(offset)
             coming = shards.samples(
                 file, images.start - first, image_key=self.image_key, layout=self.layout
             )
@@ -147,29 +163,29 @@ class Index:
             for number, sample in zip(range(first, images.stop), coming, strict=False):
                 marked, at = _mark(facts, number)
                 if number == marked and at != sample.begin:
-                    raise _unlike(where, f"image {number:,} is not where it should be")
+                    raise _mismatch(address, f"image {number:,} is not where it should be")
                 if number >= images.start:
                     yield self._labelled(sample)
             if number + 1 < images.stop:
-                raise _unlike(where, f"it has fewer than {counted(facts.count, 'image')}")
+                raise _mismatch(address, f"it has fewer than {counted(facts.count, 'image')}")
             if images.stop == facts.count and next(coming, None) is not None:
-                raise _unlike(where, f"it has more than {counted(facts.count, 'image')}")
+                raise _mismatch(address, f"it has more than {counted(facts.count, 'image')}")
 
     def _labelled(self, sample: Sample) -> Sample:
-        """`sample` with the class that its folder is, where folders are classes."""
+        """Return `sample` with its folder as the class, if folders are classes."""
         if self.labels_from != FOLDERS:
             return sample
         return sample._replace(label=self.layout.class_of(folders_of(sample.name)))
 
 
 def is_index(name: str) -> bool:
-    """Whether `name`, a path or an address, is written like an index's."""
+    """Return whether a path or an address is written like that of an index."""
     return name.lower().endswith(_SUFFIX) and not os.path.isdir(name)  # noqa: PTH112
 
 
 def read(address: str) -> Index:
-    """The index at a path or an address. Raises DataError, UsageError."""
-    with storage.opened(address) as file:
+    """Return the index at a path or an address. Raises DataError, UsageError."""
+    with storage.open_file(address) as file:
         try:
             if storage.size_of(file) > limits.INDEX_BYTES:
                 raise ValueError
@@ -179,34 +195,37 @@ def read(address: str) -> Index:
             raise DataError(f"{printable(address)} cannot be read: {error.strerror}") from None
         except (ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError):
             raise DataError(
-                f"{printable(address)} is not an index of shards", "ganctl data index makes one."
+                f"{printable(address)} is not an index of shards",
+                "'ganctl data index' makes one from the shards.",
             ) from None
 
 
 def write(index: Index) -> None:
-    """Put an index where it says that it is, whole or not at all. Raises RunError, DataError."""
+    """Write an index to its address, whole or not at all. Raises RunError, DataError."""
     with storage.writer(index.address) as file:
         file.write(index.to_json())
 
 
 def _mark(shard: Shard, number: int) -> tuple[int, int]:
-    """(number, place) of the last sample up to `number` whose place is known."""
+    """Return (number, offset) of the last sample up to `number` whose offset is known."""
     if not len(shard.marks):
         return 0, 0
     return number // MARK_EVERY * MARK_EVERY, int(shard.marks[number // MARK_EVERY])
 
 
-def _unlike(where: str, how: str) -> DataError:
-    return DataError(f"{printable(where)} is not as its index says: {how}", _AGAIN)
+def _mismatch(address: str, how: str) -> DataError:
+    return DataError(
+        f"{printable(address)} is not as its index says: {how}",
+        "Make the index again: remove it and run 'ganctl data index'.",
+    )
 
 
 def _from_dict(address: str, data: Any) -> Index:
-    """Raises DataError, and what reading odd values raises."""
+    """Raises DataError, and whatever reading unexpected values raises."""
     own = data.get("ganctl", {})
     found = tuple(_shard(address, entry) for entry in data["shardlist"])
-    if len({shard.name for shard in found}) < len(found):
-        raise ValueError
-    if sum(shard.size for shard in found) >= _MAX_COUNT:
+    is_unique = len({shard.name for shard in found}) == len(found)
+    if not is_unique or sum(shard.size for shard in found) >= _MAX_COUNT:
         raise ValueError
     classes = tuple(
         Class(str(known["label"]), printable(str(known["name"])), _count(known["count"]))
@@ -239,7 +258,7 @@ def _shard(address: str, entry: Any) -> Shard:
         )
     count, size = _count(entry["nsamples"]), _count(entry["filesize"])
     marks = np.array([_count(mark) for mark in entry.get("marks", ())], np.int64)
-    if count * tarfile.BLOCKSIZE > size:  # each sample has a header at the least
+    if count * tarfile.BLOCKSIZE > size:  # each sample has at least a header
         raise ValueError
     if len(marks) not in (0, -(-count // MARK_EVERY)) or (marks > size).any():
         raise ValueError

@@ -1,46 +1,75 @@
-"""Tar shards → their index: each is looked through once."""
+"""Indexing of tar shards that exist: each is scanned once."""
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
 
 from ganctl import limits
+from ganctl.datasets import sources
 from ganctl.datasets.base import NO_CLASSES, Progress
 from ganctl.datasets.sources.base import class_order, is_hidden
 from ganctl.datasets.sources.labels import FILES_BESIDE, FOLDERS, LISTS
 from ganctl.datasets.sources.layout import ALL, Folder, Layout, Parts, folders_of, understand
 from ganctl.datasets.sources.samples import left_out, split
-from ganctl.datasets.streaming import shards, storage
+from ganctl.datasets.streaming import index, shards, storage
 from ganctl.datasets.streaming.index import MARK_EVERY, Class, Index, Shard
-from ganctl.errors import DataError
+from ganctl.errors import DataError, RunError, UsageError
 from ganctl.text import listed, printable
 
 _MAX_KINDS = 1000
-"""Suffixes that are counted apart; what has yet another one is counted as one kind."""
+"""Suffixes that are counted separately; all others are counted together."""
 _NAMED = 3
+
+
+def index_shards(pattern: str, progress: Progress, image_key: str | None = None) -> Index:
+    """Scan the shards that `pattern` names, all in one folder; write their index beside them.
+
+    Raises UsageError, DataError, and RunError if there is an index already.
+    """
+    if os.path.isdir(pattern):  # noqa: PTH112
+        raise DataError(
+            f"'{printable(pattern)}' is a folder, and its shards are needed by name",
+            "For example: ganctl data index "
+            f"'{os.path.join(printable(pattern), '{000..127}.tar')}'",  # noqa: PTH118
+        )
+    paths = [path.rpartition("/") for path in sources.shards(pattern)]
+    folder, slash, _ = paths[0]
+    if any(path[0] != folder for path in paths):
+        raise UsageError(
+            "the shards are in several folders", "Make an index for each folder: run this for each."
+        )
+    address = folder + slash + index.NAME
+    if index.NAME in storage.list_names(folder + slash or "."):
+        raise RunError(
+            f"'{address}' already exists; nothing was changed", "Remove it to make a new one."
+        )
+    made = make(address, [path[2] for path in paths], progress, image_key)
+    index.write(made)
+    return made
 
 
 def make(
     address: str, names: Sequence[str], progress: Progress, image_key: str | None = None
 ) -> Index:
-    """The index that is to be at `address`, of shards beside it that are looked through for it.
+    """Return the index, to be written to `address`, of the shards called `names` beside it.
 
-    Raises UsageError, and DataError, also where there are no images.
+    Raises UsageError, and DataError, also if there are no images.
     """
-    seen = _Seen(image_key, ALL)
-    seen.look_through(address, names, progress)
+    seen = _Scan(image_key, ALL)
+    seen.add(address, names, progress)
     layout, notes, doubts = understand(seen.folders)
     if layout.has_splits:
-        seen = _Seen(image_key, layout)
-        seen.look_through(address, names, progress)
+        seen = _Scan(image_key, layout)
+        seen.add(address, names, progress)
     if not seen.folders:
         others = ", ".join(f"{count:,} {kind}" for kind, count in seen.others.most_common(_NAMED))
         raise DataError(
             f"no images in {listed(map(printable, names), _NAMED)}: "
-            + (f"other files: {others}" if others else "there is nothing")
+            + (f"other files: {others}" if others else "there are no files")
         )
     counts, labels_from = seen.classes, FILES_BESIDE
     if not counts and not seen.lists:
@@ -60,36 +89,36 @@ def make(
     )
 
 
-class _Seen:
-    """What there is in shards."""
+class _Scan:
+    """What was found in shards."""
 
     def __init__(self, image_key: str | None, layout: Layout) -> None:
         self._image_key = image_key
         self._layout = layout
         self.shards: list[Shard] = []
         self.folders: dict[Parts, Folder] = {}
-        """With images."""
+        """Folders with images."""
         self.classes: Counter[str] = Counter()
-        """Of images, as files beside them tell."""
+        """Number of images by the label in the file beside each."""
         self.others: Counter[str] = Counter()
-        """Files that are neither images nor labels, by their suffixes."""
+        """Number of files that are neither images nor labels, by suffix."""
         self.lists: Counter[str] = Counter()
-        """Lists of labels, by their names."""
-        self._fields: Counter[str] = Counter()
-        """Images that are not the image of their sample."""
-        self._apart: Counter[str] = Counter()
-        """Samples that have a label and no image, by shard."""
+        """Lists of labels, by name."""
+        self._unused_fields: Counter[str] = Counter()
+        """Number of images that are not the image of their sample, by field."""
+        self._separate_labels: Counter[str] = Counter()
+        """Number of samples that have a label and no image, by shard."""
 
-    def look_through(self, address: str, names: Sequence[str], progress: Progress) -> None:
-        """Add what is in the shards called `names`, beside `address`. Raises DataError."""
+    def add(self, address: str, names: Sequence[str], progress: Progress) -> None:
+        """Scan the shards called `names` beside `address`. Raises DataError."""
         for number, name in enumerate(names):
-            progress("looking through shards", number, len(names))
-            self._look_through(name, storage.beside(address, name))
-        progress("looking through shards", len(names), len(names))
+            progress("scanning shards", number, len(names))
+            self._scan(name, storage.sibling(address, name))
+        progress("scanning shards", len(names), len(names))
 
     def notes(self) -> list[str]:
-        """What a user should know of them, but for their folders."""
-        notes = left_out(self._fields)
+        """Return what a user should know of the shards, apart from their folders."""
+        notes = left_out(self._unused_fields)
         num_images = sum(shard.count for shard in self.shards)
         if unlabelled := num_images - self.classes.total() if self.classes else 0:
             notes.append(
@@ -98,30 +127,30 @@ class _Seen:
             )
         if self.lists and not self.classes:
             notes.append(
-                f"{NO_CLASSES}{listed(self.lists, _NAMED)} is not read where shards are streamed. "
+                f"{NO_CLASSES}{listed(self.lists, _NAMED)} is not read from streamed shards. "
                 "'ganctl data pack' puts each image's class beside it."
             )
-        if self._apart:
+        if self._separate_labels:
             notes.append(
-                f"Labels without an image beside them: {self._apart.total():,}, in "
-                f"{listed(self._apart, _NAMED)}. The files of a sample must follow one another, as "
-                "in a tar that is sorted by name."
+                f"Labels without an image beside them: {self._separate_labels.total():,}, in "
+                f"{listed(self._separate_labels, _NAMED)}. The files of a sample must follow one "
+                "another, as in a tar that is sorted by name."
             )
         return notes
 
-    def _look_through(self, name: str, where: str) -> None:
-        def pass_over(kind: shards.Kind, file: str) -> None:
-            self._pass_over(name, kind, printable(file))
+    def _scan(self, name: str, address: str) -> None:
+        def skip(kind: shards.Kind, file: str) -> None:
+            self._count_skipped(name, kind, printable(file))
 
         marks = list[int]()
         keys = set[int]()
-        with storage.opened(where) as file, shards.damage(where):
+        with storage.open_file(address) as file, shards.damage(address):
             for sample in shards.samples(
                 file,
                 with_content=False,
                 image_key=self._image_key,
                 layout=self._layout,
-                passed=pass_over,
+                on_skip=skip,
             ):
                 count = len(keys)
                 if count % MARK_EVERY == 0:
@@ -130,15 +159,15 @@ class _Seen:
                 keys.add(hash(key))
                 if len(keys) == count:
                     raise DataError(
-                        f"{printable(where)}: the files of the sample {key} "
-                        "do not follow one another",
-                        "Sort the files in it by name, or have 'ganctl data pack' make new shards.",
+                        f"{printable(address)}: the files of the sample {key} do not follow one "
+                        "another",
+                        "Sort the files in it by name, or make new shards: 'ganctl data pack'.",
                     )
-                self._add(sample)
+                self._count(sample)
             size = storage.size_of(file)
         self.shards.append(Shard(name, len(keys), size, np.array(marks, np.int64)))
 
-    def _add(self, sample: shards.Sample) -> None:
+    def _count(self, sample: shards.Sample) -> None:
         path = folders_of(sample.name)
         self.folders.setdefault(path, Folder()).add(sample.name.rpartition("/")[2])
         if len(self.folders) > limits.FOLDERS:
@@ -146,11 +175,11 @@ class _Seen:
         if sample.label is not None:
             self.classes[sample.label] += 1
 
-    def _pass_over(self, shard: str, kind: shards.Kind, name: str) -> None:
+    def _count_skipped(self, shard: str, kind: shards.Kind, name: str) -> None:
         if kind == "image":
-            _tally(self._fields, split(name)[1])
+            _tally(self._unused_fields, split(name)[1])
         elif kind == "label":
-            _tally(self._apart, shard)
+            _tally(self._separate_labels, shard)
         elif name.rpartition("/")[2] in LISTS:
             _tally(self.lists, name)
         elif not any(map(is_hidden, name.split("/"))):

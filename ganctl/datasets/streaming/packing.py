@@ -73,7 +73,7 @@ class Pattern:
     def require_free(self) -> None:
         """Raise RunError where shards of that name, or an index, exist already."""
         wanted = re.compile(re.escape(self.before) + r"\d+" + re.escape(self.after))
-        for name in storage.names_in(self.folder or "."):
+        for name in storage.list_names(self.folder or "."):
             if name == index.NAME or wanted.fullmatch(name):
                 raise RunError(
                     f"'{printable(self.folder + name)}' already exists; nothing was changed",

@@ -92,7 +92,7 @@ class Reader:
     def _named(
         self, block: _Block, number: int, reason: str, hint: Text | None = None
     ) -> DataError:
-        where, name = self._index.where(block.shards[number]), block.sample(number).name
+        where, name = self._index.address_of(block.shards[number]), block.sample(number).name
         return DataError(f"{printable(where)}: {name}: {reason}", hint)
 
     def _block(self, lane: int, number: int) -> _Block:

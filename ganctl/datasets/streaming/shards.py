@@ -1,6 +1,6 @@
-"""What is in a tar shard as WebDataset lays it out, from any sample on.
+"""The samples of a tar shard in WebDataset's layout, from any sample on.
 
-A sample is neighbours in a tar, as `sources.samples` tells them apart: 'k.png' and 'k.cls'.
+A sample is consecutive files with a common key, as `sources.samples` splits them: 'k.png', 'k.cls'.
 """
 
 from __future__ import annotations
@@ -25,41 +25,41 @@ class Sample(NamedTuple):
     """An image of a shard."""
 
     name: str
-    """Its file's, fit to be shown."""
+    """Name of its file, safe to print."""
     content: bytes
-    """Empty where it was not to be read, or is too large to be."""
+    """The file; empty if it was not to be read, or is too large."""
     size: int
-    """In bytes."""
+    """Size of the file in bytes."""
     label: str | None
-    """What the .cls or .json beside it says."""
+    """Label in the .cls or .json beside it."""
     begin: int
-    """Where in the shard its files begin,"""
+    """Offset of its first file in the shard."""
     end: int
-    """and where the next sample's do."""
+    """Offset of the next sample."""
 
 
 Kind = Literal["image", "label", "file"]
-"""Of what is not used: another image of a sample, a label without an image, any other file."""
+"""Kinds of files that are not used: another image of a sample, a label without image, any other."""
 
 
 @dataclass
 class _Files:
-    """The files of a sample, as far as they were found."""
+    """The files of a sample found so far."""
 
     key: str
     begin: int
     image: tuple[str, bytes, int] | None = None
-    """Its name, content and size."""
+    """Name, content and size."""
     rank: int = 0
     labels: dict[str, str | None] = field(default_factory=dict)
-    """What the files beside it say, by their fields."""
+    """Labels by the fields of their files."""
 
     def sample(self, end: int) -> Sample | None:
-        """The sample, if it has an image."""
+        """Return the sample, which ends at offset `end`; None without an image."""
         if self.image is None:
             return None
-        told = (self.labels.get(suffix) for suffix in labels.BESIDE)
-        label = next((label for label in told if label is not None), None)
+        found = (self.labels.get(suffix) for suffix in labels.BESIDE)
+        label = next((label for label in found if label is not None), None)
         return Sample(*self.image, label, self.begin, end)
 
 
@@ -70,76 +70,76 @@ def samples(
     with_content: bool = True,
     image_key: str | None = None,
     layout: Layout = ALL,
-    passed: Callable[[Kind, str], None] = lambda _, __: None,
+    on_skip: Callable[[Kind, str], None] = lambda _, __: None,
 ) -> Iterator[Sample]:
-    """The samples of a tar from the present place on that have an image to be trained on.
+    """Yield the samples of a tar from its current offset on that have an image to train on.
 
-    `sources.samples` says which files are a sample and which is its image, by the `image_key`, and
-    `layout` which folders are trained on. Of samples before the `first` neither content nor label
-    is read, of no image of more bytes than any is expected to have. `passed` is told the names of
-    what is not used. Raises what `damage` understands.
+    The `image_key` chooses the image of each sample, as in `sources.samples`; `layout` says which
+    folders are trained on. Neither content nor label is read of the samples before the `first`,
+    and no content of images that are too large. `on_skip` is called with the name of each file that
+    is not used. Raises what `damage` explains.
     """
     found, number = _Files("", file.tell()), 0
-    for member, place in _members(file):
+    for member, offset in _members(file):
         name = member.name.removeprefix("./")
         if not member.isreg() or member.issparse() or climbs(name):
             continue
         is_beside = is_label(name, member.size)
         if not (is_beside or is_image(name)):
-            passed("file", name)
+            on_skip("file", name)
             continue
         if not layout.is_train(folders_of(name)):
             continue
         key, suffix = split(name)
         if key != found.key:
-            if (sample := found.sample(place)) is not None:
+            if (sample := found.sample(offset)) is not None:
                 yield sample
                 number += 1
             elif found.labels:
-                passed("label", found.key)
-            found = _Files(key, place)
+                on_skip("label", found.key)
+            found = _Files(key, offset)
         if is_beside:
             content = _content(file, member) if number >= first else b""
             found.labels[suffix] = labels.beside(content, suffix)
         elif (order := rank(suffix, image_key)) is None or (found.image and order >= found.rank):
-            passed("image", name)
+            on_skip("image", name)
         else:
             if found.image is not None:
-                passed("image", found.image[0])
+                on_skip("image", found.image[0])
             is_read = with_content and number >= first and member.size <= limits.IMAGE_BYTES
             content = _content(file, member) if is_read else b""
             found.image, found.rank = (printable(name), content, member.size), order
     if (sample := found.sample(file.tell())) is not None:
         yield sample
     elif found.labels:
-        passed("label", found.key)
+        on_skip("label", found.key)
 
 
 @contextlib.contextmanager
-def damage(where: str) -> Iterator[None]:
-    """What goes wrong with a tar while entered becomes a DataError about the one at `where`."""
+def damage(address: str) -> Iterator[None]:
+    """Turn what goes wrong while a tar is read into a DataError about the one at `address`."""
     try:
         yield
     except tarfile.TarError as error:
-        raise DataError(f"{printable(where)} is damaged: {error}") from None
+        raise DataError(f"{printable(address)} is damaged: {error}") from None
     except (OSError, ValueError, EOFError, RecursionError) as error:
-        said = files.reason(error) if isinstance(error, OSError) else str(error)
-        raise DataError(f"{printable(where)} cannot be read: {said}") from None
+        reason = files.reason(error) if isinstance(error, OSError) else str(error)
+        raise DataError(f"{printable(address)} cannot be read: {reason}") from None
 
 
 def _members(file: IO[bytes]) -> Iterator[tuple[tarfile.TarInfo, int]]:
-    """A tar's members, and where each begins."""
-    place = file.tell()
+    """Yield a tar's members and their offsets."""
+    offset = file.tell()
     with Archive(fileobj=file) as tar:
         for member in tar.each():
             following = tar.offset
-            yield member, place
-            place = following
-        # tarfile takes whatever is no header for the end.
-        file.seek(place)
+            yield member, offset
+            offset = following
+        # tarfile takes anything that is not a header for the end.
+        file.seek(offset)
         if file.read(tarfile.BLOCKSIZE).strip(b"\0"):
             raise tarfile.ReadError("no member where one should begin")
-        file.seek(place)
+        file.seek(offset)
 
 
 def _content(file: IO[bytes], member: tarfile.TarInfo) -> bytes:

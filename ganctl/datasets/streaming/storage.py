@@ -1,6 +1,6 @@
-"""Where shards are: files of this machine, or of an object store, at addresses of fsspec's.
+"""Files at paths of this machine, or at addresses of object stores and web servers.
 
-https://filesystem-spec.readthedocs.io
+fsspec, https://filesystem-spec.readthedocs.io, reads the latter.
 """
 
 from __future__ import annotations
@@ -28,56 +28,56 @@ _PACKAGES = {
     "s3": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "abfs": "adlfs", "az": "adlfs", "http": "aiohttp",
     "https": "aiohttp", "memory": "",
 }  # fmt: skip
-"""What fsspec needs for each kind of address. It knows more, some of which do more than read; and a
-checkpoint that somebody else made may name any."""
+"""The package that fsspec needs for each kind of address. It knows more kinds, some of which do
+more than read; and an address in a checkpoint may come from anyone."""
 _WEB = ("http", "https")
 _RETRIES = (0.5, 2.0, 8.0)
-"""Seconds before another attempt where a connection breaks."""
+"""Seconds before each further attempt after a connection failed."""
 _CHUNK = 2**20
-"""Bytes asked for at once: few enough that little is asked for that no block of a lane wants."""
+"""Bytes requested at once: so few that hardly any are requested in vain."""
 
 Result = TypeVar("Result")
 
 
 def is_address(name: str) -> bool:
-    """Whether `name` is written like an address, as s3://bucket/index.json is."""
+    """Return whether `name` is written like an address, such as s3://bucket/index.json."""
     return _ADDRESS.fullmatch(name) is not None
 
 
 def require_address(address: str) -> None:
-    """UsageError where `address` cannot be used: its protocol is unknown, or not installed."""
+    """Raise UsageError if `address` cannot be used, PackageError if a package is missing."""
     if "::" in address:
-        raise UsageError(f"'{printable(address)}' is a chain of addresses", "Give one that is not.")
+        raise UsageError(f"'{printable(address)}' is a chain of addresses", "Give a single one.")
     parts = urlsplit(address)
     if parts.password is not None:  # a checkpoint keeps the address, and may be handed on
         raise UsageError(
             "an address with a password in it would be kept in the checkpoint",
-            "Leave it out, and give it by the environment, as AWS_SECRET_ACCESS_KEY does.",
+            "Leave it out, and set it in the environment, as with AWS_SECRET_ACCESS_KEY.",
         )
     if parts.username is not None and parts.scheme in _WEB:  # elsewhere it can be a bucket's name
         raise UsageError(
             "an address with a user or a token in it would be kept in the checkpoint",
-            "Leave it out: web servers are asked without credentials.",
+            "Leave it out: web servers are read without credentials.",
         )
     _file_system(address)
 
 
-def is_private(address: str) -> bool:
-    """Whether what is there is known to this process alone: fsspec's files in memory."""
+def is_in_memory(address: str) -> bool:
+    """Return whether only this process can read `address`: fsspec's files in memory."""
     return address.startswith("memory://")
 
 
-def beside(address: str, name: str) -> str:
-    """The address or path of `name` in the folder that `address`, or that path, is in."""
+def sibling(address: str, name: str) -> str:
+    """Return the address or path of `name` in the same folder as `address`."""
     if is_address(address):
         return f"{address.rpartition('/')[0]}/{name}"
     return os.path.join(os.path.dirname(address), name)  # noqa: PTH118, PTH120
 
 
-def opened(address: str) -> IO[bytes]:
-    """The file at an address or path, to be read at any place. Raises DataError, UsageError."""
+def open_file(address: str) -> IO[bytes]:
+    """Return the file at an address or path, open at any offset. Raises DataError, UsageError."""
     if is_address(address):
-        return Ranges(address)  # type: ignore[return-value]
+        return RangeFile(address)  # type: ignore[return-value]
     try:
         if not stat.S_ISREG(os.stat(address).st_mode):  # noqa: PTH116 - a pipe would be waited for
             raise DataError(f"{printable(address)} is not a file")
@@ -88,9 +88,9 @@ def opened(address: str) -> IO[bytes]:
 
 @contextlib.contextmanager
 def writer(address: str) -> Iterator[IO[bytes]]:
-    """A new file at an address or path, there whole or not at all. Raises DataError, RunError.
+    """Yield a new file at an address or path, which appears whole or not at all.
 
-    What goes to an object store is written to a temporary file first: no store is left with half.
+    What goes to an object store is first written to a temporary file. Raises DataError, RunError.
     """
     if not is_address(address):
         files.make_folder(Path(address).parent)
@@ -100,17 +100,17 @@ def writer(address: str) -> Iterator[IO[bytes]]:
         return
     system, path = _file_system(address)
     with tempfile.TemporaryDirectory(prefix="ganctl-") as folder:
-        here = Path(folder) / "file"
+        local = Path(folder) / "file"
         try:
-            with here.open("wb") as file:
+            with local.open("wb") as file:
                 yield file
         except OSError as error:
-            raise files.write_error(here, error) from None
-        _tried(address, lambda: system.put_file(str(here), path), "written")
+            raise files.write_error(local, error) from None
+        _retry(address, lambda: system.put_file(str(local), path), "written")
 
 
 def remove(address: str) -> None:
-    """The file at an address or path, if it is there and that can be done."""
+    """Remove the file at an address or path, if it is there and can be removed."""
     with contextlib.suppress(Exception):
         if is_address(address):
             system, path = _file_system(address)
@@ -119,8 +119,8 @@ def remove(address: str) -> None:
             Path(address).unlink()
 
 
-def names_in(folder: str) -> list[str]:
-    """Of the files in the folder at an address or path, sorted; none where there is none."""
+def list_names(folder: str) -> list[str]:
+    """Return the sorted names of the files in a folder; none if there is no folder."""
     if not is_address(folder):
         try:
             return sorted(os.listdir(folder))  # noqa: PTH208
@@ -132,34 +132,34 @@ def names_in(folder: str) -> list[str]:
         raise DataError(f"{printable(folder)} cannot be listed: it is on a web server")
     system, path = _file_system(folder)
 
-    def found() -> list[str]:
+    def list_all() -> list[str]:
         try:
             return [str(name) for name in system.ls(path, detail=False, refresh=True)]
         except FileNotFoundError:
             return []
 
-    return sorted(posixpath.basename(name.rstrip("/")) for name in _tried(folder, found))
+    return sorted(posixpath.basename(name.rstrip("/")) for name in _retry(folder, list_all))
 
 
 def size_of(file: IO[bytes]) -> int:
-    """Bytes of a file that is open."""
+    """Return the size of an open file in bytes."""
     here = file.tell()
     size = file.seek(0, os.SEEK_END)
     file.seek(here)
     return size
 
 
-class Ranges(io.RawIOBase):
-    """A file of an object store, read by ranges; a connection that breaks is made anew."""
+class RangeFile(io.RawIOBase):
+    """A remote file that is read by ranges of bytes, again if a connection fails."""
 
     def __init__(self, address: str) -> None:
-        """Raises DataError where nothing can be read at `address`, UsageError."""
+        """Raises DataError if nothing can be read at `address`, UsageError."""
         super().__init__()
         self._address = address
         self._system, self._path = _file_system(address)
         self._at = 0
         self._chunk, self._chunk_at = b"", 0
-        size = _tried(address, lambda: self._system.info(self._path).get("size"))
+        size = _retry(address, lambda: self._system.info(self._path).get("size"))
         if type(size) is not int:
             raise DataError(f"{printable(address)} cannot be read: its size is not known")
         self._size = size
@@ -178,19 +178,19 @@ class Ranges(io.RawIOBase):
         return self._at
 
     def read(self, size: int | None = -1, /) -> bytes:
-        """As a file's. Raises OSError for what is too much at once, and DataError."""
+        """Return the next bytes. Raises OSError if they are too many at once, and DataError."""
         left = max(0, self._size - self._at)
         wanted = left if size is None or size < 0 else min(size, left)
         if wanted > limits.PIECE_BYTES:
             raise OSError("a piece of it is too large")
         begin = self._at - self._chunk_at
         if not 0 <= begin <= begin + wanted <= len(self._chunk):
-            self._chunk = self._fetched(self._at, min(self._size, self._at + max(wanted, _CHUNK)))
+            self._chunk = self._fetch(self._at, min(self._size, self._at + max(wanted, _CHUNK)))
             self._chunk_at, begin = self._at, 0
         self._at += wanted
         return self._chunk[begin : begin + wanted]
 
-    def _fetched(self, first: int, end: int) -> bytes:
+    def _fetch(self, first: int, end: int) -> bytes:
         def fetch() -> bytes:
             content: bytes = self._system.cat_file(self._path, start=first, end=end)
             if len(content) < end - first:
@@ -198,14 +198,14 @@ class Ranges(io.RawIOBase):
             if len(content) > end - first:
                 raise DataError(
                     f"{printable(self._address)} is not served in parts",
-                    "Have it served by one that answers requests for ranges of bytes.",
+                    "Serve it with a server that supports range requests.",
                 )
             return content
 
-        return _tried(self._address, fetch) if end > first else b""
+        return _retry(self._address, fetch) if end > first else b""
 
 
-def _tried(address: str, action: Callable[[], Result], done: str = "read") -> Result:
+def _retry(address: str, action: Callable[[], Result], done: str = "read") -> Result:
     for seconds in (*_RETRIES, None):
         try:
             return action()
@@ -215,15 +215,15 @@ def _tried(address: str, action: Callable[[], Result], done: str = "read") -> Re
             raise DataError(f"there is nothing at {printable(address)}") from None
         except PermissionError as error:
             raise DataError(
-                f"{printable(address)} may not be {done}: {_said(error)}",
-                "Are the credentials right, and given by the environment?",
+                f"{printable(address)} may not be {done}: {_reason(error)}",
+                "Check the credentials in the environment.",
             ) from None
-        except Exception as error:  # each store's client has kinds of its own
+        except Exception as error:  # each store's client has exceptions of its own
             if seconds is None:
                 raise DataError(
-                    f"{printable(address)} cannot be {done}: {_said(error)}",
+                    f"{printable(address)} cannot be {done}: {_reason(error)}",
                     Text(
-                        "Give the same command again, or train with {}, once it can.",
+                        "Once it can, run the same command again, or resume training with {}.",
                         Setting("resume", True),
                     ),
                 ) from None
@@ -232,11 +232,12 @@ def _tried(address: str, action: Callable[[], Result], done: str = "read") -> Re
 
 
 def _file_system(address: str) -> tuple[Any, str]:
+    """Return the fsspec file system of an address, and the path in it."""
     protocol = address.partition("://")[0]
     if protocol not in _PACKAGES:
         raise UsageError(
-            f"'{protocol}://' is not a kind of address that is known",
-            f"Known: {', '.join(_PACKAGES)}.",
+            f"addresses that begin with '{protocol}://' are not supported",
+            f"Supported: {', '.join(_PACKAGES)}.",
         )
     try:
         import fsspec
@@ -251,9 +252,9 @@ def _file_system(address: str) -> tuple[Any, str]:
     except ImportError:
         raise PackageError.missing(f"{protocol}://", _PACKAGES[protocol]) from None
     except Exception as error:
-        raise DataError(f"{printable(address)} cannot be read: {_said(error)}") from None
+        raise DataError(f"{printable(address)} cannot be read: {_reason(error)}") from None
     return system, path
 
 
-def _said(error: Exception) -> str:
+def _reason(error: Exception) -> str:
     return printable(" ".join(str(error).split())[:200]) or type(error).__name__

@@ -123,7 +123,7 @@ class Stream:
         ahead = min(max(ahead, _AHEAD.start), _AHEAD.stop)
         sizes = ((number, lanes.size(number)) for number in numbers)
         requests = (Request(number, share.rows(count), count) for number, count in sizes)
-        num_processes = 0 if storage.is_private(self.index.address) else _num_workers()
+        num_processes = 0 if storage.is_in_memory(self.index.address) else _num_workers()
         for request, pixels, labels in prefetch(
             job, requests, device, num_ahead=ahead, num_processes=num_processes
         ):

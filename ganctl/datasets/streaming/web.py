@@ -1,7 +1,8 @@
-"""Ranges of bytes from web servers, which may send more than was asked for, or next to nothing."""
+"""Byte ranges from web servers, which may send more than was requested, or next to nothing."""
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import aiohttp
@@ -15,18 +16,31 @@ _PIECE = 2**16
 
 
 class WebFiles(HTTPFileSystem):  # type: ignore[misc]
-    """fsspec's files of web servers, of which no more is received than was asked for."""
+    """fsspec's file system of web servers, which receives no more than it requested."""
 
     def __init__(self) -> None:
         idle = limits.IDLE_SECONDS
         timeout = aiohttp.ClientTimeout(total=2 * idle, sock_connect=idle, sock_read=idle)
-        # What is not unpacked cannot swell; and what comes packed anyway is refused.
+        # What is not decompressed cannot swell; compressed answers are refused.
         super().__init__(client_kwargs={"timeout": timeout, "auto_decompress": False})
 
-    async def _cat_file(self, url: str, start: int, end: int, **_: Any) -> bytes:
-        """Return bytes `start` to `end`, and one more where the server sends more.
+    async def _info(self, url: str, **options: Any) -> dict[str, Any]:
+        """Return fsspec's facts of a file. Raises FileNotFoundError, and OSError if unreachable."""
+        try:
+            facts: dict[str, Any] = await super()._info(url, **options)
+        except FileNotFoundError as error:  # which is what fsspec makes of every failure
+            if not isinstance(cause := error.__cause__, aiohttp.ClientConnectorError):
+                raise
+            number = cause.os_error.errno or 0
+            raise OSError(
+                os.strerror(number).lower() if number > 0 else str(cause.strerror)
+            ) from None
+        return facts
 
-        Raises DataError where it sends anything else than that part as it is, OSError.
+    async def _cat_file(self, url: str, start: int, end: int, **_: Any) -> bytes:
+        """Return bytes `start` to `end`, and one more if the server sends more.
+
+        Raises DataError if it sends anything but that part, unchanged; OSError.
         """
         idle = limits.IDLE_SECONDS
         seconds = idle + (end - start) / limits.SLOWEST_BYTES
@@ -51,16 +65,16 @@ class WebFiles(HTTPFileSystem):  # type: ignore[misc]
 
 
 def _require_part(answer: aiohttp.ClientResponse, url: str, start: int, end: int) -> None:
-    """Raise DataError unless the answer is bytes `start` to `end`, with nothing done to them."""
+    """Raise DataError unless the answer is bytes `start` to `end`, unchanged."""
     if answer.headers.get("Content-Encoding", "identity") != "identity":
         raise DataError(
-            f"{printable(url)} is sent compressed, though it was asked for as it is",
-            "Have it served as it is: HTTP's Content-Encoding is not wanted.",
+            f"{printable(url)} is sent compressed, although it was requested as it is",
+            "Have it served without HTTP's Content-Encoding.",
         )
     is_part = answer.headers.get("Content-Range", "").startswith(f"bytes {start}-{end - 1}/")
     is_whole = answer.status == 200 and start == 0 and answer.content_length == end
     if not (is_whole or (answer.status == 206 and is_part)):
         raise DataError(
             f"{printable(url)} is not served in parts",
-            "Have it served by a server that answers requests for ranges of bytes.",
+            "Serve it with a server that supports range requests.",
         )

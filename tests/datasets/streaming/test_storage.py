@@ -33,7 +33,7 @@ def stored():
 @pytest.mark.parametrize("chunk", [1, 100, 2**22])
 def test_a_file_is_read_at_any_place(stored, monkeypatch, chunk):
     monkeypatch.setattr(storage, "_CHUNK", chunk)
-    with storage.opened(stored) as file:
+    with storage.open_file(stored) as file:
         assert storage.size_of(file) == len(CONTENT)
         for place, size in ((0, 10), (5, 10), (15, 300), (10, 3), (len(CONTENT) - 3, 10)):
             file.seek(place)
@@ -57,7 +57,7 @@ def test_a_connection_that_breaks_is_made_anew_where_it_broke(stored, monkeypatc
 
     monkeypatch.setattr(system, "cat_file", cat_file)
     monkeypatch.setattr(storage, "_CHUNK", 100)
-    with storage.opened(stored) as file:
+    with storage.open_file(stored) as file:
         assert file.read(100) + file.read(100) == CONTENT[:200]
     assert asked == [(0, 100), (100, 200), (100, 200), (100, 200)]
 
@@ -67,14 +67,14 @@ def test_one_that_stays_broken_is_an_error(stored, monkeypatch):
         raise ConnectionResetError("reset by\npeer\x1b")
 
     monkeypatch.setattr(type(fsspec.filesystem("memory")), "cat_file", cat_file)
-    with storage.opened(stored) as file, pytest.raises(DataError) as caught:
+    with storage.open_file(stored) as file, pytest.raises(DataError) as caught:
         file.read(10)
     assert caught.value.message == f"{stored} cannot be read: reset by peer\\x1b"
 
 
 def test_nothing_there_no_permission_no_such_kind(stored, monkeypatch):
     with pytest.raises(DataError, match="there is nothing at memory://bucket/other"):
-        storage.opened("memory://bucket/other")
+        storage.open_file("memory://bucket/other")
     for address, said in (
         ("nonsense://bucket/index.json", "is not a kind of address that is known"),
         ("file:///etc/index.json", "is not a kind of address that is known"),
@@ -91,7 +91,7 @@ def test_nothing_there_no_permission_no_such_kind(stored, monkeypatch):
 
     monkeypatch.setattr(type(fsspec.filesystem("memory")), "info", info)
     with pytest.raises(DataError, match="may not be read: Forbidden") as caught:
-        storage.opened(stored)
+        storage.open_file(stored)
     assert "credentials" in str(caught.value.hint)
 
 
@@ -131,11 +131,11 @@ def plain_server(tmp_path):
 
 def test_a_server_that_knows_no_ranges_is_told_of(plain_server, monkeypatch):
     monkeypatch.setattr(storage, "_CHUNK", 100)
-    file = storage.opened(f"{plain_server}/some.bin")
+    file = storage.open_file(f"{plain_server}/some.bin")
     with file, pytest.raises(DataError, match="is not served in parts"):
         file.read(10)
     with pytest.raises(DataError, match="there is nothing at http://"):
-        storage.opened(f"{plain_server}/other.bin")
+        storage.open_file(f"{plain_server}/other.bin")
 
 
 class Hostile(http.server.BaseHTTPRequestHandler):
@@ -200,7 +200,7 @@ def test_no_more_is_received_than_was_asked_for(hostile_server, kind, words):
     server, address = hostile_server
     tracemalloc.start()
     try:
-        with storage.opened(f"{address}/{kind}") as file, pytest.raises(DataError, match=words):
+        with storage.open_file(f"{address}/{kind}") as file, pytest.raises(DataError, match=words):
             file.read()
         assert tracemalloc.get_traced_memory()[1] < 2**22
     finally:
@@ -212,7 +212,7 @@ def test_a_server_that_hardly_sends_anything_is_not_waited_for(hostile_server, m
     _, address = hostile_server
     monkeypatch.setattr(limits, "IDLE_SECONDS", 0.5)
     with (
-        storage.opened(f"{address}/slow") as file,
+        storage.open_file(f"{address}/slow") as file,
         pytest.raises(DataError, match="the server sent too little in 1 s"),
     ):
         file.read()
@@ -220,11 +220,11 @@ def test_a_server_that_hardly_sends_anything_is_not_waited_for(hostile_server, m
 
 def test_a_small_file_may_come_whole(hostile_server):
     _, address = hostile_server
-    with storage.opened(f"{address}/whole") as file:
+    with storage.open_file(f"{address}/whole") as file:
         assert file.read() == bytes(100)
 
 
 def test_the_pages_of_a_web_server_are_not_read(hostile_server):
     _, address = hostile_server
     with pytest.raises(DataError, match="cannot be listed: it is on a web server"):
-        storage.names_in(f"{address}/folder")
+        storage.list_names(f"{address}/folder")
