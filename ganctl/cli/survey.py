@@ -32,7 +32,7 @@ def show_survey(prepared: Prepared, out: Path, terminal: Terminal) -> None:
             ("training size", f"{prepared.training_size}, {survey.settings.fit}"),
             ("classes from", survey.labels_from or ""),
             ("held out", f"{survey.num_held_out:,}" * bool(survey.num_held_out)),
-            ("smaller, enlarged", f"{survey.num_enlarged:,}" * bool(survey.num_enlarged)),
+            ("enlarged", f"{survey.num_enlarged:,}" * bool(survey.num_enlarged)),
             ("contact sheet", str(out)),
         ]
     terminal.table(("", ""), [row for row in rows if row[1]], left=2)

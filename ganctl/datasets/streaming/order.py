@@ -1,16 +1,14 @@
-"""The order of images that are streamed: near to how they lie in their shards, and yet shuffled.
+"""The order of streamed images: close to their order in the shards, and yet shuffled.
 
-An epoch's shards are put in an order by chance, one behind another, and what comes of it, joined
-to a ring, is cut into lanes. Each place in a batch is fed by one lane, so a batch has images from
-all over the set; a lane is read from its beginning to its end, and shuffled block by block. All of
-it is a function of (seed, epoch) and of a place in the whole batch: however many processes share
-out the places, the batches are the same, and who reads from a step on skips to the block of it.
+An epoch's shards, in random order, form a ring, which is cut into segments at a random place. Each
+row of a batch is read from one segment, so that a batch has images from all over the data set. A
+segment is read from its beginning to its end, and shuffled block by block. All of this is a
+function of (seed, epoch) and of the row in the whole batch: the batches are the same however many
+processes share them, and to start at a later step is to skip to its blocks.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -18,119 +16,92 @@ from numpy.typing import NDArray
 
 from ganctl.rng import Stream
 
-NUM_LANES = 64
-"""At most, for small batches fewer: more processes than lanes read the same shards."""
+MAX_SEGMENTS = 64
+"""Number of segments, or fewer for small batches. More processes than that read the same shards."""
 
 
-class Part(NamedTuple):
-    """Neighbours in a shard."""
+class ShardRange(NamedTuple):
+    """Consecutive images of a shard."""
 
     shard: int
     images: range
 
 
-class Spot(NamedTuple):
-    """Where the image for one place in a batch is found."""
+class Position(NamedTuple):
+    """Where the image for one row of a batch is found."""
 
-    lane: int
+    segment: int
     block: int
-    position: int
-    """In the block, once that is shuffled by its `order`."""
+    index: int
+    """Index in the block after it was shuffled."""
 
 
-@dataclass(frozen=True)
-class Lanes:
-    """One epoch of a stream."""
+class EpochOrder:
+    """The order of the images in one epoch."""
 
-    counts: NDArray[np.int64]
-    """(num_shards,) How many images each shard has, N in all."""
-    batch_size: int
-    block: int
-    """Neighbours in a lane that are shuffled among themselves."""
-    seed: int
-    epoch: int
-    """Counted from 0."""
+    def __init__(
+        self, counts: NDArray[np.int64], batch_size: int, block_size: int, seed: int, epoch: int
+    ) -> None:
+        """`counts`, (num_shards,), are the numbers of images; `block_size` are shuffled at once."""
+        self.counts = counts
+        self.batch_size = batch_size
+        self._block_size = block_size
+        self._seed = seed
+        self._epoch = epoch
+        rng = Stream.SHARDS.generator(seed=seed, epoch=epoch)
+        self._total = int(counts.sum())
+        self._shards = rng.permutation(len(counts))
+        self._cut = int(rng.integers(self._total))  # a single shard, too, is cut anew every epoch
+        self._shard_ends = np.cumsum(counts[self._shards])
+        self._num_segments = min(batch_size, MAX_SEGMENTS)
+        self._rows_per_segment = self._divide(batch_size)
+        last = -(-self._total // batch_size) - 1
+        lengths = last * self._rows_per_segment + self._divide(self.num_rows(last))
+        self._segment_starts = np.concatenate(([0], np.cumsum(lengths)))
 
-    def size(self, step: int) -> int:
-        """Of the batch `step`, counted from 0: the last of an epoch may be smaller."""
+    def num_rows(self, step: int) -> int:
+        """Return the size of the batch `step`, counted from 0: the last one may be smaller."""
         return min(self.batch_size, self._total - step * self.batch_size)
 
-    def spot(self, step: int, place: int) -> Spot:
-        """Where the image at `place` in the batch `step` comes from."""
-        size = self.size(step)
-        lane = place * self._num_lanes // size
-        # The place's number among all that the lane feeds.
-        begin = -(-lane * size // self._num_lanes)
-        number = step * int(self._whole_widths[lane]) + place - begin
-        block = (number + self.block - self._head(lane)) // self.block
-        return Spot(lane, block, number - self._in_lane(lane, block).start)
+    def position(self, step: int, row: int) -> Position:
+        """Return where the image for `row` of the batch `step` is found."""
+        size = self.num_rows(step)
+        segment = row * self._num_segments // size
+        first_row = -(-segment * size // self._num_segments)
+        number = step * int(self._rows_per_segment[segment]) + row - first_row
+        block = (number + self._block_size - self._first_block(segment)) // self._block_size
+        return Position(segment, block, number - self._images(segment, block).start)
 
-    def parts(self, lane: int, block: int) -> list[Part]:
-        """What a block consists of, in the order in which it is read."""
-        images, parts = self._in_lane(lane, block), list[Part]()
-        first = (int(self._starts[lane]) + images.start + self._turn) % self._total
+    def shard_ranges(self, segment: int, block: int) -> list[ShardRange]:
+        """Return what a block consists of, in the order in which it is read."""
+        images, ranges = self._images(segment, block), list[ShardRange]()
+        first = (int(self._segment_starts[segment]) + images.start + self._cut) % self._total
         length = len(images)
         while length:
-            number = int(np.searchsorted(self._ends, first, "right"))
-            shard, end = int(self._shards[number]), int(self._ends[number])
+            number = int(np.searchsorted(self._shard_ends, first, "right"))
+            shard, end = int(self._shards[number]), int(self._shard_ends[number])
             taken = min(length, end - first)
             begin = first - end + int(self.counts[shard])
-            parts.append(Part(shard, range(begin, begin + taken)))
+            ranges.append(ShardRange(shard, range(begin, begin + taken)))
             first, length = (first + taken) % self._total, length - taken
-        return parts
+        return ranges
 
-    def order(self, lane: int, block: int) -> NDArray[np.int64]:
-        """How a block is shuffled: each position's number among the images as they are read."""
-        number = block * NUM_LANES + lane
-        rng = Stream.BLOCKS.generator(seed=self.seed, epoch=self.epoch, number=number)
-        return rng.permutation(len(self._in_lane(lane, block)))
+    def permutation(self, segment: int, block: int) -> NDArray[np.int64]:
+        """Return how a block is shuffled: for each index the image's number as it was read."""
+        number = block * MAX_SEGMENTS + segment
+        rng = Stream.BLOCKS.generator(seed=self._seed, epoch=self._epoch, number=number)
+        return rng.permutation(len(self._images(segment, block)))
 
-    @cached_property
-    def _total(self) -> int:
-        return int(self.counts.sum())
+    def _divide(self, size: int) -> NDArray[np.int64]:
+        """Return how many rows of a batch of `size` each segment provides."""
+        return np.diff(-(-np.arange(self._num_segments + 1) * size // self._num_segments))
 
-    @cached_property
-    def _num_lanes(self) -> int:
-        return min(self.batch_size, NUM_LANES)
+    def _first_block(self, segment: int) -> int:
+        """Return the length of block 0: segments come to new blocks at different steps."""
+        return self._block_size * (segment + 1) // self._num_segments
 
-    @cached_property
-    def _drawn(self) -> tuple[NDArray[np.int64], int]:
-        rng = Stream.SHARDS.generator(seed=self.seed, epoch=self.epoch)
-        return rng.permutation(len(self.counts)), int(rng.integers(self._total))
-
-    @property
-    def _shards(self) -> NDArray[np.int64]:
-        return self._drawn[0]
-
-    @property
-    def _turn(self) -> int:
-        """Where the ring is cut: of a single shard, too, no two epochs have the same lanes."""
-        return self._drawn[1]
-
-    @cached_property
-    def _ends(self) -> NDArray[np.int64]:
-        return np.cumsum(self.counts[self._shards])
-
-    @cached_property
-    def _starts(self) -> NDArray[np.int64]:
-        """Where in the ring each lane begins, and the last one ends."""
-        last = -(-self._total // self.batch_size) - 1
-        lengths = last * self._whole_widths + self._widths(self.size(last))
-        return np.concatenate(([0], np.cumsum(lengths)))
-
-    @cached_property
-    def _whole_widths(self) -> NDArray[np.int64]:
-        return self._widths(self.batch_size)
-
-    def _widths(self, size: int) -> NDArray[np.int64]:
-        """How many places each lane feeds, of a batch of `size`."""
-        return np.diff(-(-np.arange(self._num_lanes + 1) * size // self._num_lanes))
-
-    def _head(self, lane: int) -> int:
-        """The length of a lane's block 0: not all lanes come to a new block at the same step."""
-        return self.block * (lane + 1) // self._num_lanes
-
-    def _in_lane(self, lane: int, block: int) -> range:
-        length = int(self._starts[lane + 1] - self._starts[lane])
-        end = self._head(lane) + block * self.block
-        return range(max(0, end - self.block), min(end, length))
+    def _images(self, segment: int, block: int) -> range:
+        """Return which images of a segment are in a block."""
+        length = int(self._segment_starts[segment + 1] - self._segment_starts[segment])
+        end = self._first_block(segment) + block * self._block_size
+        return range(max(0, end - self._block_size), min(end, length))

@@ -132,7 +132,7 @@ def test_what_shards_have_that_no_training_will_see_is_said(tmp_path):
 def test_a_list_of_labels_is_not_read_and_folders_do_not_take_its_place(tmp_path):
     found = indexed(tmp_path, {"a/1.png": b"x", "b/2.png": b"x", "dataset.json": b"{}"})
     assert (found.num_images, found.classes, found.labels_from) == (2, (), None)
-    assert found.notes[0].startswith("No classes: dataset.json is not read where shards are")
+    assert found.notes[0].startswith("No classes: dataset.json is not read from streamed shards")
 
 
 def test_the_files_of_a_sample_must_follow_one_another(tmp_path):
@@ -145,7 +145,7 @@ def test_the_files_of_a_sample_must_follow_one_another(tmp_path):
     ("members", "said"),
     [
         ({f"{i}.npy": b"x" for i in range(3)} | {".x": b""}, "000.tar: other files: 3 npy"),
-        ({}, "000.tar: there is nothing"),
+        ({}, "000.tar: there are no files"),
         ({"test/1.npy": b"x", "README": b"x"}, "other files: 1 npy, 1 README"),
     ],
 )

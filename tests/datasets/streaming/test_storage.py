@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import functools
 import http.server
+import socket
 import sys
 import threading
 import tracemalloc
@@ -76,8 +77,8 @@ def test_nothing_there_no_permission_no_such_kind(stored, monkeypatch):
     with pytest.raises(DataError, match="there is nothing at memory://bucket/other"):
         storage.open_file("memory://bucket/other")
     for address, said in (
-        ("nonsense://bucket/index.json", "is not a kind of address that is known"),
-        ("file:///etc/index.json", "is not a kind of address that is known"),
+        ("nonsense://bucket/index.json", "are not supported"),
+        ("file:///etc/index.json", "are not supported"),
         ("zip://index.json::memory://x.zip", "is a chain of addresses"),
         ("s3://key:secret@bucket/index.json", "a password in it would be kept"),
         ("https://secret@example.org/index.json", "a token in it would be kept"),
@@ -136,6 +137,15 @@ def test_a_server_that_knows_no_ranges_is_told_of(plain_server, monkeypatch):
         file.read(10)
     with pytest.raises(DataError, match="there is nothing at http://"):
         storage.open_file(f"{plain_server}/other.bin")
+
+
+def test_a_refused_connection_is_said_to_be_refused():
+    pytest.importorskip("aiohttp")
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))  # and does not listen
+        address = f"http://127.0.0.1:{closed.getsockname()[1]}/index.json"
+        with pytest.raises(DataError, match="index.json cannot be read: connection refused"):
+            storage.open_file(address)
 
 
 class Hostile(http.server.BaseHTTPRequestHandler):
