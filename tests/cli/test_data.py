@@ -93,7 +93,10 @@ def test_what_is_used_but_not_as_expected_is_listed(here, ok):
     Path("photos/dog/b.jpg").write_bytes(Path("photos/dog/b.jpg").read_bytes()[:-1])
     result = ok("data", "photos")
     lines = [" ".join(line.split()) for line in result.out.splitlines()]
-    assert lines[lines.index("several pages or frames, only the first is used: 1") + 1] == "cat/a.gif 3"
+    assert (
+        lines[lines.index("several pages or frames, only the first is used: 1") + 1]
+        == "cat/a.gif 3"
+    )
     assert lines[lines.index("JPEGs without their last bytes, used: 1") + 1] == "dog/b.jpg"
     assert "(2 left out)" in result.err
     remarks = json.loads(ok("data", "photos", "--json").out)["remarks"]
@@ -456,7 +459,7 @@ def test_a_list_of_labels_that_is_broken_is_a_file_that_cannot_be_used(cli, ok):
 
 @pytest.mark.usefixtures("layouts")
 def test_an_image_key_chooses_another_image_of_each_sample(cli, ok, monkeypatch):
-    monkeypatch.setattr(stream, "_num_workers", lambda: 0)
+    monkeypatch.setattr(stream, "_num_processes", lambda: 0)
     for index in (None, "pairs/index.json"):
         if index:
             ok("data", "index", "pairs/000.tar", "--image-key", "seg.png")

@@ -32,8 +32,8 @@ class Position(NamedTuple):
 
     segment: int
     block: int
-    index: int
-    """Index in the block after it was shuffled."""
+    offset: int
+    """Offset in the shuffled block."""
 
 
 class EpochOrder:
@@ -87,7 +87,7 @@ class EpochOrder:
         return ranges
 
     def permutation(self, segment: int, block: int) -> NDArray[np.int64]:
-        """Return how a block is shuffled: for each index the image's number as it was read."""
+        """Return how a block is shuffled: for each offset the image's number as it was read."""
         number = block * MAX_SEGMENTS + segment
         rng = Stream.BLOCKS.generator(seed=self._seed, epoch=self._epoch, number=number)
         return rng.permutation(len(self._images(segment, block)))

@@ -63,15 +63,15 @@ class Reader:
         return pixels, labels
 
     def _image(self, step: int, row: int) -> tuple[Pixels, int]:
-        segment, number, index = self._order.position(step, row)
+        segment, number, offset = self._order.position(step, row)
         if segment not in self._blocks or self._blocks[segment].number != number:
             self._blocks.pop(segment, None)  # before the next is read
             self._blocks[segment] = self._read_block(segment, number)
-        return self._usable(self._blocks[segment], index)
+        return self._usable(self._blocks[segment], offset)
 
-    def _usable(self, block: _Block, index: int) -> tuple[Pixels, int]:
-        """Return the image at `index`, or the next usable one of the block if bad are skipped."""
-        for number in (*block.order[index:], *block.order[:index]):
+    def _usable(self, block: _Block, offset: int) -> tuple[Pixels, int]:
+        """Return the image at `offset`, or the next usable one of the block if bad are skipped."""
+        for number in (*block.order[offset:], *block.order[:offset]):
             try:
                 pixels = block.decoded.get(number)
                 sample = block.sample(number)
@@ -82,7 +82,7 @@ class Reader:
                 if not self._skip_bad:
                     hint = Text("Add {} to train without it.", Setting("skip_bad", True))
                     raise self._failure(block, number, bad.reason, hint) from None
-        raise self._failure(block, block.order[index], "it and its neighbors cannot be used")
+        raise self._failure(block, block.order[offset], "it and its neighbors cannot be used")
 
     def _label(self, sample: Sample) -> int:
         if not self._labels:

@@ -1,8 +1,9 @@
-"""Images that are decoded while a training goes on: shards by their index, held nowhere whole."""
+"""Images that are streamed from shards and decoded during training, never held as a whole."""
 
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -22,8 +23,8 @@ from ganctl.datasets.local.survey import describe_classes
 from ganctl.datasets.prefetch import Request, prefetch
 from ganctl.datasets.streaming import reader, storage
 from ganctl.datasets.streaming.index import Index, read
-from ganctl.datasets.streaming.order import Lanes
-from ganctl.datasets.streaming.reader import Reader, decoded, shape_of
+from ganctl.datasets.streaming.order import EpochOrder
+from ganctl.datasets.streaming.reader import Reader, decode_sample
 from ganctl.datasets.streaming.shards import Sample
 from ganctl.errors import DataError, Setting, Text, UsageError
 from ganctl.text import counted, printable
@@ -32,42 +33,35 @@ if TYPE_CHECKING:  # processes that only decode images come through here, and st
     import torch
 
 _MAX_BLOCK = 4096
-"""Neighbours that are shuffled, however small they are."""
-_LOOKED_AT, _SHARDS_LOOKED_AT = 256, 8
-"""Images, and of how many shards, that size and channels are chosen by."""
-_MAX_WORKERS = 8
+"""Most images that are shuffled at once, however small they are."""
+_DETECTION_IMAGES, _DETECTION_SHARDS = 256, 8
+"""Images, and shards, in which size and channels are detected."""
+_MAX_PROCESSES = 8
 _AHEAD_BYTES, _AHEAD = 2**26, range(2, 9)
-"""Batches that are read while others are used: as many as take so many bytes, within limits."""
+"""Batches that are read ahead: as many as take that many bytes, within limits."""
 
 
 @dataclass(frozen=True)
-class Stream:
-    """The images of tar shards, as `base.Images`: batches are read and decoded when wanted."""
+class StreamedDataset:
+    """An `ImageDataset` of tar shards, whose batches are read and decoded as they are needed."""
 
     name: str
     index: Index
     settings: ImageSettings
     """With size and channels set."""
     limit: int | None = None
-    """Only so many, the first ones."""
+    """Number of images to use, the first ones; None: all."""
     skip_bad: bool = False
-    """Whether an image that cannot be decoded is replaced by its neighbour."""
+    """Whether an image that cannot be decoded is replaced by its neighbor."""
     notices: tuple[str | Text, ...] = ()
     device: torch.device | None = None
+    labels_problem: None = None
+    num_held_out: int = 0
 
     @property
     def no_classes(self) -> tuple[str, ...]:
         """The notices that say why there are no classes."""
         return reasons_for_no_classes(self.notices)
-
-    @property
-    def labels_problem(self) -> None:
-        """None: an index that is wrong is refused."""
-
-    @property
-    def num_held_out(self) -> int:
-        """None: what is held out is not looked for in shards."""
-        return 0
 
     def __len__(self) -> int:
         return int(_counts(self.index, self.limit).sum())
@@ -79,76 +73,73 @@ class Stream:
 
     @property
     def num_classes(self) -> int:
-        """How many classes there are for networks to tell apart: one alone is none."""
+        """Number of classes that networks can tell apart: 0 rather than 1."""
         return len(self.classes) if len(self.classes) > 1 else 0
 
     @property
     def digest(self) -> str:
-        """Of the index: tells a resumed run that its shards are the same."""
+        """Digest of the index, by which a resumed run knows its shards."""
         return self.index.digest
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
         """(C, H, W)."""
-        height, width, channels = shape_of(self.settings)
+        height, width, channels = detection.array_shape(self.settings)
         return channels, height, width
 
-    def to(self, device: torch.device, bound: int | None = None) -> Stream:
-        """The same for batches on `device`, whatever the `bound`."""
+    def to(self, device: torch.device, bound: int | None = None) -> StreamedDataset:
+        """Return the same data set with batches on `device`, whatever the `bound`."""
         return replace(self, device=device)
 
     def some(self, count: int) -> Pixels:
-        """About `count` images, uint8 (n, H, W, C): the first ones of some shards."""
+        """Return about `count` images, uint8 (n, H, W, C): the first ones of some shards."""
         pixels = []
-        for sample in _first_ones(self.index, self.limit, count):
+        for sample in _first_samples(self.index, self.limit, count):
             with contextlib.suppress(BadImage):
-                pixels.append(decoded(sample, self.settings))
-        return np.stack(pixels) if pixels else np.empty((0, *shape_of(self.settings)), np.uint8)
+                pixels.append(decode_sample(sample, self.settings))
+        shape = detection.array_shape(self.settings)
+        return np.stack(pixels) if pixels else np.empty((0, *shape), np.uint8)
 
     def batches(
         self, size: int, numbers: range, *, seed: int, epoch: int, share: Share = WHOLE
     ) -> Iterator[Batch]:
-        """Of an epoch, counted from 0, those batches of `size`, on the device; a share of each.
+        """Yield the batches `numbers` of an epoch: see `ImageDataset.batches`.
 
-        Their order is a function of (seed, epoch): see `lanes`. While one is used the next are read
-        and decoded, by other processes where there are cores for them. Raises DataError.
+        Their order is an `EpochOrder`. The next ones are read and decoded meanwhile, by other
+        processes if there are cores for them. Raises DataError.
         """
         import torch
 
-        device = self.device or torch.device("cpu")
-        counts = _counts(self.index, self.limit)
-        lanes = Lanes(counts, size, self._block(), seed, epoch)
-        job = Reader(self.index, self.settings, lanes, self.skip_bad)
-        ahead = _AHEAD_BYTES // (size * int(np.prod(shape_of(self.settings))))
-        ahead = min(max(ahead, _AHEAD.start), _AHEAD.stop)
-        sizes = ((number, lanes.size(number)) for number in numbers)
-        requests = (Request(number, share.rows(count), count) for number, count in sizes)
-        num_processes = 0 if storage.is_in_memory(self.index.address) else _num_workers()
+        image_bytes = math.prod(self.image_shape)
+        encoded_bytes = self.index.num_bytes // self.index.num_images
+        block_size = reader.BLOCK_BYTES // max(encoded_bytes, image_bytes)
+        block_size = min(max(1, block_size), _MAX_BLOCK)
+        order = EpochOrder(_counts(self.index, self.limit), size, block_size, seed, epoch)
+        ahead = min(max(_AHEAD_BYTES // (size * image_bytes), _AHEAD.start), _AHEAD.stop)
+        sizes = ((number, order.num_rows(number)) for number in numbers)
         for request, pixels, labels in prefetch(
-            job, requests, device, num_ahead=ahead, num_processes=num_processes
+            Reader(self.index, self.settings, order, self.skip_bad),
+            (Request(number, share.rows(count), count) for number, count in sizes),
+            self.device or torch.device("cpu"),
+            num_ahead=ahead,
+            num_processes=0 if storage.is_in_memory(self.index.address) else _num_processes(),
         ):
             yield Batch(pixels, labels, request.rows.start, request.batch_size)
-
-    def _block(self) -> int:
-        """Neighbours that are shuffled: as many as a lane may hold."""
-        encoded = sum(shard.size for shard in self.index.shards) / self.index.num_images
-        each = max(int(encoded), int(np.prod(shape_of(self.settings))))
-        return min(max(1, reader.LANE_BYTES // each), _MAX_BLOCK)
 
 
 def load(
     address: str, settings: ImageSettings, *, limit: int | None = None, skip_bad: bool = False
-) -> Stream:
-    """The images of the shards whose index is at a path or an address; some are looked at.
+) -> StreamedDataset:
+    """Return the images of the shards whose index is at a path or an address.
 
-    Size and channels that are not set are the index's, or chosen from the first images. Raises
+    Size and channels that are not set are the index's, or detected in the first images. Raises
     DataError, UsageError.
     """
     detection.require_color(settings.background)
-    index = read(address)
+    index, name = read(address), printable(address)
     if settings.image_key not in (None, index.image_key):
         raise UsageError(
-            f"{printable(address)} is not an index of the images '{settings.image_key}'",
+            f"{name} is not an index of the images '{settings.image_key}'",
             Text(
                 "Leave out {}, or make another index with it: ganctl data index.",
                 Setting("image_key"),
@@ -156,7 +147,8 @@ def load(
         )
     if index.num_images < 2:
         raise DataError(
-            f"the shards of {printable(address)} hold {counted(index.num_images, 'image')}"
+            f"only {counted(index.num_images, 'image')} in the shards of {name}; at least 2 are "
+            "needed"
         )
     known = replace(
         settings,
@@ -164,52 +156,54 @@ def load(
         channels=settings.channels or index.image_channels,
     )
     is_known = None not in (known.size, known.channels)
-    chosen = known if is_known else _chosen(index, limit, known)
+    chosen = known if is_known else _detect(index, limit, known)
     count = int(_counts(index, limit).sum())
     notice = (
-        f"{counted(count, 'image')} in {counted(len(index.shards), 'shard')} of "
-        + printable(address)
+        f"{counted(count, 'image')} in {counted(len(index.shards), 'shard')} of {name}"
         + describe_classes(len(index.classes), index.labels_from)
         + "; training at "
-        + detection.describe(shape_of(chosen), known, " from the first images")
+        + detection.describe(detection.array_shape(chosen), known, " from the first images")
     )
-    return Stream(address, index, chosen, limit, skip_bad, (notice, *index.notes))
+    return StreamedDataset(address, index, chosen, limit, skip_bad, (notice, *index.notes))
 
 
 def _counts(index: Index, limit: int | None) -> NDArray[np.int64]:
-    """(num_shards,) How many images of each shard are used: of all together the first `limit`."""
+    """Return how many images of each shard are used, (num_shards,): in all the first `limit`."""
     ends = np.cumsum([0, *(shard.count for shard in index.shards)])
     return np.diff(ends if limit is None else np.minimum(ends, limit))
 
 
-def _first_ones(index: Index, limit: int | None, count: int) -> Iterator[Sample]:
-    """About `count` samples: as many from the beginning of each of some shards."""
+def _first_samples(index: Index, limit: int | None, count: int) -> Iterator[Sample]:
+    """Yield about `count` samples: as many from the beginning of each of some shards."""
     counts = _counts(index, limit)
     used = np.flatnonzero(counts)
-    chosen = used[np.linspace(0, len(used) - 1, min(len(used), _SHARDS_LOOKED_AT)).astype(int)]
+    chosen = used[np.linspace(0, len(used) - 1, min(len(used), _DETECTION_SHARDS)).astype(int)]
     for shard in chosen.tolist():
         each = min(int(counts[shard]), -(-count // len(chosen)))
         yield from index.samples(shard, range(each))
 
 
-def _chosen(index: Index, limit: int | None, settings: ImageSettings) -> ImageSettings:
-    """`settings` with size and channels, if they are not set, as suits some of the images."""
+def _detect(index: Index, limit: int | None, settings: ImageSettings) -> ImageSettings:
+    """Return `settings` with the size and channels that suit the first images."""
     sides, has_color = list[int](), False
-    for sample in _first_ones(index, limit, _LOOKED_AT):
+    for sample in _first_samples(index, limit, _DETECTION_IMAGES):
         with contextlib.suppress(BadImage):
             facts = measure(sample.content)
             sides.append(min(facts.width, facts.height))
             has_color = has_color or detection.is_colorful(sample.content, settings.background)
     if not sides:
         raise DataError(
-            f"of the first images that {printable(index.address)} names none can be used",
+            f"none of the first images in the shards of {printable(index.address)} can be used",
             READABLE,
         )
     return detection.detect(settings, sides, has_color=has_color)
 
 
-def _num_workers() -> int:
-    """Processes that read beside each that trains, a power of two as lanes are; 0: a thread."""
-    trained_by = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))  # torchrun's
-    spare = min(machine.cores() // trained_by - 1, _MAX_WORKERS)
+def _num_processes() -> int:
+    """Return how many processes read for this one, a power of two; 0: a thread.
+
+    The number of segments is one, too, so each process reads segments of its own.
+    """
+    num_training = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))  # torchrun's
+    spare = min(machine.cores() // num_training - 1, _MAX_PROCESSES)
     return 1 << (spare.bit_length() - 1) if spare > 0 else 0

@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ganctl.batch import Share
-from ganctl.datasets.streaming.order import Lanes
+from ganctl.datasets.streaming.order import EpochOrder
 
-some_lanes = st.builds(
-    lambda counts, batch, block, seed: Lanes(
+some_orders = st.builds(
+    lambda counts, batch, block, seed: EpochOrder(
         np.array(counts), min(batch, sum(counts)), block, seed, 1
     ),
     st.lists(st.integers(0, 40), min_size=1, max_size=6).filter(any),
@@ -21,27 +21,27 @@ some_lanes = st.builds(
 )
 
 
-def image_at(lanes, step, place):
-    """(shard, number in it) of the image at a place."""
-    spot = lanes.spot(step, place)
-    parts = lanes.parts(spot.lane, spot.block)
+def image_at(order, step, row):
+    """(shard, number in it) of the image at a row."""
+    position = order.position(step, row)
+    parts = order.shard_ranges(position.segment, position.block)
     images = [(part.shard, image) for part in parts for image in part.images]
-    return images[lanes.order(spot.lane, spot.block)[spot.position]]
+    return images[order.permutation(position.segment, position.block)[position.offset]]
 
 
-def epoch_of(lanes, share=None):
-    steps = -(-int(lanes.counts.sum()) // lanes.batch_size)
+def epoch_of(order, share=None):
+    steps = -(-int(order.counts.sum()) // order.batch_size)
     for step in range(steps):
-        places = (share or Share(0, 1)).rows(lanes.size(step))
-        yield [(place, image_at(lanes, step, place)) for place in places]
+        rows = (share or Share(0, 1)).rows(order.num_rows(step))
+        yield [(row, image_at(order, step, row)) for row in rows]
 
 
 @settings(max_examples=25, deadline=None)
-@given(some_lanes, st.integers(1, 5))
-def test_an_epoch_has_every_image_once_however_many_processes_share_it(lanes, processes):
-    whole = list(epoch_of(lanes))
-    ranks = [epoch_of(lanes, Share(rank, processes)) for rank in range(processes)]
-    expected = [(s, i) for s, count in enumerate(lanes.counts) for i in range(count)]
+@given(some_orders, st.integers(1, 5))
+def test_an_epoch_has_every_image_once_however_many_processes_share_it(order, processes):
+    whole = list(epoch_of(order))
+    ranks = [epoch_of(order, Share(rank, processes)) for rank in range(processes)]
+    expected = [(s, i) for s, count in enumerate(order.counts) for i in range(count)]
 
     assert sorted(image for batch in whole for _, image in batch) == expected
     for batch, parts in zip(whole, zip(*ranks, strict=True), strict=True):
@@ -53,8 +53,8 @@ def test_an_epoch_has_every_image_once_however_many_processes_share_it(lanes, pr
 
 def test_seed_and_epoch_decide_the_order():
     def order(**changes):
-        how = {"batch_size": 16, "block": 10, "seed": 0, "epoch": 0} | changes
-        return list(epoch_of(Lanes(np.array([300]), **how)))
+        how = {"batch_size": 16, "block_size": 10, "seed": 0, "epoch": 0} | changes
+        return list(epoch_of(EpochOrder(np.array([300]), **how)))
 
     assert order() == order()
     assert order() != order(seed=1)
@@ -62,19 +62,19 @@ def test_seed_and_epoch_decide_the_order():
 
 
 def test_a_process_reads_only_its_part_of_the_shards():
-    lanes = Lanes(np.full(64, 100), 64, 20, 0, 0)
+    order = EpochOrder(np.full(64, 100), 64, 20, 0, 0)
     read = [Counter(), Counter()]
     for rank in range(2):
-        for batch in epoch_of(lanes, Share(rank, 2)):
+        for batch in epoch_of(order, Share(rank, 2)):
             read[rank].update(shard for _, (shard, _) in batch)
 
     assert len(read[0].keys() & read[1].keys()) <= 2  # where the ring is cut
 
 
-def test_a_batch_is_from_all_over_the_set_and_lanes_come_to_new_blocks_one_by_one():
-    lanes = Lanes(np.full(64, 100), 64, 32, 0, 0)
-    spots = [[lanes.spot(step, place) for place in range(64)] for step in range(50)]
+def test_a_batch_is_from_all_over_the_set_and_segments_come_to_new_blocks_one_by_one():
+    order = EpochOrder(np.full(64, 100), 64, 32, 0, 0)
+    positions = [[order.position(step, row) for row in range(64)] for step in range(50)]
 
-    assert all(len({shard for _, (shard, _) in batch}) > 32 for batch in epoch_of(lanes))
-    for before, after in itertools.pairwise(spots):
+    assert all(len({shard for _, (shard, _) in batch}) > 32 for batch in epoch_of(order))
+    for before, after in itertools.pairwise(positions):
         assert sum(a.block != b.block for a, b in zip(before, after, strict=True)) <= 4

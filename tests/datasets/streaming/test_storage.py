@@ -144,7 +144,7 @@ def test_a_refused_connection_is_said_to_be_refused():
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))  # and does not listen
         address = f"http://127.0.0.1:{closed.getsockname()[1]}/index.json"
-        with pytest.raises(DataError, match="index.json cannot be read: connection refused"):
+        with pytest.raises(DataError, match=r"index\.json cannot be read: connection refused"):
             storage.open_file(address)
 
 

@@ -17,7 +17,7 @@ from ganctl.batch import WHOLE, Share
 from ganctl.config.images import ImageSettings
 from ganctl.datasets import loading, prefetch
 from ganctl.datasets.streaming import index, indexing, reader, stream
-from ganctl.datasets.streaming.order import Lanes
+from ganctl.datasets.streaming.order import EpochOrder
 from ganctl.errors import DataError, UsageError
 
 GREY = ImageSettings((8, 8), 1)
@@ -26,7 +26,7 @@ GREY = ImageSettings((8, 8), 1)
 @pytest.fixture(autouse=True)
 def _in_this_process(monkeypatch):
     """Another process would take half a second to start: one test has some."""
-    monkeypatch.setattr(stream, "_num_workers", lambda: 0)
+    monkeypatch.setattr(stream, "_num_processes", lambda: 0)
 
 
 def png(number: int) -> bytes:
@@ -82,15 +82,15 @@ def shown(data, size, numbers=None, *, seed=0, epoch=0, share=WHOLE):
     batch=st.integers(1, 80),
     processes=st.sampled_from((1, 2, 3, 4)),
     begun=st.integers(0, 100),
-    lane_bytes=st.sampled_from((1, 500, 2**22)),
+    block_bytes=st.sampled_from((1, 500, 2**22)),
     seed=st.integers(0, 2**32 - 1),
 )
 def test_an_epoch_is_all_images_once_for_any_number_of_processes_and_from_any_step_on(
-    tmp_path_factory, counts, batch, processes, begun, lane_bytes, seed
+    tmp_path_factory, counts, batch, processes, begun, block_bytes, seed
 ):
     data = stream.load(write_shards(tmp_path_factory.mktemp("shards"), counts), GREY)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(reader, "LANE_BYTES", lane_bytes)
+        patch.setattr(reader, "BLOCK_BYTES", block_bytes)
         size = min(batch, len(data))
         whole = shown(data, size, seed=seed)
         steps = range(min(begun, len(whole)), len(whole))
@@ -119,7 +119,7 @@ def test_seed_and_epoch_decide_the_order(tmp_path):
 def test_processes_that_read_change_nothing(tmp_path, monkeypatch):
     data = stream.load(write_shards(tmp_path, [100, 30]), GREY)
     expected = shown(data, 16)
-    monkeypatch.setattr(stream, "_num_workers", lambda: 2)
+    monkeypatch.setattr(stream, "_num_processes", lambda: 2)
     assert shown(data, 16) == expected
     (tmp_path / "0.tar").unlink()
     with pytest.raises(DataError, match=r"0\.tar cannot be read: no such file"):
@@ -265,7 +265,7 @@ def test_shards_that_are_not_as_the_index_says_are_named(tmp_path, harm, said):
 
 def test_what_cannot_be_read_is_not_tried_again_by_what_was_asked_for_ahead(tmp_path):
     facts = index.read(write_shards(tmp_path, [40]))
-    job = reader.Reader(facts, GREY, Lanes(np.array([40]), 4, 4, 0, 0), False)
+    job = reader.Reader(facts, GREY, EpochOrder(np.array([40]), 4, 4, 0, 0), False)
     task = prefetch.Request(0, range(4), 4)
     (tmp_path / "0.tar").rename(tmp_path / "away")
     with pytest.raises(DataError, match="no such file"):
