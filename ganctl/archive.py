@@ -1,9 +1,9 @@
-"""A `.pt` file's bytes, checked before torch reads them. Executes nothing.
+"""Checks of a `.pt` file's bytes before torch reads them. Executes nothing.
 
-Two readers of one zip archive can see two different things in it, and torch's believes the sizes
-that a pickle claims. So this one, Python's, checks the members and the pickle's program, and torch
-gets to see only an archive made anew of what was checked. CheckpointError messages begin with a
-verb: the caller puts the file's name first.
+Two readers of one zip archive can see different things in it, and torch's reader believes the sizes
+that a pickle claims. So Python's reader checks the members and the pickle's program, and torch gets
+only a new archive of what was checked. CheckpointError messages begin with a verb: the caller puts
+the file's name first.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ _TOO_MANY = f"{ODD}: it has too many parts"
 _ODD_TENSOR = f"{ODD}: it holds a tensor that ganctl does not write"
 DAMAGE_HINT = "Use an earlier checkpoint: a run directory keeps some as epoch-*.pt."
 
-_BYTES_A_PART = 16
-"""At least; an empty dict is one byte of a pickle and 64 of memory, a filled one is many."""
-_BYTES_A_WORD = 2
-"""At least, on average: reading takes microseconds a word, however short. A history of which
-little was measured has three."""
-_MENTIONED = 8
-"""Strings are no longer than so many times the pickle, each counted as often as it is mentioned:
-written once and mentioned a million times, one would be hashed a million times."""
+_BYTES_PER_PART = 16
+"""Minimum: an empty dict takes one byte of a pickle and 64 of memory, a filled one many."""
+_BYTES_PER_WORD = 2
+"""Minimum average: reading takes microseconds per opcode, however short it is. A history in which
+little was measured has three bytes per opcode."""
+_MAX_STRINGS = 8
+"""Maximum total length of the strings as a multiple of the pickle's, each counted as often as it is
+used: a string that is written once and used a million times would be hashed a million times."""
 
 _LETTERS = {
     **dict.fromkeys(("PROTO", "STOP", "BINFLOAT", "NEWTRUE", "NONE"), "v"),
@@ -52,10 +52,10 @@ _LETTERS = {
     "torch._utils _rebuild_parameter": "P",
     "collections OrderedDict": "O",
 }  # fmt: skip
-"""What torch.save writes, a letter each: opcodes, and the globals that a GLOBAL names."""
+"""One letter for each opcode that torch.save writes, and for each global that a GLOBAL names."""
 _STORAGE = re.compile(r"torch \w+Storage")  # S
 _PLAIN = "vepifs("
-"""These alone make plain values. All others make tensors, in this order and no other:"""
+"""The letters that make plain values. All others make tensors, in this order and no other:"""
 _SHAPE = r"(\)|i1|ii2|iii3|\(i{4,8}t)"
 _TENSOR = re.compile(rf"T\(\(sSssitQi{_SHAPE}\1fO\)RtR")
 _LONGEST = len("T((sSssitQi(iiiiiiiit(iiiiiiiitfO)RtR")
@@ -64,10 +64,10 @@ _ITEM_SIZES = {"torch FloatStorage": 4, "torch LongStorage": 8}
 
 
 def vetted(file: IO[bytes]) -> IO[bytes]:
-    """An archive of what in `file`, open and seekable, torch may read. Raises CheckpointError.
+    """Return an archive of what torch may read of an open file. Raises CheckpointError.
 
-    Members are read only once the pickle is known to be of ganctl's kind: another program's
-    archive of gigabytes costs neither memory nor time.
+    Members are read only after the pickle proves to be of ganctl's kind: another program's archive
+    of gigabytes costs neither memory nor time.
     """
     _check_start(file)
     try:
@@ -114,8 +114,8 @@ def _check_start(file: IO[bytes]) -> None:
     raise CheckpointError("is not a ganctl checkpoint")
 
 
-class _Rationed:
-    """A file of which no more than `left` bytes are read; CheckpointError instead."""
+class _LimitedReader:
+    """A file of which at most `left` bytes can be read before CheckpointError is raised."""
 
     def __init__(self, file: IO[bytes], left: int) -> None:
         self.seek, self.tell, self.seekable = file.seek, file.tell, file.seekable
@@ -131,18 +131,18 @@ class _Rationed:
 
 
 def _opened(file: IO[bytes]) -> ZipFile:
-    """The archive in `file`, whose directory is of bounded size.
+    """Return the archive in `file`, whose directory must be of bounded size.
 
-    ZipFile reads all of it, and takes ten times its memory. Its size stands in two records, which
-    may disagree, and which one counts is for ZipFile to say: so what it reads is counted.
+    ZipFile reads the whole directory into ten times its size of memory. Two records hold the size
+    and may disagree, and ZipFile decides which one counts; so the bytes that it reads are counted.
     """
-    archive = ZipFile(_Rationed(file, limits.CHECKPOINT_DIRECTORY_BYTES))
+    archive = ZipFile(_LimitedReader(file, limits.CHECKPOINT_DIRECTORY_BYTES))
     archive.fp = file
     return archive
 
 
 def _check_members(archive: ZipFile, limit: int) -> str:
-    """The members' common prefix, of an archive that unpacks to no more than `limit` bytes."""
+    """Return the members' common prefix. The archive may unpack to at most `limit` bytes."""
     members = archive.infolist()
     pickles = [member for member in members if member.filename.endswith("/data.pkl")]
     if (
@@ -157,18 +157,17 @@ def _check_members(archive: ZipFile, limit: int) -> str:
 
 
 def _check_program(program: bytes) -> dict[str, int]:
-    """How many bytes each tensor of a pickle has, by its key. The pickle is read, not executed.
+    """Return the size in bytes of each tensor of a pickle, by its key, without executing it.
 
-    A pickle is a program. This one may make plain values, and each tensor in the one way in which
-    torch.save makes it.
+    A pickle is a program. This one may make plain values, and tensors in the way of torch.save.
     """
     sizes: dict[str, int] = {}
-    parts = mentioned = depth = 0
-    tensor: list[tuple[str, Any]] = []  # as far as it is made
+    parts = num_chars = depth = 0
+    tensor: list[tuple[str, Any]] = []  # the opcodes so far of one that is unfinished
     try:
         for letter, value in _words(program):
             parts += letter == "p"
-            mentioned += len(value) if letter == "s" else 0
+            num_chars += len(value) if letter == "s" else 0
             depth += (letter == "(") - (letter in "et")
             if depth > limits.PICKLE_DEPTH:
                 raise CheckpointError(_TOO_MANY)
@@ -189,26 +188,26 @@ def _check_program(program: bytes) -> dict[str, int]:
         raise CheckpointError(ODD, DAMAGE_HINT) from None
     if tensor:
         raise CheckpointError(_ODD_TENSOR)
-    if mentioned > 2**16 + _MENTIONED * len(program):
+    if num_chars > 2**16 + _MAX_STRINGS * len(program):
         raise CheckpointError(f"{ODD}: it holds one part twice")
-    if parts > 1000 + len(program) // _BYTES_A_PART:
+    if parts > 1000 + len(program) // _BYTES_PER_PART:
         raise CheckpointError(_TOO_MANY)
     return sizes
 
 
 def _words(program: bytes) -> Iterator[tuple[str, Any]]:
-    """A pickle's opcodes as letters, each with its argument; what is fetched as if written there.
+    """Yield a pickle's opcodes as letters with their arguments, fetches replaced by their values.
 
-    Fetching a container that was made before would let a few hundred bytes describe a structure
-    that takes days to walk or to hash: only strings and globals are fetched.
+    Only strings and globals may be fetched: a few hundred bytes that fetch containers can describe
+    a structure that takes days to walk or to hash.
     """
     memo: dict[object, tuple[str, Any]] = {}
     word: tuple[str, Any] = ("", None)
-    most = min(limits.PICKLE_WORDS, 1000 + len(program) // _BYTES_A_WORD)
+    most = min(limits.PICKLE_WORDS, 1000 + len(program) // _BYTES_PER_WORD)
     for count, (opcode, argument, _) in enumerate(pickletools.genops(program)):
         if count > most:
             raise CheckpointError(_TOO_MANY)
-        if opcode.name in ("BINPUT", "LONG_BINPUT"):  # stores the latest, changes nothing else
+        if opcode.name in ("BINPUT", "LONG_BINPUT"):  # stores the latest, no more
             if word[0] in ("s", "S", "T", "O"):
                 memo[argument] = word
             else:
@@ -235,7 +234,7 @@ def _letter(opcode: str, argument: object) -> str:
 
 
 def _storage(tensor: Sequence[tuple[str, Any]]) -> tuple[str, int]:
-    """The key and the size in bytes of a tensor's storage, which it fills exactly."""
+    """Return the key and the size in bytes of a tensor's storage, which it fills exactly."""
     kind = next(value for letter, value in tensor if letter == "S")
     text, key, device = [value for letter, value in tensor if letter == "s"]
     count, offset, *both = [value for letter, value in tensor if letter == "i"]

@@ -86,20 +86,17 @@ def decode(source: bytes | IO[bytes]) -> Checkpoint:
     content = _unpickle(archive.vetted(file))
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise CheckpointError(archive.FOREIGN)
-    version = content.get("version")
-    if type(version) is not int or version < 1:
-        raise CheckpointError("is damaged: it has no schema version")
+    version: Any = content.get("version")
+    _require(type(version) is int and version > 0, "it has no schema version")
     if version > VERSION:
         raise UnreadableError(
             f"was written by a newer ganctl (schema {version}; this one reads up to {VERSION})",
             "Upgrade with: pip install --upgrade ganctl",
         )
     _map_tensors(content, _require_own_kind)
-    digest = content.get("digest")
-    if digest != content_digest(content):
-        raise CheckpointError(
-            "is damaged: its content does not match its digest", archive.DAMAGE_HINT
-        )
+    digest: Any = content.get("digest")
+    is_intact = digest == content_digest(content)
+    _require(is_intact, "its content does not match its digest", archive.DAMAGE_HINT)
     for older in range(version, VERSION):
         content = UPGRADES[older](content)
     return _from_content(content, digest, version)
@@ -113,46 +110,42 @@ def content_digest(content: dict[str, Any]) -> str:
 
 
 _FIELDS: dict[str, type] = {
-    "step": int,
-    "generator": dict,
-    "generator_ema": dict,
-    "discriminator": dict,
-    "optimizer_g": dict,
-    "optimizer_d": dict,
-    "history": list,
-    "partial": dict,
-    "data": dict,
+    "step": int, "generator": dict, "generator_ema": dict, "discriminator": dict,
+    "optimizer_g": dict, "optimizer_d": dict, "history": list, "partial": dict, "data": dict,
     "made_by": dict,
-}
+}  # fmt: skip
 
 
-def _unpickle(file: IO[bytes]) -> object:
+def _unpickle(file: IO[bytes]) -> Any:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            content: object = torch.load(file, map_location="cpu", weights_only=True)
+            return torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:
         raise CheckpointError(archive.NOT_PLAIN, archive.NOT_OPENED) from None
     except Exception:
         # Whatever torch fails on in a hostile file, the user needs one answer.
         raise CheckpointError(archive.ODD, archive.DAMAGE_HINT) from None
-    return content
+
+
+def _require(condition: bool, problem: str, hint: str | None = None) -> None:
+    if not condition:
+        raise CheckpointError(f"is damaged: {problem}", hint)
 
 
 def _require_own_kind(tensor: Tensor) -> Tensor:
-    if tensor.dtype not in (torch.float32, torch.int64) or not tensor.is_contiguous():
-        raise CheckpointError("is damaged: it holds a tensor that ganctl does not write")
+    is_ours = tensor.dtype in (torch.float32, torch.int64) and tensor.is_contiguous()
+    _require(is_ours, "it holds a tensor that ganctl does not write")
     return tensor
 
 
 def _map_tensors(value: Any, change: Callable[[Tensor], Tensor], depth: int = 0) -> Any:
-    if depth > _MAX_DEPTH:
-        raise CheckpointError("is damaged: it is nested too deeply")
+    _require(depth <= _MAX_DEPTH, "it is nested too deeply")
     if isinstance(value, Tensor):
         return change(value)
     if isinstance(value, dict):
-        if any(isinstance(key, Tensor) for key in value):
-            raise CheckpointError("is damaged: a tensor is where a name should be")
+        has_names = not any(isinstance(key, Tensor) for key in value)
+        _require(has_names, "a tensor is where a name should be")
         return {key: _map_tensors(item, change, depth + 1) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_map_tensors(item, change, depth + 1) for item in value]
@@ -161,8 +154,7 @@ def _map_tensors(value: Any, change: Callable[[Tensor], Tensor], depth: int = 0)
 
 def _update(digest: Any, value: object, depth: int) -> None:
     """Hash a value unambiguously: its type, its length, its bytes."""
-    if depth > _MAX_DEPTH:
-        raise CheckpointError("is damaged: it is nested too deeply")
+    _require(depth <= _MAX_DEPTH, "it is nested too deeply")
     if isinstance(value, Tensor):
         digest.update(f"T{value.dtype}{tuple(value.shape)}".encode())
         digest.update(value.numpy().reshape(-1).view("u1"))
@@ -177,11 +169,11 @@ def _update(digest: Any, value: object, depth: int) -> None:
             _update(digest, item, depth + 1)
     elif isinstance(value, float):
         digest.update(b"F" + struct.pack("<d", value))
-    elif value is None or isinstance(value, bool | int | str):
+    else:
+        is_plain = value is None or isinstance(value, bool | int | str)
+        _require(is_plain, "it holds more than tensors and plain values")
         text = f"{value}".encode(errors="surrogatepass")
         digest.update(f"{type(value).__name__}{len(text)}:".encode() + text)
-    else:
-        raise CheckpointError("is damaged: it holds more than tensors and plain values")
 
 
 def _from_content(content: dict[str, Any], digest: str, schema: int) -> Checkpoint:
@@ -193,23 +185,29 @@ def _from_content(content: dict[str, Any], digest: str, schema: int) -> Checkpoi
         ) from None
     values: dict[str, Any] = {name: content.get(name) for name in _FIELDS}
     for name, kind in _FIELDS.items():
-        if type(values[name]) is not kind and not (
-            name == "generator_ema" and values[name] is None
-        ):
-            raise CheckpointError(f"is damaged: its '{name}' is missing or of the wrong type")
-    if not 0 <= values["step"] < _MAX_COUNT:
-        raise CheckpointError("is damaged: its step is out of range")
+        is_optional = name == "generator_ema" and values[name] is None
+        is_kind = type(values[name]) is kind or is_optional
+        _require(is_kind, f"its '{name}' is missing or of the wrong type")
+    _require(0 <= values["step"] < _MAX_COUNT, "its step is out of range")
     tables = [values[name] or {} for name in ("generator", "generator_ema", "discriminator")]
     for name in ("optimizer_g", "optimizer_d"):
-        if set(values[name]) != {"exp_avg", "exp_avg_sq"}:
-            raise CheckpointError(f"is damaged: its '{name}' is not Adam's state")
+        _require(
+            set(values[name]) == {"exp_avg", "exp_avg_sq"}, f"its '{name}' is not Adam's state"
+        )
         tables += values[name].values()
     for table in tables:
-        if not isinstance(table, dict) or not all(
+        is_table = isinstance(table, dict) and all(
             isinstance(key, str) and isinstance(item, Tensor) for key, item in table.items()
-        ):
-            raise CheckpointError("is damaged: its weights are not tables of tensors")
-    _require_plain(values)
+        )
+        _require(is_table, "its weights are not tables of tensors")
+    is_history = all(map(_is_row, values["history"]))
+    _require(is_history, "its history is not a table of numbers", _BEFORE_RELEASE)
+    _require(_is_data(values["data"]), "it does not describe its training images")
+    is_made_by = all(
+        type(key) is str and (type(value) is str or _is_number(value))
+        for key, value in values["made_by"].items()
+    )
+    _require(is_made_by, "it does not say what made it")
     return Checkpoint(config=config, digest=digest, schema=schema, **values)
 
 
@@ -220,23 +218,19 @@ def _is_number(value: object) -> bool:
     )
 
 
-def _require_plain(values: dict[str, Any]) -> None:
-    """Check the type of every value that is shown or computed with."""
-    for row in values["history"]:
-        if (
-            not isinstance(row, dict)
-            or row.keys() != COLUMNS.keys()
-            or not all(
-                _is_number(value) or (value is None and name in OPTIONAL)
-                for name, value in row.items()
-            )
-        ):
-            raise CheckpointError(
-                "is damaged: its history is not a table of numbers", _BEFORE_RELEASE
-            )
-    data = values["data"]
+def _is_row(row: object) -> bool:
+    return (
+        isinstance(row, dict)
+        and row.keys() == COLUMNS.keys()
+        and all(
+            _is_number(value) or (value is None and name in OPTIONAL) for name, value in row.items()
+        )
+    )
+
+
+def _is_data(data: dict[Any, Any]) -> bool:
     shape, classes = data.get("image_shape"), data.get("classes")
-    if not (
+    return (
         all(type(data.get(name)) is str for name in ("name", "digest"))
         and type(data.get("num_images")) is int
         and 0 < data["num_images"] < _MAX_COUNT
@@ -245,8 +239,4 @@ def _require_plain(values: dict[str, Any]) -> None:
         and isinstance(classes, list)
         and len(classes) <= MAX_CLASSES
         and all(type(name) is str and len(name) <= MAX_NAME for name in classes)
-    ):
-        raise CheckpointError("is damaged: it does not describe its training images")
-    for key, value in values["made_by"].items():
-        if type(key) is not str or not (type(value) is str or _is_number(value)):
-            raise CheckpointError("is damaged: it does not say what made it")
+    )

@@ -159,25 +159,14 @@ def clear_abandoned(folder: Path) -> None:
                     _remove_unless_in_use(path)
 
 
-class HeldLock:
-    """A lock file that this process holds."""
-
-    def __init__(self, file: IO[bytes], path: Path) -> None:
-        self._file = file
-        self._path = path
-        self._can_check = _is_at(file, path)
-
-    def is_in_place(self) -> bool:
-        """Return whether others would still ask for this file; True if that cannot be known."""
-        return not self._can_check or _is_at(self._file, self._path)
-
-
 @contextlib.contextmanager
-def exclusive(path: Path) -> Iterator[HeldLock | None]:
+def exclusive(path: Path) -> Iterator[Callable[[], bool] | None]:
     """Hold the lock file `path`, or yield None if another process does. A link there is removed.
 
-    The system releases it when this process ends, however it ends. On a file system without locks
-    nobody else counts as holding it. Raises RunError if the file cannot be made.
+    What is yielded returns whether the file is still the one that others would ask for, True if
+    that cannot be known. The system releases the lock when this process ends, however it ends. On a
+    file system without locks nobody else counts as holding it. Raises RunError if the file cannot
+    be made.
     """
 
     def open_lock(path: Path) -> IO[bytes]:
@@ -189,7 +178,8 @@ def exclusive(path: Path) -> Iterator[HeldLock | None]:
     except OSError as error:
         raise write_error(path, error) from None
     with file:
-        yield HeldLock(file, path) if is_free else None
+        can_check = _is_at(file, path)
+        yield (lambda: not can_check or _is_at(file, path)) if is_free else None
 
 
 def share(file: IO[bytes]) -> None:

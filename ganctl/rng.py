@@ -80,8 +80,6 @@ class Fixed(enum.IntEnum):
 
     KERNEL_SUBSETS = 0
     """The subsets that the kernel distance is the mean of."""
-    POWER_ITERATION = 1
-    """The vector that a spectral norm is looked for from."""
 
 
 def of_samples(seeds: Iterable[int]) -> Iterator[np.random.RandomState]:

@@ -8,7 +8,7 @@ import io
 import json
 import os
 import stat
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from typing import Any
 from ganctl import checkpoint, files, limits
 from ganctl.checkpoint import Checkpoint
 from ganctl.errors import CheckpointError, RunError, Setting, Text, UnreadableError
-from ganctl.files import HeldLock, make_folder, reason, write_atomic
+from ganctl.files import make_folder, reason, write_atomic
 
 Version = tuple[tuple[int, int] | None, ...]
 
@@ -119,7 +119,8 @@ class RunDirectory:
         self.evaluations = path / "evaluation.json"
         """The results of `evaluate`, the newest first."""
         self._samples = path / _SAMPLES
-        self._lock: HeldLock | None = None
+        self._lock_is_in_place: Callable[[], bool] = lambda: True
+        """Whether the lock, once this process holds it, is still in place."""
 
     def sample(self, epoch: int) -> Path:
         """Return the path of the fixed samples after `epoch`, counted from 1."""
@@ -206,19 +207,19 @@ class RunDirectory:
         Raises RunError if another one is in it.
         """
         make_folder(self.path)
-        with files.exclusive(self.path / _LOCK) as lock:
-            if lock is None:
+        with files.exclusive(self.path / _LOCK) as is_in_place:
+            if is_in_place is None:
                 raise RunError(
                     f"another training run is using {self.path}",
                     Text(
                         "Wait for it or stop it, or choose another folder with {}.", Setting("out")
                     ),
                 )
-            self._lock = lock
+            self._lock_is_in_place = is_in_place
             try:
                 yield
             finally:
-                self._lock = None
+                self._lock_is_in_place = lambda: True
 
     def write(self, path: Path, content: bytes) -> None:
         """Write `content` to the file `path` of this run: every one of its files is written here.
@@ -226,7 +227,7 @@ class RunDirectory:
         Raises RunError, also if the lock is not in this folder any more: another run can start in
         the place of a folder that was removed, and must not be overwritten.
         """
-        if self._lock is not None and not self._lock.is_in_place():
+        if not self._lock_is_in_place():
             raise RunError(
                 f"{self.path} was removed or replaced during training; nothing more was written "
                 "there",

@@ -302,7 +302,7 @@ def test_where_inodes_mean_nothing_files_are_written_all_the_same(tmp_path, monk
     assert (tmp_path / "file").read_bytes() == b"whole"
     with exclusive(tmp_path / ".lock") as first, exclusive(tmp_path / ".lock") as second:
         assert (bool(first), bool(second)) == (True, False)
-        assert first.is_in_place()
+        assert first()
 
 
 # The lock.
@@ -331,22 +331,22 @@ def test_a_lock_is_held_of_the_file_that_others_ask_for(tmp_path, monkeypatch):
     with exclusive(path) as first, exclusive(path) as second:
         assert replaced
         assert (bool(first), bool(second)) == (True, False)
-        assert first.is_in_place()
+        assert first()
         path.unlink()
-        assert not first.is_in_place()
+        assert not first()
         path.write_bytes(b"")
-        assert not first.is_in_place()
+        assert not first()
         with exclusive(path) as another:
-            assert another.is_in_place()
+            assert another()
 
 
 def test_a_lock_that_cannot_be_looked_for_counts_as_in_place(tmp_path, monkeypatch):
     with monkeypatch.context() as odd, exclusive(tmp_path / ".lock") as held:
         odd.setattr(os, "fstat", lambda _: failing(errno.EIO)())
-        assert held.is_in_place()
+        assert held()
         (tmp_path / ".lock").unlink()
         odd.setattr(files.sys, "platform", "win32")
-        assert held.is_in_place()
+        assert held()
     assert not (tmp_path / ".lock").exists()
 
 
@@ -477,7 +477,7 @@ def test_a_link_in_the_place_of_a_lock_is_removed(tmp_path, links, target):
     links(tmp_path / ".lock", tmp_path / target)
     with exclusive(tmp_path / ".lock") as first, exclusive(tmp_path / ".lock") as second:
         assert (bool(first), bool(second)) == (True, False)
-        assert first.is_in_place()
+        assert first()
     assert names(tmp_path) == [".lock", "victim"]
     assert not (tmp_path / ".lock").is_symlink()
 
@@ -486,7 +486,7 @@ def test_a_lock_that_a_link_was_put_in_the_place_of_is_lost(tmp_path, links):
     with exclusive(tmp_path / ".lock") as held:
         (tmp_path / ".lock").rename(tmp_path / "lock")
         links(tmp_path / ".lock", tmp_path / "lock")
-        assert not held.is_in_place()
+        assert not held()
 
 
 def test_clearing_up_removes_a_link_and_not_what_it_leads_to(tmp_path, links, monkeypatch):

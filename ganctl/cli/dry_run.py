@@ -14,7 +14,7 @@ from ganctl.checkpoint import Checkpoint, encode
 from ganctl.cli.inspection import show_networks
 from ganctl.cli.terminal import Terminal
 from ganctl.config.schema import format_setting, settings
-from ganctl.inspection.networks import describe_networks
+from ganctl.inspection.checkpoint import describe_networks
 from ganctl.latents import draw
 from ganctl.rng import Stream
 from ganctl.sampling import drawing_bytes, sample_seeds

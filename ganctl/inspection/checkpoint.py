@@ -8,11 +8,11 @@ from typing import Any
 from ganctl import store
 from ganctl.checkpoint import Checkpoint
 from ganctl.classes import names_of
-from ganctl.config.schema import settings
+from ganctl.config.schema import NetworkConfig, settings
 from ganctl.evaluation import results
 from ganctl.history import Meter, best
-from ganctl.inspection.networks import describe_networks
 from ganctl.inspection.problems import problems
+from ganctl.networks.summary import summarize
 from ganctl.store import RunDirectory
 from ganctl.training.state import require_fit
 
@@ -59,6 +59,22 @@ def describe(path: Path, checkpoint: Checkpoint) -> dict[str, Any]:
         "unfinished": _unfinished(checkpoint, steps_per_epoch),
         "evaluations": results.documents(RunDirectory(path.parent), checkpoint.digest),
         "problems": [problem.text for problem in problems(checkpoint)],
+    }  # fmt: skip
+
+
+def describe_networks(config: NetworkConfig) -> dict[str, Any]:
+    """Return the layers of both networks of `config`, with parameters counted as Keras does."""
+    return {
+        name: {
+            "layers": [
+                {"name": layer.name, "kind": layer.kind, "output_shape": [*layer.output_shape],
+                 "parameters": layer.parameters}
+                for layer in layers
+            ],
+            "parameters": sum(layer.parameters for layer in layers),
+            "trained": sum(layer.trained for layer in layers),
+        }
+        for name, layers in summarize(config).items()
     }  # fmt: skip
 
 
