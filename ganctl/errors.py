@@ -1,11 +1,10 @@
-"""The only exceptions meant for a user's eyes: what happened, and what to do about it.
+"""The exceptions meant for users: what happened, what to do about it, and an exit code.
 
-One rule gives each its exit code. 2: what was typed is not accepted (a command, an option, a
-setting, a value, or two of them together), by itself or for this checkpoint or these images, so
-that another command line is needed. 1: the command line may well be right, and something that it
-needs is missing, damaged, full or not permitted: a file, a folder, images, a package, a device,
-memory, the network. A path or a name at which nothing is found is 1, since a file could be there.
-130, 143 and 129: stopped by a signal, as shells have it.
+2: something typed is not accepted (a command, an option, a setting, a value, or two of them
+together), perhaps only for this checkpoint or these images; another command line is needed.
+1: the command line may be right, but something that it needs is missing, damaged, full or not
+permitted: a file, a folder, images, a package, a device, memory, the network. A path or name at
+which nothing is found is 1, since a file could be there. 130, 143, 129: stopped by a signal.
 """
 
 from __future__ import annotations
@@ -61,18 +60,11 @@ class Text:
     def __str__(self) -> str:
         return self.spelled(str)
 
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Text) and vars(self) == vars(other)
-
-    def __hash__(self) -> int:
-        return hash(self._template)
-
 
 class GanctlError(Exception):
     """A failure explained in one line, with an optional second line that says what to do.
 
-    `details` are the things it is about, a line each, where there are many. A traceback shows the
-    hint below the message.
+    `details` are the things that it is about, a line for each. A traceback shows the hint, too.
     """
 
     exit_code = 1
@@ -89,11 +81,11 @@ class GanctlError(Exception):
 
 
 class GanctlWarning(UserWarning):
-    """What a program that trains should know, and need not end for."""
+    """A problem that does not end a training run."""
 
 
 class UsageError(GanctlError):
-    """An option, a setting or a value that is not accepted; nothing was started."""
+    """An option, setting or value that is not accepted; nothing was started."""
 
     exit_code = 2
 
@@ -103,11 +95,11 @@ class CheckpointError(GanctlError):
 
 
 class UnreadableError(CheckpointError):
-    """A checkpoint that may be whole, but not for this program or not now: nothing replaces it."""
+    """A checkpoint that may be intact but cannot be read now or by this version."""
 
 
 class DataError(GanctlError):
-    """Images that are missing, damaged or not to be had."""
+    """Images that are missing, damaged or not available."""
 
 
 class ConfigError(GanctlError):
@@ -115,13 +107,13 @@ class ConfigError(GanctlError):
 
 
 class PackageError(GanctlError):
-    """A package that is not installed, or not fit for what it is needed for."""
+    """A package that is not installed or does not fit its purpose."""
 
     @classmethod
     def missing(
         cls, what: str | Setting, package: str, extra: str = "", hint: str = ""
     ) -> PackageError:
-        """Return the error that `what` needs `package`, which one of ganctl's extras brings."""
+        """Return the error that `what` needs `package`, which one of ganctl's extras installs."""
         wanted = f"'ganctl[{extra}]'" if extra else package
         install = f"Install it: pip install {wanted}"
         also = f". {hint}" if hint else ""
@@ -129,23 +121,23 @@ class PackageError(GanctlError):
 
 
 class DeviceError(GanctlError):
-    """A device that is not there, or has too little memory."""
+    """A device that does not exist or has too little memory."""
 
 
 class RunError(GanctlError):
-    """A run directory or output file that cannot be used as asked."""
+    """A run directory or output file that cannot be used as requested."""
 
 
 class TrainingError(GanctlError):
-    """A training that went wrong."""
+    """A training run that went wrong."""
 
 
 class GroupError(GanctlError):
-    """A process that trains together with others has lost them."""
+    """Another process of a training run that has ended or does not answer."""
 
 
 class StoppedError(GanctlError):
-    """A training that was stopped from outside; `exit_code` is the one a shell expects."""
+    """A training run that was stopped by a signal; `exit_code` is the one that a shell expects."""
 
     def __init__(self, message: str, hint: str | Text, exit_code: int) -> None:
         super().__init__(message, hint)

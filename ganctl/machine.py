@@ -1,4 +1,4 @@
-"""What this machine has left for this process: memory, processor cores, room on a disk."""
+"""What this machine still has for this process: memory, CPU cores, disk space."""
 
 from __future__ import annotations
 
@@ -18,20 +18,18 @@ _MEMORY = (
     ("memory.max", "memory.current", "inactive_file"),
     ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
 )
-"""Files of a control group, version 2 and 1: its limit, what it uses, and the entry of memory.stat
-with those of its cached pages that the kernel gives up as soon as memory is asked for."""
+"""Files of a control group, version 2 and 1: its limit, its use, and the entry of memory.stat for
+cached pages, which the kernel gives up as soon as memory is needed."""
 
 
 def free_memory(root: Path = _ROOT) -> int | None:
-    """Return the bytes that this process can still take under Linux; None elsewhere.
+    """Return the bytes that this process can still allocate under Linux; None elsewhere.
 
-    What the system has available, or less where a control group (a container, a batch system) or
-    this process (ulimit -v) is given less. `root` is where the file system begins, for tests.
+    What the system has available, unless a control group (of a container or batch system) or the
+    limit of this process (ulimit -v) leaves less. `root` is the file system's, for tests.
     """
-    if not sys.platform.startswith("linux"):
-        return None
     available = _table(root / "proc/meminfo").get("MemAvailable:")
-    if available is None:
+    if not sys.platform.startswith("linux") or available is None:
         return None
     free = [available * 1024]
     for group in _control_groups("memory", root):
@@ -50,15 +48,13 @@ def free_memory(root: Path = _ROOT) -> int | None:
 
 
 def cores(root: Path = _ROOT) -> int:
-    """Return how many processor cores this process may use, at least 1.
+    """Return the number of CPU cores that this process may use, at least 1.
 
-    As many as its affinity says, or fewer where a control group has a quota, which is rounded down:
-    threads that wait for one another use it up. `root` is where the file system begins, for tests.
+    Those of its affinity, or a control group's quota, rounded down: threads that wait for one
+    another use up the rest. `root` is the file system's, for tests.
     """
-    if hasattr(os, "sched_getaffinity"):
-        allowed = [len(os.sched_getaffinity(0))]
-    else:
-        allowed = [os.cpu_count() or 1]
+    affinity = getattr(os, "sched_getaffinity", None)
+    allowed = [len(affinity(0)) if affinity else os.cpu_count() or 1]
     for group in _control_groups("cpu", root):
         with contextlib.suppress(OSError, ValueError, ZeroDivisionError):  # "max": no quota
             quota, period = map(int, (group / "cpu.max").read_text("ascii").split())
@@ -70,82 +66,73 @@ def cores(root: Path = _ROOT) -> int:
 
 
 def idle_cores() -> int:
-    """Return how many of `cores` other programs left idle in the last minute, at least 1.
+    """Return how many of `cores` were left idle by other programs in the last minute, at least 1.
 
-    Threads that wait for one another at every step are far slower than a single one where each
-    must first be given a core.
+    Several threads that must wait for a core at every step are far slower than a single one.
     """
-    if not hasattr(os, "getloadavg"):
-        return cores()
-    with contextlib.suppress(OSError):  # not known
+    with contextlib.suppress(OSError, AttributeError):  # not known here
         return max(1, min(cores(), round((os.cpu_count() or 1) - os.getloadavg()[0])))
     return cores()
 
 
 def limit_threads() -> None:
-    """Have libraries that are imported later compute on `cores` threads: they see no quota."""
+    """Have libraries that are imported later use `cores` threads: they ignore quotas."""
     if hasattr(os, "sched_getaffinity") and cores() < len(os.sched_getaffinity(0)):
         os.environ.setdefault("OMP_NUM_THREADS", str(cores()))
 
 
-def require_memory(num_bytes: int, doing: str) -> None:
-    """DeviceError if `doing` something takes `num_bytes`, and less than that is free."""
+def require_memory(num_bytes: int, task: str) -> None:
+    """Raise DeviceError if `task` takes `num_bytes` of memory and less is free."""
     free = free_memory()
     if free is not None and num_bytes > free:
         raise DeviceError(
-            f"{doing} takes {in_bytes(num_bytes)} of memory, and {in_bytes(free)} are free",
+            f"{task} takes {in_bytes(num_bytes)} of memory, and {in_bytes(free)} are free",
             "Free some memory, or use a machine with more.",
         )
 
 
 def require_disk(path: Path, num_bytes: int, hint: str = _ANOTHER_DISK) -> None:
-    """RunError if the disk that `path` is, or will be, on has less than `num_bytes` free."""
+    """Raise RunError if the disk of `path`, which may not exist yet, has less than `num_bytes`."""
     folder = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
-    try:
+    with contextlib.suppress(OSError):  # writing will fail with a better message
         free = shutil.disk_usage(folder).free
-    except OSError:  # whoever writes says what is wrong
-        return
-    if num_bytes > free:
-        raise RunError(
-            f"{path} would take {in_bytes(num_bytes)}, and {in_bytes(free)} are free there",
-            hint,
-        )
+        if num_bytes > free:
+            raise RunError(
+                f"{path} would take {in_bytes(num_bytes)}, and {in_bytes(free)} are free there",
+                hint,
+            )
 
 
 def _control_groups(controller: str, root: Path) -> Iterator[Path]:
-    """Yield the folders of this process's group and of those that it is in, of both versions.
+    """Yield the folders of this process's control group and its parents, in both versions.
 
     A container may see its own group as the topmost one, under whatever name the host gave it.
     """
-    mounts = root / "sys/fs/cgroup"
     for line in ["0::/", *_lines(root / "proc/self/cgroup")]:
-        _, _, rest = line.partition(":")
-        controllers, _, name = rest.partition(":")
+        controllers, _, name = line.partition(":")[2].partition(":")
         if controllers and controller not in controllers.split(","):
             continue
-        mount = mounts / controllers
         inside = PurePosixPath(name.lstrip("/"))
         if ".." in inside.parts:  # outside of what this process can see
             inside = PurePosixPath()
         for part in (inside, *inside.parents):
-            yield mount / part
+            yield root / "sys/fs/cgroup" / controllers / part
 
 
 def _lines(path: Path) -> list[str]:
-    try:
+    with contextlib.suppress(OSError):
         return path.read_text("utf-8", "replace").splitlines()
-    except OSError:
-        return []
+    return []
 
 
 def _number(path: Path) -> int | None:
-    """Return the number that the file `path` begins with, None if there is none ("max")."""
+    """Return the number at the beginning of a file; None if there is none ("max")."""
     with contextlib.suppress(IndexError, ValueError):
         return int(_lines(path)[0].split()[0])
     return None
 
 
 def _table(path: Path) -> dict[str, int]:
-    """Return the numbers of a file of names and numbers, a pair a line."""
+    """Return the numbers in a file of lines of a name and a number."""
     pairs = (line.split()[:2] for line in _lines(path))
     return {pair[0]: int(pair[1]) for pair in pairs if len(pair) == 2 and pair[1].isdecimal()}

@@ -1,23 +1,19 @@
-"""The colors of figures: the same in losses.png, on the live screen and in the report.
+"""Colors of charts: the same in losses.png, on the live screen and in the report.
 
-They can be told apart in every kind of color blindness.
+They can be told apart with every kind of color blindness.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True)
-class Color:
-    """A color of lines, as '#rrggbb'."""
+class Color(NamedTuple):
+    """The color of a line, as '#rrggbb', on a light page, on a dark page, and in a terminal."""
 
     light: str
-    """On a light page."""
     dark: str
-    """On a dark page."""
     terminal: str = ""
-    """In a terminal, which may be either."""
 
 
 SERIES = (
@@ -28,15 +24,12 @@ SERIES = (
     Color("#8a6d00", "#dcc14b"),
     Color("#4b4b9b", "#a3a3f0"),
 )
-"""The colors of the lines in a figure, in order; the first two are blue and orange."""
+"""Colors of the lines in a chart, in order; the first two are blue and orange."""
 METRICS = {"g_loss": 0, "d_fake": 0, "d_loss": 1, "d_real": 1}
-"""The place in SERIES of metrics that have one color everywhere.
-
-The generator's loss and what the discriminator says of its images are blue; the discriminator's
-loss and what it says of real images are orange.
-"""
+"""Places in SERIES of metrics that have one color everywhere: blue for the generator's loss and
+generated images, orange for the discriminator's loss and real images."""
 
 
 def color(metric: str) -> Color:
-    """Return the color of a metric that has one color everywhere."""
+    """Return the color of one of METRICS."""
     return SERIES[METRICS[metric]]

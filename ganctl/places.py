@@ -1,4 +1,4 @@
-"""Where ganctl keeps what it would otherwise make or fetch again: folders private to this user."""
+"""Folders private to this user, where ganctl keeps what it would otherwise make or fetch again."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from ganctl.errors import RunError
 
 
 def folder(name: str) -> Path:
-    """Return the folder `name` of ganctl's cache, made if it is missing.
+    """Return the folder `name` of ganctl's cache, which is made if it is missing.
 
-    It belongs to this user, and nobody else can enter it (0700): what lies there is trusted, and
-    may show pictures that others may not see. If the platform's cache folder cannot be used, it is
-    in a temporary folder. Raises RunError if there is no place for that either.
+    It belongs to this user and nobody else can enter it (0700): its content is trusted, and may
+    show pictures that others must not see. It is in a temporary folder if the platform's cache
+    folder cannot be used. Raises RunError if there is no place for that either.
     """
     usual = _usual()
     if usual is not None and _is_private(usual) and _is_private(usual / name):
@@ -42,18 +42,18 @@ def notices() -> list[str]:
 
 
 def lend_to_matplotlib() -> None:
-    """Give matplotlib a folder if it would find none and warn of it. Call before importing it."""
+    """Give matplotlib a folder if it would find none and warn. Call this before importing it."""
     homes = (platformdirs.user_config_path, platformdirs.user_cache_path)
     if not os.environ.get("MPLCONFIGDIR") and not all(_is_usable(home) for home in homes):
         os.environ["MPLCONFIGDIR"] = str(folder("matplotlib"))
 
 
 def lend_to_compiler() -> None:
-    """Give torch.compile a private folder unless the user chose one. Call before it is imported.
+    """Give torch.compile a private folder unless the user chose one. Call this before importing it.
 
     Optimizers and networks on the meta device import it. Its default is a folder for temporary
     files that anyone may have made and filled with code; precompiled headers are always there, so
-    there are none.
+    they are disabled.
     """
     os.environ.setdefault("TORCHINDUCTOR_CPP_CACHE_PRECOMPILE_HEADERS", "0")
     variable = "TORCHINDUCTOR_CACHE_DIR"
@@ -71,7 +71,7 @@ def _usual() -> Path | None:
 
 
 def _is_usable(find: Callable[[str], Path]) -> bool:
-    """Whether matplotlib could write to the folder that `find` gives; makes none."""
+    """Return whether matplotlib could write to the folder that `find` returns."""
     try:
         path = find("matplotlib")
         nearest = next(folder for folder in (path, *path.parents) if folder.exists())
@@ -81,7 +81,7 @@ def _is_usable(find: Callable[[str], Path]) -> bool:
 
 
 def _is_private(path: Path, *, may_be_link: bool = True) -> bool:
-    """Whether `path` is a folder for this user alone, after it was made, or closed to others."""
+    """Make the folder `path`, or close it to others; return whether it is private and usable."""
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         found = path.stat() if may_be_link else path.lstat()
@@ -97,10 +97,10 @@ def _is_private(path: Path, *, may_be_link: bool = True) -> bool:
 
 
 def _temporary() -> Path:
-    """Return one temporary folder for all runs of this user, or, if that is not safe, a new one."""
+    """Return a temporary folder for all runs of this user or, if that is unsafe, for this run."""
     try:
         if sys.platform != "win32":
-            # A name that can be guessed: anyone may have put a folder or a link there.
+            # Its name can be guessed: anyone may have put a folder or a link there.
             path = Path(tempfile.gettempdir()) / f"ganctl-{os.geteuid()}"
             if _is_private(path, may_be_link=False):
                 return path

@@ -47,7 +47,7 @@ def on_the_screen(_):
     from ganctl.cli.live.observer import LiveObserver
 
     live = LiveObserver(SimpleNamespace(err=None), 10)
-    styles = [*live._losses._styles.values(), *live._answers._styles.values()]
+    styles = [*live._losses._styles.values(), *live._probabilities._styles.values()]
     return {label: color for color, label in styles}
 
 

@@ -1,4 +1,4 @@
-"""How commands are found by their words, and how their --help groups options."""
+"""How commands are found by their names, and how their --help groups options."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Command(TyperCommand):
 
 
 class Group(TyperGroup):
-    """Commands, some of two words: 'data pack' is not 'data' with the argument 'pack'."""
+    """Commands, some with names of two words: 'data pack' is not 'data' with a PATH 'pack'."""
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         if (name := " ".join(args[:2])) in self.commands and len(args) > 1:
@@ -41,11 +41,10 @@ class Group(TyperGroup):
 
 
 def panels(command: Any, ctx: Any) -> Iterator[tuple[str, list[tuple[str, str]]]]:
-    """Yield each group of a command's parameters: its heading, and (names, help) of each."""
+    """Yield the groups of a command's parameters: a heading, and (names, help) of each."""
     groups: dict[str, list[tuple[str, str]]] = {}
     for param in command.get_params(ctx):
-        record = param.get_help_record(ctx)
-        if record is not None:
+        if record := param.get_help_record(ctx):
             default = _ARGUMENTS if param.param_type_name == "argument" else _OPTIONS
             groups.setdefault(param.rich_help_panel or default, []).append(record)
     yield from sorted(groups.items(), key=lambda group: group[0] not in (_ARGUMENTS, _OPTIONS))

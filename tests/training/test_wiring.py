@@ -235,7 +235,7 @@ def test_the_penalty_is_taken_at_the_reals_of_every_so_many_steps(
 def test_networks_run_in_the_precision_that_is_asked_for_or_pays(
     recorded, monkeypatch, gain, precision, asked
 ):
-    monkeypatch.setattr(devices, "_cpu_has_bf16", lambda: True)
+    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: True)
     monkeypatch.setattr(
         devices, "_product_seconds", lambda dtype: gain if dtype == torch.float32 else 1.0
     )
