@@ -10,9 +10,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
 import ganctl
 from ganctl import images, palette
-from ganctl.errors import PackageError
 from ganctl.history import Row
 from ganctl.report.charts import FIGURES, MAX_POINTS, QUALITY, TRAINING, Chart, charts
 from ganctl.report.pictures import Frame, data_uri, frames
@@ -64,16 +66,7 @@ class Shown:
 
 
 def render(runs: Sequence[Run]) -> tuple[bytes, list[Shown]]:
-    """The page that shows `runs`, 1 to MAX_RUNS of them, in UTF-8; and what of each is in it.
-
-    Raises PackageError where Jinja2 is not installed.
-    """
-    try:
-        from jinja2 import Environment, FileSystemLoader, StrictUndefined
-        from markupsafe import Markup
-    except ImportError:
-        raise PackageError.missing("a report", "Jinja2", "report") from None
-
+    """The page that shows `runs`, 1 to MAX_RUNS of them, in UTF-8; and what of each is in it."""
     here = Path(__file__).parent
     environment = Environment(
         loader=FileSystemLoader(here),

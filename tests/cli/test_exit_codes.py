@@ -32,7 +32,7 @@ MISSING = [
     "sample RUN -o notes.txt/x.png", "sample RUN -o notes.txt/", "train --out notes.txt",
     "train --out RUN", "data pack PHOTOS -o 'taken/{0..}.tar'", "config --config empty",
     # devices and packages
-    "train --device cuda:7", "interpolate RUN -o x.mp4", "report RUN",
+    "train --device cuda:7", "interpolate RUN -o x.mp4",
     "evaluate RUN -n 10 --features inception", "data 's/{0..1}.tar'", "train --data s3://x/index.json",
 ]  # fmt: skip
 WRONG = [
@@ -76,7 +76,7 @@ def code_of(cli, run, dcgan_run, photos, tmp_path, monkeypatch):
         (tmp_path / folder).mkdir()
     for name in ("taken/index.json", "s/0.tar", "s/1.tar"):
         (tmp_path / name).touch()
-    for package in ("av", "jinja2", "torch_fidelity", "braceexpand", "fsspec"):
+    for package in ("av", "torch_fidelity", "braceexpand", "s3fs"):
         monkeypatch.setitem(sys.modules, package, None)
     (tmp_path / "plain").mkdir()
     for number in range(3):

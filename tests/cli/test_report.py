@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import sys
 import webbrowser
 
 import pytest
@@ -99,13 +98,6 @@ def test_what_is_no_run_is_refused(cli, run, tmp_path, name):
         assert len(result.err.splitlines()) <= 2
         assert name in result.err
     assert not (tmp_path / "r.html").exists()
-
-
-def test_without_jinja_it_says_what_to_install(cli, run, tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "jinja2", None)
-    result = cli("report", run, "-o", tmp_path / "r.html")
-    assert (result.code, result.out) == (1, "")
-    assert "pip install 'ganctl[report]'" in result.err
 
 
 @pytest.mark.skipif(os.name == "nt", reason="names are always text there")

@@ -4,14 +4,12 @@ import base64
 import dataclasses
 import hashlib
 import re
-import sys
 from html.parser import HTMLParser
 
 import numpy as np
 import pytest
 
 from ganctl.config import schema
-from ganctl.errors import PackageError
 from ganctl.report import MAX_BYTES, render
 from ganctl.report.page import Table
 
@@ -142,13 +140,6 @@ def test_runs_that_share_a_name_are_told_apart(make_run, tmp_path):
     assert [one.name for one in shown] == [str(tmp_path / name) for name in ("a/run", "b/run", "c")]
     _, twice = render([runs[2], runs[2]])
     assert len({one.name for one in twice}) == 2
-
-
-def test_without_jinja_it_says_what_to_install(make_run, monkeypatch):
-    monkeypatch.setitem(sys.modules, "jinja2", None)
-    with pytest.raises(PackageError, match="needs Jinja2") as caught:
-        render([make_run()])
-    assert caught.value.hint == "Install it: pip install 'ganctl[report]'"
 
 
 def test_a_table_leaves_out_names_without_any_value():

@@ -239,10 +239,8 @@ def _file_system(address: str) -> tuple[Any, str]:
             f"addresses that begin with '{protocol}://' are not supported",
             f"Supported: {', '.join(_PACKAGES)}.",
         )
-    try:
-        import fsspec
-    except ModuleNotFoundError:
-        raise PackageError.missing(f"'{printable(address)}'", "fsspec", "remote") from None
+    import fsspec  # torch requires it
+
     try:
         if protocol in _WEB:
             from ganctl.datasets.streaming.web import WebFiles

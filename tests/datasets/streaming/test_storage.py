@@ -99,7 +99,6 @@ def test_nothing_there_no_permission_no_such_kind(stored, monkeypatch):
 @pytest.mark.parametrize(
     ("missing", "address", "hint"),
     [
-        ("fsspec", "s3://bucket/index.json", "pip install 'ganctl[remote]'"),
         ("s3fs", "s3://bucket/index.json", "pip install s3fs"),
         ("gcsfs", "gs://bucket/index.json", "pip install gcsfs"),
     ],
