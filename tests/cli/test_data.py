@@ -426,7 +426,7 @@ def layouts(here):
         ("split", {}, None, "Held out: 6 images in seg_test/."),
         ("mixed", {"extra": 1, "test": 1, "train": 1}, "folders", "test is a class here"),
         ("nas", {"cat": 1, "dog": 1}, "folders", "2 classes from folders"),
-        ("pairs/000.tar", {}, None, "Of each sample one image is used. Left out: 4 seg.png."),
+        ("pairs/000.tar", {}, None, "One image per sample is used. Left out: 4 seg.png."),
     ],
 )
 @pytest.mark.usefixtures("layouts")

@@ -1,4 +1,8 @@
-"""A path → the images that are there, by name: a folder, an archive, an array, or tar shards."""
+"""Sources of image files: a folder, a zip, an array, or tar shards, which `open_source` opens.
+
+Their modules find out which files are images (`base`), which splits and classes they belong to
+(`listing`), and read untrusted archives within limits (`bounded`, `headers`).
+"""
 
 from __future__ import annotations
 
@@ -24,15 +28,15 @@ _RANGE = re.compile(r"(-?\d{1,20})\.\.(-?\d{1,20})")
 
 
 def open_source(path: str, image_key: str | None = None) -> Source:
-    """The images at `path`, listed but not read; in tars, `image_key` chooses each sample's image.
+    """Return the images at `path`, listed but not read.
 
-    Raises DataError, UsageError.
+    `image_key` is the field of the image in each sample of a tar. Raises DataError, UsageError.
     """
     if (paths := shards(path)) != [path]:
         for shard in paths:
             _require_file(shard)
         return Tars(paths, image_key)
-    is_folder = os.path.isdir(path)  # noqa: PTH112 - no path is too odd for it
+    is_folder = os.path.isdir(path)  # noqa: PTH112 - it accepts any string
     if image_key is not None and (is_folder or not path.lower().endswith(_TARS)):
         raise UsageError(
             f"'{printable(path)}' is not a tar, and an image key is for samples in tars",
@@ -48,22 +52,21 @@ def open_source(path: str, image_key: str | None = None) -> Source:
         return Arrays(path)
     if name.endswith(_TARS):
         return Tars([path], image_key)
-    raise DataError(
-        f"'{printable(path)}' is not a kind of file that holds images", f"Give {KINDS}."
-    )
+    raise DataError(f"'{printable(path)}' is not a supported kind of file", f"Give {KINDS}.")
 
 
 def shards(path: str) -> list[str]:
-    """The files that a pattern such as 'shards/{000..127}.tar' names; `path` itself if it is none.
+    """Return the files that a pattern such as 'shards/{000..127}.tar' names, or `path` itself.
 
     Raises UsageError.
     """
     if "{" not in path or os.path.lexists(path):
         return [path]
+    too_many = UsageError(f"'{printable(path)}' names more than {limits.SHARDS:,} shards")
     # braceexpand holds every number of a range in memory.
     ranges = [(int(low), int(high)) for low, high in _RANGE.findall(path)]
     if any(abs(high - low) >= limits.SHARDS for low, high in ranges):
-        raise UsageError(f"'{printable(path)}' names more than {limits.SHARDS:,} shards")
+        raise too_many
     try:
         import braceexpand
     except ModuleNotFoundError:
@@ -75,7 +78,7 @@ def shards(path: str) -> list[str]:
             f"'{printable(path)}' is not a pattern", "Write it as 'shards/{000..127}.tar'."
         ) from None
     if len(paths) > limits.SHARDS:
-        raise UsageError(f"'{printable(path)}' names more than {limits.SHARDS:,} shards")
+        raise too_many
     if not all(name.lower().endswith(_TARS) for name in paths):
         raise UsageError(f"'{printable(path)}' does not name tar archives", f"Give {KINDS}.")
     return paths
@@ -89,7 +92,7 @@ def _require_file(path: str) -> None:
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         hint: str | Text = f"Give {KINDS}."
-        if isinstance(error, FileNotFoundError):  # after it was there: it comes from a checkpoint
+        if isinstance(error, FileNotFoundError):  # the path of a checkpoint's images
             hint = Text("If the images have moved, name them with {}.", Setting("data"))
         raise DataError(f"'{printable(path)}' cannot be read: {reason}", hint) from None
     if not stat.S_ISREG(mode):

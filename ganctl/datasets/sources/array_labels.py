@@ -1,10 +1,10 @@
-"""The labels beside the images of a NumPy archive (.npz): one array's numbers, texts or rows."""
+"""The labels beside the images of a NumPy archive (.npz): numbers, texts or one-hot rows."""
 
 from __future__ import annotations
 
 import math
 import zipfile
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,7 +23,7 @@ _NUMBERS, _TEXTS = "iufb", "US"
 
 
 class Header(NamedTuple):
-    """What an array says of itself."""
+    """The shape and type of an array."""
 
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
@@ -32,16 +32,15 @@ class Header(NamedTuple):
         return f"{self.dtype} {self.shape}"
 
 
-@dataclass(frozen=True)
-class Labels:
-    """The classes of images."""
+class Labels(NamedTuple):
+    """The classes of the images in an archive."""
 
     key: str | None = None
-    """The array that tells them; None: there are none."""
-    names: list[str] = field(default_factory=list)
-    """The name of each image's class; empty where there are none."""
-    classes: list[str] = field(default_factory=list)
-    """The names of all classes, in the order in which they are counted."""
+    """Name of the array that they are from; None if there are none."""
+    names: Sequence[str] = ()
+    """Name of each image's class."""
+    classes: Sequence[str] = ()
+    """Names of all classes, in the order of their numbers."""
     problem: str | None = None
     """Why labels that are there cannot be used."""
 
@@ -52,26 +51,26 @@ def read_labels(archive: zipfile.ZipFile, headers: dict[str, Header], count: int
     if key is None:
         return Labels()
     try:
-        values = _of_images(archive, key, headers[key], count)
-        names = next((key for key in _CLASSES if key in headers), None)
-        if names is None or values.dtype.kind in _TEXTS:
+        values = _values_of_images(archive, key, headers[key], count)
+        names_key = next((key for key in _CLASSES if key in headers), None)
+        if names_key is None or values.dtype.kind in _TEXTS:
             texts = _texts(values)
             return Labels(key, texts, class_order(texts))
-        known = _names(archive, names, headers[names], values)
+        names = _class_names(archive, names_key, headers[names_key], values)
     except DataError as error:
         return Labels(problem=str(error.message))
-    return Labels(key, [known[number] for number in values.tolist()], known)
+    return Labels(key, [names[number] for number in values.tolist()], names)
 
 
-def _of_images(archive: zipfile.ZipFile, key: str, header: Header, count: int) -> Any:
-    """(N,) whole numbers or texts, one for each image. Raises DataError."""
-    is_row_each = len(header.shape) == 2 and header.shape[0] == count and header.shape[1] > 1
-    if not (is_row_each and header.dtype.kind in _NUMBERS) and not (
+def _values_of_images(archive: zipfile.ZipFile, key: str, header: Header, count: int) -> Any:
+    """Return whole numbers or texts, (count,), one for each image."""
+    is_one_hot = len(header.shape) == 2 and header.shape[0] == count and header.shape[1] > 1
+    if not (is_one_hot and header.dtype.kind in _NUMBERS) and not (
         header.shape in ((count,), (count, 1)) and header.dtype.kind in _NUMBERS + _TEXTS
     ):
         raise DataError(f"{key} is {header}, not a label for each of {count:,} images")
-    values = _values(archive, key, header)
-    if is_row_each:
+    values = _read(archive, key, header)
+    if is_one_hot:
         if not (np.isin(values, (0, 1)).all() and (values.sum(axis=1) == 1).all()):
             raise DataError(f"{key} is {header}, and not exactly one value of each row is 1")
         return values.argmax(axis=1)
@@ -79,27 +78,23 @@ def _of_images(archive: zipfile.ZipFile, key: str, header: Header, count: int) -
     if values.dtype.kind in _TEXTS:
         return values
     if values.dtype.kind == "f" and not (np.mod(values, 1) == 0).all():  # NaN and infinity too
-        raise DataError(f"{key} is {header}, and not all of it are whole numbers")
+        raise DataError(f"{key} is {header}, and not all values are whole numbers")
     return values if values.dtype.kind in "iu" else values.astype(np.int64)
 
 
-def _names(archive: zipfile.ZipFile, key: str, header: Header, numbers: Any) -> list[str]:
-    """The names of the classes that `numbers` count. Raises DataError."""
+def _class_names(archive: zipfile.ZipFile, key: str, header: Header, numbers: Any) -> list[str]:
     fits = len(header.shape) == 1 and header.shape[0] <= limits.CLASSES
-    known = _texts(_values(archive, key, header)) if fits else []
-    if len(set(known)) < len(known) or not ((numbers >= 0) & (numbers < len(known))).all():
+    names = _texts(_read(archive, key, header)) if fits else []
+    if len(set(names)) < len(names) or not ((numbers >= 0) & (numbers < len(names))).all():
         raise DataError(f"{key} is {header}, not a different name for each label from 0 on")
-    return known
+    return names
 
 
-def _values(archive: zipfile.ZipFile, key: str, header: Header) -> Any:
-    """A small array. Raises DataError."""
-    if (
-        header.dtype.kind not in _NUMBERS + _TEXTS
-        or header.dtype.itemsize > limits.LABEL_NAME_BYTES
-    ):
-        raise DataError(f"{key} is {header.dtype}, not names or numbers")
-    size = math.prod(header.shape) * header.dtype.itemsize
+def _read(archive: zipfile.ZipFile, key: str, header: Header) -> Any:
+    dtype = header.dtype
+    if dtype.kind not in _NUMBERS + _TEXTS or dtype.itemsize > limits.LABEL_NAME_BYTES:
+        raise DataError(f"{key} is {dtype}, not names or numbers")
+    size = math.prod(header.shape) * dtype.itemsize
     info = archive.getinfo(f"{key}.npy")
     if size > limits.IMAGE_BYTES or is_bomb(size, info.compress_size):
         raise DataError(f"{key} is {header}, which is too large")

@@ -26,28 +26,26 @@ from ganctl.text import printable
 _IMAGES = ("images", "x_train", "train_images", "train_x", "x", "data", "arr_0")
 _CHANNELS = (1, 3, 4)
 _LAYOUT = (
-    "Store uint8, 0 to 255, of the shape (N, H, W) or (N, H, W, C) with C of 1, 3 or 4: "
-    "np.savez('images.npz', images=(x * (255 / x.max())).astype('uint8')). Images of several sizes "
-    "are files in a folder."
+    "Store uint8, 0 to 255, of shape (N, H, W) or (N, H, W, C) with C of 1, 3 or 4: "
+    "np.savez('images.npz', images=(x * (255 / x.max())).astype('uint8')). Store images of "
+    "different sizes as files in a folder."
 )
-_WORST = 3
-"""How many arrays that do not fit are told of."""
+_NUM_SHOWN = 3
+"""Number of unsuitable arrays that are listed."""
 
 
 def _is_channels_first(shape: tuple[int, ...]) -> bool:
-    """Whether it is (N, C, H, W), and cannot be (N, H, W, C)."""
+    """Return whether it is (N, C, H, W), and cannot be (N, H, W, C)."""
     return len(shape) == 4 and shape[1] in (1, 3) and shape[3] not in _CHANNELS
 
 
 def _is_one_image(header: Header) -> bool:
-    """Whether it is a single image, (H, W, C)."""
     shape = header.shape
     is_layout = len(shape) == 3 and shape[2] in _CHANNELS
     return header.dtype == np.uint8 and is_layout and min(shape[:2]) >= MIN_SIZE
 
 
 def _are_images(header: Header) -> bool:
-    """Whether it can be the images of a training."""
     shape = header.shape
     is_layout = (len(shape) == 3 and shape[2] not in _CHANNELS) or (
         len(shape) == 4 and (shape[3] in _CHANNELS or _is_channels_first(shape))
@@ -56,9 +54,9 @@ def _are_images(header: Header) -> bool:
 
 
 class Arrays(Source):
-    """The images in the .npy or .npz at `path`, mapped, not read.
+    """The images in the .npy or .npz file at `path`, which are mapped into memory.
 
-    An .npz is unpacked to a temporary file first.
+    An .npz file is unpacked to a temporary file first.
     """
 
     def __init__(self, path: str) -> None:
@@ -67,29 +65,32 @@ class Arrays(Source):
         archive = None if is_alone else open_zip(path, limits.ARRAY_DIRECTORY_BYTES)
         try:
             if archive is None:
-                self._take_array(Path(path))
+                self._use_array(Path(path))
             else:
                 with archive:
-                    self._take_archive(archive)
+                    self._use_archive(archive)
         except DataError as error:
             raise DataError(f"{printable(path)}: {error.message}", error.hint) from None
-        except Exception as error:  # a parser of damaged files raises whatever it stumbles over
+        except Exception as error:  # parsers of damaged files can raise anything
             raise DataError(
                 f"{printable(path)} is damaged: {printable(str(error))[:100]}", "Save it again."
             ) from None
 
-    def _take_array(self, path: Path) -> None:
+    def _use_array(self, path: Path) -> None:
         with path.open("rb") as file:
             headers = {path.stem: _header(file)}
             size = file.seek(0, io.SEEK_END)
         key = _choose(headers)
         _require_plausible(key, headers[key], size)
         self._file: Path | Unpacked = path
-        self._take(headers, key, Labels())
+        self._use(headers, key, Labels())
 
-    def _take_archive(self, archive: zipfile.ZipFile) -> None:
+    def _use_archive(self, archive: zipfile.ZipFile) -> None:
+        keys = {name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")}
+        if len(keys) > limits.ARRAYS:
+            raise DataError(f"it has more than {limits.ARRAYS} arrays")
         headers = {}
-        for key in _keys(archive):
+        for key in sorted(keys):
             with archive.open(f"{key}.npy") as file:
                 headers[key] = _header(file)
         key = _choose(headers)
@@ -98,23 +99,23 @@ class Arrays(Source):
         labels = read_labels(archive, headers, headers[key].shape[0])
         with archive.open(info) as content:
             self._file = Unpacked(content, info.compress_size, key)
-        self._take(headers, key, labels)
+        self._use(headers, key, labels)
 
-    def _take(self, headers: dict[str, Header], key: str, labels: Labels) -> None:
-        """Take the array `key` for the images."""
+    def _use(self, headers: dict[str, Header], key: str, labels: Labels) -> None:
+        """Use the array `key` as the images."""
         self._mapped()
         shape = headers[key].shape
         self._is_channels_first = _is_channels_first(shape)
         notes = []
         if self._is_channels_first:
             notes.append(f"{printable(key)} is {shape}: read as (N, C, H, W), channels first.")
-        each = math.prod(shape[1:])
         if labels.problem is not None:
             notes.append(f"{NO_CLASSES}{labels.problem}.")
         names: Sequence[str | None] = labels.names or [None] * shape[0]
+        size = math.prod(shape[1:])
         self.contents = Contents(
-            [Entry(f"{printable(key)}[{i}]", name, each) for i, name in enumerate(names)],
-            classes=labels.classes,
+            [Entry(f"{printable(key)}[{i}]", name, size) for i, name in enumerate(names)],
+            classes=list(labels.classes),
             labels_from=labels.key,
             labels_problem=labels.problem,
             notes=notes,
@@ -126,7 +127,7 @@ class Arrays(Source):
         )
 
     def read(self, entry: Entry) -> Pixels:
-        """uint8 (H, W) or (H, W, C). Raises BadImage."""
+        """Return uint8 (H, W) or (H, W, C). Raises BadImage."""
         index = int(entry.name[entry.name.rindex("[") + 1 : -1])
         try:
             image = np.array(self._mapped()[index])
@@ -145,16 +146,9 @@ class Arrays(Source):
 
 
 def _require_plausible(key: str, header: Header, size: int) -> None:
-    """DataError where an array of `size` bytes in the file claims far more images."""
+    """Raise DataError if an array of `size` bytes in the file claims far more images."""
     if header.shape[0] > limits.FREE_IMAGES + size:
         raise DataError(f"{printable(key)} claims more images than it has bytes")
-
-
-def _keys(archive: zipfile.ZipFile) -> list[str]:
-    keys = {name[: -len(".npy")] for name in archive.namelist() if name.endswith(".npy")}
-    if len(keys) > limits.ARRAYS:
-        raise DataError(f"it has more than {limits.ARRAYS} arrays")
-    return sorted(keys)
 
 
 def _header(content: IO[bytes]) -> Header:
@@ -167,29 +161,25 @@ def _header(content: IO[bytes]) -> Header:
 
 
 def _choose(headers: dict[str, Header]) -> str:
-    """The key of the images. Raises DataError."""
-    fitting = [key for key, header in headers.items() if _are_images(header)]
-    preferred = [key for key in _IMAGES if key in fitting]
-    if not preferred and len(fitting) != 1:
-        if fitting:
+    """Return the key of the images, or raise DataError."""
+    suitable = [key for key, header in headers.items() if _are_images(header)]
+    preferred = [key for key in _IMAGES if key in suitable]
+    if not preferred and len(suitable) != 1:
+        if suitable:
             raise DataError(
-                f"several arrays may be the images: {', '.join(map(printable, fitting))}",
+                f"several arrays may be the images: {', '.join(map(printable, suitable))}",
                 "Name the one to train on 'images'.",
             )
         single = next((key for key, header in headers.items() if _is_one_image(header)), None)
         if single is not None:
             raise DataError(
-                f"{printable(single)} is {headers[single]}: one image, where many are needed",
-                "Stack all that you have: np.savez('images.npz', images=np.stack(list_of_images)).",
+                f"{printable(single)} is {headers[single]}: one image, but many are needed",
+                "Stack all of them: np.savez('images.npz', images=np.stack(list_of_images)).",
             )
-        found = [
-            f"{printable(key)} is {header}"
-            for key, header in sorted(headers.items(), key=lambda item: -math.prod(item[1].shape))
-        ]
-        raise DataError(
-            f"no array of images; {'; '.join(found[:_WORST]) or 'it is empty'}", _LAYOUT
-        )
-    key = (preferred or fitting)[0]
+        largest = sorted(headers.items(), key=lambda item: -math.prod(item[1].shape))[:_NUM_SHOWN]
+        found = "; ".join(f"{printable(key)} is {header}" for key, header in largest)
+        raise DataError(f"no array of images; {found or 'it is empty'}", _LAYOUT)
+    key = (preferred or suitable)[0]
     count, *shape = headers[key].shape
     if count > limits.MEMBERS or math.prod(shape) > limits.IMAGE_BYTES:
         raise DataError(f"{printable(key)} is too large: {headers[key].shape}", _LAYOUT)

@@ -1,4 +1,4 @@
-"""What every source of images offers, and what its files' names say: which are images, of what."""
+"""What every source of images offers, and what the names of files say about them."""
 
 from __future__ import annotations
 
@@ -10,32 +10,25 @@ from typing import Protocol
 from ganctl import limits
 from ganctl.datasets.decoding import Content
 
-_SUFFIXES = frozenset(
-    (".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".dib", ".gif")
-) | {".tif", ".tiff", ".avif", ".heic", ".heif", ".hif"}
-_UNSUPPORTED = frozenset((".jxl", ".jp2", ".psd", ".svg", ".eps", ".ico", ".tga", ".exr")) | {
-    ".hdr",
-    ".ppm",
-    ".pgm",
-    ".pbm",
-    ".pnm",
-    ".raw",
-    ".dng",
-    ".cr2",
-    ".cr3",
-    ".nef",
-    ".arw",
-}
+_IMAGES = frozenset((
+    ".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".dib", ".gif",
+    ".tif", ".tiff", ".avif", ".heic", ".heif", ".hif",
+))  # fmt: skip
+_UNSUPPORTED = frozenset((
+    ".jxl", ".jp2", ".psd", ".svg", ".eps", ".ico", ".tga", ".exr", ".hdr", ".ppm", ".pgm", ".pbm",
+    ".pnm", ".raw", ".dng", ".cr2", ".cr3", ".nef", ".arw",
+))  # fmt: skip
 _ARCHIVES = frozenset((".zip", ".tar", ".tgz", ".gz", ".xz", ".bz2", ".npz", ".rar", ".7z"))
-_OF_SYSTEMS = frozenset(
-    ("thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx")  # Windows, macOS
-) | {
+_SYSTEM_FILES = frozenset((
+    "thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx",  # Windows, macOS
     "$recycle.bin", "system volume information", "lost+found",
     "@eadir", "#recycle", "#snapshot", "@recycle", "@tmp", "@recently-snapshot",  # Synology, QNAP
-}  # fmt: skip
-"""What operating systems and file servers put among images, thumbnails above all."""
-OTHER = ("not an image by its name", True)
-"""Why most files are not used that are no images, and that it is harmless."""
+))  # fmt: skip
+"""What operating systems and file servers put beside images, above all thumbnails."""
+
+Reason = tuple[str, bool]
+"""(why a file is not used, whether that is harmless)."""
+NOT_AN_IMAGE: Reason = ("not an image by its name", True)
 
 
 @dataclass(frozen=True)
@@ -43,11 +36,11 @@ class Entry:
     """One image of a source."""
 
     name: str
-    """Unique in the source; '/' between folders; fit to be shown."""
+    """Unique in the source, with '/' between folders, and safe to print."""
     label: str | None
-    """The name of its class; None for all images of a source that has no classes."""
+    """Name of its class; None for all images of a source that has no classes."""
     size: int
-    """In bytes, as the file system or the archive says."""
+    """In bytes, according to the file system or the archive."""
 
 
 @dataclass(frozen=True)
@@ -57,40 +50,40 @@ class Problem:
     name: str
     reason: str
     harmless: bool = False
-    """Whether no image is missed: a text file, a thumbnail's index, a second way to a folder."""
+    """Whether no image is lost: a text file, a file of thumbnails, a second way to a folder."""
 
 
 @dataclass
 class Contents:
-    """The images of a source, and how they were told apart."""
+    """The images of a source, with their splits and classes."""
 
     entries: list[Entry] = field(default_factory=list)
-    """To be trained on, in an order that is a function of the names alone."""
+    """Training images, in an order that is a function of the names alone."""
     held_out: list[Entry] = field(default_factory=list)
-    """To compare samples with."""
+    """Images to compare samples with."""
     classes: list[str] = field(default_factory=list)
-    """The names of all classes, in the order in which they are counted; none: no classes."""
+    """Names of all classes, in the order of their numbers; empty if there are none."""
     labels_from: str | None = None
-    """What tells the classes, such as 'folders' or 'dataset.json'; None: there are none."""
+    """Where the classes come from, such as 'folders' or 'dataset.json'; None without classes."""
     labels_problem: str | None = None
-    """Why labels that are there cannot be used; images that have none are no problem."""
+    """Why labels that are there cannot be used; it is no problem if there are none."""
     notes: list[str] = field(default_factory=list)
-    """What a user should know of it."""
+    """How splits, classes and samples were recognized, where a user should know."""
     problems: list[Problem] = field(default_factory=list)
     """What is not used."""
 
 
 class Source(Protocol):
-    """Images by name. Picklable: a process that gets it opens what it needs when it reads."""
+    """Images by name. It can be pickled: another process opens what it reads again."""
 
     contents: Contents
 
     def read(self, entry: Entry) -> Content:
-        """A file's bytes, or pixels where the source is an array; bounded. Raises BadImage."""
+        """Return a file's bytes, or pixels if the source is an array. Raises BadImage."""
 
     @property
     def entries(self) -> Sequence[Entry]:
-        """The images to be trained on."""
+        """The training images."""
         return self.contents.entries
 
     @property
@@ -100,12 +93,12 @@ class Source(Protocol):
 
     @property
     def problems(self) -> Sequence[Problem]:
-        """What was found while listing."""
+        """What was found to be unusable while listing."""
         return self.contents.problems
 
 
 def class_order(labels: Iterable[str]) -> list[str]:
-    """Each class once, sorted: as numbers where all are."""
+    """Return each class once, sorted, and as numbers if all of them are."""
     names = set(labels)
     if all(name.isascii() and name.isdecimal() for name in names):
         return sorted(names, key=lambda name: (len(name.lstrip("0")), name.lstrip("0"), name))
@@ -113,17 +106,17 @@ def class_order(labels: Iterable[str]) -> list[str]:
 
 
 def climbs(name: str) -> bool:
-    """Whether an archive's `name` leads out of the folder that it would be unpacked in."""
+    """Return whether a `name` in an archive leads out of the folder it would be unpacked in."""
     return name.startswith("/") or name[1:2] == ":" or ".." in name.split("/")
 
 
 def is_hidden(name: str) -> bool:
-    """Whether a file or folder is passed over for its name: nobody put images there to be seen."""
-    return name.startswith(".") or name.lower() in _OF_SYSTEMS
+    """Return whether a file or folder is ignored for its name, since no person put it there."""
+    return name.startswith(".") or name.lower() in _SYSTEM_FILES
 
 
-def unused(name: str, size: int) -> tuple[str, bool] | None:
-    """(why a file is not used, whether that is harmless); None where it looks like an image."""
+def why_unused(name: str, size: int) -> Reason | None:
+    """Return why a file is not used, or None if it is an image by its name."""
     path = PurePosixPath(name)
     suffix = path.suffix.lower()
     if any(map(is_hidden, path.parts)):
@@ -131,19 +124,19 @@ def unused(name: str, size: int) -> tuple[str, bool] | None:
     if suffix in _UNSUPPORTED:
         return f"{suffix} files are not supported: save it as PNG or JPEG", False
     if suffix in _ARCHIVES:
-        return "an archive in it is not looked into", True
-    if suffix not in _SUFFIXES:
-        return OTHER
+        return "archives inside it are not opened", True
+    if suffix not in _IMAGES:
+        return NOT_AN_IMAGE
     return too_large(size)
 
 
-def too_long(name: str) -> tuple[str, bool] | None:
-    """The same for a file that has too long a name."""
+def too_long(name: str) -> Reason | None:
+    """Return why a file is not used if its name is too long."""
     if len(name) > limits.NAME_CHARS or name.count("/") > limits.NAME_FOLDERS:
         return "its name is too long, or it is in too many folders", False
     return None
 
 
-def too_large(size: int) -> tuple[str, bool] | None:
-    """The same for a file of `size` bytes."""
+def too_large(size: int) -> Reason | None:
+    """Return why a file of `size` bytes is not used if it is too large."""
     return (f"too large: {size / 1e6:,.0f} MB", False) if size > limits.IMAGE_BYTES else None

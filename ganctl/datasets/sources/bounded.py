@@ -1,4 +1,4 @@
-"""Archives of unknown origin: what bounds the memory and the disk that reading them takes."""
+"""Limits on the memory and the disk that reading archives of unknown origin takes."""
 
 from __future__ import annotations
 
@@ -21,19 +21,17 @@ _HINT = "Unpack it yourself, or set TMPDIR to a folder with more space."
 
 
 def is_bomb(unpacked: int, packed: int) -> bool:
-    """Whether so many bytes from so few are more than any image needs."""
+    """Return whether images would never shrink from `unpacked` bytes to `packed` bytes."""
     return unpacked > limits.FREE_BYTES and unpacked > limits.RATIO * packed
 
 
 class Bounded(io.FileIO):
-    """A file that refuses to be read in pieces larger than an honest archive's directory is.
+    """A file that refuses to be read in pieces larger than the directory of an honest archive.
 
-    It is closed with the last object that reads it: a source, which processes may share, has no end
-    of its own.
+    It is closed with the last object that reads it, since processes may share a source.
     """
 
     def __init__(self, path: str | Path, largest: int = limits.DIRECTORY_BYTES) -> None:
-        """Raises OSError."""
         super().__init__(path)
         self._largest = largest
 
@@ -41,7 +39,7 @@ class Bounded(io.FileIO):
         self.close()
 
     def read(self, size: int | None = -1, /) -> bytes:
-        """As a file's; raises OSError."""
+        """Return at most `size` bytes. Raises OSError."""
         if size is None or size < 0:
             size = max(0, os.fstat(self.fileno()).st_size - self.tell())
         if size > self._largest:
@@ -50,18 +48,17 @@ class Bounded(io.FileIO):
 
 
 class Xz:
-    """The content of an .xz file, with a bound on the memory that it may ask for its dictionary."""
+    """The content of an .xz file; the memory for its dictionary is bounded."""
 
     def __init__(self, path: str) -> None:
-        """Raises OSError."""
         self._file = open(path, "rb")  # noqa: PTH123, SIM115
         self._unpacker = lzma.LZMADecompressor(memlimit=limits.XZ_BYTES)
 
     def read(self, size: int) -> bytes:
-        """Return `size` bytes at most, none at the end. Raises OSError, LZMAError, EOFError."""
+        """Return at most `size` bytes, none at the end. Raises OSError, LZMAError, EOFError."""
         content = packed = b""
         while not content:
-            if self._unpacker.eof:  # several streams may follow one another
+            if self._unpacker.eof:  # another stream may follow
                 packed = (self._unpacker.unused_data or self._file.read(_CHUNK)).lstrip(b"\0")
                 if not packed:
                     break
@@ -82,10 +79,10 @@ class Xz:
 
 
 class Unpacked:
-    """A temporary file, gone when its maker is; other processes may read it meanwhile."""
+    """A temporary file that is removed with this object; other processes may read it meanwhile."""
 
     def __init__(self, content: IO[bytes] | Xz, packed: int, name: str) -> None:
-        """All of `content`, which was `packed` bytes before. Raises DataError."""
+        """Copy all of `content`, which was `packed` bytes before. Raises DataError."""
         with _disk_errors(name):
             handle, path = tempfile.mkstemp(prefix="ganctl-")
         self.path = Path(path)
@@ -110,7 +107,7 @@ class Unpacked:
             if is_bomb(written, packed):
                 raise DataError(
                     f"{name} unpacks to more than {limits.RATIO} times its size: "
-                    "it looks like a bomb",
+                    "it looks like a decompression bomb",
                     "If you trust it, unpack it yourself and give the folder.",
                 )
             with _disk_errors(name):
@@ -123,7 +120,7 @@ class Unpacked:
 
 
 def _remove(path: str, owner: int) -> None:
-    if os.getpid() == owner:  # not a forked child
+    if os.getpid() == owner:  # and not a forked child
         with contextlib.suppress(OSError):
             Path(path).unlink()
 

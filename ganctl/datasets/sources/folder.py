@@ -1,4 +1,4 @@
-"""A folder of images, with whatever else people keep in one."""
+"""A folder of images, with whatever else people keep in it."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ from ganctl.text import listed, printable
 
 
 class File(NamedTuple):
-    """A file below a folder, as listing it says."""
+    """A file below a folder."""
 
     name: str
     size: int
     changed: int
-    """In nanoseconds."""
+    """When it was last changed, in nanoseconds."""
 
 
 class Folder(Source):
-    """The images below `path`, links followed, each folder once; told apart when asked for."""
+    """The images below `path`; links are followed, but each folder is visited once."""
 
     def __init__(self, path: str) -> None:
         self._path = path
-        self._leading_out: list[str] = []
-        self.found: Sequence[File | Problem] = list(walk(path, self._leading_out))
-        """All that lies there, in no order; a process that reads the images is not told."""
+        self._links_outside: list[str] = []
+        self.found: Sequence[File | Problem] = list(walk(path, self._links_outside))
+        """All files, in no order; empty in a process that only reads the images."""
         self._names: dict[str, str] = {}
 
     @functools.cached_property
-    def contents(self) -> Contents:  # type: ignore[override]  # it is not told apart before it is asked for
-        """What there is."""
+    def contents(self) -> Contents:  # type: ignore[override]  # made only when it is needed
+        """The images, with their splits and classes."""
         listing: Listing[str] = Listing()
         for found in self.found:
             if isinstance(found, Problem):
@@ -45,8 +45,8 @@ class Folder(Source):
                 listing.add(found.name, found.size, found.name)
         self._names = listing.places
         contents = listing.contents(self._content)
-        if names := sorted(self._leading_out):
-            # A folder that somebody else made can lead to images that are nobody else's business.
+        if names := sorted(self._links_outside):
+            # A folder from somebody else can link to private images of this user.
             contents.notes.append(
                 f"Links that lead out of the folder are followed: {len(names):,} ({listed(names)})."
             )
@@ -54,16 +54,11 @@ class Folder(Source):
         return contents
 
     def __getstate__(self) -> dict[str, Any]:
-        return {
-            **vars(self),
-            "contents": self.contents,
-            "_names": self._names,
-            "found": (),
-            "_leading_out": [],
-        }
+        return {**vars(self), "contents": self.contents, "_names": self._names,
+                "found": (), "_links_outside": []}  # fmt: skip
 
     def read(self, entry: Entry) -> bytes:
-        """A file's bytes; never waits for a pipe. Raises BadImage."""
+        """Return a file's bytes, without waiting for a pipe. Raises BadImage."""
         return self._content(self._names[entry.name])
 
     def _content(self, name: str) -> bytes:
@@ -74,20 +69,18 @@ class Folder(Source):
                 status = os.fstat(descriptor)
                 if not stat.S_ISREG(status.st_mode):
                     raise BadImage("not a file")
-                if (problem := too_large(status.st_size)) is not None:  # it has grown
-                    raise BadImage(problem[0])
+                if (reason := too_large(status.st_size)) is not None:  # it has grown
+                    raise BadImage(reason[0])
                 return file.read(status.st_size)  # a bound alone would be allocated whole
         except OSError as error:
             raise BadImage(f"{UNREADABLE}: {error.strerror or error}") from None
 
 
-def walk(root: str, leading_out: list[str] | None = None) -> Iterator[File | Problem]:
-    """Every file below `root`, in no order, and what cannot be listed.
+def walk(root: str, links_outside: list[str] | None = None) -> Iterator[File | Problem]:
+    """Yield every file below `root`, in no order, and what cannot be listed.
 
-    The names of links that lead out of `root` are added to `leading_out`.
-
-    Real folders come before links to folders, and those by name, so that what a file is called
-    does not depend on the file system's order.
+    The names of links that lead out of `root` are added to `links_outside`. Links to folders come
+    last, by name, so that the name of a file does not depend on the file system's order.
     """
     seen: set[tuple[int, int]] = set()
     folders, links = [""], list[str]()  # the links are a heap
@@ -105,15 +98,14 @@ def walk(root: str, leading_out: list[str] | None = None) -> Iterator[File | Pro
             with os.scandir(path) as entries:
                 for entry in entries:
                     name = f"{relative}/{entry.name}" if relative else entry.name
-                    if entry.is_symlink() and leading_out is not None:
+                    if entry.is_symlink() and links_outside is not None:
                         target = os.path.realpath(entry.path)
                         if not os.path.join(target, "").startswith(inside):  # noqa: PTH118
-                            leading_out.append(printable(name))
+                            links_outside.append(printable(name))
                     yield from _visit(entry, name, folders, links)
         except OSError as error:
-            yield Problem(
-                printable(relative or root), f"cannot be listed: {error.strerror or error}"
-            )
+            reason = f"cannot be listed: {error.strerror or error}"
+            yield Problem(printable(relative or root), reason)
 
 
 def _visit(

@@ -1,8 +1,8 @@
-"""The headers of tar archives of unknown origin, read in time and memory that grow with them alone.
+"""The headers of tar archives of unknown origin, read in time and memory linear in their size.
 
-tarfile searches an extended header with a regular expression that takes quadratic time, keeps all
-that a header says for each member after it, and calls itself for each header that comes before a
-member. Here only a member's path and size are taken from them, within bounds.
+tarfile searches an extended header with a regular expression in quadratic time, keeps everything
+that a header says for each later member, and recurses for each header before a member. Here only
+the path and the size of a member are taken from its headers, within limits.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ _EXTENDED = (
     tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE, tarfile.GNUTYPE_LONGNAME,
     tarfile.GNUTYPE_LONGLINK,
 )  # fmt: skip
-_DIGITS = 20
-"""Digits of a number in an extended header, at most."""
+_MAX_DIGITS = 20
+"""Most digits that a number in an extended header may have."""
 
 
 class Archive(tarfile.TarFile):
     """A tar archive to read."""
 
     num_headers = 0
-    """Extended headers that came before the member that is being read."""
+    """Number of extended headers before the member that is being read."""
 
     def next(self) -> tarfile.TarInfo | None:
         """Return the next member. Raises tarfile.TarError, OSError."""
@@ -33,13 +33,11 @@ class Archive(tarfile.TarFile):
         return super().next()
 
     def each(self) -> Iterator[tarfile.TarInfo]:
-        """Yield each member, none of which is kept. Raises what `next` does.
-
-        A size below zero would lead back to a header that was read before, and so on for good.
-        """
+        """Yield each member and forget it. Raises what `next` does."""
         place = -1
         while (member := self.next()) is not None:
             self.members.clear()  # type: ignore[attr-defined]  # it would keep them all
+            # A negative size would lead back to an earlier header, again and again.
             if member.size < 0 or self.offset <= place:
                 raise tarfile.ReadError("a member's size is below zero")
             place = self.offset
@@ -47,7 +45,7 @@ class Archive(tarfile.TarFile):
 
 
 class _Member(tarfile.TarInfo):
-    """What a header says of a member. tarfile calls these methods by the header's type."""
+    """What a header says about a member. tarfile calls these methods by the header's type."""
 
     def _proc_member(self, archive: Archive) -> Self:
         if self.type in _EXTENDED:
@@ -77,7 +75,7 @@ class _Member(tarfile.TarInfo):
         return member
 
     def _proc_sparse(self, archive: Archive) -> Self:
-        """A file with holes, which is not used: what its header says of them is passed over."""
+        """Skip what the header says about the holes of a sparse file, which is not used."""
         _, is_extended, _ = self._sparse_structs  # type: ignore[attr-defined]
         while is_extended:
             block = archive.fileobj.read(tarfile.BLOCKSIZE)
@@ -92,11 +90,11 @@ Archive.tarinfo = _Member
 
 
 def _facts(content: bytes) -> dict[bytes, bytes]:
-    """Return what a pax header's records 'LENGTH KEY=VALUE' say of a member. Raises ReadError."""
+    """Return what a pax header's records, 'LENGTH KEY=VALUE', say about a member."""
     facts = {}
     at = 0
     while at < len(content) and content[at]:
-        blank = content.find(b" ", at, at + _DIGITS + 1)
+        blank = content.find(b" ", at, at + _MAX_DIGITS + 1)
         length = _number(content[at : max(at, blank)])
         key, equals, value = content[blank + 1 : at + length - 1].partition(b"=")
         if not equals or not blank < at + length <= len(content):
@@ -108,6 +106,6 @@ def _facts(content: bytes) -> dict[bytes, bytes]:
 
 
 def _number(digits: bytes) -> int:
-    if not digits.isdigit() or len(digits) > _DIGITS:
+    if not digits.isdigit() or len(digits) > _MAX_DIGITS:
         raise tarfile.ReadError("an extended header is damaged")
     return int(digits)

@@ -1,4 +1,4 @@
-"""Files that tell the classes of images: one that lists all of them, or one beside each image."""
+"""Files that tell the classes of images: one list of all of them, or one file beside each image."""
 
 from __future__ import annotations
 
@@ -11,43 +11,43 @@ from itertools import groupby
 from typing import Any
 
 from ganctl import limits
-from ganctl.datasets.sources.base import unused
+from ganctl.datasets.sources.base import why_unused
 from ganctl.text import printable
 
 LISTS = ("dataset.json", "metadata.jsonl", "metadata.csv", "labels.csv")
-"""Names of files that list all images' classes, as StyleGAN's dataset_tool and Hugging Face's
-ImageFolder call them, and people; where there are several, the first is used."""
+"""Names of files that list the classes of all images, by StyleGAN's dataset_tool, by Hugging Face's
+ImageFolder, and by custom; the first one that is there is used."""
 BESIDE = ("cls", "json")
-"""Suffixes of WebDataset's files beside an image; where there are both, the first is used."""
+"""Suffixes of WebDataset's files beside an image; the first one that is there is used."""
 FILES_BESIDE, FOLDERS = "files beside the images", "folders"
-"""What else may tell the classes, as it is called for people."""
+"""Other places that classes come from, as `Contents.labels_from` names them."""
 _FILE_KEYS = ("file_name", "filename", "file", "image", "path")
 _CLASS_KEYS = ("label", "class")
 _DELIMITERS = ",;\t"
 
 
-class NoLabels(Exception):  # noqa: N818 - classes may be told elsewhere
-    """A list that tells no classes, though it is called like one that does; the text says how."""
+class NoLabels(Exception):  # noqa: N818 - classes may come from elsewhere
+    """A file that has the name of a list of labels but is none; the text says why."""
 
 
 class BadLabels(Exception):  # noqa: N818
-    """A list that cannot be understood; the text says why."""
+    """A list of labels that cannot be understood; the text says why."""
 
 
 def parse(name: str, content: bytes) -> dict[str, str]:
     """Return the classes in the list called `name`, by the `comparable` paths of the images.
 
-    The paths begin in the list's folder. Empty where the list says that there are no classes.
-    Raises NoLabels and BadLabels.
+    The paths are relative to the folder of the list. The result is empty if the list says that
+    there are no classes. Raises NoLabels and BadLabels.
     """
-    kind = {"json": _json, "jsonl": _jsonl, "csv": _csv}[name.rpartition(".")[2]]
+    rows = {"json": _json, "jsonl": _jsonl, "csv": _csv}[name.rpartition(".")[2]]
     classes: dict[str, str] = {}
     try:
-        for path, value in kind(content.decode("utf-8-sig")):
+        for path, value in rows(content.decode("utf-8-sig")):
             if not isinstance(path, str):
-                raise BadLabels(f"{_brief(path)} is not a file's name")
+                raise BadLabels(f"{_brief(path)} is not a file name")
             if len(path) > limits.NAME_CHARS:
-                raise BadLabels(f"{_brief(path)} is too long for a file's name")
+                raise BadLabels(f"{_brief(path)} is too long for a file name")
             if (label := _class(value)) is None:
                 continue
             path = comparable(path.replace("\\", "/").removeprefix("./"))
@@ -59,24 +59,20 @@ def parse(name: str, content: bytes) -> dict[str, str]:
 
 
 def comparable(path: str) -> str:
-    """Return `path` in the form in which an image and its mention in a list are the same text."""
+    """Return `path` in the form that is the same for an image and its mention in a list."""
     text = printable(path)
-    if text.isascii() or _longest_run(text) > limits.ACCENTS:
+    if text.isascii():
         return text
-    # Some file systems keep an accent apart from its letter.
-    return unicodedata.normalize("NFC", text)
-
-
-def _longest_run(text: str) -> int:
-    """Return how many accents follow one another, which normalizing takes quadratic time for."""
-    groups = groupby(text, lambda char: unicodedata.combining(char) > 0)
-    return max((len(list(group)) for is_accent, group in groups if is_accent), default=0)
+    accents = groupby(text, lambda char: unicodedata.combining(char) > 0)
+    longest = max((len(list(group)) for is_accent, group in accents if is_accent), default=0)
+    # Some file systems store accents apart from their letters. Normalizing many takes long.
+    return text if longest > limits.ACCENTS else unicodedata.normalize("NFC", text)
 
 
 def beside(content: bytes, suffix: str) -> str | None:
-    """Return the class in a file beside an image, a name or a number as text; None if it has none.
+    """Return the class in a file beside an image, a name or a number as text, or None.
 
-    A .cls holds nothing else, a .json has it as its 'label'.
+    A .cls file holds nothing else, and a .json file has it as its 'label'.
     """
     try:
         value = content.decode().strip()
@@ -86,7 +82,7 @@ def beside(content: bytes, suffix: str) -> str | None:
 
 
 def _json(text: str) -> Iterator[tuple[Any, Any]]:
-    """{"labels": [["00000/img00000000.png", 3], ...]}, or {"labels": null}."""
+    """Yield the rows of {"labels": [["00000/img00000000.png", 3], ...]}, or {"labels": null}."""
     data = json.loads(text)
     if not isinstance(data, dict) or "labels" not in data:
         raise NoLabels("it has no 'labels'")
@@ -100,24 +96,24 @@ def _json(text: str) -> Iterator[tuple[Any, Any]]:
 
 
 def _jsonl(text: str) -> Iterator[tuple[Any, Any]]:
-    """{"file_name": "0.png", "label": "cat"}, a line each."""
-    is_told = False
+    """Yield the rows of lines such as {"file_name": "0.png", "label": "cat"}."""
+    has_labels = False
     for number, line in enumerate(text.split("\n"), 1):
         if not line.strip():
             continue
         row = json.loads(line)
         if not isinstance(row, dict):
             raise BadLabels(f"line {number:,} is not an object")
-        file, label = _key(_FILE_KEYS, row), _key(_CLASS_KEYS, row)
+        file, label = _first(_FILE_KEYS, row), _first(_CLASS_KEYS, row)
         if file is not None and label is not None:
-            is_told = True
+            has_labels = True
             yield row[file], row[label]
-    if not is_told:
+    if not has_labels:
         raise NoLabels("no line has a 'file_name' and a 'label'")
 
 
 def _csv(text: str) -> Iterator[tuple[Any, Any]]:
-    """file_name,label in the first line, 0.png,cat in others; ; or a tab will do, too.
+    """Yield the rows of lines such as 0.png,cat below a line file_name,label; also with ; or tabs.
 
     Without such a first line, two columns are an image's name and its class.
     """
@@ -126,10 +122,10 @@ def _csv(text: str) -> Iterator[tuple[Any, Any]]:
     rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     first = next(rows, [])
     columns = [name.strip().lower() for name in first]
-    file, label = _key(_FILE_KEYS, columns), _key(_CLASS_KEYS, columns)
+    file, label = _first(_FILE_KEYS, columns), _first(_CLASS_KEYS, columns)
     if file is not None and label is not None:
         places = columns.index(file), columns.index(label)
-    elif len(columns) == 2 and unused(columns[0], 0) is None:
+    elif len(columns) == 2 and why_unused(columns[0], 0) is None:
         places = 0, 1
         yield first[0].strip(), first[1]
     else:
@@ -139,19 +135,19 @@ def _csv(text: str) -> Iterator[tuple[Any, Any]]:
             yield row[places[0]].strip(), row[places[1]]
 
 
-def _key(known: Iterable[str], keys: Iterable[str]) -> str | None:
+def _first(known: Iterable[str], keys: Iterable[str]) -> str | None:
     return next((key for key in known if key in keys), None)
 
 
 def _class(value: Any) -> str | None:
-    """Return the name of a class, or its number as text; None where there is none."""
+    """Return the name of a class, or its number as text; None if there is none."""
     if value is None or isinstance(value, str):
         name = printable((value or "").strip())
         if len(name) > limits.LABEL_NAME_BYTES:
-            raise BadLabels(f"{_brief(name)} is too long for a class's name")
+            raise BadLabels(f"{_brief(name)} is too long for a class name")
         return name or None
     if type(value) is not int:
-        raise BadLabels(f"{_brief(value)} is neither a class's name nor its number")
+        raise BadLabels(f"{_brief(value)} is neither the name nor the number of a class")
     return str(value)
 
 

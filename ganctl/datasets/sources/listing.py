@@ -1,4 +1,8 @@
-"""The files of a source as they are found, and what they are told apart into."""
+"""The files of a source: which are images, in which split, and of which class.
+
+Classes come from files beside the images (`samples`), or else from a file that lists them
+(`labels`), or else from the folders (`layout`).
+"""
 
 from __future__ import annotations
 
@@ -10,51 +14,51 @@ from ganctl.datasets.base import NO_CLASSES
 from ganctl.datasets.decoding import BadImage
 from ganctl.datasets.sources import labels
 from ganctl.datasets.sources.base import (
-    OTHER,
+    NOT_AN_IMAGE,
     Contents,
     Entry,
     Problem,
+    Reason,
     class_order,
     too_long,
-    unused,
+    why_unused,
 )
 from ganctl.datasets.sources.layout import Folder, Parts, common, folders_of, understand
 from ganctl.errors import DataError
 from ganctl.text import listed, printable
 
-_NAMED = 3
-"""Files that are given as examples."""
+_NUM_EXAMPLES = 3
 
 Place = TypeVar("Place")
 
 
 class Listing(Generic[Place]):
-    """The files of a source: which are images, and where each is."""
+    """The files of a source as they are found, and the place of each image."""
 
     def __init__(self, *, is_sharded: bool = False) -> None:
-        """`is_sharded`: every name begins with that of an archive, which is no folder."""
+        """Make an empty listing; if `is_sharded`, names begin with that of an archive."""
         self.places: dict[str, Place] = {}
-        """Of each image, by its name."""
+        """Place of each image, by its name."""
         self.problems: list[Problem] = []
         self._is_sharded = is_sharded
         self._sizes: dict[str, int] = {}
         self._lists: dict[str, Place] = {}
         self._doubts: list[str] = []
-        """Why lists tell no classes, to be said where nothing else does."""
+        """Why lists give no classes, which is said only if nothing else gives any."""
 
     def add(self, name: str, size: int, place: Place) -> None:
-        """A file of `size` bytes, found at `place`. Raises DataError where there is no end."""
-        problem = too_long(name) or unused(name, size)
-        is_list = name.rpartition("/")[2] in labels.LISTS and problem == OTHER
+        """Add a file of `size` bytes, found at `place`. Raises DataError if there are too many."""
+        reason: Reason | None = too_long(name) or why_unused(name, size)
+        is_list = name.rpartition("/")[2] in labels.LISTS and reason == NOT_AN_IMAGE
         if is_list and size > limits.LABEL_LIST_BYTES:
-            is_list, problem = False, (f"too large a list of labels: {size / 1e6:,.0f} MB", False)
+            is_list, reason = False, (f"too large a list of labels: {size / 1e6:,.0f} MB", False)
         name = printable(name[: limits.NAME_CHARS])
-        if problem is None and name in self.places:
-            problem = ("a second file of that name", False)
+        if reason is None and name in self.places:
+            reason = ("a second file of that name", False)
         if is_list and name not in self._lists:
             self._lists[name] = place
-        elif problem is not None:
-            self.problems.append(Problem(name, *problem))
+        elif reason is not None:
+            self.problems.append(Problem(name, *reason))
         else:
             self.places[name] = place
             self._sizes[name] = size
@@ -62,22 +66,21 @@ class Listing(Generic[Place]):
             raise DataError(f"there are more than {limits.MEMBERS:,} files, which is too many")
 
     def refuse(self, name: str, reason: str, *, harmless: bool = False) -> None:
-        """A file that is not used."""
+        """Add a file that is not used."""
         self.problems.append(Problem(printable(name[: limits.NAME_CHARS]), reason, harmless))
 
     def leave_out(self, name: str, reason: str) -> None:
-        """An image that was added, and is not wanted after all."""
+        """Remove an image that was added but is not wanted."""
         del self.places[name]
         self.problems.append(Problem(name, reason, harmless=True))
 
     def contents(
         self, read: Callable[[Place], bytes], beside: Mapping[str, str] | None = None
     ) -> Contents:
-        """Tell the files apart; what is not used is added to `problems`.
+        """Return the images with their splits and classes; `problems` gets what is not used.
 
-        Classes are those that files `beside` the images tell, by the images' names, or else a file
-        that lists them, or else the folders. Where some images have a
-        class, those that have none are left out. `read` may raise BadImage.
+        `beside` has the classes from files beside the images, by the names of the images. If some
+        images have a class, those without one are left out. `read` may raise BadImage.
         """
         first = 1 if self._is_sharded else 0
         paths = {name: folders_of(name)[first:] for name in sorted(self.places)}
@@ -91,21 +94,21 @@ class Listing(Generic[Place]):
                 found.entries.append(Entry(name, None, self._sizes[name]))
             elif layout.is_held_out(path):
                 found.held_out.append(Entry(name, None, self._sizes[name]))
-        told = (labels.FILES_BESIDE, beside) if beside else self._listed(paths, found, read)
-        if told is None:
+        labeled = (labels.FILES_BESIDE, beside) if beside else self._from_list(paths, found, read)
+        if labeled is None:
             found.notes += doubts
             by_folder = {entry.name: layout.class_of(paths[entry.name]) for entry in found.entries}
-            told = labels.FOLDERS, {name: label for name, label in by_folder.items() if label}
+            labeled = labels.FOLDERS, {name: label for name, label in by_folder.items() if label}
         for name in self._lists:
-            self.refuse(name, OTHER[0], harmless=True)
-        found.labels_from, classes = told
+            self.refuse(name, NOT_AN_IMAGE[0], harmless=True)
+        labels_from, classes = labeled
         if not classes:
-            found.labels_from = None
             found.notes += self._doubts
             return found
-        for entry in found.entries:
-            if entry.name not in classes:
-                self.refuse(entry.name, f"no class in {found.labels_from}")
+        found.labels_from = labels_from
+        without = [entry.name for entry in found.entries if entry.name not in classes]
+        for name in without:
+            self.refuse(name, f"no class in {labels_from}")
         found.entries = [
             Entry(entry.name, classes[entry.name], entry.size)
             for entry in found.entries
@@ -114,13 +117,12 @@ class Listing(Generic[Place]):
         found.classes = class_order(classes[entry.name] for entry in found.entries)
         return found
 
-    def _listed(
+    def _from_list(
         self, paths: Mapping[str, Parts], found: Contents, read: Callable[[Place], bytes]
     ) -> tuple[str, Mapping[str, str]] | None:
-        """What the list nearest to the images tells, by its name; None where there is none.
+        """Return the list nearest to the training images and its classes by their names, or None.
 
-        It lies in a folder that all images to be trained on are in. The labels of several archives
-        are beside their images.
+        It must be in a folder that has all training images. Sharded archives have no lists.
         """
         shared = common(paths[entry.name] for entry in found.entries)
         for depth in range(len(shared), -1, -1) if not self._is_sharded else ():
@@ -128,9 +130,9 @@ class Listing(Generic[Place]):
             for name in (folder + name for name in labels.LISTS if folder + name in self._lists):
                 try:
                     return name, self._classes(name, folder, found, read)
-                except labels.NoLabels as no:
-                    self.refuse(name, f"tells no classes: {no}", harmless=True)
-                    self._doubts.append(f"{NO_CLASSES}{name} tells none: {no}.")
+                except labels.NoLabels as none:
+                    self.refuse(name, f"has no classes: {none}", harmless=True)
+                    self._doubts.append(f"{NO_CLASSES}{name} has none: {none}.")
                 except (labels.BadLabels, BadImage) as bad:
                     self.refuse(name, str(bad))
         return None
@@ -138,7 +140,7 @@ class Listing(Generic[Place]):
     def _classes(
         self, name: str, folder: str, found: Contents, read: Callable[[Place], bytes]
     ) -> dict[str, str]:
-        """The classes that the list `name` in `folder` tells, by the images' names."""
+        """Return the classes in the list `name` in `folder`, by the names of the images."""
         parsed = labels.parse(name, read(self._lists.pop(name)))
         if not parsed:
             found.notes.append(f"{NO_CLASSES}{name} says that there are none.")
@@ -151,8 +153,9 @@ class Listing(Generic[Place]):
         missing = [path for path in parsed if path not in here]
         classes = {here[path]: label for path, label in parsed.items() if path in here}
         if classes.keys().isdisjoint(entry.name for entry in found.entries):
-            named = listed(parsed, _NAMED)
-            raise labels.BadLabels(f"names none of the images to be trained on, but {named}")
+            examples = listed(parsed, _NUM_EXAMPLES)
+            raise labels.BadLabels(f"names none of the training images, but {examples}")
         if missing:
-            found.notes.append(f"{name} names files that are not there: {listed(missing, _NAMED)}.")
+            examples = listed(missing, _NUM_EXAMPLES)
+            found.notes.append(f"{name} names files that are not there: {examples}.")
         return classes

@@ -1,6 +1,6 @@
-"""WebDataset's samples: which files of a tar belong together, and which of them is the image.
+"""WebDataset's samples: which files in a tar belong together, and which one is the image.
 
-The files of a sample have a name in common up to its first dot; what follows is a field. Numbers
+The files of a sample have the same name up to the first dot, and what follows is a field. Numbers
 between dots belong to the name: '000.seg.png' is the field 'seg.png' of the sample '000', and
 'frame.0001.png' is the field 'png' of 'frame.0001'.
 """
@@ -11,13 +11,13 @@ from collections import Counter
 
 from ganctl import limits
 from ganctl.datasets.sources import labels
-from ganctl.datasets.sources.base import is_hidden, unused
+from ganctl.datasets.sources.base import is_hidden, why_unused
 
-_NAMED = 5
+_NUM_NAMED = 5
 
 
 def split(name: str) -> tuple[str, str]:
-    """Return the sample that the file called `name` belongs to, and its field, in lower case.
+    """Return the sample that the file called `name` belongs to, and its field in lower case.
 
     >>> split("cats/000.seg.png"), split("frame.0001.png")
     (('cats/000', 'seg.png'), ('frame.0001', 'png'))
@@ -31,7 +31,7 @@ def split(name: str) -> tuple[str, str]:
 
 
 def is_label(name: str, size: int) -> bool:
-    """Whether a file of `size` bytes may tell the class of its sample."""
+    """Return whether a file of `size` bytes may hold the class of its sample."""
     parts = name.split("/")
     if parts[-1] in labels.LISTS or any(map(is_hidden, parts)):
         return False
@@ -39,26 +39,26 @@ def is_label(name: str, size: int) -> bool:
 
 
 def is_image(name: str) -> bool:
-    """Whether a file is an image by its name, be it of a kind that cannot be read."""
-    problem = unused(name, 0)
-    return problem is None or not problem[1]
+    """Return whether a file is an image by its name, even one of an unsupported format."""
+    reason = why_unused(name, 0)
+    return reason is None or not reason[1]
 
 
 def rank(field: str, image_key: str | None) -> int | None:
-    """Return the rank of an image in its sample by its `field`; None where it is never used.
+    """Return the rank of an image in its sample by its `field`; None if it is never used.
 
-    Of those with the lowest rank the first in the tar is used: an image with a plain suffix, unless
-    there is none; with an `image_key`, that field alone.
+    The first image with the lowest rank is used: one with a plain suffix if possible. With an
+    `image_key` it is the image of that field.
     """
     if image_key is not None:
         return 0 if field == image_key.lower() else None
     return int("." in field)
 
 
-def left_out(fields: Counter[str]) -> list[str]:
-    """Return what a user should know of images that are not used, counted by their fields."""
+def describe_others(fields: Counter[str]) -> list[str]:
+    """Return a note on the images that are not used, counted by their fields, if there are any."""
     if not fields:
         return []
-    named = ", ".join(f"{count:,} {field}" for field, count in fields.most_common(_NAMED))
-    more = f", and {len(fields) - _NAMED:,} other fields" if len(fields) > _NAMED else ""
-    return [f"Of each sample one image is used. Left out: {named}{more}."]
+    named = ", ".join(f"{count:,} {field}" for field, count in fields.most_common(_NUM_NAMED))
+    more = f", and {len(fields) - _NUM_NAMED:,} other fields" if len(fields) > _NUM_NAMED else ""
+    return [f"One image per sample is used. Left out: {named}{more}."]

@@ -1,6 +1,6 @@
-"""Tar archives of images, WebDataset's shards among them, read in place at the members' offsets.
+"""Tar archives of images, such as WebDataset's shards, whose members are read in place.
 
-A compressed one is unpacked to one temporary file first: it can only be read from its start.
+A compressed one is unpacked to a temporary file first, as it can only be read from its start.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from ganctl.datasets.sources.base import Entry, Source, climbs
 from ganctl.datasets.sources.bounded import Bounded, Unpacked, Xz
 from ganctl.datasets.sources.headers import Archive
 from ganctl.datasets.sources.listing import Listing
-from ganctl.datasets.sources.samples import is_label, left_out, rank, split
+from ganctl.datasets.sources.samples import describe_others, is_label, rank, split
 from ganctl.errors import DataError
 from ganctl.text import printable
 
@@ -32,48 +32,47 @@ _COMPRESSED: dict[bytes, Callable[[str], Any]] = {
     b"BZh": bz2.open,
     b"\xfd7zXZ": Xz,
 }
-_At = tuple[int, int, int]
-"""(which archive, offset, bytes) of a member."""
+_Place = tuple[int, int, int]
+"""(number of the archive, offset, bytes) of a member."""
 
 
 class Tars(Source):
-    """The images in the tar archives at `paths`; of several, each gives its name to a folder.
+    """The images in the tar archives at `paths`; each of several is like a folder of its name.
 
-    Of each sample, as `samples` tells them apart, one image is used. Classes are WebDataset's, told
-    by a .cls or .json beside an image, or else as in a folder.
+    One image of each sample is used: see `samples`. Classes come from a .cls or .json file beside
+    each image, as WebDataset has them, or else as in a folder.
     """
 
     def __init__(self, paths: Sequence[str], image_key: str | None = None) -> None:
-        """With an `image_key`, of each sample the image of that field is used."""
+        """List the members; `image_key` is the field of the image in each sample."""
         self._archives = [_unpacked(path) for path in paths]
         self._files: dict[tuple[int, int], Bounded] = {}
-        listing: Listing[_At] = Listing(is_sharded=len(paths) > 1)
-        beside: dict[tuple[str, str], _At] = {}
+        listing: Listing[_Place] = Listing(is_sharded=len(paths) > 1)
+        beside: dict[tuple[str, str], _Place] = {}
         for number, path in enumerate(paths):
             prefix = f"{Path(path).name}/" if len(paths) > 1 else ""
-            for name, at in self._members(number, listing):
-                if is_label(name, at[2]):
-                    beside[split(prefix + name)] = at
+            for name, place in self._members(number, listing):
+                if is_label(name, place[2]):
+                    beside[split(prefix + name)] = place
                 else:
-                    listing.add(prefix + name, at[2], at)
-        others = _others(listing.places, image_key)
+                    listing.add(prefix + name, place[2], place)
+        others = _other_images(listing.places, image_key)
         for name in others:
             listing.leave_out(name, "another image of its sample")
-        self._at = listing.places
+        self._places = listing.places
         self.contents = listing.contents(self._content, self._labels(beside))
-        self.contents.notes += left_out(Counter(others.values()))
+        self.contents.notes += describe_others(Counter(others.values()))
 
     def read(self, entry: Entry) -> bytes:
-        """A file's bytes. Raises BadImage."""
-        return self._content(self._at[entry.name])
+        """Return a file's bytes. Raises BadImage."""
+        return self._content(self._places[entry.name])
 
-    def _content(self, at: _At) -> bytes:
-        number, offset, size = at
+    def _content(self, place: _Place) -> bytes:
+        number, offset, size = place
         key = (number, os.getpid())  # forks share a file's position
         try:
             if key not in self._files:
-                archive = self._archives[number]
-                self._files = {key: Bounded(archive if isinstance(archive, str) else archive.path)}
+                self._files = {key: Bounded(self._path(number))}
             file = self._files[key]
             file.seek(offset)
             content = file.read(size)
@@ -83,10 +82,13 @@ class Tars(Source):
             raise BadImage("truncated")
         return content
 
-    def _members(self, number: int, listing: Listing[_At]) -> Iterator[tuple[str, _At]]:
-        """The regular files of one archive; `listing` is told of the others, and of its damage."""
+    def _path(self, number: int) -> str | Path:
         archive = self._archives[number]
-        path = archive if isinstance(archive, str) else archive.path
+        return archive if isinstance(archive, str) else archive.path
+
+    def _members(self, number: int, listing: Listing[_Place]) -> Iterator[tuple[str, _Place]]:
+        """Yield the regular files of one archive; others, and damage, are added to `listing`."""
+        path = self._path(number)
         try:
             with Bounded(path) as file, Archive(fileobj=file) as tar:
                 for member in tar.each():
@@ -94,37 +96,36 @@ class Tars(Source):
                     if climbs(name):
                         listing.refuse(name, "its path leads out of the archive")
                     elif member.issym() or member.islnk():
-                        listing.refuse(name, "a link inside an archive is not followed")
+                        listing.refuse(name, "links inside an archive are not followed")
                     elif member.issparse() or not (member.isreg() or member.isdir()):
                         listing.refuse(name, "not a plain file")
                     elif member.isreg():
                         yield name, (number, member.offset_data, member.size)
-                # tarfile takes whatever is no header for the end.
+                # tarfile takes anything that is not a header for the end.
                 file.seek(tar.offset)
                 if file.read(tarfile.BLOCKSIZE).strip(b"\0"):
                     raise tarfile.ReadError("no member where one should begin")
         except (tarfile.TarError, OSError, ValueError, EOFError) as error:
             if not listing.places:
-                raise DataError(
-                    f"{printable(str(path))} cannot be read as a tar: {error}"
-                ) from None
-            listing.refuse(str(path), f"damaged: what follows in it is lost ({error})")
+                text = f"{printable(str(path))} cannot be read as a tar: {error}"
+                raise DataError(text) from None
+            listing.refuse(str(path), f"damaged: the rest of it is lost ({error})")
 
-    def _labels(self, beside: Mapping[tuple[str, str], _At]) -> dict[str, str]:
-        """The classes that the files beside the images tell, by the images' names."""
+    def _labels(self, beside: Mapping[tuple[str, str], _Place]) -> dict[str, str]:
+        """Return the classes in the files beside the images, by the names of the images."""
         found = {}
-        for name in self._at:
+        for name in self._places:
             key, _ = split(name)
             for field in labels.BESIDE:
-                at = beside.get((key, field))
-                if at is not None and (label := self._label(at, field)) is not None:
+                place = beside.get((key, field))
+                if place is not None and (label := self._label(place, field)) is not None:
                     found[name] = label
                     break
         return found
 
-    def _label(self, at: _At, field: str) -> str | None:
+    def _label(self, place: _Place, field: str) -> str | None:
         with contextlib.suppress(BadImage):
-            return labels.beside(self._content(at), field)
+            return labels.beside(self._content(place), field)
         return None
 
     def __getstate__(self) -> dict[str, Any]:
@@ -144,13 +145,13 @@ def _unpacked(path: str) -> str | Unpacked:
     return path
 
 
-def _others(names: Iterable[str], image_key: str | None) -> dict[str, str]:
-    """Return the fields of those images that are not the image of their sample, by their names."""
+def _other_images(names: Iterable[str], image_key: str | None) -> dict[str, str]:
+    """Return the fields of images that are not the image of their sample, by their names."""
     best: dict[str, tuple[int, str]] = {}
     for name in names:
         key, field = split(name)
-        place = rank(field, image_key)
-        if place is not None and (key not in best or place < best[key][0]):
-            best[key] = place, name
+        order = rank(field, image_key)
+        if order is not None and (key not in best or order < best[key][0]):
+            best[key] = order, name
     used = {name for _, name in best.values()}
     return {name: split(name)[1] for name in names if name not in used}

@@ -36,25 +36,28 @@ class Zip(Source):
             elif info.flag_bits & _ENCRYPTED:
                 listing.refuse(name, "encrypted")
             elif info.compress_type not in _METHODS:
-                listing.refuse(name, "packed neither as it is nor with deflate")
+                listing.refuse(name, "compressed, but not with deflate")
             elif is_bomb(info.file_size, info.compress_size):
-                listing.refuse(name, f"looks like a bomb: {info.file_size / 1e6:,.0f} MB unpacked")
+                listing.refuse(
+                    name,
+                    f"looks like a decompression bomb: {info.file_size / 1e6:,.0f} MB unpacked",
+                )
             else:
                 listing.add(name, info.file_size, info)
         self._members = listing.places
         self.contents = listing.contents(self._content)
 
     def read(self, entry: Entry) -> bytes:
-        """A file's bytes. Raises BadImage."""
+        """Return a file's bytes. Raises BadImage."""
         return self._content(self._members[entry.name])
 
     def _content(self, info: zipfile.ZipInfo) -> bytes:
         try:
             with self._opened().open(info) as file:
-                return file.read(info.file_size + 1)  # of a member that lies, no more is unpacked
-        except DataError as error:  # the archive has gone meanwhile
+                return file.read(info.file_size + 1)  # and no more if the size is wrong
+        except DataError as error:  # the archive is gone by now
             raise BadImage(str(error)) from None
-        except Exception as error:  # a parser of damaged files raises whatever it stumbles over
+        except Exception as error:  # parsers of damaged files can raise anything
             raise BadImage(f"damaged in the archive ({printable(str(error))[:100]})") from None
 
     def _opened(self) -> zipfile.ZipFile:
@@ -67,9 +70,9 @@ class Zip(Source):
 
 
 def open_zip(path: str, largest: int = limits.DIRECTORY_BYTES) -> zipfile.ZipFile:
-    """Return the zip at `path` with its directory, of `largest` bytes at most, read.
+    """Return the zip at `path`, with its directory of at most `largest` bytes read.
 
-    Raises DataError; also where members share their bytes, so that each could claim the whole file.
+    Raises DataError, also if members share their bytes: each could claim the whole file.
     """
     try:
         file = Bounded(path, largest)
@@ -80,12 +83,12 @@ def open_zip(path: str, largest: int = limits.DIRECTORY_BYTES) -> zipfile.ZipFil
     except Exception as error:
         raise DataError(
             f"{printable(path)} cannot be read as a zip: {printable(str(error))[:100]}",
-            "Download or pack it again, or give a folder.",
+            "Download or zip it again, or give a folder.",
         ) from None
 
 
 def _name(info: zipfile.ZipInfo) -> str:
-    """The member's name; many programs write UTF-8 without saying so, or backslashes."""
+    # Many programs write UTF-8 without saying so, or backslashes.
     name = info.filename
     if not info.flag_bits & _UTF8:
         with contextlib.suppress(UnicodeError):

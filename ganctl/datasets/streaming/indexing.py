@@ -14,7 +14,7 @@ from ganctl.datasets.base import NO_CLASSES, Progress
 from ganctl.datasets.sources.base import class_order, is_hidden
 from ganctl.datasets.sources.labels import FILES_BESIDE, FOLDERS, LISTS
 from ganctl.datasets.sources.layout import ALL, Folder, Layout, Parts, folders_of, understand
-from ganctl.datasets.sources.samples import left_out, split
+from ganctl.datasets.sources.samples import describe_others, split
 from ganctl.datasets.streaming import index, shards, storage
 from ganctl.datasets.streaming.index import MARK_EVERY, Class, Index, Shard
 from ganctl.errors import DataError, RunError, UsageError
@@ -118,7 +118,7 @@ class _Scan:
 
     def notes(self) -> list[str]:
         """Return what a user should know of the shards, apart from their folders."""
-        notes = left_out(self._unused_fields)
+        notes = describe_others(self._unused_fields)
         num_images = sum(shard.count for shard in self.shards)
         if unlabelled := num_images - self.classes.total() if self.classes else 0:
             notes.append(

@@ -96,7 +96,7 @@ def test_the_test_images_are_left_out_and_that_is_said(save, harmless):
         ({"x": np.moveaxis(COLOR, 3, 1)[:, [0, 1, 2, 0]]}, "x is uint8 (12, 4, 8, 10)"),
         ({"x": IMAGES.astype(np.uint16)}, "x is uint16 (12, 8, 10)"),
         ({"x": IMAGES > 9}, "x is bool (12, 8, 10)"),
-        ({"x": COLOR[0]}, "x is uint8 (8, 10, 3): one image, where many are needed"),
+        ({"x": COLOR[0]}, "x is uint8 (8, 10, 3): one image, but many are needed"),
         ({"arr_0": COLOR[0, ..., :1]}, "arr_0 is uint8 (8, 10, 1): one image"),
         ({"x": IMAGES[:0]}, "x is uint8 (0, 8, 10)"),
         ({"x": np.array([IMAGES[0], None], object)}, "x is object (2,)"),
@@ -133,8 +133,8 @@ TWO_OF_THREE = np.eye(3)[LABELS] + np.eye(3)[[0] * 12]
     ("arrays", "words"),
     [
         ({"y": LABELS[:5]}, "y is int64 (5,), not a label for each of 12 images"),
-        ({"y": LABELS / 2}, "y is float64 (12,), and not all of it are whole numbers"),
-        ({"y": np.full(12, np.nan)}, "y is float64 (12,), and not all of it are whole numbers"),
+        ({"y": LABELS / 2}, "y is float64 (12,), and not all values are whole numbers"),
+        ({"y": np.full(12, np.nan)}, "y is float64 (12,), and not all values are whole numbers"),
         ({"y": np.array([None] * 12)}, "y is object (12,), not a label for each of 12 images"),
         ({"y": TWO_OF_THREE}, "y is float64 (12, 3), and not exactly one value of each row is 1"),
         ({"y": np.zeros((12, 3))}, "y is float64 (12, 3), and not exactly one value of each row"),
@@ -194,7 +194,7 @@ def test_a_single_array_that_is_no_images_says_why(tmp_path, content, words):
 
 def test_a_bomb_is_not_unpacked(save, temporary):
     path = save(images=np.zeros((10_000, 100, 100), np.uint8))
-    with pytest.raises(DataError, match="looks like a bomb"):
+    with pytest.raises(DataError, match="looks like a decompression bomb"):
         Arrays(path)
     assert list(temporary.iterdir()) == []
 

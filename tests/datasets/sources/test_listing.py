@@ -113,7 +113,7 @@ def test_a_list_of_something_else_leaves_the_classes_to_the_folders(content):
 def test_where_nothing_tells_classes_a_list_of_something_else_is_named():
     found = contents("1.png", "2.png", labels_csv=b"id,breed\n1,2\n")
     (why,) = found.notes
-    assert why.startswith("No classes: labels.csv tells none: its first line names no columns")
+    assert why.startswith("No classes: labels.csv has none: its first line names no columns")
     assert contents("cat/1.png", "dog/2.png", labels_csv=b"id,breed\n1,2\n").notes == []
 
 
@@ -125,7 +125,7 @@ def test_a_list_that_cannot_be_understood_stops_a_training():
     assert found.problems[0].reason.startswith("cannot be understood: Expecting value")
     found = contents("1.png", labels_csv=b"file,label\n2.png,cat\n3.png,dog\n")
     assert [problem.reason for problem in found.problems] == [
-        "names none of the images to be trained on, but 2.png, 3.png"
+        "names none of the training images, but 2.png, 3.png"
     ]
 
 
@@ -206,7 +206,7 @@ def test_labels_beside_the_images_count_before_all_others():
         (".ipynb_checkpoints/1.png", "hidden", True),
         ("notes.txt", "not an image by its name", True),
         ("LICENSE", "not an image by its name", True),
-        ("more.zip", "an archive in it is not looked into", True),
+        ("more.zip", "archives inside it are not opened", True),
         ("scan.JP2", ".jp2 files are not supported: save it as PNG or JPEG", False),
     ],
 )

@@ -145,7 +145,7 @@ def test_paths_that_lead_nowhere(path, words, tmp_path, monkeypatch):
 @pytest.mark.parametrize("name", ["photo.png", "images.rar", "images", "images.parquet"])
 def test_a_file_of_another_kind_says_what_is_known(tmp_path, name, png):
     (tmp_path / name).write_bytes(png)
-    with pytest.raises(DataError, match="not a kind of file that holds images") as caught:
+    with pytest.raises(DataError, match="not a supported kind of file") as caught:
         open_source(str(tmp_path / name))
     assert sources.KINDS in str(caught.value.hint)
 

@@ -121,7 +121,7 @@ def test_what_shards_have_that_no_training_will_see_is_said(tmp_path):
     )
     assert [(known.name, known.count) for known in found.classes] == [("cat", 1)]
     assert found.notes == (
-        "Of each sample one image is used. Left out: 1 seg.png.",
+        "One image per sample is used. Left out: 1 seg.png.",
         "Images without a class: 2 of 3. A training run ends at the first of them, or skips bad "
         "ones.",
         "Labels without an image beside them: 1, in 000.tar. The files of a sample must follow one "
