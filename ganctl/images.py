@@ -1,4 +1,4 @@
-"""Tensors → pixels, grids, strips, PNG, WebP and animations."""
+"""Images and pictures as arrays, and as PNG, WebP, animation and .npz files."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ import io
 import math
 import warnings
 import zipfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,25 +20,21 @@ if TYPE_CHECKING:
 
 Pixels = NDArray[np.uint8]
 """uint8 (N, H, W, C) for images, (H, W, C) for a picture; C is 1 or 3."""
-
-_ROWS = 2**20
-"""Numbers of a column that are made at once."""
 PREVIEW_SIZE = 84
-"""Pictures made to be looked at are enlarged until an image has about this height."""
+"""Height in pixels that small images are enlarged to."""
 
 
 def to_pixels(images: Tensor) -> Pixels:
-    """float (N, C, H, W) in [-1, 1] → uint8 (N, H, W, C); values outside are clipped."""
+    """Convert float (N, C, H, W) in [-1, 1] to uint8 (N, H, W, C); other values are clipped."""
     scaled = images.detach().float().add(1.0).mul(127.5).round().clamp(0, 255)
     pixels: Pixels = scaled.byte().permute(0, 2, 3, 1).cpu().numpy()
     return pixels
 
 
 def grid(pixels: Pixels, columns: int | None = None, rows: int | None = None) -> Pixels:
-    """Images (N, H, W, C) → one picture, row by row, with no gaps.
+    """Return images (N, H, W, C) side by side in one picture, row by row, without gaps.
 
-    As square as N allows unless `columns`, and `rows` for more than N, say otherwise; places left
-    over are black.
+    It is as square as N allows unless `columns` or `rows` are given; empty places are black.
     """
     count, height, width, channels = pixels.shape
     columns = columns or math.ceil(math.sqrt(count))
@@ -54,13 +49,8 @@ def grid(pixels: Pixels, columns: int | None = None, rows: int | None = None) ->
     return picture
 
 
-def strip(pixels: Pixels) -> Pixels:
-    """Images (N, H, W, C) → one row, (H, N*W, C)."""
-    return grid(pixels, columns=len(pixels))
-
-
-def captioned(pixels: Pixels, captions: Sequence[str]) -> Pixels:
-    """Images (N, H, W, C), each with its line of text on white below it, all of one new size."""
+def add_captions(pixels: Pixels, captions: Sequence[str]) -> Pixels:
+    """Return images (N, H, W, C) with a line of text below each, black on white."""
     height, width, channels = pixels.shape[1:]
     font = ImageFont.load_default(min(16, max(10, height // 7)))
     boxes = [font.getbbox(caption) for caption in captions]
@@ -78,17 +68,19 @@ def captioned(pixels: Pixels, captions: Sequence[str]) -> Pixels:
 
 
 def enlarge(picture: Pixels, factor: int) -> Pixels:
-    """Pixels of a picture (H, W, C) or of images (N, H, W, C) as squares of `factor` a side."""
+    """Enlarge each pixel of a picture (H, W, C) or images (N, H, W, C) to `factor` x `factor`."""
+    if factor == 1:
+        return picture
     return picture.repeat(factor, axis=-3).repeat(factor, axis=-2)
 
 
 def preview_factor(height: int) -> int:
-    """The whole factor that brings images of `height` pixels to about PREVIEW_SIZE."""
+    """Return the factor that enlarges images of `height` pixels to about PREVIEW_SIZE."""
     return max(1, PREVIEW_SIZE // height)
 
 
 def png(picture: Pixels, text: Mapping[str, str] | None = None) -> bytes:
-    """A picture (H, W, C) as a PNG file, `text` as its text chunks."""
+    """Encode a picture (H, W, C) as PNG, with `text` as its text chunks."""
     info = PngInfo()
     for key, value in (text or {}).items():
         info.add_text(key, value)
@@ -98,15 +90,15 @@ def png(picture: Pixels, text: Mapping[str, str] | None = None) -> bytes:
 
 
 def webp(picture: Pixels, quality: int | None = None) -> bytes:
-    """A picture (H, W, C) as a WebP file; without loss unless a `quality`, 0 to 100, is given."""
+    """Encode a picture (H, W, C) as WebP, lossless unless a `quality` of 0 to 100 is given."""
     buffer = io.BytesIO()
     options = {"lossless": True} if quality is None else {"quality": quality}
     to_pil(picture).save(buffer, "WEBP", **options)
     return buffer.getvalue()
 
 
-def reduced(picture: Pixels, side: int) -> Pixels:
-    """A picture (H, W, C) made smaller, if need be, so that neither side is longer than `side`."""
+def shrink(picture: Pixels, side: int) -> Pixels:
+    """Return a picture (H, W, C) with neither side longer than `side`; it is never enlarged."""
     height, width, channels = picture.shape
     if max(height, width) <= side:
         return picture
@@ -121,13 +113,13 @@ ANIMATIONS: Mapping[str, Mapping[str, Any]] = {
     "webp": {"format": "WEBP", "lossless": True},
     "apng": {"format": "PNG"},
 }
-"""Kinds of animation, and how Pillow is told to write each without loss."""
+"""Pillow's options that write each kind of animation without loss."""
 
 
 def animation(frames: Sequence[Pixels], kind: str, *, milliseconds: int, hold: int = 1) -> bytes:
-    """Pictures (H, W, C) of one size as an endless animation; `kind` is one of ANIMATIONS.
+    """Encode pictures (H, W, C) of one size as an endless animation of a kind in ANIMATIONS.
 
-    `milliseconds` is the time of a frame; the last one is shown `hold` times as long.
+    Each frame is shown for `milliseconds`, the last one `hold` times as long.
     """
     first, *others = [to_pil(frame) for frame in frames]
     durations = [milliseconds] * len(others) + [milliseconds * hold]
@@ -137,72 +129,52 @@ def animation(frames: Sequence[Pixels], kind: str, *, milliseconds: int, hold: i
     return buffer.getvalue()
 
 
-def read(file: IO[bytes], shape: tuple[int, ...]) -> Pixels | None:
-    """The pixels of a PNG of `shape`, (H, W, C), as ganctl makes them; None where it is no such.
+def read_png(file: IO[bytes], shape: tuple[int, ...]) -> Pixels | None:
+    """Return the pixels of a PNG that ganctl wrote, of `shape` (H, W, C); None for other files.
 
-    Whatever the file is, no more is read or unpacked than such a PNG could take.
+    No more of a file is read or unpacked than such a PNG could take.
     """
     mode = "L" if shape[-1] == 1 else "RGB"
     try:
         content = io.BytesIO(file.read(2 * math.prod(shape) + 2**16))
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow's, of sizes that are refused here
+            warnings.simplefilter("ignore")  # of Pillow, for sizes that are refused below
             with Image.open(content, formats=["PNG"]) as image:
                 if (image.size, image.mode) != ((shape[1], shape[0]), mode):
                     return None
                 pixels: Pixels = np.asarray(image)
-    except Exception:  # Pillow has a dozen kinds for a damaged file, SyntaxError among them
+    except Exception:  # Pillow raises a dozen types for damaged files, even SyntaxError
         return None
     return pixels.reshape(shape)
 
 
 def to_pil(picture: Pixels) -> Image.Image:
-    """A picture (H, W, C) as Pillow has it: of mode L or RGB."""
+    """Return a picture (H, W, C) as a Pillow image of mode L or RGB."""
     return Image.fromarray(picture[..., 0] if picture.shape[-1] == 1 else picture)
 
 
 def concatenate(chunks: Iterable[Pixels]) -> Pixels:
-    """Chunks of images (N, H, W, C) as one array."""
+    """Join chunks of images (n, H, W, C) into one array."""
     whole: Pixels = np.concatenate(list(chunks))
     return whole
 
 
 @dataclass(frozen=True)
-class Column:
-    """An array that has a number for each image, made in parts."""
+class ArrayStream:
+    """An array that is written in chunks, without ever being in memory as a whole."""
 
     dtype: str
-    rows: Callable[[int, int], ArrayLike]
-    """The numbers of the images from the first index to the second."""
+    shape: tuple[int, ...]
+    chunks: Iterable[ArrayLike]
+    """Its rows, in order."""
 
 
-def write_npz(
-    file: IO[bytes],
-    chunks: Iterable[Pixels],
-    shape: tuple[int, ...],
-    beside: Mapping[str, np.ndarray | Column] = MappingProxyType({}),
-) -> None:
-    """Write chunks of images as `arr_0` of an .npz, uint8 of `shape` (N, H, W, C).
-
-    Only one chunk is in memory at a time, whatever N is. `beside` are other arrays, by their names.
-    """
-    header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+def write_npz(file: IO[bytes], arrays: Mapping[str, ArrayStream]) -> None:
+    """Write an uncompressed .npz with the arrays under their names."""
     with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
-        with archive.open("arr_0.npy", "w", force_zip64=True) as member:
-            np.lib.format.write_array_header_1_0(member, header)
-            for chunk in chunks:
-                member.write(np.ascontiguousarray(chunk).data)
-        for name, array in beside.items():
+        for name, array in arrays.items():
+            header = {"descr": array.dtype, "fortran_order": False, "shape": array.shape}
             with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
-                if isinstance(array, Column):
-                    _write_column(member, array, shape[0])
-                else:
-                    np.lib.format.write_array(member, array, allow_pickle=False)
-
-
-def _write_column(member: IO[bytes], column: Column, length: int) -> None:
-    header = {"descr": column.dtype, "fortran_order": False, "shape": (length,)}
-    np.lib.format.write_array_header_1_0(member, header)
-    for start in range(0, length, _ROWS):
-        rows = column.rows(start, min(start + _ROWS, length))
-        member.write(np.asarray(rows, column.dtype).tobytes())
+                np.lib.format.write_array_header_1_0(member, header)
+                for chunk in array.chunks:
+                    member.write(np.ascontiguousarray(chunk, array.dtype).data)

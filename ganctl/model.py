@@ -1,58 +1,61 @@
-"""A generator from a checkpoint: what the commands that draw, and Python programs, work with."""
+"""A generator from a checkpoint, ready to draw samples."""
 
 from __future__ import annotations
 
+import functools
 import html
-import math
 import operator
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, SupportsIndex
+from typing import Any, SupportsIndex, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 import ganctl
-from ganctl import images, latents, machine, sampling, store
+from ganctl import latents, machine, sampling, store
 from ganctl.classes import find, names_of
 from ganctl.config.schema import MAX_SEED, NetworkConfig, TrainConfig
 from ganctl.errors import Setting, Text, UsageError
 from ganctl.images import Pixels
 from ganctl.networks import load_generator
-from ganctl.samples import Samples, Walk
+from ganctl.samples import Samples, Sheet, Walk, seed_ranges
 from ganctl.sampling import Labels
 from ganctl.text import counted, listed, nearest
 
 Class = SupportsIndex | str
-"""A class, by its number, of NumPy's or torch's types too, or by its name."""
+"""A class by its name or its number; the number can be of NumPy's or torch's types."""
+_S = TypeVar("_S", bound=Samples)
 _KEYFRAMES = (0, 1, 2, 3)
-"""Seeds that a walk goes through where nobody says."""
+"""The seeds of a walk by default."""
+_MAX_LISTED = 1_000_000
+"""Maximum number of samples whose labels are held in memory."""
 
 
 @dataclass(frozen=True, eq=False)
 class Model:
-    """A generator that is ready to draw, and where it came from."""
+    """A generator that is ready to draw, and where it comes from."""
 
     path: Path
     generator: nn.Module
     data: str
-    """The name of what it was trained on."""
+    """The name of the dataset it was trained on."""
     data_digest: str
-    """Of all the images that it was trained on."""
+    """Digest of all training images."""
     classes: tuple[str, ...]
-    """What its classes are called; none where it was told of none."""
+    """The names of its classes; none if it is unconditional."""
     ema: bool
     """Whether its weights are the moving average."""
     digest: str
     step: int
     config: TrainConfig
-    """What it was trained with."""
+    """The settings it was trained with."""
 
     @property
     def network(self) -> NetworkConfig:
-        """The shape of its images and of its latents."""
+        """The shapes of its images and latents."""
         return self.config.network
 
     def sample(
@@ -61,41 +64,52 @@ class Model:
         *,
         classes: Class | Sequence[Class] | None = None,
         truncation: float = 1.0,
+        every_class: bool = False,
     ) -> Samples:
-        """The images of `seeds`. Each is a function of its seed, class and `truncation` alone.
+        """Return the samples of `seeds`; each depends on its seed, class and `truncation` alone.
 
-        `classes` is one for all, or one for each seed; None: seed k is of class k modulo their
-        number. `truncation`, in (0, 1], trades variety for typical images (`sampling.inputs_of`).
-        Raises UsageError for a seed, a class or a truncation that there is not.
+        `classes` is one class for all seeds, or one for each; by default seed k is of class k
+        modulo the number of classes. With `every_class` all seeds are drawn in each class, a row
+        per class. `truncation` in (0, 1] trades variety for typical images (`sampling.inputs_of`).
+        Raises UsageError for a seed, class or truncation that does not exist.
 
         >>> model = load("runs/mnist-fast")
         >>> samples = model.sample(range(10), classes="7")
         >>> samples.pixels.shape, samples.pixels.dtype
         ((10, 28, 28, 1), dtype('uint8'))
-        >>> samples.grid(columns=5).size  # Pillow's; each pixel 3 x 3
+        >>> samples.grid(columns=5).size  # a Pillow image; each pixel is 3 x 3
         (420, 168)
         """
-        seeds = seeds if isinstance(seeds, range) else [*map(operator.index, seeds)]
-        require_seeds(seeds)
-        self._require_memory(len(seeds))
-        numbers = self.numbers(classes, len(seeds))
-        chunks = self.chunks(seeds, numbers, truncation)
-        pixels = images.concatenate([self._no_images(), *chunks])
-        return Samples(pixels, tuple(seeds), text=self.text)
+        seeds = seeds if isinstance(seeds, range) else tuple(map(operator.index, seeds))
+        _require_seeds(seeds)
+        count, columns, text = len(seeds), None, {"seeds": seed_ranges(seeds)}
+        labels: Labels | None = None
+        if every_class:
+            names = self.require_classes()
+            if count * len(names) > _MAX_LISTED:
+                raise UsageError(
+                    f"{count:,} of each of {counted(len(names), 'class', 'classes')} are more than "
+                    f"{_MAX_LISTED:,}"
+                )
+            text["classes"], columns = listed(names), count
+            labels, seeds = np.repeat(np.arange(len(names)), count), tuple(seeds) * len(names)
+        elif classes is not None:
+            labels = self._numbers(classes)
+            if _is_one(classes):
+                text["class"] = self.classes[labels[0]]
+                labels = np.broadcast_to(np.int64(labels[0]), count)  # takes no memory
+            elif len(labels) != count:
+                raise _pairing_error(len(labels), count)
+            else:
+                text["classes"] = listed(self.classes[label] for label in labels)
 
-    def chunks(
-        self, seeds: Sequence[int], labels: Labels | None = None, truncation: float = 1.0
-    ) -> Iterator[Pixels]:
-        """The images of any number of seeds, some at a time, each uint8 (n, H, W, C)."""
-        require_truncation(truncation)
-        self._require_memory()
-        return sampling.sample_seeds(self.generator, seeds, self.network, labels, truncation)
+        def draw() -> Iterator[Pixels]:
+            return sampling.sample_seeds(self.generator, seeds, self.network, labels, truncation)
 
-    def draw(self, points: Tensor) -> Pixels:
-        """The images of the generator's inputs, float32 (N, input_dim); uint8 (N, H, W, C)."""
-        self._require_memory(len(points))
-        chunks = sampling.sample_latents(self.generator, points, self.network)
-        return images.concatenate([self._no_images(), *chunks])
+        return self._samples(
+            Samples, draw, len(seeds), seeds, labels, truncation, text,
+            by_class=every_class, columns=columns,
+        )  # fmt: skip
 
     def interpolate(
         self,
@@ -108,11 +122,12 @@ class Model:
         loop: bool = False,
         truncation: float = 1.0,
     ) -> Walk:
-        """A walk from seed to seed, `frames` steps each; with `loop` back to the first one.
+        """Return a walk from seed to seed, `frames` steps each; with `loop` back to the first one.
 
-        Every seed's own image is met exactly. `mode` is slerp (along the sphere) or lerp; `ease`
-        is linear, or smooth: each leg starts and ends at rest. One class is for all, several for
-        as many seeds; one seed may go through several classes. Raises UsageError.
+        The frame at each seed is the seed's own sample. `mode` is slerp (along the hypersphere) or
+        lerp; `ease` is linear, or smooth (each leg starts and ends at rest). `classes` is one class
+        for all seeds or one for each; a single seed can go through several classes. Raises
+        UsageError.
 
         >>> model = load("runs/mnist-fast")
         >>> walk = model.interpolate([3, 7, 12], frames=8, ease="smooth", loop=True)
@@ -120,12 +135,11 @@ class Model:
         24
         >>> walk.save("walk.apng", fps=20)
         """
-        stops, numbers = self.keyframes(seeds, classes)
-        points = latents.path(
-            self._inputs(stops, numbers, frames, mode, ease, truncation),
-            self.network.latent_dim, frames=frames, mode=mode, ease=ease, loop=loop,
-        )  # fmt: skip
-        return Walk(self.draw(points), tuple(stops), columns=len(points), text=self.text)
+        _require_walk(frames, mode, ease)
+        stops, labels = self._keyframes(seeds, classes)
+        count = latents.num_frames(len(stops), frames, loop=loop)
+        path = functools.partial(latents.path, frames=frames, mode=mode, ease=ease, loop=loop)
+        return self._walk(Walk, path, count, stops, labels, truncation, mode, columns=count)
 
     def sheet(
         self,
@@ -136,8 +150,8 @@ class Model:
         mode: str = "slerp",
         ease: str = "linear",
         truncation: float = 1.0,
-    ) -> Samples:
-        """A square sheet of images between those of four seeds, `frames` + 1 a side.
+    ) -> Sheet:
+        """Return a square sheet of images between four seeds, `frames` + 1 per side.
 
         The seeds are its corners: top left, top right, bottom left, bottom right. The rest is as in
         `interpolate`.
@@ -145,75 +159,21 @@ class Model:
         >>> load("runs/mnist-fast").sheet([0, 1, 2, 3], frames=4).grid(upscale=1).size
         (140, 140)
         """
-        stops, numbers = self.keyframes(seeds, classes)
+        _require_walk(frames, mode, ease)
+        stops, labels = self._keyframes(seeds, classes)
         if len(stops) != 4:
             raise UsageError(f"a sheet has four corners, not {len(stops)}")
-        points = latents.sheet(
-            self._inputs(stops, numbers, frames, mode, ease, truncation),
-            self.network.latent_dim, frames=frames, mode=mode, ease=ease,
-        )  # fmt: skip
-        return Samples(self.draw(points), tuple(stops), columns=frames + 1, text=self.text)
-
-    def numbers(
-        self, classes: Class | Sequence[Class] | None, count: int, thing: str = "seed"
-    ) -> Labels | None:
-        """The class of each of `count` seeds as a number; None: each has its own.
-
-        Raises UsageError for a class that there is not, and for others than one or `count`.
-        """
-        if classes is None:
-            return None
-        names = self.require_classes()
-        several = _several(classes)
-        if several is None:
-            # However many there are, it takes no memory.
-            return np.broadcast_to(np.int64(_number(classes, names)), count)
-        if len(several) != count:
-            raise UsageError(
-                f"{counted(len(several), 'class', 'classes')} cannot be paired with "
-                f"{counted(count, thing)}"
-            )
-        return [_number(each, names) for each in several]
-
-    def keyframes(
-        self, seeds: Sequence[int] | None, classes: Class | Sequence[Class] | None
-    ) -> tuple[list[int], list[int] | None]:
-        """The seed and the class of each keyframe of a walk; no classes: each seed has its own.
-
-        Raises UsageError where there are neither as many classes as seeds, nor one of either.
-        """
-        labels = None
-        if classes is not None:
-            names = self.require_classes()
-            several = _several(classes)
-            wanted = [classes] if several is None else several
-            labels = [_number(each, names) for each in wanted]
-        if seeds is None:
-            seeds = _KEYFRAMES if labels is None or len(labels) == 1 else _KEYFRAMES[:1]
-        seeds = [*map(operator.index, seeds)]
-        require_seeds(seeds)
-        count = max(len(seeds), len(labels or ()))
-        if count < 2:
-            either = "" if labels is None else " or two classes"
-            raise UsageError(f"a walk needs at least two seeds{either}", "For example: 3,7")
-        if labels is None:
-            return [*seeds], None
-        if len(seeds) not in (1, count) or len(labels) not in (1, count):
-            raise UsageError(
-                f"{counted(len(labels), 'class', 'classes')} cannot be paired with "
-                f"{counted(len(seeds), 'seed')}",
-                "Name one class, or one for each seed, or a single seed.",
-            )
-        return [*seeds] * (count // len(seeds)), labels * (count // len(labels))
+        side = frames + 1
+        path = functools.partial(latents.sheet, frames=frames, mode=mode, ease=ease)
+        return self._walk(Sheet, path, side**2, stops, labels, truncation, mode, columns=side)
 
     def require_classes(self) -> tuple[str, ...]:
-        """The names of its classes. Raises UsageError where it knows none."""
+        """Return the names of its classes. Raises UsageError if it is unconditional."""
         if not self.classes:
             raise UsageError(
-                f"{self.path} knows no classes",
+                f"{self.path} has no classes",
                 Text(
-                    "Only a run trained with {}, on images that have classes, can be asked "
-                    "for one.",
+                    "Only a run trained with {}, on images that have classes, can draw one.",
                     Setting("conditional", True),
                 ),
             )
@@ -221,7 +181,7 @@ class Model:
 
     @property
     def text(self) -> dict[str, str]:
-        """For a PNG's text chunks: which checkpoint, and which program, made the picture."""
+        """Text stored in a PNG: the program and the checkpoint that it was made with."""
         return {
             "Software": f"ganctl {ganctl.__version__}",
             "checkpoint": self.digest,
@@ -242,36 +202,89 @@ class Model:
         known = f"<br>classes: {html.escape(listed(self.classes))}" if self.classes else ""
         return f"<code>{words}</code>{known}"
 
-    def _inputs(
+    def _walk(
         self,
+        cls: type[_S],
+        path: Callable[[Tensor, int], Tensor],
+        count: int,
+        seeds: Sequence[int],
+        labels: list[int] | None,
+        truncation: float,
+        mode: str,
+        **layout: Any,
+    ) -> _S:
+        """Return the `count` images on the `path` through the latents of the seeds."""
+
+        def draw() -> Iterator[Pixels]:
+            keyframes = sampling.inputs_of(seeds, self.network, labels, truncation)
+            points = path(keyframes, self.network.latent_dim)
+            return sampling.sample_latents(self.generator, points, self.network)
+
+        text = {"seeds": ",".join(map(str, seeds)), "mode": mode}
+        if labels is not None:
+            text["classes"] = listed(self.classes[label] for label in labels)
+        return self._samples(cls, draw, count, seeds, labels, truncation, text, **layout)
+
+    def _samples(
+        self,
+        cls: type[_S],
+        draw: Callable[[], Iterator[Pixels]],
+        count: int,
         seeds: Sequence[int],
         labels: Labels | None,
-        frames: int,
-        mode: str,
-        ease: str,
         truncation: float,
-    ) -> Tensor:
-        require_walk(frames, mode, ease)
-        require_truncation(truncation)
-        return sampling.inputs_of(seeds, self.network, labels, truncation)
-
-    def _require_memory(self, count: int = 0) -> None:
-        """DeviceError if memory is too short for drawing, and for `count` images at once."""
-        pixels = 2 * count * math.prod(self.network.image_shape)  # in chunks, then as one array
-        machine.require_memory(
-            sampling.drawing_bytes(self.network) + pixels, f"drawing from {self.path}"
-        )
-
-    def _no_images(self) -> Pixels:
+        text: dict[str, str],
+        **layout: Any,
+    ) -> _S:
+        if not 0 < truncation <= 1:  # NaN, too
+            raise UsageError(
+                Text(
+                    "{} must be more than 0 and at most 1, not {:g}",
+                    Setting("truncation"), truncation,
+                )
+            )  # fmt: skip
+        machine.require_memory(sampling.drawing_bytes(self.network), f"drawing from {self.path}")
+        if truncation < 1:
+            text = {"truncation": f"{truncation:g}", **text}
         channels, height, width = self.network.image_shape
-        return np.empty((0, height, width, channels), np.uint8)
+        return cls(
+            draw, (count, height, width, channels), seeds, labels, self.classes,
+            text={**self.text, **text}, **layout,
+        )  # fmt: skip
+
+    def _keyframes(
+        self, seeds: Iterable[int] | None, classes: Class | Sequence[Class] | None
+    ) -> tuple[tuple[int, ...], list[int] | None]:
+        """Return the seed and the class of each keyframe; no classes if each seed has its own.
+
+        Raises UsageError unless there are as many classes as seeds, or one of either.
+        """
+        labels = None if classes is None else self._numbers(classes)
+        if seeds is None:
+            seeds = _KEYFRAMES if labels is None or len(labels) == 1 else _KEYFRAMES[:1]
+        seeds = tuple(map(operator.index, seeds))
+        _require_seeds(seeds)
+        count = max(len(seeds), len(labels or ()))
+        if count < 2:
+            either = "" if labels is None else " or two classes"
+            raise UsageError(f"a walk needs at least two seeds{either}", "For example: 3,7")
+        if labels is None:
+            return seeds, None
+        if len(seeds) not in (1, count) or len(labels) not in (1, count):
+            raise _pairing_error(len(labels), len(seeds))
+        return seeds * (count // len(seeds)), labels * (count // len(labels))
+
+    def _numbers(self, classes: Any) -> list[int]:
+        """Return the numbers of one class or of several. Raises UsageError for unknown ones."""
+        names = self.require_classes()
+        return [_number(each, names) for each in ([classes] if _is_one(classes) else classes)]
 
 
 def load(path: str | Path, *, ema: bool | None = None) -> Model:
-    """The generator of the checkpoint, or of the run directory, at `path`.
+    """Return the generator of a checkpoint, or of the latest checkpoint in a run directory.
 
-    Its moving average, where there is one, unless `ema` is False. Raises CheckpointError;
-    UsageError where the average is asked for and there is none.
+    It has the moving average of its weights if there is one, unless `ema` is False. Raises
+    CheckpointError, and UsageError if `ema` is True and there is no average.
 
     >>> model = load("runs/mnist-fast")
     >>> model.data, model.step, len(model.classes), model.network.image_shape
@@ -280,60 +293,59 @@ def load(path: str | Path, *, ema: bool | None = None) -> Model:
     path = Path(path)
     checkpoint = store.read_checkpoint(path)
     file = store.checkpoint_path(path)
-    config = checkpoint.config
-    average = checkpoint.generator_ema
+    config, average = checkpoint.config, checkpoint.generator_ema
     if ema and average is None:
         raise UsageError(
             f"{file} has no moving average: preset '{config.preset}' keeps none",
             Text("Leave out {}.", Setting("ema")),
         )
-    averaged = average is not None and ema is not False
-    weights = average if average is not None and averaged else checkpoint.generator
+    weights = checkpoint.generator if average is None or ema is False else average
     with store.naming(file):
         generator = load_generator(config.network, weights, torch.device("cpu"))
     return Model(
-        path=file,
-        generator=generator,
-        data=checkpoint.data["name"],
-        data_digest=checkpoint.data["digest"],
+        path=file, generator=generator,
+        data=checkpoint.data["name"], data_digest=checkpoint.data["digest"],
         classes=names_of(config.network.num_classes, checkpoint.data["classes"]),
-        ema=averaged,
-        digest=checkpoint.digest,
-        step=checkpoint.step,
-        config=config,
+        ema=weights is average, digest=checkpoint.digest, step=checkpoint.step, config=config,
+    )  # fmt: skip
+
+
+def _pairing_error(num_classes: int, num_seeds: int) -> UsageError:
+    return UsageError(
+        f"{counted(num_classes, 'class', 'classes')} cannot be paired with "
+        f"{counted(num_seeds, 'seed')}",
+        "Give one class, or one for each seed, or a single seed.",
     )
 
 
-def _several(classes: Any) -> list[Any] | None:
-    """Return the classes in a list; None if that is one class, not several."""
-    return None if isinstance(classes, str) or np.ndim(classes) == 0 else [*classes]
+def _is_one(classes: Any) -> bool:
+    """Whether this is one class, not several."""
+    return np.ndim(classes) == 0
 
 
-def _number(each: Any, names: Sequence[str]) -> int:
-    """Return a class's number. Raises UsageError if there is no such class."""
-    return find(each if isinstance(each, str) else str(operator.index(each)), names)
+def _number(each: Class, names: Sequence[str]) -> int:
+    if isinstance(each, str):
+        return find(each, names)
+    number = operator.index(each)
+    if not 0 <= number < len(names):
+        raise UsageError(
+            f"class must be a name or 0 to {len(names) - 1}, not {number}",
+            f"Known: {listed(names)}.",
+        )
+    return number
 
 
-def require_seeds(seeds: Sequence[int]) -> None:
-    """UsageError where one is not 0 to MAX_SEED."""
-    if isinstance(seeds, range):  # of which there can be any number
+def _require_seeds(seeds: Sequence[int]) -> None:
+    if isinstance(seeds, range):  # which can be too long to be visited
         seeds = seeds[:: max(1, len(seeds) - 1)]
     for seed in seeds:
         if not 0 <= seed <= MAX_SEED:
             raise UsageError(f"seeds must be from 0 to {MAX_SEED}, not {seed}")
 
 
-def require_truncation(truncation: float) -> None:
-    """UsageError where it is not in (0, 1]."""
-    if not (0 < truncation <= 1 and math.isfinite(truncation)):
-        raise UsageError(f"truncation must be more than 0, and 1 at most, not {truncation:g}")
-
-
-def require_walk(frames: int, mode: str, ease: str) -> None:
-    """UsageError for steps, a mode or an easing that there is not."""
+def _require_walk(frames: int, mode: str, ease: str) -> None:
     if frames < 1:
-        raise UsageError(f"frames must be at least 1, not {frames}")
-    if mode not in latents.MODES:
-        raise UsageError(f"unknown mode '{mode}'", nearest(mode, latents.MODES))
-    if ease not in latents.EASINGS:
-        raise UsageError(f"unknown easing '{ease}'", nearest(ease, latents.EASINGS))
+        raise UsageError(Text("{} must be at least 1, not {}", Setting("frames"), frames))
+    for name, word, known in (("mode", mode, latents.MODES), ("easing", ease, latents.EASINGS)):
+        if word not in known:
+            raise UsageError(f"unknown {name} '{word}'", nearest(word, known))

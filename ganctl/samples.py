@@ -1,51 +1,84 @@
-"""What a model draws: images as arrays, as Pillow's, as files, and shown in a notebook."""
+"""Samples of a model: as arrays, as Pillow images, as files, and shown in a notebook."""
 
 from __future__ import annotations
 
 import base64
-import io
-from collections.abc import Mapping
+import functools
+import math
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ganctl import files, images, videos
-from ganctl.errors import UsageError
-from ganctl.images import Pixels
+from ganctl import files, images, machine, sample_folder, videos
+from ganctl.errors import Setting, Text, UsageError
+from ganctl.images import ArrayStream, Pixels
+from ganctl.sampling import Labels, classes_of
 from ganctl.text import counted, listed, nearest
 
-_MAX_SHOWN = 256
-"""Images that a notebook shows at once."""
-_MAX_NAMED = 8
-"""Seeds that a line of text names."""
-_MAX_FPS = 50
-"""What browsers show: they play shorter frames slower."""
+if TYPE_CHECKING:
+    from ganctl.datasets.base import Progress
+
 ANIMATED = (*(f".{kind}" for kind in images.ANIMATIONS), ".mp4")
-"""Suffixes of files that a walk can be shown moving in."""
+"""Suffixes of the animations that a walk can be saved as."""
+_MAX_IMAGES = 10_000
+"""Maximum number of images in one picture or animation."""
+_MAX_BYTES = 2**30
+"""Maximum size of the pixels in one picture or animation."""
+_MAX_FPS = 50
+"""Browsers show shorter frames slower."""
+_COPIES = 3
+"""Copies of all pixels in memory while a file is made. Measured: 2.9 for a grid, 2.7 for a strip,
+1.8 for a GIF."""
+_MAX_SHOWN = 256
+"""Number of images that a notebook shows at once."""
+_MAX_NAMED = 8
+"""Number of seeds named by `repr`."""
+_ROWS = 2**20
+"""Number of seeds or labels converted at once."""
+
+
+def _no_progress(*_: object) -> None: ...
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Samples:
-    """Images, in order. `numpy.asarray(samples)` is their `pixels`."""
+    """Images drawn by a model, in order. `numpy.asarray(samples)` returns their `pixels`.
 
-    pixels: Pixels
-    """uint8 (N, H, W, C); C is 1 or 3."""
-    seeds: tuple[int, ...]
-    """Each image's seed; of a walk or a sheet, those that it goes between."""
+    They are drawn when they are first needed. Saving any number of them as an .npz or a folder
+    takes the memory of one batch.
+    """
+
+    draw: Callable[[], Iterator[Pixels]]
+    """Draws all images in chunks, uint8 (n, H, W, C)."""
+    shape: tuple[int, int, int, int]
+    """(N, H, W, C); C is 1 or 3."""
+    seeds: Sequence[int]
+    """The seed of each image, or the seeds that a walk or a sheet goes between."""
+    labels: Labels | None = None
+    """The class of each seed. None if seed k is of class k modulo the number of classes."""
+    classes: tuple[str, ...] = ()
+    """Names of the model's classes; none if it is unconditional."""
+    by_class: bool = False
+    """Whether the same seeds are drawn in every class, one class after the other."""
     columns: int | None = None
-    """Images in a row where they are shown; None: as square as their number allows."""
+    """Number of images per row of a picture; None for a nearly square one."""
     text: Mapping[str, str] = field(default_factory=dict)
-    """What a PNG says of where it comes from."""
+    """Text stored in a PNG: where the images come from."""
+
+    _kind: ClassVar[str] = "grid"
+    _suffixes: ClassVar[tuple[str, ...]] = (".png", ".npz")
 
     def __len__(self) -> int:
-        return len(self.pixels)
+        return self.shape[0]
 
     def __repr__(self) -> str:
-        shape = "x".join(map(str, self.pixels.shape[1:]))
+        shape = "x".join(map(str, self.shape[1:]))
         seeds = listed(map(str, self.seeds[:_MAX_NAMED]))
         more = ", ..." if len(self.seeds) > _MAX_NAMED else ""
         return f"{type(self).__name__}({len(self)} of {shape}, seeds {seeds}{more})"
@@ -53,105 +86,280 @@ class Samples:
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         return np.array(self.pixels, dtype, copy=copy)
 
+    @functools.cached_property
+    def pixels(self) -> Pixels:
+        """All images, uint8 (N, H, W, C). Raises DeviceError if they do not fit into memory."""
+        return self._draw_all(_no_progress)
+
+    def chunks(self, progress: Progress = _no_progress) -> Iterator[Pixels]:
+        """Yield the images in chunks, uint8 (n, H, W, C)."""
+        if "pixels" in vars(self):
+            yield self.pixels
+            return
+        doing = "drawing samples" if self._kind == "grid" else "drawing frames"
+        done = 0
+        for chunk in self.draw():
+            yield chunk
+            done += len(chunk)
+            progress(doing, done, len(self))
+
     def pil(self) -> list[Image.Image]:
-        """Each image as Pillow has it, of mode L or RGB, as large as the networks made it."""
+        """Return each image as a Pillow image of mode L or RGB, in its original size."""
         return [images.to_pil(picture) for picture in self.pixels]
 
     def picture(
-        self, *, columns: int | None = None, upscale: int | None = None, captions: bool = False
+        self,
+        *,
+        columns: int | None = None,
+        rows: int | None = None,
+        upscale: int | None = None,
+        captions: bool = False,
     ) -> Pixels:
-        """All in one picture, uint8 (H, W, C): `columns` in a row, no gaps.
+        """Return all images in one picture without gaps, uint8 (H, W, C).
 
-        Each pixel becomes `upscale` x `upscale`; None: images become about as large as is good to
-        look at. `captions` writes each one's seed below it. Raises UsageError where there are no
-        images, or none has a seed of its own to be written below it.
+        Each pixel becomes `upscale` x `upscale` pixels; by default images become about 84 pixels
+        high. With `captions` each image's seed is written below it. Raises UsageError if there are
+        no images, if they do not fit, or if they have no seeds of their own to be written.
         """
         if not len(self):
             raise UsageError("there are no images to show")
-        _require_positive("columns", columns)
-        enlarged = images.enlarge(self.pixels, self._factor(upscale))
-        if captions:
-            if len(self.seeds) != len(self):
-                raise UsageError("only images that have a seed each can be captioned")
-            enlarged = images.captioned(enlarged, [str(seed) for seed in self.seeds])
-        return images.grid(enlarged, columns or self.columns)
+        columns, factor = self._columns(columns, rows), self._factor(upscale)
+        if not captions:
+            return images.enlarge(images.grid(self.pixels, columns, rows), factor)
+        self._require_own_seeds("captioned")
+        enlarged = images.enlarge(self.pixels, factor)
+        captioned = images.add_captions(enlarged, [str(seed) for seed in self.seeds])
+        return images.grid(captioned, columns, rows)
 
     def grid(
         self, *, columns: int | None = None, upscale: int | None = None, captions: bool = False
     ) -> Image.Image:
-        """`picture` as Pillow has it."""
+        """Return `picture` as a Pillow image."""
         return images.to_pil(self.picture(columns=columns, upscale=upscale, captions=captions))
 
-    def save(self, path: str | Path, *, upscale: int | None = None) -> None:
-        """Write a .png, all in one picture, or an .npz, arr_0 as `pixels`; whole or not at all.
+    def save(
+        self,
+        path: str | Path,
+        *,
+        columns: int | None = None,
+        rows: int | None = None,
+        upscale: int | None = None,
+        captions: bool = False,
+        force: bool = False,
+        progress: Progress = _no_progress,
+    ) -> None:
+        """Write a .png, an .npz, or a folder, which exists or ends in /, with a PNG per image.
 
-        Raises UsageError for another suffix, RunError where it cannot be written.
+        The .png is `picture`. The .npz has the pixels as arr_0, beside seeds, labels and classes.
+        The folder has a folder per class where `by_class`; `force` removes samples of an earlier
+        call. Each file is written completely or not at all. Raises UsageError for another suffix
+        and for too large a picture, RunError if writing fails.
         """
-        path = Path(path)
-        files.write_atomic(path, self._encode(_suffix(path, (".png", ".npz")), upscale))
-
-    def _encode(self, suffix: str, upscale: int | None) -> bytes:
+        path, is_folder = Path(path), str(path).endswith(("/", os.sep)) or Path(path).is_dir()
+        if is_folder:
+            self._save_folder(path, self._factor(upscale or 1), force, progress)
+            return
+        suffix = self._suffix(path)
+        files.clear_abandoned(path.parent)
         if suffix == ".npz":
-            buffer = io.BytesIO()
-            _require_positive("upscale", upscale)
-            pixels = images.enlarge(self.pixels, upscale or 1)
-            images.write_npz(buffer, [pixels], pixels.shape)
-            return buffer.getvalue()
-        return images.png(self.picture(upscale=upscale), self.text)
-
-    def _factor(self, upscale: int | None) -> int:
-        _require_positive("upscale", upscale)
-        return upscale or images.preview_factor(self.pixels.shape[1])
+            self._save_npz(path, self._factor(upscale or 1), progress)
+            return
+        columns = self._columns(columns, rows)
+        self._draw_for_file(upscale, progress, (columns or 0) * (rows or 0))
+        picture = self.picture(columns=columns, rows=rows, upscale=upscale, captions=captions)
+        files.write_atomic(path, images.png(picture, self.text))
 
     def _repr_png_(self) -> bytes | None:
-        """What a notebook shows: the first 256. None, and so `repr`, where there are none."""
+        """Return what a notebook shows: the first 256 images. None, and so `repr`, without any."""
         if not len(self):
             return None
-        shown = Samples(self.pixels[:_MAX_SHOWN], self.seeds, self.columns)
-        return images.png(shown.picture())
+        picture = images.grid(self.pixels[:_MAX_SHOWN], self.columns)
+        return images.png(images.enlarge(picture, self._factor(None)))
+
+    def _draw_all(self, progress: Progress) -> Pixels:
+        doing = f"drawing {counted(len(self), 'image')}"
+        machine.require_memory(2 * math.prod(self.shape), doing)  # in chunks, then as one array
+        none = np.empty((0, *self.shape[1:]), np.uint8)
+        return images.concatenate([none, *self.chunks(progress)])
+
+    def _draw_for_file(self, upscale: int | None, progress: Progress, num_places: int = 0) -> None:
+        """Draw all images, unless a file of them, or of `num_places`, would be too large."""
+        count, factor = max(len(self), num_places), self._factor(upscale)
+        if count > _MAX_IMAGES:
+            hints: dict[str, str | Text]
+            hints = {"grid": "Save them as an array, such as samples.npz.",
+                     "walk": Text("Give a smaller {}, or fewer seeds.", Setting("frames")),
+                     "sheet": Text("Give a smaller {}.", Setting("frames"))}  # fmt: skip
+            raise UsageError(
+                f"a {self._kind} of {count:,} images is too large ({_MAX_IMAGES:,} at most)",
+                hints[self._kind],
+            )
+        size = count * math.prod(self.shape[1:]) * factor**2
+        if size > _MAX_BYTES:
+            raise UsageError(
+                f"{count:,} images enlarged {factor} times are {size / 2**30:.1f} GiB of pixels, "
+                f"more than the {_MAX_BYTES // 2**30} GiB that one file may hold",
+                Text("Give fewer images or a smaller {}.", Setting("upscale")),
+            )
+        machine.require_memory(_COPIES * size, f"a picture of {counted(count, 'image')}")
+        if "pixels" not in vars(self):
+            vars(self)["pixels"] = self._draw_all(progress)
+
+    def _save_npz(self, path: Path, factor: int, progress: Progress) -> None:
+        count, height, width, channels = self.shape
+        shape = (count, height * factor, width * factor, channels)
+        machine.require_disk(path, math.prod(shape))
+        chunks = (images.enlarge(chunk, factor) for chunk in self.chunks(progress))
+        arrays = {"arr_0": ArrayStream("|u1", shape, chunks)}
+        if len(self.seeds) == count:
+            parts = [slice(start, start + _ROWS) for start in range(0, count, _ROWS)]
+            arrays["seeds"] = ArrayStream("<u4", (count,), (self.seeds[part] for part in parts))
+            if self.classes:
+                names = np.array(self.classes)
+                arrays["labels"] = ArrayStream("<i8", (count,), map(self._labels, parts))
+                arrays["classes"] = ArrayStream(names.dtype.str, names.shape, [names])
+        with files.atomic_writer(path) as file:
+            images.write_npz(file, arrays)
+
+    def _save_folder(self, path: Path, factor: int, force: bool, progress: Progress) -> None:
+        self._require_own_seeds("saved in a folder")
+        folders, seeds = [""], self.seeds
+        if self.by_class:
+            folders = sample_folder.class_folders(self.classes)
+            seeds = seeds[: len(seeds) // len(folders)]
+        if not isinstance(seeds, range) and len(set(seeds)) < len(seeds):
+            raise UsageError(
+                "a folder has one file per seed and cannot hold a seed twice",
+                "Give each seed once, or save a grid, such as samples.png.",
+            )
+
+        def pngs() -> Iterator[tuple[str, bytes]]:
+            for seed, label, picture in self._each(progress):
+                text = {**self.text, "seeds": str(seed)}
+                text.pop("classes", None)
+                if self.classes:
+                    text["class"] = self.classes[label]
+                folder = f"{folders[label]}/" if self.by_class else ""
+                content = images.png(images.enlarge(picture, factor), text)
+                yield f"{folder}{sample_folder.file_name(seed)}", content
+
+        sample_folder.write(path, pngs(), folders=folders, seeds=seeds, force=force)
+
+    def _each(self, progress: Progress) -> Iterator[tuple[int, int, Pixels]]:
+        """Yield the seed, the class (0 if there are none) and the pixels of each image."""
+        done = 0
+        for chunk in self.chunks(progress):
+            part = slice(done, done + len(chunk))
+            yield from zip(self.seeds[part], map(int, self._labels(part)), chunk, strict=True)
+            done = part.stop
+
+    def _labels(self, part: slice) -> Labels:
+        if self.labels is None:
+            return classes_of(self.seeds[part], len(self.classes) or 1)
+        return self.labels[part]
+
+    def _require_own_seeds(self, done: str) -> None:
+        if len(self.seeds) != len(self):
+            raise UsageError(f"only images that have a seed each can be {done}")
+
+    def _columns(self, columns: int | None, rows: int | None) -> int | None:
+        _require_at_least_one(columns=columns, rows=rows)
+        columns = columns or (-(-len(self) // rows) if rows else self.columns)
+        if columns and rows and columns * rows < len(self):
+            raise UsageError(f"{len(self):,} images do not fit into a grid of {columns}x{rows}")
+        return columns
+
+    def _factor(self, upscale: int | None) -> int:
+        _require_at_least_one(upscale=upscale)
+        return upscale or images.preview_factor(self.shape[1])
+
+    def _suffix(self, path: Path) -> str:
+        suffix = path.suffix.lower()
+        if suffix not in self._suffixes:
+            raise UsageError(f"cannot write '{suffix}' files", nearest(suffix, self._suffixes))
+        return suffix
+
+
+class Sheet(Samples):
+    """A square of images between four seeds, row by row."""
+
+    _kind = "sheet"
 
 
 class Walk(Samples):
-    """The frames of a walk through latent space, in order; a notebook shows them moving."""
+    """The frames of a walk through latent space, in order. A notebook shows them animated."""
+
+    _kind = "walk"
+    _suffixes = (".png", ".npz", *ANIMATED)
 
     def animation(self, kind: str = "apng", *, fps: int = 25, upscale: int | None = None) -> bytes:
-        """A file that shows `fps` frames a second: gif, webp, apng, or mp4 (extra `video`).
+        """Return an animation with `fps` frames per second: gif, webp, apng or mp4.
 
-        `fps` is 1 to 50. Raises UsageError where it is none of those, or the extra is missing.
+        Raises UsageError if `fps` is not 1 to 50, PackageError for an mp4 without the extra
+        `video`.
         """
-        if not 1 <= fps <= _MAX_FPS:
-            raise UsageError(f"fps must be 1 to {_MAX_FPS}, not {fps}")
-        suffix = _suffix(Path(f"walk.{kind}"), ANIMATED)
+        _require_fps(fps)
+        suffix = self._suffix(Path(f"walk.{kind}"))
         frames = images.enlarge(self.pixels, self._factor(upscale))
         if suffix == ".mp4":
             return videos.mp4(list(frames), fps)
         return images.animation(list(frames), suffix[1:], milliseconds=round(1000 / fps))
 
-    def save(self, path: str | Path, *, upscale: int | None = None, fps: int = 25) -> None:
-        """As `Samples.save`; or an animation: .gif, .webp, .apng, or .mp4 (extra `video`)."""
-        path = Path(path)
-        suffix = _suffix(path, (".png", ".npz", *ANIMATED))
-        animated = suffix in ANIMATED
-        files.write_atomic(
-            path,
-            self.animation(suffix[1:], fps=fps, upscale=upscale)
-            if animated
-            else self._encode(suffix, upscale),
-        )
+    def save(
+        self,
+        path: str | Path,
+        *,
+        upscale: int | None = None,
+        fps: int = 25,
+        progress: Progress = _no_progress,
+        **layout: Any,
+    ) -> None:
+        """Write an animation (.gif, .webp, .apng, .mp4), or what `Samples.save` writes.
+
+        Raises what `animation` and `Samples.save` raise.
+        """
+        suffix = Path(path).suffix.lower()
+        if suffix not in ANIMATED:
+            super().save(path, upscale=upscale, progress=progress, **layout)
+            return
+        _require_fps(fps)
+        if suffix == ".mp4":
+            videos.require_encoder()
+        self._draw_for_file(upscale, progress)
+        progress("writing frames", 0, len(self))
+        content = self.animation(suffix[1:], fps=fps, upscale=upscale)
+        files.clear_abandoned(Path(path).parent)
+        files.write_atomic(Path(path), content)
 
     def _repr_html_(self) -> str:
         content = base64.b64encode(self.animation()).decode()
-        words = f"a walk of {counted(len(self), 'frame')}"
-        return f'<img src="data:image/png;base64,{content}" alt="{words}">'
+        alt = f"a walk of {counted(len(self), 'frame')}"
+        return f'<img src="data:image/png;base64,{content}" alt="{alt}">'
 
 
-def _require_positive(name: str, number: int | None) -> None:
-    if number is not None and number < 1:
-        raise UsageError(f"{name} must be at least 1, not {number}")
+def seed_ranges(seeds: Sequence[int]) -> str:
+    """Return the seeds as `ganctl sample --seeds` takes them.
+
+    >>> seed_ranges([0, 1, 2, 40])
+    '0-2,40'
+    """
+    if isinstance(seeds, range) and seeds.step == 1:  # which can be too long to be listed
+        return "-".join(map(str, (seeds[0], seeds[-1]) if len(seeds) > 1 else seeds))
+    runs: list[list[int]] = []
+    for seed in seeds:
+        if runs and seed == runs[-1][1] + 1:
+            runs[-1][1] = seed
+        else:
+            runs.append([seed, seed])
+    return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in runs)
 
 
-def _suffix(path: Path, known: tuple[str, ...]) -> str:
-    suffix = path.suffix.lower()
-    if suffix not in known:
-        raise UsageError(f"'{suffix}' is no kind of file for this", nearest(suffix, known))
-    return suffix
+def _require_at_least_one(**numbers: int | None) -> None:
+    for name, number in numbers.items():
+        if number is not None and number < 1:
+            raise UsageError(Text("{} must be at least 1, not {}", Setting(name), number))
+
+
+def _require_fps(fps: int) -> None:
+    if not 1 <= fps <= _MAX_FPS:
+        raise UsageError(Text("{} must be 1 to {}, not {}", Setting("fps"), _MAX_FPS, fps))

@@ -1,4 +1,4 @@
-"""Generator + seeds → images, in batches, with the generator in eval mode."""
+"""Images of a generator, which is always used in eval mode and with one batch size."""
 
 from __future__ import annotations
 
@@ -15,32 +15,30 @@ from ganctl.images import Pixels, to_pixels
 from ganctl.networks.summary import generator_output_bytes
 
 CHUNK = 256
-"""The largest batch size that a generator is sampled with: enough to keep a few cores busy, and
-small enough to draw a single picture at once."""
+"""Maximum batch size: large enough for a few cores, small enough for a single image."""
 _CHUNK_BYTES = 2**27
-"""What all layers put out for a batch is at most so much, unless it is for a single image. The pass
+"""Maximum size of all layers' outputs for a batch, unless it is a single image. The forward pass
 takes less memory than that."""
-_AHEAD = 4 * CHUNK
-"""Latents are drawn for so many seeds at once: after each chunk, that finds every cache cold."""
-
+_NUM_AHEAD = 4 * CHUNK
+"""Number of latents drawn at once. Drawing them for each batch would find every cache cold."""
 
 Labels = Sequence[int] | NDArray[np.int64]
-"""(N,), numbers of classes."""
+"""Classes of images, (N,)."""
 
 
 def chunk_size(network: NetworkConfig) -> int:
-    """Return the one batch size that generators of this shape are ever sampled with.
+    """Return the batch size that generators of this shape are always sampled with.
 
     It is CHUNK for small images, and a smaller power of two for larger ones. Kernels are chosen by
-    shape, and another shape may round differently: with one batch size a seed's picture never
-    depends on its neighbours.
+    shape, and another shape may round differently: with a single batch size an image never depends
+    on those beside it.
     """
     fitting = _CHUNK_BYTES // generator_output_bytes(network)
     return min(CHUNK, 2 ** (fitting.bit_length() - 1)) if fitting else 1
 
 
 def drawing_bytes(network: NetworkConfig) -> int:
-    """Return the bytes of memory that drawing takes at most, besides the pictures themselves."""
+    """Return the maximum memory that drawing takes, in bytes, without the images themselves."""
     return chunk_size(network) * generator_output_bytes(network)
 
 
@@ -51,16 +49,14 @@ def sample_seeds(
     labels: Labels | None = None,
     truncation: float = 1.0,
 ) -> Iterator[Pixels]:
-    """The images of `seeds`, in order, as chunks of uint8 (<= chunk_size, H, W, C).
+    """Yield the images of `seeds` in chunks, uint8 (n, H, W, C) with n <= chunk_size.
 
-    `labels` are their classes, where `network` has classes; None: each seed has its own. What
-    `truncation` is, `inputs_of` says. A chunk is made when it is asked for, so that any number
-    takes no more memory than a few.
+    `labels` and `truncation` are those of `inputs_of`. Chunks are drawn one at a time.
     """
-    for start in range(0, len(seeds), _AHEAD):
-        some = slice(start, start + _AHEAD)
-        of_some = None if labels is None else labels[some]
-        points = inputs_of(seeds[some], network, of_some, truncation)
+    for start in range(0, len(seeds), _NUM_AHEAD):
+        part = slice(start, start + _NUM_AHEAD)
+        part_labels = None if labels is None else labels[part]
+        points = inputs_of(seeds[part], network, part_labels, truncation)
         yield from sample_latents(generator, points, network)
 
 
@@ -70,15 +66,15 @@ def inputs_of(
     labels: Labels | None = None,
     truncation: float = 1.0,
 ) -> Tensor:
-    """What the generator makes the images of `seeds` from, float32 (N, input_dim).
+    """Return the generator's inputs for `seeds`, float32 (N, input_dim).
 
-    Unless `labels` says which, seed k is of class k modulo their number: any ten seeds in a row are
-    ten digits.
+    `labels` are the classes if the network is conditional; by default seed k is of class k modulo
+    their number, so that ten seeds in a row are ten digits.
 
-    `truncation`, psi in (0, 1], draws latents nearer to their mean: psi z, of N(0, psi^2), as the
-    temperature of Kingma & Dhariwal 2018 (Glow, section 6). It trades variety for typical images,
-    like the truncation trick of Brock et al. 2019 (BigGAN, section 3.1), but rejects no draw: each
-    image stays a function of its own seed and psi, and of psi continuously.
+    `truncation`, psi in (0, 1], scales latents to psi z, of N(0, psi^2), as the temperature of
+    Kingma & Dhariwal 2018 (Glow, section 6). It trades variety for typical images, like the
+    truncation trick of Brock et al. 2019 (BigGAN, section 3.1), but rejects no draw: each image
+    remains a continuous function of psi.
     """
     points = truncation * latents.from_seeds(seeds, network.latent_dim)
     count = network.num_classes
@@ -89,14 +85,14 @@ def inputs_of(
 
 
 def classes_of(seeds: Sequence[int], num_classes: int) -> NDArray[np.int64]:
-    """Return the class, (N,), that each seed is of unless another one is asked for."""
+    """Return the default class of each seed, (N,)."""
     return np.array([seed % num_classes for seed in seeds], np.int64)
 
 
 def sample_latents(
     generator: nn.Module, points: Tensor, network: NetworkConfig
 ) -> Iterator[Pixels]:
-    """The images of `points`, float32 (N, input_dim), as `sample_seeds` gives them."""
+    """Yield the images of the inputs `points`, float32 (N, input_dim), as `sample_seeds` does."""
     size = chunk_size(network)
     for start in range(0, len(points), size):
         yield _sample_chunk(generator, points[start : start + size], size)

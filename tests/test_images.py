@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 
 from ganctl import images
+from ganctl.images import ArrayStream
 
 
 def numbered(count, channels=1, height=2, width=3):
@@ -74,7 +75,7 @@ def test_a_grid_goes_row_by_row_and_is_nearly_square(count, layout, channels):
 
 def test_a_grid_has_the_columns_asked_for_and_a_strip_one_row():
     assert images.grid(numbered(5), columns=2)[::2, ::3, 0].tolist() == [[1, 2], [3, 4], [5, 0]]
-    assert images.strip(numbered(3))[::2, ::3, 0].tolist() == [[1, 2, 3]]
+    assert images.grid(numbered(3), columns=3)[::2, ::3, 0].tolist() == [[1, 2, 3]]
 
 
 def test_enlarging_makes_squares_of_pixels():
@@ -93,7 +94,7 @@ def test_previews_are_enlarged_to_about_one_height(height, factor):
 def test_a_png_comes_back_with_its_text(channels):
     picture = np.random.default_rng(0).integers(0, 256, (5, 7, channels), np.uint8)
     content = images.png(picture, {"seeds": "0-15", "ümlaut": "größer"})
-    assert np.array_equal(images.read(io.BytesIO(content), picture.shape), picture)
+    assert np.array_equal(images.read_png(io.BytesIO(content), picture.shape), picture)
     with Image.open(io.BytesIO(content)) as image:
         assert image.format == "PNG"
         assert image.text == {"seeds": "0-15", "ümlaut": "größer"}
@@ -105,7 +106,7 @@ def test_what_is_no_such_png_is_not_read():
     Image.fromarray(picture[..., 0]).save(gif, "GIF")
     cut = [content[:length] for length in range(len(content) - 20)]
     for other in [*cut, images.png(picture[1:]), images.png(picture.repeat(3, -1)), gif.getvalue()]:
-        assert images.read(io.BytesIO(other), picture.shape) is None
+        assert images.read_png(io.BytesIO(other), picture.shape) is None
 
 
 def test_a_picture_that_unpacks_to_gigabytes_is_not_unpacked():
@@ -114,7 +115,7 @@ def test_a_picture_that_unpacks_to_gigabytes_is_not_unpacked():
     chunk = struct.pack(">I", len(header)) + b"IHDR" + header
     content = b"\x89PNG\r\n\x1a\n" + chunk + struct.pack(">I", zlib.crc32(chunk[4:]))
     for width in (84, 70_000):
-        assert images.read(io.BytesIO(content), (84, width, 1)) is None
+        assert images.read_png(io.BytesIO(content), (84, width, 1)) is None
 
 
 def test_the_same_picture_gives_the_same_bytes():
@@ -167,8 +168,9 @@ def test_concatenate_joins_chunks_in_order():
 
 def test_an_npz_is_what_numpy_reads():
     whole = np.random.default_rng(0).integers(0, 256, (10, 4, 4, 3), np.uint8)
+    parts = (whole[start : start + 4] for start in range(0, 10, 4))
     file = io.BytesIO()
-    images.write_npz(file, (whole[start : start + 4] for start in range(0, 10, 4)), whole.shape)
+    images.write_npz(file, {"arr_0": ArrayStream("|u1", whole.shape, parts)})
     file.seek(0)
     with np.load(file, allow_pickle=False) as arrays:
         assert arrays.files == ["arr_0"]
@@ -177,11 +179,15 @@ def test_an_npz_is_what_numpy_reads():
     assert zipfile.ZipFile(file).testzip() is None
 
 
-def test_an_npz_can_hold_other_arrays_beside_the_images():
+def test_an_npz_can_hold_several_arrays():
+    names = np.array(["cat", "café"])
+    arrays = {
+        "arr_0": ArrayStream("|u1", (2, 4, 4, 1), [np.zeros((2, 4, 4, 1), np.uint8)]),
+        "labels": ArrayStream("<i8", (2,), [[1], np.array([0], np.int32)]),
+        "classes": ArrayStream(names.dtype.str, (2,), [names]),
+    }
     file = io.BytesIO()
-    labels, names = np.array([1, 0]), np.array(["cat", "café"])
-    pixels = np.zeros((2, 4, 4, 1), np.uint8)
-    images.write_npz(file, [pixels], pixels.shape, {"labels": labels, "classes": names})
+    images.write_npz(file, arrays)
     file.seek(0)
     with np.load(file, allow_pickle=False) as arrays:
         assert arrays.files == ["arr_0", "labels", "classes"]
@@ -201,7 +207,7 @@ def test_writing_an_npz_keeps_no_chunk_that_it_has_written():
             yield chunk
             del chunk
 
-    images.write_npz(io.BytesIO(), chunks(), (18, 2, 2, 1))
+    images.write_npz(io.BytesIO(), {"arr_0": ArrayStream("|u1", (18, 2, 2, 1), chunks())})
     assert len(made) == 6
 
 
@@ -216,7 +222,7 @@ def test_a_webp_holds_the_pixels_unless_a_quality_is_given(channels):
 @pytest.mark.parametrize("channels", [1, 3])
 def test_a_picture_is_reduced_to_its_longer_side_and_never_enlarged(channels):
     picture = np.full((40, 80, channels), 7, np.uint8)
-    assert images.reduced(picture, 80) is picture
-    smaller = images.reduced(picture, 20)
+    assert images.shrink(picture, 80) is picture
+    smaller = images.shrink(picture, 20)
     assert smaller.shape == (10, 20, channels)
     assert (smaller == 7).all()

@@ -102,7 +102,7 @@ def test_images_do_not_depend_on_the_batch(plain):
 )
 def test_seeds_of_any_kind(model, seeds):
     samples = model.sample(seeds)
-    assert samples.seeds == (0, 1, 2)
+    assert tuple(samples.seeds) == (0, 1, 2)
     assert {type(seed) for seed in samples.seeds} == {int}
 
 
@@ -153,8 +153,26 @@ def test_classes_that_there_are_not(model, classes, message):
         model.sample([0, 1], classes=classes)
 
 
+def test_a_number_is_no_name(written):
+    """Of classes that are called by numbers, but in another order."""
+    model = ganctl.load(written(classes=["0", "1", "10", "2"]))
+    of_ten = model.sample([5], classes="10").pixels
+    assert np.array_equal(of_ten, model.sample([5], classes=2).pixels)
+    assert np.array_equal(of_ten, model.interpolate([5], classes=[2, 0], frames=1).pixels[:1])
+    assert not np.array_equal(of_ten, model.sample([5], classes="2").pixels)
+
+
+def test_seeds_in_every_class(model):
+    samples = model.sample([5, 3], every_class=True)
+    expected = model.sample([5, 3] * 3, classes=[0, 0, 1, 1, 2, 2]).pixels
+    assert np.array_equal(samples.pixels, expected)
+    assert (samples.columns, samples.by_class, tuple(samples.seeds)) == (2, True, (5, 3) * 3)
+    with pytest.raises(UsageError, match="of each of 3 classes are more than 1,000,000"):
+        model.sample(range(10**6), every_class=True)
+
+
 def test_a_model_of_no_classes(plain):
-    with pytest.raises(UsageError, match="knows no classes"):
+    with pytest.raises(UsageError, match="has no classes"):
         plain.sample([0], classes=0)
 
 
@@ -214,7 +232,7 @@ def test_a_sheet_of_three(plain):
     "draw",
     [
         lambda model: model.sample(),
-        lambda model: model.chunks(range(10**9)),
+        lambda model: model.sample(range(10**9)),
         lambda model: model.interpolate([0, 1], frames=2),
         lambda model: model.sheet([0, 1, 2, 3], frames=2),
     ],
@@ -235,4 +253,4 @@ def test_drawing_that_memory_is_too_short_for_is_refused(model, monkeypatch, dra
 def test_more_samples_than_memory_holds_are_refused_before_the_first(model, monkeypatch):
     monkeypatch.setattr(machine, "free_memory", lambda: 10**9)
     with pytest.raises(DeviceError, match="takes 1,568"):
-        model.sample(range(10**9))
+        _ = model.sample(range(10**9)).pixels

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ganctl import machine
 from ganctl.errors import RunError, UsageError
-from ganctl.samples import Samples, Walk
+from ganctl.samples import Samples, Walk, seed_ranges
 
 
 def shades(count, channels=1, height=4, width=6):
@@ -23,14 +24,20 @@ def opened(content):
     return Image.open(io.BytesIO(content))
 
 
+def made(pixels, seeds, cls=Samples, **more):
+    """Samples with these pixels, drawn in two chunks."""
+    half = len(pixels) // 2
+    return cls(lambda: iter([pixels[:half], pixels[half:]]), pixels.shape, seeds, **more)
+
+
 @pytest.fixture
 def samples():
-    return Samples(shades(5), tuple(range(3, 8)), text={"step": "7"})
+    return made(shades(5), tuple(range(3, 8)), text={"step": "7"})
 
 
 @pytest.fixture
 def walk():
-    return Walk(shades(6, 3), (1, 2), columns=6)
+    return made(shades(6, 3), (1, 2), Walk, columns=6)
 
 
 def test_they_are_an_array(samples):
@@ -41,7 +48,7 @@ def test_they_are_an_array(samples):
 
 @pytest.mark.parametrize(("channels", "mode"), [(1, "L"), (3, "RGB")])
 def test_each_is_a_picture(channels, mode):
-    third = Samples(shades(4, channels), (0, 1, 2, 3)).pil()[2]
+    third = made(shades(4, channels), (0, 1, 2, 3)).pil()[2]
     assert (third.mode, third.size) == (mode, (6, 4))
     assert np.unique(np.asarray(third)).tolist() == [20]
 
@@ -62,7 +69,7 @@ def test_captions_stand_below_each(samples):
 def test_words_say_what_they_are(samples, walk):
     assert repr(samples) == "Samples(5 of 4x6x1, seeds 3, 4, 5, 6, 7)"
     assert repr(walk) == "Walk(6 of 4x6x3, seeds 1, 2)"
-    assert repr(Samples(shades(20), tuple(range(20)))).endswith("6, 7, ...)")
+    assert repr(made(shades(20), tuple(range(20)))).endswith("6, 7, ...)")
 
 
 @pytest.mark.parametrize(
@@ -80,7 +87,7 @@ def test_numbers_that_make_no_picture(samples, options, message):
 
 
 def test_none_at_all_are_no_picture():
-    none = Samples(shades(0), ())
+    none = made(shades(0), ())
     assert none.pil() == []
     assert none._repr_png_() is None
     with pytest.raises(UsageError, match="no images"):
@@ -106,11 +113,113 @@ def test_an_npz_is_the_array(samples, tmp_path, upscale, shape):
         assert file["arr_0"][:, 0, 0, 0].tolist() == [0, 10, 20, 30, 40]
 
 
-@pytest.mark.parametrize("name", ["a.gif", "a.jpg", "a", "folder/"])
+def test_an_npz_has_the_seeds_and_the_classes_beside_the_array(tmp_path):
+    conditional = {"classes": ("cat", "dog", "été")}
+    for seeds, more, labels in (
+        (range(3, 8), conditional, [0, 1, 2, 0, 1]),
+        ((9, 9, 2, 3, 4), {**conditional, "labels": [2, 1, 0, 1, 2]}, [2, 1, 0, 1, 2]),
+        (range(3, 8), {}, None),
+    ):
+        made(shades(5), seeds, **more).save(tmp_path / "a.npz")
+        with np.load(tmp_path / "a.npz", allow_pickle=False) as arrays:
+            assert arrays["seeds"].tolist() == [*seeds]
+            assert arrays["seeds"].dtype == np.uint32
+            assert arrays.files[2:] == (["labels", "classes"] if labels else [])
+            if labels:
+                assert arrays["labels"].tolist() == labels
+                assert arrays["classes"].tolist() == ["cat", "dog", "été"]
+
+
+def test_an_npz_of_a_walk_has_its_frames_alone(walk, tmp_path):
+    walk.save(tmp_path / "a.npz")
+    with np.load(tmp_path / "a.npz") as arrays:
+        assert arrays.files == ["arr_0"]
+        assert np.array_equal(arrays["arr_0"], walk.pixels)
+
+
+def test_a_folder_has_a_picture_of_each_seed(samples, tmp_path):
+    samples.save(f"{tmp_path}/new/")
+    names = [f"seed-{seed:06d}.png" for seed in range(3, 8)]
+    assert sorted(path.name for path in (tmp_path / "new").iterdir()) == names
+    with Image.open(tmp_path / "new" / names[2]) as picture:
+        assert picture.text == {"step": "7", "seeds": "5"}
+        assert np.array_equal(np.asarray(picture), samples.pixels[2, ..., 0])
+
+
+def test_a_folder_has_a_folder_of_each_class(tmp_path):
+    made(
+        shades(4), (7, 9, 7, 9), labels=[0, 0, 1, 1], classes=("cat", "dog"), by_class=True,
+        text={"classes": "cat, dog"},
+    ).save(f"{tmp_path}/x/", upscale=2)  # fmt: skip
+    found = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.png"))
+    assert found == [f"x/{name}/seed-00000{seed}.png" for name in ("cat", "dog") for seed in (7, 9)]
+    with Image.open(tmp_path / "x/dog/seed-000007.png") as picture:
+        assert (picture.text, picture.size) == ({"seeds": "7", "class": "dog"}, (12, 8))
+        assert picture.getpixel((0, 0)) == 20
+
+
+def test_a_folder_cannot_hold_a_seed_twice_nor_frames(walk, tmp_path):
+    with pytest.raises(UsageError, match="a seed twice"):
+        made(shades(3), (4, 5, 4)).save(f"{tmp_path}/x/")
+    with pytest.raises(UsageError, match="a seed each"):
+        walk.save(f"{tmp_path}/x/")
+    assert not any(tmp_path.iterdir())
+
+
+def test_nothing_is_drawn_twice_nor_before_it_is_needed(tmp_path):
+    drawn = []
+
+    def draw():
+        drawn.append(1)
+        return iter([shades(5)])
+
+    samples = Samples(draw, (5, 4, 6, 1), range(5))
+    assert (len(samples), drawn) == (5, [])
+    for name in ("a.png", "a.npz", "a/"):
+        samples.save(f"{tmp_path}/{name}")
+    assert np.array_equal(samples.pixels, shades(5))
+    assert drawn == [1]
+
+
+def test_progress_is_reported(samples, walk, tmp_path):
+    reports = []
+    samples.save(tmp_path / "a.png", progress=lambda *report: reports.append(report))
+    assert reports == [("drawing samples", 2, 5), ("drawing samples", 5, 5)]
+    reports.clear()
+    walk.save(tmp_path / "a.gif", progress=lambda *report: reports.append(report))
+    assert reports[1:] == [("drawing frames", 6, 6), ("writing frames", 0, 6)]
+
+
+@pytest.mark.parametrize("name", ["a.gif", "a.jpg", "a"])
 def test_other_files_are_refused(samples, tmp_path, name):
-    with pytest.raises(UsageError, match="no kind of file"):
+    with pytest.raises(UsageError, match="cannot write"):
         samples.save(f"{tmp_path}/{name}")
     assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("layout", "shape"),
+    [({"columns": 3, "rows": 4}, (16, 18)), ({"rows": 3}, (12, 12)), ({"rows": 1}, (4, 30))],
+)
+def test_a_grid_has_the_columns_and_rows_asked_for(samples, tmp_path, layout, shape):
+    assert samples.picture(**layout, upscale=1).shape == (*shape, 1)
+    samples.save(tmp_path / "a.png", **layout, upscale=1)
+    with Image.open(tmp_path / "a.png") as picture:
+        assert picture.size == shape[::-1]
+
+
+def test_a_grid_that_is_too_small(samples):
+    with pytest.raises(UsageError, match="5 images do not fit into a grid of 2x2"):
+        samples.picture(columns=2, rows=2)
+
+
+@pytest.mark.parametrize(
+    ("seeds", "text"),
+    [([0, 1, 2, 40], "0-2,40"), ([7], "7"), ([3, 3, 4], "3,3-4"), (range(10**9), "0-999999999"),
+     (range(4, 6), "4-5"), (range(5, 6), "5"), (range(0, 6, 2), "0,2,4"), ([], ""), (range(0), "")],
+)  # fmt: skip
+def test_seeds_as_ranges(seeds, text):
+    assert seed_ranges(seeds) == text
 
 
 def test_nowhere_to_write(samples, tmp_path):
@@ -147,7 +256,7 @@ def test_a_notebook_shows_a_grid(samples):
 
 
 def test_a_notebook_is_not_flooded():
-    many = Samples(shades(300, height=28, width=28), tuple(range(300)))
+    many = made(shades(300, height=28, width=28), tuple(range(300)))
     assert opened(many._repr_png_()).size == (16 * 84, 16 * 84)
 
 
@@ -156,3 +265,22 @@ def test_a_notebook_shows_a_walk_moving(walk):
     assert before == '<img src="data:image/png;'
     assert 'alt="a walk of 6 frames"' in rest
     assert opened(base64.b64decode(rest.partition('"')[0])).n_frames == 6
+
+
+@pytest.mark.parametrize(
+    ("image", "upscale", "count"), [((256, 256, 3), 1, 5461), ((128, 128, 1), 3, 7281)]
+)
+@pytest.mark.parametrize("name", ["a.png", "a.gif"])
+def test_one_file_holds_at_most_a_gibibyte_of_pixels(
+    tmp_path, monkeypatch, image, upscale, count, name
+):
+    class DrawnError(Exception): ...
+
+    def draw():
+        raise DrawnError
+
+    monkeypatch.setattr(machine, "free_memory", lambda: None)
+    with pytest.raises(DrawnError):
+        Walk(draw, (count, *image), ()).save(tmp_path / name, upscale=upscale)
+    with pytest.raises(UsageError, match=f"^{count + 1:,} images .* 1.0 GiB"):
+        Walk(draw, (count + 1, *image), ()).save(tmp_path / name, upscale=upscale)

@@ -98,7 +98,7 @@ def evaluate(
             num_test_images=evaluator.num_test_images,
             test_images=kind,
             features=network.name,
-            metrics=evaluator.measure(model.chunks(range(num_samples))),
+            metrics=evaluator.measure(model.sample(range(num_samples)).chunks()),
             floor=evaluator.floor(),
         )
     _keep(evaluation, model.path, terminal)

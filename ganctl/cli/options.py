@@ -9,10 +9,9 @@ from typing import Annotated, Any
 
 import typer
 
-from ganctl import machine
 from ganctl.cli import completion
 from ganctl.config.images import FITS, format_size, parse_size
-from ganctl.config.schema import MAX_SEED, NetworkConfig, parse_setting
+from ganctl.config.schema import MAX_SEED, parse_setting
 from ganctl.errors import UsageError
 from ganctl.setting_help import HELP, IMAGES
 from ganctl.text import nearest
@@ -131,10 +130,6 @@ ConfigOption = Annotated[Path | None, config_option()]
 SetOption = Annotated[list[str] | None, set_option()]
 
 MAX_UPSCALE = 64
-_MAX_BYTES = 2**30
-_COPIES = 3
-"""Copies of all pixels in memory while a picture or an animation is made: 2.9 were measured for a
-grid, 2.7 for a strip, 1.8 for a GIF."""
 _MAX_DIGITS = len(str(MAX_SEED))
 MAX_LISTED = 1_000_000
 _UNITS = ("", "k", "m", "g", "t")
@@ -220,28 +215,7 @@ def check_suffix(out: Path, known: tuple[str, ...], folder_too: bool = False) ->
     return suffix
 
 
-def check_truncation(psi: float) -> None:
-    """Raises UsageError for what is not in (0, 1]."""
-    if not 0 < psi <= 1:  # NaN too
-        raise UsageError(f"--truncation must be more than 0, and 1 at most, not {psi:g}")
-
-
 def check_upscale(factor: int | None) -> None:
     """Raises UsageError for a factor that makes no picture; None is chosen later."""
     if factor is not None and not 1 <= factor <= MAX_UPSCALE:
         raise UsageError(f"--upscale must be 1 to {MAX_UPSCALE}, not {factor}")
-
-
-def require_room(count: int, network: NetworkConfig, upscale: int) -> None:
-    """Raise unless a picture or an animation of `count` images, enlarged, can be made.
-
-    UsageError if it is more than one file should hold, DeviceError if memory is too short for it.
-    """
-    size = count * network.channels * network.height * network.width * upscale**2
-    if size > _MAX_BYTES:
-        raise UsageError(
-            f"{count} images enlarged {upscale} times are {size / 2**30:.1f} GiB of pixels, "
-            f"more than the {_MAX_BYTES // 2**30} GiB that one file may hold",
-            "Give fewer images or a smaller --upscale.",
-        )
-    machine.require_memory(_COPIES * size, f"a picture of {count} images")

@@ -118,9 +118,7 @@ def _colors() -> str:
 
 def _shown(run: Run, name: str, budget: int) -> Shown:
     rows = run.rows
-    sheet = (
-        images.webp(images.reduced(run.sheet, _SHEET_SIDE), 85) if run.sheet is not None else b""
-    )
+    sheet = images.webp(images.shrink(run.sheet, _SHEET_SIDE), 85) if run.sheet is not None else b""
     problems = [printable(problem, 500) for problem in run.problems[:_MAX_PROBLEMS]]
     return Shown(
         run=run,

@@ -66,7 +66,7 @@ def data_uri(webp: bytes) -> str:
 
 
 def _encoded(picture: Pixels, side: int, quality: int | None) -> bytes:
-    return images.webp(images.reduced(picture, side), quality)
+    return images.webp(images.shrink(picture, side), quality)
 
 
 def _epochs(run: Run) -> list[int]:
@@ -94,6 +94,6 @@ def _read(run: Run, epochs: list[int]) -> Iterator[tuple[int, Pixels]]:
         with contextlib.suppress(OSError):
             if path.is_file():  # a pipe is never read
                 with path.open("rb") as file:
-                    picture = images.read(file, shape)
+                    picture = images.read_png(file, shape)
                 if picture is not None:
                     yield epoch, picture[::factor, ::factor]

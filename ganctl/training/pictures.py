@@ -113,7 +113,7 @@ class Pictures:
         frames = []
         for path in paths[::-1][::every][::-1] if paths else []:
             with contextlib.suppress(OSError), path.open("rb") as file:
-                frames.append(images.read(file, shape))
+                frames.append(images.read_png(file, shape))
         return [frame for frame in frames if frame is not None]
 
     def _grid(self, pictures: Pixels) -> Pixels:

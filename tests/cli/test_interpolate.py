@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ganctl import store
-from ganctl.cli import interpolate
+from ganctl import samples, store
 
 SIDE = 84
 """Of an image in a picture that is made without --upscale."""
@@ -210,9 +209,9 @@ def test_as_many_images_are_refused_as_would_be_made(
     ok, cli, run, tmp_path, monkeypatch, options, num, kind
 ):
     words = ["interpolate", run, *options, "-o", tmp_path / "x.png"]
-    monkeypatch.setattr(interpolate, "_MAX_FRAMES", num)
+    monkeypatch.setattr(samples, "_MAX_IMAGES", num)
     assert json.loads(ok(*words, "--json").out)["frames"] == num
-    monkeypatch.setattr(interpolate, "_MAX_FRAMES", num - 1)
+    monkeypatch.setattr(samples, "_MAX_IMAGES", num - 1)
     result = cli(*words)
     assert result.code == 2
     assert f"a {kind} of {num} images is too large ({num - 1} at most)" in result.err
@@ -221,7 +220,7 @@ def test_as_many_images_are_refused_as_would_be_made(
 def test_without_classes_there_is_no_walk_between_them(cli, dcgan_run, tmp_path):
     result = cli("interpolate", dcgan_run, "--class", "1,2", "-o", tmp_path / "x.png")
     assert (result.code, result.out) == (2, "")
-    assert "knows no classes" in result.err
+    assert "has no classes" in result.err
 
 
 def test_a_sheet_has_what_sample_draws_in_its_corners(ok, run, tmp_path, picture_of):
@@ -254,7 +253,7 @@ def test_a_video(ok, run, tmp_path):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--corners", "1,2,3"], "--corners must be four seeds, not 3"),
+        (["--corners", "1,2,3"], "a sheet has four corners, not 3"),
         (["--corners", "1,2,3,4", "--loop"], "a sheet has no --loop"),
         (["--corners", "1,2,3,4", "-o", "x.gif"], "cannot write '.gif' files"),
         (["--walk", 3, "--seeds", "1,2"], "give either --seeds or --walk"),

@@ -431,7 +431,7 @@ def test_a_run_of_the_first_schema_can_be_resumed(ok, tmp_path, preset):
     shutil.copy(fixture.with_suffix(".pt"), tmp_path / "run" / "ckpt.pt")
     ok("sample", tmp_path / "run", "-n", "4", "--upscale", "3", "-o", tmp_path / "grid.png")
     then, now = (
-        images.read(io.BytesIO(path.read_bytes()), (168, 168, 1)).astype(int)
+        images.read_png(io.BytesIO(path.read_bytes()), (168, 168, 1)).astype(int)
         for path in (fixture.with_suffix(".png"), tmp_path / "grid.png")
     )
     assert abs(then - now).max() <= 2

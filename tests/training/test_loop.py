@@ -331,7 +331,7 @@ def test_samples_are_those_that_the_checkpoint_gives(finished):
     chunks = sample_seeds(sampler, range(4), saved.config.network)
     expected = images.enlarge(images.grid(images.concatenate(chunks)), 3)
     with ready.run.sample(2).open("rb") as file:
-        assert (images.read(file, expected.shape) == expected).all()
+        assert (images.read_png(file, expected.shape) == expected).all()
 
 
 @pytest.mark.parametrize(

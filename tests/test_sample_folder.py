@@ -1,0 +1,31 @@
+"""Folders of samples; what `ganctl sample` writes there is tested in cli/test_sample.py."""
+
+import pytest
+
+from ganctl import sample_folder
+from ganctl.errors import RunError
+
+
+@pytest.mark.parametrize(
+    ("names", "folders"),
+    [
+        (["cat", "grand piano", "été"], ["cat", "grand piano", "été"]),
+        (["a/b", "..", ""], ["class-000", "class-001", "class-002"]),
+        (["x" * 300, "a.", "ok"], ["class-000", "class-001", "ok"]),
+        (["Cat", "cat"], ["class-000", "class-001"]),
+    ],
+)
+def test_a_class_has_its_own_folder_whatever_it_is_called(names, folders):
+    assert sample_folder.class_folders(names) == folders
+
+
+def test_samples_of_an_earlier_call_are_replaced_only_by_force(tmp_path):
+    for seed in (1, 2, 3):
+        (tmp_path / sample_folder.file_name(seed)).write_bytes(b"old")
+    new = [(sample_folder.file_name(2), b"new")]
+    with pytest.raises(RunError, match="holds 2 samples of an earlier call") as caught:
+        sample_folder.write(tmp_path, new, folders=[""], seeds=[2], force=False)
+    assert "force=True" in str(caught.value.hint)
+    assert len([*tmp_path.iterdir()]) == 3
+    sample_folder.write(tmp_path, new, folders=[""], seeds=[2], force=True)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == dict(new)
