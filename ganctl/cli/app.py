@@ -1,4 +1,4 @@
-"""The Typer app, and the one boundary where exceptions become words and exit codes."""
+"""The Typer app, and the one boundary where exceptions become messages and exit codes."""
 
 from __future__ import annotations
 
@@ -30,20 +30,26 @@ from ganctl.cli.signals import Stopped, exit_on_signals
 from ganctl.cli.spelling import spelled_as_typed
 from ganctl.cli.streams import stdout_error, tolerant_streams
 from ganctl.cli.terminal import Terminal
-from ganctl.errors import GanctlError, UsageError
+from ganctl.errors import GanctlError, Text, UsageError
 from ganctl.files import reason
 from ganctl.text import nearest
 
-_EXIT_CODES = (
-    "Exit codes: 0 done; 1 failed; 2 wrong usage; 130, 143, 129 interrupted (train saves first)."
-)
+_EXIT_CODES = "Exit codes: 0 done; 1 failed; 2 wrong usage; 130/143/129 interrupted."
 app = typer.Typer(
     name="ganctl",
     cls=Group,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    help="Train a GAN on images, draw samples from it, walk through its latent space, look into "
-    "its checkpoints, measure how near its images are to real ones, and report on a run.",
+    help="""Train a GAN on images, and use it: draw samples, walk through latent space, inspect \
+checkpoints, compare samples with real images, report on runs.
+
+    Examples:
+
+    ganctl train
+
+    ganctl sample runs/mnist-fast -n 16 -o grid.png
+
+    ganctl train --data photos --size 64""",
     epilog=_EXIT_CODES,
 )
 _COMMANDS: Sequence[Callable[..., None]] = (
@@ -51,7 +57,7 @@ _COMMANDS: Sequence[Callable[..., None]] = (
     data.data, pack.data_pack, pack.data_index, config.config, report.report,
 )  # fmt: skip
 for _command in _COMMANDS:
-    # Lines of a docstring are broken where code ends; a paragraph is where the terminal does.
+    # A docstring's lines are joined to paragraphs, which the terminal breaks at its own width.
     _text = re.sub(r"(?<!\n)\n *(?!\n)", " ", getdoc(_command) or "")
     _name = _command.__name__.replace("_", " ")
     app.command(_name, cls=Command, help=_text, epilog=_EXIT_CODES)(_command)
@@ -76,12 +82,12 @@ def _root(
 
 
 def run(arguments: Sequence[str] | None) -> int:
-    """Run the command line; returns the exit code."""
+    """Run the command line and return the exit code."""
     machine.limit_threads()
     words = sys.argv[1:] if arguments is None else list(arguments)
     with tolerant_streams():
         terminal = Terminal()
-        # A pipe, and a program that reads a screen aloud, have no use for boxes.
+        # Boxes are of no use in a pipe, or to a program that reads a screen aloud.
         app.rich_markup_mode = "rich" if terminal.shows_pictures else None
         code = _call(words or ["--help"], terminal) or (0 if words else UsageError.exit_code)
         if (lost := stdout_error()) and not code:
@@ -105,52 +111,54 @@ def _call(words: list[str], terminal: Terminal) -> int:
     except Exception as error:
         if os.environ.get("GANCTL_DEBUG") == "1":
             raise
-        if not processes.reports_failure():
-            return int(getattr(error, "exit_code", 1))
-        return _explain(error, terminal, words)
+        message, hint, code = _explained(error, words)
+        if processes.reports_failure():
+            terminal.error(message, hint, details=getattr(error, "details", ()))
+        return code
 
 
-def _explain(error: Exception, terminal: Terminal, words: Sequence[str]) -> int:
+def _explained(error: Exception, words: Sequence[str]) -> tuple[str | Text, str | Text | None, int]:
+    """Return what to say about an error, a hint, and the exit code."""
     if isinstance(error, UsageError):
-        message = spelled_as_typed(error.message, words)
-        terminal.error(message, error.hint, details=error.details)
-        return error.exit_code
+        return spelled_as_typed(error.message, words), error.hint, error.exit_code
     if isinstance(error, GanctlError):
-        terminal.error(error.message, error.hint, details=error.details)
-        return error.exit_code
+        return error.message, error.hint, error.exit_code
     if isinstance(error, typer.TyperException):
-        message = getattr(error, "format_message", error.__str__)()
-        context = getattr(error, "ctx", None)
-        known = {command.name for command in app.registered_commands}
-        named = f"ganctl {words[0]}" if words and words[0] in known else "ganctl"
-        command = context.command_path if context else named
-        hint = f"Try '{command} --help'."
-        if hasattr(error, "possibilities"):
-            unknown, known = getattr(error, "option_name", ""), error.possibilities
-            message = f"no such option: {unknown}"
-            hint = f"{nearest(unknown, known)} {hint}" if known else hint
-        message = _plainly(message, error)
-        if surplus := re.fullmatch(r"Got unexpected extra argument\(s\) \((.*)\)", message):
-            message = f"unexpected argument: {surplus[1]}"
-            if words[0] == "train":
-                hint = f"Images are given with --data, the run's folder with --out. {hint}"
-        terminal.error(message[:1].lower() + message[1:], hint)
-        return int(getattr(error, "exit_code", 2))
+        return *_parser_error(error, words), int(getattr(error, "exit_code", 2))
     if isinstance(error, OSError) and error.filename is not None:
-        terminal.error(f"{str(error.filename)[:200]}: {(error.strerror or str(error)).lower()}")
-        return 1
+        return f"{str(error.filename)[:200]}: {(error.strerror or str(error)).lower()}", None, 1
     if _is_out_of_memory(error):
-        terminal.error("out of memory", "Give a smaller --batch-size, or fewer samples.")
-        return 1
-    terminal.error(
-        f"an unexpected {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}",
-        "This is a defect of ganctl. GANCTL_DEBUG=1 shows where it happened.",
+        return "out of memory", "Give a smaller --batch-size, or fewer samples.", 1
+    first_line = next(iter(str(error).splitlines()), "")
+    return (
+        f"an unexpected {type(error).__name__}: {first_line}",
+        "This is a bug in ganctl. GANCTL_DEBUG=1 shows where it happened.",
+        1,
     )
-    return 1
 
 
-def _plainly(message: str, error: Exception) -> str:
-    """What Typer says of a value, in Pydantic's words, as ganctl says it of others."""
+def _parser_error(error: Exception, words: Sequence[str]) -> tuple[str, str]:
+    """Return what the parser says, in ganctl's words, and a hint."""
+    message = getattr(error, "format_message", error.__str__)()
+    context = getattr(error, "ctx", None)
+    commands = {command.name for command in app.registered_commands}
+    named = f"ganctl {words[0]}" if words and words[0] in commands else "ganctl"
+    hint = f"Try '{context.command_path if context else named} --help'."
+    if hasattr(error, "possibilities"):
+        unknown = getattr(error, "option_name", "")
+        message = f"no such option: {unknown}"
+        if error.possibilities:
+            hint = f"{nearest(unknown, error.possibilities)} {hint}"
+    message = _value_error(message, error)
+    if surplus := re.fullmatch(r"Got unexpected extra argument\(s\) \((.*)\)", message):
+        message = f"unexpected argument: {surplus[1]}"
+        if words[0] == "train":
+            hint = f"Images are given with --data, the run's folder with --out. {hint}"
+    return message[:1].lower() + message[1:], hint
+
+
+def _value_error(message: str, error: Exception) -> str:
+    """Return Pydantic's complaint about a value, if it is one, as ganctl words its own."""
     given: list[Any] = getattr(error.__cause__, "errors", list)()
     name = re.search(r"'([^']+)'", message)
     if not given or name is None:
@@ -167,7 +175,7 @@ _RULES = {
     "greater_than_equal": "at least {ge}", "less_than_equal": "at most {le}",
     "greater_than": "more than {gt}", "less_than": "less than {lt}",
 }  # fmt: skip
-"""What a value must be, by the kind of Pydantic's error."""
+"""Requirements on a value, by the type of Pydantic's error."""
 
 
 def _is_out_of_memory(error: Exception) -> bool:

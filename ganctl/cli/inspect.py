@@ -96,10 +96,10 @@ def _show_samples(path: Path, terminal: Terminal) -> None:
         )
         return
     from ganctl import model
-    from ganctl.cli.live.preview import HalfBlocks, contact_sheet
+    from ganctl.cli.live.preview import contact_sheet, half_blocks
 
     pixels = model.load(path).sample(range(4)).pixels
     terminal.heading("samples: seeds 0 to 3")
     picture, shown = contact_sheet(pixels, terminal.out.width, _MAX_HEIGHT)
     height = -(-shown.any(axis=1).sum() // 2) * 2
-    terminal.picture(HalfBlocks(picture[:height], shown[:height]))
+    terminal.picture(half_blocks(picture[:height], shown[:height]))

@@ -72,7 +72,7 @@ class Terminal:
         self.out.print(text, soft_wrap=True, end="")
 
     def picture(self, blocks: RenderableType) -> None:
-        """Print a picture, such as `HalfBlocks`."""
+        """Print a picture, such as `half_blocks`."""
         self.out.print(blocks, end="")
 
     def heading(self, text: str) -> None:

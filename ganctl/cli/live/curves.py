@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
-    from rich.segment import Segment
+    from rich.segment import Segments
     from rich.text import Text
 
 _MAX_POINTS = 1024
@@ -77,10 +77,9 @@ class Curves:
         low, high = self._limits or (min(map(np.min, curves)), max(map(np.max, curves)))
         labels = [f"{high:.2f}", *[""] * (rows - 2), f"{low:.2f}"][:rows]
         colors = [color for color, _ in self._styles.values()]
-        return Group(
-            self._names(width, last),
-            _Dots(labels, colors, *draw(curves, low, high, columns, rows)),
-        )
+        bits, owners = draw(curves, low, high, columns, rows)
+        dots = _dots(labels, colors, bits.tolist(), owners.tolist())
+        return Group(self._names(width, last), dots)
 
     def _names(self, width: int, last: Mapping[str, float] | None) -> Text:
         """Return the labels in their colors, with the last values if all of them fit."""
@@ -95,35 +94,23 @@ class Curves:
         return line
 
 
-class _Dots:
-    """The dots that `draw` returned, with labels at the left."""
+def _dots(
+    labels: Sequence[str], colors: Sequence[str], bits: list[list[int]], owners: list[list[int]]
+) -> Segments:
+    """Return the dots that `draw` gave, with labels at the left."""
+    from rich.segment import Segment, Segments
+    from rich.style import Style
 
-    def __init__(
-        self,
-        labels: Sequence[str],
-        colors: Sequence[str],
-        bits: NDArray[np.int64],
-        owners: NDArray[np.int64],
-    ) -> None:
-        self._labels = labels
-        self._colors = colors
-        self._bits = bits
-        self._owners = owners
-
-    def __rich_console__(self, *_: object) -> Iterator[Segment]:
-        from rich.segment import Segment
-        from rich.style import Style
-
-        styles = [Style.parse(color) for color in self._colors]
-        dim = Style.parse("dim")
-        rows = zip(self._labels, self._bits.tolist(), self._owners.tolist(), strict=True)
-        for label, bits, owners in rows:
-            yield Segment(f"{label[:_LABEL_WIDTH]:>{_LABEL_WIDTH}} ", dim)
-            cells = zip(bits, owners, strict=True)
-            for owner, run in itertools.groupby(cells, key=lambda cell: cell[1]):
-                text = "".join(chr(_BLANK + code) if code else " " for code, _ in run)
-                yield Segment(text, styles[owner])
-            yield Segment.line()
+    styles = [Style.parse(color) for color in colors]
+    dim = Style.parse("dim")
+    segments = []
+    for label, row, row_owners in zip(labels, bits, owners, strict=True):
+        segments.append(Segment(f"{label[:_LABEL_WIDTH]:>{_LABEL_WIDTH}} ", dim))
+        for owner, cells in itertools.groupby(zip(row_owners, row, strict=True), lambda c: c[0]):
+            text = "".join(chr(_BLANK + code) if code else " " for _, code in cells)
+            segments.append(Segment(text, styles[owner]))
+        segments.append(Segment.line())
+    return Segments(segments)
 
 
 def resample(steps: Sequence[float], values: Sequence[float], count: int) -> NDArray[np.float64]:

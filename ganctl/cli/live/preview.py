@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
 from itertools import groupby
 from typing import TYPE_CHECKING
 
@@ -15,7 +14,7 @@ from ganctl.images import Pixels
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
-    from rich.segment import Segment
+    from rich.segment import Segments
     from rich.style import Style
 
 _READABLE = 14
@@ -50,7 +49,7 @@ class Preview:
             return Text("")
         title = Text(f"samples at step {self._step:,}", "dim", no_wrap=True, overflow="crop")
         picture, shown = contact_sheet(self._pixels, width, 2 * (height - 1))
-        return Group(title, HalfBlocks(picture, shown))
+        return Group(title, half_blocks(picture, shown))
 
 
 @functools.lru_cache(16)
@@ -101,26 +100,21 @@ def contact_sheet(pixels: Pixels, across: int, down: int) -> tuple[Pixels, NDArr
     return picture, shown
 
 
-class HalfBlocks:
-    """A picture, (H, W, 3), as a renderable of H / 2 lines, with a mask of the pixels to show."""
+def half_blocks(picture: Pixels, shown: NDArray[np.bool_]) -> Segments:
+    """Return a picture, (H, W, 3), as H / 2 lines; `shown` (H, W) is false where it is empty."""
+    from rich.segment import Segment, Segments
 
-    def __init__(self, picture: Pixels, shown: NDArray[np.bool_]) -> None:
-        self._picture = picture
-        self._shown = shown
-
-    def __rich_console__(self, *_: object) -> Iterator[Segment]:
-        from rich.segment import Segment
-
-        picture = _COARSE[self._picture].tolist()
-        rows = [
-            [tuple(pixel) if seen else None for pixel, seen in zip(*row, strict=True)]
-            for row in zip(picture, self._shown.tolist(), strict=True)
-        ]
-        for uppers, lowers in zip(rows[::2], rows[1::2], strict=False):
-            for cell, run in groupby(zip(uppers, lowers, strict=True)):
-                text, style = _half_block(*cell)
-                yield Segment(text * len(list(run)), style)
-            yield Segment.line()
+    rows = [
+        [tuple(pixel) if seen else None for pixel, seen in zip(*row, strict=True)]
+        for row in zip(_COARSE[picture].tolist(), shown.tolist(), strict=True)
+    ]
+    segments = []
+    for uppers, lowers in zip(rows[::2], rows[1::2], strict=False):
+        for cell, run in groupby(zip(uppers, lowers, strict=True)):
+            text, style = _half_block(*cell)
+            segments.append(Segment(text * len(list(run)), style))
+        segments.append(Segment.line())
+    return Segments(segments)
 
 
 @functools.lru_cache(4096)
