@@ -20,7 +20,7 @@ from ganctl.history import Row, Sign
 from ganctl.images import Pixels
 from ganctl.model import Model, load
 from ganctl.training import session as sessions
-from ganctl.training.loop import Progress
+from ganctl.training.observer import Progress
 
 _LOGGER = logging.getLogger("ganctl")
 _SAVE_EVERY = 120.0

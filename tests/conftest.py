@@ -121,4 +121,4 @@ def photos(tmp_path):
 @pytest.fixture(autouse=True)
 def every_step_is_read(monkeypatch):
     """Metrics are read by the clock on a CPU: here after every step, for tests that count them."""
-    monkeypatch.setattr("ganctl.training.loop._READ_SECONDS", 0.0)
+    monkeypatch.setattr("ganctl.training.readback._READ_SECONDS", 0.0)

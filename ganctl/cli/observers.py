@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ganctl.errors import Text
     from ganctl.history import Row, Sign
     from ganctl.images import Pixels
-    from ganctl.training.loop import Progress
+    from ganctl.training.observer import Progress
 
 
 class QuietObserver:

@@ -14,7 +14,7 @@ from ganctl.text import counted, duration
 if TYPE_CHECKING:
     from ganctl.config.schema import TrainConfig
     from ganctl.history import Row
-    from ganctl.training.loop import Observer
+    from ganctl.training.observer import Observer
 
 _JUDGES = {
     "bce": "takes a generated image for real",

@@ -1,4 +1,4 @@
-"""What a run shows of itself: the fixed samples, the loss plot and the animation."""
+"""What a run draws: the fixed samples, the loss plot and the animation."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from ganctl.images import Pixels
 from ganctl.sampling import sample_seeds
 from ganctl.store import RunDirectory
 
-_SHARE = 0.003
-"""The plot and the animation are drawn anew when that takes at most this share of the time since
-they last were; at the end they always are."""
+_DRAW_SHARE = 0.003
+"""Share of the time that the plot and the animation may take before the run ends."""
 _PREVIEW_SHARE = 0.002
-"""So are samples inside an epoch; but not more often than a person looks."""
+"""Share of the time that samples inside an epoch may take."""
 _PREVIEW_SECONDS = 2.0
+"""Least time between samples inside an epoch: more often nobody looks."""
 _MAX_FRAMES = 120
 _MAX_FRAME_BYTES = 2**29
 """Bytes of all frames of the animation, which are in memory at once."""
 
 
 class Pictures:
-    """All that a run draws, in its own folder. Raises RunError for what cannot be written."""
+    """Draws the pictures in the folder of a run. Raises RunError if one cannot be written."""
 
     def __init__(
         self, run: RunDirectory, config: TrainConfig, on_problem: Callable[[str], None]
@@ -38,48 +38,46 @@ class Pictures:
         self._run = run
         self._config = config
         self._on_problem = on_problem
-        self._last = time.monotonic()
-        self._seconds = 0.0
+        self._last_drawn = time.monotonic()
+        self._drawing_seconds = 0.0
         self._next_preview = 0.0
 
     def draw_samples(self, generator: nn.Module, epoch: int) -> Pixels:
-        """The fixed samples after `epoch`: seeds 0, 1, 2, ..., as `ganctl sample` draws them."""
-        pictures = self._sample(generator)
-        self._run.write(self._run.sample(epoch), images.png(self._grid(pictures)))
-        return pictures
+        """Draw the samples of seeds 0, 1, 2, ... into a file; return them, uint8 (N, H, W, C)."""
+        samples = self._sample(generator)
+        self._run.write(self._run.sample(epoch), images.png(self._grid(samples)))
+        return samples
 
-    def preview_now_and_then(self, generator: nn.Module) -> Pixels | None:
-        """The fixed samples as they are, written nowhere; None where that would take too much time.
-
-        Nothing of the training depends on it.
-        """
+    def preview_if_due(self, generator: nn.Module) -> Pixels | None:
+        """Return the same samples, written nowhere, or None if that would take too much time."""
         started = time.monotonic()
         if started < self._next_preview:
             return None
-        self._next_preview = math.inf  # where this fails it is not tried again
-        pictures = self._sample(generator)
+        self._next_preview = math.inf  # not tried again if this fails
+        samples = self._sample(generator)
         ended = time.monotonic()
         self._next_preview = ended + max(_PREVIEW_SECONDS, (ended - started) / _PREVIEW_SHARE)
-        return pictures
+        return samples
 
-    def _sample(self, generator: nn.Module) -> Pixels:
-        seeds = range(self._config.num_samples)
-        return images.concatenate(sample_seeds(generator, seeds, self._config.network))
-
-    def draw_now_and_then(self, history: Sequence[Row]) -> None:
-        """`draw`, unless too much time would go into it."""
-        if time.monotonic() - self._last > self._seconds / _SHARE:
+    def draw_if_due(self, history: Sequence[Row]) -> None:
+        """Do as `draw`, unless that would take too much time."""
+        if time.monotonic() - self._last_drawn > self._drawing_seconds / _DRAW_SHARE:
             self.draw(history)
 
     def draw(self, history: Sequence[Row]) -> None:
-        """The loss plot and the animation, from the history and from what is on disk.
+        """Draw the loss plot from the history, and the animation from the samples on disk.
 
-        What cannot be drawn is told, and costs no training.
+        A failure other than RunError is reported as a problem, and the run continues.
         """
         started = time.monotonic()
         try:
-            self._draw_losses(history)
-            self._draw_animation()
+            if history:
+                title = f"{self._config.preset} on {self._config.data}, seed {self._config.seed}"
+                self._run.write(self._run.losses_plot, plots.losses_png(history, title))
+            if frames := self._frames():
+                milliseconds = max(60, min(500, 8000 // len(frames)))
+                content = images.animation(frames, "gif", milliseconds=milliseconds, hold=4)
+                self._run.write(self._run.animation, content)
         except RunError:
             raise
         except Exception as error:
@@ -87,43 +85,35 @@ class Pictures:
                 f"{self._run.losses_plot} and {self._run.animation} could not be drawn: "
                 f"{type(error).__name__}: {error}"
             )
-        self._last = time.monotonic()
-        self._seconds = self._last - started
+        self._last_drawn = time.monotonic()
+        self._drawing_seconds = self._last_drawn - started
 
-    def _draw_losses(self, history: Sequence[Row]) -> None:
-        if history:
-            title = f"{self._config.preset} on {self._config.data}, seed {self._config.seed}"
-            self._run.write(self._run.losses_plot, plots.losses_png(history, title))
-
-    def _draw_animation(self) -> None:
-        frames = self._frames()
-        if frames:
-            milliseconds = max(60, min(500, 8000 // len(frames)))
-            content = images.animation(frames, "gif", milliseconds=milliseconds, hold=4)
-            self._run.write(self._run.animation, content)
+    def _sample(self, generator: nn.Module) -> Pixels:
+        seeds = range(self._config.num_samples)
+        return images.concatenate(sample_seeds(generator, seeds, self._config.network))
 
     def _frames(self) -> list[Pixels]:
-        """The fixed samples over the epochs, of which not all may still be what was written."""
+        """Return the samples of all epochs, thinned out; files that hold no samples are skipped."""
         paths = [path for path in self._run.samples() if path.is_file()]
         network = self._config.network
         size = (self._config.num_samples, network.height, network.width, network.channels)
         shape = self._grid(np.zeros(size, np.uint8)).shape
         most = max(2, min(_MAX_FRAMES, _MAX_FRAME_BYTES // math.prod(shape)))
-        every = math.ceil(len(paths) / most)
+        every = max(1, math.ceil(len(paths) / most))
         frames = []
-        for path in paths[::-1][::every][::-1] if paths else []:
+        for path in paths[::-1][::every][::-1]:
             with contextlib.suppress(OSError), path.open("rb") as file:
                 frames.append(images.read_png(file, shape))
         return [frame for frame in frames if frame is not None]
 
-    def _grid(self, pictures: Pixels) -> Pixels:
+    def _grid(self, samples: Pixels) -> Pixels:
         factor = images.preview_factor(self._config.network.height)
-        return images.enlarge(images.grid(pictures), factor)
+        return images.enlarge(images.grid(samples), factor)
 
 
-def variety(pictures: Pixels) -> float:
-    """Return how much uint8 pictures (N, H, W, C) differ from one another, N >= 2.
+def variety(pixels: Pixels) -> float:
+    """Return how much uint8 images (N, H, W, C) differ from one another, N >= 2.
 
-    The standard deviation of each pixel over the pictures, averaged over the pixels; 0 to 127.5.
+    The standard deviation of each pixel over the images, averaged over the pixels; 0 to 127.5.
     """
-    return float(pictures.std(axis=0, dtype="f8").mean())
+    return float(pixels.std(axis=0, dtype="f8").mean())

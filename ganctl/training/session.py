@@ -33,7 +33,8 @@ from ganctl.history import Row
 from ganctl.store import IntactCheckpoint, RunDirectory, naming, newest_intact
 from ganctl.text import counted
 from ganctl.training import memory, threads
-from ganctl.training.loop import Observer, Outcome, Training
+from ganctl.training.loop import Outcome, Training
+from ganctl.training.observer import Observer
 from ganctl.training.state import TrainState, create, restore
 
 _DECIDE_BITS = ("device", "machine", "ganctl", "torch", "numpy", "processes")
@@ -133,7 +134,7 @@ class Session:
             made_by=made_by,
             history=self.history,
             partial=self.partial,
-            make_gauge=self.gauge,
+            make_evaluator=self.gauge,
             **how,
         )
 

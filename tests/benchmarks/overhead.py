@@ -19,7 +19,7 @@ STARTED = time.perf_counter()
 def main() -> None:
     """Print the shares, with and without the start of the program."""
     from ganctl.cli import main as ganctl
-    from ganctl.training import loop, session
+    from ganctl.training import loop, recorder, session
 
     seconds = {"updates": 0.0, "measuring": 0.0}
     ready = 0.0
@@ -41,7 +41,7 @@ def main() -> None:
         return plain_train(*args, **kwargs)
 
     loop.train_step = timed("updates", loop.train_step)
-    loop.Training._measure_samples = timed("measuring", loop.Training._measure_samples)
+    recorder.Recorder._measure_quality = timed("measuring", recorder.Recorder._measure_quality)
     session.Session.train = timed_train
     with tempfile.TemporaryDirectory() as folder:
         code = ganctl(["train", "--out", f"{folder}/run", *sys.argv[1:]])

@@ -13,6 +13,7 @@ import statistics
 import tempfile
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 SAVE_EVERY = 120.0
 """Seconds, the default of --save-every."""
@@ -28,12 +29,13 @@ def main() -> None:
     parser.add_argument("--saves", type=int, default=20)
     parser.add_argument("--out", type=Path, default=None)
     chosen = parser.parse_args()
+    observer = SimpleNamespace(on_problem=print)
     for preset in presets.PRESETS:
         with tempfile.TemporaryDirectory(dir=chosen.out) as folder:
             ready = session.new(presets.preset(preset), Path(folder) / "run", "cpu")
             ready.run.prepare()
             training = Training(
-                ready.state, ready.dataset, ready.run, None, data={}, made_by={}
+                ready.state, ready.dataset, ready.run, observer, data={}, made_by={}
             )  # fmt: skip
             seconds = []
             for _ in range(chosen.saves):

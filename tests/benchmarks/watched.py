@@ -48,7 +48,7 @@ def train(out: str, options: list[str]) -> None:
 
     for name in ("on_step", "on_samples", "on_epoch", "__enter__", "__exit__"):
         counted(observer.LiveObserver, name, "observer's calls")
-    counted(pictures.Pictures, "preview_now_and_then", "samples for the preview")
+    counted(pictures.Pictures, "preview_if_due", "samples for the preview")
     counted(screen.Screen, "_paint", "painting", time.thread_time)
     counted(session.Session, "train", "training")
     code = main(["train", "--out", f"{out}/run", *options])

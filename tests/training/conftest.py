@@ -10,7 +10,8 @@ from ganctl.history import Row, Sign
 from ganctl.images import Pixels
 from ganctl.store import read_checkpoint
 from ganctl.training import session
-from ganctl.training.loop import Outcome, Progress
+from ganctl.training.loop import Outcome
+from ganctl.training.observer import Progress
 from ganctl.training.session import Session
 
 TIMES = {"seconds", "elapsed_seconds", "images_per_sec"}

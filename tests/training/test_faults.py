@@ -58,7 +58,9 @@ def test_whatever_call_fails_the_run_goes_on_to_the_same_end(
     tmp_path, tiny_config, train, without_times, monkeypatch, after
 ):
     config = tiny_config(epochs=2, snapshot_every=1, keep=1, base_channels=1, eval_samples=10)
-    monkeypatch.setattr(pictures, "_SHARE", 1e-9)  # drawn at the first epoch's end, and at the last
+    monkeypatch.setattr(
+        pictures, "_DRAW_SHARE", 1e-9
+    )  # drawn at the first epoch's end, and at the last
     whole, disk = RunDirectory(tmp_path / "whole"), FaultyDisk(full)
     monkeypatch.setattr(files, "disk", disk)
     train(session.new(config, whole.path, "cpu"))

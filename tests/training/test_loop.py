@@ -19,7 +19,8 @@ from ganctl.evaluation.evaluator import EpochEvaluator
 from ganctl.history import QUALITY_METRICS, STEP_METRICS
 from ganctl.sampling import sample_seeds
 from ganctl.store import RunDirectory, read_checkpoint
-from ganctl.training import loop, pictures, session
+from ganctl.training import loop, pictures, readback, session
+from ganctl.training import recorder as recording
 from ganctl.training.state import restore
 
 NETWORKS = ("generator", "generator_ema", "discriminator", "optimizer_g", "optimizer_d")
@@ -113,7 +114,7 @@ def test_a_compiler_that_fails_is_told_in_plain_words(tmp_path, tiny_config, tra
         raise RuntimeError("no C++ compiler here")
 
     monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend=failing))
-    with pytest.raises(TrainingError, match=r"torch\.compile fails here: .*no C") as caught:
+    with pytest.raises(TrainingError, match=r"torch\.compile failed: .*no C") as caught:
         train(session.new(tiny_config(compile=True), tmp_path / "run", "cpu"))
     assert "without compile=True" in str(caught.value.hint)
 
@@ -178,7 +179,8 @@ def test_an_epochs_seconds_are_those_of_its_steps_alone(
 
         return call
 
-    monkeypatch.setattr(loop, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    for module in (loop, readback, recording):
+        monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: now[0]))
     monkeypatch.setattr(loop, "train_step", lasting(1, one_step))
     monkeypatch.setattr(RunDirectory, "write", lasting(100, write))
     watching.on_epoch = lasting(1000, watching.on_epoch)
@@ -194,7 +196,7 @@ def test_samples_shown_inside_an_epoch_change_nothing_but_take_no_updates_time(
     """An observer that wants them gets them at every step, and they take long."""
     monkeypatch.setattr(pictures, "_PREVIEW_SECONDS", 0.0)
     monkeypatch.setattr(pictures, "_PREVIEW_SHARE", math.inf)
-    monkeypatch.setattr(loop, "_READ_SECONDS", 0.0)
+    monkeypatch.setattr(readback, "_READ_SECONDS", 0.0)
     shown, plain = recorder(wants_samples=True), recorder()
     for observer, name in ((shown, "shown"), (plain, "plain")):
         train(session.new(tiny_config(epochs=2), tmp_path / name, "cpu"), observer)
@@ -205,14 +207,15 @@ def test_samples_shown_inside_an_epoch_change_nothing_but_take_no_updates_time(
     assert (shown.samples[0][1] != shown.samples[-1][1]).any()
     assert_same_run(tmp_path / "shown", tmp_path / "plain")
 
-    sample, now = pictures.Pictures.preview_now_and_then, [0.0]
+    sample, now = pictures.Pictures.preview_if_due, [0.0]
 
     def slow(*arguments):
         now[0] += 50
         return sample(*arguments)
 
-    monkeypatch.setattr(loop, "time", SimpleNamespace(monotonic=lambda: now[0]))
-    monkeypatch.setattr(pictures.Pictures, "preview_now_and_then", slow)
+    for module in (loop, readback, recording):
+        monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr(pictures.Pictures, "preview_if_due", slow)
     train(session.new(tiny_config(), tmp_path / "slow", "cpu"), recorder(wants_samples=True))
     assert now[0] >= 100
     assert read_checkpoint(tmp_path / "slow").history[0]["seconds"] == 0
@@ -235,7 +238,7 @@ def test_samples_inside_an_epoch_take_a_small_share_of_the_time(monkeypatch, tin
     for _ in range(2000):
         now[0] += 0.1
         with contextlib.suppress(MemoryError):
-            assert shown.preview_now_and_then(None) == ("pixels" if now[0] in drawn else None)
+            assert shown.preview_if_due(None) == ("pixels" if now[0] in drawn else None)
     assert len(drawn) == 4
     assert all(second - first > 0.1 / 0.01 for first, second in itertools.pairwise(drawn))
 
@@ -246,8 +249,8 @@ def test_no_memory_for_samples_inside_an_epoch_ends_no_training(
     def too_much(*_):
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
 
-    monkeypatch.setattr(loop, "_READ_SECONDS", 0.0)
-    monkeypatch.setattr(pictures.Pictures, "preview_now_and_then", too_much)
+    monkeypatch.setattr(readback, "_READ_SECONDS", 0.0)
+    monkeypatch.setattr(pictures.Pictures, "preview_if_due", too_much)
     observer = recorder(wants_samples=True)
     outcome, _ = train(session.new(tiny_config(), tmp_path / "run", "cpu"), observer)
     assert (outcome.finished, observer.problems) == (True, [])
@@ -256,7 +259,7 @@ def test_no_memory_for_samples_inside_an_epoch_ends_no_training(
 def test_an_observer_hears_what_the_last_steps_measured(
     tmp_path, tiny_config, train, recorder, monkeypatch
 ):
-    monkeypatch.setattr(loop, "_READ_SECONDS", 0.0)
+    monkeypatch.setattr(readback, "_READ_SECONDS", 0.0)
     observer = recorder()
     (row,) = train(session.new(tiny_config(), tmp_path / "run", "cpu"), observer)[0].history[:1]
     for name in STEP_METRICS:
@@ -543,7 +546,7 @@ def test_only_bf16_is_told_to_try_fp32(tmp_path, tiny_config, train):
 def test_how_often_metrics_are_read_changes_nothing(tmp_path, tiny_config, train, monkeypatch):
     histories = []
     for seconds in (0.0, 1e9):  # after every step; only where an epoch ends
-        monkeypatch.setattr(loop, "_READ_SECONDS", seconds)
+        monkeypatch.setattr(readback, "_READ_SECONDS", seconds)
         ready = session.new(tiny_config(epochs=2), tmp_path / str(seconds), "cpu")
         rows = train(ready)[0].history
         histories.append([{k: v for k, v in row.items() if "sec" not in k} for row in rows])
@@ -583,7 +586,7 @@ def test_whatever_the_first_process_does_for_all_is_isolated(
         monkeypatch.setattr(owner, name, call)
 
     work = [(RunDirectory, name) for name in ("write", "write_config", "write_snapshot")]
-    work += [(EpochEvaluator, "__init__"), (EpochEvaluator, "measure"), (loop, "sample_seeds")]
+    work += [(EpochEvaluator, "__init__"), (EpochEvaluator, "measure"), (recording, "sample_seeds")]
     work += [(pictures, "sample_seeds"), (pictures.Pictures, "draw")]
     for owner, name in work:
         watch(owner, name)

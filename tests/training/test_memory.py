@@ -110,7 +110,7 @@ def test_a_training_that_runs_out_of_memory_says_at_which_batch(
         return plain(state, *arguments, **options)
 
     monkeypatch.setattr(loop, "train_step", step)
-    with pytest.raises(TrainingError, match="out of memory at step 5, with a batch of") as caught:
+    with pytest.raises(TrainingError, match="out of memory at step 5 with a batch of") as caught:
         train(ready)
     assert "batch_size=4," in str(caught.value.hint)
     assert read_checkpoint(tmp_path / "run").step == 3

@@ -6,8 +6,10 @@ import torch
 from ganctl.checkpoint import decode, encode
 from ganctl.config.presets import PRESETS
 from ganctl.errors import CheckpointError
+from ganctl.history import Meter
 from ganctl.latents import from_seeds
-from ganctl.training.loop import Training
+from ganctl.store import RunDirectory
+from ganctl.training.recorder import Recorder
 from ganctl.training.state import create, restore
 from ganctl.training.step import train_step
 
@@ -129,9 +131,8 @@ def test_a_missing_average_is_refused_where_one_is_kept(tiny_config, checkpoint_
         restore(dataclasses.replace(whole, generator_ema=None), whole.config, CPU)
 
 
-def test_a_training_saves_what_its_state_is(tiny_config, tiny_dataset, recorder):
-    state = updated(create(tiny_config(), CPU))
-    training = Training(state, tiny_dataset, None, recorder(), data={}, made_by={})
-    saved = training.checkpoint()
+def test_a_checkpoint_holds_what_the_state_is(tiny_config, tiny_dataset, recorder, tmp_path):
+    state, run = updated(create(tiny_config(), CPU)), RunDirectory(tmp_path)
+    saved = Recorder(state, tiny_dataset, run, recorder(), data={}, made_by={}).checkpoint(Meter())
     assert (saved.step, saved.config) == (2, state.config)
     assert saved.generator.keys() == state.generator.state_dict().keys()

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ganctl.cli.terminal import Terminal
     from ganctl.history import Row
     from ganctl.images import Pixels
-    from ganctl.training.loop import Progress
+    from ganctl.training.observer import Progress
 
 _SIDE_BY_SIDE = 76
 """Width of a terminal from which on the samples are beside everything else."""

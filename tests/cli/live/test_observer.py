@@ -20,7 +20,7 @@ from rich.console import Console
 
 from ganctl.cli.live import screen as screens
 from ganctl.cli.live.observer import LiveObserver
-from ganctl.training.loop import Progress
+from ganctl.training.observer import Progress
 
 emulator = pytest.importorskip("emulator", reason="no pseudo-terminals here")
 STOP = "Ctrl-C saves and stops"

@@ -1,0 +1,181 @@
+"""Everything that a training run writes into its folder, and the measurements of its samples."""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from ganctl.checkpoint import Checkpoint, encode
+from ganctl.datasets.base import ImageDataset
+from ganctl.errors import RunError
+from ganctl.evaluation.evaluator import EpochEvaluator
+from ganctl.history import Meter, Row, best, new_signs, signs
+from ganctl.sampling import sample_seeds
+from ganctl.store import RunDirectory
+from ganctl.training import memory
+from ganctl.training.observer import Observer
+from ganctl.training.pictures import Pictures, variety
+from ganctl.training.state import TrainState
+
+_NUM_COMPARED = 1024
+"""Number of real images that the variety of the samples is compared with."""
+
+
+class Recorder:
+    """Keeps the history of a run and writes its files; only the first process of a group does.
+
+    `data` and `made_by` are what checkpoints say about the images and about what made them.
+    """
+
+    def __init__(
+        self,
+        state: TrainState,
+        dataset: ImageDataset,
+        run: RunDirectory,
+        observer: Observer,
+        *,
+        data: dict[str, Any],
+        made_by: dict[str, Any],
+        history: Sequence[Row] = (),
+        make_evaluator: Callable[[], EpochEvaluator | None] = lambda: None,
+    ) -> None:
+        self.history = list(history)
+        self.last_saved = time.monotonic()
+        self._state = state
+        self._config = state.config
+        self._steps_per_epoch = state.config.steps_per_epoch(len(dataset))
+        self._run = run
+        self._observer = observer
+        self._data = data
+        self._made_by = made_by
+        self._make_evaluator = make_evaluator
+        self._pictures = Pictures(run, state.config, observer.on_problem)
+        self._real_variety = variety(dataset.some(_NUM_COMPARED))
+
+    def checkpoint(self, meter: Meter) -> Checkpoint:
+        """Return the present state as it is saved, with the sums of the unfinished epoch."""
+        return Checkpoint(
+            config=self._config,
+            step=self._state.step,
+            history=self.history,
+            partial=meter.to_dict(),
+            data=self._data,
+            made_by=self._made_by,
+            **self._state.weights(),  # type: ignore[arg-type]
+            **self._state.moments(),  # type: ignore[arg-type]
+        )
+
+    def save(self, meter: Meter) -> None:
+        """Write the present state, inside an epoch, as the latest checkpoint."""
+        self._write_latest(encode(self.checkpoint(meter)))
+
+    def end_epoch(self, meter: Meter) -> None:
+        """Measure, write, draw and report the epoch whose sums are in `meter`."""
+        self.history.append(self._row(meter, self._measure()))
+        content = encode(self.checkpoint(Meter()))
+        epoch, every = self._epoch, self._config.snapshot_every
+        # ckpt.pt comes last: a run that is killed before it repeats all of this when resumed.
+        if every and self._config.keep and epoch % every == 0:
+            self._run.write_snapshot(epoch, content, self._config.keep)
+        if best(self.history) is self.history[-1]:
+            self._run.write(self._run.best, content)
+        self._write_latest(content)
+        self.write_losses(self.history)
+        self._pictures.draw_if_due(self.history)
+        self._report(self.history)
+
+    def end_run(self, meter: Meter, *, is_finished: bool) -> list[Row]:
+        """Bring losses.csv and the pictures up to date, report, and return all rows."""
+        history = self.conclude(meter, is_finished=is_finished)
+        if meter.steps:
+            self._report(history)
+        return history
+
+    def conclude(self, meter: Meter, *, is_finished: bool) -> list[Row]:
+        """Bring losses.csv and the pictures up to date, and return all rows.
+
+        The last row may be that of an epoch that the run ended in: it is shown, but checkpoints
+        hold its sums instead.
+        """
+        history = self.history
+        if meter.steps:
+            history = [*history, self._row(meter, self._measure() if is_finished else {})]
+        try:
+            self.write_losses(history)
+            self._pictures.draw(history)
+        except RunError as error:
+            if is_finished:
+                raise
+            # The state is saved, and that is what whoever stopped the run needs to hear first.
+            self._observer.on_problem(str(error))
+        return history
+
+    def write_losses(self, history: Sequence[Row]) -> None:
+        """Write losses.csv, which has a column more than checkpoints: the signs of trouble."""
+        names = (", ".join(sign.name for sign in signs(row)) for row in history)
+        rows = [{**row, "signs": each} for row, each in zip(history, names, strict=True)]
+        self._run.write_losses(rows)
+
+    def preview(self) -> bool:
+        """Show the fixed samples as they are inside an epoch, if little time goes into it."""
+        try:
+            with self._state.group.isolated():
+                pixels = self._pictures.preview_if_due(self._state.sampler)
+        except Exception as error:
+            if not memory.is_out_of_memory(error):
+                raise
+            return False  # at the end of the epoch there may be room
+        if pixels is not None:
+            self._observer.on_samples(pixels, self._state.step)
+        return pixels is not None
+
+    @property
+    def _epoch(self) -> int:
+        """Number of the epoch that the last step belonged to, counted from 1."""
+        return (self._state.step - 1) // self._steps_per_epoch + 1
+
+    def _row(self, meter: Meter, measured: Mapping[str, float | None]) -> Row:
+        return meter.row(
+            epoch=self._epoch, step=self._state.step, history=self.history, measured=measured
+        )
+
+    def _write_latest(self, content: bytes) -> None:
+        self._run.write(self._run.latest, content)
+        self.last_saved = time.monotonic()
+
+    def _report(self, history: Sequence[Row]) -> None:
+        self._observer.on_epoch(history[-1])
+        for sign in new_signs(history):
+            self._observer.on_sign(history[-1], sign)
+
+    def _measure(self) -> dict[str, float | None]:
+        """Draw the fixed samples and measure others; nothing if there is no memory for it."""
+        try:
+            return {"diversity": self._draw_samples(), **self._measure_quality()}
+        except Exception as error:
+            if not memory.is_out_of_memory(error):
+                raise
+            self._observer.on_problem(f"out of memory for the samples of epoch {self._epoch}")
+            return {}
+
+    def _draw_samples(self) -> float | None:
+        """Draw the fixed samples; return their variety relative to that of real images."""
+        samples = self._pictures.draw_samples(self._state.sampler, self._epoch)
+        self._observer.on_samples(samples, self._state.step)
+        if len(samples) > 1 and self._real_variety:
+            return variety(samples) / self._real_variety
+        return None
+
+    def _measure_quality(self) -> dict[str, float | None]:
+        if self._evaluator is None:
+            return {}
+        seeds = range(self._config.eval_samples)
+        samples = sample_seeds(self._state.sampler, seeds, self._config.network)
+        return self._evaluator.measure(samples)
+
+    @functools.cached_property
+    def _evaluator(self) -> EpochEvaluator | None:
+        """Made at the end of the first epoch, not before: it takes seconds."""
+        return self._make_evaluator()
