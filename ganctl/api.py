@@ -1,4 +1,4 @@
-"""`ganctl.train`: a training from Python, the one that the command runs."""
+"""`ganctl.train`: a training run from Python, the same as the command's."""
 
 from __future__ import annotations
 
@@ -11,9 +11,7 @@ from typing import Any
 
 import torch
 
-from ganctl.config import presets, schema
-from ganctl.config.presets import TUNABLE
-from ganctl.config.sources import parse
+from ganctl.config.sources import merge, parse
 from ganctl.datasets import loading
 from ganctl.errors import GanctlWarning
 from ganctl.history import Row, Sign
@@ -24,7 +22,7 @@ from ganctl.training.observer import Progress
 
 _LOGGER = logging.getLogger("ganctl")
 _SAVE_EVERY = 120.0
-"""Seconds: what a crash can cost."""
+"""Seconds; a crash loses at most that much work."""
 
 
 def train(
@@ -37,16 +35,15 @@ def train(
     on_epoch: Callable[[Row], None] | None = None,
     **settings: Any,
 ) -> Model:
-    """Train a generator and return it: what `ganctl train` does, and into the same run directory.
+    """Train a generator and return it, into the same run directory as `ganctl train`.
 
-    `data` is a name or a path of images; without, MNIST. `out` is the run's folder,
-    runs/DATA-PRESET unless given. `settings` are those that `ganctl config` shows, by their names.
-    `on_epoch` is told each epoch's row, as it stands in losses.csv. What the command would tell of
-    the images is logged by the logger `ganctl` at level INFO; what goes wrong is a `GanctlWarning`.
-    Prints nothing, leaves torch's number of threads and random state as they were, and leaves
-    signals alone: after a KeyboardInterrupt the state that was saved last is
-    whole, and `resume` goes on from there; of `settings`, only the run's length may then be
-    another. Raises a GanctlError.
+    `data` is the name of a dataset or a path of images (MNIST if left out), `out` the run's folder
+    (runs/DATA-PRESET if left out). `settings` are those that `ganctl config` lists, by their names.
+    `on_epoch` is called with each epoch's row, as it stands in losses.csv. Notices about the images
+    go to the logger `ganctl` at level INFO; problems are `GanctlWarning`s. Prints nothing, restores
+    torch's number of threads and random state, and handles no signals: after a KeyboardInterrupt,
+    `resume` continues from the last checkpoint; of `settings`, only the run's length may differ
+    then. Raises a GanctlError.
 
     >>> losses = []
     >>> model = train(out="runs/short", limit=32, batch_size=16, epochs=1, eval_samples=0,
@@ -57,35 +54,34 @@ def train(
     changes = {name: parse(name, value) for name, value in settings.items()}
     if data is not None:
         changes["data"] = loading.resolve(str(data))
-    config = schema.override(presets.preset(preset or presets.DEFAULT_PRESET), changes)
+    config = merge(preset, changes).config
     folder = Path(out or Path("runs") / f"{loading.stem(config.data)}-{config.preset}")
     with _host_restored():
         if resume:
-            explicit = {**changes, **({"preset": preset} if preset else {})}
-            session = sessions.resume(folder, explicit, device)
+            named = {"preset": preset} if preset else {}
+            session = sessions.resume(folder, changes | named, device)
         else:
-            session = sessions.new(
-                config, folder, device,
-                needs_classes=changes.get("conditional") is True,
-                tunable=TUNABLE.difference(changes),
-            )  # fmt: skip
+            session = sessions.new(config, folder, device, chosen=changes)
         for notice in session.notices:
             _LOGGER.info("%s", notice)
         for warning in session.warnings:
             warnings.warn(warning, GanctlWarning, stacklevel=2)
-        watcher = _Watcher(on_epoch)
-        if session.state.step >= session.total_steps:
-            session.conclude(watcher)
+        observer = _Observer(on_epoch)
+        if session.is_complete:
+            session.conclude(observer)
         else:
             session.train(
-                watcher, command="ganctl.train()", save_every=_SAVE_EVERY, should_stop=lambda: False
+                observer,
+                command="ganctl.train()",
+                save_every=_SAVE_EVERY,
+                should_stop=lambda: False,
             )
     return load(folder)
 
 
 @contextlib.contextmanager
 def _host_restored() -> Iterator[None]:
-    """Put back torch's number of threads and its random state, which are the host program's."""
+    """Restore torch's number of threads and its random state, which are the host program's."""
     threads = torch.get_num_threads()
     try:
         with torch.random.fork_rng(devices=[]):  # on a GPU only generators of our own draw
@@ -94,8 +90,8 @@ def _host_restored() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-class _Watcher:
-    """Tells of epochs, and warns of what goes wrong."""
+class _Observer:
+    """Passes epochs on, and warns of problems."""
 
     wants_samples = False
 
@@ -115,5 +111,4 @@ class _Watcher:
         warnings.warn(message, GanctlWarning, stacklevel=2)
 
     def on_problem(self, problem: str) -> None:
-        message = f"{problem}; the training goes on without"
-        warnings.warn(message, GanctlWarning, stacklevel=2)
+        warnings.warn(f"{problem}; training continues without it", GanctlWarning, stacklevel=2)

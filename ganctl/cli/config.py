@@ -8,12 +8,11 @@ from typing import Annotated
 import typer
 
 from ganctl.cli import completion
-from ganctl.cli.options import ConfigOption, JsonOption, SetOption, parse_settings
+from ganctl.cli.options import ConfigOption, JsonOption, SetOption, chosen_settings
 from ganctl.cli.terminal import Terminal
-from ganctl.config import schema
-from ganctl.config.sources import resolve
+from ganctl.config.schema import format_setting, settings
+from ganctl.config.sources import merge, toml_template
 from ganctl.errors import UsageError
-from ganctl.setting_help import template
 
 
 def config(
@@ -25,7 +24,7 @@ def config(
         ),
     ] = None,
     file: ConfigOption = None,
-    settings: SetOption = None,
+    assignments: SetOption = None,
     toml: Annotated[
         bool,
         typer.Option(
@@ -36,8 +35,8 @@ def config(
 ) -> None:  # fmt: skip
     """Show every setting of a training run, its value, and where the value is from.
 
-    Precedence: options, GANCTL_ variables of the environment, the file of --config, the preset.
-    Settings that are detected from the images show as none.
+    Precedence: options > GANCTL_* variables > --config file > preset. Values detected from the
+    images show as none.
 
     Examples:
 
@@ -52,16 +51,16 @@ def config(
     if toml and json:
         raise UsageError("give either --toml or --json")
     terminal = Terminal(json_wanted=json)
-    resolved = resolve(preset, parse_settings(settings), file=file, environment=os.environ)
+    merged = merge(preset, chosen_settings(assignments), file=file, environment=os.environ)
     if toml:
-        terminal.content(template(resolved.config))
+        terminal.content(toml_template(merged.config))
         return
-    values = schema.settings(resolved.config)
-    rows = {name: (values[name], source) for name, source in resolved.sources.items()}
+    values = settings(merged.config)
+    rows = {name: (values[name], source) for name, source in merged.sources.items()}
     if json:
         terminal.document(
             {
-                "preset": resolved.config.preset,
+                "preset": merged.config.preset,
                 "settings": {
                     name: {"value": value, "source": source}
                     for name, (value, source) in rows.items()
@@ -69,9 +68,9 @@ def config(
             }
         )
         return
-    terminal.heading(f"preset {resolved.config.preset}")
+    terminal.heading(f"preset {merged.config.preset}")
     terminal.table(
         ("setting", "value", "from"),
-        [(name, schema.format_setting(value), source) for name, (value, source) in rows.items()],
+        [(name, format_setting(value), source) for name, (value, source) in rows.items()],
         left=3,
     )

@@ -17,7 +17,7 @@ from ganctl.cli.options import (
     QuietOption,
     SizeOption,
     check_suffix,
-    image_settings,
+    chosen_settings,
 )
 from ganctl.cli.survey import show_survey
 from ganctl.cli.terminal import Terminal
@@ -87,7 +87,13 @@ def data(
             "For example: ganctl data photos",
         )
     check_suffix(out, (".png",))
-    changes = image_settings(size_, channels, fit, background, image_key)
+    changes = chosen_settings(
+        image_size=size_,
+        image_channels=channels,
+        fit=fit,
+        background=background,
+        image_key=image_key,
+    )
     settings = schema.override(presets.preset(presets.DEFAULT_PRESET), changes).images
 
     with terminal.progress() as progress:

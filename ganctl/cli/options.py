@@ -10,54 +10,87 @@ from typing import Annotated, Any
 import typer
 
 from ganctl.cli import completion
-from ganctl.config.images import FITS, format_size, parse_size
-from ganctl.config.schema import MAX_SEED, parse_setting
-from ganctl.errors import UsageError
-from ganctl.setting_help import HELP, IMAGES
+from ganctl.cli.spelling import option, spelled
+from ganctl.config.presets import PRESETS
+from ganctl.config.schema import (
+    MAX_SEED,
+    SETTINGS,
+    parse_setting,
+    parse_value,
+    settings,
+)
+from ganctl.config.spec import NOT_SET
+from ganctl.errors import Setting, UsageError
 from ganctl.text import nearest
 
+_METAVARS = {
+    "data": "PATH|NAME", "image_size": "N|HxW", "image_channels": "1|3|auto",
+    "background": "COLOR", "augment": "LIST", "image_key": "FIELD",
+}  # fmt: skip
+_METAVARS_BY_KIND = {int: "N", float: "F", str: "NAME"}
 
-def json_option(
-    help_text: str = "Print one JSON document to stdout, and nothing else.", group: str = ""
-) -> Any:
-    """Return --json, shown in `group`."""
-    return typer.Option("--json", help=help_text, rich_help_panel=group or None)
+
+def setting_kind(name: str) -> Any:
+    """Return the type of the option for a setting."""
+    return str if name == "image_channels" else SETTINGS[name].kind
 
 
-def quiet_option(group: str = "") -> Any:
-    """Return --quiet, shown in `group`."""
+def setting_option(name: str) -> Any:
+    """Return the option for a setting, of the type that `setting_kind` says or None."""
+    spec, kind = SETTINGS[name], setting_kind(name)
+    help_text, default = spelled(spec.help), _shown_default(name)
+    if name == "image_channels":
+        help_text, default = "1 (grayscale), 3 (RGB) or auto (detected from the images).", "auto"
+    complete = completion.data if name == "data" else completion.among(spec.choices)
+    no = f"/{option(Setting(name, False))}" if kind is bool else ""
     return typer.Option(
-        "-q", "--quiet", rich_help_panel=group or None,
-        help="Print only warnings and errors to stderr; the result still goes to stdout.",
+        option(Setting(name)) + no, help=help_text, show_default=default,
+        metavar=_METAVARS.get(name, "|".join(spec.choices) or _METAVARS_BY_KIND.get(kind)),
+        autocompletion=complete if name == "data" or spec.choices else None,
+        rich_help_panel=spec.group,
     )  # fmt: skip
 
 
-def config_option(group: str = "") -> Any:
-    """Return --config, shown in `group`."""
-    return typer.Option(
-        "--config", metavar="FILE", show_default=False, autocompletion=completion.configs,
-        rich_help_panel=group or None,
-        help="Read settings from a TOML file, such as 'ganctl config --toml' writes.",
-    )  # fmt: skip
+def _shown_default(name: str) -> str | bool:
+    """Return a setting's default for --help, for each preset if they differ; False: none."""
+    shown = {}
+    for preset, config in PRESETS.items():
+        value = settings(config)[name]
+        if isinstance(value, bool):
+            value = "yes" if value else "no"
+        shown[preset] = SETTINGS[name].unset if value is None else str(value)
+    values = set(shown.values())
+    if len(values) == 1:
+        return values.pop().replace(NOT_SET, "") or False
+    return ", ".join(f"{preset}: {value}" for preset, value in shown.items())
 
 
-def set_option(group: str = "") -> Any:
-    """Return --set, shown in `group`."""
-    return typer.Option(
-        "--set", metavar="NAME=VALUE", show_default=False, autocompletion=completion.settings,
-        rich_help_panel=group or None,
-        help="Change any setting by its name, as 'ganctl config' lists them; can be repeated.",
-    )  # fmt: skip
-
-
-ImageKeyOption = Annotated[
-    str | None,
+SizeOption = Annotated[str | None, setting_option("image_size")]
+ChannelsOption = Annotated[str | None, setting_option("image_channels")]
+FitOption = Annotated[str | None, setting_option("fit")]
+BackgroundOption = Annotated[str | None, setting_option("background")]
+ImageKeyOption = Annotated[str | None, setting_option("image_key")]
+ConfigOption = Annotated[
+    Path | None,
     typer.Option(
-        "--image-key", metavar="FIELD", show_default="the first with a plain suffix",
-        help=HELP["image_key"],
-        rich_help_panel=IMAGES,
+        "--config", metavar="FILE", show_default=False, autocompletion=completion.configs,
+        help="Read settings from a TOML file, such as 'ganctl config --toml' writes.",
     ),
 ]  # fmt: skip
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="NAME=VALUE", show_default=False, autocompletion=completion.settings,
+        help="Change any setting by its name, as 'ganctl config' lists them; can be repeated.",
+    ),
+]  # fmt: skip
+QuietOption = Annotated[
+    bool,
+    typer.Option(
+        "-q", "--quiet", help="Print only warnings and errors (the result still goes to stdout)."
+    ),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document to stdout.")]
 CheckpointArgument = Annotated[
     Path,
     typer.Argument(
@@ -65,69 +98,27 @@ CheckpointArgument = Annotated[
         autocompletion=completion.checkpoints,
     ),
 ]  # fmt: skip
-JsonOption = Annotated[bool, json_option()]
-QuietOption = Annotated[bool, quiet_option()]
 EmaOption = Annotated[
     bool | None,
     typer.Option(
-        "--ema/--no-ema",
-        help="Draw from the moving average of the generator's weights, or from the weights "
-        "themselves.",
-        show_default="the average, where there is one",
+        "--ema/--no-ema", show_default="the average, if there is one",
+        help="Use the moving average of the generator's weights, or the weights themselves.",
     ),
-]
+]  # fmt: skip
 UpscaleOption = Annotated[
     int | None,
     typer.Option(
-        "--upscale",
-        metavar="N",
-        help="Enlarge each pixel to N x N.",
+        "--upscale", metavar="N", help="Enlarge each pixel to N x N.",
         show_default="automatic in a picture, 1 in an .npz or a folder",
     ),
-]
+]  # fmt: skip
 TruncationOption = Annotated[
     float,
     typer.Option(
         "--truncation", metavar="PSI",
-        help="Truncation psi, more than 0 and up to 1: lower values give more typical but less "
-        "varied samples.",
+        help="Truncation psi in (0, 1]: lower values give more typical but less varied samples.",
     ),
 ]  # fmt: skip
-SizeOption = Annotated[
-    str | None,
-    typer.Option(
-        "--size", metavar="N|HxW", show_default="chosen from the images",
-        help=HELP["image_size"],
-        rich_help_panel=IMAGES,
-    ),
-]  # fmt: skip
-ChannelsOption = Annotated[
-    str | None,
-    typer.Option(
-        "--channels", metavar="1|3|auto", show_default="auto",
-        help="1 (grayscale), 3 (RGB) or auto (detected from the images).",
-        rich_help_panel=IMAGES,
-    ),
-]  # fmt: skip
-FitOption = Annotated[
-    str | None,
-    typer.Option(
-        "--fit", metavar="crop|pad|stretch", show_default="crop",
-        autocompletion=completion.among(FITS),
-        help=HELP["fit"],
-        rich_help_panel=IMAGES,
-    ),
-]  # fmt: skip
-BackgroundOption = Annotated[
-    str | None,
-    typer.Option(
-        "--background", metavar="COLOR", show_default="white",
-        help=HELP["background"],
-        rich_help_panel=IMAGES,
-    ),
-]  # fmt: skip
-ConfigOption = Annotated[Path | None, config_option()]
-SetOption = Annotated[list[str] | None, set_option()]
 
 MAX_UPSCALE = 64
 _MAX_DIGITS = len(str(MAX_SEED))
@@ -135,39 +126,29 @@ MAX_LISTED = 1_000_000
 _UNITS = ("", "k", "m", "g", "t")
 
 
-def parse_settings(given: Iterable[str] | None) -> dict[str, Any]:
-    """What --set gives, by name. Raises UsageError."""
-    changes: dict[str, Any] = {}
-    for text in given or ():
-        name, value = parse_setting(text)
-        if name in changes:
+def chosen_settings(assignments: Iterable[str] | None = None, **given: Any) -> dict[str, Any]:
+    """Return the settings that options give (None: not given), and --set's `assignments`.
+
+    Raises UsageError for a value of the wrong form, and for a setting that is given twice.
+    """
+    chosen = {}
+    for name, value in given.items():
+        if name == "image_channels" and value not in (None, "1", "3", "auto"):
+            raise UsageError(f"--channels must be 1, 3 or auto, not '{value[:40]}'")
+        if value is not None and (name, value) != ("image_channels", "auto"):
+            chosen[name] = parse_value(name, value) if isinstance(value, str) else value
+    assigned: dict[str, Any] = {}
+    for name, value in map(parse_setting, assignments or ()):
+        if name in assigned:
             raise UsageError(f"{name} is set twice by --set")
-        changes[name] = value
-    return changes
-
-
-def image_settings(
-    size: str | None,
-    channels: str | None,
-    fit: str | None,
-    background: str | None,
-    image_key: str | None = None,
-) -> dict[str, Any]:
-    """The settings that these options change, by their names. Raises UsageError."""
-    if channels not in (None, "1", "3", "auto"):
-        raise UsageError(f"--channels must be 1, 3 or auto, not '{channels[:40]}'")
-    given = {
-        "image_size": format_size(*parse_size(size)) if size is not None else None,
-        "image_channels": int(channels) if channels in ("1", "3") else None,
-        "fit": fit,
-        "background": background,
-        "image_key": image_key,
-    }
-    return {name: value for name, value in given.items() if value is not None}
+        if name in chosen:
+            raise UsageError(f"{name} is set both by --set and by {option(Setting(name))}")
+        assigned[name] = value
+    return chosen | assigned
 
 
 def parse_bytes(text: str) -> int:
-    """'4GB', '500 MB', '1.5GiB' → bytes. Raises UsageError."""
+    """Return the bytes of '4GB', '500 MB' or '1.5GiB'. Raises UsageError."""
     match = re.fullmatch(
         r"(\d{1,15}(?:\.\d{1,9})?) ?([kmgt]?)(i?)b?", text.strip().lower(), re.ASCII
     )
@@ -178,7 +159,7 @@ def parse_bytes(text: str) -> int:
 
 
 def parse_seeds(text: str) -> list[int]:
-    """'0-15,40' → [0, 1, ..., 15, 40]. Raises UsageError."""
+    """Return the seeds [0, 1, ..., 15, 40] of '0-15,40'. Raises UsageError."""
     seeds: list[int] = []
     for part in text.split(","):
         first, dash, last = part.strip().partition("-")
@@ -199,7 +180,7 @@ def parse_seeds(text: str) -> list[int]:
 
 
 def check_suffix(out: Path, known: tuple[str, ...], folder_too: bool = False) -> str:
-    """`out`'s suffix if it is a known one. Raises UsageError."""
+    """Return `out`'s suffix if it is a `known` one. Raises UsageError."""
     suffix = out.suffix.lower()
     if suffix not in known:
         or_folder = " Or give a folder, ending in /." if folder_too else ""
@@ -216,6 +197,6 @@ def check_suffix(out: Path, known: tuple[str, ...], folder_too: bool = False) ->
 
 
 def check_upscale(factor: int | None) -> None:
-    """Raises UsageError for a factor that makes no picture; None is chosen later."""
+    """Raise UsageError for a factor out of bounds; None is chosen later."""
     if factor is not None and not 1 <= factor <= MAX_UPSCALE:
         raise UsageError(f"--upscale must be 1 to {MAX_UPSCALE}, not {factor}")

@@ -16,7 +16,7 @@ from ganctl.cli.options import (
     ImageKeyOption,
     JsonOption,
     QuietOption,
-    image_settings,
+    chosen_settings,
     parse_bytes,
 )
 from ganctl.cli.spelling import pasteable
@@ -86,7 +86,9 @@ def data_pack(
     shard_bytes = parse_bytes(shard_size)
     if shard_bytes < 1:
         raise UsageError(f"--shard-size must be more than 0 bytes, not {shard_size}")
-    changes = image_settings(size_, channels, fit, background)
+    changes = chosen_settings(
+        image_size=size_, image_channels=channels, fit=fit, background=background
+    )
     settings = schema.override(presets.preset(presets.DEFAULT_PRESET), changes).images
     if changes and settings.size is None:
         raise UsageError(

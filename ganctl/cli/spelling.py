@@ -54,7 +54,7 @@ def option(setting: Setting) -> str:
 
 
 def pasteable(path: Path) -> str:
-    """`path` as a shell takes it, also where its name holds what is not to be printed."""
+    """Return `path` as a shell takes it, unprintable characters escaped."""
     if str(path).isprintable():
         return shlex.quote(str(path))
     return "$'" + "".join(f"\\x{byte:02x}" for byte in os.fsencode(path)) + "'"

@@ -43,6 +43,15 @@ def format_size(height: int, width: int) -> str:
     return str(height) if height == width else f"{height}x{width}"
 
 
+def normalize_size(text: str) -> str:
+    """'64x64' → '64', as a config has it. Raises UsageError.
+
+    >>> normalize_size("64x64"), normalize_size("48X64")
+    ('64', '48x64')
+    """
+    return format_size(*parse_size(text))
+
+
 def stages_for(height: int, width: int) -> int:
     """How often images of that size are halved: down to 4 pixels, as far as it goes evenly.
 
@@ -57,7 +66,7 @@ def stages_for(height: int, width: int) -> int:
     return max(fitting, default=MIN_STAGES)
 
 
-def parse_augment(text: str) -> str:
+def normalize_augment(text: str) -> str:
     """'cutout,color' → 'color,cutout', in the order in which they are applied. UsageError."""
     if text in ("auto", "none"):
         return text

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
 from typing import Any
 
 from ganctl.config.images import ALL_AUGMENTATIONS, MIN_STAGES
@@ -48,57 +47,51 @@ DEFAULT_PRESET = "fast"
 
 
 def preset(name: str) -> TrainConfig:
-    """The preset called `name`; UsageError names the nearest known one."""
+    """Return the preset called `name`. UsageError names the nearest known one."""
     if name not in PRESETS:
         raise UsageError(f"unknown preset '{name}'", nearest(name, PRESETS))
     return PRESETS[name]
 
 
-TUNABLE = frozenset({"batch_size", "epochs", "lr_g", "lr_d", "r1_weight"})
-"""What depends on the images, where nobody says what it is to be."""
 _PIXELS = 28 * 28
 _IMAGES_SEEN = 600_000
 """Half as many as a run on MNIST sees: fewer images have less to teach."""
-_MOST_EPOCHS = 1000
+_MAX_EPOCHS = 1000
 _R1_AUGMENTED = 2e-4
-"""A pixel, over the size of a batch: StyleGAN2-ADA's heuristic, where it is told nothing else."""
+"""Per pixel, divided by the batch size: the heuristic of StyleGAN2-ADA's program."""
 
 
-def fitting_batch(config: TrainConfig, num_images: int, tunable: Collection[str]) -> int:
-    """Return the batch size of any preset, or `num_images` where they are fewer, if `tunable`."""
-    return min(config.batch_size, num_images) if "batch_size" in tunable else config.batch_size
-
-
-def tuned(config: TrainConfig, num_images: int, tunable: Collection[str]) -> dict[str, Any]:
-    """Those of the `tunable` settings that change, for `num_images` images as `config` has them.
+def tuned(config: TrainConfig, num_images: int) -> dict[str, tuple[Any, str]]:
+    """Return what settings of `config` become for `num_images` images of its shape, and why.
 
     The gradient that R1 penalizes is a sum over the image's values, so its weight grows with their
     number (as in Karras et al. 2020, StyleGAN2, appendix B). All augmentations together hold the
-    discriminator back enough for R1 to be as weak as StyleGAN2-ADA's program has it by itself
-    (Karras et al. 2020); a strong one hides fine detail from it. Each further stage doubles the
-    widest layers, and wider layers take lower rates (Yang et al. 2022, table 3). A small set is
-    seen more often. See docs/how-it-works.md.
+    discriminator back enough for the weak R1 of StyleGAN2-ADA (Karras et al. 2020); a strong one
+    hides fine detail from it. Each further stage doubles the widest layers, and wider layers take
+    lower learning rates (Yang et al. 2022, table 3). A small dataset is seen more often. See
+    docs/how-it-works.md.
     """
     if config.preset != "fast":
         return {}
     channels, height, width = config.network.image_shape
-    rate = 0.5 ** (config.network.stages - MIN_STAGES)
+    stages = config.network.stages
+    rate, rate_reason = 0.5 ** (stages - MIN_STAGES), f"lower for networks of {stages} stages"
     weight = config.r1_weight * channels * height * width / _PIXELS
+    weight_reason = f"scaled to the values of an image, {channels}x{height}x{width}"
     if config.augment == ALL_AUGMENTATIONS:
         weight = _R1_AUGMENTED * height * width / config.batch_size
-    epochs = None
-    if config.epochs is not None:
-        often = min(_MOST_EPOCHS, math.ceil(_IMAGES_SEEN / num_images))
-        epochs = max(config.epochs, often)
-    fitted = {
-        "epochs": epochs,
-        "lr_g": _rounded(config.lr_g * rate),
-        "lr_d": _rounded(config.lr_d * rate),
-        "r1_weight": _rounded(weight),
+        weight_reason = "weak, since images are augmented"
+    found: dict[str, tuple[Any, str]] = {
+        "lr_g": (_rounded(config.lr_g * rate), rate_reason),
+        "lr_d": (_rounded(config.lr_d * rate), rate_reason),
+        "r1_weight": (_rounded(weight), weight_reason),
     }
-    return {name: value for name, value in fitted.items() if name in tunable and value is not None}
+    if config.epochs is not None:
+        epochs = max(config.epochs, min(_MAX_EPOCHS, math.ceil(_IMAGES_SEEN / num_images)))
+        found["epochs"] = epochs, f"more for only {num_images:,} images"
+    return found
 
 
 def _rounded(value: float) -> float:
-    """To two digits, fit to be read and typed."""
+    """Return `value` rounded to two digits, which can be read and typed."""
     return float(f"{value:.2g}")

@@ -1,10 +1,13 @@
-"""Where a run's settings come from: a preset, a file, the environment, options; the last one wins.
+"""Where settings come from: a preset, a file, the environment, options; the last one wins.
 
 See docs/configuration.md.
 """
 
 from __future__ import annotations
 
+import json
+import re
+import textwrap
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,92 +15,100 @@ from pathlib import Path
 from typing import Any
 
 from ganctl import limits
-from ganctl.config import presets, schema
-from ganctl.config.images import parse_augment
-from ganctl.config.schema import SETTINGS, TrainConfig
-from ganctl.errors import ConfigError, UsageError
+from ganctl.config import presets
+from ganctl.config.schema import (
+    GROUPS,
+    LENGTH_FIELDS,
+    SETTINGS,
+    TrainConfig,
+    override,
+    parse_value,
+    settings,
+)
+from ganctl.errors import ConfigError, Setting, Text, UsageError
 from ganctl.text import nearest
 
-PREFIX = "GANCTL_"
-OPTION = "option"
+_PREFIX = "GANCTL_"
 STORE_FILE = "GANCTL_STORE"
 """Environment variable: the file through which the processes of one machine find one another."""
 _NOT_SETTINGS = {"GANCTL_DEBUG", STORE_FILE}
+_ARGUMENTS = ("out", "resume", "device", "num_processes", "timeout", "cache_memory", "save_every")
+"""What a training run takes besides settings, from no file and no variable."""
 _PRESET = "preset"
 _TOML = "'ganctl config --toml' writes a file to begin with."
+_WIDTH = 96
 
 
 @dataclass(frozen=True)
-class Resolved:
-    """A configuration, and what of it is not the preset's."""
+class Merged:
+    """A config, and what of it is not the preset's."""
 
     config: TrainConfig
     changes: dict[str, Any]
     """What any source but the preset says, by a setting's name."""
     sources: dict[str, str]
-    """Where every setting's value is from: 'preset fast', a file's path, 'GANCTL_SEED', 'option'"""
-    preset_given: bool
-    """Whether anything names the preset."""
+    """Where each setting's value is from: 'preset fast', a path, 'GANCTL_SEED' or 'option'."""
+    is_preset_given: bool
+    """Whether any source names the preset."""
 
 
-def resolve(
+def merge(
     preset: str | None,
     options: Mapping[str, Any],
     *,
-    file: Path | None,
-    environment: Mapping[str, str],
-) -> Resolved:
-    """The configuration of `preset`, changed by `file`, then `environment`, then `options`.
+    file: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> Merged:
+    """Return the config of `preset`, changed by `file`, then `environment`, then `options`.
 
     A length (epochs, steps) replaces the other one of a weaker source. Raises UsageError.
     """
     from_file = {} if file is None else read_file(file)
-    from_environment = read_environment(environment)
+    from_environment = read_environment(environment or {})
     named = [source.pop(_PRESET, None) for source in (from_environment, from_file)]
     chosen = next((name for name in (preset, *named) if name is not None), None)
     config = presets.preset(chosen or presets.DEFAULT_PRESET)
     sources = dict.fromkeys(SETTINGS, f"preset {config.preset}")
     changes: dict[str, Any] = {}
-    for origin, source in ((str(file), from_file), ("", from_environment), (OPTION, options)):
-        if schema.LENGTH_FIELDS[0] in source or schema.LENGTH_FIELDS[1] in source:
-            for name in schema.LENGTH_FIELDS:
-                changes.pop(name, None)
-                sources[name] = origin or variable(
-                    next(n for n in schema.LENGTH_FIELDS if n in source)
-                )
-        changes |= source
-        sources |= {name: origin or variable(name) for name in source}
-    return Resolved(schema.override(config, changes), changes, sources, chosen is not None)
+    for values, origins in (
+        (from_file, dict.fromkeys(from_file, str(file))),
+        (from_environment, {name: variable(name) for name in from_environment}),
+        (options, dict.fromkeys(options, "option")),
+    ):
+        for name in LENGTH_FIELDS:
+            if name in values:
+                changes = {key: changes[key] for key in changes if key not in LENGTH_FIELDS}
+                sources |= dict.fromkeys(LENGTH_FIELDS, origins[name])
+        changes |= values
+        sources |= origins
+    return Merged(override(config, changes), changes, sources, chosen is not None)
 
 
 def variable(name: str) -> str:
-    """The environment variable of the setting called `name`.
+    """Return the environment variable of the setting called `name`.
 
     >>> variable("lr_g")
     'GANCTL_LR_G'
     """
-    return PREFIX + name.upper()
+    return _PREFIX + name.upper()
 
 
 def read_environment(environment: Mapping[str, str]) -> dict[str, Any]:
-    """Settings, and the preset, that GANCTL_ variables give; an empty one gives none.
+    """Return the settings, and the preset, that GANCTL_ variables give; empty ones give none.
 
     Raises UsageError.
     """
     found: dict[str, Any] = {}
     known = {variable(name): name for name in (*SETTINGS, _PRESET)}
     for key in sorted(environment):
-        if not key.startswith(PREFIX) or key in _NOT_SETTINGS or not environment[key]:
+        if not key.startswith(_PREFIX) or key in _NOT_SETTINGS or not environment[key]:
             continue
         if key not in known:
-            raise UsageError(
-                f"the environment sets {key[:80]}, which is not a setting", nearest(key, known)
-            )
-        name = known[key]
-        try:
-            found[name] = parse(name, environment[key])
-        except UsageError as error:
-            raise UsageError(f"{key}: {error.message}", error.hint) from None
+            name = key.removeprefix(_PREFIX).lower()
+            only = Text("{} can only be given as an option.", Setting(name))
+            hint = only if name in _ARGUMENTS else nearest(key, known)
+            raise UsageError(f"unknown environment variable {key[:80]}", hint)
+        found[known[key]] = _parse_from(key, known[key], environment[key])
     return found
 
 
@@ -124,40 +135,67 @@ def read_file(path: Path) -> dict[str, Any]:
     except ValueError as error:  # not TOML
         reason = str(error).splitlines()[0][:200]
         raise ConfigError(f"{path} is not TOML: {reason}", _TOML) from None
-    found: dict[str, Any] = {}
-    for name, value in table.items():
-        try:
-            found[name.replace("-", "_")] = parse(name, _plain(name, value))
-        except UsageError as error:
-            raise UsageError(f"{path}: {error.message}", error.hint) from None
-    return found
+    names = {name: name.replace("-", "_") for name in table}
+    return {names[name]: _parse_from(path, names[name], value) for name, value in table.items()}
+
+
+def _parse_from(origin: object, name: str, value: object) -> Any:
+    try:
+        if not isinstance(value, bool | str | int | float):
+            raise UsageError(
+                f"'{name[:80]}' is not a number, a text, true or false",
+                "Settings stand at the top of the file, in no [table].",
+            )
+        return parse(name, value)
+    except UsageError as error:
+        raise UsageError(f"{origin}: {error.message}", error.hint) from None
 
 
 def parse(name: str, value: object) -> Any:
-    """A setting, or the preset, from a program's value or from text: in its own type.
+    """Return a setting, or the preset, in its own type, from text or a program's value.
 
     None is 'none'. Raises UsageError.
 
     >>> parse("image_size", 64), parse("threads", "none"), parse("lr_g", 1)
     ('64', None, 1.0)
     """
-    if isinstance(value, bool | None):
-        value = str(value).lower()
     try:
-        text = str(value)
+        text = str(value).lower() if isinstance(value, bool | None) else str(value)
     except ValueError:  # too many digits
         raise UsageError(f"{name[:80]} is too long a number") from None
-    if name == _PRESET:
-        return text
-    name, parsed = schema.parse_setting(f"{name}={text}")
-    return parse_augment(parsed) if name == "augment" else parsed
+    return text if name == _PRESET else parse_value(name, text)
 
 
-def _plain(name: str, value: object) -> object:
-    """`value`, if it is one that a line of a file can give a setting."""
-    if isinstance(value, bool | str | int | float):
-        return value
-    raise UsageError(
-        f"'{name[:80]}' is not a number, a text, true or false",
-        "Settings stand at the top of the file, in no [table].",
-    )
+def toml_template(config: TrainConfig) -> str:
+    """Return a TOML file of all settings, with comments, that `read_file` reads.
+
+    Values equal to the preset's are commented out: `#seed = 0`.
+    """
+    values, usual = settings(config), settings(presets.PRESETS[config.preset])
+    lines = [
+        "# Settings of 'ganctl train --config FILE'. A line that begins with # is a comment; to",
+        "# change a setting, remove the # before its name and give it another value.",
+        "",
+        f"preset = {json.dumps(config.preset)}",
+    ]
+    for group in GROUPS:
+        lines += ["", "", f"# {group}"]
+        for name, spec in SETTINGS.items():
+            if spec.group != group:
+                continue
+            comment = textwrap.wrap(
+                str(spec.help), _WIDTH, break_long_words=False, break_on_hyphens=False
+            )
+            lines += ["", *(f"# {line}" for line in comment)]
+            # A file may not have both lengths: the one that is given is enough.
+            is_other_length = name in LENGTH_FIELDS and values[name] is None
+            mark = "#" if values[name] == usual[name] or is_other_length else ""
+            lines.append(mark + _toml_line(name, values[name]))
+    return "\n".join(lines) + "\n"
+
+
+def _toml_line(name: str, value: Any) -> str:
+    if value is None:
+        return f'{name} = "none"  # {SETTINGS[name].unset}'
+    # TOML's strings are JSON's, but for one character that must be escaped as well.
+    return f"{name} = " + re.sub("\x7f", r"\\u007f", json.dumps(value, ensure_ascii=False))

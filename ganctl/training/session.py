@@ -1,27 +1,20 @@
-"""From a config, or a run directory, to a training that is ready to go."""
+"""From a config, or a run directory, to a training run that is ready to start."""
 
 from __future__ import annotations
 
 import contextlib
 import datetime
-import itertools
-import math
-import platform
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
-import ganctl
 from ganctl import devices, features, places
-from ganctl.checkpoint import Checkpoint
-from ganctl.classes import MAX_CLASSES, stored
-from ganctl.config import images, schema
-from ganctl.config.presets import fitting_batch, tuned
-from ganctl.config.schema import LENGTH_FIELDS, TrainConfig
+from ganctl.classes import MAX_CLASSES
+from ganctl.config.resolve import resolve
+from ganctl.config.schema import TrainConfig, override, to_dict
 from ganctl.datasets import loading
 from ganctl.datasets.base import ImageDataset, Progress
 from ganctl.datasets.local import trained
@@ -32,24 +25,19 @@ from ganctl.evaluation.evaluator import EpochEvaluator
 from ganctl.history import Row
 from ganctl.store import IntactCheckpoint, RunDirectory, naming, newest_intact
 from ganctl.text import counted
-from ganctl.training import memory, threads
+from ganctl.training import memory, resuming, threads
 from ganctl.training.loop import Outcome, Training
 from ganctl.training.observer import Observer
+from ganctl.training.provenance import computed_by, describe_data
 from ganctl.training.state import TrainState, create, restore
 
-_DECIDE_BITS = ("device", "machine", "ganctl", "torch", "numpy", "processes")
-"""Of what computes: where all of them are as they were, a run goes on with the same bits."""
-
-
 CACHE_MEMORY = 4 * 2**30
-"""Bytes of images that are kept on the device unless more or less are wanted."""
-_FEW_IMAGES = 5000
-"""With fewer, a discriminator learns them by heart unless they are augmented."""
+"""Bytes of images that are kept on the device unless told otherwise."""
 
 
 @dataclass
 class Session:
-    """A training that is ready to go; nothing has been written yet."""
+    """A training run that is ready to start; nothing has been written yet."""
 
     run: RunDirectory
     state: TrainState
@@ -60,18 +48,30 @@ class Session:
     notices: list[str | Text] = field(default_factory=list)
     """What the user should know before it starts."""
     warnings: list[str] = field(default_factory=list)
-    """What went wrong, or may, though the training can go on."""
+    """What went wrong, or may, though training is possible."""
+    reasons: dict[str, str] = field(default_factory=dict)
+    """Why settings have values that the user did not choose, by their names."""
     resumed_from: IntactCheckpoint | None = None
 
     @property
     def config(self) -> TrainConfig:
-        """With everything resolved: the images' shape, the precision."""
+        """The resolved config: nothing is left open."""
         return self.state.config
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """The number of steps of an epoch."""
+        return self.config.steps_per_epoch(len(self.dataset))
 
     @property
     def total_steps(self) -> int:
         """The run's length."""
         return self.config.total_steps(len(self.dataset))
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether no step is left to do."""
+        return self.state.step >= self.total_steps
 
     @property
     def group(self) -> Group:
@@ -87,7 +87,7 @@ class Session:
         should_stop: Callable[[], bool],
         timeout: float = TIMEOUT,
     ) -> Outcome:
-        """Run to the end, or until `should_stop`; keeps every other training out of the folder.
+        """Train to the end, or until `should_stop`; no other process can use the folder meanwhile.
 
         In a group all processes call it; each waits at most `timeout` seconds for the others.
         """
@@ -101,30 +101,31 @@ class Session:
         }
         made_by = {**(self.made_by or start), "last_command": command, "last_date": now}
         devices.prepare(self.state.device)
-        how: dict[str, Any] = {"save_every": save_every, "should_stop": should_stop}
         self.group.start(timeout)
         with contextlib.ExitStack() as stack:
-
-            def begin() -> None:
-                stack.enter_context(self._folder())
-                trained.remember(self.config.data, self.dataset.digest)
-                self.run.write_config(
-                    {
-                        "config": schema.to_dict(self.config),
-                        "data": describe_data(self.dataset),
-                        "starts": [*self.run.read_starts(), start],
-                    }
-                )
-
-            self.group.run_on_first(begin)
-            return self._training(observer, made_by=made_by, **how).execute()
+            self.group.run_on_first(lambda: self._begin(stack, start))
+            training = self._training(
+                observer, made_by, save_every=save_every, should_stop=should_stop
+            )
+            return training.execute()
 
     def conclude(self, observer: Observer) -> Outcome:
-        """For a run that is complete: the table and pictures that it may not have come to write."""
+        """Write the table and pictures that a complete run may lack."""
         with self._folder():
-            return self._training(observer, made_by=self.made_by).conclude()
+            return self._training(observer, self.made_by).conclude()
 
-    def _training(self, observer: Observer, *, made_by: dict[str, Any], **how: Any) -> Training:
+    def _begin(self, stack: contextlib.ExitStack, start: Mapping[str, Any]) -> None:
+        stack.enter_context(self._folder())
+        trained.remember(self.config.data, self.dataset.digest)
+        self.run.write_config(
+            {
+                "config": to_dict(self.config),
+                "data": describe_data(self.dataset),
+                "starts": [*self.run.read_starts(), start],
+            }
+        )
+
+    def _training(self, observer: Observer, made_by: dict[str, Any], **how: Any) -> Training:
         return Training(
             self.state,
             self.dataset,
@@ -134,15 +135,15 @@ class Session:
             made_by=made_by,
             history=self.history,
             partial=self.partial,
-            make_evaluator=self.gauge,
+            make_evaluator=self.evaluator,
             **how,
         )
 
-    def gauge(self) -> EpochEvaluator | None:
-        """What measures an epoch's samples against images that no generator sees.
+    def evaluator(self) -> EpochEvaluator | None:
+        """Return what measures an epoch's samples against images that no generator has seen.
 
-        None where samples are not to be measured, no network knows such images, or none are held
-        out. Takes seconds to make.
+        None if samples are not to be measured, no network knows such images, or none are held out.
+        Takes seconds.
         """
         shape = self.config.network.image_shape
         if not (self.config.eval_samples and features.is_known(self.config.data, shape)):
@@ -155,26 +156,23 @@ class Session:
 
     @contextlib.contextmanager
     def _folder(self) -> Iterator[None]:
-        """With the folder ready, and every other training kept out of it."""
+        """Prepare the folder, and keep every other training run out of it."""
         with self.run.lock():
-            self._require_unchanged()  # again, now that nobody else can train here
-            self.run.prepare()
+            # Again, now that no other run can train here.
             found = self.resumed_from
+            if found is None:
+                self.run.require_new()
+            elif self.run.version() != found.version:
+                raise RunError(
+                    f"the run in {self.run.path} was trained further in the meantime; nothing was "
+                    "changed",
+                    "Give the same command again.",
+                )
+            self.run.prepare()
             if found is not None and found.path != self.run.latest:
                 # A run that is complete would never save it again.
                 self.run.replace_latest(found.path)
             yield
-
-    def _require_unchanged(self) -> None:
-        """RunError where another training has been in the folder since it was looked at."""
-        found = self.resumed_from
-        if found is None:
-            self.run.require_new()
-        elif self.run.version() != found.version:
-            raise RunError(
-                f"the run in {self.run.path} went on in the meantime; nothing was changed",
-                "Give the same command again.",
-            )
 
 
 def new(
@@ -182,80 +180,50 @@ def new(
     out: Path,
     device: str,
     *,
+    chosen: Collection[str] | None = None,
     group: Group = SINGLE,
     to_write: bool = True,
     cache_memory: int = CACHE_MEMORY,
-    needs_classes: bool = False,
-    tunable: Collection[str] = (),
     progress: Progress | None = None,
 ) -> Session:
-    """A run from its beginning. Raises a GanctlError before anything is written or computed.
+    """Return a run from its beginning; nothing is written or computed before all is known to fit.
 
-    Without `to_write` (a dry run) the folder may be in use. Images of up to `cache_memory` bytes
-    are kept whole on the device; that changes no bit of the run. `needs_classes`: images without
-    are refused, not trained on all the same. `tunable` names the settings, of `tuning.TUNABLE`,
-    that may be fitted to the images, since nobody chose them. `progress` is told of the images'
-    preparation.
+    `chosen` names the settings that the user chose: others are fitted to the images, and classes
+    that were asked for must exist. None: `config` is taken as it is. Without `to_write` (a dry
+    run) the folder may be in use. Images of up to `cache_memory` bytes are kept on the device,
+    which changes no bit of the run. `progress` follows the preparation of images. Raises a
+    GanctlError.
     """
-    config = schema.override(config, {"data": loading.resolve(config.data)})
+    config = override(config, {"data": loading.resolve(config.data)})
     run = RunDirectory(out)
     if to_write and group.is_first:
         run.require_new()
-    require_apart(config.data, out)
-    _require_shares(config, group)
     if config.compile:
         places.lend_to_compiler()
-    on = devices.resolve_device(device, group.local_rank if group.size > 1 else None)
-    dataset = _load(config, progress)
+    on = _device(device, group)
+    dataset = _load(config, out, progress)
     group.require_same(dataset.digest, "images")
-    if config.conditional and dataset.labels_problem:
-        raise DataError(
-            f"the labels of '{config.data}' cannot be used: {dataset.labels_problem}",
-            Text(
-                "Store a whole number or a text for each image, of the shape (N,), or a row with a "
-                "single 1; or train without classes: {}.",
-                Setting("conditional", False),
-            ),
-        )
-    if needs_classes and not dataset.num_classes:
-        raise UsageError(
-            f"the images of '{config.data}' have no classes",
-            Text("Leave out {}.", Setting("conditional", True)),
-            details=dataset.no_classes,
-        )
-    preset_batch = config.batch_size
-    batch = fitting_batch(config, len(dataset), tunable)
-    config = schema.override(config, {"batch_size": batch})
-    _require_shares(config, group)
-    config = settle(config, dataset, on)
-    config = schema.override(config, tuned(config, len(dataset), tunable))
-    memory.require_room(config, on)
-    config = schema.override(config, {"threads": threads.choose(config, on, group.local_size)})
-    # What was found by the clock may not be the same everywhere.
-    config = schema.from_dict(group.broadcast(schema.to_dict(config)))
-    devices.use_threads(config.threads)
-    notices = [*places.notices(), *dataset.notices]
-    if batch < preset_batch:
-        notices.append(
-            f"A batch is {counted(batch, 'image')}, not {preset_batch}: there are no more."
-        )
-    if dataset.num_classes and not config.conditional:
-        able = dataset.num_classes <= MAX_CLASSES
-        notices.append(
-            Text(
-                f"The images have {counted(dataset.num_classes, 'class', 'classes')}, "
-                "which are not used" + ("; {} trains with them." if able else "."),
-                Setting("conditional", True),
-            )
-        )
-    if config.compile and on.type == "cpu":
-        notices.append(
-            Text(
-                "{} made trainings on a CPU slower wherever it was measured.",
-                Setting("compile", True),
-            )
-        )
-    return Session(run, create(config, on, group), dataset.to(on, cache_memory), notices=notices)
+    _require_labels(config, dataset, chosen is not None and "conditional" in chosen)
+
+    def precision(name: str) -> str:
+        # IntactCheckpoint by a clock, it may not be the same everywhere.
+        return group.broadcast(devices.resolve_precision(name, on))
+
+    def num_threads(finished: TrainConfig) -> int | None:
+        _require_shares(finished, group)
+        memory.require_room(finished, on)
+        return group.broadcast(threads.choose(finished, on, group.local_size))
+
+    resolved = resolve(config, dataset, chosen=chosen, precision=precision, threads=num_threads)
+    notices = _notices(config, resolved.config, dataset, on)
+    devices.use_threads(resolved.config.threads)
+    return Session(
+        run,
+        create(resolved.config, on, group),
+        dataset.to(on, cache_memory),
+        notices=[*places.notices(), *dataset.notices, *notices],
+        reasons=resolved.reasons,
+    )
 
 
 def resume(
@@ -267,108 +235,76 @@ def resume(
     cache_memory: int = CACHE_MEMORY,
     progress: Progress | None = None,
 ) -> Session:
-    """The run in `out` from its newest whole checkpoint on.
+    """Return the run in `out` from its newest undamaged checkpoint on.
 
-    `changes` are the settings that the user gave: only the run's length may differ from what the
-    checkpoint says, and where the images are, if they are the same. The rest is as in `new`. Raises
-    a GanctlError before anything is written or computed.
+    `changes` are the settings that the user gave: only the run's length may differ from the
+    checkpoint, and the path of the images, if they are the same. The rest is as in `new`. Raises a
+    GanctlError before anything is written or computed.
     """
     run = RunDirectory(out)
     if not run.is_run():
         raise RunError(
             f"there is no run to resume in {out}",
-            Text("Leave out {} to begin one.", Setting("resume", True)),
+            Text("Leave out {} to start one.", Setting("resume", True)),
         )
-    on = devices.resolve_device(device, group.local_rank if group.size > 1 else None)
+    on = _device(device, group)
     found = newest_intact(run)
-    group.require_same(found.checkpoint.step, "checkpoint")
-    checkpoint, problems = found.checkpoint, found.problems
-    config = checkpoint.config
-    refuse_changes(config, changes)
-    config = schema.override(
-        config, {name: changes[name] for name in (*LENGTH_FIELDS, "data") if name in changes}
-    )
-    require_apart(config.data, out)
+    checkpoint = found.checkpoint
+    group.require_same(checkpoint.step, "checkpoint")
+    config = resuming.changed(checkpoint.config, changes)
     digest = str(checkpoint.data["digest"])
     if not group.broadcast("data" in changes or loading.is_trusted(config.data, digest)):
         raise loading.untrusted(config.data)
-    dataset = _load(config, progress)
-    if digest != dataset.digest:
-        raise RunError(
-            f"the images of '{config.data}' are not those this run was trained on",
-            Text(
-                "Bring back the old ones, name them with {} where they have moved, or begin a new "
-                "run with {}.",
-                Setting("data"),
-                Setting("out"),
-            ),
-        )
-    _require_classes(checkpoint, dataset)
+    dataset = _load(config, out, progress)
+    resuming.require_same_images(checkpoint, config, dataset)
     _require_shares(config, group)
-    config = settle(config, dataset, on)
-    total = config.total_steps(len(dataset))
-    if total < checkpoint.step:
-        raise _too_short(config, checkpoint, len(dataset))
-    if total > checkpoint.step:
+    config = resolve(
+        config,
+        dataset,
+        chosen=None,
+        precision=lambda name: devices.resolve_precision(name, on),
+        threads=lambda finished: finished.threads,
+    ).config
+    resuming.require_length(config, checkpoint.step, len(dataset))
+    if config.total_steps(len(dataset)) > checkpoint.step:
         memory.require_room(config, on, has_begun=True)
     devices.use_threads(threads.shared(config.threads, group.local_size))
-    with naming(found.path):
-        if config.network != checkpoint.config.network:
-            raise CheckpointError("does not fit the images that it names")
-        state = restore(checkpoint, config, on, group)
-    session = Session(
+    warnings = [*map(str, found.problems)]
+    if warnings:
+        warnings.append(
+            f"Resuming from the newest undamaged checkpoint, step {checkpoint.step}: {found.path}"
+        )
+    return Session(
         run,
-        state,
+        _restored(found, config, on, group),
         dataset.to(on, cache_memory),
         history=checkpoint.history,
         partial=checkpoint.partial,
         made_by=checkpoint.made_by,
         notices=[*places.notices(), *dataset.notices],
+        warnings=[
+            *warnings,
+            *resuming.differences(checkpoint.made_by, computed_by(on, group.size)),
+        ],
         resumed_from=found,
     )
-    for problem in problems:
-        session.warnings.append(str(problem))
-    if problems:
-        session.warnings.append(
-            f"Going on from the newest whole checkpoint, step {state.step}: {found.path}"
-        )
-    before, now = {"processes": 1, **checkpoint.made_by}, computed_by(on, group.size)
-    changed = [
-        f"{name} was {before[name]}, now {now[name]}"
-        for name in _DECIDE_BITS
-        if before.get(name, now[name]) != now[name]
-    ]
-    if changed:
-        session.warnings.append(
-            f"The run goes on, but perhaps not bit for bit: {'; '.join(changed)}."
-        )
-    return session
 
 
-def _require_classes(checkpoint: Checkpoint, dataset: ImageDataset) -> None:
-    """RunError where the images are sorted into other classes than those the networks know."""
-    count, known = checkpoint.config.network.num_classes, checkpoint.data["classes"]
-    numbers = [*map(str, range(count))]  # what runs from before classes had names have
-    if count and known != numbers and known != stored(dataset.classes):
-        raise RunError(
-            f"the classes of '{checkpoint.config.data}' are not those this run was trained on",
-            Text("Bring back the old ones, or begin a new run with {}.", Setting("out")),
-        )
+def _restored(
+    found: IntactCheckpoint, config: TrainConfig, device: torch.device, group: Group
+) -> TrainState:
+    with naming(found.path):
+        if config.network != found.checkpoint.config.network:
+            raise CheckpointError("does not fit the images that it names")
+        return restore(found.checkpoint, config, device, group)
 
 
-def _require_shares(config: TrainConfig, group: Group) -> None:
-    if config.batch_size < group.size:
-        raise UsageError(
-            f"a batch of {counted(config.batch_size, 'image')} cannot be shared by "
-            f"{group.size} processes",
-            Text(
-                "Use fewer processes, or a larger {} if there are as many images.",
-                Setting("batch_size"),
-            ),
-        )
+def _device(name: str, group: Group) -> torch.device:
+    return devices.resolve_device(name, group.local_rank if group.size > 1 else None)
 
 
-def _load(config: TrainConfig, progress: Progress | None) -> ImageDataset:
+def _load(config: TrainConfig, out: Path, progress: Progress | None) -> ImageDataset:
+    require_apart(config.data, out)
     return loading.load_training(
         config.data,
         limit=config.limit,
@@ -378,116 +314,55 @@ def _load(config: TrainConfig, progress: Progress | None) -> ImageDataset:
     )
 
 
-def settle(config: TrainConfig, dataset: ImageDataset, device: torch.device) -> TrainConfig:
-    """`config` with all that the images and the device decide. Raises UsageError."""
-    precision = devices.resolve_precision(config.precision, device)
-    return schema.override(fit_to_data(config, dataset), {"precision": precision})
-
-
-def fit_to_data(config: TrainConfig, dataset: ImageDataset) -> TrainConfig:
-    """`config` with the images' shape and classes. Raises UsageError where the two do not fit."""
-    if config.batch_size > len(dataset):
-        raise UsageError(
-            f"a batch of {config.batch_size:,} is larger than the data, "
-            f"{counted(len(dataset), 'image')}",
-            Text("Give a smaller {}.", Setting("batch_size")),
-        )
-    epochs = config.total_epochs(len(dataset))
-    if epochs > schema.MAX_EPOCHS:
-        raise UsageError(
-            f"{counted(config.steps or 0, 'step')} are {epochs:,} epochs of these images, "
-            "and a run has at most "
-            f"{schema.MAX_EPOCHS:,}",
-            Text("Give fewer {} or a smaller {}.", Setting("steps"), Setting("batch_size")),
-        )
-    if config.conditional and dataset.num_classes > MAX_CLASSES:
-        raise UsageError(
-            f"the images have {dataset.num_classes:,} classes, and networks can be told at most "
-            f"{MAX_CLASSES:,}",
-            Text("Train without them: {}.", Setting("conditional", False)),
-        )
-    channels, height, width = dataset.image_shape
-    return schema.override(
-        config,
-        {
-            "channels": channels,
-            "height": height,
-            "width": width,
-            "image_size": images.format_size(height, width),
-            "image_channels": channels,
-            "stages": images.stages_for(height, width),
-            "augment": _augment(config, dataset),
-            "num_classes": dataset.num_classes if config.conditional else 0,
-        },
-    )
-
-
-def _augment(config: TrainConfig, dataset: ImageDataset) -> str:
-    if config.augment != "auto":
-        return config.augment
-    return images.ALL_AUGMENTATIONS if len(dataset) < _FEW_IMAGES else "none"
-
-
-def refuse_changes(config: TrainConfig, changes: Mapping[str, Any]) -> None:
-    """UsageError, by name, old value and new, unless only length or the images' place differs."""
-    old = schema.settings(config)
-    differing = [
-        name
-        for name, value in changes.items()
-        if name not in (*LENGTH_FIELDS, "data")
-        and value != old[name]
-        and not (value == "auto" and name in ("precision", "augment"))
-    ]
-    if differing:
-        template = "; ".join(["{} was {}, now {}"] * len(differing))
-        parts = [(Setting(name), _said(old[name]), _said(changes[name])) for name in differing]
-        raise UsageError(
+def _require_labels(config: TrainConfig, dataset: ImageDataset, is_chosen: bool) -> None:
+    """Raise an error if labels are unusable, or missing though the user chose to use them."""
+    if not config.conditional:
+        return
+    if dataset.labels_problem:
+        raise DataError(
+            f"the labels of '{config.data}' cannot be used: {dataset.labels_problem}",
             Text(
-                f"a resumed run keeps its settings: {template}",
-                *itertools.chain.from_iterable(parts),
+                "Store a whole number or a text for each image, of the shape (N,), or a row with a "
+                "single 1; or train without classes: {}.",
+                Setting("conditional", False),
             ),
-            Text("Leave these out, or begin a new run with another {}.", Setting("out")),
+        )
+    if is_chosen and not dataset.num_classes:
+        raise UsageError(
+            f"the images of '{config.data}' have no classes",
+            Text("Leave out {}.", Setting("conditional", True)),
+            details=dataset.no_classes,
         )
 
 
-def _too_short(config: TrainConfig, checkpoint: Checkpoint, num_images: int) -> UsageError:
-    """The error that a run has come further than the length that is now asked for."""
-    if config.epochs is None:
-        name, done, where = "steps", checkpoint.step, "at step"
-    else:
-        done = math.ceil(checkpoint.step / config.steps_per_epoch(num_images))
-        name, where = "epochs", "in epoch"
-    return UsageError(
-        Text("the run is already {} {}: {} must be at least {}", where, done, Setting(name), done)
-    )
+def _require_shares(config: TrainConfig, group: Group) -> None:
+    if config.batch_size < group.size:
+        raise UsageError(
+            f"a batch of {counted(config.batch_size, 'image')} cannot be split over "
+            f"{group.size} processes",
+            Text(
+                "Use fewer processes, or a larger {} if there are as many images.",
+                Setting("batch_size"),
+            ),
+        )
 
 
-def _said(value: Any) -> str:
-    """A setting's value in words."""
-    words = {None: "not set", True: "yes", False: "no"}
-    return words[value] if value is None or isinstance(value, bool) else str(value)
-
-
-def describe_data(dataset: ImageDataset) -> dict[str, Any]:
-    """What the images are, for a checkpoint."""
-    return {
-        "name": dataset.name,
-        "num_images": len(dataset),
-        "image_shape": list(dataset.image_shape),
-        "digest": dataset.digest,
-        "classes": stored(dataset.classes),
-    }
-
-
-def computed_by(device: torch.device, num_processes: int = 1) -> dict[str, str | int]:
-    """What computes, for the record."""
-    return {
-        "processes": num_processes,
-        "device": devices.describe(device),
-        "machine": devices.describe_machine(),
-        "ganctl": ganctl.__version__,
-        "torch": str(torch.__version__),
-        "numpy": np.__version__,
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-    }
+def _notices(
+    before: TrainConfig, config: TrainConfig, dataset: ImageDataset, device: torch.device
+) -> Iterator[str | Text]:
+    if config.batch_size < before.batch_size:
+        yield (
+            f"The batch size is {config.batch_size}, not {before.batch_size}: there are no more "
+            "images."
+        )
+    if dataset.num_classes and not config.conditional:
+        able = dataset.num_classes <= MAX_CLASSES
+        yield Text(
+            f"The images have {counted(dataset.num_classes, 'class', 'classes')}, "
+            "which are not used" + ("; {} trains with them." if able else "."),
+            Setting("conditional", True),
+        )
+    if config.compile and device.type == "cpu":
+        yield Text(
+            "{} made training on a CPU slower wherever it was measured.", Setting("compile", True)
+        )

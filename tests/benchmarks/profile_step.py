@@ -17,10 +17,10 @@ from torch.profiler import ProfilerActivity, profile, record_function
 
 from ganctl import devices, latents
 from ganctl.config import presets, schema
+from ganctl.config.resolve import resolve
 from ganctl.datasets import loading
 from ganctl.rng import Stream
 from ganctl.training import step as steps
-from ganctl.training.session import fit_to_data
 from ganctl.training.state import create
 
 KINDS = {
@@ -57,9 +57,12 @@ def main() -> None:
     device = torch.device("cpu")
     devices.prepare(device)
     dataset = loading.load("mnist")
-    config = fit_to_data(presets.preset(options.preset), dataset)
-    precision = devices.resolve_precision(options.precision, device)
-    config = schema.override(config, {"precision": precision})
+    preset = schema.override(presets.preset(options.preset), {"precision": options.precision})
+    config = resolve(
+        preset, dataset, chosen=None,
+        precision=lambda name: devices.resolve_precision(name, device),
+        threads=lambda config: config.threads,
+    ).config  # fmt: skip
     state = create(config, device)
     network = config.network
 
@@ -97,8 +100,8 @@ def main() -> None:
         elif "::" in event.key:
             shares[kind_of(event.key)] += milliseconds
     counted = sum(shares.values())
-    print(f"{options.preset}, {precision}, {devices.describe(device)}: {1000 * plain:.2f} ms an "
-          f"update, {config.batch_size / plain:.0f} images/s")  # fmt: skip
+    print(f"{options.preset}, {config.precision}, {devices.describe(device)}: "
+          f"{1000 * plain:.2f} ms a step, {config.batch_size / plain:.0f} images/s")  # fmt: skip
     print(f"{counted:8.3f} ms in operators, as profiled:")
     for kind, milliseconds in sorted(shares.items(), key=lambda item: -item[1]):
         print(f"{milliseconds:8.3f} ms  {milliseconds / counted:6.1%}  {kind}")

@@ -259,7 +259,7 @@ def test_size_channels_and_fit_are_part_of_a_run(here, ok, cli):
     ok("train", "--resume", "--out", "run", "--steps", "3")
     refused = cli("train", "--resume", "--out", "run", "--steps", "4", "--size", "32")
     assert refused.code == 2
-    assert "--size was 32x48, now 32" in refused.err
+    assert "--size (32x48 -> 32)" in refused.err
 
 
 def test_broken_files_stop_a_training_or_not(here, ok, cli):
@@ -311,7 +311,7 @@ def test_too_few_images_for_a_batch(here, cli):
 def test_a_few_images_are_trained_on_without_a_batch_size(here, ok):
     quick = [*QUICK[: QUICK.index("--batch-size")], "--steps", "2", "--threads", "1"]
     result = ok("train", "--data", "photos", *quick, "--limit", "3", "--out", "run")
-    assert "A batch is 3 images, not 32" in result.err
+    assert "The batch size is 3, not 32" in result.err
     assert json.loads(Path("run/config.json").read_text())["config"]["batch_size"] == 3
 
 

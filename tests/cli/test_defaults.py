@@ -92,7 +92,7 @@ def test_by_two_processes_killed_and_resumed_by_torchrun(command, tmp_path):
         capture_output=True, text=True, timeout=200, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert "perhaps not bit for bit" not in done.stderr
+    assert "may differ in rounding" not in done.stderr
     check(folder, epochs, processes=2)
 
 

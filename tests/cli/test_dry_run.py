@@ -20,13 +20,16 @@ def test_it_shows_everything_and_writes_nothing(ok, fast_options, tmp_path, pres
     assert list(tmp_path.iterdir()) == []
     for name in settings(PRESETS[preset]):
         assert f"\n{name} " in result.out
-    assert re.search(r"^steps +none$", result.out, re.M)  # as 'ganctl config' shows it
+    # as 'ganctl config' shows it, and why
+    assert re.search(r"^steps +none +option$", result.out, re.M)
+    assert re.search(rf"^loss +bce +preset {preset}$", result.out, re.M)
+    assert re.search(r"^image_size +28 +chosen from the images$", result.out, re.M)
     assert not re.search(r"\b(None|True|False)\b", result.out)
     for words in ("generator: ", "discriminator: ", "Conv2d", "1x28x28", "cpu, 1 thread"):
         assert words in result.out
     for row in ("device", "data", "steps", "time", "memory", "disk"):
         assert f"\n{row} " in result.out
-    assert "12 (4 an epoch)" in result.out
+    assert "12 (4 per epoch)" in result.out
     assert "nothing was written" in result.err
 
 
@@ -41,6 +44,12 @@ def test_as_json(ok, fast_options, tmp_path):
     assert report["config"]["base_channels"] == 4
     assert (report["steps"], report["steps_per_epoch"]) == (7, 4)
     assert report["data"] == {"name": "mnist", "num_images": 64}
+    reasons = report["reasons"]
+    assert (reasons["batch_size"], reasons["beta2"]) == ("option", "preset fast")
+    assert (reasons["num_classes"], reasons["augment"]) == (
+        "from the images",
+        "fewer than 5,000 images",
+    )
     for network in ("generator", "discriminator"):
         layers = report[network]["layers"]
         assert sum(layer["parameters"] for layer in layers) == report[network]["parameters"] > 0
@@ -68,7 +77,9 @@ def test_the_checkpoint_is_as_large_as_was_said(ok, run, fast_options, tmp_path)
 def test_of_a_resumed_run_it_shows_what_remains(ok, run, files):
     before = files(run)
     result = ok("train", "--out", run, "--resume", "--epochs", "5", "--dry-run", "--json")
-    assert json.loads(result.out)["steps"] == 12
+    report = json.loads(result.out)
+    assert report["steps"] == 12
+    assert (report["reasons"]["epochs"], report["reasons"]["seed"]) == ("option", "checkpoint")
     assert files(run) == before
 
 

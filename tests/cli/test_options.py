@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ganctl.cli.options import MAX_UPSCALE, check_suffix, check_upscale, parse_seeds
-from ganctl.cli.sample import _ranges
 from ganctl.config.schema import MAX_SEED
 from ganctl.errors import UsageError
+from ganctl.samples import seed_ranges
 
 seed_lists = st.lists(st.integers(0, MAX_SEED), min_size=1, max_size=20)
 
@@ -45,7 +45,7 @@ def test_a_list_of_a_million_seeds_is_the_longest():
 @given(seed_lists)
 def test_seeds_as_text_are_read_back(seeds):
     assert parse_seeds(",".join(map(str, seeds))) == seeds
-    assert parse_seeds(_ranges(seeds)) == seeds
+    assert parse_seeds(seed_ranges(seeds)) == seeds
 
 
 @given(st.text("0123456789-, x", max_size=12))

@@ -74,8 +74,8 @@ def test_the_process_saves_and_ends_with_the_signals_code(
     assert step >= 4
     said, hint = rest.splitlines()[-2:]
     assert said == f"ganctl: stopped and saved at step {step}"
-    assert hint.startswith("  To go on: ")
-    pasted = shlex.split(hint.removeprefix("  To go on: "))
+    assert hint.startswith("  To resume: ")
+    pasted = shlex.split(hint.removeprefix("  To resume: "))
     assert pasted == ["ganctl", "train", "--resume", "--out", str(out)]
     assert "Traceback" not in rest
     (start,) = json.loads((out / "config.json").read_text("utf-8"))["starts"]
@@ -159,7 +159,7 @@ def test_a_stopped_run_goes_on_as_if_never_stopped(
     assert result.code == SIGNALS[name]
     assert store.read_checkpoint(out).step == step
     monkeypatch.undo()
-    pasted = re.search(r"^  To go on: ganctl (.*)$", result.err, re.M).group(1)
+    pasted = re.search(r"^  To resume: ganctl (.*)$", result.err, re.M).group(1)
     ok(*shlex.split(pasted))
     ended, whole = store.read_checkpoint(out), store.read_checkpoint(run)
     assert ended.step == whole.step
@@ -194,9 +194,9 @@ def test_a_second_ctrl_c_leaves_at_once_with_the_earlier_checkpoint(
     assert result.code == 130
     assert "Traceback" not in result.err
     assert result.err.splitlines()[-2:] == [
-        "ganctl: stopped at once",
-        "  The state that was saved last is whole. "
-        f"To go on: ganctl train --resume --out {shlex.quote(str(out))}",
+        "ganctl: stopped immediately",
+        "  The last checkpoint is intact. "
+        f"To resume: ganctl train --resume --out {shlex.quote(str(out))}",
     ]
     assert store.read_checkpoint(out).step == 4
     assert not list(out.rglob("*.tmp"))

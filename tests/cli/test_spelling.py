@@ -1,20 +1,21 @@
 """How settings in messages and hints are spelled on the command line."""
 
-import inspect
-
 import pytest
+from typer.main import get_command
 
 from ganctl.cli import spelling
-from ganctl.cli.train import train
+from ganctl.cli.app import app
 from ganctl.config.schema import SETTINGS
 from ganctl.errors import Setting, Text
 
 
 def test_exactly_the_settings_without_an_option_are_given_by_set() -> None:
-    names = {name.rstrip("_") for name in inspect.signature(train).parameters}
-    options = {"--" + name.replace("_", "-") for name in names}
+    train = get_command(app).commands["train"]
+    options = {name for param in train.params for name in (*param.opts, *param.secondary_opts)}
     without = {name for name in SETTINGS if spelling.option(Setting(name)) not in options}
     assert without == spelling.SET_ONLY
+    switches = {name for name, spec in SETTINGS.items() if spec.kind is bool} - without
+    assert {spelling.option(Setting(name, False)) for name in switches} <= options
 
 
 @pytest.mark.parametrize(

@@ -279,12 +279,12 @@ def test_a_finished_run_says_so_in_json_too(ok, copy):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--batch-size", "8"], "--batch-size was 16, now 8"),
-        (["--seed", "5"], "seed was 0, now 5"),
-        (["--preset", "dcgan"], "--preset was fast, now dcgan"),
-        (["--limit", "32"], "limit was 64, now 32"),
-        (["--set", "base_channels=8"], ": base_channels was 4, now 8"),
-        (["--lr-g", "0.5", "--latent-dim", "7"], "--latent-dim was 100, now 7"),
+        (["--batch-size", "8"], "--batch-size (16 -> 8)"),
+        (["--seed", "5"], "seed (0 -> 5)"),
+        (["--preset", "dcgan"], "--preset (fast -> dcgan)"),
+        (["--limit", "32"], "limit (64 -> 32)"),
+        (["--set", "base_channels=8"], ": base_channels (4 -> 8)"),
+        (["--lr-g", "0.5", "--latent-dim", "7"], "--latent-dim (100 -> 7)"),
     ],
 )
 def test_changed_settings_are_refused_by_name(cli, copy, files, options, words):
@@ -304,7 +304,7 @@ def test_a_run_does_not_become_shorter(cli, copy, files):
     before = files(copy)
     result = cli("train", "--resume", "--out", copy, "--epochs", "1")
     assert (result.code, result.out) == (2, "")
-    assert "already in epoch 2: --epochs must be at least 2" in result.err
+    assert "already has 2 epochs; --epochs must be more than 2" in result.err
     assert files(copy) == before
 
 

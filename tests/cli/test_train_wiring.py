@@ -6,15 +6,14 @@ import pytest
 
 from ganctl.cli.train import train
 from ganctl.config import presets, schema
-from ganctl.config.presets import TUNABLE
 from ganctl.errors import TrainingError
 from ganctl.training import session
 
 SETTINGS = {
     # option: (what is typed, the setting, its value)
     "data": ("--data stacked-mnist", "data", "stacked-mnist"),
-    "size": ("--size 32x48", "image_size", "32x48"),
-    "channels": ("--channels 3", "image_channels", 3),
+    "image_size": ("--size 32x48", "image_size", "32x48"),
+    "image_channels": ("--channels 3", "image_channels", 3),
     "fit": ("--fit pad", "fit", "pad"),
     "background": ("--background red", "background", "red"),
     "mirror": ("--mirror", "mirror", True),
@@ -31,10 +30,10 @@ SETTINGS = {
     "lr_d": ("--lr-d 0.25", "lr_d", 0.25),
     "latent_dim": ("--latent-dim 50", "latent_dim", 50),
     "conditional": ("--unconditional", "conditional", False),
-    "settings": ("--set beta2=0.75", "beta2", 0.75),
+    "assignments": ("--set beta2=0.75", "beta2", 0.75),
     "precision": ("--precision bf16", "precision", "bf16"),
     "threads": ("--threads 2", "threads", 2),
-    "compile_": ("--compile", "compile", True),
+    "compile": ("--compile", "compile", True),
     "snapshot_every": ("--snapshot-every 4", "snapshot_every", 4),
     "keep": ("--keep 9", "keep", 9),
     "num_samples": ("--num-samples 6", "num_samples", 6),
@@ -87,8 +86,7 @@ def test_an_option_changes_its_setting_and_no_other(given, option, preset):
         expected["epochs"] = None
     assert settings == expected
     assert before[setting] != value or setting == "conditional"
-    assert after["tunable"] == TUNABLE - {setting}
-    assert after["needs_classes"] is False
+    assert set(after["chosen"]) == {setting}
 
 
 @pytest.mark.parametrize("option", OTHERS)
@@ -99,12 +97,12 @@ def test_an_option_that_is_no_setting_reaches_its_argument(given, option):
     assert {**after, name: before.get(name)} == {name: None, **before}
 
 
-def test_classes_that_are_asked_for_are_needed(given):
-    assert given("--conditional")["needs_classes"] is True
+def test_classes_that_are_asked_for_are_chosen(given):
+    assert given("--conditional")["chosen"] == {"conditional": True}
     assert given("--preset", "dcgan", "--conditional")["config"].conditional is True
 
 
-@pytest.mark.parametrize("option", [name for name in SETTINGS if name != "settings"])
+@pytest.mark.parametrize("option", [name for name in SETTINGS if name != "assignments"])
 def test_a_setting_can_be_given_by_the_environment_and_by_a_file(
     given, option, monkeypatch, tmp_path
 ):

@@ -239,7 +239,7 @@ def test_a_disk_that_is_full_leaves_the_earlier_file(refused, run, tmp_path, mon
         (["--set", "batch_size=2.5"], "batch_size must be a whole number, not '2.5'"),
         (["--set", "loss=mse"], "unknown loss"),
         (["--set", "architecture=resnet"], "unknown architecture"),
-        (["--seed", "1", "--set", "seed=2"], "--seed is set both by --set and by its option"),
+        (["--seed", "1", "--set", "seed=2"], "seed is set both by --set and by --seed"),
         (["--set", "beta1=0", "--set", "beta1=0.5"], "beta1 is set twice by --set"),
         (["--resume", "--preset", "nope"], "unknown preset"),
         (["extra"], "extra"),

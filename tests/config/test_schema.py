@@ -1,5 +1,6 @@
 import dataclasses
 import math
+import re
 import subprocess
 import sys
 
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 from ganctl.config import presets, schema
 from ganctl.config.presets import PRESETS, preset
-from ganctl.config.schema import from_dict, override, to_dict
+from ganctl.config.schema import SETTINGS, from_dict, override, to_dict
 from ganctl.errors import UsageError
 
 
@@ -267,6 +268,8 @@ def test_only_a_dict_can_be_a_config(data):
         ("loss=bce", ("loss", "bce")),
         ("conditional=False", ("conditional", False)),
         ("conditional=true", ("conditional", True)),
+        ("image_size=64x64", ("image_size", "64")),
+        ("augment=cutout,color", ("augment", "color,cutout")),
     ],
 )
 def test_a_setting_is_parsed_into_its_own_type(text, setting):
@@ -305,3 +308,14 @@ def test_config_does_not_import_torch():
         "import sys, ganctl.config.sources, ganctl.config.presets; sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", check]).returncode == 0
+
+
+def test_every_setting_has_a_group_and_help():
+    assert [spec.group for spec in SETTINGS.values()] == sorted(
+        (spec.group for spec in SETTINGS.values()), key=schema.GROUPS.index
+    )
+    assert {spec.group for spec in SETTINGS.values()} == {*schema.GROUPS}
+    texts = [str(spec.help) for spec in SETTINGS.values()]
+    assert all(text[0].isupper() or text[0].isdigit() or re.match(r"\w+(:|,| \()", text)
+               for text in texts)  # fmt: skip
+    assert all(text.endswith(".") for text in texts)

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import re
+import tomllib
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from ganctl.config import schema
 from ganctl.config.presets import PRESETS
-from ganctl.config.sources import read_environment, read_file, resolve
+from ganctl.config.schema import SETTINGS
+from ganctl.config.sources import merge, read_environment, read_file, toml_template
 from ganctl.errors import ConfigError, UsageError
 
 OPTION, ENVIRONMENT, FILE = {"seed": 3}, {"GANCTL_SEED": "2"}, "seed = 1\n"
@@ -21,7 +25,7 @@ def test_the_strongest_source_wins(tmp_path, given):
     by_option, by_environment, by_file = given
     path = tmp_path / "run.toml"
     path.write_text(FILE)
-    found = resolve(
+    found = merge(
         None,
         OPTION if by_option else {},
         file=path if by_file else None,
@@ -37,18 +41,18 @@ def test_so_it_is_with_the_preset(tmp_path):
     path = tmp_path / "run.toml"
     path.write_text('preset = "fast"\n')
     environment = {"GANCTL_PRESET": "dcgan"}
-    assert resolve(None, {}, file=path, environment={}).config == PRESETS["fast"]
-    assert resolve(None, {}, file=path, environment=environment).config == PRESETS["dcgan"]
-    by_option = resolve("fast", {}, file=path, environment=environment)
+    assert merge(None, {}, file=path, environment={}).config == PRESETS["fast"]
+    assert merge(None, {}, file=path, environment=environment).config == PRESETS["dcgan"]
+    by_option = merge("fast", {}, file=path, environment=environment)
     assert by_option.config == PRESETS["fast"]
-    assert by_option.preset_given
-    assert not resolve(None, {}, file=None, environment={}).preset_given
+    assert by_option.is_preset_given
+    assert not merge(None, {}, file=None, environment={}).is_preset_given
 
 
 def test_a_length_replaces_the_other_one_of_a_weaker_source(tmp_path):
     path = tmp_path / "run.toml"
     path.write_text("steps = 5\n")
-    found = resolve(None, {}, file=path, environment={"GANCTL_EPOCHS": "7"})
+    found = merge(None, {}, file=path, environment={"GANCTL_EPOCHS": "7"})
     assert (found.config.epochs, found.config.steps) == (7, None)
     assert found.sources["steps"] == "GANCTL_EPOCHS"
     assert "steps" not in found.changes
@@ -129,10 +133,56 @@ def test_the_environment():
 @pytest.mark.parametrize(
     ("variable", "value", "words"),
     [
-        ("GANCTL_SEDE", "3", "GANCTL_SEDE, which is not a setting"),
+        ("GANCTL_SEDE", "3", "unknown environment variable GANCTL_SEDE"),
         ("GANCTL_SEED", "three", "GANCTL_SEED: seed must be a whole number"),
     ],
 )
 def test_an_environment_that_will_not_do(variable, value, words):
     with pytest.raises(UsageError, match=words):
         read_environment({variable: value})
+
+
+def test_what_is_only_an_option_is_no_variable():
+    with pytest.raises(UsageError, match="unknown environment variable GANCTL_OUT") as caught:
+        read_environment({"GANCTL_OUT": "x"})
+    assert str(caught.value.hint) == "out can only be given as an option."
+
+
+# The file to begin with
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_what_is_as_the_preset_has_it_is_a_comment(tmp_path, preset):
+    text = toml_template(PRESETS[preset])
+    assert tomllib.loads(text) == {"preset": preset}
+    assert set(re.findall(r"(?m)^#(\w+) = ", text)) == set(SETTINGS)
+    assert max(map(len, text.splitlines())) <= 100
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_with_its_comments_removed_it_says_the_same(tmp_path, preset):
+    text = re.sub(r"(?m)^#(\w+ = )", r"\1", toml_template(PRESETS[preset]))
+    path = tmp_path / "run.toml"
+    path.write_text(re.sub(r"(?m)^steps = .*\n", "", text))
+    read = read_file(path)
+    assert set(read) == {"preset", *SETTINGS} - {"steps"}
+    assert merge(None, {}, file=path).config == PRESETS[preset]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"seed": 7, "steps": 40, "lr_g": 1e-05, "mirror": True},
+        {"data": '/a "b"\\c\x7f\n\té 写真', "image_size": "48x64", "threads": 2, "augment": "none"},
+        {"conditional": False, "image_channels": 3, "base_channels": 8},
+    ],
+)
+def test_what_is_not_the_presets_is_read_back(tmp_path, changes):
+    config = schema.override(PRESETS["fast"], changes)
+    path = tmp_path / "run.toml"
+    path.write_text(toml_template(config), "utf-8")
+    merged = merge(None, {}, file=path)
+    assert merged.config == config
+    differing = {name for name, value in changes.items()
+                 if schema.settings(PRESETS["fast"])[name] != value}  # fmt: skip
+    assert set(merged.changes) == differing

@@ -12,7 +12,8 @@ from PIL import Image
 
 from ganctl import checkpoint
 from ganctl.checkpoint import encode
-from ganctl.config import schema
+from ganctl.config import resolve, schema
+from ganctl.config.schema import SETTINGS
 from ganctl.datasets import mnist
 from ganctl.distributed.group import Group
 from ganctl.errors import (
@@ -26,6 +27,9 @@ from ganctl.errors import (
 from ganctl.files import write_atomic
 from ganctl.store import RunDirectory, read_checkpoint
 from ganctl.training import session
+
+EVERYTHING = {*SETTINGS}
+ALL_BUT_BATCH = EVERYTHING - {"batch_size", "conditional"}
 
 
 @pytest.fixture
@@ -64,9 +68,9 @@ def test_a_batch_that_nobody_chose_shrinks_to_the_images(
     tmp_path, tiny_config, train, recorder, preset, count
 ):
     config = tiny_config(preset, limit=count, epochs=2)
-    ready = session.new(config, tmp_path / "run", "cpu", tunable={"batch_size"})
+    ready = session.new(config, tmp_path / "run", "cpu", chosen=ALL_BUT_BATCH)
     assert ready.config.batch_size == count
-    assert f"A batch is {count} images, not 16: there are no more." in ready.notices
+    assert f"The batch size is {count}, not 16: there are no more images." in ready.notices
     assert ready.total_steps == 2
     train(ready, recorder())
     assert ready.state.step == 2
@@ -77,9 +81,13 @@ def test_a_batch_that_nobody_chose_shrinks_to_the_images(
 def test_and_is_then_shared_by_no_more_processes_than_there_are_images(tmp_path, tiny_config):
     many = Group()
     many.size = 3
-    with pytest.raises(UsageError, match="a batch of 2 images cannot be shared by 3 processes"):
+    with pytest.raises(UsageError, match="a batch of 2 images cannot be split over 3 processes"):
         session.new(
-            tiny_config(limit=2), tmp_path / "run", "cpu", group=many, tunable={"batch_size"}
+            tiny_config(limit=2),
+            tmp_path / "run",
+            "cpu",
+            group=many,
+            chosen=ALL_BUT_BATCH,
         )
 
 
@@ -117,7 +125,7 @@ def test_a_new_run_has_everything_settled(tmp_path, tiny_config):
     ],
 )
 def test_few_images_are_augmented(tmp_path, tiny_config, monkeypatch, limit, wanted, expected):
-    monkeypatch.setattr(session, "_FEW_IMAGES", 40)
+    monkeypatch.setattr(resolve, "_FEW_IMAGES", 40)
     config = tiny_config(augment=wanted, limit=limit)
     assert session.new(config, tmp_path / "run", "cpu").config.augment == expected
 
@@ -160,7 +168,7 @@ def test_a_run_that_went_on_in_the_meantime_is_left_alone(stopped, train, lost):
     early, late = (session.resume(stopped, {}, "cpu") for _ in range(2))
     train(early)
     before = contents(stopped)
-    with pytest.raises(RunError, match="went on in the meantime"):
+    with pytest.raises(RunError, match="was trained further in the meantime"):
         train(late)
     assert contents(stopped) == before
 
@@ -178,7 +186,7 @@ def test_a_resumed_run_keeps_its_settings(stopped):
     old = schema.settings(read_checkpoint(stopped).config)["lr_g"]
     with pytest.raises(UsageError) as caught:
         session.resume(stopped, changes, "cpu")
-    assert f"lr_g was {old}, now 0.5; latent_dim was 8, now 9" in str(caught.value)
+    assert f"lr_g ({old} -> 0.5), latent_dim (8 -> 9)" in str(caught.value)
     assert "seed" not in str(caught.value)
     assert contents(stopped) == before
 
@@ -214,7 +222,7 @@ def test_a_run_goes_on_only_where_its_batch_fits(stopped, train, monkeypatch):
 def test_only_the_length_may_change(stopped):
     assert session.resume(stopped, {"epochs": 5}, "cpu").total_steps == 15
     assert session.resume(stopped, {"steps": 5}, "cpu").total_steps == 5
-    with pytest.raises(UsageError, match="already in epoch 2: epochs must be at least 2"):
+    with pytest.raises(UsageError, match="already has 1 epoch; epochs must be more than 1"):
         session.resume(stopped, {"epochs": 1}, "cpu")
 
 
@@ -257,14 +265,14 @@ def test_epochs_are_measured_against_held_out_images(photos, tmp_path, tiny_conf
     monkeypatch.setattr(session, "EpochEvaluator", lambda _, test: given.update(test=test))
     how = {"image_size": "8", "image_channels": 3, "batch_size": 4, "eval_samples": 10}
     ready = session.new(tiny_config(data=str(tmp_path / "set"), **how), tmp_path / "run", "cpu")
-    ready.gauge()
+    ready.evaluator()
     dogs = np.flatnonzero(ready.dataset.labels.numpy())
     np.testing.assert_array_equal(given["test"], ready.dataset.images.numpy()[dogs])
     assert len(given["test"]) == 7
 
     given.clear()
     alone = tiny_config(data=str(tmp_path / "set" / "train"), **how)
-    assert session.new(alone, tmp_path / "other", "cpu").gauge() is None
+    assert session.new(alone, tmp_path / "other", "cpu").evaluator() is None
     assert given == {}, "training images are never what it is measured against"
 
 
@@ -287,7 +295,7 @@ def test_a_damaged_latest_goes_on_from_a_snapshot_and_says_so(
     ready = session.resume(stopped, {}, "cpu")
     assert ready.state.step == 3
     assert str(latest) in ready.warnings[0]
-    assert "newest whole checkpoint, step 3" in ready.warnings[1]
+    assert "newest undamaged checkpoint, step 3" in ready.warnings[1]
     train(ready)
     found = read_checkpoint(stopped)
     assert all(found.generator[name].equal(whole.generator[name]) for name in whole.generator)
@@ -366,7 +374,7 @@ def test_a_run_goes_on_with_its_own_number_of_threads(stopped, train):
 def test_a_run_that_moves_to_another_device_is_told(stopped, monkeypatch):
     monkeypatch.setattr("ganctl.devices.describe", lambda _: "another machine")
     (notice,) = session.resume(stopped, {}, "cpu").warnings
-    assert "not bit for bit" in notice
+    assert "may differ in rounding" in notice
     assert "another machine" in notice
 
 
@@ -384,7 +392,7 @@ def test_a_run_that_goes_on_with_something_else_is_told(stopped, monkeypatch, ta
     made_by = read_checkpoint(stopped).made_by
     monkeypatch.setattr(target, value)
     notices = session.resume(stopped, {}, "cpu").warnings
-    start = "The run goes on, but perhaps not bit for bit: "
+    start = "Results may differ in rounding: "
     assert notices == ([start + said.format(**made_by)] if said else [])
 
 
@@ -433,7 +441,12 @@ def test_images_in_no_classes_or_in_one_train_without(tmp_path, tiny_config, mon
     assert (ready.config.network.num_classes, ready.notices) == (0, [])
     assert session.new(tiny_config(conditional=False), tmp_path / "run", "cpu").notices == []
     with pytest.raises(UsageError, match="have no classes"):
-        session.new(tiny_config(conditional=True), tmp_path / "run", "cpu", needs_classes=True)
+        session.new(
+            tiny_config(conditional=True),
+            tmp_path / "run",
+            "cpu",
+            chosen=EVERYTHING,
+        )
     assert not (tmp_path / "run").exists()
 
 
@@ -443,7 +456,12 @@ def test_why_there_are_no_classes_is_said_to_who_wants_them(tmp_path, tiny_confi
         Image.new("RGB", (32, 32), "red").save(tmp_path / "photos" / name)
     config = tiny_config(conditional=True, data=str(tmp_path / "photos"), limit=None)
     with pytest.raises(UsageError, match="have no classes") as caught:
-        session.new(config, tmp_path / "run", "cpu", needs_classes=True)
+        session.new(
+            config,
+            tmp_path / "run",
+            "cpu",
+            chosen=EVERYTHING,
+        )
     (why,) = caught.value.details
     assert why.startswith("No classes: stray.png lies beside the folders cat, dog.")
 
@@ -451,7 +469,7 @@ def test_why_there_are_no_classes_is_said_to_who_wants_them(tmp_path, tiny_confi
 def test_more_classes_than_networks_can_be_told(tmp_path, tiny_config, monkeypatch, train):
     with_classes(monkeypatch, map(str, range(1001)))
     with pytest.raises(
-        UsageError, match="1,001 classes, and networks can be told at most 1,000"
+        UsageError, match="1,001 classes, and conditional networks take at most 1,000"
     ) as caught:
         session.new(tiny_config(conditional=True), tmp_path / "run", "cpu")
     assert "conditional=False" in str(caught.value.hint)

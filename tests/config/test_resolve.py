@@ -1,0 +1,104 @@
+"""What the images and the device decide of a config, and why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+
+from ganctl.config import resolve as resolving
+from ganctl.config.presets import preset
+from ganctl.config.resolve import resolve
+from ganctl.config.schema import override, settings
+from ganctl.errors import UsageError
+
+
+@dataclass
+class Facts:
+    """Images of which only the facts are known."""
+
+    count: int = 60_000
+    image_shape: tuple[int, int, int] = (1, 28, 28)
+    num_classes: int = 0
+
+    def __len__(self):
+        return self.count
+
+
+def resolved(config, images, chosen=()):
+    return resolve(
+        config,
+        images,
+        chosen=chosen,
+        precision=lambda name: "bf16" if name == "auto" else name,
+        threads=lambda config: config.threads or 3,
+    )
+
+
+def test_everything_that_was_left_open_has_a_value_and_a_reason():
+    found = resolved(preset("fast"), Facts(num_classes=10))
+    config = found.config
+    assert (config.image_size, config.image_channels) == ("28", 1)
+    assert (config.augment, config.precision, config.threads) == ("none", "bf16", 3)
+    assert config.network.num_classes == 10
+    of_network = {"channels", "height", "width", "stages", "num_classes"}
+    assert found.reasons.keys() == of_network | {
+        "image_size", "image_channels", "augment", "precision", "threads",
+    }  # fmt: skip
+    assert all(found.reasons.values())
+
+
+def test_only_what_changed_has_a_reason():
+    config = override(preset("fast"), {"precision": "fp32", "threads": 2, "augment": "none"})
+    found = resolved(config, Facts())
+    before, after = settings(config), settings(found.config)
+    changed = {name for name in before if before[name] != after[name]}
+    assert changed <= found.reasons.keys()
+    assert not {"precision", "threads", "augment"} & found.reasons.keys()
+
+
+@pytest.mark.parametrize("chosen", [(), ("lr_g",), ("lr_g", "epochs", "batch_size", "r1_weight")])
+def test_only_what_nobody_chose_is_fitted(chosen):
+    images = Facts(20, (3, 64, 64))
+    config = override(preset("fast"), {"batch_size": 16} if "batch_size" in chosen else {})
+    found = resolved(config, images, chosen)
+    fitted = {"lr_g", "lr_d", "epochs", "batch_size", "r1_weight"} & found.reasons.keys()
+    assert fitted == {"lr_g", "lr_d", "epochs", "batch_size", "r1_weight"} - {*chosen}
+    assert found.config.batch_size == (16 if "batch_size" in chosen else 20)
+
+
+def test_a_config_that_is_taken_as_it_is_keeps_its_recipe():
+    config = override(preset("fast"), {"batch_size": 8})
+    found = resolved(config, Facts(20, (3, 64, 64)), None).config
+    assert {name: getattr(found, name) for name in ("lr_g", "epochs", "r1_weight", "batch_size")} \
+        == {"lr_g": config.lr_g, "epochs": 20, "r1_weight": 0.5, "batch_size": 8}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["fast", "dcgan"])
+def test_a_batch_that_nobody_chose_is_no_larger_than_what_there_is(name):
+    assert resolved(preset(name), Facts(3)).config.batch_size == 3
+    assert resolved(preset(name), Facts()).config.batch_size == preset(name).batch_size
+    with pytest.raises(UsageError, match="larger than the data, 3 images"):
+        resolved(preset(name), Facts(3), ("batch_size",))
+
+
+def test_threads_are_chosen_for_a_config_in_which_nothing_else_is_open():
+    seen = []
+    found = resolve(
+        preset("fast"), Facts(20, (3, 64, 64)), chosen=(), precision=lambda _: "fp32",
+        threads=lambda config: seen.append(config) or 1,
+    )  # fmt: skip
+    assert override(seen[0], {"threads": 1}) == found.config
+
+
+def test_few_images_are_those_below_the_bound():
+    for count, augment in ((resolving._FEW_IMAGES - 1, "color,translation,cutout"),
+                           (resolving._FEW_IMAGES, "none")):  # fmt: skip
+        assert resolved(preset("fast"), Facts(count)).config.augment == augment
+        assert resolved(preset("dcgan"), Facts(count)).config.augment == "none"
+
+
+def test_steps_are_no_more_than_the_most_epochs():
+    config = override(preset("fast"), {"steps": 10**9})
+    with pytest.raises(UsageError, match="a run has at most 20,000"):
+        resolved(config, Facts(100))
