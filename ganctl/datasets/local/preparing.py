@@ -61,7 +61,7 @@ def measure_all(
     problems: list[Problem] = []
     duplicates: list[tuple[str, str]] = []
     first: dict[bytes, str] = {}
-    for chunk, found in _map_chunks(pool, None, entries, "scanning", progress):
+    for chunk, found in map_chunks(pool, None, entries, "scanning", progress):
         for entry, result in zip(chunk, found, strict=True):
             if isinstance(result, str):
                 problems.append(Problem(entry.name, result))
@@ -95,7 +95,7 @@ def decode_all(
     entries = list(measured.facts)
     start = end = position = _write_header(file, (len(entries), *shape))
     digest = start_digest((len(entries), *shape))  # right unless some cannot be decoded
-    for chunk, (count, outcomes) in _map_chunks(
+    for chunk, (count, outcomes) in map_chunks(
         pool,
         measured.settings,
         entries,
@@ -122,11 +122,34 @@ def decode_all(
     return np.array(labels, np.int64), problems, remarks, digest.hexdigest()
 
 
-def decode_chunks(
-    pool: Pool, settings: ImageSettings, entries: Sequence[Entry], progress: Progress
-) -> Iterator[tuple[Sequence[Entry], tuple[Pixels, list[Outcome]]]]:
-    """Yield chunks of `entries`, each with the pixels of the good images and all outcomes."""
-    return _map_chunks(pool, settings, entries, "packing", progress)
+def map_chunks(
+    pool: Pool,
+    settings: ImageSettings | None,
+    entries: Sequence[Entry],
+    doing: str,
+    progress: Progress,
+    target: Callable[[int], _Target] | None = None,
+) -> Iterator[tuple[Sequence[Entry], Any]]:
+    """Yield chunks of `entries`, each with what `pool` makes of it.
+
+    That is facts and digests without `settings`, and with them (pixels of the good images, outcomes
+    of all). If there is a `target`, the pixels go to the one of the chunk's first number, and only
+    their number is returned.
+    """
+    if not entries:
+        return
+    done = 0
+    progress(doing, done, len(entries))
+    chunks = list(_chunks(entries))
+    firsts = itertools.accumulate(map(len, chunks), initial=0)
+    results = pool(
+        (settings, chunk, target(first) if target else None)
+        for chunk, first in zip(chunks, firsts, strict=False)
+    )
+    for chunk, result in zip(chunks, results, strict=True):
+        yield chunk, result
+        done += len(chunk)
+        progress(doing, done, len(entries))
 
 
 def _move_forward(
@@ -210,34 +233,6 @@ class _Worker:
             except BadImage as bad:
                 outcomes.append(bad.reason)
         return pixels[:count], outcomes
-
-
-def _map_chunks(
-    pool: Pool,
-    settings: ImageSettings | None,
-    entries: Sequence[Entry],
-    doing: str,
-    progress: Progress,
-    target: Callable[[int], _Target] | None = None,
-) -> Iterator[tuple[Sequence[Entry], Any]]:
-    """Yield chunks of `entries`, each with what `pool` makes of it.
-
-    `target` says where the pixels of a chunk go, by the number of its first entry.
-    """
-    if not entries:
-        return
-    done = 0
-    progress(doing, done, len(entries))
-    chunks = list(_chunks(entries))
-    firsts = itertools.accumulate(map(len, chunks), initial=0)
-    results = pool(
-        (settings, chunk, target(first) if target else None)
-        for chunk, first in zip(chunks, firsts, strict=False)
-    )
-    for chunk, result in zip(chunks, results, strict=True):
-        yield chunk, result
-        done += len(chunk)
-        progress(doing, done, len(entries))
 
 
 def _chunks(entries: Sequence[Entry]) -> Iterator[Sequence[Entry]]:
