@@ -1,4 +1,4 @@
-"""ganctl data, and training on images of one's own."""
+"""ganctl data, and training on local images."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def cut(path):
     path.write_bytes(path.read_bytes()[:400])
 
 
-def test_without_a_home_folder_it_is_said_where_images_are_kept(here, ok, monkeypatch):
+def test_the_cache_folder_is_named_if_there_is_no_home_folder(here, ok, monkeypatch):
     monkeypatch.setattr("ganctl.places._usual", lambda: None)
     monkeypatch.setattr("tempfile.tempdir", str(here))
     (line,) = ok("data", "photos").err.splitlines()
@@ -59,7 +59,7 @@ def picture(path):
     return np.asarray(Image.open(path))
 
 
-def test_the_report(here, ok):
+def test_the_listing(here, ok):
     shutil.copy("photos/cat/0.png", "photos/cat/z.png")
     Path("photos/notes.txt").write_text("words")
     result = ok("data", "photos")
@@ -86,8 +86,8 @@ def test_the_report(here, ok):
     assert not any("cannot be used" in line for line in lines)
 
 
-def test_what_is_used_but_not_as_expected_is_listed(here, ok):
-    frames = [Image.new("RGB", (40, 30), colour) for colour in ("red", "lime", "blue")]
+def test_peculiar_images_are_listed(here, ok):
+    frames = [Image.new("RGB", (40, 30), color) for color in ("red", "lime", "blue")]
     frames[0].save("photos/cat/a.gif", save_all=True, append_images=frames[1:])
     frames[0].save("photos/dog/b.jpg")
     Path("photos/dog/b.jpg").write_bytes(Path("photos/dog/b.jpg").read_bytes()[:-1])
@@ -104,7 +104,7 @@ def test_what_is_used_but_not_as_expected_is_listed(here, ok):
     assert remarks["lacking_end"] == ["dog/b.jpg"]
 
 
-def test_the_contact_sheet_is_what_networks_see(here, ok):
+def test_the_contact_sheet_shows_preprocessed_images(here, ok):
     ok("data", "photos", "--size", "32", "--fit", "pad", "--background", "#00ff00", "-o", "s.png")
     sheet = picture("s.png")
     assert sheet.shape == (3 * 64, 4 * 64, 3)  # 12 images, twice as large
@@ -113,7 +113,7 @@ def test_the_contact_sheet_is_what_networks_see(here, ok):
     np.testing.assert_array_equal(sheet[:64:2, :64:2], np.load(stored)[0])
 
 
-def test_one_document_for_scripts(here, ok):
+def test_json_is_one_document(here, ok):
     result = ok("data", "photos", "--channels", "1", "--json")
     assert result.err == ""
     (document,) = map(json.loads, result.out.splitlines())
@@ -128,13 +128,13 @@ def test_one_document_for_scripts(here, ok):
 
 
 @pytest.mark.usefixtures("tiny_mnist")
-def test_a_data_set_by_name(here, ok):
+def test_a_built_in_data_set(here, ok):
     result = ok("data", "mnist", "--size", "32")
     assert "32x32 grayscale" in result.out
     assert "enlarged" in result.out
 
 
-def test_broken_files_are_listed_and_fail(here, cli):
+def test_broken_files_are_listed_and_exit_with_1(here, cli):
     for number in range(60):
         Path(f"photos/{number:02}.png").write_bytes(b"words")
     cut(Path("photos/cat/0.png"))
@@ -155,7 +155,7 @@ def test_broken_files_are_listed_and_fail(here, cli):
     assert cli("data", "photos", "--skip-bad").code == 0
 
 
-def test_no_images(here, cli):
+def test_a_source_without_images_is_refused(here, cli):
     Path("empty").mkdir()
     result = cli("data", "empty")
     assert result.code == 1
@@ -183,7 +183,7 @@ def test_wrong_usage(here, cli, files, arguments, words):
     assert files(here) == before
 
 
-def test_clearing_the_cache(here, ok, cache_folder):
+def test_clear_cache(here, ok, cache_folder):
     ok("data", "photos")
     size = sum(path.stat().st_size for path in cache_folder.rglob("*") if path.is_file())
     assert json.loads(ok("data", "--clear-cache", "--json").out) == {
@@ -193,14 +193,14 @@ def test_clearing_the_cache(here, ok, cache_folder):
     assert "Removed 0 B" in ok("data", "--clear-cache").out
 
 
-def test_a_bar_at_a_terminal(here, on_terminal):
+def test_a_terminal_shows_a_progress_bar(here, on_terminal):
     shown = on_terminal("data", "photos").out
     assert "decoding" in shown
     assert "12/12" in shown
 
 
-def test_without_torch(here, python):
-    """It answers in a moment; and so do the processes that decode."""
+def test_torch_is_not_imported(here, python):
+    """Neither the command nor the processes that decode wait for it."""
     done = python(
         "import sys, ganctl.cli\n"
         "code = ganctl.cli.main(['data', 'photos'])\n"
@@ -217,12 +217,12 @@ def test_without_torch(here, python):
     [("4GB", 4 * 10**9), ("500 MB", 5 * 10**8), ("1.5GiB", 1.5 * 2**30), ("2g", 2 * 10**9),
      ("100", 100), ("64kb", 64_000), ("0", 0)],
 )  # fmt: skip
-def test_an_amount_of_memory(text, number):
+def test_parse_bytes(text, number):
     assert parse_bytes(text) == number
 
 
 @given(st.text("0123456789.kKmMgGtTiIbB -", max_size=8))
-def test_any_text_is_an_amount_or_a_usage_error(text):
+def test_any_text_is_a_size_or_a_usage_error(text):
     with contextlib.suppress(UsageError):
         assert parse_bytes(text) >= 0
 
@@ -230,7 +230,7 @@ def test_any_text_is_an_amount_or_a_usage_error(text):
 # Training
 
 
-def test_a_training_from_a_folder_to_a_grid(here, ok, monkeypatch):
+def test_training_on_a_folder_and_sampling_a_grid(here, ok, monkeypatch):
     result = ok("train", "--data", "photos", *QUICK)
     assert "12 images in" in result.err
     assert "training at 28x28 RGB (size and channels detected)" in result.err
@@ -249,7 +249,7 @@ def test_a_training_from_a_folder_to_a_grid(here, ok, monkeypatch):
     ok("train", "--resume", "--out", folder, "--steps", "4", "--data", "../photos")
 
 
-def test_size_channels_and_fit_are_part_of_a_run(here, ok, cli):
+def test_size_channels_and_fit_are_kept_by_a_run(here, ok, cli):
     options = ("--size", "32x48", "--channels", "1", "--fit", "stretch", "--mirror")
     ok("train", "--data", "photos", *QUICK, *options, "--out", "run")
     config = json.loads(Path("run/config.json").read_text())["config"]
@@ -262,7 +262,7 @@ def test_size_channels_and_fit_are_part_of_a_run(here, ok, cli):
     assert "--size (32x48 -> 32)" in refused.err
 
 
-def test_broken_files_stop_a_training_or_not(here, ok, cli):
+def test_broken_files_stop_training_unless_skipped(here, ok, cli):
     cut(Path("photos/cat/0.png"))
     result = cli("train", "--data", "photos", *QUICK, "--out", "run")
     assert result.code == 1
@@ -282,7 +282,7 @@ def test_broken_files_stop_a_training_or_not(here, ok, cli):
         (lambda: Path("photos/cat/0.png").unlink(), "are not those this run was trained on"),
     ],
 )
-def test_images_that_changed_are_not_trained_on(here, ok, cli, files, change, words):
+def test_a_run_is_not_resumed_on_changed_images(here, ok, cli, files, change, words):
     ok("train", "--data", "photos", *QUICK, "--out", "run")
     before = files(here / "run")
     change()
@@ -293,7 +293,7 @@ def test_images_that_changed_are_not_trained_on(here, ok, cli, files, change, wo
     assert files(here / "run") == before
 
 
-def test_a_run_is_not_put_among_its_images(here, cli, files, monkeypatch):
+def test_a_run_among_its_images_is_refused(here, cli, files, monkeypatch):
     monkeypatch.chdir(here / "photos")
     before = files(here)
     result = cli("train", "--data", ".", *QUICK)
@@ -302,25 +302,25 @@ def test_a_run_is_not_put_among_its_images(here, cli, files, monkeypatch):
     assert files(here) == before
 
 
-def test_too_few_images_for_a_batch(here, cli):
+def test_a_batch_larger_than_the_data_is_refused(here, cli):
     result = cli("train", "--data", "photos", "--device", "cpu", "--batch-size", "13")
     assert result.code == 2
     assert "a batch of 13 is larger than the data, 12 images" in result.err
 
 
-def test_a_few_images_are_trained_on_without_a_batch_size(here, ok):
+def test_few_images_reduce_the_default_batch_size(here, ok):
     quick = [*QUICK[: QUICK.index("--batch-size")], "--steps", "2", "--threads", "1"]
     result = ok("train", "--data", "photos", *quick, "--limit", "3", "--out", "run")
     assert "The batch size is 3, not 32" in result.err
     assert json.loads(Path("run/config.json").read_text())["config"]["batch_size"] == 3
 
 
-def test_a_script_that_trains_gets_json_alone(here, ok):
+def test_train_json_prints_only_json(here, ok):
     result = ok("train", "--data", "photos", *QUICK, "--out", "run", "--json")
     assert [json.loads(line)["event"] for line in result.out.splitlines()] == ["epoch", "end"]
 
 
-def test_images_past_the_bound_stay_on_disk_and_train_alike(here, ok, files):
+def test_images_too_large_for_memory_train_alike_from_disk(here, ok, files):
     for out, bound in (("memory", "1GB"), ("disk", "1kB")):
         ok("train", "--data", "photos", *QUICK, "--out", out, "--cache-memory", bound)
     assert (
@@ -329,15 +329,15 @@ def test_images_past_the_bound_stay_on_disk_and_train_alike(here, ok, files):
     )
 
 
-def test_evaluate_says_what_it_lacks(here, ok, cli):
+def test_evaluate_refuses_unsuitable_features(here, ok, cli):
     ok("train", "--data", "photos", *QUICK, "--out", "run")
     result = cli("evaluate", "run", "--features", "digits")
     assert result.code == 2
     assert "the classifier of digits says nothing about" in result.err
 
 
-def test_mnist_in_another_size_is_trained_on_unmeasured(here, ok):
-    """The shipped classifier knows digits of 28x28 alone."""
+def test_mnist_in_another_size_is_not_measured(here, ok):
+    """The built-in classifier only knows digits of 28x28."""
     ok("train", "--size", "32", "--limit", "64", *QUICK, "--out", "run")
     row = Path("run/losses.csv").read_text().splitlines()
     assert row[1].split(",")[row[0].split(",").index("frechet_distance")] == ""
@@ -348,8 +348,8 @@ def test_mnist_in_another_size_is_trained_on_unmeasured(here, ok):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="signals, and a cache where XDG says")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_all_processes_and_leaves_nothing(here, number, cache_folder):
-    """Two workers are in the middle of decoding, for seconds, when it comes to all of them."""
+def test_a_signal_ends_all_processes_and_leaves_nothing_behind(here, number, cache_folder):
+    """It comes to all processes while two workers are decoding."""
     buffer = io.BytesIO()
     Image.effect_noise((1500, 1500), 60).save(buffer, "PNG", compress_level=1)
     Path("many").mkdir()
@@ -379,7 +379,7 @@ def test_a_signal_ends_all_processes_and_leaves_nothing(here, number, cache_fold
 
 
 def tar_of(path, names):
-    """A tar at `path`, of an image for each .png and .jpg, else of two bytes."""
+    """Write a tar with an image for each .png and .jpg, and two bytes for other files."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with tarfile.open(path, "w") as tar:
         for number, name in enumerate(names):
@@ -394,7 +394,7 @@ def tar_of(path, names):
 
 @pytest.fixture
 def layouts(here):
-    """Folders and tars as people have them, by name in the present folder."""
+    """Folders and tars as people have them, in the current folder."""
     names = [f"{number:02}.png" for number in range(6)]
     chunks = [f"{number // 3:05}/img{number:08}.png" for number in range(6)]
     for folder, files in {
@@ -430,9 +430,7 @@ def layouts(here):
     ],
 )
 @pytest.mark.usefixtures("layouts")
-def test_what_labels_are_taken_is_told_before_a_training_and_by_it(
-    ok, path, classes, labels_from, said
-):
+def test_the_source_of_labels_is_named_by_data_and_train(ok, path, classes, labels_from, said):
     document = json.loads(ok("data", path, "--json").out)
     assert (document["classes"], document["labels_from"]) == (classes, labels_from)
     told = ok("data", path).out
@@ -441,7 +439,7 @@ def test_what_labels_are_taken_is_told_before_a_training_and_by_it(
 
 
 @pytest.mark.usefixtures("layouts")
-def test_held_out_images_are_counted_apart(ok):
+def test_held_out_images_are_counted_separately(ok):
     document = json.loads(ok("data", "split", "--json").out)
     assert (document["num_images"], document["num_held_out"]) == (6, 6)
     assert "'ganctl evaluate' compares samples with them" in ok(
@@ -450,7 +448,7 @@ def test_held_out_images_are_counted_apart(ok):
 
 
 @pytest.mark.usefixtures("layouts")
-def test_a_list_of_labels_that_is_broken_is_a_file_that_cannot_be_used(cli, ok):
+def test_a_broken_list_of_labels_is_an_unusable_file(cli, ok):
     result = cli("train", "--data", "broken", *QUICK)
     assert result.code == 1
     assert "labels.csv: cannot be understood: unexpected end of data" in result.err
@@ -458,7 +456,7 @@ def test_a_list_of_labels_that_is_broken_is_a_file_that_cannot_be_used(cli, ok):
 
 
 @pytest.mark.usefixtures("layouts")
-def test_an_image_key_chooses_another_image_of_each_sample(cli, ok, monkeypatch):
+def test_an_image_key_selects_the_image_of_each_sample(cli, ok, monkeypatch):
     monkeypatch.setattr(stream, "_num_processes", lambda: 0)
     for index in (None, "pairs/index.json"):
         if index:

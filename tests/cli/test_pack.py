@@ -22,7 +22,7 @@ def _in_this_process(monkeypatch):
     monkeypatch.setattr(stream, "_num_processes", lambda: 0)
 
 
-def test_photos_are_packed_and_a_training_streams_them_and_is_resumed(ok, cli, photos, tmp_path):
+def test_a_run_on_packed_photos_streams_them_and_is_resumed(ok, cli, photos, tmp_path):
     packed = json.loads(
         ok("data", "pack", photos, "-o", tmp_path / "s/{000..}.tar", "--per-shard", "5",
            "--json").out
@@ -52,9 +52,7 @@ def test_photos_are_packed_and_a_training_streams_them_and_is_resumed(ok, cli, p
     assert "are not those this run was trained on" in result.err
 
 
-def test_a_run_on_a_stream_is_measured_against_some_of_its_images(
-    ok, photos, tmp_path, monkeypatch
-):
+def test_a_streaming_run_is_evaluated_against_some_of_its_images(ok, photos, tmp_path, monkeypatch):
     monkeypatch.setattr(evaluate, "MIN_MEASURED", 2)
     ok("data", "pack", photos, "-o", tmp_path / "s/{000..}.tar")
     config = schema.override(
@@ -70,7 +68,7 @@ def test_a_run_on_a_stream_is_measured_against_some_of_its_images(
         evaluate._real_images(model, config.data, lambda *_: None)
 
 
-def test_shards_of_others_get_an_index(ok, cli, photos, documented, tmp_path):
+def test_existing_shards_are_indexed(ok, cli, photos, documented, tmp_path):
     ok("data", "pack", photos, "-o", tmp_path / "s/{000..}.tar", "--per-shard", "5")
     (tmp_path / "s/index.json").unlink()
     result = ok("data", "index", tmp_path / "s/{000..002}.tar")
@@ -95,16 +93,14 @@ def test_shards_of_others_get_an_index(ok, cli, photos, documented, tmp_path):
         (("--size", "7"), "multiples of 4"),
     ],
 )
-def test_wrong_words_are_told(cli, photos, tmp_path, words, said):
+def test_wrong_options_are_refused(cli, photos, tmp_path, words, said):
     result = cli("data", "pack", photos, "-o", tmp_path / "s/{0..}.tar", *words)
     assert result.code == 2
     assert said in result.err
     assert not (tmp_path / "s").exists()
 
 
-def test_data_is_the_command_it_was_and_a_folder_may_be_called_pack(
-    ok, cli, photos, tmp_path, monkeypatch
-):
+def test_a_folder_may_be_called_like_a_subcommand(ok, cli, photos, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     photos.rename("pack")
     assert json.loads(ok("data", "./pack", "--json").out)["num_images"] == 12
@@ -112,7 +108,7 @@ def test_data_is_the_command_it_was_and_a_folder_may_be_called_pack(
     assert cli("data", "pack").code == 2
 
 
-def test_commands_that_need_images_whole_say_so(cli, photos, tmp_path):
+def test_data_refuses_an_index(cli, photos, tmp_path):
     address = tmp_path / "s/index.json"
     assert cli("data", "pack", photos, "-o", tmp_path / "s/{000..}.tar").code == 0
     result = cli("data", address)

@@ -1,4 +1,4 @@
-"""A training on shards in an object store: moto's server, which speaks S3's protocol."""
+"""Training on shards in an object store: moto's server, which speaks S3's protocol."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def bucket(monkeypatch):
 
 
 @pytest.mark.usefixtures("_no_plot")
-def test_what_is_streamed_from_a_store_is_what_is_streamed_from_a_disk(
+def test_streaming_from_an_object_store_equals_streaming_from_disk(
     ok, cli, photos, tmp_path, bucket, monkeypatch
 ):
     ok("data", "pack", photos, "-o", tmp_path / "s/{000..}.tar", "--per-shard", "5")

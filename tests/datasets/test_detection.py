@@ -1,4 +1,4 @@
-"""The size that images are trained at where none is given."""
+"""The size that images are trained at if none is given."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from ganctl.datasets.detection import LARGEST_DETECTED, detect_size
     ("sides", "size"),
     [([8], 28), ([28], 28), ([31, 31, 500], 28), ([47], 32), ([48, 4000], 48), ([3000], 64)],
 )
-def test_a_size_that_half_of_the_images_fill(sides, size):
+def test_the_detected_size_is_filled_by_half_of_the_images(sides, size):
     assert detect_size(sides) == (size, size)
 
 
 @given(st.lists(st.integers(1, 10_000), min_size=1, max_size=50))
-def test_any_images_get_a_known_size_that_most_fill(sides):
+def test_the_detected_size_is_a_known_one_for_any_images(sides):
     size, _ = detect_size(sides)
     assert size in SIZES
     assert size <= LARGEST_DETECTED

@@ -182,7 +182,7 @@ def notices(prepared: Prepared) -> list[str | Text]:
     if count := survey.num_enlarged:
         lines.append(f"{counted(count, 'image')} smaller than that will be enlarged.")
     if count := len(survey.duplicates):
-        lines.append(f"{counted(count, 'duplicate')} of other images will be used like all others.")
+        lines.append(f"{counted(count, 'duplicate image')} will be used like all others.")
     lines += survey.remarks.messages()
     if empty := [name for name, count in survey.classes.items() if not count]:
         lines.append(f"Classes without any usable image: {len(empty):,} ({text.listed(empty)}).")

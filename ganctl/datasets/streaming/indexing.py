@@ -32,7 +32,7 @@ def index_shards(pattern: str, progress: Progress, image_key: str | None = None)
     """
     if os.path.isdir(pattern):  # noqa: PTH112
         raise DataError(
-            f"'{printable(pattern)}' is a folder, and its shards are needed by name",
+            f"'{printable(pattern)}' is a folder; give the tar shards in it",
             "For example: ganctl data index "
             f"'{os.path.join(printable(pattern), '{000..127}.tar')}'",  # noqa: PTH118
         )

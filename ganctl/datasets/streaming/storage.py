@@ -223,7 +223,7 @@ def _retry(address: str, action: Callable[[], Result], done: str = "read") -> Re
                 raise DataError(
                     f"{printable(address)} cannot be {done}: {_reason(error)}",
                     Text(
-                        "Once it can, run the same command again, or resume training with {}.",
+                        "Run the same command again later, or resume training with {}.",
                         Setting("resume", True),
                     ),
                 ) from None

@@ -1,4 +1,4 @@
-"""Decoded images on disk: found again whole, or not found."""
+"""Decoded images on disk are found again complete, or not at all."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LABELS = np.array([0, 1, 1, 0])
 
 
 def nobody():
-    """Who waits here would wait forever."""
+    """Fail, as nothing would end the wait."""
     raise AssertionError("waiting")
 
 
@@ -43,7 +43,7 @@ def names(folder):
     return sorted(path.name for path in folder.iterdir())
 
 
-def test_what_is_stored_is_found(cache_folder):
+def test_stored_images_are_found(cache_folder):
     assert cache.find(KEY) is None
     assert_stored(store())
     assert_stored(cache.find(KEY))
@@ -74,13 +74,13 @@ def test_one_key_leads_to_another():
     assert_stored(cache.find(third))
 
 
-def test_what_was_not_kept_is_gone(cache_folder):
+def test_images_that_were_not_stored_are_removed(cache_folder):
     with pytest.raises(AttributeError), cache.reserve(KEY, nobody) as slot:
         np.save(slot.images, IMAGES).fails()
     assert names(cache_folder) == [f"{KEY}.lock"]
 
 
-def test_what_another_stored_meanwhile_is_taken():
+def test_images_that_another_process_stored_meanwhile_are_used():
     with cache.reserve(KEY, nobody) as slot:
         np.save(slot.images, IMAGES)
         store(OTHER)
@@ -92,7 +92,7 @@ def test_what_another_stored_meanwhile_is_taken():
 
 @pytest.mark.parametrize("name", ["images.npy", "labels.npy", "meta.json"])
 @pytest.mark.parametrize("damage", ["missing", "empty", "short", "long", "other", "folder"])
-def test_damaged_files_are_not_found_and_are_made_anew(cache_folder, name, damage):
+def test_damaged_files_are_not_found_and_are_replaced(cache_folder, name, damage):
     store()
     path = cache_folder / KEY / name
     content = path.read_bytes()
@@ -110,7 +110,7 @@ def test_damaged_files_are_not_found_and_are_made_anew(cache_folder, name, damag
     assert_stored(cache.find(KEY))
 
 
-def test_every_byte_of_the_description_counts(cache_folder):
+def test_any_changed_byte_of_the_metadata_is_noticed(cache_folder):
     store()
     path = cache_folder / KEY / "meta.json"
     content = path.read_bytes()
@@ -134,7 +134,7 @@ def test_an_array_that_would_run_code_is_not_read(cache_folder, tmp_path):
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", b'{"key": "../../x"}', b'{"key": 7}', b"[]"])
-def test_a_reference_that_leads_nowhere(cache_folder, content):
+def test_a_broken_reference_finds_nothing(cache_folder, content):
     store()
     (cache_folder / f"{OTHER}.json").write_bytes(content)
     assert cache.find(OTHER) is None
@@ -143,7 +143,7 @@ def test_a_reference_that_leads_nowhere(cache_folder, content):
 # Others
 
 
-def test_one_that_is_being_made_is_waited_for(monkeypatch):
+def test_images_that_another_process_is_making_are_waited_for(monkeypatch):
     monkeypatch.setattr(cache, "_POLL_SECONDS", 0.01)
     waits, made = threading.Event(), threading.Event()
 
@@ -162,7 +162,7 @@ def test_one_that_is_being_made_is_waited_for(monkeypatch):
     maker.join()
 
 
-def test_what_a_killed_program_left_is_swept_up(cache_folder):
+def test_leftovers_of_a_killed_process_are_removed(cache_folder):
     source = (
         "import os, sys, numpy\nfrom ganctl.datasets.local import cache\n"
         "with cache.reserve(sys.argv[1], None) as slot:\n"
@@ -176,7 +176,7 @@ def test_what_a_killed_program_left_is_swept_up(cache_folder):
     assert f"{OTHER}.tmp" not in names(cache_folder)
 
 
-def test_one_that_is_being_made_is_not_swept_up():
+def test_a_slot_in_use_is_not_removed_as_a_leftover():
     with cache.reserve(OTHER, nobody) as slot:
         np.save(slot.images, IMAGES)
         store()
@@ -186,7 +186,7 @@ def test_one_that_is_being_made_is_not_swept_up():
 # Disks
 
 
-def test_without_a_cache_a_temporary_folder_serves(cache_folder, monkeypatch, tmp_path):
+def test_a_temporary_folder_replaces_an_unusable_cache(cache_folder, monkeypatch, tmp_path):
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr("tempfile.tempdir", None)
     cache_folder.parent.mkdir(parents=True)
@@ -197,7 +197,7 @@ def test_without_a_cache_a_temporary_folder_serves(cache_folder, monkeypatch, tm
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no modes there")
-def test_nobody_else_can_look_into_it_or_hold_its_lock(cache_folder):
+def test_the_cache_is_private_to_its_user(cache_folder):
     cache_folder.mkdir(parents=True, mode=0o755)
     store()
     assert cache_folder.stat().st_mode & 0o777 == 0o700
@@ -206,7 +206,7 @@ def test_nobody_else_can_look_into_it_or_hold_its_lock(cache_folder):
     assert modes == dict.fromkeys(("images.npy", "labels.npy", "meta.json"), 0o600)
 
 
-def test_a_full_disk_is_said_and_leaves_nothing(cache_folder, monkeypatch):
+def test_a_full_disk_is_reported_and_leaves_nothing_behind(cache_folder, monkeypatch):
     def full(_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
@@ -217,7 +217,7 @@ def test_a_full_disk_is_said_and_leaves_nothing(cache_folder, monkeypatch):
     assert names(cache_folder) == [f"{KEY}.lock"]
 
 
-def test_images_that_do_not_fit_are_refused_before_they_are_decoded(cache_folder, monkeypatch):
+def test_images_that_do_not_fit_on_the_disk_are_refused_before_decoding(cache_folder, monkeypatch):
     usage = shutil.disk_usage("/")
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=10**9))
     with (
@@ -231,7 +231,7 @@ def test_images_that_do_not_fit_are_refused_before_they_are_decoded(cache_folder
 # Clearing
 
 
-def test_clearing_removes_all_and_says_how_much(cache_folder):
+def test_clearing_removes_everything_and_returns_its_size(cache_folder):
     assert cache.clear() == (0, 0)
     store(KEY, under=OTHER)
     (cache_folder / f"{KEY}.tmp").mkdir()
@@ -242,10 +242,10 @@ def test_clearing_removes_all_and_says_how_much(cache_folder):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there an open file cannot be removed")
-def test_images_in_use_are_left(cache_folder):
+def test_clearing_keeps_images_in_use(cache_folder):
     stored = store()
     store(OTHER)
-    view = stored.images[1:]  # a training's tensor holds on to the mapping alone
+    view = stored.images[1:]  # a training tensor holds on to the mapping alone
     del stored
     removed, in_use = cache.clear()
     assert removed > 0
@@ -257,14 +257,14 @@ def test_images_in_use_are_left(cache_folder):
     assert KEY not in names(cache_folder)
 
 
-def test_a_place_in_use_is_left(cache_folder):
+def test_clearing_keeps_a_slot_in_use(cache_folder):
     with cache.reserve(KEY, nobody) as slot:
         np.save(slot.images, IMAGES)
         assert cache.clear() == (0, 1)
         assert_stored(slot.store(LABELS, {"of": KEY}, KEY))
 
 
-def test_clearing_leaves_what_is_not_ours(cache_folder, tmp_path):
+def test_clearing_keeps_files_of_others(cache_folder, tmp_path):
     store()
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "photo.png").write_bytes(b"precious")
@@ -276,20 +276,20 @@ def test_clearing_leaves_what_is_not_ours(cache_folder, tmp_path):
     assert (tmp_path / "mine" / "photo.png").read_bytes() == b"precious"
 
 
-def test_a_cleared_cache_is_filled_again():
+def test_a_cleared_cache_can_be_filled_again():
     store()
     cache.clear()
     assert_stored(store())
 
 
-def test_the_platform_decides_where_it_is(monkeypatch, tmp_path):
+def test_the_cache_is_in_the_platforms_cache_folder(monkeypatch, tmp_path):
     monkeypatch.undo()
     monkeypatch.setattr("platformdirs.user_cache_path", lambda name: tmp_path / name)
     assert cache.folder() == tmp_path / "ganctl" / "images"
 
 
-def test_nothing_is_left_open(cache_folder):
-    """Else hours of several trainings run out of files."""
+def test_no_file_stays_open(cache_folder):
+    """Otherwise long programs with several runs would run out of file descriptors."""
     if not Path("/proc/self/fd").exists():
         pytest.skip("no /proc here")
     store()

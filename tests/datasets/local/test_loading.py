@@ -1,4 +1,4 @@
-"""From a path to images that a training can use."""
+"""Loading of images from a path."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ ASKED = ImageSettings()
 
 @pytest.fixture
 def once(monkeypatch):
-    """How often a file is decoded or measured from here on."""
+    """A list that grows with every file that is decoded or measured."""
     calls = []
     for module, name in ((detection, "decode"), (preparing, "examine"), (preparing, "measure")):
         original = getattr(module, name)
@@ -62,7 +62,7 @@ def test_a_folder_of_classes(photos):
     assert data.digest == arrays.digest
 
 
-def test_no_warning_of_a_tensor_that_cannot_be_written(photos):
+def test_mapped_images_cause_no_warning_about_read_only_tensors(photos):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         loading.load(str(photos))
@@ -80,8 +80,8 @@ def test_a_second_start_reads_no_image(photos, once):
     )  # fmt: skip
 
 
-def test_what_was_chosen_may_be_asked_for_without_decoding_again(photos, once):
-    """A resumed run asks for the size that its first start chose."""
+def test_asking_for_the_detected_settings_decodes_nothing(photos, once):
+    """A resumed run asks for the size that was detected at its first start."""
     first = local.prepare(str(photos), ASKED)
     once.clear()
     again = local.prepare(str(photos), first.survey.settings)
@@ -91,12 +91,12 @@ def test_what_was_chosen_may_be_asked_for_without_decoding_again(photos, once):
     assert "detected" not in again.training_size
 
 
-def test_what_is_chosen_may_be_there_already(photos, once):
+def test_images_stored_at_the_detected_size_are_not_decoded_again(photos, once):
     local.prepare(str(photos), ImageSettings((28, 28), 3))
     decoded = len([content for content in once if content])
     once.clear()
     local.prepare(str(photos), ASKED)
-    assert len(once) < decoded  # measured, and a few looked at for colour, but not decoded
+    assert len(once) < decoded  # measured, and a few checked for color, but not decoded
     once.clear()
     local.prepare(str(photos), ASKED)
     assert once == []
@@ -123,7 +123,7 @@ def test_any_change_of_a_file_is_noticed(photos, once, change):
     assert once
 
 
-def test_a_link_to_nothing_that_is_removed_is_forgotten(photos):
+def test_a_removed_broken_link_is_forgotten(photos):
     link = photos / "dog" / "gone.png"
     link.symlink_to("nowhere")
     with pytest.raises(DataError, match="1 of 13 files"):
@@ -133,7 +133,7 @@ def test_a_link_to_nothing_that_is_removed_is_forgotten(photos):
 
 
 @pytest.mark.parametrize("reason", ["cannot be read: Permission denied", NO_MEMORY])
-def test_what_may_be_read_another_time_is_not_remembered_as_bad(photos, monkeypatch, reason):
+def test_files_that_are_unreadable_for_now_are_tried_again_next_time(photos, monkeypatch, reason):
     def read(source, entry):
         if entry.name == "dog/0.png":
             raise BadImage(reason)
@@ -155,14 +155,14 @@ def test_what_may_be_read_another_time_is_not_remembered_as_bad(photos, monkeypa
     [ImageSettings((32, 32)), ImageSettings(None, 1), ImageSettings(None, None, "pad"),
      ImageSettings(None, None, "crop", "black")],
 )  # fmt: skip
-def test_other_settings_are_other_images(photos, once, settings):
+def test_other_settings_decode_the_images_again(photos, once, settings):
     loading.load(str(photos))
     once.clear()
     loading.load(str(photos), settings=settings)
     assert once
 
 
-def test_an_archive_is_not_even_listed_the_second_time(photos, tmp_path, once, monkeypatch):
+def test_a_cached_archive_is_not_opened(photos, tmp_path, once, monkeypatch):
     path = tmp_path / "photos.zip"
     with zipfile.ZipFile(path, "w") as archive:
         for photo in sorted(photos.rglob("*.png")):
@@ -185,7 +185,7 @@ def test_an_array(tmp_path):
     assert data.labels.tolist() == labels.tolist()
 
 
-def test_a_few_by_chance_are_always_the_same_and_of_all_classes(tmp_path):
+def test_a_limit_draws_always_the_same_images_from_all_classes(tmp_path):
     labels = np.repeat([0, 1], 50)
     images = np.arange(100, dtype=np.uint8).repeat(28 * 28).reshape(100, 28, 28)
     np.savez(tmp_path / "x.npz", images=images, labels=labels)
@@ -202,7 +202,7 @@ def test_a_few_by_chance_are_always_the_same_and_of_all_classes(tmp_path):
 # What stops a training
 
 
-def test_broken_files_stop_a_training_by_name_or_are_left_out(photos):
+def test_broken_files_are_refused_by_name_or_skipped(photos):
     (photos / "cat" / "0.png").write_bytes((photos / "cat" / "0.png").read_bytes()[:400])
     with pytest.raises(DataError, match="1 of 12 files") as caught:
         loading.load(str(photos))
@@ -213,7 +213,7 @@ def test_broken_files_stop_a_training_by_name_or_are_left_out(photos):
     assert any("cat/0.png: truncated" in notice for notice in data.notices)
 
 
-def test_of_many_broken_files_the_first_are_named(photos):
+def test_only_the_first_of_many_broken_files_are_named(photos):
     for number in range(30):
         (photos / f"{number:02}.png").write_bytes(b"words")
     with pytest.raises(DataError, match="30 of 42 files") as caught:
@@ -223,7 +223,7 @@ def test_of_many_broken_files_the_first_are_named(photos):
     assert "10 more" in caught.value.details[-1]
 
 
-def test_without_a_single_image_nothing_is_skipped(photos):
+def test_files_are_not_skipped_if_all_are_broken(photos):
     for path in photos.rglob("*.png"):
         path.write_bytes(b"words")
     for skip_bad in (False, True):
@@ -231,14 +231,14 @@ def test_without_a_single_image_nothing_is_skipped(photos):
             loading.load(str(photos), skip_bad=skip_bad)
 
 
-def test_no_images(tmp_path):
+def test_a_source_without_images_is_refused(tmp_path):
     (tmp_path / "notes.txt").write_text("words")
     with pytest.raises(DataError, match="no images") as caught:
         loading.load(str(tmp_path))
     assert caught.value.details == ["notes.txt: not an image by its name"]
 
 
-def test_one_image(photos):
+def test_a_single_image_is_refused(photos):
     shutil.rmtree(photos / "dog")
     for path in sorted((photos / "cat").iterdir())[1:]:
         path.unlink()
@@ -246,7 +246,7 @@ def test_one_image(photos):
         loading.load(str(photos))
 
 
-def test_images_that_have_gone(photos):
+def test_missing_images_are_refused(photos):
     path = loading.resolve(str(photos))
     shutil.rmtree(photos)
     with pytest.raises(DataError, match="cannot be read"):
@@ -263,19 +263,19 @@ def test_an_unknown_background_color_is_refused(photos, color):
 # What is said
 
 
-def test_what_a_user_is_told(photos):
+def test_notices_describe_the_images(photos):
     shutil.copy(photos / "dog" / "0.png", photos / "dog" / "z.png")
     told = loading.load(str(photos), settings=ImageSettings((64, 64))).notices
     assert told[0] == (
         f"13 images in {photos}, 2 classes from folders; training at 64x64 RGB (channels detected)"
     )
     assert told[1] == "13 images smaller than that will be enlarged."
-    assert told[2] == "1 duplicate of other images will be used like all others."
+    assert told[2] == "1 duplicate image will be used like all others."
     assert "13 images are few" in str(told[3])
     assert len(told) == 4
 
 
-def test_classes_that_are_left_without_an_image_are_told_of(photos):
+def test_classes_without_a_usable_image_are_named(photos):
     for path in (photos / "cat").iterdir():
         path.write_bytes(b"")
     data = loading.load(str(photos), skip_bad=True)
@@ -283,8 +283,8 @@ def test_classes_that_are_left_without_an_image_are_told_of(photos):
     assert "Classes without any usable image: 1 (cat)." in data.notices
 
 
-def test_what_is_used_but_not_as_expected_is_said_by_a_training(photos):
-    frames = [Image.new("RGB", (40, 30), colour) for colour in ("red", "lime", "blue")]
+def test_peculiar_images_are_reported_before_training(photos):
+    frames = [Image.new("RGB", (40, 30), color) for color in ("red", "lime", "blue")]
     frames[0].save(photos / "cat" / "a.gif", save_all=True, append_images=frames[1:])
     frames[0].save(photos / "cat" / "b.tif", save_all=True, append_images=frames[1:2])
     frames[0].save(photos / "dog" / "c.jpg")
@@ -311,8 +311,8 @@ def test_what_is_used_but_not_as_expected_is_said_by_a_training(photos):
 
 @pytest.mark.parametrize(("brightest", "is_said"), [(63, True), (64, False), (0, True)])
 @pytest.mark.parametrize("fit", ["crop", "pad"])
-def test_images_that_are_nearly_black_are_said_to_be(tmp_path, brightest, is_said, fit):
-    """Such as those whose values are the numbers of classes; what they are padded with is white."""
+def test_nearly_black_images_are_reported(tmp_path, brightest, is_said, fit):
+    """Such as masks whose values are numbers of classes; their padding is white."""
     images = np.zeros((20, 8, 12), np.uint8)
     images[7] = brightest
     np.savez(tmp_path / "x.npz", images=images)
@@ -320,7 +320,7 @@ def test_images_that_are_nearly_black_are_said_to_be(tmp_path, brightest, is_sai
     assert any("images (mode L) are nearly black" in str(line) for line in notices) == is_said
 
 
-def test_the_recipe_for_images_that_are_nearly_black(tmp_path, monkeypatch):
+def test_the_documented_recipe_brightens_nearly_black_images(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("dark").mkdir()
     for number in range(2):
@@ -332,13 +332,13 @@ def test_the_recipe_for_images_that_are_nearly_black(tmp_path, monkeypatch):
     assert not local.prepare("bright", ASKED).survey.remarks.messages()
 
 
-def test_enough_images_are_not_called_few(tmp_path):
+def test_many_images_are_not_called_few(tmp_path):
     images = np.random.default_rng(0).integers(0, 256, (local.FEW, 28, 28), np.uint8)
     np.savez(tmp_path / "x.npz", images=images)
     assert len(loading.load(str(tmp_path / "x.npz")).notices) == 1
 
 
-def test_without_a_cache_folder_a_temporary_one_serves(photos, cache_folder, monkeypatch, tmp_path):
+def test_a_temporary_folder_caches_images_if_need_be(photos, cache_folder, monkeypatch, tmp_path):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     cache_folder.parent.mkdir(parents=True)
     cache_folder.write_text("not a folder")
@@ -350,7 +350,7 @@ def test_without_a_cache_folder_a_temporary_one_serves(photos, cache_folder, mon
 
 
 @pytest.mark.usefixtures("tiny_mnist")
-def test_a_named_set_in_another_size():
+def test_a_built_in_data_set_in_another_size():
     native = loading.load("mnist")
     same = loading.load("mnist", settings=ImageSettings((28, 28), 1))
     assert same.digest == native.digest
@@ -362,7 +362,7 @@ def test_a_named_set_in_another_size():
 
 
 @pytest.mark.usefixtures("tiny_mnist")
-def test_a_survey_of_a_named_set():
+def test_the_survey_of_a_built_in_data_set():
     prepared = loading.prepare("mnist", ImageSettings((32, 32)))
     survey = prepared.survey
     assert (survey.num_images, survey.num_enlarged) == (40, 40)
@@ -383,7 +383,7 @@ def test_a_survey_of_a_named_set():
         ([100] * 26, 52, None),
     ],
 )  # fmt: skip
-def test_examples_are_of_all_classes(counts, shown, columns):
+def test_a_contact_sheet_has_examples_of_all_classes(counts, shown, columns):
     labels = np.repeat(np.arange(len(counts)), counts)
     classes = {str(k): count for k, count in enumerate(counts)} if len(counts) > 1 else {}
     survey = Survey.of_array(1, 28, 28, "L", classes, ImageSettings((28, 28), 1))
@@ -400,8 +400,8 @@ def test_examples_are_of_all_classes(counts, shown, columns):
 # Hostile folders
 
 
-def test_a_hostile_folder_is_looked_at_safely(photos):
-    """Loops, pipes, unreadable and odd names: each is told of, none stops or hangs."""
+def test_a_hostile_folder_is_scanned_safely(photos):
+    """Loops, pipes, unreadable files and odd names are listed; none stops or hangs the scan."""
     if sys.platform == "win32":
         pytest.skip("no pipes or links to be made here")
     (photos / "loop").symlink_to(photos, target_is_directory=True)
@@ -440,7 +440,7 @@ def _bomb() -> bytes:
 @hypothesis_settings(
     max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-def test_any_bytes_are_images_or_a_problem_with_a_name(photos, content, suffix):
+def test_any_file_is_an_image_or_a_named_problem(photos, content, suffix):
     folder = photos / "cat"
     for path in folder.glob("odd.*"):
         path.unlink()
@@ -452,7 +452,7 @@ def test_any_bytes_are_images_or_a_problem_with_a_name(photos, content, suffix):
 
 @pytest.mark.parametrize("kind", ["zip", "tar", "npz", "tar.gz"])
 @pytest.mark.parametrize("content", [b"", b"words", b"PK\x03\x04" + bytes(200)])
-def test_an_archive_that_is_none_is_refused_plainly(tmp_path, kind, content):
+def test_a_file_that_is_no_archive_is_refused_by_name(tmp_path, kind, content):
     path = tmp_path / f"x.{kind}"
     path.write_bytes(content)
     with pytest.raises(GanctlError) as caught:
@@ -460,8 +460,8 @@ def test_an_archive_that_is_none_is_refused_plainly(tmp_path, kind, content):
     assert "x." in str(caught.value)
 
 
-def test_images_are_as_pillow_shows_them(tmp_path):
-    """The whole way: what is mapped in the end is what was drawn."""
+def test_decoded_images_equal_the_drawn_ones(tmp_path):
+    """From files to mapped pixels."""
     for number in range(3):
         picture = np.full((64, 64, 3), 80 * number, np.uint8)
         picture[:, :32] = (255, 0, 10 * number)
@@ -485,7 +485,7 @@ def split(tmp_path, photos):
     return folder
 
 
-def test_held_out_images_are_not_trained_on_and_there_for_comparison(split):
+def test_held_out_images_are_only_used_for_comparison(split):
     train = loading.load(str(split))
     assert (len(train), train.classes, train.num_held_out) == (12, ("cat", "dog"), 3)
     assert loading.has_test(train)
@@ -506,7 +506,7 @@ def test_held_out_images_that_cannot_be_read_are_skipped(split):
     assert len(loading.load_test(str(split), settings=ImageSettings((8, 8), 1))) == 2
 
 
-def test_a_limit_is_for_training_images_alone(split):
+def test_a_limit_applies_to_training_images_only(split):
     assert len(loading.load(str(split), limit=2)) == 2
     assert len(loading.load_test(str(split))) == 3
 

@@ -11,22 +11,22 @@ from ganctl.datasets.local.paths import require_apart
 from ganctl.errors import DataError, UsageError
 
 
-def test_a_name_stays_and_a_path_becomes_absolute(photos, monkeypatch):
+def test_resolve_keeps_names_and_makes_paths_absolute(photos, monkeypatch):
     monkeypatch.chdir(photos.parent)
     assert loading.resolve("mnist") == "mnist"
     assert loading.resolve("photos") == str(photos)
     assert loading.resolve("./photos/../photos/") == str(photos)
 
 
-def test_a_name_is_no_folder_of_that_name(tmp_path, monkeypatch):
+def test_a_name_has_precedence_over_a_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("mnist").mkdir()
     assert loading.resolve("mnist") == "mnist"
     assert loading.resolve("./mnist") == str(tmp_path / "mnist")
 
 
-def test_a_tilde_in_settings_leads_home(tmp_path, monkeypatch):
-    """Where no shell has expanded it: in a file of settings, in the environment."""
+def test_a_tilde_is_expanded(tmp_path, monkeypatch):
+    """In a file of settings or the environment no shell has expanded it."""
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("USERPROFILE", str(tmp_path))
     monkeypatch.chdir(tmp_path)
@@ -40,7 +40,7 @@ def test_a_tilde_in_settings_leads_home(tmp_path, monkeypatch):
     "path",
     ["no/such/folder", "photos.zip", "shards/{000..003}.tar", "a\0/b", "~nobody-has-this-name/x"],
 )
-def test_a_path_to_nothing(tmp_path, monkeypatch, path):
+def test_a_missing_path_is_refused(tmp_path, monkeypatch, path):
     if "{" in path:
         pytest.importorskip("braceexpand")
     monkeypatch.chdir(tmp_path)
@@ -48,7 +48,7 @@ def test_a_path_to_nothing(tmp_path, monkeypatch, path):
         loading.resolve(path)
 
 
-def test_a_word_that_is_neither():
+def test_an_unknown_name_is_refused_with_a_suggestion():
     with pytest.raises(DataError, match="unknown data 'mnits'") as caught:
         loading.resolve("mnits")
     assert "'mnist'" in str(caught.value.hint)
@@ -61,11 +61,11 @@ def test_a_word_that_is_neither():
      ("/x/{000..127}.tar", "000..127"), ("/x/写真", "写真"), ("/x/-rf", "rf"), ("/x/..", "images"),
      ("/x/" + "y" * 200, "y" * 60)],
 )  # fmt: skip
-def test_what_a_run_is_called(path, name):
+def test_stem_is_a_folder_name(path, name):
     assert loading.stem(path) == name
 
 
-def test_pictures_stay_out_of_the_images(photos, tmp_path):
+def test_output_among_the_images_is_refused(photos, tmp_path):
     for inside in (photos / "run", photos, photos / "cat" / ".." / "x.png"):
         with pytest.raises(UsageError, match="lies in the folder of the images"):
             require_apart(str(photos), inside)

@@ -1,4 +1,4 @@
-"""What is found in a source, what is chosen by it, and its pixels."""
+"""The survey and the pixels of a source."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ ASKED = ImageSettings()
 
 
 def quiet(*_):
-    """Nobody is told of any progress."""
+    """Ignore progress."""
 
 
 @dataclass
@@ -61,7 +61,7 @@ class Memory(Source):
 
 
 def image(mode="RGB", size=(40, 30), kind="PNG", number=0):
-    """A file's bytes; each `number` another image, in colour where the mode has any."""
+    """Return an image file's bytes, a different image for each `number`."""
     rng = np.random.default_rng([number, *size])
     whole = Image.fromarray(rng.integers(0, 256, (size[1], size[0], 3), dtype=np.uint8))
     buffer = io.BytesIO()
@@ -70,7 +70,7 @@ def image(mode="RGB", size=(40, 30), kind="PNG", number=0):
 
 
 def prepared(source, settings=ASKED, num_workers=1, progress=quiet):
-    """(survey, images, labels) of a source."""
+    """Return (survey, images, labels) of a source."""
     with tempfile.NamedTemporaryFile(buffering=0) as file:
         with open_pool(source, len(source.entries), num_workers) as pool:
             measured = measure_all(source, source.entries, settings, pool, progress)
@@ -85,7 +85,7 @@ GOOD, OTHER = image(), image(number=1)
 CUT = image(number=2)[:-3000]
 
 
-def test_what_is_counted():
+def test_counts_of_a_survey():
     files = {
         "a/1.png": GOOD,
         "a/2.jpg": image("L", (20, 50), "JPEG"),
@@ -111,7 +111,7 @@ def test_what_is_counted():
 
 
 def test_damaged_files_are_named_and_the_others_keep_their_labels():
-    """A file may be found out by listing, by its header, or only when it is decoded."""
+    """Damage is found while listing, from a header, or only when decoding."""
     files = {
         "a/1.png": CUT, "a/2.png": GOOD, "b/3.png": b"words", "b/4.png": OTHER,
         "b/5.png": b"unreadable", "c/6.png": b"",
@@ -130,7 +130,7 @@ def test_damaged_files_are_named_and_the_others_keep_their_labels():
     np.testing.assert_array_equal(images[1], decode(OTHER, survey.settings))
 
 
-def test_no_image_at_all():
+def test_a_survey_without_images():
     source = Memory({"1.png": b"words"})
     with open_pool(source, 1) as pool:
         measured = measure_all(source, source.entries, ASKED, pool, quiet)
@@ -140,14 +140,14 @@ def test_no_image_at_all():
     assert Survey.from_dict(survey.to_dict()) == survey
 
 
-def test_files_of_equal_content_are_told_of():
+def test_duplicates_are_found():
     files = {"1.png": GOOD, "2.png": OTHER, "3.png": GOOD, "4.png": GOOD}
     survey, images, _ = prepared(Memory(files))
     assert survey.duplicates == (("3.png", "1.png"), ("4.png", "1.png"))
     assert len(images) == 4
 
 
-def test_a_damaged_file_is_not_called_the_same_as_another():
+def test_a_damaged_file_is_not_a_duplicate():
     survey, _, _ = prepared(Memory({"0.png": GOOD, "1.png": CUT, "2.png": CUT}))
     assert survey.duplicates == ()
     assert len(survey.problems) == 2
@@ -160,7 +160,7 @@ def test_a_damaged_file_is_not_called_the_same_as_another():
     ("modes", "channels"),
     [(["L", "1", "LA"], 1), (["L", "RGB"], 3), (["I;16"], 1), (["P"], 3), (["L"] * 5 + ["P"], 3)],
 )
-def test_channels_that_the_images_need(modes, channels):
+def test_detected_channels(modes, channels):
     files = {f"{k}.png": image(mode, number=k) for k, mode in enumerate(modes) if mode != "I;16"}
     if modes == ["I;16"]:
         buffer = io.BytesIO()
@@ -169,18 +169,18 @@ def test_channels_that_the_images_need(modes, channels):
     assert prepared(Memory(files))[0].settings.channels == channels
 
 
-def test_grey_images_that_are_stored_as_colour_are_grey():
-    grey = Image.open(io.BytesIO(image("L"))).convert("RGB")
+def test_gray_images_stored_as_rgb_are_grayscale():
+    gray = Image.open(io.BytesIO(image("L"))).convert("RGB")
     files = {}
     for kind in ("PNG", "JPEG"):
         buffer = io.BytesIO()
-        grey.save(buffer, kind)
+        gray.save(buffer, kind)
         files[kind] = buffer.getvalue()
     assert prepared(Memory(files))[0].settings.channels == 1
 
 
 @pytest.mark.parametrize("fit", ["crop", "pad", "stretch"])
-def test_what_is_asked_for_is_not_chosen(fit):
+def test_given_settings_are_not_detected(fit):
     settings = ImageSettings((48, 64), 1, fit, "black")
     survey, images, _ = prepared(Memory({"1.png": GOOD, "2.png": OTHER}), settings)
     assert survey.settings == settings
@@ -198,7 +198,7 @@ def test_whether_an_image_is_enlarged_depends_on_the_fit(fit, num_enlarged):
 # How
 
 
-def test_progress_comes_to_its_end_in_both_parts(monkeypatch):
+def test_progress_reaches_its_end_in_both_stages(monkeypatch):
     monkeypatch.setattr(preparing, "_CHUNK_FILES", 3)
     told = []
     files = {f"{k}.png": image(number=k) for k in range(8)}
@@ -207,7 +207,7 @@ def test_progress_comes_to_its_end_in_both_parts(monkeypatch):
         assert [what[1:] for what in told if what[0] == doing] == [(0, 8), (3, 8), (6, 8), (8, 8)]
 
 
-def test_large_files_are_taken_few_at_once(monkeypatch):
+def test_large_files_come_in_small_chunks(monkeypatch):
     entries = [Entry(str(k), None, size) for k, size in enumerate([5, 5, 20, 1, 1, 1])]
     monkeypatch.setattr(preparing, "_CHUNK_BYTES", 10)
     assert [[entry.size for entry in chunk] for chunk in preparing._chunks(entries)] == [
@@ -215,7 +215,7 @@ def test_large_files_are_taken_few_at_once(monkeypatch):
     ]  # fmt: skip
 
 
-def test_two_processes_find_and_decode_the_same(photos, monkeypatch):
+def test_two_processes_give_the_same_result_as_one(photos, monkeypatch):
     (photos / "cat" / "broken.png").write_bytes(CUT)
     monkeypatch.setattr(preparing, "_CHUNK_FILES", 3)
     source = open_source(str(photos))
@@ -228,13 +228,13 @@ def test_two_processes_find_and_decode_the_same(photos, monkeypatch):
     assert len(images) == 12
 
 
-def test_a_few_files_are_left_to_this_process(photos, monkeypatch):
+def test_few_files_start_no_other_process(photos, monkeypatch):
     monkeypatch.setattr(preparing.workers, "ProcessPoolExecutor", None)  # not even touched
     source = open_source(str(photos))
     assert len(prepared(source, num_workers=None)[1]) == 12
 
 
-def test_a_survey_survives_json():
+def test_a_survey_round_trips_through_json():
     files = {"a/1.png": CUT, "a/2.png": GOOD, "b/3\udcff.png": GOOD, "b/4.png": OTHER}
     source = Memory(files, [Problem("é.txt", "not one", harmless=True)])
     survey, _, _ = prepared(source)

@@ -1,4 +1,4 @@
-"""The index of shards of others: it names the images and classes that reading them whole finds."""
+"""The index of existing shards names the images and classes that a full read finds."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from ganctl.datasets.streaming import index, indexing
 from ganctl.errors import DataError
 
 DOUBLE = b"\0\5\x16\7" + bytes(60)
-"""What macOS puts beside a file, called ._ and as it."""
+"""The file that macOS puts beside another one, with ._ before its name."""
 
 
 def write_shards(folder, *shards):
-    """Tars at `folder`, a dictionary of members each; their names."""
+    """Write a tar to `folder` for each dictionary of members; return their names."""
     names = []
     for number, members in enumerate(shards):
         names.append(f"{number:03}.tar")
@@ -29,7 +29,7 @@ def write_shards(folder, *shards):
 
 
 def indexed(folder, *shards, image_key=None):
-    """The index of shards, as it is read back."""
+    """Return the index of shards, written and read back."""
     names = write_shards(folder, *shards)
     address = folder / "index.json"
     made = indexing.make(str(address), names, lambda *_: None, image_key)
@@ -41,7 +41,7 @@ def indexed(folder, *shards, image_key=None):
 
 
 def streamed(found):
-    """{image: class} of all shards, as a stream reads them."""
+    """Return {image: class} of all shards, as streaming reads them."""
     images = {}
     for number, shard in enumerate(found.shards):
         prefix = f"{shard.name}/" if len(found.shards) > 1 else ""
@@ -51,7 +51,7 @@ def streamed(found):
 
 
 MANY = 70
-"""More samples than lie between two marks of an index."""
+"""More samples than there are between two marks of an index."""
 CASES = {
     "numbers between dots": {f"frame.{i:04}.png": b"x" for i in range(MANY)},
     "a Mac's doubles": {
@@ -107,7 +107,7 @@ def test_streamed_shards_have_the_images_and_classes_of_shards_read_whole(
     assert list(found.notes) == whole.contents.notes
 
 
-def test_what_shards_have_that_no_training_will_see_is_said(tmp_path):
+def test_notes_tell_which_files_of_shards_are_not_used(tmp_path):
     found = indexed(
         tmp_path,
         {
@@ -129,7 +129,7 @@ def test_what_shards_have_that_no_training_will_see_is_said(tmp_path):
     )
 
 
-def test_a_list_of_labels_is_not_read_and_folders_do_not_take_its_place(tmp_path):
+def test_a_list_of_labels_is_not_read_and_folders_are_not_classes_then(tmp_path):
     found = indexed(tmp_path, {"a/1.png": b"x", "b/2.png": b"x", "dataset.json": b"{}"})
     assert (found.num_images, found.classes, found.labels_from) == (2, (), None)
     assert found.notes[0].startswith("No classes: dataset.json is not read from streamed shards")
@@ -157,12 +157,12 @@ def test_shards_without_images_are_refused(tmp_path, members, said):
         indexed(tmp_path, {"1.png": b"x"}, image_key="jpg")
 
 
-def test_an_index_of_another_image_key_is_another_index(tmp_path):
+def test_another_image_key_gives_another_index(tmp_path):
     members = {"0.jpg": b"x", "0.seg.png": b"x"}
     assert indexed(tmp_path, members).digest != indexed(tmp_path, members, image_key="jpg").digest
 
 
-def test_kinds_of_files_are_counted_without_end(tmp_path, monkeypatch):
+def test_the_number_of_kinds_of_files_is_bounded(tmp_path, monkeypatch):
     monkeypatch.setattr(indexing, "_MAX_KINDS", 3)
     members = {"0.png": b"x"} | {f"0.{'abcdef'[i]}.png": b"x" for i in range(6)}
     (note,) = indexed(tmp_path, members).notes

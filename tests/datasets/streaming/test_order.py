@@ -22,7 +22,7 @@ some_orders = st.builds(
 
 
 def image_at(order, step, row):
-    """(shard, number in it) of the image at a row."""
+    """Return (shard, number in it) of the image for a row."""
     position = order.position(step, row)
     parts = order.shard_ranges(position.segment, position.block)
     images = [(part.shard, image) for part in parts for image in part.images]
@@ -51,7 +51,7 @@ def test_an_epoch_has_every_image_once_however_many_processes_share_it(order, pr
             assert all(part == batch for part in parts)
 
 
-def test_seed_and_epoch_decide_the_order():
+def test_the_order_is_a_function_of_seed_and_epoch():
     def order(**changes):
         how = {"batch_size": 16, "block_size": 10, "seed": 0, "epoch": 0} | changes
         return list(epoch_of(EpochOrder(np.array([300]), **how)))
@@ -61,7 +61,7 @@ def test_seed_and_epoch_decide_the_order():
     assert order() != order(epoch=1)
 
 
-def test_a_process_reads_only_its_part_of_the_shards():
+def test_each_process_reads_only_its_part_of_the_shards():
     order = EpochOrder(np.full(64, 100), 64, 20, 0, 0)
     read = [Counter(), Counter()]
     for rank in range(2):
@@ -71,7 +71,7 @@ def test_a_process_reads_only_its_part_of_the_shards():
     assert len(read[0].keys() & read[1].keys()) <= 2  # where the ring is cut
 
 
-def test_a_batch_is_from_all_over_the_set_and_segments_come_to_new_blocks_one_by_one():
+def test_a_batch_spans_the_data_set_and_segments_change_blocks_at_different_steps():
     order = EpochOrder(np.full(64, 100), 64, 32, 0, 0)
     positions = [[order.position(step, row) for row in range(64)] for step in range(50)]
 

@@ -27,7 +27,7 @@ def pack(tmp_path):
     return call
 
 
-def test_what_fits_no_disk_is_refused_before_it_is_begun(pack, photos, tmp_path, monkeypatch):
+def test_shards_that_do_not_fit_are_refused_at_once(pack, photos, tmp_path, monkeypatch):
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=10))
     with pytest.raises(RunError, match=r"shards would take .* are free there"):
@@ -36,7 +36,7 @@ def test_what_fits_no_disk_is_refused_before_it_is_begun(pack, photos, tmp_path,
 
 
 def members(folder):
-    """What is in all shards of a folder, by name."""
+    """Return the contents of all shards in a folder, by member name."""
     found = {}
     for path in sorted(folder.glob("*.tar")):
         with tarfile.open(path) as tar:
@@ -44,7 +44,7 @@ def members(folder):
     return found
 
 
-def test_shards_hold_the_files_as_they_are_shuffled_with_their_classes(photos, tmp_path, pack):
+def test_shards_hold_the_unchanged_files_shuffled_with_their_classes(photos, tmp_path, pack):
     packed = pack(photos, per_shard=5)
     found = members(tmp_path / "shards")
     images = {name: content for name, content in found.items() if name.endswith(".png")}
@@ -61,15 +61,15 @@ def test_shards_hold_the_files_as_they_are_shuffled_with_their_classes(photos, t
     assert (packed.index.image_size, packed.index.image_channels) == ((28, 28), 3)
 
 
-def test_what_is_packed_but_not_as_expected_is_said(photos, pack):
-    frames = [Image.new("RGB", (40, 30), colour) for colour in ("red", "lime", "blue")]
+def test_peculiar_images_are_reported(photos, pack):
+    frames = [Image.new("RGB", (40, 30), color) for color in ("red", "lime", "blue")]
     frames[0].save(photos / "cat" / "a.gif", save_all=True, append_images=frames[1:])
     remarks = pack(photos).remarks
     assert remarks.frames == [("cat/a.gif", 3)]
     assert len(remarks.messages()) == 1
 
 
-def test_the_index_is_what_reading_the_shards_finds(photos, tmp_path, pack):
+def test_the_index_equals_that_of_scanned_shards(photos, tmp_path, pack):
     packed = pack(photos, per_shard=5).index
     read = index.read(packed.address)
     made = indexing.make(packed.address, [shard.name for shard in packed.shards], lambda *_: None)
@@ -82,7 +82,7 @@ def test_the_index_is_what_reading_the_shards_finds(photos, tmp_path, pack):
     assert json.loads(read.to_json())["wids_version"] == 1
 
 
-def test_webdataset_reads_them(photos, tmp_path, pack):
+def test_webdataset_reads_the_shards(photos, tmp_path, pack):
     webdataset = pytest.importorskip("webdataset")
     pack(photos, per_shard=12)
     shards = webdataset.WebDataset(str(tmp_path / "shards" / "000.tar"), shardshuffle=False)
@@ -91,9 +91,7 @@ def test_webdataset_reads_them(photos, tmp_path, pack):
     assert sorted(label for _, label in found) == [0] * 5 + [1] * 7
 
 
-def test_the_same_is_packed_to_the_same_bytes_and_another_seed_to_another_order(
-    photos, tmp_path, pack, files
-):
+def test_packing_is_deterministic_and_shuffled_by_the_seed(photos, tmp_path, pack, files):
     for name, seed in (("a", 0), ("b", 0), ("c", 1)):
         pack(photos, out=f"{name}/{{0..}}.tar", seed=seed)
     assert files(tmp_path / "a") == files(tmp_path / "b")
@@ -105,7 +103,7 @@ def files():
     return lambda folder: {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-def test_images_of_a_size_are_stored_as_they_are_seen(photos, tmp_path, pack):
+def test_resized_images_equal_the_preprocessed_ones(photos, tmp_path, pack):
     settings = ImageSettings((16, 16), 1)
     packed = pack(photos, settings)
     seen = loading.load(str(photos), settings).images.numpy()[..., 0]
@@ -117,7 +115,7 @@ def test_images_of_a_size_are_stored_as_they_are_seen(photos, tmp_path, pack):
     assert (packed.index.image_size, packed.index.image_channels) == ((16, 16), 1)
 
 
-def test_a_shard_is_no_larger_than_it_may_be_unless_an_image_is(photos, tmp_path, pack):
+def test_a_shard_exceeds_its_maximum_size_only_for_a_single_image(photos, tmp_path, pack):
     packed = pack(photos, shard_bytes=30_720)
     assert len(packed.index.shards) > 1
     assert all(shard.size <= 30_720 for shard in packed.index.shards)
@@ -125,7 +123,7 @@ def test_a_shard_is_no_larger_than_it_may_be_unless_an_image_is(photos, tmp_path
     assert [shard.count for shard in tiny.index.shards] == [1] * 12
 
 
-def test_arrays_are_stored_as_png_and_a_flat_folder_has_no_classes(tmp_path, pack):
+def test_arrays_are_stored_as_png_and_have_no_classes_without_labels(tmp_path, pack):
     pixels = np.arange(3 * 64, dtype=np.uint8).reshape(3, 8, 8)
     np.savez(tmp_path / "some.npz", images=pixels)
     packed = pack(tmp_path / "some.npz")
@@ -134,7 +132,7 @@ def test_arrays_are_stored_as_png_and_a_flat_folder_has_no_classes(tmp_path, pac
     assert packed.index.classes == ()
 
 
-def test_what_cannot_be_used_is_named_and_leaves_nothing_behind(photos, tmp_path, pack):
+def test_unusable_files_are_named_and_nothing_is_left_behind(photos, tmp_path, pack):
     whole = (photos / "cat" / "1.png").read_bytes()
     (photos / "cat" / "1.png").write_bytes(whole[: len(whole) // 2])  # its header is whole
     (photos / "cat" / "2.png").write_bytes(b"no image")
@@ -171,12 +169,12 @@ def test_nothing_is_overwritten(photos, tmp_path, pack):
 @pytest.mark.parametrize(
     "text", ["x.tar", "{000..127}.tar", "{..}.tar", "{0..}/x.tar", "{0..}-{0..}.tar", "{0..}.zip"]
 )
-def test_patterns_that_name_no_shards(text):
+def test_invalid_patterns_are_refused(text):
     with pytest.raises(UsageError, match="is not a pattern of names for shards"):
         Pattern.parse(text)
 
 
-def test_patterns_name_them():
+def test_names_of_a_pattern():
     pattern = Pattern.parse("some/photos-{008..}-x.tar")
     assert [pattern.name(number) for number in (0, 2, 2000)] == [
         "photos-008-x.tar", "photos-010-x.tar", "photos-2008-x.tar",

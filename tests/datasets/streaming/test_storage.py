@@ -32,7 +32,7 @@ def stored():
 
 
 @pytest.mark.parametrize("chunk", [1, 100, 2**22])
-def test_a_file_is_read_at_any_place(stored, monkeypatch, chunk):
+def test_a_file_is_read_at_any_offset(stored, monkeypatch, chunk):
     monkeypatch.setattr(storage, "_CHUNK", chunk)
     with storage.open_file(stored) as file:
         assert storage.size_of(file) == len(CONTENT)
@@ -45,7 +45,7 @@ def test_a_file_is_read_at_any_place(stored, monkeypatch, chunk):
         assert file.read() == CONTENT
 
 
-def test_a_connection_that_breaks_is_made_anew_where_it_broke(stored, monkeypatch):
+def test_a_broken_connection_is_retried_at_the_same_range(stored, monkeypatch):
     system = type(fsspec.filesystem("memory"))
     whole, asked = system.cat_file, []
 
@@ -63,7 +63,7 @@ def test_a_connection_that_breaks_is_made_anew_where_it_broke(stored, monkeypatc
     assert asked == [(0, 100), (100, 200), (100, 200), (100, 200)]
 
 
-def test_one_that_stays_broken_is_an_error(stored, monkeypatch):
+def test_a_connection_that_stays_broken_is_an_error(stored, monkeypatch):
     def cat_file(*_, **__):
         raise ConnectionResetError("reset by\npeer\x1b")
 
@@ -73,7 +73,7 @@ def test_one_that_stays_broken_is_an_error(stored, monkeypatch):
     assert caught.value.message == f"{stored} cannot be read: reset by peer\\x1b"
 
 
-def test_nothing_there_no_permission_no_such_kind(stored, monkeypatch):
+def test_missing_forbidden_and_unsupported_addresses(stored, monkeypatch):
     with pytest.raises(DataError, match="there is nothing at memory://bucket/other"):
         storage.open_file("memory://bucket/other")
     for address, said in (
@@ -113,7 +113,7 @@ def test_missing_packages_are_named(monkeypatch, missing, address, hint):
 
 @pytest.fixture
 def plain_server(tmp_path):
-    """Python's own server of files, which knows no ranges."""
+    """Python's own file server, which does not support range requests."""
     pytest.importorskip("aiohttp")
     (tmp_path / "some.bin").write_bytes(CONTENT)
 
@@ -129,7 +129,7 @@ def plain_server(tmp_path):
         thread.join()
 
 
-def test_a_server_that_knows_no_ranges_is_told_of(plain_server, monkeypatch):
+def test_a_server_without_range_requests_is_refused(plain_server, monkeypatch):
     monkeypatch.setattr(storage, "_CHUNK", 100)
     file = storage.open_file(f"{plain_server}/some.bin")
     with file, pytest.raises(DataError, match="is not served in parts"):
@@ -138,7 +138,7 @@ def test_a_server_that_knows_no_ranges_is_told_of(plain_server, monkeypatch):
         storage.open_file(f"{plain_server}/other.bin")
 
 
-def test_a_refused_connection_is_said_to_be_refused():
+def test_a_refused_connection_is_reported_as_such():
     pytest.importorskip("aiohttp")
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))  # and does not listen
@@ -148,7 +148,7 @@ def test_a_refused_connection_is_said_to_be_refused():
 
 
 class Hostile(http.server.BaseHTTPRequestHandler):
-    """A server that says that it has 100 bytes, and then sends what its path says."""
+    """A server that announces 100 bytes, and then sends what its path says."""
 
     protocol_version = "HTTP/1.1"
 
@@ -205,7 +205,7 @@ def hostile_server():
         ("elsewhere", "is not served in parts"),
     ],
 )
-def test_no_more_is_received_than_was_asked_for(hostile_server, kind, words):
+def test_no_more_is_received_than_was_requested(hostile_server, kind, words):
     server, address = hostile_server
     tracemalloc.start()
     try:
@@ -217,7 +217,7 @@ def test_no_more_is_received_than_was_asked_for(hostile_server, kind, words):
     assert getattr(server, "sent", 0) < 2**25, "64 MiB were on their way"
 
 
-def test_a_server_that_hardly_sends_anything_is_not_waited_for(hostile_server, monkeypatch):
+def test_a_server_that_sends_too_slowly_is_given_up(hostile_server, monkeypatch):
     _, address = hostile_server
     monkeypatch.setattr(limits, "IDLE_SECONDS", 0.5)
     with (
@@ -227,13 +227,13 @@ def test_a_server_that_hardly_sends_anything_is_not_waited_for(hostile_server, m
         file.read()
 
 
-def test_a_small_file_may_come_whole(hostile_server):
+def test_a_server_may_send_a_small_file_whole(hostile_server):
     _, address = hostile_server
     with storage.open_file(f"{address}/whole") as file:
         assert file.read() == bytes(100)
 
 
-def test_the_pages_of_a_web_server_are_not_read(hostile_server):
+def test_folders_of_web_servers_are_not_listed(hostile_server):
     _, address = hostile_server
     with pytest.raises(DataError, match="cannot be listed: it is on a web server"):
         storage.list_names(f"{address}/folder")

@@ -20,17 +20,17 @@ from ganctl.datasets.streaming import index, indexing, reader, stream
 from ganctl.datasets.streaming.order import EpochOrder
 from ganctl.errors import DataError, UsageError
 
-GREY = ImageSettings((8, 8), 1)
+GRAY = ImageSettings((8, 8), 1)
 
 
 @pytest.fixture(autouse=True)
 def _in_this_process(monkeypatch):
-    """Another process would take half a second to start: one test has some."""
+    """Another process would take half a second to start; one test uses some."""
     monkeypatch.setattr(stream, "_num_processes", lambda: 0)
 
 
 def png(number: int) -> bytes:
-    """A grey image whose every pixel is `number`."""
+    """Return a PNG of which every pixel is `number`."""
     buffer = io.BytesIO()
     Image.new("L", (8, 8), number).save(buffer, "PNG")
     return buffer.getvalue()
@@ -40,7 +40,7 @@ PNGS = [png(number) for number in range(256)]
 
 
 def write_shards(folder, counts, change=lambda number, files: files):
-    """Tar shards of images 0, 1, 2, ..., `counts` of each, with an index; the latter's path."""
+    """Write shards with `counts` of the images 0, 1, 2, ...; return the path of their index."""
     folder.mkdir(parents=True, exist_ok=True)
     numbers = itertools.count()
     names = []
@@ -59,7 +59,7 @@ def write_shards(folder, counts, change=lambda number, files: files):
 
 
 def shown(data, size, numbers=None, *, seed=0, epoch=0, share=WHOLE):
-    """The images' numbers, batch by batch."""
+    """Return (first row, batch size, numbers of the images) of each batch."""
     steps = range(-(-len(data) // size))
     batches = data.batches(size, steps if numbers is None else numbers, seed=seed, epoch=epoch,
                            share=share)  # fmt: skip
@@ -85,10 +85,10 @@ def shown(data, size, numbers=None, *, seed=0, epoch=0, share=WHOLE):
     block_bytes=st.sampled_from((1, 500, 2**22)),
     seed=st.integers(0, 2**32 - 1),
 )
-def test_an_epoch_is_all_images_once_for_any_number_of_processes_and_from_any_step_on(
+def test_an_epoch_has_every_image_once_for_any_number_of_processes_and_first_step(
     tmp_path_factory, counts, batch, processes, begun, block_bytes, seed
 ):
-    data = stream.load(write_shards(tmp_path_factory.mktemp("shards"), counts), GREY)
+    data = stream.load(write_shards(tmp_path_factory.mktemp("shards"), counts), GRAY)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(reader, "BLOCK_BYTES", block_bytes)
         size = min(batch, len(data))
@@ -109,15 +109,15 @@ def test_an_epoch_is_all_images_once_for_any_number_of_processes_and_from_any_st
                                                          for r in range(processes)]  # fmt: skip
 
 
-def test_seed_and_epoch_decide_the_order(tmp_path):
-    data = stream.load(write_shards(tmp_path, [200]), GREY)
+def test_the_order_is_a_function_of_seed_and_epoch(tmp_path):
+    data = stream.load(write_shards(tmp_path, [200]), GRAY)
     assert shown(data, 16) == shown(data, 16)
     assert shown(data, 16) != shown(data, 16, seed=1)
     assert shown(data, 16) != shown(data, 16, epoch=1)
 
 
-def test_processes_that_read_change_nothing(tmp_path, monkeypatch):
-    data = stream.load(write_shards(tmp_path, [100, 30]), GREY)
+def test_reading_processes_do_not_change_the_batches(tmp_path, monkeypatch):
+    data = stream.load(write_shards(tmp_path, [100, 30]), GRAY)
     expected = shown(data, 16)
     monkeypatch.setattr(stream, "_num_processes", lambda: 2)
     assert shown(data, 16) == expected
@@ -126,7 +126,7 @@ def test_processes_that_read_change_nothing(tmp_path, monkeypatch):
         shown(data, 16)
 
 
-def test_what_is_known_of_the_images_is_the_indexs_or_said(tmp_path):
+def test_size_and_channels_come_from_the_index_or_are_detected(tmp_path):
     data = loading.load_training(write_shards(tmp_path, [5, 6]))
     assert (len(data), data.classes, data.num_classes) == (11, ("0", "1", "2"), 3)
     assert data.image_shape == (1, 28, 28)  # the smallest that is chosen
@@ -138,17 +138,17 @@ def test_what_is_known_of_the_images_is_the_indexs_or_said(tmp_path):
         loading.load(data.name)
 
 
-def test_a_limit_takes_the_first_ones(tmp_path):
-    data = stream.load(write_shards(tmp_path, [5, 6, 7]), GREY, limit=8)
+def test_a_limit_uses_the_first_images(tmp_path):
+    data = stream.load(write_shards(tmp_path, [5, 6, 7]), GRAY, limit=8)
     assert sorted(n for _, _, numbers in shown(data, 3) for n in numbers) == [*range(8)]
 
 
 def test_other_shards_have_another_digest(tmp_path):
     digests = {
-        stream.load(write_shards(tmp_path / str(number), counts), GREY).digest
+        stream.load(write_shards(tmp_path / str(number), counts), GRAY).digest
         for number, counts in enumerate(([5, 6], [6, 5], [11]))
     }
-    same = stream.load(write_shards(tmp_path / "again", [5, 6]), GREY).digest
+    same = stream.load(write_shards(tmp_path / "again", [5, 6]), GRAY).digest
     assert len(digests) == 3
     assert same in digests
 
@@ -157,15 +157,15 @@ def broken(number, files):
     return files | {"7.png": PNGS[7][:40]} if number == 7 else files
 
 
-def test_a_broken_image_ends_the_training_with_its_name(tmp_path):
-    data = stream.load(write_shards(tmp_path, [5, 20], broken), GREY)
+def test_a_broken_image_is_an_error_that_names_it(tmp_path):
+    data = stream.load(write_shards(tmp_path, [5, 20], broken), GRAY)
     with pytest.raises(DataError, match=r"1\.tar: 7\.png: "):
         shown(data, 4)
 
 
-def test_or_is_replaced_always_by_the_same_neighbour(tmp_path):
+def test_a_skipped_image_is_always_replaced_by_the_same_neighbor(tmp_path):
     path = write_shards(tmp_path, [5, 20], broken)
-    data = stream.load(path, GREY, skip_bad=True)
+    data = stream.load(path, GRAY, skip_bad=True)
     whole = shown(data, 4)
     counts = Counter(n for _, _, numbers in whole for n in numbers)
     assert sorted(counts.values()) == [1] * 23 + [2]
@@ -178,26 +178,26 @@ def test_images_without_a_label_are_named(tmp_path):
     def unlabelled(number, files):
         return {"7.png": PNGS[7]} if number == 7 else files
 
-    data = stream.load(write_shards(tmp_path, [20], unlabelled), GREY)
+    data = stream.load(write_shards(tmp_path, [20], unlabelled), GRAY)
     with pytest.raises(DataError, match=r"7\.png: it has no label"):
         shown(data, 4)
 
 
 def test_shards_without_labels_have_no_classes(tmp_path):
     path = write_shards(tmp_path, [20], lambda n, files: {f"{n}.png": PNGS[n]})
-    data = stream.load(path, GREY)
+    data = stream.load(path, GRAY)
     assert (data.classes, data.num_classes) == ((), 0)
     assert sum(len(numbers) for *_, numbers in shown(data, 4)) == 20
 
 
-def test_an_index_of_webdatasets_own_will_do(tmp_path):
+def test_an_index_made_by_webdataset_is_accepted(tmp_path):
     path = tmp_path / "index.json"
     write_shards(tmp_path, [70, 70])
     facts = json.loads(path.read_text())
     for shard in facts["shardlist"]:
         del shard["marks"]
     path.write_text(json.dumps({"wids_version": 1, "shardlist": facts["shardlist"]}))
-    data = stream.load(str(path), GREY)
+    data = stream.load(str(path), GRAY)
     assert sorted(n for _, _, numbers in shown(data, 32) for n in numbers) == [*range(140)]
 
 
@@ -256,16 +256,16 @@ def change(**values):
                                                             .decode()), "is not an index"),
     ],
 )  # fmt: skip
-def test_shards_that_are_not_as_the_index_says_are_named(tmp_path, harm, said):
+def test_shards_that_do_not_match_the_index_are_named(tmp_path, harm, said):
     path = write_shards(tmp_path, [100, 20])
     harm(tmp_path)
     with pytest.raises(DataError, match=said):
-        shown(stream.load(path, GREY), 16)
+        shown(stream.load(path, GRAY), 16)
 
 
-def test_what_cannot_be_read_is_not_tried_again_by_what_was_asked_for_ahead(tmp_path):
+def test_requests_made_ahead_do_not_repeat_a_failure(tmp_path):
     facts = index.read(write_shards(tmp_path, [40]))
-    job = reader.Reader(facts, GREY, EpochOrder(np.array([40]), 4, 4, 0, 0), False)
+    job = reader.Reader(facts, GRAY, EpochOrder(np.array([40]), 4, 4, 0, 0), False)
     task = prefetch.Request(0, range(4), 4)
     (tmp_path / "0.tar").rename(tmp_path / "away")
     with pytest.raises(DataError, match="no such file"):
@@ -275,8 +275,8 @@ def test_what_cannot_be_read_is_not_tried_again_by_what_was_asked_for_ahead(tmp_
         job(task)
 
 
-def test_the_training_device_gets_them(tmp_path):
-    data = stream.load(write_shards(tmp_path, [20]), GREY).to(torch.device("cpu"), 0)
+def test_batches_are_on_the_training_device(tmp_path):
+    data = stream.load(write_shards(tmp_path, [20]), GRAY).to(torch.device("cpu"), 0)
     (batch,) = data.batches(4, range(1), seed=0, epoch=0)
     assert batch.images().shape == (4, 1, 8, 8)
     assert batch.pixels.dtype == torch.uint8
