@@ -153,39 +153,31 @@ class RunDirectory:
 
     def require_new(self) -> None:
         """Raise RunError unless a new run may begin here: the folder is missing or empty."""
+        path, sibling = self.path, Setting("out", self.free_sibling())
         if self.is_run():
-            raise RunError(
-                f"{self.path} already holds a run; nothing was changed",
-                Text(
-                    "Resume it with {}, or start a new run with {}.",
-                    Setting("resume", True),
-                    Setting("out", self.free_sibling()),
-                ),
-            )
+            resume = Setting("resume", True)
+            hint = Text("Resume it with {}, or start a new run with {}.", resume, sibling)
+            raise RunError(f"{path} already holds a run; nothing was changed", hint)
         # What a run killed before its first checkpoint leaves behind is no obstacle.
         remains = {_LOCK} | ({CONFIG} if self.read_starts() else set())
         if not self.samples():
             remains.add(_SAMPLES)
         try:
-            is_used = self.path.exists() and any(
+            is_used = path.exists() and any(
                 entry.name not in remains and not files.is_temporary(entry)
-                for entry in self.path.iterdir()
+                for entry in path.iterdir()
             )
         except OSError as error:
-            raise RunError(f"{self.path} cannot be a run directory: {reason(error)}") from None
-        absolute = self.path.absolute()
-        parent = next(path for path in (absolute, *absolute.parents) if path.exists())
+            raise RunError(f"{path} cannot be a run directory: {reason(error)}") from None
+        absolute = path.absolute()
+        parent = next(folder for folder in (absolute, *absolute.parents) if folder.exists())
         if not (parent.is_dir() and os.access(parent, os.W_OK)):
             why = f"no write permission in {parent}" if parent.is_dir() else f"{parent} is a file"
-            raise RunError(
-                f"cannot create {self.path}: {why}",
-                Text("Choose another folder with {}.", Setting("out")),
-            )
+            hint = Text("Choose another folder with {}.", Setting("out"))
+            raise RunError(f"cannot create {path}: {why}", hint)
         if is_used:
-            raise RunError(
-                f"{self.path} is not empty and not a run of ganctl; nothing was changed",
-                Text("Choose another folder, for example {}", Setting("out", self.free_sibling())),
-            )
+            hint = Text("Choose another folder, for example {}", sibling)
+            raise RunError(f"{path} is not empty and not a run; nothing was changed", hint)
 
     def free_sibling(self) -> Path:
         """Return a path beside this one that does not exist: run-2, run-3, ..."""
@@ -209,11 +201,9 @@ class RunDirectory:
         make_folder(self.path)
         with files.exclusive(self.path / _LOCK) as is_in_place:
             if is_in_place is None:
+                hint = "Wait for it or stop it, or choose another folder with {}."
                 raise RunError(
-                    f"another training run is using {self.path}",
-                    Text(
-                        "Wait for it or stop it, or choose another folder with {}.", Setting("out")
-                    ),
+                    f"another training run is using {self.path}", Text(hint, Setting("out"))
                 )
             self._lock_is_in_place = is_in_place
             try:
