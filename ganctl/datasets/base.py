@@ -34,59 +34,32 @@ _BATCHES_AHEAD = 2
 
 
 class ImageDataset(Protocol):
-    """Images of one shape, with labels, that can be trained on."""
+    """Images of one shape, with labels, that can be trained on: see `Dataset` for each member."""
 
     @property
-    def name(self) -> str:
-        """Name of the data set, path of the images, or address of the index of shards."""
-
+    def name(self) -> str: ...
     @property
-    def classes(self) -> tuple[str, ...]:
-        """Names of the classes, which the labels count; empty if networks are not to know them."""
-
+    def classes(self) -> tuple[str, ...]: ...
     @property
-    def num_classes(self) -> int:
-        """Number of classes that networks can tell apart: 0 rather than 1."""
-
+    def num_classes(self) -> int: ...
     @property
-    def digest(self) -> str:
-        """SHA-256 that tells a resumed run whether its images are still the same."""
-
+    def digest(self) -> str: ...
     @property
-    def image_shape(self) -> tuple[int, int, int]:
-        """(C, H, W)."""
-
+    def image_shape(self) -> tuple[int, int, int]: ...
     @property
-    def notices(self) -> tuple[str | Text, ...]:
-        """What a user should know about the images before training."""
-
+    def notices(self) -> tuple[str | Text, ...]: ...
     @property
-    def no_classes(self) -> tuple[str, ...]:
-        """The notices that say why there are no classes."""
-
+    def no_classes(self) -> tuple[str, ...]: ...
     @property
-    def num_held_out(self) -> int:
-        """Number of images held out to compare samples with: `loading.load_test` has them."""
-
+    def num_held_out(self) -> int: ...
     @property
-    def labels_problem(self) -> str | None:
-        """Why the labels that are there cannot be used; then there are no classes."""
-
+    def labels_problem(self) -> str | None: ...
     def __len__(self) -> int: ...
-
-    def to(self, device: torch.device, bound: int | None = None) -> ImageDataset:
-        """Return the same images with batches on `device`, kept there if at most `bound` bytes."""
-
-    def some(self, count: int) -> NDArray[np.uint8]:
-        """Return about `count` images, uint8 (n, H, W, C), or all if there are fewer."""
-
+    def to(self, device: torch.device, bound: int | None = None) -> ImageDataset: ...
+    def some(self, count: int) -> NDArray[np.uint8]: ...
     def batches(
         self, size: int, numbers: range, *, seed: int, epoch: int, share: Share = WHOLE
-    ) -> Iterator[Batch]:
-        """Yield the batches `numbers` of an epoch, counted from 0, or a share of each of them.
-
-        The order of the images is a function of (seed, epoch) alone.
-        """
+    ) -> Iterator[Batch]: ...
 
 
 @dataclass(frozen=True)
@@ -94,20 +67,25 @@ class Dataset:
     """An `ImageDataset` that is whole on one device, or mapped from a file if it is large."""
 
     name: str
+    """Name of the data set, path of the images, or address of the index of shards."""
     images: Tensor
-    """uint8 (N, H, W, C): channels last, so that batches come in the layout that networks want."""
+    """uint8 (N, H, W, C): channels last, so that batches have the layout that networks want."""
     labels: Tensor
     """int64 (N,), on the device of the images."""
     classes: tuple[str, ...]
+    """Names of the classes, which the labels count; empty if networks are not to know them."""
     digest: str
-    """SHA-256 of the shape and bytes of the images."""
+    """SHA-256 of the images, which tells a resumed run whether they are still the same."""
     device: torch.device | None = None
     """Device of the batches; None: that of the images."""
     is_mapped: bool = False
     """Whether the images are in a file from which batches are read as they are needed."""
     notices: tuple[str | Text, ...] = ()
+    """What a user should know about the images before training."""
     num_held_out: int = 0
+    """Number of images held out to compare samples with: `loading.load_test` has them."""
     labels_problem: str | None = None
+    """Why the labels that are there cannot be used; then there are no classes."""
 
     @classmethod
     def from_arrays(
@@ -168,9 +146,10 @@ class Dataset:
     def batches(
         self, size: int, numbers: range, *, seed: int, epoch: int, share: Share = WHOLE
     ) -> Iterator[Batch]:
-        """Yield the batches `numbers` of an epoch: see `ImageDataset.batches`.
+        """Yield the batches `numbers` of an epoch, counted from 0, or a share of each of them.
 
-        Images that are not on the device of the batches are read ahead.
+        The order of the images is a function of (seed, epoch) alone. Images that are not on the
+        device of the batches are read ahead.
         """
         device = self.device or self.images.device
         order = epoch_order(len(self), seed=seed, epoch=epoch).to(self.images.device)

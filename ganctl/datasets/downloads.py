@@ -23,14 +23,15 @@ _MIRRORS = {
     "b2617bb6d3ffa2e429640350f613e3291e10b141/data/fashion/",
     "kmnist": "https://codh.rois.ac.jp/kmnist/dataset/kmnist/",
 }
-"""Instead of torchvision's own, which are asked without encryption."""
-_OF_ARRAYS = {
+"""Encrypted sources, in place of torchvision's, which are not."""
+_SAFE_GLOBALS = {
     ("numpy", "dtype"),
     ("numpy", "ndarray"),
     ("numpy.core.multiarray", "_reconstruct"),
     ("numpy._core.multiarray", "_reconstruct"),
 }
-"""What a pickle of plain values and NumPy's arrays calls."""
+"""What a pickle of plain values and NumPy arrays refers to."""
+Named = tuple[np.ndarray, np.ndarray, tuple[str, ...]]
 
 
 def cache_dir() -> Path:
@@ -38,23 +39,11 @@ def cache_dir() -> Path:
     return places.folder("datasets")
 
 
-Named = tuple[np.ndarray, np.ndarray, tuple[str, ...]]
+def load(name: str, *, train: bool) -> Named:
+    """Return images of `name`, uint8 (N, H, W) or (N, H, W, 3), labels, (N,), and class names.
 
-
-def load_train(name: str) -> Named:
-    """The training images of `name`, uint8 (N, H, W) or (N, H, W, 3), labels (N,), classes' names.
-
-    Raises DataError, with the place for the files, where they are neither cached nor to be had.
+    Raises DataError, with the place for the files, if they are not cached and cannot be downloaded.
     """
-    return _load(name, train=True)
-
-
-def load_test(name: str) -> Named:
-    """The test images of `name`, labels and names, as `load_train` gives those for training."""
-    return _load(name, train=False)
-
-
-def _load(name: str, *, train: bool) -> Named:
     import torchvision.datasets
 
     class_name, arguments = _CLASSES[name]
@@ -66,14 +55,14 @@ def _load(name: str, *, train: bool) -> Named:
         if name == "cifar10":
             return _cifar(dataset_class, root, train=train)
         dataset = dataset_class(root=str(root), train=train, download=True, **arguments)
-    except Exception as error:  # of a network, a file system, or a parser of damaged files
+    except Exception as error:  # of the network, the file system, or a parser of damaged files
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:120].rstrip(":")
         raise DataError(
-            f"{name} is not whole in the cache and could not be downloaded ({_first_line(error)})",
+            f"{name} is not complete in the cache and could not be downloaded ({reason})",
             Text(
-                "Without a network, put its files by hand under {} ({}) in place of "
-                "what is there, or train on the embedded data: {}",
-                _place(dataset_class, root),
-                _files(dataset_class),
+                "Without a network, put its files under {} ({}) in place of what is there, or "
+                "train on the embedded data: {}",
+                *_place_and_files(dataset_class, root),
                 Setting("data", "mnist"),
             ),
         ) from None
@@ -84,7 +73,7 @@ def _load(name: str, *, train: bool) -> Named:
 
 
 def _cifar(dataset_class: Any, root: Path, *, train: bool) -> Named:
-    """Return what torchvision would, whose own reader runs any code that its pickles hold."""
+    """Return what torchvision would, whose own reader runs any code in its pickles."""
     dataset = dataset_class.__new__(dataset_class)
     dataset.root = str(root)
     dataset.download()
@@ -106,27 +95,19 @@ def _unpickled(path: Path) -> dict[str, Any]:
 
 
 class _PlainUnpickler(pickle.Unpickler):
-    """Reads pickles of plain values and NumPy's arrays. Raises UnpicklingError for all others."""
+    """Reads pickles of plain values and NumPy arrays. Raises UnpicklingError for all others."""
 
     def find_class(self, module: str, name: str) -> Any:
-        if (module, name) not in _OF_ARRAYS:
+        if (module, name) not in _SAFE_GLOBALS:
             raise pickle.UnpicklingError(f"it holds code: {module}.{name}")
         return super().find_class(module, name)
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:120].rstrip(":")
-
-
-def _place(dataset_class: Any, root: Path) -> Path:
-    """torchvision's own folder for the files of `dataset_class`."""
-    return root if hasattr(dataset_class, "base_folder") else root / dataset_class.__name__ / "raw"
-
-
-def _files(dataset_class: Any) -> str:
-    """The files torchvision looks for, by name."""
-    if hasattr(dataset_class, "filename"):
-        return str(dataset_class.filename)
+def _place_and_files(dataset_class: Any, root: Path) -> tuple[Path, str]:
+    """Return torchvision's folder for the files of `dataset_class`, and their names."""
+    if hasattr(dataset_class, "base_folder"):
+        return root, str(dataset_class.filename)
+    folder = root / dataset_class.__name__ / "raw"
     if hasattr(dataset_class, "url"):
-        return str(dataset_class.url).rsplit("/", 1)[-1]
-    return ", ".join(filename for filename, _ in dataset_class.resources)
+        return folder, str(dataset_class.url).rsplit("/", 1)[-1]
+    return folder, ", ".join(filename for filename, _ in dataset_class.resources)

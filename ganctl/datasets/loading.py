@@ -105,13 +105,7 @@ def load(
     name = _absolute(name)
     if name not in NAMES:
         return local.load(name, settings, limit=limit, skip_bad=skip_bad, progress=progress)
-    module = EMBEDDED.get(name)
-    if module is None:
-        images, labels, classes = downloads.load_train(name)
-    else:
-        (images, labels), classes = module.load_train(), module.CLASSES
-    images = _fitted(images[:limit], settings)
-    return Dataset.from_arrays(name, images, labels[:limit], classes=classes)
+    return _named(name, settings, train=True, limit=limit)
 
 
 def load_test(
@@ -127,12 +121,7 @@ def load_test(
         raise UsageError(f"{name} has no test images: streamed shards have no held-out images")
     if name not in NAMES:
         return local.load(name, settings, held_out=True, skip_bad=True, progress=progress)
-    module = EMBEDDED.get(name)
-    if module is None:
-        images, labels, classes = downloads.load_test(name)
-    else:
-        (images, labels), classes = module.load_test(), module.CLASSES
-    return Dataset.from_arrays(name, _fitted(images, settings), labels, classes=classes)
+    return _named(name, settings, train=False)
 
 
 def has_test(dataset: ImageDataset) -> bool:
@@ -178,6 +167,17 @@ def _require_whole(name: str) -> None:
             f"'{name}' is an index of shards, which can only be streamed for training",
             "Give the folder or archive that was packed, or the shards: '{000..127}.tar'.",
         )
+
+
+def _named(name: str, settings: ImageSettings, *, train: bool, limit: int | None = None) -> Dataset:
+    if name in downloads.NAMES:
+        images, labels, classes = downloads.load(name, train=train)
+    else:
+        module = EMBEDDED[name]
+        images, labels = module.load_train() if train else module.load_test()
+        classes = module.CLASSES
+    images = _fitted(images[:limit], settings)
+    return Dataset.from_arrays(name, images, labels[:limit], classes=classes)
 
 
 def _fitted(images: np.ndarray, settings: ImageSettings) -> np.ndarray:

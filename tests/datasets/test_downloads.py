@@ -77,7 +77,7 @@ def test_every_name_is_known_here():
 def test_without_a_network_the_hint_says_which_file_goes_where(name, error, replace_class, cache):
     replace_class(name, __init__=raising(error), download=raising(error))
     with pytest.raises(DataError, match="no route") as caught:
-        downloads.load_train(name)
+        downloads.load(name, train=True)
     folder, file = FILES[name]
     assert name in caught.value.message
     assert "\n" not in caught.value.message
@@ -90,13 +90,13 @@ def test_a_cache_that_cannot_be_made_is_a_data_error(cache):
     cache.rmdir()
     cache.write_text("a file where the folder should be")
     with pytest.raises(DataError):
-        downloads.load_train("kmnist")
+        downloads.load("kmnist", train=True)
 
 
 def test_images_and_labels_come_as_arrays(replace_class):
     color = np.arange(2 * 4 * 4 * 3, dtype=np.uint8).reshape(2, 4, 4, 3)
     replace_class("kmnist", __init__=giving(color, [3, 1]))
-    images, labels, classes = downloads.load_train("kmnist")
+    images, labels, classes = downloads.load("kmnist", train=True)
     assert np.array_equal(images, color)
     assert labels.tolist() == [3, 1]
     assert classes == ("one", "other")
@@ -107,7 +107,7 @@ def test_emnist_is_turned_upright(replace_class):
 
     stored = torch.arange(2 * 4 * 4, dtype=torch.uint8).reshape(2, 4, 4)
     replace_class("emnist", __init__=giving(stored, torch.tensor([0, 1])))
-    images, _, _ = downloads.load_train("emnist")
+    images, _, _ = downloads.load("emnist", train=True)
     assert np.array_equal(images, stored.mT.numpy())
 
 
@@ -140,21 +140,21 @@ def files_by_hand(replace_class, cache):
 
 
 def test_files_put_where_the_hint_says_are_found_without_a_network(files_by_hand):
-    images, labels, classes = downloads.load_train("fashion-mnist")
+    images, labels, classes = downloads.load("fashion-mnist", train=True)
     assert np.array_equal(images, files_by_hand[0])
     assert labels.tolist() == [0, 1, 2, 3, 4]
     assert (len(classes), classes[0], classes[9]) == (10, "T-shirt/top", "Ankle boot")
-    images, labels, _ = downloads.load_test("fashion-mnist")
+    images, labels, _ = downloads.load("fashion-mnist", train=False)
     assert np.array_equal(images, files_by_hand[0][:1])
     assert labels.tolist() == [0]
 
 
 def test_a_half_unpacked_file_is_a_data_error(files_by_hand):
-    downloads.load_train("fashion-mnist")
+    downloads.load("fashion-mnist", train=True)
     unpacked = files_by_hand[1] / "train-images-idx3-ubyte"
     unpacked.write_bytes(unpacked.read_bytes()[:1000])
     with pytest.raises(DataError):
-        downloads.load_train("fashion-mnist")
+        downloads.load("fashion-mnist", train=True)
 
 
 def test_a_data_set_has_the_names_of_its_classes(files_by_hand):
@@ -173,7 +173,7 @@ def test_emnists_names_are_those_of_its_labels(cache):
         stem = f"emnist-balanced-{part}"
         (folder / f"{stem}-images-idx3-ubyte").write_bytes(idx(images))
         (folder / f"{stem}-labels-idx1-ubyte").write_bytes(idx(np.array([10, 46], np.uint8)))
-    _, labels, classes = downloads.load_train("emnist")
+    _, labels, classes = downloads.load("emnist", train=True)
     assert [classes[label] for label in labels] == ["A", "t"]
     assert len(classes) == 47
 
@@ -200,7 +200,7 @@ def cifar(cache, replace_class):
 def test_cifars_names_are_those_in_its_own_file(cifar):
     pixels = np.arange(2 * 3072).reshape(2, 3072).astype(np.uint8)
     cifar({"data": pixels.tolist(), "labels": [3, 1]})
-    images, labels, classes = downloads.load_train("cifar10")
+    images, labels, classes = downloads.load("cifar10", train=True)
     assert (images.shape, labels.tolist(), classes) == ((2, 32, 32, 3), [3, 1], ("a", "b"))
     assert np.array_equal(images[1, 0, 0], pixels[1, [0, 1024, 2048]])
 
@@ -224,7 +224,7 @@ class Code:
 def test_no_code_in_a_pickle_is_run(cifar):
     cifar({"data": Code(), "labels": []})
     with pytest.raises(DataError, match="it holds code"):
-        downloads.load_train("cifar10")
+        downloads.load("cifar10", train=True)
 
 
 @pytest.mark.parametrize("name", ["fashion-mnist", "kmnist", "emnist", "cifar10"])
@@ -238,6 +238,6 @@ def test_nothing_is_fetched_without_encryption(name, monkeypatch):
     for module in ("mnist", "cifar"):
         monkeypatch.setattr(f"torchvision.datasets.{module}.download_and_extract_archive", fetch)
     with pytest.raises(DataError):
-        downloads.load_train(name)
+        downloads.load(name, train=True)
     assert asked
     assert all(url.startswith("https://") for url in asked)
