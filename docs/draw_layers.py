@@ -18,7 +18,9 @@ _WIDTH, _MARGIN, _LINE, _CHARACTER = 900, 12, 22, 7.3
 def layers() -> list[list[str]]:
     """Return the modules of each layer of the import contract, from the top down."""
     settings = tomllib.loads((_ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["importlinter"]
-    (contract,) = (each for each in settings["contracts"] if each["type"] == "layers")
+    (contract,) = (
+        each for each in settings["contracts"] if each["name"] == "Imports point down only"
+    )
     return [
         sorted(name.strip().removeprefix("ganctl.") for name in layer.split("|"))
         for layer in contract["layers"]
