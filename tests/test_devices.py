@@ -14,7 +14,7 @@ CPU = torch.device("cpu")
 
 @pytest.fixture
 def cuda(monkeypatch):
-    """Pretend to have so many CUDA devices, and no MPS."""
+    """Pretend to have a number of CUDA devices and no MPS."""
 
     def pretend(count):
         monkeypatch.setattr(torch.cuda, "is_available", lambda: count > 0)
@@ -54,7 +54,7 @@ def test_an_unknown_device_suggests_a_known_one(name, hint):
         ("mps", 1, "no MPS device here"),
     ],
 )
-def test_a_device_that_is_not_there_is_refused(cuda, name, count, complaint):
+def test_a_missing_device_is_refused(cuda, name, count, complaint):
     cuda(count)
     with pytest.raises(DeviceError, match=complaint) as caught:
         devices.resolve_device(name)
@@ -71,12 +71,12 @@ def test_a_device_that_is_not_there_is_refused(cuda, name, count, complaint):
         ("cuda:1", 2, "cuda:1"),
     ],
 )
-def test_a_device_that_is_there_is_found(cuda, name, count, device):
+def test_an_existing_device_is_found(cuda, name, count, device):
     cuda(count)
     assert devices.resolve_device(name) == torch.device(device)
 
 
-def test_auto_takes_mps_where_there_is_no_cuda(cuda, monkeypatch):
+def test_auto_chooses_mps_without_cuda(cuda, monkeypatch):
     cuda(0)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
     assert devices.resolve_device("auto") == torch.device("mps")
@@ -84,11 +84,11 @@ def test_auto_takes_mps_where_there_is_no_cuda(cuda, monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["fp32", "bf16"])
-def test_a_precision_that_was_asked_for_is_kept(name):
+def test_an_explicit_precision_is_kept(name):
     assert devices.resolve_precision(name, CPU) == name
 
 
-def test_auto_precision_is_settled_on_a_cpu():
+def test_auto_precision_is_resolved_on_a_cpu():
     assert devices.resolve_precision("auto", CPU) in set(PRECISIONS) - {"auto"}
 
 
@@ -103,7 +103,7 @@ def test_a_cpu_is_described_by_its_threads():
     assert devices.describe(CPU).startswith(f"cpu, {threads} thread")
 
 
-def test_preparing_a_device_may_be_repeated_and_changes_no_result():
+def test_preparing_a_device_twice_changes_no_result():
     x = torch.arange(12.0).view(3, 4)
     before = x @ x.T
     devices.prepare(CPU)
@@ -128,11 +128,11 @@ def test_free_memory_of_a_cpu_is_the_machines():
     assert 10**7 < devices.free_memory(CPU) < 10**14
 
 
-def test_free_memory_of_other_devices_is_not_known():
+def test_free_memory_of_other_devices_is_unknown():
     assert devices.free_memory(torch.device("cuda")) is None
 
 
-def test_a_machine_is_known_by_its_system_processor_and_instructions(monkeypatch):
+def test_a_machine_is_described_by_system_processor_and_instructions(monkeypatch):
     told = devices.describe_machine()
     assert told == devices.describe_machine()
     assert told.startswith(f"{platform.system()}, ")
@@ -142,7 +142,7 @@ def test_a_machine_is_known_by_its_system_processor_and_instructions(monkeypatch
     assert ", Z80: fast, " in devices.describe_machine()
 
 
-def test_where_the_system_does_not_name_the_processor_its_kind_stands_for_it(monkeypatch):
+def test_an_unnamed_processor_is_described_by_its_architecture(monkeypatch):
     def missing(*_):
         raise FileNotFoundError
 

@@ -37,7 +37,7 @@ def test_only_wrong_usage_exits_with_2():
     assert set(codes.values()) == {1}
 
 
-def test_messages_of_the_core_name_settings_never_options():
+def test_messages_of_the_core_name_settings_not_options():
     """Python users have no --batch-size; `Setting` is what both front ends can spell."""
     package = Path(ganctl.__file__).parent
     option = re.compile(r"(?<![\w-])--[a-z]")

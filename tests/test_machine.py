@@ -1,4 +1,4 @@
-"""Memory, cores and disks, of machines that are made up in a folder."""
+"""Memory, cores and disks of machines that are simulated in a folder."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def group_v1(root, name, limit, used, cached=0):
 
 
 @on_linux
-def test_without_groups_all_that_is_available_is_free(root, monkeypatch):
+def test_without_control_groups_all_available_memory_is_free(root, monkeypatch):
     assert machine.free_memory(root) == 5_120_000
     group_v2(root, "", "max", 1_000_000)
     assert machine.free_memory(root) == 5_120_000
@@ -60,14 +60,14 @@ def test_without_groups_all_that_is_available_is_free(root, monkeypatch):
 
 
 @on_linux
-def test_cached_pages_that_nobody_uses_are_free(root):
-    """A container that has read its images is not refused every batch."""
+def test_reclaimable_cached_pages_count_as_free(root):
+    """Otherwise a container that has read its images could allocate nothing."""
     group_v2(root, "", 3_000_000, 2_900_000, cached=2_000_000)
     assert machine.free_memory(root) == 2_100_000
 
 
 @on_linux
-def test_the_least_of_all_groups_up_to_the_root_wins(root):
+def test_the_tightest_group_up_to_the_root_counts(root):
     write(root, {"proc/self/cgroup": "0::/a/b/c\n"})
     group_v2(root, "", "max", 0)
     group_v2(root, "a", 4_000_000, 1_000_000)
@@ -82,7 +82,7 @@ def test_the_least_of_all_groups_up_to_the_root_wins(root):
 
 
 @on_linux
-def test_limits_of_version_1_are_seen(root):
+def test_limits_of_control_groups_of_version_1_count(root):
     write(root, {"proc/self/cgroup": "7:pids:/x\n4:memory:/x/y\n0::/\n"})
     group_v1(root, "", 2**63 - 4096, 9)
     group_v1(root, "x", 4_000_000, 3_500_000, cached=1_000_000)
@@ -122,13 +122,13 @@ def test_cores_are_as_many_as_affinity_and_quota_allow(root, files, expected):
 
 
 @pytest.mark.parametrize(("load", "idle"), [(0.2, 8), (5.6, 2), (7.9, 1), (30, 1)])
-def test_cores_that_others_use_are_not_idle(root, monkeypatch, load, idle):
+def test_cores_that_other_programs_use_are_not_idle(root, monkeypatch, load, idle):
     monkeypatch.setattr(machine, "cores", lambda: 8)
     monkeypatch.setattr(os, "getloadavg", lambda: (load, 0, 0), raising=False)
     assert machine.idle_cores() == idle
 
 
-def test_what_fits_no_disk_is_refused(tmp_path):
+def test_a_file_larger_than_the_disk_is_refused(tmp_path):
     path = tmp_path / "new" / "folder" / "big.npz"
     machine.require_disk(path, 10**6)
     with pytest.raises(RunError, match=r"big\.npz would take 1,000,000,000\.0 GB, and .* are free"):

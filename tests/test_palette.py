@@ -1,4 +1,4 @@
-"""A metric has one color wherever a figure shows it."""
+"""A metric has one color in every chart."""
 
 from __future__ import annotations
 
@@ -54,14 +54,14 @@ def on_the_screen(_):
 @pytest.mark.parametrize(
     ("place", "shown"), [*enumerate((in_the_plot, in_the_report, on_the_screen))]
 )
-def test_each_metric_has_its_color_in_every_figure(monkeypatch, place, shown):
+def test_each_metric_has_the_same_color_in_every_chart(monkeypatch, place, shown):
     kind = ("light", "light", "terminal")[place]
     found = shown(monkeypatch)
     for metric, labels in LABELS.items():
         assert found[labels[place]] == getattr(palette.color(metric), kind), metric
 
 
-def test_the_generator_and_its_images_share_a_color_that_real_ones_have_not():
+def test_the_generator_and_its_images_share_a_color():
     assert palette.color("g_loss") == palette.color("d_fake")
     assert palette.color("d_loss") == palette.color("d_real")
     assert palette.color("d_fake") != palette.color("d_real")

@@ -1,4 +1,4 @@
-"""Folders for what is kept: private, and somewhere else where there is no home."""
+"""Private folders for what is kept, also where there is no home folder."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no modes there"
 
 @pytest.fixture
 def temporary(tmp_path, monkeypatch):
-    """The folder for temporary files, the test's own."""
+    """A folder for temporary files that belongs to the test."""
     folder = tmp_path / "tmp"
     folder.mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(folder))
@@ -29,13 +29,13 @@ def mode(path):
     return path.stat().st_mode & 0o777
 
 
-def test_folders_are_made_for_this_user_alone(cache_folder):
+def test_folders_are_private_to_the_user(cache_folder):
     assert places.folder("images") == cache_folder
     assert (mode(cache_folder), mode(cache_folder.parent)) == (0o700, 0o700)
     assert places.notices() == []
 
 
-def test_a_folder_that_others_could_enter_is_closed_to_them(cache_folder):
+def test_a_folder_that_others_could_enter_is_closed(cache_folder):
     cache_folder.mkdir(parents=True)
     cache_folder.chmod(0o777)
     cache_folder.parent.chmod(0o775)
@@ -84,7 +84,7 @@ def plant_file(path, tmp_path):
 
 
 @pytest.mark.parametrize("plant", [plant_link, plant_folder, plant_file])
-def test_what_others_planted_in_its_place_is_not_used(temporary, monkeypatch, tmp_path, plant):
+def test_what_others_planted_there_is_not_used(temporary, monkeypatch, tmp_path, plant):
     monkeypatch.setattr(places, "_usual", lambda: None)
     planted = temporary / f"ganctl-{os.geteuid()}"
     plant(planted, tmp_path)
@@ -96,7 +96,7 @@ def test_what_others_planted_in_its_place_is_not_used(temporary, monkeypatch, tm
     assert not planted.is_dir() or list(planted.iterdir()) == []
 
 
-def test_a_library_is_lent_a_folder_where_it_would_find_none(temporary, cache_folder, monkeypatch):
+def test_matplotlib_gets_a_folder_if_it_would_find_none(temporary, cache_folder, monkeypatch):
     monkeypatch.setenv("HOME", "/proc/none")
     for variable in ("XDG_CONFIG_HOME", "XDG_CACHE_HOME"):
         monkeypatch.delenv(variable, raising=False)
@@ -108,7 +108,7 @@ def test_a_library_is_lent_a_folder_where_it_would_find_none(temporary, cache_fo
     assert os.environ["MPLCONFIGDIR"] == "mine"
 
 
-def test_compiled_code_is_never_in_a_folder_that_anyone_may_have_made(cache_folder, monkeypatch):
+def test_compiled_code_is_kept_in_a_private_folder(cache_folder, monkeypatch):
     monkeypatch.setenv("TORCHINDUCTOR_CPP_CACHE_PRECOMPILE_HEADERS", "")
     monkeypatch.delenv("TORCHINDUCTOR_CPP_CACHE_PRECOMPILE_HEADERS")
     for default in (None, f"{tempfile.gettempdir()}/torchinductor_someone"):
@@ -125,7 +125,7 @@ def test_compiled_code_is_never_in_a_folder_that_anyone_may_have_made(cache_fold
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="how Linux finds a home folder")
-def test_matplotlib_does_not_complain_of_its_folder(tmp_path):
+def test_matplotlib_does_not_warn_about_its_folder(tmp_path):
     environment = {"PATH": os.environ["PATH"], "HOME": "/proc/none", "TMPDIR": str(tmp_path)}
     code = "import ganctl.metrics, torchmetrics.image, matplotlib.font_manager"
     done = subprocess.run(

@@ -22,11 +22,11 @@ def test_nearest_names_the_closest_word_or_all_of_them(word, hint):
     assert nearest(word, ("mnist", "cifar10")) == hint
 
 
-def test_the_closest_word_is_shown_as_it_is_written():
+def test_nearest_keeps_the_spelling_of_the_known_word():
     assert nearest("fords", ("CARS", "Fords Mustang", "Ford")) == "Did you mean 'Ford'?"
 
 
-def test_of_many_names_the_first_are_listed_and_of_long_ones_their_beginnings():
+def test_listed_cuts_many_names_and_long_ones():
     assert listed(["cat", "dog"]) == "cat, dog"
     assert listed([f"{n}" for n in range(1003)], at_most=3) == "0, 1, 2 and 1,000 more"
     assert len(listed(["x" * 255] * 1000)) < 2200
@@ -47,7 +47,7 @@ def test_duration(seconds, words):
     ("num_bytes", "words"),
     [(0, "0 B"), (999, "999 B"), (1500, "1.5 kB"), (12_300_000, "12.3 MB"), (2.5e9, "2.5 GB")],
 )
-def test_size(num_bytes, words):
+def test_in_bytes(num_bytes, words):
     assert in_bytes(num_bytes) == words
 
 
@@ -62,7 +62,7 @@ def test_a_flat_sparkline_is_flat():
 @pytest.mark.parametrize(
     ("width", "bars"), [(4, "▁▃▆█"), (3, "▁▄█"), (2, "▁█"), (1, "▁"), (0, "▁"), (-5, "▁")]
 )
-def test_a_sparkline_of_more_than_fits_shows_the_mean_of_each_share(width, bars):
+def test_a_sparkline_averages_values_that_do_not_fit(width, bars):
     assert sparkline([0, 1, 2, 3], width) == bars
 
 
@@ -75,5 +75,5 @@ def test_a_sparkline_of_more_than_fits_shows_the_mean_of_each_share(width, bars)
         ("x" * 9, "xxxx…"),
     ],
 )
-def test_text_is_made_plain(text, shown):
+def test_printable_escapes_and_cuts(text, shown):
     assert printable(text, 5 if len(text) == 9 else 20) == shown

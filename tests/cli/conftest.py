@@ -31,7 +31,7 @@ FAST = (*TINY, "--preset", "fast", "--set", "base_channels=4", "--latent-dim", "
 
 @dataclass(frozen=True)
 class Result:
-    """What a command left behind: its exit code, its stdout, its stderr."""
+    """Exit code, stdout and stderr of a command."""
 
     code: int
     out: str
@@ -53,7 +53,7 @@ def cli():
 
 @pytest.fixture
 def ok(cli):
-    """Call `ganctl` where nothing should go wrong."""
+    """Call `ganctl` and require success."""
 
     def call(*arguments):
         result = cli(*arguments)
@@ -97,7 +97,7 @@ def on_terminal(monkeypatch):
 
 @pytest.fixture(scope="session")
 def documented():
-    """Hold a document against docs/ganctl.schema.json as it is, and against its own definition."""
+    """Validate a document against docs/ganctl.schema.json and its own definition there."""
     schema = json.loads((DOCS / "ganctl.schema.json").read_text("utf-8"))
     known = schema["$defs"]
 
@@ -110,7 +110,7 @@ def documented():
 
 @pytest.fixture(scope="session")
 def command():
-    """The command line that starts `ganctl` as a process of its own."""
+    """The command that starts `ganctl` as a process of its own."""
     return [sys.executable, "-m", "ganctl"]
 
 
@@ -129,7 +129,7 @@ def python():
 
 @pytest.fixture(scope="session")
 def files():
-    """Everything below a folder, by relative path: a file's bytes, None for a folder."""
+    """Read everything below a folder: bytes by relative path, None for folders."""
 
     def read(folder):
         return {
@@ -142,7 +142,7 @@ def files():
 
 @pytest.fixture(scope="session", autouse=True)
 def _one_quiet_process():
-    """One thread, as in the processes these tests start; MNIST is unpacked once."""
+    """Use one thread, as the processes of these tests do, and unpack MNIST once."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     with pytest.MonkeyPatch.context() as patch:
@@ -155,25 +155,25 @@ def _one_quiet_process():
 
 @pytest.fixture
 def _no_plot(monkeypatch):
-    """For tests that train and never look at the plot, which takes longer than their training."""
+    """Skip the plot, which takes longer than the training of these tests."""
     monkeypatch.setattr(plots, "losses_png", lambda *_: b"a plot")
 
 
 @pytest.fixture(scope="session")
 def fast_options():
-    """Options that make a training of preset `fast` take a moment: 4 steps an epoch."""
+    """Options of a quick run of preset `fast` with 4 steps per epoch."""
     return FAST
 
 
 @pytest.fixture(scope="session")
 def dcgan_options():
-    """Options that make a training of preset `dcgan` take a moment: 4 steps an epoch."""
+    """Options of a quick run of preset `dcgan` with 4 steps per epoch."""
     return DCGAN
 
 
 @pytest.fixture(scope="session")
 def training(cli, tmp_path_factory):
-    """What `ganctl train` said while it made `run`."""
+    """The folder of `run`, and the output of `ganctl train` that made it."""
     folder = tmp_path_factory.mktemp("runs") / "tiny"
     arguments = ["train", *FAST, "--epochs", "2", "--out", str(folder)]
     result = cli(*arguments)
@@ -183,7 +183,7 @@ def training(cli, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def run(training, files):
-    """A finished run of two epochs. To be read only: a changed byte fails the last test."""
+    """A finished run of two epochs, for reading only: a changed byte fails the last test."""
     folder, _ = training
     before = files(folder)
     yield folder
@@ -195,7 +195,7 @@ NAMES = ("airplane", "Cat", "dog", "frog", "lion", "mouse", "otter", "pig", "yak
 
 @pytest.fixture(scope="session")
 def named_run(run, tmp_path_factory):
-    """The checkpoint of `run`, as if its classes had been called by NAMES. To be read only."""
+    """The checkpoint of `run` with NAMES as names of its classes, for reading only."""
     found = store.read_checkpoint(run)
     path = tmp_path_factory.mktemp("named") / "ckpt.pt"
     data = {**found.data, "classes": list(NAMES)}
@@ -205,7 +205,7 @@ def named_run(run, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def dcgan_run(cli, tmp_path_factory):
-    """A finished run of preset `dcgan`, which keeps no moving average. To be read only."""
+    """A finished run of preset `dcgan`, which keeps no moving average, for reading only."""
     folder = tmp_path_factory.mktemp("runs") / "classic"
     result = cli("train", *DCGAN, "--steps", "2", "--out", folder)
     assert result.code == 0, result.err

@@ -1,4 +1,4 @@
-"""What a shell offers: the same as the program knows, at once, without torch."""
+"""Completion in a shell: current names, offered at once, without torch."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def test_the_names_of_data_sets_are_those_of_the_program():
 
 @pytest.fixture
 def complete(tmp_path, monkeypatch):
-    """What bash is offered for a line that is being typed."""
+    """Return what bash offers for a line that is being typed."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("_GANCTL_COMPLETE", "complete_bash")
 
@@ -76,11 +76,11 @@ HOSTILE = (
     "#x", "^x", "%x", "x\\", "x~", "x\u2028", "x\x1b[2J",
 )  # fmt: skip
 AT_FIRST = ("~", "~root", "=ls", "-o")
-"""Hostile where a word begins."""
+"""Hostile only at the beginning of a word."""
 FINE = ("a-b_1.2", "a=b,c", "Bär", "s3:x@y+z", "犬")
 
 
-def test_names_that_a_shell_interprets_are_not_offered(tmp_path, monkeypatch):
+def test_names_that_a_shell_would_interpret_are_not_offered(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name in (*HOSTILE, *AT_FIRST, *FINE):
         (tmp_path / name).mkdir()
@@ -96,7 +96,7 @@ def test_names_that_a_shell_interprets_are_not_offered(tmp_path, monkeypatch):
     assert completion.classes(context, "cat,") == ["cat,=ls", "cat,-o", "cat,cat"]
 
 
-def test_a_tilde_that_was_typed_leads_home(tmp_path, monkeypatch):
+def test_a_typed_tilde_is_completed(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("USERPROFILE", str(tmp_path))
     (tmp_path / "runs").mkdir()
@@ -105,12 +105,12 @@ def test_a_tilde_that_was_typed_leads_home(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{", '{"data": {"classes": [1]}}', '{"data": 3}'])
-def test_a_config_of_any_kind_offers_nothing(tmp_path, text):
+def test_a_malformed_config_offers_no_classes(tmp_path, text):
     (tmp_path / "config.json").write_text(text)
     assert completion._classes(tmp_path) == ()
 
 
-def test_nothing_heavy_is_loaded(python):
+def test_completion_loads_neither_torch_nor_numpy(python):
     done = python(
         "import sys, ganctl.cli.app; print('torch' in sys.modules, 'numpy' in sys.modules)"
     )
@@ -154,7 +154,7 @@ TYPED = {
 
 @pytest.fixture
 def among_strangers(as_installed):
-    """As installed, beside folders and a run whose names and classes are code."""
+    """The same, beside folders and a run whose names and classes are code."""
     for name in ("x\\$(touch P)", "x;touch P", "x`touch P`", "xyz"):
         (as_installed / "theirs" / name).mkdir(parents=True)
     (as_installed / "other" / "$(touch P)").mkdir(parents=True)
@@ -180,7 +180,7 @@ def script_of(command, shell):
 
 
 @pytest.mark.skipif(not shutil.which("fish"), reason="no fish here")
-def test_fish_offers_it(command, as_installed):
+def test_fish_offers_completions(command, as_installed):
     (as_installed / "ganctl.fish").write_text(script_of(command, "fish"))
     asked = "; ".join(f"echo (complete -C '{line}')" for line in TYPED)
     done = subprocess.run(
@@ -237,7 +237,7 @@ def test_a_tab_runs_and_types_no_code(command, among_strangers, shell, begin):
 
 @posix
 @in_shells
-def test_a_tab_types_the_rest(command, as_installed, shell, begin):
+def test_a_tab_completes_the_word(command, as_installed, shell, begin):
     if not shutil.which(shell[0]):
         pytest.skip(f"no {shell[0]} here")
     from emulator import Emulator

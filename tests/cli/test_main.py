@@ -1,4 +1,4 @@
-"""The app itself: help, version, and the boundary where exceptions become words."""
+"""The app itself: help, version, and the boundary where exceptions become messages."""
 
 from __future__ import annotations
 
@@ -81,14 +81,14 @@ def test_without_arguments_it_shows_its_help(cli):
         (["sample", "x", "--upscal", "2"], "--upscale"),
     ],
 )
-def test_a_word_mistyped_is_met_with_the_nearest_known_one(cli, arguments, nearest):
+def test_a_typo_is_answered_with_the_nearest_known_word(cli, arguments, nearest):
     result = cli(*arguments)
     assert (result.code, result.out) == (2, "")
     assert nearest in result.err
     assert len(result.err.splitlines()) <= 2
 
 
-def test_train_says_how_images_and_a_runs_folder_are_given(cli):
+def test_train_says_how_to_give_images_and_a_folder(cli):
     result = cli("train", "--resume", "runs/mnist-fast")
     assert (result.code, result.out) == (2, "")
     assert "unexpected argument: runs/mnist-fast" in result.err
@@ -107,7 +107,7 @@ class _UnforeseenError(Exception):
 
 @pytest.fixture
 def _broken(monkeypatch, request):
-    """A store that raises what the test says."""
+    """Make the store raise the parameter."""
 
     def raises(_):
         raise request.param
@@ -127,7 +127,7 @@ def _broken(monkeypatch, request):
     indirect=["_broken"],
 )
 @pytest.mark.usefixtures("_broken")
-def test_an_exception_nobody_foresaw_becomes_two_plain_lines(cli, run, words):
+def test_an_unexpected_exception_becomes_two_lines(cli, run, words):
     result = cli("inspect", run)
     assert (result.code, result.out) == (1, "")
     assert words in result.err
@@ -138,20 +138,20 @@ def test_an_exception_nobody_foresaw_becomes_two_plain_lines(cli, run, words):
 
 @pytest.mark.parametrize("_broken", [KeyboardInterrupt()], indirect=True)
 @pytest.mark.usefixtures("_broken")
-def test_ctrl_c_outside_a_training_is_one_line(cli, run):
+def test_ctrl_c_outside_training_prints_one_line(cli, run):
     result = cli("inspect", run)
     assert (result.code, result.out) == (130, "")
     assert result.err.strip() == "ganctl: stopped"
 
 
-def test_debug_lets_the_exception_through(monkeypatch, tmp_path):
+def test_ganctl_debug_shows_the_traceback(monkeypatch, tmp_path):
     monkeypatch.setenv("GANCTL_DEBUG", "1")
     with pytest.raises(CheckpointError, match="no checkpoint"):
         main(["inspect", str(tmp_path / "missing.pt")])
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="pipes break differently there")
-def test_a_reader_that_leaves_early_is_no_error(command):
+def test_a_closed_pipe_is_not_reported(command):
     process = subprocess.Popen(
         [*command, "config"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )  # fmt: skip
@@ -162,19 +162,19 @@ def test_a_reader_that_leaves_early_is_no_error(command):
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_the_help_in_a_pipe_is_plain_and_says_exit_codes(ok, command):
+def test_help_in_a_pipe_is_plain_and_lists_exit_codes(ok, command):
     result = ok(command, "--help")
     assert "\u2500" not in result.out, "box art is read aloud line by line"
     assert "Exit codes: 0 done; 1 failed; 2 wrong usage" in result.out
 
 
-def test_the_help_at_a_terminal_is_framed(on_terminal, monkeypatch):
+def test_help_on_a_terminal_has_boxes(on_terminal, monkeypatch):
     assert "\u2500" in on_terminal("config", "--help").out
     monkeypatch.setenv("TERM", "dumb")
     assert "\u2500" not in on_terminal("config", "--help").out
 
 
-def test_a_paragraph_of_the_help_is_broken_by_the_terminal_alone(ok):
+def test_a_paragraph_of_help_is_wrapped_only_by_the_terminal(ok):
     plain = " ".join(ok("config", "--help").out.split("\n\n")[2].split("\n  "))
     assert "GANCTL_ variables of the environment, the file of --config, the preset." in plain
     assert max(map(len, ok("config", "--help").out.split("\n\n")[2].splitlines()[:-1])) > 60
@@ -190,7 +190,7 @@ def test_a_paragraph_of_the_help_is_broken_by_the_terminal_alone(ok):
         (["sample", "--out"], "option '--out' requires an argument"),
     ],
 )
-def test_what_the_parser_refuses_is_said_as_the_rest(cli, words, message):
+def test_errors_of_the_parser_are_worded_like_others(cli, words, message):
     result = cli(*words)
     assert (result.code, result.out) == (2, "")
     assert result.err == f"ganctl: {message}\n  Try 'ganctl {words[0]} --help'.\n"
@@ -199,8 +199,8 @@ def test_what_the_parser_refuses_is_said_as_the_rest(cli, words, message):
 GROUPS = ["Images", "Run", "Recipe and networks", "Machine", "Saving", "Output"]
 
 
-def test_the_options_of_train_are_in_groups_in_every_kind_of_help(ok, monkeypatch):
-    """Plain, with boxes, and in docs/cli.md; the first groups are what people need first."""
+def test_options_of_train_are_grouped_in_every_kind_of_help(ok, monkeypatch):
+    """In plain help, in boxes and in docs/cli.md, with the most needed groups first."""
     plain = ok("train", "--help").out
     assert re.findall(r"^(\w[\w ]+):$", plain, re.M)[-6:] == GROUPS
     monkeypatch.setattr(terminals, "_is_rich", lambda _: True)
@@ -211,7 +211,7 @@ def test_the_options_of_train_are_in_groups_in_every_kind_of_help(ok, monkeypatc
     assert re.findall(r"^\*\*(\w[\w ]+)\*\*:$", of_train, re.M) == ["Usage", *GROUPS]
 
 
-def test_the_help_of_data_leads_to_pack_and_index(ok):
+def test_help_of_data_mentions_pack_and_index(ok):
     text = " ".join(ok("data", "--help").out.split())
     assert "'ganctl data pack' writes" in text
     assert "'ganctl data index' indexes" in text
@@ -228,5 +228,5 @@ def test_the_help_of_data_leads_to_pack_and_index(ok):
            "data index", "report")),
     ],
 )  # fmt: skip
-def test_an_option_has_its_usual_short_name_wherever_it_is(ok, words, long, short):
+def test_an_option_has_the_same_short_name_everywhere(ok, words, long, short):
     assert f"{short}, {long}" in ok(*words, "--help").out

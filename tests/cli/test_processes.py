@@ -1,4 +1,4 @@
-"""One training by several processes, as the command line starts and ends it."""
+"""A training run of several processes, as the command line launches and ends it."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def _as_it_was(monkeypatch):
 
 
 @pytest.mark.parametrize("value", [None, "", "two"])
-def test_a_process_that_nobody_launched_is_alone(monkeypatch, value):
+def test_a_process_without_a_launcher_is_alone(monkeypatch, value):
     for name in LAUNCHED if value is not None else ():
         monkeypatch.setenv(name, value)
     assert (processes.world_size(), processes.num_restarts()) == (1, 0)
@@ -45,7 +45,7 @@ def test_a_process_that_nobody_launched_is_alone(monkeypatch, value):
     assert processes.reports_failure()
 
 
-def test_a_launched_process_knows_its_place(monkeypatch):
+def test_a_launched_process_reads_its_place_from_the_environment(monkeypatch):
     for name, value in zip(LAUNCHED, ("1", "1", "3", "2"), strict=True):
         monkeypatch.setenv(name, value)
     assert (processes.world_size(), processes.num_restarts()) == (3, 2)
@@ -53,7 +53,9 @@ def test_a_launched_process_knows_its_place(monkeypatch):
 
 
 @pytest.mark.parametrize("launcher", ["torchrun", "ganctl"])
-def test_the_first_to_ask_explains_once_in_each_attempt(monkeypatch, tmp_path, launcher):
+def test_the_first_process_to_ask_reports_the_failure_once_per_attempt(
+    monkeypatch, tmp_path, launcher
+):
     hosted = TCPStore("localhost", 0, is_master=True)
     met = {"MASTER_ADDR": "localhost", "MASTER_PORT": hosted.port}
     if launcher == "ganctl":
@@ -67,7 +69,7 @@ def test_the_first_to_ask_explains_once_in_each_attempt(monkeypatch, tmp_path, l
 
 
 @pytest.mark.parametrize("rank", [0, 1])
-def test_where_nobody_can_be_asked_the_first_process_explains(monkeypatch, rank):
+def test_without_a_store_rank_0_reports_the_failure(monkeypatch, rank):
     monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.setenv("RANK", str(rank))
     monkeypatch.delenv("MASTER_ADDR", raising=False)
@@ -76,8 +78,8 @@ def test_where_nobody_can_be_asked_the_first_process_explains(monkeypatch, rank)
 
 @posix
 @pytest.mark.parametrize("code", [0, 1, 130, 143])
-def test_who_starts_others_says_nothing_itself(cli, tmp_path, monkeypatch, code):
-    """Of Ctrl-C either, which it gets from the terminal as they do."""
+def test_the_launcher_itself_prints_nothing(cli, tmp_path, monkeypatch, code):
+    """Not even after Ctrl-C, which the terminal sends to the launcher."""
     monkeypatch.setattr(processes, "launch", lambda *_: code)
     result = cli("train", "--num-processes", "2", "--out", tmp_path / "run")
     assert (result.code, result.out, result.err) == (code, "", "")
@@ -97,7 +99,7 @@ SLEEP = "import time; time.sleep(60)"
     ],
     ids=["all end well", "one fails", "one fails and the other goes on", "one is killed"],
 )
-def test_one_that_fails_ends_the_others_and_tells_the_code(programs, code):
+def test_a_worker_that_fails_ends_the_others_and_gives_the_exit_code(programs, code):
     with processes._Workers() as workers:
         for program in programs:
             workers.start([sys.executable, "-c", program], os.environ)
@@ -116,7 +118,7 @@ def test_one_that_fails_ends_the_others_and_tells_the_code(programs, code):
     ],
     ids=["passed on", "a second Ctrl-C does not wait", "came too late to stop it"],
 )  # fmt: skip
-def test_signals_reach_those_that_were_started(tmp_path, program, signals, code):
+def test_signals_are_passed_on_to_workers(tmp_path, program, signals, code):
     for number in signals:
         if signal.getsignal(number) is signal.SIG_IGN:  # by nohup, under which tests may run
             signal.signal(number, signal.SIG_DFL)
@@ -187,12 +189,12 @@ def test_modules_are_found_where_this_process_finds_them(monkeypatch, tmp_path):
 
 @pytest.fixture
 def options(fast_options):
-    """Options of a training, with a step every moment: 4 an epoch."""
+    """Options of a quick run with 4 steps per epoch."""
     return [*map(str, fast_options), "--timeout", "30", "--no-preview", "--set", "num_samples=1"]
 
 
 def listening(pid):
-    """The addresses on which a process takes connections."""
+    """The addresses on which a process accepts connections."""
     links = [
         str(entry.readlink()) for entry in Path(f"/proc/{pid}/fd").iterdir() if entry.is_symlink()
     ]
@@ -208,8 +210,8 @@ def listening(pid):
 
 
 @linux
-def test_a_killed_process_restarts_all_which_end_with_the_same_bits(ok, tmp_path, options):
-    """And a checkpoint of two is gone on with by one, and back."""
+def test_after_a_killed_process_all_restart_and_end_with_the_same_bits(ok, tmp_path, options):
+    """One process can resume a checkpoint of two, and the other way around."""
     # Two long epochs: whatever is drawn at an epoch's end takes longer than its steps.
     arguments = ["train", *options, "--limit", "960", "--epochs", "2"]
     launcher = subprocess.Popen(
@@ -241,8 +243,8 @@ def test_a_killed_process_restarts_all_which_end_with_the_same_bits(ok, tmp_path
 
 
 @linux
-def test_launchers_that_meet_train_as_one(tmp_path, options):
-    """As those of two machines do: here both have the loopback's address."""
+def test_two_launchers_train_one_run(tmp_path, options):
+    """As on two machines; here both have the loopback address."""
     with socket.create_server(("localhost", 0)) as free:
         port = free.getsockname()[1]
     launchers = [
@@ -291,7 +293,7 @@ def test_no_port_is_open_to_others_at_any_time_with_default_options(command, tmp
 
 
 @linux
-def test_no_port_is_open_to_others_and_sigterm_leaves_nobody_behind(command, tmp_path, options):
+def test_no_port_is_open_to_others_and_sigterm_ends_all_processes(command, tmp_path, options):
     process = subprocess.Popen(
         [*command, "train", *options, "--epochs", "1000", "--num-processes", "2", "--out",
          str(tmp_path / "run"), "--save-every", "0.05"],
@@ -322,7 +324,7 @@ def test_no_port_is_open_to_others_and_sigterm_leaves_nobody_behind(command, tmp
 
 
 @posix
-def test_one_that_fails_ends_all_with_one_message(tmp_path, options):
+def test_one_failure_ends_all_processes_with_one_message(tmp_path, options):
     here = ["train", *options, "--timeout", "2", "--out", tmp_path / "run"]
     lacking = [*here, "--data", tmp_path / "not here"]
     (first, said), (second, says_more) = groups.command([here, lacking])
@@ -334,13 +336,13 @@ def test_one_that_fails_ends_all_with_one_message(tmp_path, options):
 
 
 @posix
-def test_wrong_usage_is_said_once(tmp_path, options):
+def test_wrong_usage_is_reported_once(tmp_path, options):
     results = groups.command([["train", *options, "--batch-size", "1"]] * 2)
     assert {code for code, _ in results} == {2}
     assert "".join(said for _, said in results).count("ganctl: ") == 1
 
 
-def test_processes_are_not_more_than_images_of_a_batch(cli, tmp_path, options, monkeypatch):
+def test_numbers_of_processes_that_are_refused(cli, tmp_path, options, monkeypatch):
     monkeypatch.setattr(processes, "launch", lambda *_: pytest.fail("nothing is to be started"))
     result = cli("train", *options, "--dry-run", "--num-processes", "2")
     assert (result.code, "one process" in result.err) == (2, True)

@@ -1,4 +1,4 @@
-"""Stopping a training from outside, without losing it."""
+"""Stopping a training run by signals, without losing work."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SIGNALS = {"SIGINT": 130, "SIGTERM": 143, "SIGHUP": 129}
 
 @pytest.fixture(autouse=True)
 def _signals_are_heard():
-    """As at a terminal; a shell ignores SIGINT for what it runs in the background, nohup SIGHUP."""
+    """Signals as at a terminal: shells ignore SIGINT of background programs, nohup SIGHUP."""
     heard = {signal.SIGINT: signal.default_int_handler, signal.SIGHUP: signal.SIG_DFL}
     previous = {number: signal.signal(number, handler) for number, handler in heard.items()}
     yield
@@ -38,7 +38,7 @@ def _signals_are_heard():
 
 @pytest.fixture
 def send_after(monkeypatch):
-    """Have this process get signals right after a step."""
+    """Send this process signals right after a step."""
 
     def prepare(step, *numbers):
         def on_step(self, progress):
@@ -53,7 +53,7 @@ def send_after(monkeypatch):
 
 
 @pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
-def test_the_process_saves_and_ends_with_the_signals_code(
+def test_a_signal_saves_the_run_and_gives_its_exit_code(
     command, fast_options, tmp_path, name, code
 ):
     out = tmp_path / "a run"
@@ -101,7 +101,7 @@ sys.exit(f"the end was reached: {ganctl.cli.main()}")
 
 @pytest.mark.parametrize("name", SIGNALS)
 @pytest.mark.parametrize("module", ["typer", "torch.nn"])
-def test_a_signal_while_the_program_starts_is_one_line(python, tmp_path, module, name):
+def test_a_signal_during_startup_prints_one_line(python, tmp_path, module, name):
     out = tmp_path / "run"
     typed = ["ganctl", "train", "--limit", "8", "--steps", "1", "--out", out]
     done = python(_SIGNAL_AT_IMPORT, module, int(getattr(signal, name)), *typed)
@@ -111,7 +111,7 @@ def test_a_signal_while_the_program_starts_is_one_line(python, tmp_path, module,
 
 
 @pytest.mark.parametrize("name", SIGNALS)
-def test_a_signal_outside_a_training_is_one_line(cli, run, monkeypatch, name):
+def test_a_signal_outside_training_prints_one_line(cli, run, monkeypatch, name):
     monkeypatch.setattr(store, "read_checkpoint", lambda _: signal.raise_signal(
         getattr(signal, name)))  # fmt: skip
     result = cli("inspect", run)
@@ -125,8 +125,8 @@ os.execv(sys.argv[1], sys.argv[1:])
 """
 
 
-def test_a_terminal_that_is_closed_leaves_a_saved_run(ok, command, fast_options, tmp_path):
-    """The bars move, the window is closed: SIGHUP comes, and every write fails from then on."""
+def test_closing_the_terminal_leaves_a_saved_run(ok, command, fast_options, tmp_path):
+    """SIGHUP arrives while the live screen is shown, and every later write fails."""
     pty = pytest.importorskip("pty", reason="no pseudo-terminals here")
     out, (ours, theirs) = tmp_path / "run", pty.openpty()
     options = [*fast_options, "--steps", "80000", "--out", str(out)]
@@ -150,7 +150,7 @@ def test_a_terminal_that_is_closed_leaves_a_saved_run(ok, command, fast_options,
 
 @pytest.mark.parametrize("name", SIGNALS)
 @pytest.mark.parametrize("step", [4, 6])
-def test_a_stopped_run_goes_on_as_if_never_stopped(
+def test_a_stopped_run_resumes_as_if_never_stopped(
     cli, ok, run, send_after, fast_options, tmp_path, name, step, monkeypatch
 ):
     out = tmp_path / "run"
@@ -170,14 +170,14 @@ def test_a_stopped_run_goes_on_as_if_never_stopped(
     assert (out / last).read_bytes() == (run / last).read_bytes()
 
 
-def test_a_signal_in_the_last_step_leaves_a_finished_run(cli, send_after, fast_options, tmp_path):
+def test_a_signal_in_the_last_step_does_not_stop_the_run(cli, send_after, fast_options, tmp_path):
     send_after(8, signal.SIGINT)
     result = cli("train", *fast_options, "--epochs", "2", "--out", tmp_path / "run")
     assert result.code == 0
     assert store.read_checkpoint(tmp_path / "run").step == 8
 
 
-def test_a_stopped_run_in_json(cli, send_after, fast_options, tmp_path):
+def test_json_of_a_stopped_run(cli, send_after, fast_options, tmp_path):
     send_after(6, signal.SIGTERM)
     result = cli("train", *fast_options, "--epochs", "2", "--out", tmp_path / "run", "--json")
     end = json.loads(result.out.splitlines()[-1])
@@ -185,7 +185,7 @@ def test_a_stopped_run_in_json(cli, send_after, fast_options, tmp_path):
     assert result.err.splitlines()[-2] == "ganctl: stopped and saved at step 6"
 
 
-def test_a_second_ctrl_c_leaves_at_once_with_the_earlier_checkpoint(
+def test_a_second_ctrl_c_exits_at_once_and_keeps_the_last_checkpoint(
     cli, send_after, fast_options, tmp_path
 ):
     out = tmp_path / "run"
@@ -202,7 +202,7 @@ def test_a_second_ctrl_c_leaves_at_once_with_the_earlier_checkpoint(
     assert not list(out.rglob("*.tmp"))
 
 
-def test_a_second_ctrl_c_while_saving_leaves_the_earlier_checkpoint_whole(
+def test_a_second_ctrl_c_while_saving_keeps_the_last_checkpoint_intact(
     cli, send_after, fast_options, tmp_path, monkeypatch
 ):
     def interrupted(path, content):
@@ -226,7 +226,7 @@ def test_a_second_ctrl_c_while_saving_leaves_the_earlier_checkpoint_whole(
     assert not list(out.rglob("*.tmp"))
 
 
-def test_the_handlers_are_put_back():
+def test_signal_handlers_are_restored():
     before = {name: signal.getsignal(getattr(signal, name)) for name in SIGNALS}
     with StopSignals() as stop:
         assert not stop()
@@ -238,7 +238,7 @@ def test_the_handlers_are_put_back():
     assert {name: signal.getsignal(getattr(signal, name)) for name in SIGNALS} == before
 
 
-def test_only_a_second_ctrl_c_interrupts():
+def test_only_a_second_ctrl_c_raises_keyboard_interrupt():
     with StopSignals() as stop:
         signal.raise_signal(signal.SIGTERM)
         with pytest.raises(KeyboardInterrupt):
@@ -246,7 +246,7 @@ def test_only_a_second_ctrl_c_interrupts():
         assert stop.exit_code == 143
 
 
-def test_signals_that_a_system_lacks_are_left_out(monkeypatch):
+def test_signals_that_a_system_lacks_are_skipped(monkeypatch):
     monkeypatch.delattr(signal, "SIGHUP")
     with StopSignals() as stop:
         signal.raise_signal(signal.SIGTERM)
@@ -265,7 +265,7 @@ def test_nohup_is_respected():
         signal.signal(signal.SIGHUP, previous)
 
 
-def test_termination_outside_a_training_cleans_up(tmp_path):
+def test_sigterm_outside_training_removes_temporary_files(tmp_path):
     target = tmp_path / "x.npz"
 
     def write() -> None:

@@ -1,4 +1,4 @@
-"""Nobody reads any more, the disk is full, the terminal is closed: what was computed is kept."""
+"""Broken pipes, full disks and closed streams: no result is lost."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ LOST = {"a full disk": full_disk, "a broken pipe": broken_pipe}
 
 @pytest.fixture
 def call():
-    """Run `ganctl` in this process, a stream of it lost; returns its code and the other stream."""
+    """Run `ganctl` in this process with one broken stream; return its code and the other stream."""
 
     def go(*arguments, stream, kind):
         descriptor, other = LOST[kind](), io.StringIO()
@@ -58,7 +58,7 @@ def is_finished(out, steps=8):
 
 
 @pytest.mark.parametrize("kind", LOST)
-def test_a_training_goes_on_without_its_stderr(call, fast_options, tmp_path, kind):
+def test_training_continues_without_stderr(call, fast_options, tmp_path, kind):
     out = tmp_path / "run"
     options = [*fast_options, "--epochs", "2", "--out", out]
     code, shown = call("train", *options, stream="stderr", kind=kind)
@@ -67,7 +67,7 @@ def test_a_training_goes_on_without_its_stderr(call, fast_options, tmp_path, kin
 
 
 @pytest.mark.parametrize("kind", LOST)
-def test_a_training_goes_on_without_its_stdout_and_says_so(call, fast_options, tmp_path, kind):
+def test_training_continues_without_stdout_and_warns(call, fast_options, tmp_path, kind):
     out = tmp_path / "run"
     options = [*fast_options, "--epochs", "2", "--out", out, "--json"]
     code, said = call("train", *options, stream="stdout", kind=kind)
@@ -83,7 +83,7 @@ def test_a_training_goes_on_without_its_stdout_and_says_so(call, fast_options, t
 @pytest.mark.parametrize(
     "arguments", [["--help"], ["--version"], ["inspect"], ["inspect", "--json"]]
 )
-def test_a_result_that_nobody_gets_is_a_failure_in_one_line(call, run, arguments):
+def test_a_result_that_cannot_be_written_is_a_failure_in_one_line(call, run, arguments):
     arguments = [*arguments, run] if "inspect" in arguments else arguments
     said = "ganctl: stdout cannot be written: no space left on device\n"
     assert call(*arguments, stream="stdout", kind="a full disk") == (1, said)
@@ -93,10 +93,10 @@ def test_a_result_that_nobody_gets_is_a_failure_in_one_line(call, run, arguments
 @pytest.mark.parametrize(
     ("streams", "expected"), [("2>&-", 0), ("<&- >&- 2>&-", 1), (">/dev/full 2>/dev/full", 1)]
 )
-def test_a_process_without_streams_trains_to_the_end(
+def test_a_process_without_streams_finishes_the_run(
     command, fast_options, tmp_path, streams, expected
 ):
-    """From the interpreter's first line to its last, which writes what is left in its buffers."""
+    """Even at the interpreter's exit, which flushes its buffers."""
     if "/dev/full" in streams and not FULL.exists():
         pytest.skip("no /dev/full here")
     out = tmp_path / "run"
@@ -118,8 +118,8 @@ def test_a_result_for_a_closed_stdout_is_a_failure_in_one_line(command, argument
     assert done.stderr == b"ganctl: stdout cannot be written: it is closed\n"
 
 
-def test_a_pipe_that_does_not_wait_is_waited_for(run):
-    """Whoever shares it may have made it so; and its reader is slow."""
+def test_writes_to_a_full_non_blocking_pipe_wait(run):
+    """Another program that shares the pipe may have made it non-blocking."""
     ours, theirs = os.pipe()
     os.set_blocking(theirs, False)
     with contextlib.suppress(BlockingIOError):

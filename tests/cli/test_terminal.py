@@ -20,14 +20,14 @@ from ganctl.cli.terminal import Terminal, wrapped
 
 @pytest.mark.parametrize("name", ["run", "a run", "it's", "läufe", "\x1b[2J\n", "\udcff\udcfe'"])
 @pytest.mark.skipif(not shutil.which("bash"), reason="needs bash")
-def test_a_shell_takes_any_name_as_it_was(name):
+def test_any_name_can_be_pasted_into_a_shell(name):
     words = pasteable(Path(name))
     assert words.isprintable()
     done = subprocess.run(["bash", "-c", f"printf %s {words}"], capture_output=True, check=True)
     assert os.fsdecode(done.stdout) == name
 
 
-def test_results_go_to_stdout_and_talk_to_stderr(capsys):
+def test_results_go_to_stdout_and_messages_to_stderr(capsys):
     terminal = Terminal()
     terminal.result("result")
     terminal.note("note")
@@ -42,7 +42,7 @@ def test_a_document_is_one_line_of_ascii_even_with_line_breaks_inside(capsys):
     assert capsys.readouterr().out == '{"text": "a\\nb \\u00e9"}\n'
 
 
-def test_square_brackets_in_a_path_are_no_markup(capsys):
+def test_square_brackets_are_not_markup(capsys):
     terminal = Terminal()
     terminal.result("[bold]/out[1].png")
     terminal.error("[red]x", "[/]")
@@ -59,7 +59,7 @@ def test_a_long_line_in_a_pipe_is_not_folded(capsys):
 
 
 def test_a_long_cell_in_a_pipe_is_not_folded(capsys):
-    """A command line or a path in a table of `inspect` is to be pasted or searched for."""
+    """Commands and paths in tables are pasted and searched for."""
     Terminal().table(("", ""), [("command", "x" * 400)])
     assert "x" * 400 in capsys.readouterr().out
 
@@ -71,7 +71,7 @@ def test_inspect_is_bold_and_boxed_on_a_terminal(on_terminal, run):
 
 
 @pytest.mark.parametrize(("name", "value"), [("NO_COLOR", "1"), ("TERM", "dumb")])
-def test_inspect_is_plain_where_that_is_asked_for(on_terminal, run, monkeypatch, name, value):
+def test_inspect_is_plain_on_request(on_terminal, run, monkeypatch, name, value):
     monkeypatch.setenv(name, value)
     shown = on_terminal("inspect", run).out
     assert "generator" in shown
@@ -80,7 +80,7 @@ def test_inspect_is_plain_where_that_is_asked_for(on_terminal, run, monkeypatch,
 
 
 @pytest.mark.parametrize(("name", "value"), [("NO_COLOR", "1"), ("TERM", "dumb")])
-def test_the_help_is_without_colour_where_that_is_asked_for(on_terminal, monkeypatch, name, value):
+def test_help_has_no_color_on_request(on_terminal, monkeypatch, name, value):
     monkeypatch.setenv(name, value)
     shown = on_terminal("--help").out
     assert "interpolate" in shown
@@ -91,8 +91,8 @@ def test_the_help_is_without_colour_where_that_is_asked_for(on_terminal, monkeyp
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
 @pytest.mark.parametrize("options", [[], ["--json"]])
 @pytest.mark.parametrize("name", ["inspect", "interpolate"])
-def test_a_pipe_that_cannot_take_every_character(run, tmp_path, name, options, encoding):
-    """As under LC_ALL=C, and in every pipe on Windows: bars and arrows may be lost, no more."""
+def test_a_pipe_whose_encoding_lacks_characters(run, tmp_path, name, options, encoding):
+    """As under LC_ALL=C and in every pipe on Windows: only bars and arrows may be lost."""
     folder = tmp_path / "läufe"
     folder.mkdir()
     (folder / "ckpt.pt").write_bytes((run / "ckpt.pt").read_bytes())
@@ -106,7 +106,7 @@ def test_a_pipe_that_cannot_take_every_character(run, tmp_path, name, options, e
     assert json.loads(text) if options else "seeds 0" in text or "digest" in text
 
 
-def test_a_files_words_do_not_steer_the_terminal(capsys):
+def test_text_from_files_does_not_steer_the_terminal(capsys):
     terminal = Terminal()
     hostile = "\x1b[31mred\x1b]0;title\nnext"
     terminal.result(hostile)
@@ -135,7 +135,7 @@ def test_prose_is_broken_between_words(width):
     assert all(line.startswith("  ") and not line.startswith("   ") for line in indented)
 
 
-def test_what_is_to_be_copied_is_not_broken():
+def test_commands_and_quoted_text_are_not_broken():
     command = "ganctl train --resume --out '/a folder/of a run'"
     assert wrapped(f"To resume: {command}", 20).splitlines() == ["To resume:", command]
     assert wrapped(f"  {command}", 20) == f"  {command}"
@@ -143,7 +143,7 @@ def test_what_is_to_be_copied_is_not_broken():
 
 
 @pytest.mark.parametrize("columns", [40, 60])
-def test_a_terminal_shows_no_word_in_two_parts(on_terminal, monkeypatch, columns):
+def test_a_terminal_breaks_no_words(on_terminal, monkeypatch, columns):
     monkeypatch.setenv("COLUMNS", str(columns))
     shown = on_terminal("data").out
     assert max(map(len, shown.splitlines())) <= columns
@@ -152,8 +152,8 @@ def test_a_terminal_shows_no_word_in_two_parts(on_terminal, monkeypatch, columns
     )
 
 
-def test_one_long_name_does_not_widen_a_table_without_bound(capsys):
-    """Each of its rows is padded to the longest cell, and a stranger's file can hold any."""
+def test_a_long_cell_is_cut(capsys):
+    """Every row is padded to the longest cell, and files of others can hold any."""
     long = "x" * 4_000_000
     rows = [(long, "a", long), *[("run", "b", "c")] * 100]
     Terminal().table(("", "run", "name"), rows, left=2)

@@ -1,4 +1,4 @@
-"""What a person, a log file or a script sees of a training."""
+"""A training run as a terminal, a log file and a script see it."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_a_summary_goes_from_the_first_epoch_to_the_last(count):
 
 
 def rows_of(count):
-    """Of epochs of 100 steps, the 30th the nearest to real images."""
+    """Rows of epochs of 100 steps; the 30th has the lowest Frechet distance."""
     return [
         {"epoch": n, "step": 100 * n, "g_loss": 0.5, "d_loss": 1.25, "d_real": 0.75, "d_fake": 0.3,
          "images": 60_000 * n, "seconds": 61.0, "elapsed_seconds": 61.0 * n,
@@ -57,7 +57,7 @@ def summary(capsys, history, loss="relativistic", since_step=0):
 @pytest.mark.parametrize(
     ("loss", "words"), [("bce", "image for real"), ("relativistic", "the more real one of a pair")]
 )
-def test_the_summary_says_how_far_the_discriminator_is_from_being_fooled(capsys, loss, words):
+def test_the_summary_says_how_often_the_discriminator_is_fooled(capsys, loss, words):
     out = summary(capsys, rows_of(50), loss)
     assert words in out
     assert [int(row) for row in re.findall(r"^ *(\d+) +0\.500", out, re.M)] == [1, 20, 30, 40, 50]
@@ -77,12 +77,12 @@ def test_the_summary_says_how_far_the_discriminator_is_from_being_fooled(capsys,
          "this session, from step 70 on, took 53 min 20 s.\n"),
     ],
 )  # fmt: skip
-def test_the_summary_distinguishes_training_time_from_all_of_the_time(capsys, since_step, words):
+def test_the_summary_distinguishes_training_time_from_all_of_it(capsys, since_step, words):
     assert words in summary(capsys, rows_of(50), since_step=since_step)
 
 
 def test_the_summary_of_a_run_that_ended_inside_an_epoch(capsys):
-    """Its last row is shown for what it is, and is no candidate for best.pt."""
+    """Its last row is marked, and never the best epoch."""
     history = rows_of(32)
     history[-1] |= {"step": 3150, "frechet_distance": 0.01}
     out = summary(capsys, history)
@@ -92,9 +92,7 @@ def test_the_summary_of_a_run_that_ended_inside_an_epoch(capsys):
 
 @pytest.mark.usefixtures("_no_plot")
 @pytest.mark.parametrize("steps", [3, 6])
-def test_an_epoch_that_the_run_ended_inside_of_is_told_and_marked(
-    ok, fast_options, tmp_path, steps
-):
+def test_an_unfinished_epoch_is_shown_and_marked(ok, fast_options, tmp_path, steps):
     out = tmp_path / "run"
     options = [option.replace("eval_samples=0", "eval_samples=10") for option in fast_options]
     arguments = ["train", *options, "--steps", steps, "--out"]
@@ -110,7 +108,7 @@ def test_an_epoch_that_the_run_ended_inside_of_is_told_and_marked(
     assert (out / "best.pt").exists() == bool(whole)
 
 
-def test_a_pipe_gets_one_plain_line_an_epoch(training):
+def test_a_pipe_gets_one_plain_line_per_epoch(training):
     _, result = training
     lines = result.err.splitlines()
     assert [bool(LINE.fullmatch(line)) for line in lines] == [False, True, True]
@@ -120,7 +118,7 @@ def test_a_pipe_gets_one_plain_line_an_epoch(training):
 
 @pytest.mark.usefixtures("_no_plot")
 @pytest.mark.parametrize(("name", "value"), [("NO_COLOR", "1"), ("TERM", "dumb")])
-def test_plain_lines_on_a_terminal_where_that_is_asked_for(
+def test_plain_lines_on_a_terminal_on_request(
     on_terminal, monkeypatch, fast_options, tmp_path, name, value
 ):
     monkeypatch.setenv(name, value)
@@ -130,7 +128,7 @@ def test_plain_lines_on_a_terminal_where_that_is_asked_for(
     assert len(LINE.findall(result.out)) == 2
 
 
-def test_a_quiet_training_says_its_results_alone(ok, cli, fast_options, tmp_path):
+def test_a_quiet_run_prints_only_its_results(ok, cli, fast_options, tmp_path):
     out = tmp_path / "run"
     result = ok("train", *fast_options, "--epochs", "1", "--out", out, "--quiet")
     assert result.err == ""
@@ -140,7 +138,7 @@ def test_a_quiet_training_says_its_results_alone(ok, cli, fast_options, tmp_path
 
 
 @pytest.mark.usefixtures("_no_plot")
-def test_a_quiet_training_at_a_terminal_says_its_results_alone(on_terminal, fast_options, tmp_path):
+def test_a_quiet_run_on_a_terminal_prints_only_its_results(on_terminal, fast_options, tmp_path):
     result = on_terminal(
         "train", *fast_options, "--epochs", "1", "--out", tmp_path / "run", "--quiet"
     )

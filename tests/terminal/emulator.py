@@ -1,4 +1,4 @@
-"""A program in an emulated terminal: what a person would see, cell by cell."""
+"""An emulated terminal that a program runs in, cell by cell."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ os.execvp(sys.argv[1], sys.argv[1:])
 
 
 class EmulatedScreen(pyte.Screen):
-    """With the alternate screen, which pyte lacks, as tmux has it."""
+    """A screen with an alternate screen as in tmux, which pyte lacks."""
 
     is_alternate = False
     debris = ""
-    """What of the alternate screen scrolled into the history when it was left.
+    """Text of the alternate screen that scrolled into the history when it was left.
 
     tmux gives the screen the height back that it had at first: it takes lines away below the
     cursor, and where these are too few, the first ones scroll away.
@@ -56,7 +56,7 @@ class EmulatedScreen(pyte.Screen):
 
 
 class Emulator:
-    """A program that runs in a terminal of `width` x `height` cells, as its session's leader."""
+    """A program in a terminal of `width` x `height` cells, as the leader of its session."""
 
     def __init__(
         self,
@@ -70,7 +70,7 @@ class Emulator:
         self._emulate = emulate  # costs more than most programs' output
         self.screen = EmulatedScreen(width, height)
         self.output = b""
-        """All that came, as it came."""
+        """All bytes that the program wrote."""
         self._stream = pyte.ByteStream(self.screen)
         self._ours, theirs = pty.openpty()
         self._set_size(width, height)
@@ -97,26 +97,26 @@ class Emulator:
         fcntl.ioctl(self._ours, termios.TIOCSWINSZ, struct.pack("HHHH", height, width, 0, 0))
 
     def resize(self, width: int, height: int) -> None:
-        """As a person drags the window; cells outside are lost, those inside stay as they are."""
+        """Resize the terminal: cells outside are lost, those inside stay as they are."""
         self.screen.resize(height, width)
         self._set_size(width, height)  # SIGWINCH comes with it
 
     def type(self, text: str) -> None:
-        """As from the keyboard."""
+        """Send text as the keyboard does."""
         os.write(self._ours, text.encode())
 
     @property
     def lines(self) -> list[str]:
-        """What the screen shows."""
+        """Lines of the screen."""
         return [line.rstrip() for line in self.screen.display]
 
     @property
     def text(self) -> str:
-        """What the screen shows, in one piece."""
+        """Text of the screen."""
         return "\n".join(self.lines)
 
     def run(self, until: Callable[[str], object] | None = None, seconds: float = 60.0) -> str:
-        """Go on until the screen's text pleases `until`, or the program's end; the text."""
+        """Read until `until(text)` is true, or else until the program ends; return the text."""
         deadline = time.monotonic() + seconds
         while not (until and until(self.text)):
             assert time.monotonic() < deadline, self.text
@@ -136,10 +136,10 @@ class Emulator:
         return bool(chunk)
 
     def end(self, seconds: float = 60.0) -> int:
-        """Read what is left; the exit code."""
+        """Read until the program ends; return its exit code."""
         self.run(seconds=seconds)
         return self.process.wait(seconds)
 
     def signal(self, number: signal.Signals) -> None:
-        """Send it to the program."""
+        """Send the program a signal."""
         self.process.send_signal(number)

@@ -1,9 +1,9 @@
-"""A picture of a program in a terminal, for the docs.
+"""Take a screenshot of a program in a terminal, for the docs.
 
     python tests/terminal/screenshot.py OUT.png [--until TEXT | --after SECONDS] -- ganctl train ...
 
-Runs the command in an emulated terminal, waits until TEXT stands on its screen, or for so many
-seconds, draws the screen with DejaVu Sans Mono, and stops the command with Ctrl-C.
+Runs the command in an emulated terminal, waits until TEXT is on its screen or for SECONDS, draws
+the screen with DejaVu Sans Mono, and stops the command with Ctrl-C.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ NAMED = {"black": "#14161a", "red": "#d05050", "green": "#6db36d", "brown": "#d9
          "brightblack": "#6a6e76"}  # fmt: skip
 
 
-def colour(name: str, default: str) -> str:
-    """pyte's name of a colour as Pillow has it."""
+def color(name: str, default: str) -> str:
+    """Return Pillow's name of a color of pyte."""
     if name == "default":
         return default
     return NAMED.get(name, f"#{name}" if len(name) == 6 else default)
 
 
 def draw(screen) -> Image.Image:
-    """The screen's cells as pixels; halves and dots as rectangles, as few fonts have them."""
+    """Draw the screen; half blocks and dots as rectangles, since few fonts have them."""
     width, height = CELL
     picture = Image.new("RGB", (screen.columns * width, screen.lines * height), BACK)
     pen = ImageDraw.Draw(picture)
@@ -41,7 +41,7 @@ def draw(screen) -> Image.Image:
     for row in range(screen.lines):
         for column in range(screen.columns):
             cell = screen.buffer[row][column]
-            front, back = colour(cell.fg, FRONT), colour(cell.bg, BACK)
+            front, back = color(cell.fg, FRONT), color(cell.bg, BACK)
             if cell.reverse:
                 front, back = back, front
             left, top = column * width, row * height
@@ -62,11 +62,11 @@ def draw(screen) -> Image.Image:
 
 
 def main() -> None:
-    """Parse, run, draw."""
+    """Parse the options, run the command, draw the screen."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("out", type=Path)
     parser.add_argument("--size", default="110x34", help="columns x rows")
-    parser.add_argument("--until", help="what is to stand on the screen")
+    parser.add_argument("--until", help="text to wait for")
     parser.add_argument("--after", type=float, default=0.0, help="seconds")
     parser.add_argument("--term", default="xterm-256color")
     parser.add_argument("--colorterm", default="truecolor")

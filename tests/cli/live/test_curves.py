@@ -1,4 +1,4 @@
-"""Values along a run, as dots."""
+"""Curves drawn with dots."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ganctl.cli.live.curves import Curves, Trace, draw, resample
 
 
 def lines_of(part, width, height):
-    """What a terminal would show of it."""
+    """Return a panel's lines on a terminal."""
     console = Console(file=io.StringIO(), width=200)
     return [
         "".join(segment.text for segment in line)
@@ -23,20 +23,20 @@ def lines_of(part, width, height):
     ]
 
 
-def test_more_values_than_dots_are_averaged_and_fewer_are_joined():
+def test_dense_values_are_averaged_and_sparse_ones_interpolated():
     assert resample([0, 10], [1.0, 3.0], 5).tolist() == [1.0, 1.5, 2.0, 2.5, 3.0]
     assert resample([0, 1, 99, 100], [1.0, 3.0, 5.0, 7.0], 2).tolist() == [2.0, 6.0]
     assert resample([7], [2.0], 3).tolist() == [2.0, 2.0, 2.0]
 
 
-def test_a_line_that_rises_goes_from_the_lower_left_to_the_upper_right():
+def test_a_rising_line_goes_from_lower_left_to_upper_right():
     bits, owners = draw([np.array([0.0, 1.0, 2.0, 3.0])], 0.0, 3.0, columns=2, rows=1)
     cells = [chr(0x2800 + code) for code in bits[0]]
     assert cells == ["⣠", "⠞"]
     assert owners.tolist() == [[0, 0]]
 
 
-def test_where_curves_meet_the_last_has_the_cell():
+def test_where_curves_meet_the_cell_has_the_color_of_the_last():
     flat, steep = np.zeros(4), np.array([0.0, 0.0, 9.0, 9.0])
     bits, owners = draw([flat, steep], 0.0, 9.0, columns=2, rows=2)
     assert owners.tolist() == [[0, 1], [1, 1]]
@@ -74,7 +74,7 @@ def test_any_values_fit_any_region(values, width, height, limits):
         assert any("\u2801" <= letter <= "\u28ff" for letter in "".join(lines))
 
 
-def test_names_without_values_where_there_is_no_room_for_both():
+def test_values_are_omitted_where_they_do_not_fit():
     trace = Trace()
     trace.add(1, {"a": 1.25, "b": 2.5})
     shown = Curves(trace, {"a": ("blue", "loss a"), "b": ("red", "loss b")})

@@ -1,4 +1,4 @@
-"""What a person sees of a training, in an emulated terminal."""
+"""The live screen of a training run in an emulated terminal."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def row_of(epoch, **changes):
 
 
 def seen(observer):
-    """What the terminal shows after it was painted."""
+    """Return the terminal's screen after painting."""
     observer._screen._paint()
     console = observer._terminal.err
     shown = emulator.EmulatedScreen(console.width, console.height)
@@ -59,7 +59,7 @@ def observer_of(width=140, height=40, **options):
 
 
 def filled(width, height, **options):
-    """An observer that was told of some epochs, a warning, and the samples."""
+    """Return an observer that has seen some epochs, a warning, and samples."""
     live = observer_of(width, height, **options)
     means = {"g_loss": 0.5, "d_loss": 1.25, "d_real": 0.75, "d_fake": 0.3}
     for epoch in range(1, 4):
@@ -98,7 +98,7 @@ def test_nothing_overlaps_or_leaves_the_screen(width, height, preview, warned):
     [((140, 40), 2, True), ((80, 24), 2, True), ((60, 32), 2, True), ((60, 16), 2, False),
      ((40, 16), 1, False), ((60, 8), 0, False), ((30, 5), 0, False)],
 )  # fmt: skip
-def test_a_small_terminal_goes_without_the_samples_then_the_curves(size, curves, preview):
+def test_a_small_terminal_omits_the_samples_then_the_curves(size, curves, preview):
     shown = seen(filled(*size))
     text = "\n".join(shown.display)
     assert ("samples at step 300" in text) == preview
@@ -116,7 +116,7 @@ def test_a_small_terminal_goes_without_the_samples_then_the_curves(size, curves,
     assert (STOP in text) == (size[1] >= 10)
 
 
-def test_without_a_preview_the_table_has_the_room():
+def test_without_a_preview_the_table_has_the_whole_width():
     live = filled(80, 24, preview=False)
     assert not live.wants_samples
     text = "\n".join(seen(live).display)
@@ -124,8 +124,8 @@ def test_without_a_preview_the_table_has_the_room():
     assert "seconds" in text
 
 
-def test_after_the_run_the_whole_table_stands_there_and_what_was_warned_of(monkeypatch):
-    """On a screen that had room for a few of its rows; of earlier starts nothing is said again."""
+def test_after_the_run_all_epochs_and_warnings_are_printed(monkeypatch):
+    """Though the screen had room for few rows; epochs of earlier sessions are not repeated."""
     monkeypatch.setattr(screens, "_REFRESH_SECONDS", 0.01)
     live = observer_of(60, 16, history=[row_of(epoch) for epoch in range(1, 6)])
     with live:
@@ -147,7 +147,7 @@ def test_after_the_run_the_whole_table_stands_there_and_what_was_warned_of(monke
     assert live._terminal.err.file.getvalue().rindex("\x1b[?25h") > 0
 
 
-def test_a_display_that_fails_ends_no_training(monkeypatch):
+def test_a_failing_display_does_not_end_training(monkeypatch):
     def broken(*_):
         raise ValueError("no such layout")
 
@@ -165,7 +165,7 @@ def run_of(fast_options, out, *options):
 
 
 def is_whole(text, width):
-    """Whether all that a screen always has is there, from its first line to its last."""
+    """Return whether the screen has everything that is always there, from top to bottom."""
     first, *_, last = text.split("\n")
     return (
         first.find(STOP) == width - len(STOP)
@@ -176,7 +176,7 @@ def is_whole(text, width):
     )
 
 
-def test_a_run_that_is_watched_resized_and_stopped(fast_options, tmp_path):
+def test_a_run_is_watched_resized_and_stopped(fast_options, tmp_path):
     command = run_of(fast_options, tmp_path / "run", "--steps", "80000")
     with emulator.Emulator(command, 140, 40) as terminal:
         wide = terminal.run(
@@ -190,7 +190,7 @@ def test_a_run_that_is_watched_resized_and_stopped(fast_options, tmp_path):
         assert " left" in wide
         right = [terminal.screen.buffer[row][column].bg for row in range(40)
                  for column in range(70, 140)]  # fmt: skip
-        assert len(set(right)) > 8  # greys of pictures
+        assert len(set(right)) > 8  # shades of gray
 
         for width, height in ((60, 16), (100, 30), (40, 12), (110, 20)):
             terminal.resize(width, height)
@@ -249,8 +249,8 @@ print("THE END")
     ],
     ids=["wider", "taller", "larger", "narrower and larger", "shorter and taller", "to and fro"],
 )
-def test_a_terminal_that_is_resized_keeps_nothing_of_the_live_screen(sizes):
-    """Neither while it is shown, of its former size, nor afterwards, above the table."""
+def test_a_resized_terminal_keeps_nothing_of_the_live_screen(sizes):
+    """Neither while it is shown, in its former size, nor afterwards, above the table."""
     with emulator.Emulator([sys.executable, "-c", _SHOW], 80, 24) as terminal:
         terminal.run(functools.partial(is_whole, width=80))
         for width, height in sizes:
@@ -270,8 +270,8 @@ def test_a_terminal_that_is_resized_keeps_nothing_of_the_live_screen(sizes):
 
 
 @pytest.mark.skipif(shutil.which("tmux") is None, reason="needs tmux")
-def test_tmux_has_nothing_of_the_live_screen_in_its_history(tmp_path):
-    """Which it had in that of a window that grew while a training was watched."""
+def test_tmux_keeps_nothing_of_the_live_screen_in_its_history(tmp_path):
+    """It did for a window that grew during a run."""
     (tmp_path / "show.py").write_text(_SHOW)
     sized = ("COLUMNS", "LINES")  # which say another size than the window's
     environment = {name: value for name, value in os.environ.items() if name not in sized}

@@ -1,4 +1,4 @@
-"""Bars with the time that remains, and the table of losses."""
+"""Progress bars with the remaining time, and the table of losses."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def shown(bars, width=100):
     return bars.render(width, 2).plain.split("\n")
 
 
-def test_the_time_that_remains_is_that_of_the_pace_so_far(monkeypatch):
+def test_the_remaining_time_follows_the_pace_so_far(monkeypatch):
     now = [1000.0]
     monkeypatch.setattr(panels, "time", SimpleNamespace(monotonic=lambda: now[0]))
     bars = Bars()
@@ -31,8 +31,8 @@ def test_the_time_that_remains_is_that_of_the_pace_so_far(monkeypatch):
 
 
 @pytest.mark.parametrize("steps", [3, 5])
-def test_the_bar_says_what_goes_on_while_no_step_is_done(steps):
-    """At an epoch's end, and where the run ends inside one; it starts anew with every epoch."""
+def test_the_bar_says_that_samples_are_measured(steps):
+    """At an epoch's end and at the run's; the bar starts again with every epoch."""
     bars, said, shares = Bars(), [], []
     for step in range(1, steps + 1):
         epoch, index = divmod(step - 1, 3)
@@ -45,7 +45,7 @@ def test_the_bar_says_what_goes_on_while_no_step_is_done(steps):
 
 
 @pytest.mark.parametrize("width", [1, 20, 40, 59, 60, 200])
-def test_a_bar_is_as_wide_as_there_is_room(width):
+def test_a_bar_is_as_wide_as_the_terminal_allows(width):
     bars = Bars()
     bars.update(Progress(5, 10, 1, 1, 5, 10, 99_999.0, {}))
     run, epoch = shown(bars, width)
@@ -59,7 +59,7 @@ def test_clock(seconds, text):
 
 
 @pytest.mark.parametrize("width", [25, 40, 60, 63, 80])
-def test_a_narrow_table_goes_without_columns(width):
+def test_a_narrow_table_omits_columns(width):
     head = table_head(width).plain
     assert len(head) <= width
     assert head.split()[:5] == ["epoch", "G", "loss", "D", "loss"]

@@ -13,10 +13,10 @@ from rich.console import Console
 from ganctl.cli.live.preview import Preview, arrange, contact_sheet
 
 
-def painted(preview, width, height, colours="truecolor"):
-    """The cells that a terminal gets: lines of text with escapes."""
+def painted(preview, width, height, colors="truecolor"):
+    """Return what a terminal gets: lines of text with escape sequences."""
     file = io.StringIO()
-    console = Console(file=file, width=width, force_terminal=True, color_system=colours)
+    console = Console(file=file, width=width, force_terminal=True, color_system=colors)
     console.print(preview.render(width, height), end="")
     return file.getvalue().split("\n")
 
@@ -51,7 +51,7 @@ def test_as_many_as_can_be_read_and_as_large_as_fits(count, size, room, expected
     assert arrange(count, size, size, room) == expected
 
 
-def test_a_pixel_is_half_a_cell_and_keeps_its_colour():
+def test_a_pixel_is_half_a_cell_and_keeps_its_color():
     preview = Preview()
     pixels = np.zeros((1, 2, 2, 3), np.uint8)
     pixels[0] = [[(255, 0, 0), (0, 255, 0)], [(0, 0, 255), (0, 255, 0)]]
@@ -62,17 +62,17 @@ def test_a_pixel_is_half_a_cell_and_keeps_its_colour():
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-@pytest.mark.parametrize("colours", ["truecolor", "256", "standard"])
-def test_samples_of_any_kind_are_so_many_lines(channels, colours):
+@pytest.mark.parametrize("colors", ["truecolor", "256", "standard"])
+def test_samples_fill_the_lines_of_any_terminal(channels, colors):
     preview = Preview()
-    assert painted(preview, 40, 10, colours) == [""]
+    assert painted(preview, 40, 10, colors) == [""]
     preview.show(np.full((16, 28, 28, channels), 200, np.uint8), 1)
-    lines = painted(preview, 60, 20, colours)
+    lines = painted(preview, 60, 20, colors)
     assert len([line for line in lines if "\x1b[" in line]) > 10
     assert len(lines) <= 21
 
 
-def test_there_is_a_free_pixel_between_samples():
+def test_one_pixel_between_samples_stays_free():
     picture, shown = contact_sheet(np.full((4, 3, 3, 1), 255, np.uint8), 8, 8)
     assert shown.sum() == 4 * 9
     assert not shown[3].any()
@@ -80,7 +80,7 @@ def test_there_is_a_free_pixel_between_samples():
     assert (picture[shown] == 255).all()
 
 
-def test_a_preview_is_new_when_its_samples_are():
+def test_the_version_of_a_preview_changes_with_its_samples():
     preview = Preview()
     versions = [preview.version]
     for step in (1, 2):
