@@ -1,4 +1,4 @@
-"""ganctl report: a run, or several beside one another, as one HTML file."""
+"""ganctl report: one run, or several side by side, as an HTML file."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ganctl.datasets.base import Progress
     from ganctl.images import Pixels
     from ganctl.report import Run
-    from ganctl.report.page import Shown
+    from ganctl.report.page import Section
 
 _NUM_REAL = 64
 
@@ -37,7 +37,7 @@ def report(
     compare: Annotated[
         list[Path] | None,
         typer.Option(
-            "--compare", metavar="RUN", help="Another run to compare with, up to five of them.",
+            "--compare", metavar="RUN", help="Another run to compare with; up to five.",
             show_default=False,
         ),
     ] = None,
@@ -45,8 +45,8 @@ def report(
         bool,
         typer.Option(
             "--with-images",
-            help="Show some of the images that a run was trained on, read from where they are; "
-            "MNIST's are always shown.",
+            help="Show some of the training images, read from their original location; those of "
+            "MNIST are always shown.",
         ),
     ] = False,
     open_: Annotated[
@@ -75,13 +75,13 @@ def report(
         from ganctl.report import MAX_RUNS, render
 
         if len(paths) > MAX_RUNS:
-            raise UsageError(f"{len(paths)} runs are too many for one report ({MAX_RUNS} at most)")
+            raise UsageError(f"{len(paths)} runs are too many for one report (at most {MAX_RUNS})")
         terminal.notes(places.notices() if with_images else ())
         runs = []
         for number, path in enumerate(paths):
             progress("reading runs", number, len(paths))
             runs.append(_read(path, with_images, terminal, progress))
-        progress("making the page", 0, len(runs))
+        progress("writing the report", 0, len(runs))
         content, shown = render(runs)
         files.clear_abandoned(out.parent)
         files.write_atomic(out, content)
@@ -89,57 +89,52 @@ def report(
         _open(out, terminal)
     if json:
         terminal.document(
-            {"out": str(out), "bytes": len(content), "runs": [_described(one) for one in shown]}
+            {"out": str(out), "bytes": len(content), "runs": [_document(each) for each in shown]}
         )
         return
-    for one in shown:
+    for each in shown:
         terminal.result(
-            f"{one.name}: {counted(one.num_rows, 'epoch')}, {counted(len(one.frames), 'picture')} "
-            f"of samples, {counted(len(one.problems), 'problem')}"
+            f"{each.name}: {counted(len(each.run.rows), 'epoch')}, "
+            f"{counted(len(each.frames), 'picture')} of samples, "
+            f"{counted(len(each.problems), 'problem')}"
         )
     terminal.result(f"{out}: {in_bytes(len(content))}")
 
 
 def _open(path: Path, terminal: Terminal) -> None:
-    """Show the report in the browser that the system has, if it has one."""
+    """Open the report in the default browser, if there is one."""
     import webbrowser
 
     if not webbrowser.open(path.absolute().as_uri()):
-        terminal.note(f"There is no browser here: open {path} in one.")
+        terminal.note(f"No browser found: open {path} in one.")
 
 
 def _read(path: Path, with_images: bool, terminal: Terminal, progress: Progress) -> Run:
-    from ganctl import report, store
-    from ganctl.inspection.problems import problems
-    from ganctl.training.state import require_fit
+    from ganctl import report
 
-    file, checkpoint, damaged = report.find(path)
-    with store.naming(file):
-        require_fit(checkpoint)
-    wrong = [problem.text for problem in problems(checkpoint)]
-    run = report.Run(path, file, checkpoint, [*damaged, *wrong])
-    return dataclasses.replace(
-        run, commands=_commands(run), sheet=_sheet(checkpoint, with_images, terminal, progress)
-    )
+    run = report.read(path)
+    sheet = _sheet(run.checkpoint, with_images, terminal, progress)
+    return dataclasses.replace(run, commands=_commands(run), sheet=sheet)
 
 
 def _sheet(
     checkpoint: Checkpoint, wanted: bool, terminal: Terminal, progress: Progress
 ) -> Pixels | None:
-    """Some of the images that a checkpoint was trained on, if they are `wanted` or at hand.
+    """Return some of the training images, if they are `wanted` or built in.
 
-    Where they are is up to the file, and they may be private: no path is read unasked, and none
-    that this user never trained on.
+    The checkpoint says where they are, and they may be private: nothing is read unless asked for,
+    and no images that this user never trained on.
     """
     from ganctl import images
     from ganctl.datasets import loading
     from ganctl.report.runs import thinned
 
-    config = checkpoint.config
+    config, digest = checkpoint.config, checkpoint.data["digest"]
     if not wanted and config.data not in loading.EMBEDDED:
         return None
-    if not loading.is_trusted(config.data, str(checkpoint.data["digest"])):
-        terminal.note(f"{config.data[:200]}: images that you never trained on here, left out.")
+    name = config.data[:200]
+    if not loading.is_trusted(config.data, str(digest)):
+        terminal.note(f"{name} is left out: you never trained on these images on this machine.")
         return None
     dataset = loading.load_training(
         config.data,
@@ -148,45 +143,45 @@ def _sheet(
         skip_bad=config.skip_bad,
         progress=progress,
     )
-    if dataset.digest != checkpoint.data["digest"]:
-        terminal.note(f"{config.data[:200]}: not the images that the run was trained on, left out.")
+    if dataset.digest != digest:
+        terminal.note(f"{name} is left out: these are not the images that the run was trained on.")
         return None
     some = dataset.some(_NUM_REAL)
     return images.grid(some[thinned(range(len(some)), _NUM_REAL)])
 
 
 def _commands(run: Run) -> list[tuple[str, str]]:
-    """What can be done with a run, and the commands that do it."""
+    """Return what can be done with a run, and the commands for it."""
     from ganctl import features
 
     path = pasteable(run.path)
     config = run.checkpoint.config
-    longer = "" if not run.is_finished else f" --epochs {2 * run.num_epochs}"
-    found = [
-        ("Draw a hundred samples", f"ganctl sample {path} -n 100 -o samples.png"),
+    commands = [
+        ("Draw 100 samples", f"ganctl sample {path} -n 100 -o samples.png"),
         ("Walk through latent space", f"ganctl interpolate {path} --seeds 3,7,12 -o walk.gif"),
-        ("Look into the checkpoint", f"ganctl inspect {path}"),
+        ("Inspect the checkpoint", f"ganctl inspect {path}"),
     ]
     if features.is_known(config.data, config.network.image_shape):
-        found.append(("Measure how near the samples are to real images", f"ganctl evaluate {path}"))
+        commands.append(("Measure the quality of the samples", f"ganctl evaluate {path}"))
     if run.path.is_dir():
-        what = "Train for longer" if run.is_finished else "Go on with the training"
-        found.append((what, f"ganctl train --resume --out {path}{longer}"))
-    return found
+        resume = f"ganctl train --resume --out {path}"
+        longer = ("Train longer", f"{resume} --epochs {2 * run.num_epochs}")
+        commands.append(longer if run.is_finished else ("Resume training", resume))
+    return commands
 
 
-def _described(one: Shown) -> dict[str, Any]:
+def _document(section: Section) -> dict[str, Any]:
     from ganctl.evaluation import results
 
-    run = one.run
+    run = section.run
     return {
         "run": str(run.path),
         "checkpoint": str(run.file),
         "digest": run.checkpoint.digest,
         "step": run.checkpoint.step,
         "finished": run.is_finished,
-        "epochs": one.num_rows,
-        "pictures": [frame.epoch for frame in one.frames],
-        "problems": one.problems,
+        "epochs": len(run.rows),
+        "pictures": [frame.epoch for frame in section.frames],
+        "problems": section.problems,
         "evaluations": results.documents(run.folder, run.checkpoint.digest),
     }

@@ -1,6 +1,6 @@
-"""A run, or several beside one another, as one HTML file that asks for nothing else."""
+"""One run, or several side by side, as a self-contained HTML file."""
 
 from ganctl.report.page import MAX_BYTES, MAX_RUNS, render
-from ganctl.report.runs import Run, find
+from ganctl.report.runs import Run, read
 
-__all__ = ["MAX_BYTES", "MAX_RUNS", "Run", "find", "render"]
+__all__ = ["MAX_BYTES", "MAX_RUNS", "Run", "read", "render"]

@@ -1,100 +1,66 @@
-"""Figures over the epochs as charts: plain geometry in percent, which a template draws.
+"""Charts of metrics over the epochs, as plain geometry that the template draws.
 
-Everything is in percent of the plot, so that one drawing fits every width; text is not part of what
-is stretched.
+All positions are percentages of the plot, from its left and its top, so that one drawing fits
+every width; text is placed apart from what is stretched.
 """
 
 from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ganctl import palette
-from ganctl.history import Row
+from ganctl.history import COLUMNS, Column, Row
 from ganctl.report.runs import thinned
 
 MAX_POINTS = 250
-"""Of a run in a chart and in the table, evenly spaced where it has more epochs."""
-_LOG_FROM, _LOG_LEAST = 20, 1e-9
-"""Figures that differ by the factor, all larger than the other, may be on a logarithmic axis."""
+"""Epochs of a run in a chart or in the table; of more, evenly spaced ones are shown."""
+_MIN_LOG_RATIO, _MIN_LOG_VALUE = 20, 1e-9
+"""An axis can be logarithmic if its values are larger than this and differ by this ratio."""
 
 
 @dataclass(frozen=True)
-class Figure:
-    """A column of the history."""
-
-    column: str
-    name: str
-    """By itself."""
-    short: str
-    """In a chart that says the rest."""
-    form: str = ".3f"
-
-
-@dataclass(frozen=True)
-class Kind:
-    """Figures that share a chart where there is one run alone."""
+class ChartSpec:
+    """Metrics that share a chart in the report of a single run."""
 
     title: str
-    note: str
-    figures: tuple[Figure, ...]
-    span: tuple[float, float] | None = None
-    """The axis, where it is the same for every run."""
-    mark: float | None = None
-    """A value to compare with."""
+    metrics: tuple[str, ...]
+    note: str = ""
+    limits: tuple[float, float] | None = None
+    """Ends of the axis, the same for every run."""
+    reference: float | None = None
+    """Value to compare with, drawn as a dashed line."""
     may_be_log: bool = False
 
 
 TRAINING = (
-    Kind("Losses", "", (
-        Figure("g_loss", "Generator loss", "generator"),
-        Figure("d_loss", "Discriminator loss", "discriminator"),
-    )),
-    Kind("Discriminator's answers", "0.5: it cannot tell", (
-        Figure("d_real", "D(x), real images", "D(x), real"),
-        Figure("d_fake", "D(G(z)), generated images", "D(G(z)), generated"),
-    ), span=(0, 1), mark=0.5),
-)  # fmt: skip
+    ChartSpec("Losses", ("g_loss", "d_loss")),
+    ChartSpec("Discriminator output", ("d_real", "d_fake"), "0.5 = cannot tell", (0, 1), 0.5),
+)
 QUALITY = (
-    Kind("Frechet distance", "lower is better", (
-        Figure("frechet_distance", "Frechet distance", "distance"),
-    ), may_be_log=True),
-    Kind("Precision, recall", "higher is better", (
-        Figure("precision", "Precision", "precision"),
-        Figure("recall", "Recall", "recall"),
-    )),
-    Kind("Density, coverage", "higher is better", (
-        Figure("density", "Density", "density"),
-        Figure("coverage", "Coverage", "coverage"),
-    )),
-    Kind("Kernel distance", "lower is better", (
-        Figure("kernel_distance", "Kernel distance", "distance", ".4f"),
-    ), may_be_log=True),
-    Kind("Diversity", "1: as varied as real images", (
-        Figure("diversity", "Diversity", "diversity"),
-    ), mark=1),
-    Kind("Classifier", "score: higher is better", (
-        Figure("classifier_score", "Classifier score", "score", ".2f"),
-    )),
-    Kind("Classes", "shares among the samples", (
-        Figure("largest_class", "Most frequent class", "most frequent"),
-        Figure("smallest_class", "Rarest class", "rarest"),
-    )),
-)  # fmt: skip
-FIGURES = tuple(figure for kind in (*TRAINING, *QUALITY) for figure in kind.figures)
+    ChartSpec("Frechet distance", ("frechet_distance",), "lower is better", may_be_log=True),
+    ChartSpec("Precision and recall", ("precision", "recall"), "higher is better"),
+    ChartSpec("Density and coverage", ("density", "coverage"), "higher is better"),
+    ChartSpec("Kernel distance", ("kernel_distance",), "lower is better", may_be_log=True),
+    ChartSpec("Diversity", ("diversity",), "1 = as varied as real images", reference=1),
+    ChartSpec("Classifier score", ("classifier_score",), "higher is better"),
+    ChartSpec("Class balance", ("largest_class", "smallest_class"), "share of the samples"),
+)
+SHOWN = tuple(COLUMNS[name] for spec in (*TRAINING, *QUALITY) for name in spec.metrics)
+"""Columns of the history that are in charts, and in the table below them."""
 
 
 @dataclass(frozen=True)
 class Line:
-    """One figure of one run."""
+    """One metric of one run."""
 
     label: str
-    colour: int
-    """The place of its color in palette.SERIES."""
+    color: int
+    """Index in palette.SERIES."""
     path: str
-    """As SVG draws it in a box of 100 x 100."""
+    """SVG path in a box of 100 x 100."""
     epochs: list[int]
     xs: list[float]
     ys: list[float]
@@ -110,7 +76,7 @@ class Chart:
     lines: list[Line]
     y_ticks: list[tuple[float, str]]
     x_ticks: list[tuple[float, str]]
-    mark: float | None
+    reference: float | None
 
     @property
     def last(self) -> int:
@@ -127,125 +93,107 @@ class Axis:
     log: bool = False
 
     def at(self, value: float) -> float:
-        """0 for `low`, 100 for `high`; the middle where the two are one."""
+        """Return 0 for `low`, 100 for `high`, and 50 if the two are equal."""
         low, high = self.low, self.high
         if self.log:
             low, high, value = math.log(low), math.log(high), math.log(value)
         return round(100 * (value - low) / (high - low), 2) if high > low else 50.0
 
+    def down(self, value: float) -> float:
+        """Return the percentage from the top."""
+        return round(100 - self.at(value), 2)
 
-def charts(kinds: Sequence[Kind], runs: Sequence[tuple[str, list[Row]]]) -> list[Chart]:
-    """A chart for each kind; with several runs, one for each figure. None for what has no values.
 
-    `runs` are names and rows. All charts have the same axis of epochs, that of all runs.
+def charts(specs: Sequence[ChartSpec], runs: Sequence[tuple[str, list[Row]]]) -> list[Chart]:
+    """Return the charts of `runs`, which are names and rows; none of metrics without any value.
+
+    One run has a chart per spec, several have one per metric. All share one axis of epochs.
     """
     epochs = [row["epoch"] for _, rows in runs for row in rows]
     if not epochs:
         return []
     across = Axis(min(epochs), max(epochs))
     found = []
-    for kind in kinds:
+    for spec in specs:
+        columns = [COLUMNS[name] for name in spec.metrics]
         if len(runs) == 1:
-            choices = [
-                (figure.short, palette.METRICS.get(figure.column, place), figure, runs[0][1])
-                for place, figure in enumerate(kind.figures)
+            curves = [
+                (column.legend, palette.METRICS.get(column.name, place), column, runs[0][1])
+                for place, column in enumerate(columns)
             ]
-            found.append(_chart(kind, kind.title, choices, across))
-            continue
-        for figure in kind.figures:
-            choices = [(name, place, figure, rows) for place, (name, rows) in enumerate(runs)]
-            title = kind.title if len(kind.figures) == 1 else figure.name
-            found.append(_chart(kind, title, choices, across))
+            found.append(_chart(spec, spec.title, curves, across))
+        for column in columns if len(runs) > 1 else ():
+            curves = [(name, place, column, rows) for place, (name, rows) in enumerate(runs)]
+            found.append(_chart(spec, column.title, curves, across))
     return [chart for chart in found if chart is not None]
 
 
 def _chart(
-    kind: Kind, title: str, choices: list[tuple[str, int, Figure, list[Row]]], across: Axis
+    spec: ChartSpec, title: str, curves: list[tuple[str, int, Column, list[Row]]], across: Axis
 ) -> Chart | None:
+    """Return the chart of `curves`: the label, color, metric and rows of each line."""
     values = [
-        row[figure.column]
-        for _, _, figure, rows in choices
+        row[column.name]
+        for _, _, column, rows in curves
         for row in rows
-        if row.get(figure.column) is not None
+        if row.get(column.name) is not None
     ]
     if not values:
         return None
-    ticks, axis = _axis(kind, values)
-    lines = [
-        _line(label, colour, figure, rows, across, axis)
-        for label, colour, figure, rows in choices
-        if any(row.get(figure.column) is not None for row in rows)
-    ]
-    mark = 100 - axis.at(kind.mark) if kind.mark is not None else None
+    ticks, axis = _axis(spec, values)
+    lines = [_line(*curve, across, axis) for curve in curves]
     return Chart(
         title=title,
-        note=kind.note + (" (log)" if axis.log else ""),
-        lines=lines,
-        y_ticks=[(100 - axis.at(tick), f"{tick:g}") for tick in ticks],
+        note=spec.note + (" (log)" if axis.log else ""),
+        lines=[line for line in lines if line.epochs],
+        y_ticks=[(axis.down(tick), f"{tick:g}") for tick in ticks],
         x_ticks=[(across.at(tick), f"{tick:,}") for tick in _epoch_ticks(across)],
-        mark=mark,
+        reference=None if spec.reference is None else axis.down(spec.reference),
     )
 
 
 def _line(
-    label: str, colour: int, figure: Figure, rows: list[Row], across: Axis, axis: Axis
+    label: str, color: int, column: Column, rows: list[Row], across: Axis, axis: Axis
 ) -> Line:
     rows = thinned(rows, MAX_POINTS)
-    known = [row for row in rows if row.get(figure.column) is not None]
-    xs = [across.at(row["epoch"]) for row in known]
-    ys = [round(100 - axis.at(row[figure.column]), 2) for row in known]
+    path = ""
+    for is_known, group in itertools.groupby(rows, lambda row: row.get(column.name) is not None):
+        if is_known:  # the line is broken where a value is not known, and a single point is a dot
+            points = [f"{across.at(r['epoch']):g} {axis.down(r[column.name]):g}" for r in group]
+            path += "M" + "L".join(points) + ("h0" if len(points) == 1 else "")
+    known = [row for row in rows if row.get(column.name) is not None]
     return Line(
         label=label,
-        colour=colour,
-        path=_path([(row.get(figure.column), row["epoch"]) for row in rows], across, axis),
+        color=color,
+        path=path,
         epochs=[row["epoch"] for row in known],
-        xs=xs,
-        ys=ys,
-        texts=[format(row[figure.column], figure.form) for row in known],
+        xs=[across.at(row["epoch"]) for row in known],
+        ys=[axis.down(row[column.name]) for row in known],
+        texts=[column.text(row[column.name]) for row in known],
     )
 
 
-def _path(points: list[tuple[float | None, int]], across: Axis, axis: Axis) -> str:
-    """Lines through the points, broken where a value is not known; a point alone is a dot."""
-    parts = []
-    for known, group in itertools.groupby(points, key=lambda point: point[0] is not None):
-        if known:
-            places = [
-                f"{across.at(epoch):g} {100 - axis.at(value):g}"
-                for value, epoch in group
-                if value is not None
-            ]
-            parts.append("M" + "L".join(places) + ("h0" if len(places) == 1 else ""))
-    return "".join(parts)
-
-
-def _axis(kind: Kind, values: list[float]) -> tuple[list[float], Axis]:
-    """Ticks at round numbers, and the axis from the first of them to the last."""
+def _axis(spec: ChartSpec, values: list[float]) -> tuple[list[float], Axis]:
+    """Return round numbers as ticks, and the axis from the first of them to the last."""
     from matplotlib.ticker import LogLocator, MaxNLocator
 
     low, high = min(values), max(values)
-    if kind.span is not None and kind.span[0] <= low and high <= kind.span[1]:
-        low, high = kind.span
-    if kind.mark is not None:
-        low, high = min(low, kind.mark), max(high, kind.mark)
-    if kind.may_be_log and low > _LOG_LEAST and high / low >= _LOG_FROM:
-        decades = math.log10(high / low)
-        locator = LogLocator(subs=(1, 3) if decades < 3 else (1,))
-        ticks = list(_around(locator.tick_values(low, high), low, high))
-        axis = Axis(min(low, ticks[0]), max(high, ticks[-1]), log=True)
-        return ticks, axis
+    if spec.limits is not None and spec.limits[0] <= low and high <= spec.limits[1]:
+        low, high = spec.limits
+    if spec.reference is not None:
+        low, high = min(low, spec.reference), max(high, spec.reference)
+    if spec.may_be_log and low > _MIN_LOG_VALUE and high / low >= _MIN_LOG_RATIO:
+        subs = (1, 3) if math.log10(high / low) < 3 else (1,)
+        ticks = [float(tick) for tick in LogLocator(subs=subs).tick_values(low, high)]
+        first = max((tick for tick in ticks if tick <= low), default=low)
+        last = min((tick for tick in ticks if tick >= high), default=high)
+        ticks = [tick for tick in ticks if first <= tick <= last]
+        return ticks, Axis(min(low, ticks[0]), max(high, ticks[-1]), log=True)
     if high - low <= 1e-9 * max(abs(low), abs(high)):
         low, high = low - (abs(low) or 1) / 2, high + (abs(high) or 1) / 2
     ticks = [float(tick) for tick in MaxNLocator(4).tick_values(low, high)]
     ticks = [0.0 if abs(tick) < 1e-12 * (high - low) else tick for tick in ticks]
     return ticks, Axis(ticks[0], ticks[-1])
-
-
-def _around(ticks: Sequence[float], low: float, high: float) -> Iterator[float]:
-    """The ticks from the last one that is at most `low` to the first that is at least `high`."""
-    first = max((tick for tick in ticks if tick <= low), default=low)
-    last = min((tick for tick in ticks if tick >= high), default=high)
-    return (float(tick) for tick in ticks if first <= tick <= last)
 
 
 def _epoch_ticks(across: Axis) -> list[int]:

@@ -1,11 +1,11 @@
 "use strict";
-// One epoch is chosen for the whole page: by the slider, by a click on a chart, or by keys. What the
-// pointer is over is shown in the charts for as long as it is there.
+// The slider, a click on a chart or a key selects an epoch for the whole page. While the pointer is
+// over a chart, the charts show the values of the epoch below it.
 (() => {
   const values = JSON.parse(document.getElementById("values").textContent);
   const slider = document.getElementById("slider");
   const play = document.getElementById("play");
-  const shown = document.getElementById("epoch");
+  const epochText = document.getElementById("epoch");
   const sets = [...document.querySelectorAll(".frames")].map((set) => [...set.children]);
   const charts = [...document.querySelectorAll(".chart")].map((element) => ({
     ...values.charts[element.dataset.chart],
@@ -16,17 +16,17 @@
     at: element.querySelector(".at b"),
   }));
   const { positions, epochs, first, last } = values;
-  let chosen = positions.at(-1);
+  let selected = positions.at(-1);
   let timer = 0;
 
-  // The index of the last number that is not past `epoch`; of the first one where all are.
-  const upTo = (numbers, epoch) => Math.max(0, numbers.findLastIndex((number) => number <= epoch));
+  // Returns the index of the last number that is at most `epoch`, or 0 if all are larger.
+  const lastUpTo = (numbers, epoch) => Math.max(0, numbers.findLastIndex((number) => number <= epoch));
   const nearest = (numbers, epoch) =>
     numbers.reduce((best, n) => (Math.abs(n - epoch) < Math.abs(best - epoch) ? n : best), numbers[0]);
 
   function showPictures(epoch) {
     for (const pictures of sets) {
-      const wanted = upTo(pictures.map((picture) => Number(picture.dataset.epoch)), epoch);
+      const wanted = lastUpTo(pictures.map((picture) => Number(picture.dataset.epoch)), epoch);
       pictures.forEach((picture, index) => { picture.hidden = index !== wanted; });
       const of = pictures[0].closest("figure").querySelector(".of");
       if (of) of.textContent = pictures[wanted].dataset.epoch;
@@ -40,9 +40,9 @@
       chart.cursor.setAttribute("x2", `${x}%`);
       chart.cursor.setAttribute("visibility", "visible");
       chart.at.textContent = epoch;
-      const said = chart.lines.map((line, number) => {
-        const known = line.epochs[0] <= epoch; // a run that has ended stays as it was
-        const index = upTo(line.epochs, epoch);
+      const values = chart.lines.map((line, number) => {
+        const known = line.epochs[0] <= epoch; // after its last epoch a run keeps its last value
+        const index = lastUpTo(line.epochs, epoch);
         const text = known ? line.texts[index] : "–";
         chart.texts[number].textContent = text;
         chart.dots[number].setAttribute("visibility", known ? "visible" : "hidden");
@@ -53,19 +53,19 @@
         return `${line.label} ${text}`;
       });
       chart.plot.setAttribute("aria-valuenow", epoch);
-      chart.plot.setAttribute("aria-valuetext", `epoch ${epoch}: ${said.join(", ")}`);
+      chart.plot.setAttribute("aria-valuetext", `epoch ${epoch}: ${values.join(", ")}`);
     }
   }
 
-  function choose(epoch) {
-    chosen = epoch;
+  function select(epoch) {
+    selected = epoch;
     showPictures(epoch);
     showValues(epoch);
     if (slider) {
       const index = positions.indexOf(nearest(positions, epoch));
       slider.value = index;
       slider.setAttribute("aria-valuetext", `epoch ${positions[index]}`);
-      shown.textContent = `epoch ${epoch}`;
+      epochText.textContent = `epoch ${epoch}`;
     }
   }
 
@@ -75,8 +75,8 @@
     if (play) play.textContent = "Play";
   }
 
-  // Where a key leads to from `index` of `count`; undefined where it is no such key.
-  function moved(key, index, count) {
+  // Returns the index that a key leads to from `index` of `count`, or undefined for other keys.
+  function target(key, index, count) {
     const to = { ArrowLeft: index - 1, ArrowDown: index - 1, ArrowRight: index + 1,
       ArrowUp: index + 1, PageDown: index - Math.ceil(count / 10),
       PageUp: index + Math.ceil(count / 10), Home: 0, End: count - 1 }[key];
@@ -85,14 +85,14 @@
 
   if (slider && positions.length > 1) {
     document.getElementById("controls").hidden = false;
-    slider.addEventListener("input", () => { stop(); choose(positions[slider.value]); });
+    slider.addEventListener("input", () => { stop(); select(positions[slider.value]); });
     play.addEventListener("click", () => {
       if (timer) { stop(); return; }
-      let index = upTo(positions, chosen);
+      let index = lastUpTo(positions, selected);
       index = index === positions.length - 1 ? -1 : index;
       const step = () => {
         index += 1;
-        choose(positions[index]);
+        select(positions[index]);
         if (index === positions.length - 1) stop();
       };
       play.textContent = "Pause";
@@ -105,12 +105,12 @@
         event.metaKey) return;
       event.preventDefault();
       stop();
-      choose(positions[moved(event.key, upTo(positions, chosen), positions.length)]);
+      select(positions[target(event.key, lastUpTo(positions, selected), positions.length)]);
     });
   }
 
   for (const { plot, title } of charts) {
-    const pointed = (event) => {
+    const epochAt = (event) => {
       const box = plot.firstElementChild.getBoundingClientRect();
       const share = Math.min(1, Math.max(0, (event.clientX - box.left) / box.width));
       return nearest(epochs, first + share * (last - first));
@@ -120,19 +120,19 @@
       "aria-orientation": "horizontal", "aria-valuemin": first, "aria-valuemax": last })) {
       plot.setAttribute(name, value);
     }
-    plot.addEventListener("pointermove", (event) => showValues(pointed(event)));
-    plot.addEventListener("pointerleave", () => showValues(chosen));
-    plot.addEventListener("click", (event) => { stop(); choose(pointed(event)); });
+    plot.addEventListener("pointermove", (event) => showValues(epochAt(event)));
+    plot.addEventListener("pointerleave", () => showValues(selected));
+    plot.addEventListener("click", (event) => { stop(); select(epochAt(event)); });
     plot.addEventListener("keydown", (event) => {
-      const to = moved(event.key, upTo(epochs, chosen), epochs.length);
+      const to = target(event.key, lastUpTo(epochs, selected), epochs.length);
       if (to === undefined || event.altKey || event.ctrlKey || event.metaKey) return;
       event.preventDefault();
       stop();
-      choose(epochs[to]);
+      select(epochs[to]);
     });
   }
 
-  const said = document.getElementById("said");
+  const status = document.getElementById("status");
   for (const button of document.querySelectorAll(".copy")) {
     button.hidden = false;
     button.addEventListener("click", async () => {
@@ -140,14 +140,14 @@
       try {
         await navigator.clipboard.writeText(code.textContent);
         button.textContent = "Copied";
-        said.textContent = "Copied";
+        status.textContent = "Copied";
       } catch {
-        getSelection().selectAllChildren(code); // for the keyboard's own way to copy
-        said.textContent = "Selected";
+        getSelection().selectAllChildren(code); // so that it can be copied by keyboard
+        status.textContent = "Selected";
       }
-      setTimeout(() => { button.textContent = "Copy"; said.textContent = ""; }, 1500);
+      setTimeout(() => { button.textContent = "Copy"; status.textContent = ""; }, 1500);
     });
   }
 
-  if (positions.length) choose(chosen);
+  if (positions.length) select(selected);
 })();

@@ -1,4 +1,4 @@
-"""Runs → one HTML page, with everything in it."""
+"""The HTML page: everything in one file, which makes no network requests."""
 
 from __future__ import annotations
 
@@ -6,67 +6,66 @@ import base64
 import datetime
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
-
 import ganctl
 from ganctl import images, palette
-from ganctl.history import Row
-from ganctl.report.charts import FIGURES, MAX_POINTS, QUALITY, TRAINING, Chart, charts
+from ganctl.errors import PackageError
+from ganctl.history import Column, Row, epoch_label
+from ganctl.report.charts import MAX_POINTS, QUALITY, SHOWN, TRAINING, Chart, charts
 from ganctl.report.pictures import Frame, data_uri, frames
-from ganctl.report.runs import Run, thinned, union
+from ganctl.report.runs import Run, thinned
 from ganctl.text import printable
 
 MAX_RUNS = 6
-"""Runs beside one another: so many colours can be told apart."""
+"""Number of runs that can be compared: as many colors can be told apart."""
 MAX_BYTES = 5_000_000
-"""A page is smaller."""
+"""A page is smaller than this."""
 _PICTURE_BYTES = 2_700_000
-"""Of all pictures' files together; in a page they take a third more."""
+"""Bytes of all pictures together; in the page they take a third more."""
 _SHEET_SIDE = 640
 _MAX_PROBLEMS = 20
 
-
-@dataclass(frozen=True)
-class Table:
-    """Values by name, a column for each run."""
-
-    rows: list[tuple[str, list[str]]]
-
-    @classmethod
-    def of(cls, tables: Sequence[Mapping[str, str]]) -> Table:
-        """Names without a value in any of the tables are left out."""
-        rows = [(name, [table.get(name, "") for table in tables]) for name in union(tables)]
-        return cls([(name, values) for name, values in rows if any(values)])
-
-    def split(self) -> tuple[Table, Table]:
-        """What differs between the runs, and what does not."""
-        differ = [(name, values) for name, values in self.rows if len(set(values)) > 1]
-        alike = [(name, values) for name, values in self.rows if len(set(values)) == 1]
-        return Table(differ), Table(alike)
+Table = list[tuple[str, list[str]]]
+"""Names, each with its value in every run."""
 
 
 @dataclass(frozen=True)
-class Shown:
-    """A run as the template takes it."""
+class Section:
+    """A run as the template shows it."""
 
     run: Run
     name: str
     frames: list[Frame]
     rows: list[Row]
-    """At most MAX_POINTS of them."""
-    num_rows: int
+    """At most MAX_POINTS rows."""
     sheet: str
-    """A data URI, or nothing."""
+    """Data URI of a picture, or nothing."""
     problems: list[str]
 
+    @property
+    def columns(self) -> list[Column]:
+        """The columns of the table of metrics: those of which any row has a value."""
+        return [column for column in SHOWN if any(column.name in row for row in self.rows)]
 
-def render(runs: Sequence[Run]) -> tuple[bytes, list[Shown]]:
-    """The page that shows `runs`, 1 to MAX_RUNS of them, in UTF-8; and what of each is in it."""
+    def epoch(self, row: Row) -> str:
+        """Return the number of a row's epoch, marked if the epoch is not complete."""
+        return epoch_label(row, self.run.steps_per_epoch)
+
+
+def render(runs: Sequence[Run]) -> tuple[bytes, list[Section]]:
+    """Return the page of 1 to MAX_RUNS runs in UTF-8, and what it shows of each.
+
+    Raises PackageError if Jinja2 is not installed.
+    """
+    try:
+        from jinja2 import Environment, FileSystemLoader, StrictUndefined
+        from markupsafe import Markup
+    except ImportError:
+        raise PackageError.missing("a report", "Jinja2", "report") from None
+
     here = Path(__file__).parent
     environment = Environment(
         loader=FileSystemLoader(here),
@@ -80,26 +79,27 @@ def render(runs: Sequence[Run]) -> tuple[bytes, list[Shown]]:
     )
     style += _colors()
     shown = [
-        _shown(run, name, _PICTURE_BYTES // len(runs))
+        _section(run, name, _PICTURE_BYTES // len(runs))
         for run, name in zip(runs, _names(runs), strict=True)
     ]
-    named = [(one.name, run.rows) for one, run in zip(shown, runs, strict=True)]
-    sections = [("Training", charts(TRAINING, named)), ("Quality", charts(QUALITY, named))]
+    named = [(each.name, each.run.rows) for each in shown]
+    groups = [("Training", charts(TRAINING, named)), ("Quality", charts(QUALITY, named))]
+    settings = table([run.settings() for run in runs])
     page = environment.get_template("page.html").render(
         policy=_policy(style, script),
         style=Markup(style),  # both are files of this package
         script=Markup(script),
-        title=" · ".join(one.name for one in shown),
+        title=" · ".join(each.name for each in shown),
         runs=shown,
-        facts=Table.of([run.facts() for run in runs]),
-        sections=[(name, found) for name, found in sections if found],
-        figures=FIGURES,
+        facts=table([run.facts() for run in runs]),
+        groups=[(name, found) for name, found in groups if found],
         max_points=MAX_POINTS,
-        evaluation=Table.of([run.evaluation() for run in runs]),
-        data=Table.of([run.data() for run in runs]),
-        settings=Table.of([run.settings() for run in runs]).split(),
-        environment=Table.of([run.environment() for run in runs]),
-        values=_values(shown, [chart for _, found in sections for chart in found]),
+        evaluation=table([run.evaluation() for run in runs]),
+        data=table([run.data() for run in runs]),
+        different=[(name, values) for name, values in settings if len(set(values)) > 1],
+        equal=[(name, values) for name, values in settings if len(set(values)) == 1],
+        environment=table([run.environment() for run in runs]),
+        values=_values(shown, [chart for _, found in groups for chart in found]),
         version=ganctl.__version__,
         date=datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
     )
@@ -109,6 +109,13 @@ def render(runs: Sequence[Run]) -> tuple[bytes, list[Shown]]:
     return content, shown
 
 
+def table(runs: Sequence[Mapping[str, str]]) -> Table:
+    """Return the values of several runs side by side, without names that have none."""
+    names = dict.fromkeys(name for values in runs for name in values)
+    rows = [(name, [values.get(name, "") for values in runs]) for name in names]
+    return [(name, values) for name, values in rows if any(values)]
+
+
 def _colors() -> str:
     """Return the rules that give --c, the color of a line, to the classes c0, c1, ..."""
     light = "".join(f".c{n} {{ --c: {each.light}; }}\n" for n, each in enumerate(palette.SERIES))
@@ -116,23 +123,22 @@ def _colors() -> str:
     return f"{light}@media (prefers-color-scheme: dark) {{\n{dark}}}\n"
 
 
-def _shown(run: Run, name: str, budget: int) -> Shown:
-    rows = run.rows
-    sheet = images.webp(images.shrink(run.sheet, _SHEET_SIDE), 85) if run.sheet is not None else b""
-    problems = [printable(problem, 500) for problem in run.problems[:_MAX_PROBLEMS]]
-    return Shown(
+def _section(run: Run, name: str, budget: int) -> Section:
+    sheet = b""
+    if run.sheet is not None:
+        sheet = images.webp(images.shrink(run.sheet, _SHEET_SIDE), 85)
+    return Section(
         run=run,
         name=name,
         frames=frames(run, budget - len(sheet)),
-        rows=thinned(rows, MAX_POINTS),
-        num_rows=len(rows),
+        rows=thinned(run.rows, MAX_POINTS),
         sheet=data_uri(sheet) if sheet else "",
-        problems=problems,
+        problems=[printable(problem, 500) for problem in run.problems[:_MAX_PROBLEMS]],
     )
 
 
 def _names(runs: Sequence[Run]) -> list[str]:
-    """A name for each run that no other has."""
+    """Return a unique name for each run."""
     names = [run.name for run in runs]
     if len(set(names)) < len(names):
         names = [printable(str(run.path), 80) for run in runs]
@@ -140,11 +146,11 @@ def _names(runs: Sequence[Run]) -> list[str]:
             for index, name in enumerate(names, 1)]  # fmt: skip
 
 
-def _values(shown: Sequence[Shown], drawn: Sequence[Chart]) -> dict[str, Any]:
-    """What the script needs: the epochs to choose from, and each chart's values."""
-    pictured = {frame.epoch for one in shown for frame in one.frames}
+def _values(shown: Sequence[Section], drawn: Sequence[Chart]) -> dict[str, Any]:
+    """Return what the script needs: the epochs to choose from, and the values of the charts."""
+    pictured = {frame.epoch for each in shown for frame in each.frames}
     epochs = {epoch for chart in drawn for line in chart.lines for epoch in line.epochs}
-    rows = [row["epoch"] for one in shown for row in one.rows]
+    rows = [row["epoch"] for each in shown for row in each.rows]
     names = ("label", "epochs", "xs", "ys", "texts")
     return {
         "positions": sorted(pictured or epochs),
@@ -154,7 +160,7 @@ def _values(shown: Sequence[Shown], drawn: Sequence[Chart]) -> dict[str, Any]:
         "charts": [
             {
                 "title": chart.title,
-                "lines": [{name: asdict(line)[name] for name in names} for line in chart.lines],
+                "lines": [{name: getattr(line, name) for name in names} for line in chart.lines],
             }
             for chart in drawn
         ],
@@ -162,7 +168,7 @@ def _values(shown: Sequence[Shown], drawn: Sequence[Chart]) -> dict[str, Any]:
 
 
 def _policy(style: str, script: str) -> str:
-    """A content security policy under which the page can run its own script and ask for nothing."""
+    """Return a content security policy that allows this style and script and no requests."""
 
     def hashed(text: str) -> str:
         digest = hashlib.sha256(text.encode()).digest()

@@ -1,4 +1,4 @@
-"""A run's samples over its epochs as data URIs that keep to a budget."""
+"""The samples of a run over its epochs, as data URIs of a limited total size."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from ganctl.images import Pixels
 from ganctl.report.runs import Run, thinned
 
 MAX_FRAMES = 60
-"""Epochs of which a run's samples are shown."""
-_ENOUGH = 12
-"""Pictures are embedded with less fidelity where fewer than so many would fit otherwise."""
-_KINDS = ((1024, None), (1024, 85), (640, 60))
-"""The longest side and the quality (None: without loss), from the best on."""
+"""Number of epochs whose samples are shown."""
+_MIN_FRAMES = 12
+"""Number of pictures below which quality is reduced instead of leaving out more of them."""
+_QUALITIES = ((1024, None), (1024, 85), (640, 60))
+"""The longest side in pixels and the WebP quality (None: lossless), the best first."""
 
 
 @dataclass(frozen=True)
@@ -30,38 +30,38 @@ class Frame:
     height: int
     uri: str
     sharp: bool
-    """Whether it has all pixels of the samples, which may then be shown as squares."""
+    """Whether it has all pixels of the samples, which can then be shown as squares."""
 
 
 def frames(run: Run, budget: int) -> list[Frame]:
-    """The run's samples in the order of the epochs, thinned out until they fit.
+    """Return the samples of the run in the order of the epochs, thinned out to fit the budget.
 
-    Their files together have at most `budget` bytes, except that one is always kept. What is not
-    such a picture as ganctl makes is passed over.
+    Their files have at most `budget` bytes together, but one is always kept. Files that are not
+    pictures of this run are skipped.
     """
-    numbers = thinned(_epochs(run), MAX_FRAMES)
-    _, last = next(_read(run, numbers[::-1]), (0, None))
+    epochs = thinned(_epochs(run), MAX_FRAMES)
+    _, last = next(_read(run, epochs[::-1]), (0, None))
     if last is None:
         return []
-    wanted = min(_ENOUGH, len(numbers))
-    for side, quality in _KINDS:
+    wanted = min(_MIN_FRAMES, len(epochs))
+    for side, quality in _QUALITIES:
         if wanted * len(_encoded(last, side, quality)) <= budget:
             break
-    sharp = max(last.shape) <= side
     files = [
         (epoch, picture.shape, _encoded(picture, side, quality))
-        for epoch, picture in _read(run, numbers)
+        for epoch, picture in _read(run, epochs)
     ]
     while len(files) > 1 and (total := sum(len(content) for *_, content in files)) > budget:
         files = thinned(files, max(1, min(len(files) - 1, len(files) * budget // total)))
+    is_sharp = max(last.shape) <= side
     return [
-        Frame(epoch, shape[1], shape[0], data_uri(content), sharp)
+        Frame(epoch, shape[1], shape[0], data_uri(content), is_sharp)
         for epoch, shape, content in files
     ]
 
 
 def data_uri(webp: bytes) -> str:
-    """A WebP file as the source of an image."""
+    """Return a WebP file as the source of an image."""
     return "data:image/webp;base64," + base64.b64encode(webp).decode()
 
 
@@ -70,7 +70,7 @@ def _encoded(picture: Pixels, side: int, quality: int | None) -> bytes:
 
 
 def _epochs(run: Run) -> list[int]:
-    """Those of which there is a picture; one past the checkpoint is of another state."""
+    """Return the epochs that have a picture; those past the checkpoint show another state."""
     found = [(int(path.stem.partition("-")[2]), path) for path in run.folder.samples()]
     return [
         epoch
@@ -80,20 +80,18 @@ def _epochs(run: Run) -> list[int]:
 
 
 def _read(run: Run, epochs: list[int]) -> Iterator[tuple[int, Pixels]]:
-    """The samples after `epochs`, each image at its own size."""
+    """Yield the samples after `epochs`, each image at its own size."""
     config = run.checkpoint.config
     network = config.network
     factor = images.preview_factor(network.height)
-    # Of no use but its shape, and takes no memory.
-    blank = np.broadcast_to(np.uint8(0), (config.num_samples, network.height, network.width,
-                                          network.channels))  # fmt: skip
-    height, width, channels = images.grid(blank).shape
-    shape = (height * factor, width * factor, channels)
+    size = (config.num_samples, network.height, network.width, network.channels)
+    # Only the shape of the grid is needed: this takes no memory.
+    height, width, channels = images.grid(np.broadcast_to(np.uint8(0), size)).shape
     for epoch in epochs:
         path = run.folder.sample(epoch)
         with contextlib.suppress(OSError):
-            if path.is_file():  # a pipe is never read
+            if path.is_file():  # reading a pipe would block
                 with path.open("rb") as file:
-                    picture = images.read_png(file, shape)
+                    picture = images.read_png(file, (height * factor, width * factor, channels))
                 if picture is not None:
                     yield epoch, picture[::factor, ::factor]

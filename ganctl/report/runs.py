@@ -1,30 +1,32 @@
-"""What a report tells of a run: plain values, read from files that anyone may have written."""
+"""What a report says about a run: plain values, from files that anyone may have written."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from ganctl import store
 from ganctl.checkpoint import Checkpoint
-from ganctl.config.schema import settings
+from ganctl.config.schema import format_setting, settings
 from ganctl.evaluation import results
-from ganctl.history import Meter, Row, best
+from ganctl.history import COLUMNS, Meter, Row, best, is_complete
 from ganctl.images import Pixels
+from ganctl.inspection.problems import problems
 from ganctl.store import RunDirectory
 from ganctl.text import counted, duration, printable
+from ganctl.training.state import require_fit
 
 T = TypeVar("T")
 
-_MAX_TEXT = 300
 _MAX_CLASSES = 40
 _MAX_STARTS = 12
-_MAX_MADE = 40
-_MAX_COUNT = 10**15
-"""Larger numbers are no figures of a training."""
+_MAX_MADE_BY = 40
+_NUMBER_LIMIT = 10**15
+"""Numbers of a history that are shown are smaller than this."""
+_short = functools.partial(printable, max_chars=300)
 
 
 @dataclass(frozen=True)
@@ -32,95 +34,90 @@ class Run:
     """A run to report on."""
 
     path: Path
-    """As it was given: a run directory, or a checkpoint in one."""
+    """The path as given: a run directory, or a checkpoint in one."""
     file: Path
-    """The checkpoint that all is read from."""
+    """The checkpoint that everything is read from."""
     checkpoint: Checkpoint
     problems: Sequence[str] = ()
-    """What is wrong with it, in words."""
+    """What is wrong with the checkpoint or with the files beside it."""
     commands: Sequence[tuple[str, str]] = ()
-    """What can be done with it: a description, and the command that does it."""
+    """What can be done with the run: descriptions and commands."""
     sheet: Pixels | None = None
-    """Some of the images that it was trained on, as one picture (H, W, C)."""
+    """Some of the training images as one picture (H, W, C)."""
 
     @property
     def folder(self) -> RunDirectory:
-        """Where the samples are, and the record of the run's starts."""
+        """The run directory, which holds the samples and the record of starts."""
         return RunDirectory(self.file.parent)
 
     @property
     def name(self) -> str:
-        """Its folder's name, and the file's where one was given."""
+        """Name of the folder, with that of the file if one was given."""
         folder = self.file.absolute().parent.name
         return printable(folder if self.path.is_dir() else f"{folder}/{self.file.name}", 80)
 
     @property
     def steps_per_epoch(self) -> int:
-        """Of the images it was trained on."""
+        """Number of steps per epoch."""
         return self.checkpoint.config.steps_per_epoch(self.checkpoint.data["num_images"])
 
     @property
     def last_epoch(self) -> int:
-        """The number of the epoch that the last step belonged to; 0 before the first step."""
+        """Number of the epoch that the last step belonged to; 0 before the first step."""
         return -(-self.checkpoint.step // self.steps_per_epoch)
 
     @property
     def num_epochs(self) -> int:
-        """The run's planned length."""
+        """Planned number of epochs."""
         return self.checkpoint.config.total_epochs(self.checkpoint.data["num_images"])
 
     @property
     def is_finished(self) -> bool:
-        """Whether the run has come to its planned end."""
+        """Whether the run has reached its planned length."""
         total = self.checkpoint.config.total_steps(self.checkpoint.data["num_images"])
         return self.checkpoint.step >= total
 
     @functools.cached_property
     def rows(self) -> list[Row]:
-        """The epochs so far in their order, and the one that is under way, if there is one."""
+        """Rows of the epochs in order; last, the losses so far of an unfinished epoch."""
         rows: list[Row] = []
         for row in self.checkpoint.history:
             if type(row["epoch"]) is int and row["epoch"] > (rows[-1]["epoch"] if rows else 0):
-                sane = {name: _sane(value) for name, value in row.items()}
-                rows.append({**sane, "epoch": row["epoch"], "part": False})
+                rows.append({**_sane(row), "epoch": row["epoch"]})
         meter = Meter.from_dict(self.checkpoint.partial)
         if meter.steps and self.last_epoch > (rows[-1]["epoch"] if rows else 0):
-            means = {name: _sane(value) for name, value in meter.means().items()}
-            count = {"epoch": self.last_epoch, "step": self.checkpoint.step, "part": True}
-            rows.append({**count, **means})
+            counts = {"epoch": self.last_epoch, "step": self.checkpoint.step}
+            rows.append({**counts, **_sane(meter.means())})
         return rows
 
     def facts(self) -> dict[str, str]:
-        """The run at a glance."""
-        config, data = self.checkpoint.config, self.checkpoint.data
-        rows = self.rows
-        last = rows[-1] if rows else {}
-        measured = [row for row in rows if row.get("frechet_distance") is not None]
+        """Return the run at a glance."""
+        config, data, rows = self.checkpoint.config, self.checkpoint.data, self.rows
+        last = rows[-1] if rows else {"epoch": 0, "step": 0}
+        timed = next((row for row in rows[::-1] if row.get("elapsed_seconds")), {})
+        seconds, images = timed.get("elapsed_seconds"), timed.get("images")
+        distances = [row for row in rows if row.get("frechet_distance") is not None]
         lowest = best(rows)
-        seconds = next((row["elapsed_seconds"] for row in rows[::-1] if not row["part"]), None)
-        images = next((row["images"] for row in rows[::-1] if not row["part"]), None)
-        parameters = sum(tensor.numel() for tensor in self.checkpoint.generator.values())
+        is_partial = not is_complete(last, self.steps_per_epoch) and not self.is_finished
         return {
-            "State": "finished" if self.is_finished else "not finished",
-            "Epochs": f"{last.get('epoch', 0):,} of {self.num_epochs:,}"
-            + (", the last one in part" if last.get("part") and not self.is_finished else ""),
+            "State": "finished" if self.is_finished else "unfinished",
+            "Epochs": f"{last['epoch']:,} of {self.num_epochs:,}"
+            + (", the last one incomplete" if is_partial else ""),
             "Steps": f"{self.checkpoint.step:,}",
-            "Preset": f"{printable(config.preset, _MAX_TEXT)}, seed {config.seed}",
-            "Data": f"{printable(data['name'], _MAX_TEXT)}, {counted(data['num_images'], 'image')}",
+            "Preset": f"{_short(config.preset)}, seed {config.seed}",
+            "Data": f"{_short(data['name'])}, {counted(data['num_images'], 'image')}",
             "Training time": duration(seconds) if seconds else "",
-            "Images a second": f"{images / seconds:,.0f}" if seconds and images else "",
-            "Generator": f"{parameters:,} weights",
-            "Losses": f"{last['g_loss']:.3f} generator, {last['d_loss']:.3f} discriminator"
-            if last.get("g_loss") is not None and last.get("d_loss") is not None
-            else "",
-            "Frechet distance": f"{measured[-1]['frechet_distance']:.3f}" if measured else "",
-            "Best epoch": f"{lowest['epoch']:,}, with {lowest['frechet_distance']:.3f}"
-            if lowest
-            else "",
-        }
+            "Images per second": f"{images / seconds:,.0f}" if seconds and images else "",
+            "Generator": f"{sum(t.numel() for t in self.checkpoint.generator.values()):,} weights",
+            "Generator loss": _text(last, "g_loss"),
+            "Discriminator loss": _text(last, "d_loss"),
+            "Frechet distance": _text(distances[-1], "frechet_distance") if distances else "",
+            "Best epoch": f"{lowest['epoch']:,} (Frechet distance "
+            f"{_text(lowest, 'frechet_distance')})" if lowest else "",
+        }  # fmt: skip
 
     def evaluation(self) -> dict[str, str]:
-        """What `evaluate` found last, if it was kept."""
+        """Return the newest results of `evaluate`, or nothing if none were kept."""
         found = results.best_known(self.folder, self.checkpoint.digest)
         if found is None:
             return {}
@@ -128,12 +125,12 @@ class Run:
         other = "" if is_current else f", another checkpoint of this run: {found.checkpoint}"
         weights = "moving average" if found.ema else "weights as trained"
         return {
-            "Checkpoint": printable(f"step {found.step:,}, {weights}{other}", _MAX_TEXT),
+            "Checkpoint": _short(f"step {found.step:,}, {weights}{other}"),
             "Samples": f"{found.metrics.num_samples:,}",
-            "Compared with": printable(
-                f"{found.num_test_images:,} {found.test_images} of {found.data}", _MAX_TEXT
+            "Compared with": _short(
+                f"{found.num_test_images:,} {found.test_images} of {found.data}"
             ),
-            "Features": printable(found.features, _MAX_TEXT),
+            "Features": _short(found.features),
             **{
                 f"{label[:1].upper()}{label[1:]}": f"{samples} (real images: {real})"
                 for label, samples, real, _ in found.rows()
@@ -141,88 +138,81 @@ class Run:
         }
 
     def data(self) -> dict[str, str]:
-        """What the images were."""
+        """Return what is known about the training images."""
         data = self.checkpoint.data
         classes = [printable(name, 60) for name in data["classes"][:_MAX_CLASSES]]
         more = len(data["classes"]) - len(classes)
+        shape = " x ".join(map(str, data["image_shape"][:4]))
         return {
-            "Name": printable(data["name"], _MAX_TEXT),
+            "Name": _short(data["name"]),
             "Images": f"{data['num_images']:,}",
-            "Shape": printable(" x ".join(map(str, data["image_shape"][:4])), _MAX_TEXT)
-            + " (channels x height x width)",
-            "Classes": ", ".join(classes) + (f" and {more:,} more" if more else "")
-            if classes
-            else "none",
-            "Digest": printable(data["digest"], _MAX_TEXT),
+            "Shape": f"{_short(shape)} (channels x height x width)",
+            "Classes": (", ".join(classes) or "none") + (f" and {more:,} more" if more else ""),
+            "Digest": _short(data["digest"]),
         }
 
     def settings(self) -> dict[str, str]:
-        """Every setting by name."""
-        return {name: _setting(value) for name, value in settings(self.checkpoint.config).items()}
+        """Return every setting by name."""
+        return {
+            name: _short(format_setting(value))
+            for name, value in settings(self.checkpoint.config).items()
+        }
 
     def environment(self) -> dict[str, str]:
-        """What made the checkpoint."""
-        made = self.checkpoint.made_by
-        told = [
-            (name, value)
-            for name, value in made.items()
-            if value != made.get(name.removeprefix("last_")) or not name.startswith("last_")
+        """Return what made the checkpoint."""
+        made_by = self.checkpoint.made_by
+        names = [
+            name
+            for name, value in made_by.items()
+            if not name.startswith("last_") or value != made_by.get(name.removeprefix("last_"))
         ]
         return {
-            printable(name, 60).replace("_", " "): printable(str(value), _MAX_TEXT)
-            for name, value in told[:_MAX_MADE]
+            printable(name, 60).replace("_", " "): _short(str(made_by[name]))
+            for name in names[:_MAX_MADE_BY]
         }
 
     def starts(self) -> list[dict[str, str]]:
-        """Each time the run was begun or resumed, the first and the latest of them; all text."""
-        starts = thinned_ends(self.folder.read_starts(), _MAX_STARTS)
+        """Return the starts and resumes of the run: of many, the first one and the latest."""
+        first, later = (starts := self.folder.read_starts())[:1], starts[1:]
         names = ("date", "from_step", "device", "command")
         return [
-            {name: printable(str(start.get(name, "")), _MAX_TEXT) for name in names}
-            for start in starts
+            {name: _short(str(start.get(name, ""))) for name in names}
+            for start in [*first, *later[1 - _MAX_STARTS :]]
         ]
 
 
-def find(path: Path) -> tuple[Path, Checkpoint, list[str]]:
-    """The checkpoint that `path`, a run directory or a file, stands for; and what is damaged.
+def read(path: Path) -> Run:
+    """Return the run that `path`, a run directory or a checkpoint, stands for.
 
-    Of a run it is the newest whole one. Raises CheckpointError.
+    Everything is read from the newest intact checkpoint of a run directory. Raises CheckpointError.
     """
-    run = RunDirectory(path)
+    run, damaged = RunDirectory(path), []
     if path.is_dir() and run.is_run():
         found = store.newest_intact(run)
-        return found.path, found.checkpoint, [str(problem) for problem in found.problems]
-    return store.checkpoint_path(path), store.read_checkpoint(path), []
+        file, checkpoint = found.path, found.checkpoint
+        damaged = [str(problem) for problem in found.problems]
+    else:
+        file, checkpoint = store.checkpoint_path(path), store.read_checkpoint(path)
+    with store.naming(file):
+        require_fit(checkpoint)
+    wrong = [problem.text for problem in problems(checkpoint)]
+    return Run(path, file, checkpoint, [*damaged, *wrong])
 
 
 def thinned(items: Sequence[T], most: int) -> list[T]:
-    """At most `most` of the items, evenly spaced, the last and, with two or more, the first too."""
+    """Return at most `most` items, evenly spaced: the last one, and with two or more the first."""
     if len(items) <= most or most == 1:
         return list(items[-most:])
     return [items[round(index * (len(items) - 1) / (most - 1))] for index in range(most)]
 
 
-def thinned_ends(items: Sequence[T], most: int) -> list[T]:
-    """At most `most` (2 at least) of the items: the first, and the last ones."""
-    return list(items) if len(items) <= most else [items[0], *items[1 - most :]]
+def _sane(row: Row) -> Row:
+    """Return a row with None for everything that is not a number of a reasonable size."""
+    return {
+        name: value if isinstance(value, int | float) and abs(value) < _NUMBER_LIMIT else None
+        for name, value in row.items()
+    }
 
 
-def union(tables: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The names in any of the tables, each in the place where it first comes."""
-    return list(dict.fromkeys(name for table in tables for name in table))
-
-
-def _sane(value: object) -> object:
-    return value if isinstance(value, int | float) and abs(value) < _MAX_COUNT else None
-
-
-def _setting(value: object) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return (
-        "–"
-        if value is None
-        else f"{value:g}"
-        if isinstance(value, float)
-        else printable(str(value), _MAX_TEXT)
-    )
+def _text(row: Row, name: str) -> str:
+    return COLUMNS[name].text(row.get(name))

@@ -117,6 +117,6 @@ def test_it_opens_in_a_browser_if_there_is_one(ok, run, tmp_path, monkeypatch, h
     monkeypatch.chdir(tmp_path)
     result = ok("report", run, "-o", "a b.html", "--open")
     assert opened == [(tmp_path / "a b.html").as_uri()]
-    assert ("no browser here" in result.err) != has_browser
+    assert ("No browser found" in result.err) != has_browser
     ok("report", run, "-o", "a b.html")
     assert len(opened) == 1

@@ -122,7 +122,7 @@ def test_a_chart_tells_its_values_under_the_pointer_and_by_keys(make_run, visit)
     plot.focus()
     page.keyboard.press("ArrowLeft")
     assert values.first.text_content() == "0.500"
-    assert plot.get_attribute("aria-valuetext").startswith("epoch 2: generator 0.500")
+    assert plot.get_attribute("aria-valuetext").startswith("epoch 2: generator loss 0.500")
     assert seen(page) == [2], "keys do, for the whole page"
     page.mouse.click(box["x"] + 1, box["y"] + 20)
     assert seen(page) == [1]
@@ -157,7 +157,7 @@ def test_a_command_is_copied(make_run, visit):
         permissions=["clipboard-read", "clipboard-write"],
     )
     page.get_by_role("button", name="Copy: Sample").click()
-    sync_api.expect(page.locator("#said")).to_have_text("Copied")
+    sync_api.expect(page.locator("#status")).to_have_text("Copied")
     assert page.evaluate("navigator.clipboard.readText()") == "ganctl sample 'a b'"
 
 

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ganctl.history import QUALITY_METRICS
-from ganctl.report.charts import FIGURES, QUALITY, TRAINING, Axis, Figure, Kind, charts
+from ganctl.report.charts import QUALITY, SHOWN, TRAINING, Axis, ChartSpec, charts
 
-ONE = (Kind("Loss", "", (Figure("g_loss", "Loss", "loss"),)),)
+ONE = (ChartSpec("Loss", ("g_loss",)),)
 
 
 def rows(values, column="g_loss"):
@@ -23,25 +23,25 @@ def number(text):
 
 
 def test_every_column_of_quality_has_a_chart():
-    shown = {figure.column for figure in FIGURES}
+    shown = {column.name for column in SHOWN}
     assert set(QUALITY_METRICS) - shown == {"sure_share"}
     assert {"g_loss", "d_loss", "d_real", "d_fake", "diversity"} <= shown
 
 
-def test_a_run_alone_has_its_figures_in_one_chart_and_several_have_one_for_each():
+def test_a_run_alone_has_its_metrics_in_one_chart_and_several_have_one_for_each():
     values = [{"epoch": 1, "g_loss": 1.0, "d_loss": 2.0}]
     (alone,) = charts(TRAINING, [("a", values)])
-    assert [line.label for line in alone.lines] == ["generator", "discriminator"]
+    assert [line.label for line in alone.lines] == ["generator loss", "discriminator loss"]
     both = charts(TRAINING, [("a", values), ("b", values)])
     assert [chart.title for chart in both] == ["Generator loss", "Discriminator loss"]
     assert [[line.label for line in chart.lines] for chart in both] == [["a", "b"]] * 2
-    assert [line.colour for line in both[0].lines] == [0, 1]
+    assert [line.color for line in both[0].lines] == [0, 1]
 
 
 def test_a_run_keeps_its_colour_where_another_was_not_measured():
     first, second = rows([None, None]), rows([1.0, 2.0])
     (chart,) = charts(ONE, [("a", first), ("b", second)])
-    assert [(line.label, line.colour) for line in chart.lines] == [("b", 1)]
+    assert [(line.label, line.color) for line in chart.lines] == [("b", 1)]
 
 
 def test_what_was_not_measured_has_no_chart():
@@ -58,9 +58,9 @@ def test_a_line_is_broken_where_a_value_is_not_known():
 
 
 def test_values_that_differ_by_orders_of_magnitude_are_on_a_logarithmic_axis():
-    (kind,) = [kind for kind in QUALITY if kind.title == "Frechet distance"]
-    (near,) = charts([kind], [("a", rows([3.0, 1.0], "frechet_distance"))])
-    (far,) = charts([kind], [("a", rows([100.0, 1.0, 0.01], "frechet_distance"))])
+    (spec,) = [spec for spec in QUALITY if spec.title == "Frechet distance"]
+    (near,) = charts([spec], [("a", rows([3.0, 1.0], "frechet_distance"))])
+    (far,) = charts([spec], [("a", rows([100.0, 1.0, 0.01], "frechet_distance"))])
     assert "(log)" not in near.note
     assert "(log)" in far.note
     assert far.lines[0].ys == [0, 50, 100]
@@ -79,16 +79,16 @@ FINITE = st.none() | st.floats(-1e14, 1e14) | st.integers(0, 2**49)
 
 @given(st.lists(st.lists(FINITE, min_size=1, max_size=8), min_size=1, max_size=3),
        st.sampled_from((*TRAINING, *QUALITY)))  # fmt: skip
-def test_whatever_the_values_everything_is_inside_the_plot(runs, kind):
-    column = kind.figures[0].column
+def test_whatever_the_values_everything_is_inside_the_plot(runs, spec):
+    column = spec.metrics[0]
     named = [(f"run {n}", rows(values, column)) for n, values in enumerate(runs)]
-    for chart in charts([kind], named):
+    for chart in charts([spec], named):
         assert chart.y_ticks
         for line in chart.lines:
             places = [*line.xs, *line.ys, *map(float, re.findall(r"-?\d[\d.e+-]*", line.path))]
             assert all(math.isfinite(place) and -0.01 <= place <= 100.01 for place in places)
         assert all(-0.01 <= y <= 100.01 for y, _ in chart.y_ticks)
-        assert chart.mark is None or 0 <= chart.mark <= 100
+        assert chart.reference is None or 0 <= chart.reference <= 100
 
 
 @given(st.lists(st.floats(0.001, 1000), min_size=2, max_size=9))

@@ -11,7 +11,7 @@ import pytest
 
 from ganctl.config import schema
 from ganctl.report import MAX_BYTES, render
-from ganctl.report.page import Table
+from ganctl.report.page import table
 
 EVIL = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\"'&{{ 7*7 }}{% x %}"
 
@@ -47,8 +47,8 @@ def page(make_run):
 def test_it_shows_all_of_a_run(page):
     commands = [("Draw samples", "ganctl sample tiny")]
     found = page(commands=commands, starts=[{"command": "ganctl train --seed 3"}])
-    for words in ("At a glance", "Losses", "Discriminator's answers", "Frechet distance",
-                  "Precision, recall", "Configuration", "batch_size", "cpu, 1 thread",
+    for words in ("At a glance", "Losses", "Discriminator output", "Frechet distance",
+                  "Precision and recall", "Configuration", "batch_size", "cpu, 1 thread",
                   "ganctl sample tiny", "ganctl train --seed 3", "3 of 2"):  # fmt: skip
         assert words in found.text
     assert [image["data-epoch"] for image in found.all("img")] == ["1", "2", "3"]
@@ -58,7 +58,7 @@ def test_it_shows_all_of_a_run(page):
 
 def test_a_run_before_its_first_step_has_a_page(page):
     found = page(epochs=0)
-    assert "No step is done yet" in found.text
+    assert "No training step has been done yet" in found.text
     assert not found.all("img")
 
 
@@ -123,7 +123,7 @@ def test_it_stays_small_whatever_the_run_holds(make_run, row, tiny_checkpoint):
     )
     content, shown = render([run] * 3)
     assert len(content) < MAX_BYTES / 4
-    assert shown[0].num_rows == 3000
+    assert len(shown[0].run.rows) == 3000
 
 
 def test_what_differs_between_runs_stands_apart(make_run, tiny_config):
@@ -143,8 +143,13 @@ def test_runs_that_share_a_name_are_told_apart(make_run, tmp_path):
 
 
 def test_a_table_leaves_out_names_without_any_value():
-    table = Table.of([{"a": "1", "b": ""}, {"c": "2"}])
-    assert table.rows == [("a", ["1", ""]), ("c", ["", "2"])]
+    rows = table([{"a": "1", "b": ""}, {"c": "2"}])
+    assert rows == [("a", ["1", ""]), ("c", ["", "2"])]
+
+
+def test_a_table_keeps_the_order_of_names():
+    rows = table([{"a": "1", "b": "2"}, {"c": "3", "a": "4"}])
+    assert [name for name, _ in rows] == ["a", "b", "c"]
 
 
 def test_the_settings_of_a_run_are_all_there(page, tiny_config):

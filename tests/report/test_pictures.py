@@ -93,6 +93,6 @@ def test_very_many_epochs_are_thinned_out(make_run, monkeypatch):
 
 
 def test_large_pictures_are_made_smaller(make_run, monkeypatch):
-    monkeypatch.setattr(pictures, "_KINDS", ((20, None),))
+    monkeypatch.setattr(pictures, "_QUALITIES", ((20, None),))
     frame = frames(make_run(epochs=1), PLENTY)[0]
     assert (opened(frame).size, frame.sharp) == ((20, 20), False)

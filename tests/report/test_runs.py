@@ -6,25 +6,28 @@ import pytest
 
 from ganctl.config import schema
 from ganctl.errors import CheckpointError
-from ganctl.report import find
-from ganctl.report.runs import thinned, thinned_ends, union
+from ganctl.history import is_complete
+from ganctl.report import read
+from ganctl.report.runs import thinned
 
 
 def test_epochs_are_told_in_their_order(make_run):
-    rows = make_run(epochs=3).rows
+    run = make_run(epochs=3)
+    rows = run.rows
     assert [row["epoch"] for row in rows] == [1, 2, 3]
-    assert not any(row["part"] for row in rows)
+    assert all(is_complete(row, run.steps_per_epoch) for row in rows)
 
 
 def test_the_epoch_under_way_is_told_as_far_as_it_came(make_run):
     partial = {"sums": [1.0, 2.0, 0.5, 0.25], "steps": 2, "images": 32, "seconds": 1.0}
     run = make_run(epochs=1, partial=partial, step=5)
     *_, last = run.rows
-    assert (last["epoch"], last["step"], last["part"]) == (2, 5, True)
+    assert (last["epoch"], last["step"]) == (2, 5)
+    assert not is_complete(last, run.steps_per_epoch)
     assert sorted(last[name] for name in ("g_loss", "d_loss", "d_real", "d_fake")) == [
         0.125, 0.25, 0.5, 1.0,
     ]  # fmt: skip
-    assert "in part" in run.facts()["Epochs"]
+    assert "incomplete" in run.facts()["Epochs"]
 
 
 def test_a_run_before_its_first_step_has_facts(make_run):
@@ -44,12 +47,12 @@ def test_an_absurd_history_leaves_only_what_can_be_drawn(make_run, row):
 def test_the_best_epoch_is_that_of_the_least_distance(make_run, row):
     history = [row(n, frechet_distance=d) for n, d in ((1, 3.0), (2, 1.5), (3, 2.0))]
     facts = make_run(history=history).facts()
-    assert (facts["Frechet distance"], facts["Best epoch"]) == ("2.000", "2, with 1.500")
+    assert (facts["Frechet distance"], facts["Best epoch"]) == ("2.00", "2 (Frechet distance 1.50)")
 
 
 def test_settings_are_words(make_run):
     told = make_run().settings()
-    assert (told["conditional"], told["skip_bad"], told["limit"]) == ("yes", "no", "–")
+    assert (told["conditional"], told["skip_bad"], told["limit"]) == ("true", "false", "none")
     assert told.keys() == schema.settings(make_run("other").checkpoint.config).keys()
 
 
@@ -76,7 +79,7 @@ def test_the_starts_are_those_on_record(make_run):
 
 def test_a_run_is_found_by_its_folder_and_by_a_file(make_run):
     made = make_run()
-    assert find(made.path)[0] == find(made.file)[0] == made.file
+    assert read(made.path).file == read(made.file).file == made.file
     assert make_run("other").name == "other"
     by_file = dataclasses.replace(made, path=made.file)
     assert by_file.name == "tiny/ckpt.pt"
@@ -87,27 +90,23 @@ def test_the_newest_whole_checkpoint_is_taken_where_the_latest_is_damaged(make_r
     snapshot = run.folder.snapshot(2)
     snapshot.write_bytes(run.file.read_bytes())
     run.file.write_bytes(b"nothing of the kind")
-    file, _, problems = find(run.path)
-    assert file == snapshot
-    assert len(problems) == 1
-    assert "ckpt.pt" in problems[0]
+    found = read(run.path)
+    assert found.file == snapshot
+    assert len(found.problems) == 1
+    assert "ckpt.pt" in found.problems[0]
 
 
 def test_a_folder_without_a_run_is_refused(tmp_path):
     with pytest.raises(CheckpointError, match=r"holds no ckpt\.pt"):
-        find(tmp_path)
+        read(tmp_path)
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 5, 99])
 @pytest.mark.parametrize("most", [1, 2, 7])
 def test_thinning_keeps_the_ends(count, most):
     items = list(range(count))
-    for kept in (thinned(items, most), *([thinned_ends(items, most)] if most > 1 else [])):
-        assert len(kept) == min(count, most)
-        assert kept == sorted(set(kept))
-        assert kept[-1:] == items[-1:]
-        assert most == 1 or kept[:1] == items[:1]
-
-
-def test_a_union_keeps_the_order():
-    assert union([{"a": 1, "b": 2}, {"c": 3, "a": 4}]) == ["a", "b", "c"]
+    kept = thinned(items, most)
+    assert len(kept) == min(count, most)
+    assert kept == sorted(set(kept))
+    assert kept[-1:] == items[-1:]
+    assert most == 1 or kept[:1] == items[:1]
