@@ -1,4 +1,4 @@
-"""ganctl: train, sample, walk through and look into GANs, from the command line and from Python."""
+"""Train, sample, interpolate and inspect GANs, from the command line and from Python."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What torch gets to see of a file: ganctl's own archives, unchanged, and nothing else's."""
+"""Torch reads only ganctl's own archives, and these unchanged."""
 
 import io
 import struct
@@ -35,7 +35,7 @@ def refusal(data: bytes) -> CheckpointError:
 
 
 class Counting(io.BytesIO):
-    """Knows how much was read of it."""
+    """A file that counts the bytes read from it."""
 
     count = 0
 
@@ -58,7 +58,7 @@ def test_tensors_of_every_shape_pass(shape, dtype):
     assert found == PLAIN
 
 
-def test_an_archive_has_the_prefix_that_its_name_gave_it(tmp_path):
+def test_an_archive_has_the_prefix_of_its_name(tmp_path):
     torch.save(PLAIN, tmp_path / "ünï code.pt")
     with (tmp_path / "ünï code.pt").open("rb") as file:
         assert torch.load(archive.vetted(file), weights_only=True) == PLAIN
@@ -79,7 +79,7 @@ def test_a_damaged_tensor_is_found_by_its_checksum():
 
 
 @pytest.mark.parametrize("change", [-4, 4, None], ids=["short", "long", "missing"])
-def test_a_tensor_has_as_many_bytes_as_it_says(change):
+def test_a_tensor_has_the_size_that_it_claims(change):
     source = zipfile.ZipFile(io.BytesIO(saved({"x": torch.arange(10.0)})))
     target = io.BytesIO()
     with zipfile.ZipFile(target, "w") as changed:
@@ -98,14 +98,14 @@ def test_tensors_that_share_a_storage_are_refused():
     assert "does not write" in refusal(saved([whole[5:]])).message
 
 
-def test_a_pickle_beyond_all_measure_is_not_read(monkeypatch):
+def test_a_pickle_over_the_size_limit_is_not_read(monkeypatch):
     monkeypatch.setattr(limits, "PICKLE_BYTES", 100)
     assert "not torch's own" in refusal(saved(PLAIN)).message
 
 
 @pytest.mark.parametrize("by_zip64", [False, True], ids=["zip", "zip64"])
 def test_a_directory_of_megabytes_is_not_read(by_zip64):
-    """Its size in the one record or in the other, of which only one is true."""
+    """Two records hold the size, and only one of them is true."""
     start = saved(PLAIN)[:100]
     entries = b"PK\x01\x02" + bytes(42)
     directory = entries * 50_000
@@ -122,7 +122,7 @@ def test_a_directory_of_megabytes_is_not_read(by_zip64):
 
 
 def pickled(program: bytes) -> bytes:
-    """An archive of that pickle alone."""
+    """Return an archive of that pickle alone."""
     target = io.BytesIO()
     with zipfile.ZipFile(target, "w") as file:
         file.writestr(zipfile.ZipInfo("archive/data.pkl"), b"\x80\x02" + program + b".")
@@ -139,13 +139,13 @@ def pickled(program: bytes) -> bytes:
     ],
     ids=["values", "puts", "marks", "a string mentioned often"],
 )
-def test_reading_costs_no_more_than_a_pickles_length(program, words):
+def test_the_cost_of_reading_is_bounded_by_the_length_of_the_pickle(program, words):
     assert words in refusal(pickled(program)).message
 
 
 @pytest.mark.parametrize("num_unknown", [0, 11])
 def test_the_longest_history_is_within_bounds(num_unknown):
-    """Of as many columns as there are; most strings in it are names, mentioned in every row."""
+    """Most of its strings are the names of all columns, repeated in every row."""
     names = sorted(COLUMNS)
     unknown = dict.fromkeys(names[:num_unknown])
     rows = [
@@ -155,7 +155,7 @@ def test_the_longest_history_is_within_bounds(num_unknown):
 
 
 @pytest.mark.parametrize("name", PRESETS)
-def test_no_run_begins_whose_checkpoints_would_not_be_read(name, tmp_path, monkeypatch):
+def test_no_run_begins_whose_checkpoints_could_not_be_read(name, tmp_path, monkeypatch):
     def too_late(*_):
         raise AssertionError("begun")
 
@@ -168,7 +168,7 @@ def test_no_run_begins_whose_checkpoints_would_not_be_read(name, tmp_path, monke
 
 
 @pytest.mark.parametrize("name", PRESETS)
-def test_a_checkpoints_size_is_known_before_there_is_one(name):
+def test_the_size_of_a_checkpoint_is_known_before_it_is_written(name):
     config = override(preset(name), {"base_channels": 4, "num_classes": 3})
     state = create(config, torch.device("cpu"))
     whole = saved([state.weights(), state.moments()])

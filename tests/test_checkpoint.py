@@ -1,4 +1,4 @@
-"""What is written comes back; whatever else is read, only CheckpointError comes out."""
+"""Checkpoints survive a round trip; reading anything else raises CheckpointError only."""
 
 import dataclasses
 import io
@@ -33,7 +33,7 @@ ROW = {
 
 
 def small(**changes) -> Checkpoint:
-    """Whole in form, with next to no weights: a checkpoint does not know its networks."""
+    """A valid checkpoint with hardly any weights: the schema does not know the networks."""
 
     def table():
         return {"weight": torch.arange(6.0).view(2, 3)}
@@ -61,7 +61,7 @@ def small(**changes) -> Checkpoint:
 
 
 def plain(value):
-    """Tensors as something that `==` compares to the last bit."""
+    """Return a value in which `==` compares tensors bit by bit."""
     if isinstance(value, torch.Tensor):
         return (value.dtype, tuple(value.shape), value.contiguous().numpy().tobytes())
     if isinstance(value, dict):
@@ -70,7 +70,7 @@ def plain(value):
 
 
 def content_of(found: Checkpoint):
-    """What a file says of the training: not how it says it."""
+    """Return the content of a file without its digest and schema version."""
     fields = {field.name: getattr(found, field.name) for field in dataclasses.fields(found)}
     told = {name: value for name, value in fields.items() if name not in ("digest", "schema")}
     return plain(told)
@@ -89,7 +89,7 @@ def unpacked() -> dict:
 
 
 def forged(change) -> bytes:
-    """A file whose content someone changed, with a digest to match where one can be had."""
+    """Return a file with changed content and, if it has one, the digest that matches."""
     content = unpacked()
     change(content)
     try:
@@ -105,7 +105,7 @@ def refusal(data: bytes) -> CheckpointError:
     return caught.value
 
 
-# What is written comes back.
+# Round trips.
 
 arrays = npst.arrays(
     st.sampled_from([np.float32, np.int64]),
@@ -125,7 +125,7 @@ finite = st.integers(-(2**52), 2**52) | st.floats(allow_nan=False, allow_infinit
     made_by=st.dictionaries(st.text(max_size=5), finite | st.text(max_size=9), max_size=3),
     seed=st.integers(0, 2**32 - 1),
 )
-def test_a_checkpoint_comes_back(generator, ema, moments, step, history, made_by, seed):
+def test_a_checkpoint_survives_a_round_trip(generator, ema, moments, step, history, made_by, seed):
     original = small(
         config=schema.override(presets.preset("fast"), {"seed": seed}),
         step=step,
@@ -140,7 +140,7 @@ def test_a_checkpoint_comes_back(generator, ema, moments, step, history, made_by
     assert len(found.digest) == 64
 
 
-def test_a_tiny_training_comes_back(tiny_checkpoint):
+def test_a_tiny_run_survives_a_round_trip(tiny_checkpoint):
     assert content_of(decode(encode(tiny_checkpoint))) == content_of(tiny_checkpoint)
 
 
@@ -153,7 +153,7 @@ def test_tensors_are_saved_whatever_their_layout_and_history():
     assert len(encode(small(generator={"view": view}))) < len(encode(small())) + 500
 
 
-def test_the_digest_knows_every_part():
+def test_the_digest_covers_every_part():
     variants = [
         small(),
         small(step=4),
@@ -172,7 +172,7 @@ def test_the_digest_knows_every_part():
 
 
 class Evil:
-    """Unpickled, it would make a folder."""
+    """An object that makes a folder when it is unpickled."""
 
     def __init__(self, path):
         self.path = path
@@ -360,13 +360,13 @@ def cyclic():
         (set_in("partial", "x", to=torch.float32), "more than tensors and plain values"),
     ],
 )  # fmt: skip
-def test_content_that_cannot_be_is_refused(change, complaint):
+def test_invalid_content_is_refused(change, complaint):
     with pytest.raises(CheckpointError, match=complaint):
         decode(forged(change))
 
 
 def test_parts_shared_over_and_over_are_refused_without_walking_them():
-    """A file of a few kilobytes, and a walk of 30**9 steps."""
+    """The file has a few kilobytes; a walk through it would take 30**9 steps."""
     for depth in (3, 9):  # where the first is walked, the second is not reached
         shared = [1]
         for _ in range(depth):
@@ -377,7 +377,7 @@ def test_parts_shared_over_and_over_are_refused_without_walking_them():
 
 
 def with_program(program: bytes) -> bytes:
-    """A whole archive whose pickle someone wrote by hand."""
+    """Return an intact archive with a handwritten pickle."""
     source = zipfile.ZipFile(io.BytesIO(encode(small())))
     target = io.BytesIO()
     with zipfile.ZipFile(target, "w") as archive:
@@ -387,7 +387,7 @@ def with_program(program: bytes) -> bytes:
 
 
 def shared_tuples(depth: int) -> bytes:
-    """A dict whose key is a tuple of 30 times the same tuple of 30 times the same ..."""
+    """Return a pickle of a dict whose key is 30 times the same tuple of 30 times the same ..."""
     program = b"\x80\x02}" + b"(" * depth + b"K\x01\x85q\x00"
     for level in range(depth):
         program += (b"h" + bytes([level])) * 29 + b"tq" + bytes([level + 1])
@@ -409,7 +409,7 @@ def shared_tuples(depth: int) -> bytes:
         (b"not a pickle", "more than tensors|damaged"),
     ],
 )  # fmt: skip
-def test_a_pickles_program_is_read_before_it_is_run(program, complaint, monkeypatch):
+def test_a_pickles_program_is_checked_before_it_is_run(program, complaint, monkeypatch):
     monkeypatch.setattr(torch, "load", lambda *_, **__: pytest.fail("it was executed"))
     with pytest.raises(CheckpointError, match=complaint):
         decode(with_program(program))

@@ -1,4 +1,4 @@
-"""Whole or not at all: whatever goes wrong at whichever call to the disk."""
+"""Files are complete or absent, whichever system call fails."""
 
 import errno
 import os
@@ -65,7 +65,7 @@ def test_an_exception_leaves_the_old_file_and_nothing_else(tmp_path, error):
     assert names(tmp_path) == ["file"]
 
 
-def test_the_new_file_is_not_there_before_it_is_whole(tmp_path):
+def test_the_new_file_does_not_exist_before_it_is_complete(tmp_path):
     path = tmp_path / "file"
     with atomic_writer(path) as file:
         file.write(b"half")
@@ -81,7 +81,7 @@ def test_a_failed_rename_is_a_run_error_and_leaves_no_temporary_file(tmp_path):
     assert names(tmp_path) == ["file"]
 
 
-def test_a_full_disk_is_a_run_error_with_a_way_on(tmp_path, monkeypatch):
+def test_a_full_disk_is_a_run_error_with_a_hint(tmp_path, monkeypatch):
     monkeypatch.setattr(files, "disk", FaultyDisk(failing(errno.ENOSPC), 2))
     with pytest.raises(RunError, match="no space left") as caught:
         write_atomic(tmp_path / "file", b"new")
@@ -89,7 +89,7 @@ def test_a_full_disk_is_a_run_error_with_a_way_on(tmp_path, monkeypatch):
     assert names(tmp_path) == []
 
 
-def test_a_new_folder_is_there_for_good(tmp_path, monkeypatch):
+def test_a_new_folder_is_durable(tmp_path, monkeypatch):
     """A power cut takes what was not synced: each new folder's name, in the folder above it."""
     disk = FaultyDisk(interrupted)
     monkeypatch.setattr(files, "disk", disk)
@@ -104,16 +104,16 @@ def test_a_new_folder_is_there_for_good(tmp_path, monkeypatch):
     assert disk.calls[-1] == ("sync_folder", Path().name)
 
 
-def test_a_folder_that_cannot_be_synced_for_good_is_a_run_error(tmp_path, monkeypatch):
+def test_a_new_folder_that_cannot_be_synced_is_a_run_error(tmp_path, monkeypatch):
     monkeypatch.setattr(files, "disk", FaultyDisk(failing(errno.EIO), 1))
     with pytest.raises(RunError, match="cannot be written"):
         make_folder(tmp_path / "a")
 
 
-# A fault at each call in turn.
+# A fault at each system call in turn.
 
 
-def test_a_write_asks_the_disk_for_everything_in_order(tmp_path, monkeypatch):
+def test_a_write_makes_all_system_calls_in_order(tmp_path, monkeypatch):
     disk = FaultyDisk(interrupted)
     monkeypatch.setattr(files, "disk", disk)
     write_atomic(tmp_path / "file", b"content")
@@ -138,7 +138,7 @@ def test_a_fault_leaves_the_old_file_or_the_new_one(tmp_path, monkeypatch, fault
     assert names(tmp_path) == ["file"]
 
 
-def test_windows_is_asked_again_while_someone_has_the_file_open(tmp_path, monkeypatch):
+def test_windows_renames_again_while_another_program_has_the_file_open(tmp_path, monkeypatch):
     refusals = [PermissionError(), PermissionError()]
     replace = os.replace
 
@@ -159,7 +159,7 @@ def test_windows_is_asked_again_while_someone_has_the_file_open(tmp_path, monkey
         Disk().rename(tmp_path / "file", tmp_path / "elsewhere")
 
 
-def test_a_mac_is_asked_to_empty_the_drives_own_cache(tmp_path, monkeypatch):
+def test_macos_flushes_the_cache_of_the_drive(tmp_path, monkeypatch):
     fcntl = pytest.importorskip("fcntl")
     asked, synced = [], []
     monkeypatch.setattr(files.sys, "platform", "darwin")
@@ -199,7 +199,7 @@ def test_a_folder_that_cannot_be_synced_is_no_failure(tmp_path, monkeypatch):
     Disk().sync_folder(tmp_path)
 
 
-# What a killed program leaves.
+# Files that a killed program leaves behind.
 
 
 def test_abandoned_files_are_removed_and_no_others(tmp_path):
@@ -231,7 +231,7 @@ def test_a_killed_writers_file_is_abandoned(tmp_path):
 
 
 class HastyDisk(Disk):
-    """On which another program clears up before the writer of a new file has come to mark it."""
+    """A disk where another program clears a new file before its writer has locked it."""
 
     def __init__(self, times):
         self.times = times
@@ -245,15 +245,15 @@ class HastyDisk(Disk):
 
 
 @pytest.mark.parametrize("times", [1, 2])
-def test_a_file_that_is_cleared_away_before_it_is_marked_is_made_anew(tmp_path, monkeypatch, times):
+def test_a_file_that_is_removed_before_it_is_locked_is_created_again(tmp_path, monkeypatch, times):
     monkeypatch.setattr(files, "disk", HastyDisk(times))
     write_atomic(tmp_path / "file", b"whole")
     assert (tmp_path / "file").read_bytes() == b"whole"
     assert names(tmp_path) == ["file"]
 
 
-def test_a_writer_waits_for_whoever_is_about_to_remove_its_file(tmp_path, monkeypatch):
-    """And then makes it anew: it may hold the mark only of a file that is there."""
+def test_a_writer_waits_for_a_program_that_is_about_to_remove_its_file(tmp_path, monkeypatch):
+    """It then creates the file again: a lock on a removed file protects nothing."""
     fcntl = pytest.importorskip("fcntl")
     removers = []
 
@@ -296,7 +296,7 @@ def test_the_next_file_of_an_abandoned_ones_name_is_not_removed(tmp_path, monkey
     assert path.read_bytes() == b"the next one"
 
 
-def test_where_inodes_mean_nothing_files_are_written_all_the_same(tmp_path, monkeypatch):
+def test_files_are_written_even_if_inode_numbers_mean_nothing(tmp_path, monkeypatch):
     monkeypatch.setattr(os.path, "samestat", lambda *_: False)
     write_atomic(tmp_path / "file", b"whole")
     assert (tmp_path / "file").read_bytes() == b"whole"
@@ -316,7 +316,7 @@ def test_only_one_holds_a_lock(tmp_path):
         assert alone
 
 
-def test_a_lock_is_held_of_the_file_that_others_ask_for(tmp_path, monkeypatch):
+def test_the_lock_is_on_the_file_that_others_would_open(tmp_path, monkeypatch):
     path, lock = tmp_path / ".lock", files._lock
     replaced = []
 
@@ -340,7 +340,7 @@ def test_a_lock_is_held_of_the_file_that_others_ask_for(tmp_path, monkeypatch):
             assert another()
 
 
-def test_a_lock_that_cannot_be_looked_for_counts_as_in_place(tmp_path, monkeypatch):
+def test_a_lock_that_cannot_be_checked_counts_as_in_place(tmp_path, monkeypatch):
     with monkeypatch.context() as odd, exclusive(tmp_path / ".lock") as held:
         odd.setattr(os, "fstat", lambda _: failing(errno.EIO)())
         assert held()
@@ -359,7 +359,7 @@ def test_a_file_system_without_locks_keeps_nobody_out(tmp_path, monkeypatch):
     assert ".ganctl-file.77.tmp" in names(tmp_path)
 
 
-# Where nothing can be written.
+# Places that cannot be written.
 
 
 @pytest.mark.parametrize(
@@ -381,25 +381,25 @@ def test_a_place_below_a_file_cannot_be_written(tmp_path, write):
 @pytest.mark.skipif(
     not hasattr(os, "geteuid") or os.geteuid() == 0, reason="permissions do not bind root"
 )
-def test_a_read_only_folder_is_a_run_error_with_a_way_on(tmp_path):
+def test_a_read_only_folder_is_a_run_error_with_a_hint(tmp_path):
     tmp_path.chmod(0o500)
     with pytest.raises(RunError, match="permission denied") as caught:
         write_atomic(tmp_path / "file", b"")
     assert "writable" in str(caught.value.hint)
 
 
-def test_where_the_folder_is_missing_the_hint_names_it(tmp_path):
+def test_the_hint_names_a_missing_folder(tmp_path):
     with pytest.raises(RunError, match="no such file") as caught:
         write_atomic(tmp_path / "missing" / "file", b"")
     assert str(tmp_path / "missing") + " " in str(caught.value.hint)
 
 
-# Links that somebody planted.
+# Planted links.
 
 
 @pytest.fixture
 def links(tmp_path):
-    """Make a link; skip where there are none."""
+    """Make a link; skip the test on a system without links."""
 
     def link(path, target):
         try:
@@ -410,7 +410,7 @@ def links(tmp_path):
     return link
 
 
-def test_nobody_can_guess_where_a_file_is_written_first(tmp_path, links):
+def test_nobody_can_guess_the_name_of_a_temporary_file(tmp_path, links):
     victim = tmp_path / "victim"
     victim.write_bytes(b"theirs")
     folder = tmp_path / "shared"
@@ -431,7 +431,7 @@ def test_a_link_in_the_place_of_a_new_file_is_not_followed(tmp_path, links):
     assert names(tmp_path) == ["new"]
 
 
-def test_a_file_takes_the_place_of_a_link(tmp_path, links):
+def test_a_file_replaces_a_link(tmp_path, links):
     (tmp_path / "victim").write_bytes(b"theirs")
     links(tmp_path / "file", tmp_path / "victim")
     write_atomic(tmp_path / "file", b"ours")
@@ -439,7 +439,7 @@ def test_a_file_takes_the_place_of_a_link(tmp_path, links):
     assert not (tmp_path / "file").is_symlink()
 
 
-def test_a_link_put_in_the_place_of_a_folder_that_was_just_made_is_not_followed(
+def test_a_link_that_replaces_a_folder_right_after_it_was_made_is_not_followed(
     tmp_path, links, monkeypatch
 ):
     (tmp_path / "victim").mkdir()
@@ -456,7 +456,7 @@ def test_a_link_put_in_the_place_of_a_folder_that_was_just_made_is_not_followed(
     assert names(tmp_path / "victim") == []
 
 
-def test_nor_is_one_put_there_before_a_file_is_written(tmp_path, links):
+def test_a_link_that_replaces_a_folder_before_a_write_is_not_followed(tmp_path, links):
     (tmp_path / "victim").mkdir()
     (tmp_path / "victim" / "file").write_bytes(b"theirs")
     folder = tmp_path / "samples"
@@ -482,14 +482,14 @@ def test_a_link_in_the_place_of_a_lock_is_removed(tmp_path, links, target):
     assert not (tmp_path / ".lock").is_symlink()
 
 
-def test_a_lock_that_a_link_was_put_in_the_place_of_is_lost(tmp_path, links):
+def test_a_lock_that_was_replaced_by_a_link_is_lost(tmp_path, links):
     with exclusive(tmp_path / ".lock") as held:
         (tmp_path / ".lock").rename(tmp_path / "lock")
         links(tmp_path / ".lock", tmp_path / "lock")
         assert not held()
 
 
-def test_clearing_up_removes_a_link_and_not_what_it_leads_to(tmp_path, links, monkeypatch):
+def test_clearing_removes_a_link_and_not_its_target(tmp_path, links, monkeypatch):
     (tmp_path / "victim").write_bytes(b"theirs")
     links(tmp_path / ".ganctl-file.7.tmp", tmp_path / "victim")
     monkeypatch.setattr(files, "_lock", lambda *_: pytest.fail("it is not ours to lock"))

@@ -25,7 +25,7 @@ def run(tmp_path) -> RunDirectory:
 # Where a run may begin.
 
 
-def test_a_run_may_begin_where_nothing_is(tmp_path):
+def test_a_run_may_begin_in_a_missing_or_empty_folder(tmp_path):
     RunDirectory(tmp_path / "not" / "there").require_new()
     RunDirectory(tmp_path).require_new()
     run = RunDirectory(tmp_path)
@@ -75,7 +75,7 @@ def test_a_free_sibling_is_the_first_number_not_taken(tmp_path, monkeypatch):
     assert RunDirectory(Path("run")).free_sibling() == Path("run-4")
 
 
-def test_preparing_clears_what_a_killed_run_left(run):
+def test_preparing_removes_what_a_killed_run_left(run):
     leftovers = [run.path / ".ganctl-ckpt.pt.77.tmp", run.path / "samples" / ".ganctl-a.png.7.tmp"]
     kept = [run.path / "notes.tmp", run.path / ".ganctl-notes"]
     for path in leftovers + kept:
@@ -119,7 +119,7 @@ def test_another_process_holds_the_lock_until_it_dies(run):
 # Files of a run.
 
 
-def test_files_have_the_names_that_were_promised(run):
+def test_files_have_the_documented_names(run):
     found = [run.latest, run.losses_plot, run.animation, run.sample(1), run.snapshot(50)]
     relative = [path.relative_to(run.path).as_posix() for path in found]
     assert relative == [
@@ -142,7 +142,7 @@ def test_the_newest_snapshots_are_kept(run):
 
 
 def test_a_snapshot_is_never_pushed_out_by_later_ones(run):
-    """They lie there where a run went on from an older checkpoint than its newest."""
+    """Later ones exist if a run was resumed from an older checkpoint than its newest."""
     for epoch in (3, 6, 9):
         run.write_snapshot(epoch, b"damaged later", keep=3)
     run.write_snapshot(2, b"whole", keep=1)
@@ -166,7 +166,7 @@ def test_samples_are_in_the_order_of_their_epochs(run):
     assert run.samples() == [run.sample(2), run.sample(9_999), run.sample(10_000)]
 
 
-def test_losses_are_a_table_of_the_whole_history(run):
+def test_losses_csv_has_the_whole_history(run):
     history = [{"epoch": 1, "g_loss": 0.1}, {"epoch": 2, "g_loss": 1 / 3}]
     for rows in (history[:1], history):
         run.write_losses(rows)
@@ -196,14 +196,14 @@ def test_a_damaged_config_has_no_starts(run, content):
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
-def test_a_pipe_in_the_place_of_a_file_is_not_waited_for(run):
+def test_a_pipe_in_place_of_a_file_does_not_block(run):
     os.mkfifo(run.path / "config.json")
     os.mkfifo(run.path / ".ganctl-x.1.tmp")
     assert run.read_starts() == []
     run.prepare()
 
 
-def test_a_folder_of_samples_that_holds_any_is_no_place_for_a_new_run(tmp_path):
+def test_a_run_does_not_begin_in_a_folder_with_samples(tmp_path):
     mine = RunDirectory(tmp_path / "mine")
     mine.sample(1).parent.mkdir(parents=True)
     mine.require_new()
@@ -212,12 +212,12 @@ def test_a_folder_of_samples_that_holds_any_is_no_place_for_a_new_run(tmp_path):
         mine.require_new()
 
 
-def test_of_a_damaged_config_the_starts_that_can_be_are_kept(run):
+def test_valid_starts_of_a_damaged_config_are_kept(run):
     run.write_config({"starts": [{"command": "ganctl train", "from_step": 0}, None, {"a": []}]})
     assert run.read_starts() == [{"command": "ganctl train", "from_step": 0}]
 
 
-def test_a_command_line_that_is_not_utf_8_comes_back(run):
+def test_a_command_line_that_is_not_utf_8_survives_a_round_trip(run):
     run.write_config({"starts": [{"command": "ganctl train --out \udcff"}]})
     assert run.read_starts() == [{"command": "ganctl train --out \udcff"}]
 
@@ -232,7 +232,7 @@ def test_a_config_that_cannot_be_read_counts_as_none(run, text, found):
     assert run.read_config() == found
 
 
-def test_what_a_run_killed_at_its_beginning_left_is_no_obstacle(run):
+def test_a_run_may_begin_among_the_remains_of_one_that_was_killed_at_once(run):
     run.write_config({"config": {}, "starts": [{"command": "ganctl train"}]})
     (run.path / "samples").mkdir(exist_ok=True)
     (run.path / ".ganctl-ckpt.pt.123.tmp").write_bytes(b"half")
@@ -245,7 +245,7 @@ def test_somebody_elses_config_is_left_alone(run):
         run.require_new()
 
 
-def test_a_config_comes_back(run):
+def test_a_config_survives_a_round_trip(run):
     run.write_config({"data": "ümlaut", "starts": [1, 2]})
     assert run.read_config() == {"data": "ümlaut", "starts": [1, 2]}
 
@@ -271,7 +271,7 @@ def test_a_checkpoint_that_cannot_be_read_is_named(tmp_path, name, complaint):
     assert str(path) in caught.value.message
 
 
-def test_a_damaged_latest_falls_back_to_the_newest_whole_snapshot(run, tiny_checkpoint):
+def test_a_damaged_latest_falls_back_to_the_newest_intact_snapshot(run, tiny_checkpoint):
     content = encode(tiny_checkpoint)
     write_atomic(run.latest, content[:-100])
     write_atomic(run.snapshot(1), content)
@@ -306,7 +306,7 @@ def test_the_newest_is_the_one_with_the_most_steps(run, tiny_checkpoint, content
     assert str(run.latest) in problem.message
 
 
-def test_a_whole_latest_is_all_that_is_read(run, tiny_checkpoint):
+def test_only_the_latest_is_read_if_it_is_intact(run, tiny_checkpoint):
     write_atomic(run.latest, encode(tiny_checkpoint))
     for path in (run.best, run.snapshot(1)):
         write_atomic(path, b"damaged")
@@ -314,7 +314,7 @@ def test_a_whole_latest_is_all_that_is_read(run, tiny_checkpoint):
     assert (found.path, found.problems) == (run.latest, [])
 
 
-def test_where_no_checkpoint_is_whole_the_latest_ones_fault_is_told(run):
+def test_without_an_intact_checkpoint_the_error_is_that_of_the_latest(run):
     run.latest.write_bytes(b"")
     run.snapshot(1).write_bytes(b"what is this")
     with pytest.raises(CheckpointError, match=r"ckpt\.pt is empty"):

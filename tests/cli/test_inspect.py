@@ -19,7 +19,7 @@ from ganctl.datasets import loading
 
 @pytest.fixture
 def altered_from(tmp_path):
-    """A run's checkpoint file in which a test changed something, with a digest that fits."""
+    """Write a run's checkpoint with changes and a digest that fits."""
 
     def write(run, **changes):
         content = checkpoint.encode(dataclasses.replace(store.read_checkpoint(run), **changes))
@@ -32,7 +32,7 @@ def altered_from(tmp_path):
 
 @pytest.fixture
 def altered(run, altered_from):
-    """The same of `run`."""
+    """Do the same with the checkpoint of `run`."""
     return functools.partial(altered_from, run)
 
 
@@ -54,7 +54,7 @@ def test_for_people(ok, run):
 
 
 def test_layers_with_their_parameter_counts(ok, run):
-    """The last layer of each network, counted by hand; the sums, from the weights."""
+    """The last layers are counted by hand, the sums from the weights."""
     found = store.read_checkpoint(run)
     report = json.loads(ok("inspect", run, "--json").out)
     shown = ok("inspect", run).out
@@ -71,7 +71,7 @@ def test_layers_with_their_parameter_counts(ok, run):
     assert report["generator"]["layers"][-1]["output_shape"] == [1, 28, 28]
 
 
-def test_running_statistics_are_counted_apart(ok, dcgan_run):
+def test_running_statistics_are_counted_separately(ok, dcgan_run):
     generator = json.loads(ok("inspect", dcgan_run, "--json").out)["generator"]
     assert 0 < generator["trained"] < generator["parameters"]
 
@@ -113,7 +113,7 @@ def test_it_needs_no_data(ok, run, monkeypatch):
 
 @pytest.mark.parametrize("part", ["generator", "generator_ema", "discriminator"])
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_a_weight_that_is_no_number_is_named(ok, run, altered, part, value):
+def test_a_weight_that_is_not_finite_is_named(ok, run, altered, part, value):
     weights = dict(getattr(store.read_checkpoint(run), part))
     name = next(reversed(weights))
     weights[name] = weights[name].clone()
@@ -139,7 +139,7 @@ def test_a_run_before_its_first_epoch(ok, altered):
     assert "step 0 of 8" in shown
 
 
-def test_a_checkpoint_from_inside_an_epoch_shows_how_far_it_came(ok, fast_options, tmp_path):
+def test_a_checkpoint_inside_an_epoch_shows_its_progress(ok, fast_options, tmp_path):
     ok("train", *fast_options, "--steps", "6", "--out", tmp_path / "run")
     report = json.loads(ok("inspect", tmp_path / "run", "--json").out)
     shown = ok("inspect", tmp_path / "run").out
@@ -170,7 +170,7 @@ def test_a_resume_is_shown_beside_the_first_start(ok, run, altered):
 
 
 @pytest.mark.parametrize("columns", ["40", "60", "80"])
-def test_what_is_to_be_copied_is_not_folded(on_terminal, run, monkeypatch, columns):
+def test_values_to_copy_are_not_folded(on_terminal, run, monkeypatch, columns):
     monkeypatch.setenv("COLUMNS", columns)
     found = store.read_checkpoint(run)
     shown = on_terminal("inspect", run).out
@@ -180,7 +180,7 @@ def test_what_is_to_be_copied_is_not_folded(on_terminal, run, monkeypatch, colum
 
 @pytest.mark.parametrize("columns", [60, 80])
 @pytest.mark.parametrize("epochs", [3, 50, 1000])
-def test_a_long_history_folds_on_no_terminal(
+def test_a_long_history_is_not_folded_on_a_terminal(
     on_terminal, run, altered, monkeypatch, columns, epochs
 ):
     monkeypatch.setenv("COLUMNS", str(columns))
@@ -201,7 +201,7 @@ def test_a_long_history_folds_on_no_terminal(
 
 
 @pytest.mark.parametrize(("columns", "last"), [(60, "Frechet"), (80, "diversity│Frechet")])
-def test_the_distance_to_real_images_stands_beside_the_losses(
+def test_the_frechet_distance_is_shown_beside_the_losses(
     on_terminal, ok, run, altered, monkeypatch, columns, last
 ):
     monkeypatch.setenv("COLUMNS", str(columns))
@@ -218,7 +218,7 @@ def test_the_distance_to_real_images_stands_beside_the_losses(
 
 
 @pytest.mark.parametrize("epochs", [21, 50, 1000])
-def test_a_long_history_is_thinned_out_with_both_ends(ok, run, altered, epochs):
+def test_a_long_history_is_thinned_out_and_keeps_both_ends(ok, run, altered, epochs):
     row = store.read_checkpoint(run).history[0]
     history = [{**row, "epoch": epoch, "g_loss": 0.75} for epoch in range(1, epochs + 1)]
     path = altered(history=history)
@@ -258,12 +258,12 @@ def test_classes_that_are_not_used(ok, dcgan_run):
         (["cat"] * 9, "10 classes (conditional): 0, 1, 2, "),
     ],
 )
-def test_names_that_do_not_fit_the_networks_are_numbers(ok, run, altered, names, words):
+def test_class_names_that_do_not_fit_the_networks_become_numbers(ok, run, altered, names, words):
     data = {**store.read_checkpoint(run).data, "classes": names}
     assert words in ok("inspect", altered(data=data)).out
 
 
-def test_of_many_classes_the_first_twenty_are_shown(ok, dcgan_run, altered_from):
+def test_the_first_twenty_of_many_classes_are_shown(ok, dcgan_run, altered_from):
     data = {**store.read_checkpoint(dcgan_run).data, "classes": [f"kind {n}" for n in range(1000)]}
     shown = ok("inspect", altered_from(dcgan_run, data=data)).out
     assert re.search(r"^classes +1,000 classes \(not used: .*, kind 19 and 980 more$", shown, re.M)

@@ -29,7 +29,7 @@ def other(run, tmp_path):
     return path, first, second
 
 
-def test_what_differs_is_found_and_nothing_else(ok, run, other):
+def test_only_differences_are_listed(ok, run, other):
     path, first, second = other
     report = json.loads(ok("inspect", run, path, "--json").out)
     assert report["config"] == {"seed": [0, 77]}
@@ -66,7 +66,7 @@ def test_networks_of_other_shapes(ok, run, dcgan_run):
     )
 
 
-def test_one_that_is_no_checkpoint(cli, run, tmp_path):
+def test_a_file_that_is_not_a_checkpoint(cli, run, tmp_path):
     (tmp_path / "no.pt").write_bytes(b"no")
     result = cli("inspect", run, tmp_path / "no.pt")
     assert (result.code, result.out) == (1, "")
@@ -74,7 +74,7 @@ def test_one_that_is_no_checkpoint(cli, run, tmp_path):
 
 
 @pytest.mark.parametrize("option", ["--weights", "--samples"])
-def test_what_is_of_one_checkpoint_alone(cli, run, option):
+def test_options_for_a_single_checkpoint(cli, run, option):
     assert cli("inspect", run, run, option).code == 2
 
 
@@ -82,7 +82,7 @@ def test_three_are_too_many(cli, run):
     assert cli("inspect", run, run, run).code == 2
 
 
-def test_zero_has_no_relative_difference(ok, run, tmp_path):
+def test_zero_weights_have_no_relative_difference(ok, run, tmp_path):
     found = store.read_checkpoint(run)
     name = next(iter(found.generator))
     zero = {**found.generator, name: torch.zeros_like(found.generator[name])}

@@ -12,7 +12,7 @@ from ganctl import checkpoint, store
 
 @pytest.fixture
 def runs(run, tmp_path):
-    """A folder of four runs: two measured, one stopped that was not, one that is damaged."""
+    """A folder of four runs: two measured, one stopped and not measured, one damaged."""
     found = store.read_checkpoint(run)
     for name, distance, date, step in (
         ("worse", 3.0, "2026-01-03", 8), ("better", 1.0, "2026-01-01", 8),
@@ -58,7 +58,7 @@ def test_a_folder_without_runs(cli, tmp_path):
     assert "holds no ckpt.pt" in result.err
 
 
-def test_what_it_does_not_do(cli, run, runs):
+def test_options_that_do_not_fit(cli, run, runs):
     assert cli("inspect", runs, "--weights").code == 2
     assert cli("inspect", run, "--sort", "date").code == 2
     result = cli("inspect", runs, "--sort", "qualty")

@@ -47,16 +47,16 @@ def test_numbers_of_any_kind(ok, run, tmp_path, value):
     assert "histogram" in ok("inspect", path, "--weights").out
 
 
-def test_samples_at_a_terminal(on_terminal, run, monkeypatch):
+def test_samples_on_a_terminal(on_terminal, run, monkeypatch):
     monkeypatch.setenv("COLORTERM", "truecolor")
     shown = on_terminal("inspect", run, "--samples").out
     assert shown.count("▀") > 100
-    assert "38;2;" in shown  # 24-bit colour
+    assert "38;2;" in shown  # 24-bit color
     lines = shown[shown.index("seeds 0 to 3") :].splitlines()[1:]
     assert 10 <= len([line for line in lines if "▀" in line]) <= 60
 
 
-def test_no_samples_without_colour(on_terminal, run, monkeypatch):
+def test_no_samples_without_color(on_terminal, run, monkeypatch):
     monkeypatch.setenv("NO_COLOR", "1")
     assert "▀" not in on_terminal("inspect", run, "--samples").out
 

@@ -35,7 +35,7 @@ def test_nothing_is_wrong_with_a_good_checkpoint(tiny_checkpoint):
 
 
 def test_dead_filters_are_counted_layer_by_layer(tiny_checkpoint):
-    """Of a transposed convolution of the generator, and of a convolution of the discriminator."""
+    """The generator has transposed convolutions, the discriminator convolutions."""
     generator = {name: t.clone() for name, t in tiny_checkpoint.generator.items()}
     discriminator = {name: t.clone() for name, t in tiny_checkpoint.discriminator.items()}
     generator["layers.3.weight"][:, :2] = 0
