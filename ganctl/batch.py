@@ -7,7 +7,6 @@ that only decode images come through here, and start quicker without it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -54,17 +53,24 @@ class Rows(NamedTuple):
         later = (range(r.start + self.total, r.stop + self.total) for r in other.ranges)
         return Rows((*self.ranges, *later), self.total + other.total)
 
-    def select(self, batch: Tensor) -> Tensor:
-        """Return these rows of `batch`, (total, ...); a view where they are one range."""
-        return select(batch, self.ranges)
+    def select(self, tensor: Tensor, held: Rows | None = None) -> Tensor:
+        """Return these rows of `tensor`, which has all rows of the batch or those of `held`.
 
+        Each range lies within the same range of `held`. A single range is returned as a view.
+        """
+        import torch
 
-def select(tensor: Tensor, ranges: Sequence[range]) -> Tensor:
-    """Return the rows of `tensor` in `ranges`; a view where at most one range has any."""
-    import torch
+        ranges = self.ranges if held is None else self._within(held)
+        parts = [tensor[r.start : r.stop] for r in ranges if r]
+        return torch.cat(parts) if len(parts) > 1 else parts[0] if parts else tensor[:0]
 
-    parts = [tensor[r.start : r.stop] for r in ranges if len(r)]
-    return torch.cat(parts) if len(parts) > 1 else parts[0] if parts else tensor[:0]
+    def _within(self, held: Rows) -> list[range]:
+        ranges, end = [], 0
+        for own, outer in zip(self.ranges, held.ranges, strict=True):
+            start = end + own.start - outer.start
+            ranges.append(range(start, start + len(own)))
+            end += len(outer)
+        return ranges
 
 
 @dataclass(frozen=True)

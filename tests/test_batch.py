@@ -8,7 +8,7 @@ import torch
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from ganctl.batch import MicroBatch, Rows, Share, select
+from ganctl.batch import MicroBatch, Rows, Share
 
 BATCHES = st.tuples(st.integers(1, 40), st.integers(0, 40))
 PROCESSES = st.integers(1, 6)
@@ -39,7 +39,15 @@ def test_rows_are_selected_without_a_copy_where_they_are_one_range():
     assert one.untyped_storage().data_ptr() == batch.untyped_storage().data_ptr()
     assert Rows((range(1), range(4, 6)), 6).select(batch).equal(batch[[0, 4, 5]])
     assert Rows.all_of(6).select(batch).equal(batch)
-    assert select(batch, []).shape == (0, 2)
+    assert Rows((range(3, 3),), 6).select(batch).shape == (0, 2)
+
+
+def test_rows_are_selected_from_those_that_a_process_holds():
+    batch = torch.arange(10)
+    held = Rows((range(2, 6), range(8, 10)), 10)
+    for ranges in ((range(3, 5), range(9, 10)), (range(2, 6), range(8, 8)), held.ranges):
+        rows = Rows(ranges, 10)
+        assert rows.select(held.select(batch), held).equal(rows.select(batch))
 
 
 def test_rows_of_two_batches_are_those_of_both_joined():

@@ -130,7 +130,7 @@ class Training:
 
     def _train_step(self, batch: Batch) -> None:
         own = MicroBatch.whole(batch.size, self.config.batch_size).share(self.group.share)
-        noise = self._noise.of_step(self.state.step, own.fake_rows.ranges)
+        noise = self._noise.draw(self.state.step, own.fake_rows)
         measured = None
         try:
             measured = train_step(

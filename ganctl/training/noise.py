@@ -1,8 +1,8 @@
-"""The chance in a training step: a function of (seed, step) alone."""
+"""All random numbers of a training step: a function of (seed, step) alone."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
 from typing import NamedTuple
 
 import numpy as np
@@ -10,55 +10,62 @@ import torch
 from torch import Tensor
 
 from ganctl import latents
-from ganctl.batch import select
+from ganctl.batch import Rows
 from ganctl.config.schema import TrainConfig
 from ganctl.rng import Stream
 
-_STEPS_AHEAD = 16
-"""Noise is drawn for so many steps at once: alone, after a step, it finds every cache cold."""
-_VALUES_AHEAD = 2**20
-"""But for no more than so many numbers."""
+_MAX_STEPS_AHEAD = 16
+"""Drawing for several steps at once is faster: after a step all of it has left the caches."""
+_MAX_VALUES_AHEAD = 2**20
 _BLOCK = 1024
-"""Latents that come from one stream: of a larger batch a process draws those blocks that it needs,
-and the first, which the rest of the chance comes after."""
+"""Number of latents drawn from one stream: of a larger batch, a process draws only the blocks that
+it needs, and the first, whose stream gives the other random numbers."""
 
 
 class Noise(NamedTuple):
-    """All chance of one step, on the CPU."""
+    """The random numbers of one step, on the CPU."""
 
     latents: Tensor
-    """float32 (N, latent_dim): those asked for of a full batch of fakes, as there is even beside an
-    epoch's last, smaller batch of reals, as in the classic recipe."""
+    """float32 (M, latent_dim): some rows of a full batch of fakes. As in the classic recipe, even
+    the last batch of an epoch, with fewer real images, has a full batch of fakes."""
     seed: int
-    """Of dropout and augmentation."""
+    """Seed of dropout and augmentation."""
     mirrored: Tensor | None
-    """Which reals are shown mirrored, bool (batch_size,); None: none is."""
+    """Which real images are flipped horizontally, bool (batch_size,), or None for none."""
 
 
 class NoiseSource:
-    """The noise of a run's steps, drawn some steps ahead."""
+    """The noise of the steps of a run."""
 
     def __init__(self, config: TrainConfig, device: torch.device) -> None:
         self._config = config
-        self._pinned = device.type == "cuda"  # such memory a GPU fetches while it works
-        self._places: tuple[range, ...] = ()
+        self._pinned = device.type == "cuda"  # a GPU can copy it while it computes
+        self._rows: tuple[int, ...] = ()
         self._ahead: dict[int, Noise] = {}
 
-    def of_step(self, step: int, places: Sequence[range] | None = None) -> Noise:
-        """The noise of `step`, counted from 0, with the latents at `places` of the batch (all)."""
-        places = _joined([range(self._config.batch_size)] if places is None else places)
-        if step not in self._ahead or places != self._places:
-            size = sum(map(len, places)) * self._config.network.latent_dim
-            count = max(1, min(_STEPS_AHEAD, _VALUES_AHEAD // max(1, size)))
-            self._places = places
-            self._ahead = {later: self._draw(later) for later in range(step, step + count)}
+    def draw(self, step: int, rows: Rows | None = None) -> Noise:
+        """Return the noise of `step`, counted from 0, with `rows` of the latents (all)."""
+        rows = rows or Rows.all_of(self._config.batch_size)
+        numbers = tuple(itertools.chain.from_iterable(rows.ranges))
+        if step not in self._ahead or numbers != self._rows:
+            size = max(1, len(numbers) * self._config.network.latent_dim)
+            count = max(1, min(_MAX_STEPS_AHEAD, _MAX_VALUES_AHEAD // size))
+            self._rows = numbers
+            self._ahead = {later: self._draw(later, rows) for later in range(step, step + count)}
         return self._ahead.pop(step)
 
-    def _draw(self, step: int) -> Noise:
+    def _draw(self, step: int, rows: Rows) -> Noise:
         config = self._config
-        rng = Stream.NOISE.generator(seed=config.seed, step=step, block=0)
-        first = self._block(rng, 0)
-        drawn = self._latents(step, first)
+        rng = self._rng(step, 0)
+        blocks = {0: self._block(rng, 0)}
+        parts = []
+        for wanted in filter(len, rows.ranges):
+            for number in range(wanted.start // _BLOCK, -(-wanted.stop // _BLOCK)):
+                if number not in blocks:
+                    blocks[number] = self._block(self._rng(step, number), number)
+                start = number * _BLOCK
+                parts.append(blocks[number][max(0, wanted.start - start) : wanted.stop - start])
+        drawn = torch.cat(parts)
         seed = int(rng.integers(2**62))
         mirrored = None
         if config.mirror:
@@ -68,30 +75,9 @@ class NoiseSource:
             mirrored = None if mirrored is None else mirrored.pin_memory()
         return Noise(drawn, seed, mirrored)
 
-    def _latents(self, step: int, first: Tensor) -> Tensor:
-        """Those at the places of the present batch, whose first block was drawn already."""
-        if self._config.batch_size <= _BLOCK:
-            return select(first, self._places)
-        parts = []
-        for places in self._places:
-            for number in range(places.start // _BLOCK, -(-places.stop // _BLOCK)):
-                rng = Stream.NOISE.generator(seed=self._config.seed, step=step, block=number)
-                block = self._block(rng, number) if number else first
-                start = number * _BLOCK
-                parts.append(block[max(0, places.start - start) : places.stop - start])
-        return torch.cat(parts)
+    def _rng(self, step: int, block: int) -> np.random.Generator:
+        return Stream.NOISE.generator(seed=self._config.seed, step=step, block=block)
 
     def _block(self, rng: np.random.Generator, number: int) -> Tensor:
         size = min(_BLOCK, self._config.batch_size - number * _BLOCK)
         return latents.draw(rng, size, self._config.network.latent_dim)
-
-
-def _joined(places: Sequence[range]) -> tuple[range, ...]:
-    """The same in as few ranges as can be: an epoch's last batch is like the others then."""
-    joined: list[range] = []
-    for some in filter(len, places):
-        if joined and joined[-1].stop == some.start:
-            joined[-1] = range(joined[-1].start, some.stop)
-        else:
-            joined.append(some)
-    return tuple(joined)

@@ -1,8 +1,8 @@
-"""The state of a training: everything an update changes."""
+"""The state of a training run: everything that a step changes."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,28 +20,29 @@ from ganctl.rng import Stream
 
 @dataclass
 class TrainState:
-    """Both networks, the generator's moving average, both optimizers, and the step they are at."""
+    """Both networks, the generator's moving average, both optimizers, and their step."""
 
     config: TrainConfig
     device: torch.device
     generator: nn.Module
     ema: nn.Module | None
+    """Moving average of the generator."""
     discriminator: nn.Module
     optimizer_g: Adam
     optimizer_d: Adam
     step: int = 0
-    """Updates done so far."""
+    """Number of steps done."""
     group: Group = SINGLE
-    """The processes that train it together, each with a copy."""
+    """The processes that train it, each with a copy of the state."""
 
     def __post_init__(self) -> None:
-        self.generate: nn.Module = self._as_run(self.generator)
-        """The generator, as an update runs it."""
-        self.judge: nn.Module = self._as_run(self.discriminator)
-        """The discriminator, as an update runs it, but for what is differentiated twice: torch
-        compiles no such thing."""
+        self.generate: nn.Module = self._compiled(self.generator)
+        """The generator as steps call it."""
+        self.judge: nn.Module = self._compiled(self.discriminator)
+        """The discriminator as steps call it, except to differentiate it twice, which torch cannot
+        compile."""
 
-    def _as_run(self, network: nn.Module) -> nn.Module:
+    def _compiled(self, network: nn.Module) -> nn.Module:
         if not self.config.compile:
             return network
         compiled: nn.Module = torch.compile(network)  # type: ignore[assignment]
@@ -52,17 +53,23 @@ class TrainState:
         """The network that samples are drawn from."""
         return self.generator if self.ema is None else self.ema
 
-    def tensors(self) -> Iterator[tuple[str, Tensor]]:
-        """Every tensor of the state, by a name that says where it is."""
-        for part, weights in self.weights().items():
-            if weights is not None:
-                yield from ((f"{part} {name}", tensor) for name, tensor in weights.items())
-        for part, moments in self.moments().items():
-            for moment, weights in moments.items():
-                yield from ((f"{part} {moment} {name}", t) for name, t in weights.items())
+    def autocast(self) -> torch.autocast:
+        """Return a context in which networks run in the configured precision."""
+        bf16 = self.config.precision == "bf16"
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=bf16)
+
+    def update_generator(self, gradients: Sequence[Tensor]) -> None:
+        """Take one step of the generator's optimizer."""
+        rate = self.config.lr_g * self.config.learning_rate_factor(self.step)
+        _take_step(self.generator, self.optimizer_g, rate, gradients)
+
+    def update_discriminator(self, gradients: Sequence[Tensor]) -> None:
+        """Take one step of the discriminator's optimizer."""
+        rate = self.config.lr_d * self.config.learning_rate_factor(self.step)
+        _take_step(self.discriminator, self.optimizer_d, rate, gradients)
 
     def weights(self) -> dict[str, Weights | None]:
-        """The networks' weights, by their names in a checkpoint; not copied."""
+        """Return the networks' weights by their names in a checkpoint, without a copy."""
         return {
             "generator": dict(self.generator.state_dict()),
             "generator_ema": None if self.ema is None else dict(self.ema.state_dict()),
@@ -70,15 +77,23 @@ class TrainState:
         }
 
     def moments(self) -> dict[str, dict[str, Weights]]:
-        """Adam's moving averages, by their names in a checkpoint; not copied."""
+        """Return Adam's moving averages by their names in a checkpoint, without a copy."""
         return {
             "optimizer_g": _moments(self.optimizer_g, self.generator),
             "optimizer_d": _moments(self.optimizer_d, self.discriminator),
         }
 
+    def tensors(self) -> Iterator[tuple[str, Tensor]]:
+        """Yield every tensor of the state with its name."""
+        for network, weights in self.weights().items():
+            yield from ((f"{network} {name}", tensor) for name, tensor in (weights or {}).items())
+        for optimizer, moments in self.moments().items():
+            for moment, weights in moments.items():
+                yield from ((f"{optimizer} {moment} {name}", t) for name, t in weights.items())
+
 
 def create(config: TrainConfig, device: torch.device, group: Group = SINGLE) -> TrainState:
-    """A state before its first update; the initial weights are a function of the config's seed."""
+    """Return the state before the first step; its weights are a function of the config's seed."""
     seeds = Stream.WEIGHTS.sequence(seed=config.seed).generate_state(2, np.uint64)
     rng_g, rng_d = (torch.Generator().manual_seed(int(seed >> 1)) for seed in seeds)
     generator = build_generator(config.network, rng_g).to(device)
@@ -90,14 +105,16 @@ def create(config: TrainConfig, device: torch.device, group: Group = SINGLE) -> 
         ema = build_generator(config.network, torch.Generator()).to(device)
         ema.load_state_dict(generator.state_dict())
         ema.eval().requires_grad_(False)
+    fused = device.type in ("cpu", "cuda")  # one kernel for all parameters
+    betas = (config.beta1, config.beta2)
     return TrainState(
         config=config,
         device=device,
         generator=generator,
         ema=ema,
         discriminator=discriminator,
-        optimizer_g=_adam(generator, config.lr_g, config, device),
-        optimizer_d=_adam(discriminator, config.lr_d, config, device),
+        optimizer_g=Adam(generator.parameters(), config.lr_g, betas, fused=fused),
+        optimizer_d=Adam(discriminator.parameters(), config.lr_d, betas, fused=fused),
         group=group,
     )
 
@@ -105,10 +122,10 @@ def create(config: TrainConfig, device: torch.device, group: Group = SINGLE) -> 
 def restore(
     checkpoint: Checkpoint, config: TrainConfig, device: torch.device, group: Group = SINGLE
 ) -> TrainState:
-    """The state that `checkpoint` holds, bit for bit.
+    """Return the state that `checkpoint` holds, bit for bit.
 
-    `config` is the checkpoint's own, but for the run's length. Raises CheckpointError where the
-    weights do not fit the networks that it describes.
+    `config` is that of the checkpoint, except for the length of the run. Raises CheckpointError if
+    the weights do not fit the networks.
     """
     require_fit(checkpoint)
     state = create(config, device, group)
@@ -126,27 +143,32 @@ def restore(
 
 
 def require_fit(checkpoint: Checkpoint) -> None:
-    """CheckpointError unless every tensor fits the networks that the config describes.
+    """Raise CheckpointError unless every tensor fits the networks that the config describes.
 
-    Allocates nothing: what a config claims is no larger than the file once all of it fits.
+    Allocates nothing: once all tensors fit, the networks are no larger than the file.
     """
     networks = meta_networks(checkpoint.config.network)
-    tables = [("generator", checkpoint.generator), ("discriminator", checkpoint.discriminator)]
+    weights = {"generator": [checkpoint.generator], "discriminator": [checkpoint.discriminator]}
     if checkpoint.config.ema_images or checkpoint.generator_ema is not None:
-        tables.append(("generator", checkpoint.generator_ema or {}))
-    for name, weights in tables:
-        check_weights(networks[name].state_dict(), weights)
-    for name, moments in (
-        ("generator", checkpoint.optimizer_g),
-        ("discriminator", checkpoint.optimizer_d),
-    ):
-        for table in moments.values():
-            check_weights(dict(networks[name].named_parameters()), table)
+        weights["generator"].append(checkpoint.generator_ema or {})
+    moments = {"generator": checkpoint.optimizer_g, "discriminator": checkpoint.optimizer_d}
+    for name, network in networks.items():
+        for table in weights[name]:
+            check_weights(network.state_dict(), table)
+        for table in moments[name].values():
+            check_weights(dict(network.named_parameters()), table)
 
 
-def _adam(network: nn.Module, rate: float, config: TrainConfig, device: torch.device) -> Adam:
-    fused = device.type in ("cpu", "cuda")  # one kernel for all parameters
-    return Adam(network.parameters(), rate, (config.beta1, config.beta2), fused=fused)
+def _take_step(
+    network: nn.Module, optimizer: Adam, learning_rate: float, gradients: Sequence[Tensor]
+) -> None:
+    for parameter, gradient in zip(network.parameters(), gradients, strict=True):
+        # Fused Adam reads both in the order of memory; R1's gradients come in another layout.
+        same = gradient.stride() == parameter.stride()
+        parameter.grad = gradient if same else torch.empty_like(parameter).copy_(gradient)
+    for group in optimizer.param_groups:
+        group["lr"] = learning_rate
+    optimizer.step()
 
 
 def _moments(optimizer: Adam, network: nn.Module) -> dict[str, Weights]:

@@ -1,4 +1,4 @@
-"""One update of both networks and of the moving average: tensors in, tensors out."""
+"""One training step, of both networks and the moving average: tensors in, tensors out."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from ganctl.batch import MicroBatch, Rows, select
-from ganctl.config.schema import TrainConfig
+from ganctl.batch import MicroBatch, Rows
 from ganctl.distributed.group import PendingSum
 from ganctl.losses import LOSSES, AdversarialLoss, r1_penalty
 from ganctl.networks.dropout import seed_dropout, set_dropout_rows
@@ -17,17 +16,17 @@ from ganctl.rng import Use
 from ganctl.training.augment import Augmentation
 from ganctl.training.state import TrainState
 
-_LEAST = 1e-12
+_TINY = 1e-12
 """A derivative by a logit below this adds nothing to a gradient in fp32, but can be divided by."""
 
 
-class Measured(NamedTuple):
-    """What a step finds out, float32 on the device."""
+class StepResult(NamedTuple):
+    """What a step has measured, float32 on the device."""
 
     metrics: Tensor
     """STEP_METRICS of `ganctl.history`, (4,)."""
     gradients: Tensor
-    """A number for each of `gradient_names`, finite where all of that gradient is."""
+    """A number for each of `gradient_names`, finite if all of that gradient is."""
 
 
 def train_step(
@@ -35,238 +34,230 @@ def train_step(
     real: Tensor,
     latents: Tensor,
     noise_seed: int,
-    part: MicroBatch | None = None,
-) -> Measured:
-    """Update `state` in place; returns what it measured without waiting for the device.
+    rows: MicroBatch | None = None,
+) -> StepResult:
+    """Update `state` in place, without waiting for the device.
 
-    One batch of fakes serves both updates. `simultaneous`: both gradients are taken before either
-    network moves. `alternating`: the fakes are judged anew by the discriminator that has moved.
-    `real` is (N, C, H, W) in [-1, 1]; `latents` (M, input_dim), M >= N, whose classes, if any, are
-    also those of the reals, in order; dropout and augmentation are functions of `noise_seed`.
-    Where a group trains, both are a `part` of the batch, and what is measured is the whole batch's.
+    One batch of fakes serves both updates. `simultaneous` updates: both gradients are computed
+    before either network changes. `alternating` updates: the generator's gradient is that of its
+    loss with the updated discriminator (Goodfellow et al. 2014, algorithm 1).
+
+    `real` are images (N, C, H, W) in [-1, 1]; `latents` are (M, input_dim), M >= N, and the classes
+    in their first N rows, if any, are also those of the real images. Both are the `rows` of the
+    batch that this process computes; the result is that of the whole batch. Dropout and
+    augmentation are functions of `noise_seed`.
     """
     config = state.config
-    whole = part or MicroBatch.whole(len(real), len(latents))
-    portions = [
-        _Portion(config, piece, whole, real, latents, noise_seed)
-        for piece in whole.split(config.accumulate)
+    rows = rows or MicroBatch.whole(len(real), len(latents))
+    inputs = [
+        _Inputs(state, micro_batch, rows, real, latents, noise_seed)
+        for micro_batch in rows.split(config.accumulate)
     ]
     update = _simultaneous if config.updates == "simultaneous" else _alternating
-    measured = update(state, portions, noise_seed)
+    gradients, metrics = update(state, inputs, noise_seed)
     if state.ema is not None:
-        _average(state.ema, state.generator, config.ema_decay(state.step))
+        _update_average(state.ema, state.generator, config.ema_decay(state.step))
     state.step += 1
-    return measured
+    return StepResult(metrics, _fingerprint(gradients))
 
 
-class _Portion:
-    """What a gradient is made from: this process's images, or a part of them."""
+def _simultaneous(
+    state: TrainState, inputs: list[_Inputs], seed: int
+) -> tuple[list[Tensor], Tensor]:
+    """Update both networks by gradients from one backward pass through the discriminator D.
 
-    def __init__(
-        self,
-        config: TrainConfig,
-        part: MicroBatch,
-        of: MicroBatch,
-        real: Tensor,
-        latents: Tensor,
-        seed: int,
-    ) -> None:
-        self.weight = part.weight
-        self.real_rows, self.fake_rows = part.real_rows, part.fake_rows
-        first, count = part.real.start - of.real.start, len(part.real)
-        later = len(of.real) + part.extra.start - of.extra.start
-        own = [range(first, first + count), range(later, later + len(part.extra))]
-        self.real, self.latents = select(real, own[:1]), select(latents, own)
-        self.classes: Tensor | None = None
-        """Of the fakes, one-hot (M, K); the first N are those of the reals."""
-        if config.network.num_classes:
-            self.classes = self.latents[:, config.network.latent_dim :]
-        self.augment = Augmentation(config.augment, seed ^ Use.AUGMENTATION)
-
-    @property
-    def real_classes(self) -> Tensor | None:
-        return None if self.classes is None else self.classes[: len(self.real)]
-
-    def judge(
-        self, state: TrainState, images: Tensor, classes: Tensor | None, rows: Rows
-    ) -> Tensor:
-        """The logits of `images`, which are at `rows` of the batch."""
-        set_dropout_rows(state.discriminator, rows)
-        logits: Tensor = state.judge(self.augment(images, rows), classes)
-        return logits
-
-
-class _Mean:
-    """The mean of tensors over a batch's parts, one part at a time."""
-
-    def __init__(self) -> None:
-        self.tensors: list[Tensor] = []
-
-    def add(self, weight: float, tensors: Sequence[Tensor]) -> None:
-        own = list(tensors) if weight == 1 else list(torch._foreach_mul(list(tensors), weight))
-        self.tensors = list(torch._foreach_add(self.tensors, own)) if self.tensors else own
-
-
-def _simultaneous(state: TrainState, portions: list[_Portion], seed: int) -> Measured:
-    """Both gradients from one pass back through the discriminator.
-
-    What the two losses want of it differs by one factor a fake: the ratio of their derivatives by
-    that fake's logit. So the generator's gradient at an image is the discriminator's, rescaled.
+    At a fake x the gradients of the two losses differ by a factor alone, since both losses depend
+    on x only by its logit: dL_G/dx = dL_D/dx * (dL_G/dD(x)) / (dL_D/dD(x)).
     """
     loss = LOSSES[state.config.loss]
-    d_mean, g_mean, metrics = _Mean(), _Mean(), _Mean()
+    d_mean, g_mean = _Mean(), _Mean()
     d_sum: PendingSum | None = None
-    for portion in portions:
+    for batch in inputs:
         seed_dropout(state.discriminator, seed ^ Use.DROPOUT)
-        with _autocast(state, portion.real):
-            fake = state.generate(portion.latents)
-            real_pred = portion.judge(state, portion.real, portion.real_classes, portion.real_rows)
-            fake_pred = portion.judge(state, fake, portion.classes, portion.fake_rows)
+        with state.autocast():
+            fake = state.generate(batch.latents)
+            real_pred, fake_pred = batch.judge_real(), batch.judge_fake(fake)
         logits = [pred.detach().float().requires_grad_() for pred in (real_pred, fake_pred)]
         d_loss, g_loss = loss.discriminator(*logits), loss.generator(*logits)
-        of_real, of_fake = torch.autograd.grad(d_loss, logits)
-        (wanted,) = torch.autograd.grad(g_loss, logits[1:])
-        # A fake that fools nobody has next to no weight here, but all of it for the generator.
-        of_fake = torch.where(of_fake.abs() < _LEAST, _LEAST, of_fake)
-        outputs, seeds = [real_pred, fake_pred], [of_real, of_fake]
+        d_by_real, d_by_fake = torch.autograd.grad(d_loss, logits)
+        (g_by_fake,) = torch.autograd.grad(g_loss, logits[1:])
+        # A fake that fools D not at all has next to no weight in L_D, but its full weight in L_G.
+        d_by_fake = torch.where(d_by_fake.abs() < _TINY, _TINY, d_by_fake)
+        outputs, slopes = [real_pred, fake_pred], [d_by_real, d_by_fake]
         if _is_penalty_due(state):
-            outputs.append(_penalty(state, portion))
-            seeds.append(torch.ones_like(outputs[-1]))
-        *d_gradients, of_images = torch.autograd.grad(
+            outputs.append(_penalty(state, batch))
+            slopes.append(torch.ones_like(outputs[-1]))
+        *d_gradients, d_by_images = torch.autograd.grad(
             outputs,
             [*state.discriminator.parameters(), fake],
-            [seed.to(output.dtype) for seed, output in zip(seeds, outputs, strict=True)],
+            [slope.to(output.dtype) for slope, output in zip(slopes, outputs, strict=True)],
         )
-        d_mean.add(portion.weight, d_gradients)
-        if portion is portions[-1]:  # it travels while the generator's is computed
-            d_sum = _begin_sum(state, "discriminator", d_mean.tensors)
-        rescaled = (of_images * (wanted / of_fake).view(-1, 1, 1, 1)).to(fake.dtype)
-        g_gradients = torch.autograd.grad(fake, list(state.generator.parameters()), rescaled)
-        g_mean.add(portion.weight, g_gradients)
-        metrics.add(portion.weight, [_metrics(loss, g_loss, d_loss, *logits)])
-    g_sum = _begin_sum(state, "generator", g_mean.tensors, metrics.tensors)
+        d_mean.add(batch.weight, d_gradients)
+        if batch is inputs[-1]:  # summed while the generator's gradient is computed
+            d_sum = state.group.begin_sum(d_mean.tensors, like=[*state.discriminator.parameters()])
+        g_by_images = d_by_images * (g_by_fake / d_by_fake).view(-1, 1, 1, 1)
+        g_gradients = torch.autograd.grad(
+            fake, list(state.generator.parameters()), g_by_images.to(fake.dtype)
+        )
+        g_mean.add(batch.weight, [*g_gradients, _metrics(loss, g_loss, d_loss, *logits)])
+    g_sum = state.group.begin_sum(
+        g_mean.tensors, like=[*state.generator.parameters(), g_mean.tensors[-1]]
+    )
     assert d_sum is not None
-    d_whole = d_sum.wait()
-    _apply(state, "discriminator", d_whole)
-    *g_whole, measured = g_sum.wait()
-    _apply(state, "generator", g_whole)
-    return Measured(measured, _check([*d_whole, *g_whole]))
+    d_total = d_sum.wait()
+    state.update_discriminator(d_total)
+    *g_total, metrics = g_sum.wait()
+    state.update_generator(g_total)
+    return [*d_total, *g_total], metrics
 
 
-def _alternating(state: TrainState, portions: list[_Portion], seed: int) -> Measured:
+def _alternating(
+    state: TrainState, inputs: list[_Inputs], seed: int
+) -> tuple[list[Tensor], Tensor]:
+    """Update the discriminator, and then the generator by its loss with the new discriminator."""
     loss = LOSSES[state.config.loss]
-    d_mean, g_mean, metrics = _Mean(), _Mean(), _Mean()
-    judged = []
-    for portion in portions:
+    d_mean, g_mean = _Mean(), _Mean()
+    first_passes = []
+    for batch in inputs:
         seed_dropout(state.discriminator, seed ^ Use.DROPOUT)
-        with _autocast(state, portion.real):
-            fake = state.generate(portion.latents)
-            # Reals and fakes in one pass: small networks cost by the call as much as by the image.
-            both = torch.cat([portion.real, fake.detach().to(portion.real.dtype)])
-            classes = portion.classes
-            if classes is not None:
-                classes = torch.cat([classes[: len(portion.real)], classes])
-            rows = portion.real_rows + portion.fake_rows
-            preds = portion.judge(state, both, classes, rows).float()
-        real_pred, fake_pred = preds[: len(portion.real)], preds[len(portion.real) :]
+        with state.autocast():
+            fake = state.generate(batch.latents)
+            preds = batch.judge_both(fake.detach()).float()
+        real_pred, fake_pred = preds[: len(batch.real)], preds[len(batch.real) :]
         d_loss = loss.discriminator(real_pred, fake_pred)
-        objective = d_loss
-        if _is_penalty_due(state):
-            objective = d_loss + _penalty(state, portion)
-        parameters = list(state.discriminator.parameters())
-        d_mean.add(portion.weight, torch.autograd.grad(objective, parameters))
-        # Several parts are there for want of memory: then the fakes are made again.
-        kept = fake if len(portions) == 1 else None
-        judged.append((portion, kept, real_pred.detach(), fake_pred.detach(), d_loss.detach()))
+        objective = d_loss + _penalty(state, batch) if _is_penalty_due(state) else d_loss
+        d_mean.add(
+            batch.weight, torch.autograd.grad(objective, [*state.discriminator.parameters()])
+        )
+        # Micro-batches are there to save memory, so the fakes of several are generated again.
+        kept = fake if len(inputs) == 1 else None
+        first_passes.append((batch, kept, real_pred.detach(), fake_pred.detach(), d_loss.detach()))
         del fake
-    d_gradients = _begin_sum(state, "discriminator", d_mean.tensors).wait()
-    _apply(state, "discriminator", d_gradients)
-    for portion, kept, real_pred, fake_pred, d_loss in judged:
+    d_sum = state.group.begin_sum(d_mean.tensors, like=[*state.discriminator.parameters()])
+    d_total = d_sum.wait()
+    state.update_discriminator(d_total)
+    for batch, kept, real_pred, fake_pred, d_loss in first_passes:
         seed_dropout(state.discriminator, seed ^ Use.DROPOUT_AGAIN)
-        with _autocast(state, portion.real):
-            fake = state.generate(portion.latents) if kept is None else kept
-            judged_anew = portion.judge(state, fake, portion.classes, portion.fake_rows).float()
-        g_loss = loss.generator(real_pred, judged_anew)
-        g_mean.add(portion.weight, torch.autograd.grad(g_loss, list(state.generator.parameters())))
-        metrics.add(portion.weight, [_metrics(loss, g_loss, d_loss, real_pred, fake_pred)])
-    *g_gradients, measured = _begin_sum(state, "generator", g_mean.tensors, metrics.tensors).wait()
-    _apply(state, "generator", g_gradients)
-    return Measured(measured, _check([*d_gradients, *g_gradients]))
-
-
-def _begin_sum(
-    state: TrainState, part: str, gradients: list[Tensor], others: Sequence[Tensor] = ()
-) -> PendingSum:
-    """Begin to add up the gradients of the network `part`, and `others`, over the group."""
-    network = state.discriminator if part == "discriminator" else state.generator
-    return state.group.begin_sum([*gradients, *others], like=[*network.parameters(), *others])
+        with state.autocast():
+            fake = state.generate(batch.latents) if kept is None else kept
+            new_fake_pred = batch.judge_fake(fake).float()
+        g_loss = loss.generator(real_pred, new_fake_pred)
+        g_gradients = torch.autograd.grad(g_loss, list(state.generator.parameters()))
+        metrics = _metrics(loss, g_loss, d_loss, real_pred, fake_pred)
+        g_mean.add(batch.weight, [*g_gradients, metrics])
+    g_sum = state.group.begin_sum(
+        g_mean.tensors, like=[*state.generator.parameters(), g_mean.tensors[-1]]
+    )
+    *g_total, metrics = g_sum.wait()
+    state.update_generator(g_total)
+    return [*d_total, *g_total], metrics
 
 
 def _is_penalty_due(state: TrainState) -> bool:
     return state.config.r1_weight > 0 and state.step % state.config.r1_interval == 0
 
 
-def _penalty(state: TrainState, portion: _Portion) -> Tensor:
-    """R1, for all the steps until it is due again; of a pass of its own over the reals alone.
+def _penalty(state: TrainState, batch: _Inputs) -> Tensor:
+    """Return R1 at the augmented real images, times the number of steps until it is due again.
 
-    At the reals as the discriminator sees them: augmented.
+    Lazy regularization: Karras et al. 2020 (StyleGAN2), section 3.1. The penalty has a forward pass
+    of its own.
     """
     config = state.config
-    real = portion.augment(portion.real, portion.real_rows).detach().requires_grad_()
-    set_dropout_rows(state.discriminator, portion.real_rows)
-    with _autocast(state, real):
-        pred = state.discriminator(real, portion.real_classes).float()
+    real = batch.augment(batch.real, batch.real_rows).detach().requires_grad_()
+    set_dropout_rows(state.discriminator, batch.real_rows)
+    with state.autocast():
+        pred = state.discriminator(real, batch.real_classes).float()
     return config.r1_weight * config.r1_interval * r1_penalty(pred, real)
-
-
-def _autocast(state: TrainState, images: Tensor) -> torch.autocast:
-    bf16 = state.config.precision == "bf16"
-    return torch.autocast(images.device.type, torch.bfloat16, enabled=bf16)
 
 
 def _metrics(
     loss: AdversarialLoss, g_loss: Tensor, d_loss: Tensor, real_pred: Tensor, fake_pred: Tensor
 ) -> Tensor:
-    """STEP_METRICS of a part."""
+    """Return the STEP_METRICS of a micro-batch, (4,)."""
     probabilities = loss.probabilities(real_pred.detach(), fake_pred.detach())
     return torch.stack([g_loss.detach(), d_loss.detach(), *probabilities]).float()
 
 
+@torch.no_grad()
+def _update_average(average: nn.Module, network: nn.Module, decay: float) -> None:
+    """Move `average` towards `network`: the weights exponentially (Yazici et al. 2019)."""
+    torch._foreach_lerp_(list(average.parameters()), list(network.parameters()), 1 - decay)
+    for kept, buffer in zip(average.buffers(), network.buffers(), strict=True):
+        kept.copy_(buffer)
+
+
+class _Inputs:
+    """The images and latents of a micro-batch, and what the discriminator makes of them."""
+
+    def __init__(
+        self,
+        state: TrainState,
+        rows: MicroBatch,
+        held: MicroBatch,
+        real: Tensor,
+        latents: Tensor,
+        noise_seed: int,
+    ) -> None:
+        self._state = state
+        self.weight = rows.weight
+        self.real_rows, self.fake_rows = rows.real_rows, rows.fake_rows
+        self.real = self.real_rows.select(real, held.real_rows)
+        self.latents = self.fake_rows.select(latents, held.fake_rows)
+        self.fake_classes: Tensor | None = None
+        """One-hot (M, K)."""
+        self.real_classes: Tensor | None = None
+        if state.config.network.num_classes:
+            self.fake_classes = self.latents[:, state.config.network.latent_dim :]
+            self.real_classes = self.fake_classes[: len(self.real)]
+        self.augment = Augmentation(state.config.augment, noise_seed ^ Use.AUGMENTATION)
+
+    def judge_real(self) -> Tensor:
+        """Return the logits of the real images, (N, 1)."""
+        return self._judge(self.real, self.real_classes, self.real_rows)
+
+    def judge_fake(self, fake: Tensor) -> Tensor:
+        """Return the logits of the fakes, (M, 1)."""
+        return self._judge(fake, self.fake_classes, self.fake_rows)
+
+    def judge_both(self, fake: Tensor) -> Tensor:
+        """Return the logits of real images and fakes from one pass, which is faster than two."""
+        images = torch.cat([self.real, fake.to(self.real.dtype)])
+        classes = self.fake_classes
+        if classes is not None:
+            classes = torch.cat([classes[: len(self.real)], classes])
+        return self._judge(images, classes, self.real_rows + self.fake_rows)
+
+    def _judge(self, images: Tensor, classes: Tensor | None, rows: Rows) -> Tensor:
+        set_dropout_rows(self._state.discriminator, rows)
+        logits: Tensor = self._state.judge(self.augment(images, rows), classes)
+        return logits
+
+
+class _Mean:
+    """The mean of tensors over a batch, added up one micro-batch at a time."""
+
+    def __init__(self) -> None:
+        self.tensors: list[Tensor] = []
+
+    def add(self, weight: float, tensors: Sequence[Tensor]) -> None:
+        """Add the means over a micro-batch of this weight."""
+        terms = list(tensors) if weight == 1 else list(torch._foreach_mul(list(tensors), weight))
+        self.tensors = list(torch._foreach_add(self.tensors, terms)) if self.tensors else terms
+
+
 def gradient_names(state: TrainState) -> list[str]:
-    """Of all parameters, in the order in which a step reports on their gradients."""
+    """Return the names of all parameters, in the order of `StepResult.gradients`."""
     networks = {"discriminator": state.discriminator, "generator": state.generator}
     return [
-        f"{part} {name}"
-        for part, network in networks.items()
-        for name, _ in network.named_parameters()
+        f"{network} {name}"
+        for network, module in networks.items()
+        for name, _ in module.named_parameters()
     ]
 
 
-def _check(gradients: list[Tensor]) -> Tensor:
-    if gradients[0].device.type == "cpu":  # where a sum is the cheapest
+def _fingerprint(gradients: list[Tensor]) -> Tensor:
+    """Return a number for each gradient, finite if all of the gradient is."""
+    if gradients[0].device.type == "cpu":  # where sums are faster than norms
         return torch.stack([gradient.sum() for gradient in gradients]).float()
     return torch.stack(torch._foreach_norm(gradients)).float()
-
-
-def _apply(state: TrainState, part: str, gradients: Sequence[Tensor]) -> None:
-    """One step of the optimizer of the network `part`."""
-    config, factor = state.config, state.config.learning_rate_factor(state.step)
-    network, optimizer, rate = (
-        (state.discriminator, state.optimizer_d, config.lr_d)
-        if part == "discriminator"
-        else (state.generator, state.optimizer_g, config.lr_g)
-    )
-    for parameter, gradient in zip(network.parameters(), gradients, strict=True):
-        # Fused Adam reads both as they lie in memory; R1's gradients come in another layout.
-        same = gradient.stride() == parameter.stride()
-        parameter.grad = gradient if same else torch.empty_like(parameter).copy_(gradient)
-    for group in optimizer.param_groups:
-        group["lr"] = rate * factor
-    optimizer.step()
-
-
-@torch.no_grad()
-def _average(ema: nn.Module, network: nn.Module, decay: float) -> None:
-    torch._foreach_lerp_(list(ema.parameters()), list(network.parameters()), 1 - decay)
-    for average, buffer in zip(ema.buffers(), network.buffers(), strict=True):
-        average.copy_(buffer)

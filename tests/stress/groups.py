@@ -146,7 +146,7 @@ def _counting():
 def _training(group, config, images, labels, sent):
     import torch
 
-    from ganctl.batch import MicroBatch, select
+    from ganctl.batch import MicroBatch
     from ganctl.datasets.base import Dataset
     from ganctl.latents import with_classes
     from ganctl.training.noise import NoiseSource
@@ -162,9 +162,9 @@ def _training(group, config, images, labels, sent):
     numbers, count = range(config.steps_per_epoch(len(dataset))), config.network.num_classes
     for epoch in range(config.epochs):
         for batch in dataset.batches(config.batch_size, numbers, seed=0, epoch=epoch, share=share):
-            drawn = noise.of_step(state.step)
+            drawn = noise.draw(state.step)
             part = MicroBatch.whole(batch.size, len(drawn.latents)).share(share)
-            latents = select(drawn.latents, part.fake_rows.ranges).double()
+            latents = part.fake_rows.select(drawn.latents).double()
             if count:
                 beyond = torch.tensor(part.extra, dtype=torch.int64) % count
                 latents = with_classes(latents, torch.cat([batch.labels, beyond]), count)
