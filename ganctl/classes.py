@@ -1,4 +1,4 @@
-"""The classes of images: what they are called, and which one a user means."""
+"""Names of classes, and the class that a user means by a name or number."""
 
 from __future__ import annotations
 
@@ -9,30 +9,28 @@ from ganctl.errors import UsageError
 from ganctl.text import listed, nearest, printable
 
 MAX_CLASSES = 1000
-"""More are too many for networks that are told the class as a one-hot vector."""
+"""Largest number of classes that networks can be conditioned on, as one-hot vectors."""
 MAX_NAME = 255
-"""Characters of a name that are kept: the longest that a folder can have."""
+"""Number of characters of a class name that are kept: the longest that a folder can have."""
 
 
 def stored(names: Sequence[str]) -> list[str]:
-    """`names` as a checkpoint keeps them; none where there are more than networks can be told."""
+    """Return `names` as a checkpoint stores them: shortened, and none if there are too many."""
     return [name[:MAX_NAME] for name in names] if len(names) <= MAX_CLASSES else []
 
 
 def names_of(num_classes: int, known: Sequence[str]) -> tuple[str, ...]:
-    """What the `num_classes` classes of a run are called: their `known` names, or else numbers.
-
-    Names are as `printable` gives them: they are shown, and written into other files.
-    """
+    """Return the printable names of a run's classes: `known` if there are as many, or numbers."""
     if len(known) != num_classes:
         return tuple(map(str, range(num_classes)))
     return tuple(map(printable, known))
 
 
 def find(text: str, names: Sequence[str]) -> int:
-    """The number of the class that `text` means. Raises UsageError, which names the nearest.
+    """Return the number of the class that `text` means.
 
-    A name as it is written, or else one that differs in case alone, or else a number.
+    An exact name comes before a name in another case, and that before a number. Raises
+    UsageError, whose hint names similar classes.
 
     >>> find("Cat", ["dog", "cat"]), find("0", ["dog", "cat"]), find("0", ["1", "0"])
     (1, 0, 1)
@@ -52,7 +50,7 @@ def find(text: str, names: Sequence[str]) -> int:
 
 
 def find_several(text: str, names: Sequence[str]) -> list[int]:
-    """The numbers of the classes that `text` means, between commas. Raises as `find`.
+    """Return the numbers of the classes in `text`, separated by commas. Raises as `find`.
 
     >>> find_several("dog,cat", ["cat", "dog"]), find_several("dog, wet", ["dog, wet", "cat"])
     ([1, 0], [0])
@@ -63,5 +61,5 @@ def find_several(text: str, names: Sequence[str]) -> list[int]:
 
 
 def _folded(text: str) -> str:
-    # Some file systems keep an accent apart from its letter.
+    # Some file systems store an accent as a character of its own.
     return unicodedata.normalize("NFC", text.strip()).casefold()

@@ -1,10 +1,10 @@
-"""Seeds → latents, and the paths between latents. Always drawn on the CPU."""
+"""Latents from seeds, and paths between latents; always on the CPU."""
 
 from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import torch
@@ -14,8 +14,8 @@ from torch.nn import functional
 from ganctl import rng
 from ganctl.rng import Stream
 
-_CHOICES = 1_000_000
-"""Seeds chosen by chance are below this, so that they can be read and typed."""
+_MAX_RANDOM_SEED = 1_000_000
+"""Random seeds are below this, so that they can be read and typed."""
 
 
 def from_seeds(seeds: Iterable[int], latent_dim: int) -> Tensor:
@@ -28,12 +28,12 @@ def from_seeds(seeds: Iterable[int], latent_dim: int) -> Tensor:
 
 
 def random_seeds(count: int, seed: int) -> list[int]:
-    """Return `count` different random seeds, a function of `seed`; more begin with the same ones.
+    """Return `count` different random seeds, a function of `seed`; a longer list begins the same.
 
     >>> random_seeds(3, 7)
     [127240, 576084, 293526]
     """
-    drawn = Stream.SEEDS.frozen_generator(seed=seed).permutation(_CHOICES)[:count]
+    drawn = Stream.SEEDS.frozen_generator(seed=seed).permutation(_MAX_RANDOM_SEED)[:count]
     return [int(number) for number in drawn]
 
 
@@ -43,7 +43,7 @@ def draw(generator: np.random.Generator, count: int, latent_dim: int) -> Tensor:
 
 
 def with_classes(latents: Tensor, labels: Tensor, num_classes: int) -> Tensor:
-    """`latents`, (N, latent_dim), each followed by its class as a one-hot vector.
+    """Return `latents`, (N, latent_dim), each with its class appended as a one-hot vector.
 
     `labels` are int64 (N,), 0 to num_classes - 1, on the same device.
     """
@@ -51,16 +51,16 @@ def with_classes(latents: Tensor, labels: Tensor, num_classes: int) -> Tensor:
 
 
 def lerp(start: Tensor, end: Tensor, t: float) -> Tensor:
-    """The point at t in [0, 1] on the straight line between two latents, (latent_dim,) each."""
+    """Return the point at t in [0, 1] on the line between two latents, (latent_dim,) each."""
     return (1 - t) * start + t * end
 
 
 def slerp(start: Tensor, end: Tensor, t: float) -> Tensor:
-    """The point at t in [0, 1] on the arc between two latents, (latent_dim,) each.
+    """Return the point at t in [0, 1] on the arc between two latents, (latent_dim,) each.
 
-    Shoemake 1985. Directions move along the great circle; lengths go linearly, so that both ends
-    are met exactly though their lengths differ. Falls back to `lerp` where the arc is not defined:
-    for parallel, opposite or zero latents.
+    Shoemake 1985: the direction follows the great circle. The length is interpolated linearly, so
+    that both ends are met exactly. Falls back to `lerp` for parallel, opposite or zero latents,
+    between which no arc is defined.
     """
     start_length, end_length = start.norm(), end.norm()
     cosine = torch.dot(start, end) / (start_length * end_length)
@@ -80,11 +80,11 @@ EASINGS: dict[str, Callable[[float], float]] = {
     "linear": lambda t: t,
     "smooth": lambda t: t * t * (3 - 2 * t),
 }
-"""How far along a leg one is at the share t of its time; `smooth` starts and ends each at rest."""
+"""Position within a leg as a function of time, both 0 to 1; `smooth` eases in and out."""
 
 
 def num_frames(num_keyframes: int, frames: int, *, loop: bool = False) -> int:
-    """Return the number of images in a walk: each leg takes `frames` steps.
+    """Return the number of frames in a walk whose legs take `frames` steps each.
 
     >>> num_frames(2, 6000), num_frames(2, 6000, loop=True)
     (6001, 12000)
@@ -101,47 +101,38 @@ def path(
     ease: str = "linear",
     loop: bool = False,
 ) -> Tensor:
-    """A walk through `keyframes`, (K, latent_dim + classes) with K >= 2; float32, F rows as wide.
-
-    Classes, where there are any, are blended linearly.
+    """Return a walk through `keyframes`, (K, latent_dim + classes) with K >= 2, float32 (F, ...).
 
     Each of the K - 1 legs takes `frames` steps, so F = (K - 1) * frames + 1, and every keyframe is
-    met exactly. With `loop` a last leg leads back to the first keyframe, which is not repeated, so
-    F = K * frames and an animation runs round without a jump.
+    met exactly. With `loop` a last leg leads back to the first keyframe, which is not repeated:
+    F = K * frames. Classes are interpolated linearly.
     """
-    stops: Sequence[Tensor] = [*keyframes, keyframes[0]] if loop else [*keyframes]
-    points = [
-        point
-        for start, end in itertools.pairwise(stops)
-        for point in _leg(start, end, latent_dim=latent_dim, frames=frames, mode=mode, ease=ease)[
-            :-1
-        ]
-    ]
-    if not loop:
-        points.append(stops[-1])
-    return torch.stack(points)
+    stops = [*keyframes, keyframes[0]] if loop else [*keyframes]
+    leg = functools.partial(_leg, latent_dim=latent_dim, frames=frames, mode=mode, ease=ease)
+    points = [point for start, end in itertools.pairwise(stops) for point in leg(start, end)[:-1]]
+    return torch.stack(points if loop else [*points, stops[-1]])
 
 
 def sheet(
     corners: Tensor, latent_dim: int, *, frames: int, mode: str = "slerp", ease: str = "linear"
 ) -> Tensor:
-    """A square of latents between four, top left, top right, bottom left and bottom right.
+    """Return a square of latents between four corners, float32 ((frames + 1)^2, ...), row by row.
 
-    `corners` are (4, latent_dim + classes); the result is float32, (frames + 1)^2 rows as wide, row
-    by row. Bilinear interpolation: along the upper and the lower edge, then between the two (on
-    the sphere by the mode `slerp`), so that corners and edges are met exactly.
+    `corners` are (4, latent_dim + classes): top left, top right, bottom left, bottom right. The
+    upper and the lower edge are interpolated first, then the columns between them, so that corners
+    and edges are met exactly.
     """
     top_left, top_right, bottom_left, bottom_right = corners
-    between = functools.partial(_leg, latent_dim=latent_dim, frames=frames, mode=mode, ease=ease)
-    top, bottom = between(top_left, top_right), between(bottom_left, bottom_right)
-    columns = [torch.stack(between(upper, lower)) for upper, lower in zip(top, bottom, strict=True)]
+    leg = functools.partial(_leg, latent_dim=latent_dim, frames=frames, mode=mode, ease=ease)
+    top, bottom = leg(top_left, top_right), leg(bottom_left, bottom_right)
+    columns = [torch.stack(leg(upper, lower)) for upper, lower in zip(top, bottom, strict=True)]
     return torch.stack(columns, 1).flatten(0, 1)
 
 
 def _leg(
     start: Tensor, end: Tensor, *, latent_dim: int, frames: int, mode: str, ease: str
 ) -> list[Tensor]:
-    """`frames` + 1 points from `start` to `end`, both of which are met exactly."""
+    """Return `frames` + 1 points from `start` to `end`, both of which are met exactly."""
 
     def at(t: float) -> Tensor:
         latent = MODES[mode](start[:latent_dim], end[:latent_dim], t)

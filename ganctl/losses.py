@@ -1,7 +1,7 @@
-"""The adversarial losses: pure functions of logits, with no network and no device in sight.
+"""Adversarial losses: pure functions of logits.
 
-`real_pred` and `fake_pred` are the discriminator's logits, float (N, 1), for real images and for
-generated ones. Every loss is a mean over the batch, a scalar.
+`real_pred` and `fake_pred` are the discriminator's logits, float (N, 1), of real and of generated
+images. Every loss is a mean over the batch, a scalar.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 
 def discriminator_loss(real_pred: Tensor, fake_pred: Tensor) -> Tensor:
-    """Binary cross-entropy of the real predictions against 1 plus that of the fake ones against 0.
+    """Return the binary cross-entropy of real images against 1 plus that of fakes against 0.
 
     Goodfellow et al. 2014, eq. 1, as a loss.
     """
@@ -25,7 +25,7 @@ def discriminator_loss(real_pred: Tensor, fake_pred: Tensor) -> Tensor:
 
 
 def generator_loss(fake_pred: Tensor) -> Tensor:
-    """Binary cross-entropy of the fake predictions against 1: the non-saturating loss.
+    """Return the binary cross-entropy of fakes against 1, the non-saturating loss.
 
     Goodfellow et al. 2014, section 3.
     """
@@ -33,7 +33,7 @@ def generator_loss(fake_pred: Tensor) -> Tensor:
 
 
 def relativistic_discriminator_loss(real_pred: Tensor, fake_pred: Tensor) -> Tensor:
-    """Each real image should look more real than the fake one it is paired with.
+    """Return a loss that is low if each real image looks more real than the fake paired with it.
 
     Jolicoeur-Martineau 2018 (RSGAN); Huang et al. 2024 (R3GAN), eq. 2.
     """
@@ -41,22 +41,25 @@ def relativistic_discriminator_loss(real_pred: Tensor, fake_pred: Tensor) -> Ten
 
 
 def relativistic_generator_loss(real_pred: Tensor, fake_pred: Tensor) -> Tensor:
-    """Each fake image should look more real than the real one it is paired with."""
+    """Return a loss that is low if each fake looks more real than the image paired with it.
+
+    The generator's side of the same game.
+    """
     return F.softplus(_paired_difference(real_pred, fake_pred)).mean()
 
 
 def r1_penalty(real_pred: Tensor, real: Tensor) -> Tensor:
-    """Half the mean squared norm of the discriminator's gradient at the real images.
+    """Return half the mean squared norm of the discriminator's gradient at the real images.
 
-    Mescheder et al. 2018, eq. 9, with gamma left to the caller. `real`, (N, C, H, W), must require
-    a gradient; the result can be differentiated again.
+    Mescheder et al. 2018, eq. 9, without its factor gamma. `real`, (N, C, H, W), must require a
+    gradient. The result can be differentiated again.
     """
     (gradient,) = torch.autograd.grad(real_pred.sum(), real, create_graph=True)
     return gradient.square().sum(dim=(1, 2, 3)).mean() / 2
 
 
 def _paired_difference(real_pred: Tensor, fake_pred: Tensor) -> Tensor:
-    """An epoch's last batch may hold fewer reals than fakes: those left over have no pair."""
+    # The last batch of an epoch may have more fakes than real images: the others have no pair.
     return real_pred - fake_pred[: len(real_pred)]
 
 
@@ -71,14 +74,16 @@ def _relativistic_probabilities(real_pred: Tensor, fake_pred: Tensor) -> tuple[T
 
 @dataclass(frozen=True)
 class AdversarialLoss:
-    """One family of losses, its two sides and its reading of the logits as probabilities."""
+    """The losses of both networks, and the probabilities that the logits stand for.
+
+    All functions take (real_pred, fake_pred).
+    """
 
     discriminator: Callable[[Tensor, Tensor], Tensor]
     generator: Callable[[Tensor, Tensor], Tensor]
-    """Takes (real_pred, fake_pred)."""
     probabilities: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
-    """D(x) and D(G(z)), means over the batch: the probability that an image is real (for
-    `relativistic`: more real than the one it is paired with). Both are 0.5 at the equilibrium."""
+    """Mean D(x) and D(G(z)): the probability that an image is real (`relativistic`: more real than
+    the one paired with it). Both are 0.5 at the equilibrium."""
 
 
 LOSSES: dict[str, AdversarialLoss] = {
@@ -89,4 +94,4 @@ LOSSES: dict[str, AdversarialLoss] = {
         relativistic_discriminator_loss, relativistic_generator_loss, _relativistic_probabilities
     ),
 }
-"""By the name that a config's `loss` gives."""
+"""The losses by the names that a config's `loss` takes."""

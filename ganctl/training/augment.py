@@ -1,8 +1,8 @@
-"""Differentiable augmentation: reals and fakes alike are changed before they are judged.
+"""Differentiable augmentation: real images and fakes are changed alike before they are judged.
 
-Zhao et al. 2020 (DiffAugment), section 3.3. A discriminator that never sees an image twice alike
-cannot learn a small set by heart; a generator that is judged through the same changes, of which
-each leaves some images nearly alone, learns the images and not the changes.
+Zhao et al. 2020 (DiffAugment), section 3.3. A discriminator that never sees an image twice cannot
+memorize a small data set. Each change leaves some images nearly as they are, so that the generator
+learns the images and not the changes.
 """
 
 from __future__ import annotations
@@ -15,20 +15,19 @@ from torch.nn import functional
 
 from ganctl.batch import Rows
 
-_DRAWS = 8
-"""Random numbers an image takes, whatever is done to it."""
-_SHIFT = 1 / 8
-"""How far an image is moved at most, of its height and width."""
-_CUT = 1 / 2
-"""A side of what is cut out of it, of its own."""
+_NUM_DRAWS = 8
+"""Random numbers per image, whichever changes are made."""
+_MAX_SHIFT = 1 / 8
+"""Largest translation, as a share of height and width."""
+_CUT_SIDE = 1 / 2
+"""Sides of the rectangle that is cut out, as a share of height and width."""
 
 
 class Augmentation:
-    """Changes images (N, C, H, W) in [-1, 1], each in its own way; a function of a seed.
+    """Changes each image (N, C, H, W) in [-1, 1] in its own way, as a function of a seed.
 
-    `names` is a config's `augment`, settled. Every call draws anew, on the CPU: what a seed does is
-    the same on every device. It draws for a whole batch, of which `rows` are those that it is given
-    (all).
+    `names` is a config's resolved `augment`. Every call draws new random numbers, for a whole batch
+    and on the CPU: a seed does the same in every process and on every device.
     """
 
     def __init__(self, names: str, seed: int) -> None:
@@ -37,12 +36,13 @@ class Augmentation:
         self._rng: torch.Generator | None = None
 
     def __call__(self, images: Tensor, rows: Rows | None = None) -> Tensor:
+        """Return `images`, which are the `rows` of a batch (None: all), after all changes."""
         if not self._changes:
             return images
         if self._rng is None:
             self._rng = torch.Generator().manual_seed(self._seed)
         rows = rows or Rows.all_of(len(images))
-        draws = rows.select(torch.rand(rows.total, _DRAWS, generator=self._rng))
+        draws = rows.select(torch.rand(rows.total, _NUM_DRAWS, generator=self._rng))
         draws = draws.to(images.device, non_blocking=True)
         for change in self._changes:
             images = change(images, draws)
@@ -50,18 +50,18 @@ class Augmentation:
 
 
 def _color(images: Tensor, draws: Tensor) -> Tensor:
-    """Brightness by up to half of white, saturation from none to double, contrast by a half."""
+    """Change brightness by up to 0.5, saturation to 0 to 2 times, contrast to 0.5 to 1.5 times."""
     brightness, saturation, contrast = draws[:, :3, None, None, None].unbind(1)
     images = images + (brightness - 0.5)
     if images.shape[1] > 1:
-        grey = images.mean(1, keepdim=True)
-        images = grey + (images - grey) * (2 * saturation)
+        gray = images.mean(1, keepdim=True)
+        images = gray + (images - gray) * (2 * saturation)
     mean = images.mean((1, 2, 3), keepdim=True)
     return mean + (images - mean) * (contrast + 0.5)
 
 
 def _translation(images: Tensor, draws: Tensor) -> Tensor:
-    """Moved by whole pixels; what comes in from outside is grey, 0."""
+    """Shift by whole pixels; pixels from outside the image are gray, 0."""
     height, width = images.shape[2:]
     rows = _shifted(height, draws[:, 3])
     columns = _shifted(width, draws[:, 4])
@@ -71,15 +71,15 @@ def _translation(images: Tensor, draws: Tensor) -> Tensor:
 
 
 def _shifted(length: int, draws: Tensor) -> Tensor:
-    """Where each pixel of a side comes from, (N, length), 0 and length + 1 being outside."""
-    most = int(length * _SHIFT + 0.5)
+    """Return where the pixels of a side come from, (N, length); 0 and length + 1 are outside."""
+    most = int(length * _MAX_SHIFT + 0.5)
     shift = (draws * (2 * most + 1)).long() - most
-    places = torch.arange(1, length + 1, device=draws.device)
-    return (places + shift[:, None]).clamp_(0, length + 1)
+    pixels = torch.arange(1, length + 1, device=draws.device)
+    return (pixels + shift[:, None]).clamp_(0, length + 1)
 
 
 def _cutout(images: Tensor, draws: Tensor) -> Tensor:
-    """A rectangle of half the sides, somewhere, perhaps partly outside, becomes grey, 0."""
+    """Turn a rectangle of half the sides gray, 0; it may be partly outside the image."""
     height, width = images.shape[2:]
     rows, columns = _cut(height, draws[:, 5]), _cut(width, draws[:, 6])
     kept = ~(rows[:, None, :, None] & columns[:, None, None, :])
@@ -87,11 +87,11 @@ def _cutout(images: Tensor, draws: Tensor) -> Tensor:
 
 
 def _cut(length: int, draws: Tensor) -> Tensor:
-    """Whether each pixel of a side lies in the cut, (N, length)."""
-    size = int(length * _CUT + 0.5)
+    """Return whether each pixel of a side lies in the cut, (N, length)."""
+    size = int(length * _CUT_SIDE + 0.5)
     first = (draws * (length + 1)).long() - size // 2
-    places = torch.arange(length, device=draws.device)
-    return (places >= first[:, None]) & (places < first[:, None] + size)
+    pixels = torch.arange(length, device=draws.device)
+    return (pixels >= first[:, None]) & (pixels < first[:, None] + size)
 
 
 _CHANGES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {

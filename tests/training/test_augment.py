@@ -113,7 +113,7 @@ def test_rows_change_as_they_do_in_the_whole_batch(name):
 
 def changed(name, batch, **numbers):
     """The images after one change; its random numbers are 0.5 but for those given by place."""
-    draws = torch.full((len(batch), augment._DRAWS), 0.5)
+    draws = torch.full((len(batch), augment._NUM_DRAWS), 0.5)
     for place, number in numbers.items():
         draws[:, int(place[1:])] = number
     return augment._CHANGES[name](batch, draws)
