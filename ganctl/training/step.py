@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ganctl.batch import MicroBatch, Rows
-from ganctl.distributed.group import PendingSum
+from ganctl.distributed.group import Group, PendingSum
 from ganctl.losses import LOSSES, AdversarialLoss, r1_penalty
 from ganctl.networks.dropout import seed_dropout, set_dropout_rows
 from ganctl.rng import Use
@@ -70,7 +70,7 @@ def _simultaneous(
     on x only by its logit: dL_G/dx = dL_D/dx * (dL_G/dD(x)) / (dL_D/dD(x)).
     """
     loss = LOSSES[state.config.loss]
-    d_mean, g_mean = _Mean(), _Mean()
+    d_mean, g_mean = _Mean(state.group, state.discriminator), _Mean(state.group, state.generator)
     d_sum: PendingSum | None = None
     for batch in inputs:
         seed_dropout(state.discriminator, seed ^ Use.DROPOUT)
@@ -94,15 +94,13 @@ def _simultaneous(
         )
         d_mean.add(batch.weight, d_gradients)
         if batch is inputs[-1]:  # summed while the generator's gradient is computed
-            d_sum = state.group.begin_sum(d_mean.tensors, like=[*state.discriminator.parameters()])
+            d_sum = d_mean.begin_sum()
         g_by_images = d_by_images * (g_by_fake / d_by_fake).view(-1, 1, 1, 1)
         g_gradients = torch.autograd.grad(
             fake, list(state.generator.parameters()), g_by_images.to(fake.dtype)
         )
         g_mean.add(batch.weight, [*g_gradients, _metrics(loss, g_loss, d_loss, *logits)])
-    g_sum = state.group.begin_sum(
-        g_mean.tensors, like=[*state.generator.parameters(), g_mean.tensors[-1]]
-    )
+    g_sum = g_mean.begin_sum()
     assert d_sum is not None
     d_total = d_sum.wait()
     state.update_discriminator(d_total)
@@ -116,7 +114,7 @@ def _alternating(
 ) -> tuple[list[Tensor], Tensor]:
     """Update the discriminator, and then the generator by its loss with the new discriminator."""
     loss = LOSSES[state.config.loss]
-    d_mean, g_mean = _Mean(), _Mean()
+    d_mean, g_mean = _Mean(state.group, state.discriminator), _Mean(state.group, state.generator)
     first_passes = []
     for batch in inputs:
         seed_dropout(state.discriminator, seed ^ Use.DROPOUT)
@@ -133,8 +131,7 @@ def _alternating(
         kept = fake if len(inputs) == 1 else None
         first_passes.append((batch, kept, real_pred.detach(), fake_pred.detach(), d_loss.detach()))
         del fake
-    d_sum = state.group.begin_sum(d_mean.tensors, like=[*state.discriminator.parameters()])
-    d_total = d_sum.wait()
+    d_total = d_mean.begin_sum().wait()
     state.update_discriminator(d_total)
     for batch, kept, real_pred, fake_pred, d_loss in first_passes:
         seed_dropout(state.discriminator, seed ^ Use.DROPOUT_AGAIN)
@@ -145,10 +142,7 @@ def _alternating(
         g_gradients = torch.autograd.grad(g_loss, list(state.generator.parameters()))
         metrics = _metrics(loss, g_loss, d_loss, real_pred, fake_pred)
         g_mean.add(batch.weight, [*g_gradients, metrics])
-    g_sum = state.group.begin_sum(
-        g_mean.tensors, like=[*state.generator.parameters(), g_mean.tensors[-1]]
-    )
-    *g_total, metrics = g_sum.wait()
+    *g_total, metrics = g_mean.begin_sum().wait()
     state.update_generator(g_total)
     return [*d_total, *g_total], metrics
 
@@ -235,15 +229,23 @@ class _Inputs:
 
 
 class _Mean:
-    """The mean of tensors over a batch, added up one micro-batch at a time."""
+    """The gradients of a network, and more tensors, averaged over micro-batches and processes."""
 
-    def __init__(self) -> None:
-        self.tensors: list[Tensor] = []
+    def __init__(self, group: Group, network: nn.Module) -> None:
+        self._group = group
+        self._network = network
+        self._tensors: list[Tensor] = []
 
     def add(self, weight: float, tensors: Sequence[Tensor]) -> None:
         """Add the means over a micro-batch of this weight."""
         terms = list(tensors) if weight == 1 else list(torch._foreach_mul(list(tensors), weight))
-        self.tensors = list(torch._foreach_add(self.tensors, terms)) if self.tensors else terms
+        self._tensors = list(torch._foreach_add(self._tensors, terms)) if self._tensors else terms
+
+    def begin_sum(self) -> PendingSum:
+        """Begin to add up the means of all processes."""
+        parameters = list(self._network.parameters())
+        others = self._tensors[len(parameters) :]
+        return self._group.begin_sum(self._tensors, like=[*parameters, *others])
 
 
 def gradient_names(state: TrainState) -> list[str]:
