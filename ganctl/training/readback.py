@@ -15,7 +15,7 @@ from torch import Tensor
 from ganctl.history import STEP_METRICS, Meter
 from ganctl.training import failures
 from ganctl.training.state import TrainState
-from ganctl.training.step import Measured, gradient_names
+from ganctl.training.step import StepResult, gradient_names
 
 _READ_SECONDS = 0.1
 """Seconds between two readings on a CPU: often enough for someone who watches."""
@@ -38,7 +38,7 @@ class MetricsReader:
         self._num_read = state.step
         self._clock = time.monotonic()
 
-    def add(self, measured: Measured, num_images: int) -> None:
+    def add(self, measured: StepResult, num_images: int) -> None:
         """Add what one step measured on `num_images` images."""
         self._readback.add(torch.cat(measured))
         self.meter.images += num_images
