@@ -12,9 +12,9 @@ POINTS = ("open", "write", "flush", "sync", "rename", "sync_folder")
 
 
 class FaultyDisk(Disk):
-    """Does as it is told until its call number `at`, counted from 1; in that one's place: `fault`.
+    """A disk whose call number `at`, counted from 1, is replaced by `fault`.
 
-    A write at fault writes the first half of its bytes first. `after` has the call done before.
+    A faulty write first writes half of its bytes. With `after`, the call is made before the fault.
     """
 
     def __init__(self, fault: Callable[[], None], at: int = 0, *, after: bool = False) -> None:
@@ -22,7 +22,7 @@ class FaultyDisk(Disk):
         self.at = at
         self.after = after
         self.calls: list[tuple[str, str]] = []
-        """What was asked for, and of which file: ("rename", "ckpt.pt")."""
+        """Calls so far, with the file that each was about: ("rename", "ckpt.pt")."""
 
     def open(self, path: Path, dir_fd: int | None = None) -> IO[bytes]:
         return self._do(
@@ -42,7 +42,7 @@ class FaultyDisk(Disk):
         self._do("sync_folder", folder, lambda: super(FaultyDisk, self).sync_folder(folder))
 
     def write(self, file: IO[bytes], path: Path, content: Any) -> int:
-        """On behalf of an open file."""
+        """Write to an open file."""
         view = memoryview(content).cast("B")
         if self._is_next() and not self.after:
             file.write(view[: len(view) // 2])

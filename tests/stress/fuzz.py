@@ -53,7 +53,7 @@ Target = Callable[[bytes], None]
 
 
 class Targets:
-    """What is fuzzed; each has seeds, which are honest files."""
+    """Readers to fuzz, each with honest files as seeds."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -73,7 +73,7 @@ class Targets:
         yield self._base.members()["archive/data.pkl"]
 
     def tar(self, data: bytes) -> None:
-        """An archive: listed, its images read, and read as a shard."""
+        """An archive, which is listed, decoded and read as a shard."""
         path = self._file("x.tar", data)
         source = open_source(str(path))
         for entry in source.entries[:9]:
@@ -86,7 +86,7 @@ class Targets:
             yield strangers.tar(kind)[: 2**13]
 
     def npz(self, data: bytes) -> None:
-        """An archive, or the number of a member and the bytes that are put in its place."""
+        """An archive, or the number of a member and the bytes that replace it."""
         if not data.startswith(b"PK"):
             names = ["images.npy", "labels.npy", "classes.npy"]
             members = {name: _npy(array) for name, array in zip(names, _ARRAYS, strict=True)}
@@ -120,7 +120,7 @@ class Targets:
         yield strangers.index_of_shards()
 
     def image(self, data: bytes) -> None:
-        """An image's header, and its pixels where they are few."""
+        """An image: its header, and its pixels if they are few."""
         with contextlib.suppress(BadImage):
             facts = decoding.measure(data)
             if facts.width * facts.height < 2**16:

@@ -1,4 +1,4 @@
-"""Processes that train together, without a launcher: torch is loaded once for all of them."""
+"""Processes of one training run without a launcher, so that torch is loaded once for all."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _SECONDS = 60
 
 
 def together(job, arguments):
-    """What `job(*each)` returns for each of `arguments`, all at the same time.
+    """Return `job(*each)` for each of `arguments`, all at the same time.
 
     `job` is a function of a module that processes can import.
     """
@@ -36,7 +36,7 @@ def together(job, arguments):
 
 
 def command(arguments_of_each):
-    """`ganctl ARGUMENTS` by processes that torchrun might have started: each one's code and stderr.
+    """Run `ganctl ARGUMENTS` in processes as torchrun does; return each exit code and stderr.
 
     `arguments_of_each` are a list for each process.
     """
@@ -69,18 +69,18 @@ def _command(rank, size, port, arguments):
 
 
 class Seen(NamedTuple):
-    """What there is to compare of a training."""
+    """The parts of a training run that are compared."""
 
     metrics: list[list[float]]
-    """Of each step."""
+    """Metrics of each step."""
     tensors: dict[str, np.ndarray]
-    """The state's, at the end."""
+    """Tensors of the final state."""
     sent: list[list[tuple[str, int]]]
-    """By each step: the collective operation, and how many numbers of this process."""
+    """For each step, the collective operations and how many numbers this process sent."""
 
 
 def steps(path, rank, size, cases):
-    """Train as one of `size`, in double precision: what was Seen of each case.
+    """Train in double precision as one of `size` processes; return what was Seen of each case.
 
     A case is a config, images and labels. `path` is a file for the group to meet in.
     """
@@ -102,7 +102,7 @@ def steps(path, rank, size, cases):
 
 
 def slow_work(path, rank, timeout=1.5):
-    """Have the first of two work for longer than `timeout`, and then not answer for as long.
+    """Let the first of two work for longer than `timeout`, and then not respond for as long.
 
     What each got of the work, and the error of who was left waiting. `path` is as in `steps`.
     """
@@ -126,7 +126,7 @@ def slow_work(path, rank, timeout=1.5):
 
 
 def _counting():
-    """Have collective operations noted down in the list that is returned."""
+    """Record collective operations in the list that is returned."""
     from torch import distributed as dist
 
     sent = []
@@ -178,7 +178,7 @@ def _training(group, config, images, labels, sent):
 
 
 def end_equal(folder, other):
-    """Whether the latest checkpoints of two runs hold the same step and the same bits."""
+    """Return whether the latest checkpoints of two runs have the same step and bits."""
     import torch
 
     one, two = saved(folder), saved(other)
@@ -192,7 +192,7 @@ def _tensors(found):
 
 
 def saved(folder):
-    """The latest checkpoint of a run."""
+    """Return the latest checkpoint of a run."""
     from ganctl import store
 
     return store.read_checkpoint(folder)
@@ -210,7 +210,7 @@ def begun(process, folder, step=1):
 
 
 def members(process):
-    """The processes that were started by it, by their ids."""
+    """Return the ids of the processes that it started."""
     listed = subprocess.run(["ps", "-o", "pid=", "--ppid", str(process.pid)],
                             capture_output=True, text=True, check=False)  # fmt: skip
     return [int(pid) for pid in listed.stdout.split() if _is_member(int(pid))]

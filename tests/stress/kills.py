@@ -1,14 +1,14 @@
-"""Trainings killed with kill -9, resumed, and compared bit for bit with ones never stopped.
+"""Kill training runs with kill -9, resume them, and compare them bit for bit with whole ones.
 
     python tests/stress/kills.py [--kills 200] [--seed 0] [--points]
 
-Each training is a process of its own that goes through the whole command line. It is killed at a
-random moment of its life (--points: instead, in turn, at every call that it makes to the disk).
+Each run is a process of its own that goes through the whole command line. It is killed at a
+random moment (with --points, at every call that it makes to the disk, in turn).
 Then every checkpoint that lies in its folder must load, ckpt.pt must be there if any was ever
 renamed to it and hold the step of the last one that was, and no more steps may be lost than
 --save-every allows. It is started again with --resume (anew where it was killed before its first
 checkpoint), must begin at that step, and so on until it ends. Its weights, optimizers, history,
-losses.csv, best.pt, snapshots and sample pictures must equal those of the same training left alone.
+losses.csv, best.pt, snapshots and sample pictures must equal those of a run that was left alone.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ from ganctl.store import LATEST, RunDirectory, read_checkpoint
 from ganctl.training import loop
 
 EPOCH = 4
-"""Steps in one of the trainings' epochs."""
+"""Steps per epoch of the runs."""
 KINDS = [(preset, precision) for preset in ("fast", "dcgan") for precision in ("fp32", "bf16")]
 TIMES = {"seconds", "elapsed_seconds", "images_per_sec"}
 PARTS = (
@@ -52,7 +52,7 @@ PARTS = (
 
 
 def options(preset: str, precision: str, *, epochs: int, save_every: float) -> list[str]:
-    """Of a training that takes a moment."""
+    """Options of a quick run."""
     batch = 32
     return [
         *("train", "--preset", preset, "--precision", precision, "--device", "cpu"),
@@ -65,25 +65,25 @@ def options(preset: str, precision: str, *, epochs: int, save_every: float) -> l
 
 @dataclass
 class Tally:
-    """What happened."""
+    """Counts of what happened."""
 
     kills: int = 0
     runs: int = 0
     trainings: int = 0
     resumed: int = 0
     most_lost: int = 0
-    """Steps, at one kill."""
+    """Most steps lost by one kill."""
     where: Counter[str] = field(default_factory=Counter)
 
 
 class Witness:
-    """Counts what a training does, in memory that outlives it: what must be found after a kill."""
+    """Counts of what a run does, in memory that outlives it: what must be found after a kill."""
 
     def __init__(self) -> None:
         self._trained, self._saved = RawValue("q"), RawValue("q")
 
     def watch(self) -> None:
-        """This process and all that it starts."""
+        """Count in this process and those that it starts."""
         plain_step, plain_rename = loop.train_step, files.Disk.rename
 
         def train_step(*arguments: Any) -> Any:
@@ -100,17 +100,17 @@ class Witness:
         files.Disk.rename = rename
 
     def forget(self) -> None:
-        """Before another training."""
+        """Reset the counts for another run."""
         self._trained.value, self._saved.value = 0, -1
 
     @property
     def trained(self) -> int:
-        """Steps by the training under way."""
+        """Steps of the current run."""
         return self._trained.value
 
     @property
     def saved(self) -> int | None:
-        """How many of them were in the last checkpoint that was renamed to ckpt.pt, if any was."""
+        """Number of them in the last checkpoint that was renamed to ckpt.pt, if any was."""
         return self._saved.value if self._saved.value >= 0 else None
 
 
@@ -119,16 +119,16 @@ witness = Witness()
 
 @dataclass
 class Seen:
-    """What lies in a run's folder between two trainings."""
+    """The content of a run's folder between two sessions."""
 
     step: int | None = None
-    """Of ckpt.pt; None where there is none."""
+    """Step of ckpt.pt; None if there is none."""
     starts: list[dict[str, Any]] = field(default_factory=list)
-    """As config.json has them."""
+    """Starts of the run, from config.json."""
 
 
 def start(arguments: list[str], log: Path, prepare: Callable[[], None] = lambda: None) -> int:
-    """A training in a child process; its process id."""
+    """Start a run in a child process; return its process id."""
     process = os.fork()
     if process:
         return process
@@ -146,7 +146,7 @@ def start(arguments: list[str], log: Path, prepare: Callable[[], None] = lambda:
 
 
 def end_of(process: int, seconds: float | None = None) -> int:
-    """How it ended, a negative signal or an exit code; killed after `seconds`."""
+    """Return how a process ended, a negative signal or an exit code; kill it after `seconds`."""
     deadline = None if seconds is None else time.monotonic() + seconds
     while True:
         done, status = os.waitpid(process, 0 if deadline is None else os.WNOHANG)
@@ -160,7 +160,7 @@ def end_of(process: int, seconds: float | None = None) -> int:
 
 
 def bits(value: object) -> object:
-    """Tensors as their bytes, so that == compares every bit."""
+    """Return a value with tensors as bytes, so that == compares every bit."""
     if isinstance(value, torch.Tensor):
         return (value.dtype, tuple(value.shape), value.numpy().tobytes())
     if isinstance(value, dict):
@@ -171,7 +171,7 @@ def bits(value: object) -> object:
 
 
 def outcome(folder: Path) -> dict[str, object]:
-    """All of a finished run that does not hang on the clock."""
+    """Return everything in a finished run that does not depend on the clock."""
     run = RunDirectory(folder)
     content: dict[str, object] = {}
     for path in run.checkpoints():
@@ -185,7 +185,7 @@ def outcome(folder: Path) -> dict[str, object]:
 
 
 def look(folder: Path, before: Seen) -> Seen:
-    """What a training left, killed or not; nothing that was there `before` may have been lost.
+    """Return what a run left, killed or not; nothing that was there `before` may be lost.
 
     Every checkpoint is whole; the latest is no older than the last that was saved, and its step is
     the one before and what was trained since: nothing began anew.
@@ -199,7 +199,7 @@ def look(folder: Path, before: Seen) -> Seen:
     assert known is None or run.latest.exists(), f"{folder}: step {known} was saved and is lost"
     now = Seen(read_checkpoint(run.path).step if run.latest.exists() else None, run.read_starts())
     if now.step is not None:
-        # A kill between a rename and its being counted: then it is newer than known.
+        # A kill between a rename and its counting: the checkpoint is newer than counted.
         bounds = known or 0, first + witness.trained
         assert bounds[0] <= now.step <= bounds[1], f"{folder}: step {now.step}, not in {bounds}"
     new = now.starts[len(before.starts) :]
@@ -210,7 +210,7 @@ def look(folder: Path, before: Seen) -> Seen:
 
 
 def note_kill(folder: Path, seen: Seen, lost: int, tally: Tally) -> None:
-    """What it hit."""
+    """Count what a kill hit."""
     tally.kills += 1
     tally.most_lost = max(tally.most_lost, lost)
     if seen.step is None:
@@ -229,7 +229,7 @@ def one_run(
     killed: Callable[[list[str]], bool],
     may_lose: int,
 ) -> None:
-    """Train until `killed`, which starts and perhaps kills a training, says that it was not."""
+    """Call `killed`, which starts and may kill a run, until it returns that it did not."""
     arguments, seen, ended_itself = [*arguments, "--out", str(folder)], Seen(), False
     while not ended_itself:
         witness.forget()
@@ -251,13 +251,13 @@ def one_run(
 
 
 def run_to_end(arguments: list[str], log: Path) -> None:
-    """A training left alone."""
+    """Return the content of a run that was left alone."""
     code = end_of(start(arguments, log))
     assert code == 0, f"exit code {code}: {log.read_text()}"
 
 
 def random_kills(work: Path, wanted: int, seed: int) -> Tally:
-    """`wanted` kills at moments drawn evenly from a training's life; it saves at every step."""
+    """Kill runs, which save at every step, `wanted` times at uniformly random moments."""
     chance, tally, log = random.Random(seed), Tally(), work / "log"
     of_kind = {kind: options(*kind, epochs=3, save_every=1e-6) for kind in KINDS}
     references, durations = {}, {}
@@ -284,7 +284,7 @@ def random_kills(work: Path, wanted: int, seed: int) -> Tally:
 
 
 def kills_at_every_point(work: Path, epochs: int) -> Tally:
-    """A kill in place of each call to the disk, which is right after the one before it."""
+    """Kill a run in place of each call to the disk, right after the previous one."""
     tally, log = Tally(), work / "log"
     arguments = options(*KINDS[0], epochs=epochs, save_every=1e9)
     run_to_end([*arguments, "--out", str(work / "whole")], log)
@@ -306,13 +306,13 @@ def kills_at_every_point(work: Path, epochs: int) -> Tally:
         disk: files.Disk = FaultyDisk(die, number)
         folder = work / f"killed-{number}"
         one_run(arguments, folder, reference, tally, killed, may_lose=EPOCH)
-        if tally.kills == kills:  # the training makes no more calls than that
+        if tally.kills == kills:  # a run makes no more calls than that
             return tally
     raise AssertionError
 
 
 def main() -> None:
-    """Print what happened; an assertion fails where a promise was broken."""
+    """Print what happened; an assertion fails if a promise was broken."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)

@@ -1,4 +1,4 @@
-"""Files of every kind mutated in every way, each read as the original, or refused in plain words.
+"""Mutate files of every kind; each must be read like the original or refused in plain words.
 
     python tests/stress/mutations.py [--count 20000] [--seed 0] [--only FAMILY] [--keep FOLDER]
 
@@ -64,7 +64,7 @@ FAMILIES = (*CHECKPOINTS, *strangers.KINDS)
 
 @dataclass
 class Row:
-    """What became of a family's files."""
+    """Counts of what became of a family's files."""
 
     files: int = 0
     outcomes: dict[str, int] = field(default_factory=dict)
@@ -82,7 +82,7 @@ class Job:
 
     @property
     def kind(self) -> str:
-        """What is mutated: checkpoints, or the family's own kind of files."""
+        """Kind of file that is mutated: checkpoints, or the family's own."""
         return "checkpoints" if self.family in CHECKPOINTS else self.family
 
 
@@ -101,7 +101,7 @@ class Mutations:
         }
 
     def jobs(self, count: int, only: str | None) -> list[Job]:
-        """`count` files, the same of each family; from 10,000 on, and all of those with an end."""
+        """Return `count` jobs, as many of each family; from 10,000 on, all of finite families."""
         names = [only] if only else list(FAMILIES)
         whole = count >= 10_000
         ends = {
@@ -120,7 +120,7 @@ class Mutations:
         return jobs
 
     def make(self, job: Job) -> bytes:
-        """The file of a job."""
+        """Return the file of a job."""
         rng = random.Random(f"{self.seed} {job.family} {job.index}")
         bases = self.bases[job.kind]
         base = bases[0 if job.family == "truncations" else rng.randrange(len(bases))]
@@ -129,14 +129,14 @@ class Mutations:
         return rng.choice(strangers.KINDS[job.family][2])(base, rng, job.index)
 
     def judge(self, kind: str, folder: Path) -> Judge:
-        """What judges files of a kind."""
+        """Return the judge of a kind of file."""
         data = [base.data for base in self.bases[kind]]
         if kind == "checkpoints":
             return Checkpoints(data, folder)
         return strangers.KINDS[kind][0](data, folder)
 
     def run(self, jobs: list[Job]) -> dict[str, Row]:
-        """Each job in a child; a new child goes on after a file that killed the last one."""
+        """Do each job in a child process; a new one continues after a file that killed the last."""
         rows = {job.family: Row() for job in jobs}
         for _, group in itertools.groupby(jobs, lambda job: job.kind):
             left = list(group)
@@ -150,7 +150,7 @@ class Mutations:
         return rows
 
     def _child(self, jobs: list[Job], rows: dict[str, Row]) -> tuple[int, str]:
-        """How many of `jobs`, of one kind, a child has dealt with, and how it ended."""
+        """Return how many of `jobs`, of one kind, a child has done, and how it ended."""
         reading, writing = os.pipe()
         sys.stdout.flush()
         process = os.fork()
@@ -214,7 +214,7 @@ class Mutations:
 
 
 def show(rows: dict[str, Row]) -> None:
-    """The table."""
+    """Print the table."""
     heads = ("files", "equal", "refused", "accepted", "failed", "worst CPU s", "worst MiB")
     print(f"{'family':16}" + "".join(f"{head:>12}" for head in heads))
     total = Row()
@@ -231,7 +231,7 @@ def show(rows: dict[str, Row]) -> None:
 
 
 def main() -> int:
-    """Print what happened; 1 where a promise was broken."""
+    """Print what happened; return 1 if a promise was broken."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--count", type=int, default=20_000)
     parser.add_argument("--seed", type=int, default=0)

@@ -23,7 +23,7 @@ _FIELDS = {  # signature: offset and format of each number
 
 
 def zip_fields(base: Base, rng: random.Random, index: int) -> bytes:
-    """Numbers of the archive's own records: offsets, sizes, flags, counts, CRCs."""
+    """Change numbers in the archive's records: offsets, sizes, flags, counts, CRCs."""
     data = bytearray(base.data if rng.random() < 0.5 else zipped(base.members()))
     for _ in range(rng.choice([1, 1, 2, 4])):
         signature = rng.choice([mark for mark in _FIELDS if mark in data])
@@ -53,7 +53,7 @@ def zip_fields(base: Base, rng: random.Random, index: int) -> bytes:
 
 
 def zip_members(base: Base, rng: random.Random, index: int) -> bytes:
-    """Swapped, renamed, doubled, removed, added and compressed members."""
+    """Swap, rename, double, remove, add and compress members."""
     members = list(base.members().items())
     names = [name for name, _ in members]
     buffer = io.BytesIO(rng.choice([b"", b"", b"", b"#!/bin/sh\n", b"PK\x03\x04" + bytes(40)]))
@@ -122,7 +122,7 @@ def _odd_names(rng: random.Random, names: list[str]) -> list[str]:
 
 
 def zip_bombs(base: Base, rng: random.Random, index: int) -> bytes:
-    """Archives that unpack to far more than they are."""
+    """Make archives that unpack to far more than their size."""
     megabytes = rng.choice([1, 8, 64])
     members = base.members()
     methods = [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2]
@@ -161,11 +161,11 @@ def zip_bombs(base: Base, rng: random.Random, index: int) -> bytes:
 
 
 LARGE_DIRECTORIES = (200_000, 1_000_000)
-"""Entries: files of 10 and of 50 MB."""
+"""Numbers of entries, for files of 10 and of 50 MB."""
 
 
 def large_directories(base: Base, rng: random.Random, index: int) -> bytes:
-    """Members without end that have no bytes, their list's size in one end record or in two."""
+    """Make endless members without bytes, with the size of their list in one or two end records."""
     by_zip64, same_names = bool(index & 1), bool(index & 2)
     count = LARGE_DIRECTORIES[index // 4]
     data = zipped(base.members())
@@ -185,7 +185,7 @@ def large_directories(base: Base, rng: random.Random, index: int) -> bytes:
 
 
 def _directory(data: bytes, times: int, *, keep_names: bool) -> bytes:
-    """Each entry of the directory several times: the members share their bytes."""
+    """Repeat each entry of the directory, so that members share their bytes."""
     data = zipped(Base(data).members())
     start, stop = data.index(b"PK\x01\x02"), data.rindex(b"PK\x05\x06")
     directory, count = data[start:stop], data.count(b"PK\x01\x02") * times

@@ -1,4 +1,4 @@
-"""The honest files that are mutated, and mutations that know nothing of what a file means."""
+"""The honest files that are mutated, and mutations that ignore what a file means."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CPU = torch.device("cpu")
 
 
 def original(preset: str) -> Checkpoint:
-    """A whole checkpoint of the smallest networks there are."""
+    """Return a checkpoint of the smallest possible networks."""
     small = {"base_channels": 1, "latent_dim": 2, "batch_size": 2}
     config = schema.override(presets.preset(preset), small | {"height": 8, "width": 8})
     state = create(config, CPU)
@@ -57,7 +57,7 @@ class Base:
             return {name: archive.read(name) for name in archive.namelist()}
 
     def with_program(self, program: bytes, **more: bytes) -> bytes:
-        """The archive with another pickle, and more tensors' bytes."""
+        """Return the archive with another pickle and the bytes of more tensors."""
         extra = {f"archive/data/{key.lstrip('_')}": value for key, value in more.items()}
         return zipped({**self.members(), **extra, "archive/data.pkl": program})
 
@@ -91,7 +91,7 @@ def bit_flips(base: Base, rng: random.Random, index: int) -> bytes:
 
 
 def byte_runs(base: Base, rng: random.Random, index: int) -> bytes:
-    """Runs overwritten, inserted, removed, doubled, moved."""
+    """Overwrite, insert, remove, double or move runs of bytes."""
     data = base.data
     start, length = rng.randrange(len(data)), rng.choice([1, 2, 4, 8, 64, 512, 4096])
     run, rest = data[start : start + length], data[start + length :]

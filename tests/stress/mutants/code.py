@@ -23,7 +23,7 @@ MARK = Path("executed")  # in the child's empty folder: what a payload that runs
 
 
 def calls() -> list[tuple[str, str, tuple[Any, ...]]]:
-    """Functions that would leave MARK behind, or take all the memory, and their arguments."""
+    """Return functions that leave MARK behind or take all memory, with their arguments."""
     touch, python = f"touch {MARK}", f"open({str(MARK)!r}, 'w')"
     inner = pickle.dumps(_Evil(), 2)
     return [
@@ -117,14 +117,14 @@ def calls() -> list[tuple[str, str, tuple[Any, ...]]]:
 
 
 class _Evil:
-    """Unpickled by any protocol, it makes a folder."""
+    """An object that makes a folder when it is unpickled."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (os.mkdir, (str(MARK),))
 
 
 def _plain_arguments(arguments: tuple[Any, ...]) -> bytes:
-    """The instructions that push them, none of which is itself a call."""
+    """Return instructions that push the values, none of which is a call."""
     code = b""
     for value in arguments:
         plain = value if isinstance(value, str | int | bytes | float | list | tuple | dict) else "x"
@@ -142,7 +142,7 @@ def _frameless(value: object) -> bytes:
 
 
 def _forms(module: str, name: str, arguments: tuple[Any, ...]) -> list[bytes]:
-    """A call in every form that a pickle knows, each leaving one value on the stack."""
+    """Return a call in every form of a pickle, each of which leaves one value on the stack."""
     named, pushed = f"{module}\n{name}\n".encode(), _plain_arguments(arguments)
     get = b"c" + named
     stacked = text_code(module) + text_code(name) + b"\x93"
@@ -183,7 +183,7 @@ FORMS = len(_forms("os", "mkdir", ()))
 
 
 def code_in_pickles(base: Base, rng: random.Random, index: int) -> bytes:
-    """Every call in every form, in every place."""
+    """Insert every call in every form at every place."""
     known = calls()
     value = _forms(*known[index // FORMS])[index % FORMS]
     program = base.members()["archive/data.pkl"][:-1]
@@ -206,7 +206,7 @@ def code_in_pickles(base: Base, rng: random.Random, index: int) -> bytes:
 
 
 def other_files(base: Base, rng: random.Random, index: int) -> bytes:
-    """What other programs write, whole or with a few bits flipped, some of it with code."""
+    """Return files of other programs, whole or with flipped bits, some of them with code."""
     evil = _Evil()
     tar, numpy, legacy = io.BytesIO(), io.BytesIO(), io.BytesIO()
     with tarfile.open(fileobj=tar, mode="w") as archive:

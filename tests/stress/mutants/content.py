@@ -1,4 +1,4 @@
-"""Mutations of what a checkpoint says: values, keys, weights."""
+"""Mutations of a checkpoint's content: values, keys, weights."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def odd_values(rng: random.Random) -> list[Any]:
 
 
 def edits(base: Base, rng: random.Random, index: int) -> bytes:
-    """Values replaced, removed, added, renamed, swapped and nested, at all levels."""
+    """Replace, remove, add, rename, swap and nest values at all levels."""
     content = base.content()
     for _ in range(rng.choice([1, 1, 1, 2, 3])):
         places = list(places_in(content))
@@ -95,7 +95,7 @@ def places_in(value: Any) -> Iterator[tuple[Any, Any]]:
 
 
 def tensor_edits(base: Base, rng: random.Random, index: int) -> bytes:
-    """Weights of other values, shapes, strides and types."""
+    """Give weights other values, shapes, strides and types."""
     content = base.content()
     places = [place for place in places_in(content) if isinstance(place[0][place[1]], torch.Tensor)]
     for holder, key in rng.sample(places, rng.choice([1, 1, 2, len(places)])):

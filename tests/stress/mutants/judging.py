@@ -1,4 +1,4 @@
-"""How a mutated checkpoint is read, and what is promised of it."""
+"""Judges of mutated checkpoints: how a file is read, and what is promised about it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from mutants.base import CPU
 
 
 def memory_bound(size: int, pickle_size: int) -> int:
-    """Bytes that reading a file of `size` may add to the process.
+    """Return the bytes that reading a file of `size` may add to the process.
 
     A row of the history takes thirty times what it takes in the pickle; tensors are copied into an
     archive and read from there.
@@ -38,7 +38,7 @@ def memory_bound(size: int, pickle_size: int) -> int:
 
 
 def frozen(value: Any) -> Any:
-    """As something that `==` compares to the last bit and to the type."""
+    """Return a value that `==` compares to the last bit and to the type."""
     if isinstance(value, torch.Tensor):
         return (value.dtype, tuple(value.shape), value.contiguous().numpy().tobytes())
     if isinstance(value, dict):
@@ -62,13 +62,13 @@ class Reading:
     """How a file was read."""
 
     outcome: str
-    """equal, refused, or accepted: refused but for its digest."""
+    """equal, refused, or accepted (refused only because of its digest)."""
     seconds: float
     memory: int
 
 
 class Judge:
-    """Reads files in this process, which must be a child."""
+    """A judge that reads files in this process, which must be a child."""
 
     suffix = ".pt"
 
@@ -82,11 +82,11 @@ class Judge:
         sys.addaudithook(self._audit)
 
     def warm(self) -> None:
-        """Read what is honest, so that all modules are loaded."""
+        """Read an honest file, so that all modules are loaded."""
         raise NotImplementedError
 
     def prepare(self, data: bytes) -> None:
-        """Put a file where it is read from."""
+        """Write a file to where it is read from."""
 
     def outcome(self, data: bytes) -> str:
         """Return equal, refused or accepted."""
@@ -97,7 +97,7 @@ class Judge:
         raise NotImplementedError
 
     def read(self, data: bytes) -> Reading:
-        """Read a file; raises Wrong where a promise is broken."""
+        """Read a file; raise Wrong if a promise is broken."""
         self.prepare(data)
         gc.collect(0)
         before = resident(reset=True)
@@ -118,7 +118,7 @@ class Judge:
         return Reading(outcome, seconds, memory)
 
     def clear(self) -> None:
-        """Remove what a file that failed left behind."""
+        """Remove what a failed file left behind."""
         self.events.clear()
         for path in self.inside.iterdir():
             path.rmdir() if path.is_dir() else path.unlink()
@@ -129,7 +129,7 @@ class Judge:
 
 
 class Checkpoints(Judge):
-    """Reads mutated checkpoints."""
+    """A judge of mutated checkpoints."""
 
     def __init__(self, bases: Sequence[bytes], folder: Path) -> None:
         super().__init__(folder)
@@ -179,7 +179,7 @@ class Checkpoints(Judge):
         return digest if isinstance(digest, str) else honest  # one can be had of that type only
 
     def _use(self, data: bytes) -> str:
-        """All that the commands do with a checkpoint, as far as it can fail."""
+        """Do everything with a checkpoint that the commands do and that can fail."""
         found = decode(data)
         self.path.write_bytes(data)
         assert content_of(read_checkpoint(self.path)) == content_of(found)
@@ -213,7 +213,7 @@ _EVENTS = (
 
 
 def resident(*, peak: bool = False, reset: bool = False) -> int:
-    """Bytes of memory of this process, now or at most since the last reset; 0 where not told."""
+    """Return this process's memory in bytes, now or at most since the last reset; 0 if unknown."""
     try:
         if reset:
             Path("/proc/self/clear_refs").write_text("5")

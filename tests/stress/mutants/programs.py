@@ -16,13 +16,13 @@ from mutants.base import Base
 
 
 def opcodes(program: bytes) -> list[bytes]:
-    """A pickle's instructions, one by one."""
+    """Return a pickle's instructions."""
     starts = [position for *_, position in pickletools.genops(program)] + [len(program)]
     return [program[start:stop] for start, stop in itertools.pairwise(starts)]
 
 
 def number_code(value: int) -> bytes:
-    """An int's instruction."""
+    """Return the instruction that pushes an int."""
     if 0 <= value < 256:
         return b"K" + bytes([value])
     if -(2**31) <= value < 2**31:
@@ -41,7 +41,7 @@ def _any_number(rng: random.Random) -> int:
 
 
 def programs(base: Base, rng: random.Random, index: int) -> bytes:
-    """Instructions removed, doubled, swapped, replaced, and numbers changed."""
+    """Remove, double, swap and replace instructions, and change numbers."""
     code = opcodes(base.members()["archive/data.pkl"])
     for _ in range(rng.choice([1, 1, 1, 2, 4, 16])):
         one, two = rng.randrange(len(code)), rng.randrange(len(code))
@@ -64,7 +64,7 @@ def programs(base: Base, rng: random.Random, index: int) -> bytes:
 
 
 def tensor_programs(base: Base, rng: random.Random, index: int) -> bytes:
-    """Tensors written by hand: sizes, strides, offsets, counts and keys that do not agree."""
+    """Write tensors whose sizes, strides, offsets, counts and keys disagree."""
     size = rng.choice([0, 8, 24, 24, 24, 4096])
     kind, width = rng.choice([("Float", 4), ("Float", 4), ("Long", 8)])
     shape = rng.choice([(size // width,), (size // width, 1), (2, size // width // 2), ()])
@@ -115,7 +115,7 @@ def _tuple(values: list[int]) -> bytes:
 
 
 def nesting(base: Base, rng: random.Random, index: int) -> bytes:
-    """Structures that are deep, wide, shared or slow to hash, in a few bytes."""
+    """Make structures that are deep, wide, shared or slow to hash, in a few bytes."""
     depth = rng.choice([2, 15, 17, 100, 1000, 20_000])
     program = base.members()["archive/data.pkl"][:-1]
     end = text_code("partial") + b"}" + text_code("x")
@@ -157,19 +157,19 @@ LARGE = [
     lambda rng: (text_code("x" * 99) + b"q\xf0}(", itertools.repeat(b"h\xf0N"), b"u"),
     lambda rng: (b"](", itertools.repeat(_row(rng.random())), b"e"),
 ]  # fmt: skip
-"""What a pickle of megabytes can be full of: its beginning, parts without end, its end."""
+"""Contents of a pickle of megabytes: its beginning, a part to repeat, its end."""
 LARGE_SIZES = (2**17, 2**20, 2**22, limits.PICKLE_BYTES - 2**14)
-"""The last is all that `archive` lets a pickle have, less what the rest of a checkpoint takes."""
+"""The last is all that `archive` allows, less what the rest of a checkpoint takes."""
 
 
 def _row(value: float) -> bytes:
-    """One epoch of a history."""
+    """Return the row of an epoch."""
     number = b"G" + struct.pack(">d", value)
     return b"}(" + b"".join(text_code(name) + number for name in sorted(COLUMNS)) + b"u"
 
 
 def large(base: Base, rng: random.Random, index: int) -> bytes:
-    """Up to eight megabytes of next to nothing, as a checkpoint's history."""
+    """Make up to eight megabytes of next to nothing, as a checkpoint's history."""
     begin, parts, end = LARGE[index % len(LARGE)](rng)
     size = LARGE_SIZES[index // len(LARGE)]
     code = [base.members()["archive/data.pkl"][:-1], text_code("history"), begin]

@@ -1,4 +1,4 @@
-"""Archives, images, indexes, files of settings and whole runs, mutated, and how each is judged."""
+"""Mutated archives, images, indexes, files of settings and runs, and how each is judged."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ from mutants.judging import Judge
 
 SIZE = ImageSettings((8, 8), 3)
 LINK = 0o120777 << 16
-"""What a zip says of a member that is a link."""
+"""Attributes of a zip's member that is a link."""
 
 
 # Honest files.
 
 
 def image(kind: str = "PNG", **options: Any) -> bytes:
-    """An image of 8 x 8 pixels."""
+    """Return an image of 8 x 8 pixels."""
     buffer = io.BytesIO()
     pixels = np.arange(192, dtype=np.uint8).reshape(8, 8, 3)
     Image.fromarray(pixels).save(buffer, kind, **options)
@@ -56,7 +56,7 @@ def image(kind: str = "PNG", **options: Any) -> bytes:
 
 
 def images() -> list[bytes]:
-    """One of each kind, and of each way to write it that is read by other code."""
+    """Return an image of each kind, and of each variant that other code reads."""
     notes = Image.Exif()
     notes[0x0112] = 6
     kinds = [image(kind, exif=notes) for kind in ("PNG", "JPEG", "WEBP", "TIFF")]
@@ -65,7 +65,7 @@ def images() -> list[bytes]:
 
 
 def tar(kind: int = tarfile.GNU_FORMAT) -> bytes:
-    """A shard: images of two classes, one with a long name."""
+    """Return a shard with images of two classes, one with a long name."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=kind) as archive:
         for name in ("a/1.png", "a/1.cls", f"b/{'n' * 120}.png", f"b/{'n' * 120}.json", "ü.jpg"):
@@ -77,13 +77,13 @@ def tar(kind: int = tarfile.GNU_FORMAT) -> bytes:
 
 
 def archive_of_images() -> bytes:
-    """A zip of two classes."""
+    """Return a zip of two classes."""
     names = ("a/1.png", "a/2.png", "b/é.png")
     return zipped({name: image() for name in names}, zipfile.ZIP_DEFLATED)
 
 
 def arrays() -> bytes:
-    """An .npz of images, their labels, and the classes' names."""
+    """Return an .npz of images, labels and names of classes."""
     buffer = io.BytesIO()
     pixels, names = np.zeros((4, 8, 8), np.uint8), np.array(["one", "two"])
     np.savez_compressed(buffer, images=pixels, labels=np.array([0, 1, 0, 1]), classes=names)
@@ -91,7 +91,7 @@ def arrays() -> bytes:
 
 
 def index_of_shards() -> bytes:
-    """An index of two shards."""
+    """Return an index of two shards."""
     shards = [
         {"url": f"{name}.tar", "nsamples": 65, "filesize": 2**18, "marks": [0, 2**17]}
         for name in "ab"
@@ -105,7 +105,7 @@ def index_of_shards() -> bytes:
 
 
 def toml() -> bytes:
-    """A file of settings."""
+    """Return a file of settings."""
     return (
         b'# a run\npreset = "fast"\nbatch_size = 64 # images\nlr_g = 1e-3\naugment = "none"\n'
         b"conditional = true\nimage_size = '48x64'\n"
@@ -113,7 +113,7 @@ def toml() -> bytes:
 
 
 def run() -> bytes:
-    """A whole run, as a zip of its folder."""
+    """Return a zip of a run's folder."""
     found = original("fast")
     header = ",".join(found.history[0])
     row = ",".join(str(value) for value in found.history[0].values())
@@ -136,13 +136,13 @@ def run() -> bytes:
 
 
 def bytes_changed(base: Base, rng: random.Random, index: int) -> bytes:
-    """Flipped bits, runs of bytes, or the beginning alone."""
+    """Flip bits, change runs of bytes, or keep only the beginning."""
     change = rng.choice([bit_flips, byte_runs, truncation])
     return change(base, rng, rng.randrange(len(base.data)))
 
 
 def tars(base: Base, rng: random.Random, index: int) -> bytes:
-    """Headers changed with a checksum that is right, extended ones put in, compressed."""
+    """Change headers with a correct checksum, insert extended ones, compress."""
     blocks = [base.data[at : at + 512] for at in range(0, len(base.data), 512)]
     heads = [at for at, block in enumerate(blocks) if block[257:262] == b"ustar"]
     for _ in range(rng.choice([1, 1, 2, 4])):
@@ -188,12 +188,12 @@ def _summed(block: bytearray) -> bytes:
 
 
 def zips(base: Base, rng: random.Random, index: int) -> bytes:
-    """The archive's records, members and directory, as of checkpoints."""
+    """Change the archive's records, members and directory, as in checkpoints."""
     return rng.choice([zip_fields, zip_fields, zip_members, zip_bombs])(base, rng, index)
 
 
 def npzs(base: Base, rng: random.Random, index: int) -> bytes:
-    """Headers of arrays that claim other shapes and types, and the archive's records."""
+    """Change the shapes and types that arrays claim, and the archive's records."""
     if rng.random() < 0.3:
         return zips(base, rng, index)
     members = base.members()
@@ -213,7 +213,7 @@ def npzs(base: Base, rng: random.Random, index: int) -> bytes:
 
 
 def _odd(rng: random.Random) -> Any:
-    """A value that JSON can hold, or that Python's reader takes for one."""
+    """Return a value of JSON, or one that Python's reader accepts."""
     return rng.choice(
         [
             *(None, True, False, 0, -1, 1, 3, 65, 2**31, 2**53, 2**64, 10**400, 0.5, -0.0),
@@ -224,7 +224,7 @@ def _odd(rng: random.Random) -> Any:
 
 
 def json_changed(data: bytes, rng: random.Random) -> bytes:
-    """Values replaced, removed, swapped, nested."""
+    """Replace, remove, swap and nest values."""
     try:
         content = json.loads(data)
     except (ValueError, RecursionError):  # changed before
@@ -249,12 +249,12 @@ def json_changed(data: bytes, rng: random.Random) -> bytes:
 
 
 def indexes(base: Base, rng: random.Random, index: int) -> bytes:
-    """Other values."""
+    """Change values."""
     return json_changed(base.data, rng)
 
 
 def tomls(base: Base, rng: random.Random, index: int) -> bytes:
-    """Other values, lines and keys."""
+    """Change values, lines and keys."""
     lines = base.data.splitlines()
     values = [b"1", b"-1", b"1e999", b"nan", b"''", b'"\\ud800"', b"[1, 2]", b"{a = 1}",
               b"9" * 5000, b"1979-05-27", b'"""\n' + b"x" * 9999 + b'"""', b"[" * 5000,
@@ -272,7 +272,7 @@ def tomls(base: Base, rng: random.Random, index: int) -> bytes:
 
 
 def runs(base: Base, rng: random.Random, index: int) -> bytes:
-    """Files of a run changed, swapped, removed, added, and links in their places."""
+    """Change, swap, remove and add files of a run, and replace them by links."""
     members = base.members()
     links: dict[str, str] = {}
     for _ in range(rng.choice([1, 1, 2, 4])):
@@ -310,7 +310,7 @@ def runs(base: Base, rng: random.Random, index: int) -> bytes:
 
 
 class Stranger(Judge):
-    """Judges a file by what a reader makes of it."""
+    """A judge of what a reader makes of a file."""
 
     def __init__(self, bases: list[bytes], folder: Path) -> None:
         super().__init__(folder)
@@ -341,7 +341,7 @@ class Stranger(Judge):
 
 
 class Sources(Stranger):
-    """Archives: listed, and their first images decoded."""
+    """A judge of archives, which are listed, and their first images decoded."""
 
     def made_of(self, data: bytes) -> Any:
         source = open_source(str(self.path))
@@ -355,7 +355,7 @@ class Sources(Stranger):
 
 
 class TarSources(Sources):
-    """The same; and the archive as a shard."""
+    """A judge of tars, which are also read as shards."""
 
     suffix = ".tar"
 
@@ -371,26 +371,26 @@ class TarSources(Sources):
 
 
 class ZipSources(Sources):
-    """Zips."""
+    """A judge of zips."""
 
     suffix = ".zip"
 
 
 class NpzSources(Sources):
-    """NumPy's archives."""
+    """A judge of NumPy's archives."""
 
     suffix = ".npz"
 
 
 class ImageFiles(Stranger):
-    """Images."""
+    """A judge of images."""
 
     def made_of(self, data: bytes) -> Any:
         return decoding.measure(data), decoding.decode(data, SIZE).tobytes()
 
 
 class Indexes(Stranger):
-    """Indexes of shards."""
+    """A judge of indexes of shards."""
 
     suffix = ".json"
 
@@ -399,7 +399,7 @@ class Indexes(Stranger):
 
 
 class SettingsFiles(Stranger):
-    """Files of settings."""
+    """A judge of files of settings."""
 
     suffix = ".toml"
 
@@ -408,7 +408,7 @@ class SettingsFiles(Stranger):
 
 
 class Runs(Stranger):
-    """Whole runs: inspected, reported, completed, and animated."""
+    """A judge of runs, which are inspected, reported, completed and animated."""
 
     def prepare(self, data: bytes) -> None:
         folder = self.path.with_name("run")
@@ -457,4 +457,4 @@ KINDS: dict[str, tuple[type[Stranger], Callable[[], list[bytes]], list[Family]]]
     "settings": (SettingsFiles, lambda: [toml()], [bytes_changed, tomls]),
     "runs": (Runs, lambda: [run()], [runs]),
 }
-"""Of each kind of file: its judge, the honest ones, and the ways in which they are changed."""
+"""Kinds of files: judge, honest files, and mutations of each."""
