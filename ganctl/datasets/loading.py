@@ -151,9 +151,7 @@ def prepare(name: str, settings: ImageSettings, *, progress: Progress | None = N
         dict(zip(native.classes, counts.tolist(), strict=False)),
         resolved,
     )
-    return Prepared(
-        name, seen.images.numpy(), seen.labels.numpy(), seen.digest, survey, resolved, True, True
-    )
+    return Prepared(name, seen.images.numpy(), seen.labels.numpy(), seen.digest, survey, resolved)
 
 
 def _absolute(name: str) -> str:

@@ -75,7 +75,7 @@ def _jpeg(number: int) -> bytes:
 
 
 def read_all(options: argparse.Namespace) -> None:
-    stream._num_processes = lambda: options.workers  # type: ignore[assignment]
+    stream._num_processes = lambda _: options.workers  # type: ignore[assignment]
     data = stream.load(options.index, ImageSettings((options.size, options.size), 3))
     started = time.perf_counter()
     steps = range(-(-len(data) // options.batch_size))

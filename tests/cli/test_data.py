@@ -457,7 +457,7 @@ def test_a_broken_list_of_labels_is_an_unusable_file(cli, ok):
 
 @pytest.mark.usefixtures("layouts")
 def test_an_image_key_selects_the_image_of_each_sample(cli, ok, monkeypatch):
-    monkeypatch.setattr(stream, "_num_processes", lambda: 0)
+    monkeypatch.setattr(stream, "_num_processes", lambda _: 0)
     for index in (None, "pairs/index.json"):
         if index:
             ok("data", "index", "pairs/000.tar", "--image-key", "seg.png")

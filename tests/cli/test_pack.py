@@ -19,7 +19,7 @@ pytestmark = pytest.mark.usefixtures("_no_plot")
 
 @pytest.fixture(autouse=True)
 def _in_this_process(monkeypatch):
-    monkeypatch.setattr(stream, "_num_processes", lambda: 0)
+    monkeypatch.setattr(stream, "_num_processes", lambda _: 0)
 
 
 def test_a_run_on_packed_photos_streams_them_and_is_resumed(ok, cli, photos, tmp_path):

@@ -49,13 +49,13 @@ def test_streaming_from_an_object_store_equals_streaming_from_disk(
     kept.rm_file("photos/s/index.json")
     ok("data", "index", f"{bucket}/s/{{000..002}}.tar")
     for name, data in (("disk", tmp_path / "s/index.json"), ("store", f"{bucket}/s/index.json")):
-        monkeypatch.setattr(stream, "_num_processes", lambda: int(name == "store"))  # noqa: B023
+        monkeypatch.setattr(stream, "_num_processes", lambda _: int(name == "store"))  # noqa: B023
         ok("train", "--data", data, *TINY, "--epochs", "1", "--out", tmp_path / name)
     one, other = (store.read_checkpoint(tmp_path / name) for name in ("disk", "store"))
     assert all(one.generator[key].equal(other.generator[key]) for key in one.generator)
 
     s3fs.S3FileSystem().rm("photos/s/001.tar")
-    monkeypatch.setattr(stream, "_num_processes", lambda: 0)
+    monkeypatch.setattr(stream, "_num_processes", lambda _: 0)
     result = cli("train", "--resume", "--epochs", "3", "--out", tmp_path / "store")
     assert result.code == 1
     assert "there is nothing at s3://photos/s/001.tar" in result.err

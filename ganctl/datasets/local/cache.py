@@ -99,12 +99,7 @@ class Slot:
 
     def __init__(self, path: Path, key: str) -> None:
         self._path = path
-        self._key: str | None = key
-
-    @property
-    def is_lasting(self) -> bool:
-        """Whether what is stored here will be found again."""
-        return self._key is not None
+        self._key = key
 
     @property
     def images(self) -> Path:
@@ -130,8 +125,7 @@ class Slot:
             sync(file)
         for path in self._path.iterdir():
             path.chmod(0o600)
-        if key is None or self._key is None:
-            self._key = None
+        if key is None:
             return _read(self._path)
         final = folder() / key
         if final.exists():
@@ -147,7 +141,7 @@ class Slot:
 
     def link(self, key: str) -> None:
         """Have the slot's own key lead to what is stored under `key`. Raises RunError."""
-        if self._key is not None and key != self._key:
+        if key != self._key:
             files.write_atomic(folder() / f"{self._key}.json", json.dumps({"key": key}).encode())
 
 

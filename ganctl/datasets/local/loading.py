@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 from dataclasses import dataclass
 from typing import Any
@@ -43,9 +44,6 @@ class Prepared:
     survey: Survey
     asked: ImageSettings
     """The settings before size and channels were detected."""
-    was_cached: bool
-    is_kept: bool
-    """Whether the next start finds the images decoded."""
 
     @property
     def training_size(self) -> str:
@@ -126,7 +124,6 @@ def prepare(
     files = [_fingerprint(path, folder), held_out]
     key = _key(files, settings, limit)
     stored = cache.find(key)
-    was_cached, is_kept = stored is not None, True
     if stored is None:
         waiting = "waiting for another ganctl process to decode these images"
         with cache.reserve(key, lambda: report(waiting, 0, 0)) as slot:
@@ -134,12 +131,8 @@ def prepare(
             if stored is None:
                 source: Source = folder or open_source(path, settings.image_key)
                 stored = _decode(source, files, settings, limit, slot, report, held_out)
-            is_kept = slot.is_lasting
     survey = Survey.from_dict(stored.meta["survey"])
-    digest = stored.meta["digest"]
-    return Prepared(
-        path, stored.images, stored.labels, digest, survey, settings, was_cached, is_kept
-    )
+    return Prepared(path, stored.images, stored.labels, stored.meta["digest"], survey, settings)
 
 
 def require_usable(prepared: Prepared, *, skip_bad: bool, is_listed: bool = False) -> None:
@@ -189,7 +182,7 @@ def notices(prepared: Prepared) -> list[str | Text]:
     if survey.problems:
         lines.append("Skipped files that cannot be used:")
         lines += [f"  {line}" for line in describe_problems(survey.problems)]
-    if not prepared.is_kept:
+    if _is_incomplete(survey):
         lines.append(
             "Some files could not be read this time, so all will be decoded again next time."
         )
@@ -230,7 +223,9 @@ def _decode(
             if (stored := cache.find(key)) is not None:
                 slot.link(key)
                 return stored
-            slot.require_room(measured.num_bytes)
+            slot.require_room(
+                len(measured.facts) * math.prod(detection.array_shape(measured.settings))
+            )
             with slot.images.open("w+b", buffering=0) as file:
                 labels, damaged, remarks, digest = preparing.decode_all(
                     source, measured, file, pool, progress
@@ -238,13 +233,16 @@ def _decode(
                 cache.sync(file)
     survey = Survey.of_source(source, measured, damaged, remarks)
     if survey.num_images:
-        # Another start may find more images, though no file has changed.
-        is_passing = any(problem.reason.startswith(PASSING) for problem in survey.problems)
         meta = {"digest": digest, "survey": survey.to_dict()}
-        return slot.store(labels, meta, None if is_passing else key)
+        return slot.store(labels, meta, None if _is_incomplete(survey) else key)
     images = np.empty((0, 1, 1, 1), np.uint8)  # nothing to store but the reasons
     meta = {"digest": digest_of(images), "survey": survey.to_dict()}
     return cache.Stored(images, np.empty(0, np.int64), meta)
+
+
+def _is_incomplete(survey: Survey) -> bool:
+    """Return whether another start may find more images, though no file has changed."""
+    return any(problem.reason.startswith(PASSING) for problem in survey.problems)
 
 
 def _spread(indices: NDArray[np.intp], count: int) -> NDArray[np.intp]:

@@ -9,6 +9,7 @@ import io
 import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import IO, Any
 
@@ -30,7 +31,6 @@ _WORTH_A_WORKER = 300
 """Files that are worth another process, which takes half a second to start."""
 _MAX_COLOR_CHECKS = 256
 """Images that are searched for color, of those whose modes do not rule it out."""
-_DIGEST_BYTES = 16
 _BLOCK_BYTES = 2**20
 
 _Target = tuple[str, int]
@@ -40,13 +40,13 @@ Pool = workers.Map[_Task, Any]
 """Measures (without settings) or decodes chunks of a source's files."""
 
 
-@contextlib.contextmanager
-def open_pool(source: Source, num_files: int, num_workers: int | None = None) -> Iterator[Pool]:
-    """Yield what reads `num_files` files of `source`, with several processes if it pays."""
+def open_pool(
+    source: Source, num_files: int, num_workers: int | None = None
+) -> AbstractContextManager[Pool]:
+    """Return what reads `num_files` files of `source`, with several processes if it pays."""
     if num_workers is None:
         num_workers = min(machine.cores(), num_files // _WORTH_A_WORKER)
-    with workers.parallel_map(_Worker(source), num_workers) as pool:
-        yield pool
+    return workers.parallel_map(_Worker(source), num_workers)
 
 
 def measure_all(
@@ -216,7 +216,7 @@ class _Worker:
         except BadImage as bad:
             return bad.reason
         data = content if isinstance(content, bytes) else np.ascontiguousarray(content).data
-        return facts, hashlib.blake2b(data, digest_size=_DIGEST_BYTES).digest()
+        return facts, hashlib.blake2b(data, digest_size=16).digest()
 
     def _decode(
         self, settings: ImageSettings, entries: Sequence[Entry]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -52,14 +51,12 @@ class Remarks:
         if count := len(self.frames):
             left_out = sum(number - 1 for _, number in self.frames)
             lines.append(
-                f"{count:,} {'file has' if count == 1 else 'files have'} several pages or frames; "
-                f"only the first is used ({left_out:,} left out). To use the others, save each as "
-                "a file of its own."
+                f"{counted(count, 'file')} with several pages or frames, of which only the first "
+                f"is used ({left_out:,} left out). To use the others, save each as its own file."
             )
         if count := len(self.lacking_end):
             lines.append(
-                f"{count:,} {'JPEG lacks its' if count == 1 else 'JPEGs lack their'} last bytes, "
-                "but the whole picture is there and is used."
+                f"{counted(count, 'JPEG')} without the last bytes, used as the picture is complete."
             )
         for mode, value in self.brightest.items():
             white = white_of(mode)
@@ -82,11 +79,6 @@ class Measured:
     duplicates: list[tuple[str, str]]
     settings: ImageSettings
     """With size and channels set, unless there are no images to detect them in."""
-
-    @property
-    def num_bytes(self) -> int:
-        """Size of all images once they are decoded."""
-        return len(self.facts) * math.prod(array_shape(self.settings))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -233,15 +233,13 @@ def _from_dict(address: str, data: Any) -> Index:
     )
     size, channels = own.get("image_size"), own.get("image_channels")
     image_key, labels_from = own.get("image_key"), own.get("labels_from")
-    if size is not None:
-        size = (_count(size[0]), _count(size[1]))
     if channels not in (None, 1, 3):
         raise ValueError
     return Index(
         address,
         found,
         classes,
-        size,
+        None if size is None else (_count(size[0]), _count(size[1])),
         channels,
         None if image_key is None else str(image_key),
         Layout.from_dict(own["layout"]) if "layout" in own else ALL,

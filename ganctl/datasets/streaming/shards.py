@@ -54,14 +54,6 @@ class _Files:
     labels: dict[str, str | None] = field(default_factory=dict)
     """Labels by the fields of their files."""
 
-    def sample(self, end: int) -> Sample | None:
-        """Return the sample, which ends at offset `end`; None without an image."""
-        if self.image is None:
-            return None
-        found = (self.labels.get(suffix) for suffix in labels.BESIDE)
-        label = next((label for label in found if label is not None), None)
-        return Sample(*self.image, label, self.begin, end)
-
 
 def samples(
     file: IO[bytes],
@@ -79,7 +71,19 @@ def samples(
     and no content of images that are too large. `on_skip` is called with the name of each file that
     is not used. Raises what `damage` explains.
     """
-    found, number = _Files("", file.tell()), 0
+    number = 0
+
+    def finish(found: _Files, end: int) -> Iterator[Sample]:
+        nonlocal number
+        if found.image is not None:
+            in_order = (found.labels.get(suffix) for suffix in labels.BESIDE)
+            label = next((label for label in in_order if label is not None), None)
+            number += 1
+            yield Sample(*found.image, label, found.begin, end)
+        elif found.labels:
+            on_skip("label", found.key)
+
+    found = _Files("", file.tell())
     for member, offset in _members(file):
         name = member.name.removeprefix("./")
         if not member.isreg() or member.issparse() or climbs(name):
@@ -92,11 +96,7 @@ def samples(
             continue
         key, suffix = split(name)
         if key != found.key:
-            if (sample := found.sample(offset)) is not None:
-                yield sample
-                number += 1
-            elif found.labels:
-                on_skip("label", found.key)
+            yield from finish(found, offset)
             found = _Files(key, offset)
         if is_beside:
             content = _content(file, member) if number >= first else b""
@@ -109,10 +109,7 @@ def samples(
             is_read = with_content and number >= first and member.size <= limits.IMAGE_BYTES
             content = _content(file, member) if is_read else b""
             found.image, found.rank = (printable(name), content, member.size), order
-    if (sample := found.sample(file.tell())) is not None:
-        yield sample
-    elif found.labels:
-        on_skip("label", found.key)
+    yield from finish(found, file.tell())
 
 
 @contextlib.contextmanager

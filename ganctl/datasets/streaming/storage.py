@@ -62,11 +62,6 @@ def require_address(address: str) -> None:
     _file_system(address)
 
 
-def is_in_memory(address: str) -> bool:
-    """Return whether only this process can read `address`: fsspec's files in memory."""
-    return address.startswith("memory://")
-
-
 def sibling(address: str, name: str) -> str:
     """Return the address or path of `name` in the same folder as `address`."""
     if is_address(address):

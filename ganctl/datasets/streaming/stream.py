@@ -21,7 +21,7 @@ from ganctl.datasets.decoding import BadImage, Pixels, measure
 from ganctl.datasets.decoding.formats import READABLE
 from ganctl.datasets.local.survey import describe_classes
 from ganctl.datasets.prefetch import Request, prefetch
-from ganctl.datasets.streaming import reader, storage
+from ganctl.datasets.streaming import reader
 from ganctl.datasets.streaming.index import Index, read
 from ganctl.datasets.streaming.order import EpochOrder
 from ganctl.datasets.streaming.reader import Reader, decode_sample
@@ -60,7 +60,6 @@ class StreamedDataset:
 
     @property
     def no_classes(self) -> tuple[str, ...]:
-        """The notices that say why there are no classes."""
         return reasons_for_no_classes(self.notices)
 
     def __len__(self) -> int:
@@ -68,22 +67,18 @@ class StreamedDataset:
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """The classes' names."""
         return tuple(known.name for known in self.index.classes)
 
     @property
     def num_classes(self) -> int:
-        """Number of classes that networks can tell apart: 0 rather than 1."""
         return len(self.classes) if len(self.classes) > 1 else 0
 
     @property
     def digest(self) -> str:
-        """Digest of the index, by which a resumed run knows its shards."""
         return self.index.digest
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
-        """(C, H, W)."""
         height, width, channels = detection.array_shape(self.settings)
         return channels, height, width
 
@@ -122,7 +117,7 @@ class StreamedDataset:
             (Request(number, share.rows(count), count) for number, count in sizes),
             self.device or torch.device("cpu"),
             num_ahead=ahead,
-            num_processes=0 if storage.is_in_memory(self.index.address) else _num_processes(),
+            num_processes=_num_processes(self.index.address),
         ):
             yield Batch(pixels, labels, request.rows.start, request.batch_size)
 
@@ -199,11 +194,13 @@ def _detect(index: Index, limit: int | None, settings: ImageSettings) -> ImageSe
     return detection.detect(settings, sides, has_color=has_color)
 
 
-def _num_processes() -> int:
-    """Return how many processes read for this one, a power of two; 0: a thread.
+def _num_processes(address: str) -> int:
+    """Return how many processes read for this one; 0: a thread.
 
-    The number of segments is one, too, so each process reads segments of its own.
+    It is a power of two like the number of segments: each process reads segments of its own.
     """
+    if address.startswith("memory://"):  # which only this process can read
+        return 0
     num_training = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))  # torchrun's
     spare = min(machine.cores() // num_training - 1, _MAX_PROCESSES)
     return 1 << (spare.bit_length() - 1) if spare > 0 else 0

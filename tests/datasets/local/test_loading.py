@@ -75,9 +75,8 @@ def test_a_second_start_reads_no_image(photos, once):
     again = loading.load(str(photos))
     assert once == []
     assert again.images.equal(first.images)
-    assert (again.digest, again.classes, again.notices) == (
-        first.digest, first.classes, first.notices
-    )  # fmt: skip
+    assert (again.digest, again.classes) == (first.digest, first.classes)
+    assert list(map(str, again.notices)) == list(map(str, first.notices))
 
 
 def test_asking_for_the_detected_settings_decodes_nothing(photos, once):
@@ -295,9 +294,9 @@ def test_peculiar_images_are_reported_before_training(photos):
         dark.save(photos / "dog" / f"dark-{value}.png")
     data = loading.load(str(photos))
     assert data.notices[1:4] == (
-        "2 files have several pages or frames; only the first is used (3 left out). To use the "
-        "others, save each as a file of its own.",
-        "1 JPEG lacks its last bytes, but the whole picture is there and is used.",
+        "2 files with several pages or frames, of which only the first is used (3 left out). To "
+        "use the others, save each as its own file.",
+        "1 JPEG without the last bytes, used as the picture is complete.",
         "The 16-bit images are nearly black: their largest value is 4,095 of 65,535. Multiply all "
         "values by 16 and save the images again before training: docs/your-own-images.md shows "
         "how.",
@@ -343,7 +342,8 @@ def test_a_temporary_folder_caches_images_if_need_be(photos, cache_folder, monke
     cache_folder.parent.mkdir(parents=True)
     cache_folder.write_text("not a folder")
     assert len(loading.load(str(photos))) == 12
-    assert loading.prepare(str(photos), ImageSettings()).was_cached
+    monkeypatch.setattr(preparing, "examine", None)
+    assert len(loading.prepare(str(photos), ImageSettings()).images) == 12  # not decoded again
 
 
 # Named sets
@@ -388,7 +388,7 @@ def test_a_contact_sheet_has_examples_of_all_classes(counts, shown, columns):
     classes = {str(k): count for k, count in enumerate(counts)} if len(counts) > 1 else {}
     survey = Survey.of_array(1, 28, 28, "L", classes, ImageSettings((28, 28), 1))
     prepared = local.Prepared("x", np.zeros((len(labels), 1, 1, 1), np.uint8), labels, "", survey,
-                            ASKED, True, True)  # fmt: skip
+                            ASKED)  # fmt: skip
     chosen, row = prepared.examples()
     assert (len(chosen), row) == (shown, columns)
     assert len(set(chosen.tolist())) == shown

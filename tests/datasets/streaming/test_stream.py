@@ -26,7 +26,7 @@ GRAY = ImageSettings((8, 8), 1)
 @pytest.fixture(autouse=True)
 def _in_this_process(monkeypatch):
     """Another process would take half a second to start; one test uses some."""
-    monkeypatch.setattr(stream, "_num_processes", lambda: 0)
+    monkeypatch.setattr(stream, "_num_processes", lambda _: 0)
 
 
 def png(number: int) -> bytes:
@@ -119,7 +119,7 @@ def test_the_order_is_a_function_of_seed_and_epoch(tmp_path):
 def test_reading_processes_do_not_change_the_batches(tmp_path, monkeypatch):
     data = stream.load(write_shards(tmp_path, [100, 30]), GRAY)
     expected = shown(data, 16)
-    monkeypatch.setattr(stream, "_num_processes", lambda: 2)
+    monkeypatch.setattr(stream, "_num_processes", lambda _: 2)
     assert shown(data, 16) == expected
     (tmp_path / "0.tar").unlink()
     with pytest.raises(DataError, match=r"0\.tar cannot be read: no such file"):
