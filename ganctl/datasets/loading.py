@@ -162,7 +162,7 @@ def _absolute(name: str) -> str:
 def _require_whole(name: str) -> None:
     if is_streamed(name):
         raise UsageError(
-            f"'{name}' is an index of shards, which can only be streamed for training",
+            f"'{name}' can only be streamed for training, not read as a whole",
             "Give the folder or archive that was packed, or the shards: '{000..127}.tar'.",
         )
 

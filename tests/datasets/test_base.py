@@ -32,7 +32,7 @@ def test_a_batch_is_scaled_to_minus_one_and_one():
     assert (batch.min(), batch.max()) == (-1, 1)
 
 
-def test_a_batch_has_the_images_asked_for_in_that_order():
+def test_a_batch_has_the_requested_images_in_order():
     images = np.repeat(np.arange(5, dtype=np.uint8), 16).reshape(5, 4, 4)
     batch = images_at(dataset(images), [3, 0, 3])
     values = (batch[:, 0, 0, 0] + 1) * 127.5
@@ -48,7 +48,7 @@ def test_color_images_keep_their_channels():
     torch.testing.assert_close(batch[0], expected)
 
 
-def test_gray_and_labels():
+def test_grayscale_images_and_labels_have_the_expected_shapes():
     gray = Dataset.from_arrays("g", np.zeros((3, 8, 4), np.uint8), np.array([2, 0, 1], np.uint8))
     assert (len(gray), gray.image_shape) == (3, (1, 8, 4))
     assert gray.labels.dtype == torch.int64
@@ -72,7 +72,7 @@ def test_moving_keeps_everything_but_the_device():
 
 
 @given(num_images=st.integers(1, 300), seed=st.integers(0, 2**32 - 1), epoch=st.integers(0, 10**6))
-def test_an_epoch_order_is_a_permutation_and_repeats_itself(num_images, seed, epoch):
+def test_an_epoch_order_is_a_reproducible_permutation(num_images, seed, epoch):
     order = epoch_order(num_images, seed=seed, epoch=epoch)
     assert sorted(order.tolist()) == list(range(num_images))
     torch.manual_seed(epoch)
@@ -96,7 +96,7 @@ def mapped(tmp_path, count=50):
 
 
 @pytest.mark.parametrize("first", [0, 2])
-def test_an_epoch_of_mapped_images_is_that_of_images_in_memory(tmp_path, first):
+def test_mapped_images_give_the_same_epoch_as_images_in_memory(tmp_path, first):
     whole, in_file = mapped(tmp_path)
     numbers = range(first, 7)  # the last batch has two images
     bounded = in_file.to(CPU, bound=whole.images.nbytes - 1)
@@ -109,7 +109,7 @@ def test_an_epoch_of_mapped_images_is_that_of_images_in_memory(tmp_path, first):
         assert ours.labels.equal(theirs.labels)
 
 
-def test_images_within_the_bound_are_read_at_once(tmp_path):
+def test_images_within_the_bound_are_read_into_memory(tmp_path):
     whole, in_file = mapped(tmp_path)
     read = in_file.to(CPU, bound=whole.images.nbytes)
     assert not read.is_mapped
@@ -119,7 +119,7 @@ def test_images_within_the_bound_are_read_at_once(tmp_path):
 
 
 @pytest.mark.parametrize("is_mapped", [False, True])
-def test_processes_together_get_the_batches_of_one_alone(tmp_path, is_mapped):
+def test_processes_together_get_the_batches_of_a_single_one(tmp_path, is_mapped):
     whole, in_file = mapped(tmp_path)
     images = in_file.to(CPU, bound=0) if is_mapped else whole
     wanted = {"seed": 3, "epoch": 1}
@@ -132,7 +132,7 @@ def test_processes_together_get_the_batches_of_one_alone(tmp_path, is_mapped):
     assert [len(share[6].labels) for share in shares] == [2, 2, 2]  # fewer than processes: each all
 
 
-def test_an_epoch_of_mapped_images_can_be_left(tmp_path):
+def test_an_epoch_of_mapped_images_can_be_abandoned(tmp_path):
     _, in_file = mapped(tmp_path)
     batches = in_file.to(CPU, bound=0).batches(8, range(7), seed=0, epoch=0)
     assert len(next(batches).labels) == 8
@@ -140,7 +140,7 @@ def test_an_epoch_of_mapped_images_can_be_left(tmp_path):
     assert not [t for t in threading.enumerate() if t.name.startswith("ganctl-images")]
 
 
-def test_a_mirrored_image_is_flipped_left_to_right():
+def test_a_mirrored_image_is_flipped_horizontally():
     whole = dataset(COLOR)
     batch = Batch(*whole.fetch(torch.tensor([0, 1])), first=0, size=2)
     plain = batch.images()

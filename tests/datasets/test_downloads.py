@@ -64,7 +64,7 @@ def raising(error):
     return init
 
 
-def test_every_name_is_known_here():
+def test_every_name_is_tested():
     assert set(FILES) == set(downloads.NAMES)
 
 
@@ -86,7 +86,7 @@ def test_without_a_network_the_hint_says_which_file_goes_where(name, error, repl
     assert "data='mnist'" in str(caught.value.hint)
 
 
-def test_a_cache_that_cannot_be_made_is_a_data_error(cache):
+def test_an_unwritable_cache_is_a_data_error(cache):
     cache.rmdir()
     cache.write_text("a file where the folder should be")
     with pytest.raises(DataError):
@@ -102,7 +102,7 @@ def test_images_and_labels_come_as_arrays(replace_class):
     assert classes == ("one", "other")
 
 
-def test_emnist_is_turned_upright(replace_class):
+def test_emnist_images_are_upright(replace_class):
     import torch
 
     stored = torch.arange(2 * 4 * 4, dtype=torch.uint8).reshape(2, 4, 4)
@@ -149,7 +149,7 @@ def test_files_put_where_the_hint_says_are_found_without_a_network(files_by_hand
     assert labels.tolist() == [0]
 
 
-def test_a_half_unpacked_file_is_a_data_error(files_by_hand):
+def test_a_truncated_file_is_a_data_error(files_by_hand):
     downloads.load("fashion-mnist", train=True)
     unpacked = files_by_hand[1] / "train-images-idx3-ubyte"
     unpacked.write_bytes(unpacked.read_bytes()[:1000])
@@ -157,14 +157,14 @@ def test_a_half_unpacked_file_is_a_data_error(files_by_hand):
         downloads.load("fashion-mnist", train=True)
 
 
-def test_a_data_set_has_the_names_of_its_classes(files_by_hand):
+def test_classes_have_names(files_by_hand):
     data = loading.load("fashion-mnist", limit=2)
     assert (len(data), data.num_classes) == (2, 10)  # those of all images, whatever the first are
     assert data.classes[2] == "Pullover"
     assert loading.load_test("fashion-mnist").classes == data.classes
 
 
-def test_emnists_names_are_those_of_its_labels(cache):
+def test_emnist_class_names_match_the_labels(cache):
     """The file itself says so: its labels 0 to 46 are these characters, capitals first."""
     folder = cache / "EMNIST" / "raw"
     folder.mkdir(parents=True)
@@ -197,7 +197,7 @@ def cifar(cache, replace_class):
     return write
 
 
-def test_cifars_names_are_those_in_its_own_file(cifar):
+def test_cifar_class_names_come_from_its_own_file(cifar):
     pixels = np.arange(2 * 3072).reshape(2, 3072).astype(np.uint8)
     cifar({"data": pixels.tolist(), "labels": [3, 1]})
     images, labels, classes = downloads.load("cifar10", train=True)
@@ -205,7 +205,7 @@ def test_cifars_names_are_those_in_its_own_file(cifar):
     assert np.array_equal(images[1, 0, 0], pixels[1, [0, 1024, 2048]])
 
 
-def test_the_pickles_of_python_2_are_read():
+def test_pickles_of_python_2_are_read():
     """An array as NumPy wrote it in 2009, and so CIFAR-10."""
     written = (
         b"\x80\x02cnumpy.core.multiarray\n_reconstruct\nq\x01cnumpy\nndarray\nq\x02K\x00\x85q\x03"
@@ -228,7 +228,7 @@ def test_no_code_in_a_pickle_is_run(cifar):
 
 
 @pytest.mark.parametrize("name", ["fashion-mnist", "kmnist", "emnist", "cifar10"])
-def test_nothing_is_fetched_without_encryption(name, monkeypatch):
+def test_every_download_is_encrypted(name, monkeypatch):
     asked = []
 
     def fetch(url, *_, **__):

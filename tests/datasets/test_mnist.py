@@ -12,7 +12,7 @@ TEST_COUNTS = [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
     ("load", "counts"),
     [(mnist.load_train, TRAIN_COUNTS), (mnist.load_test, TEST_COUNTS)],
 )
-def test_the_embedded_digits_are_all_there(load, counts):
+def test_the_embedded_mnist_is_complete(load, counts):
     images, labels = load()
     assert images.shape == (sum(counts), 28, 28)
     assert images.dtype == np.uint8
@@ -54,7 +54,7 @@ def test_load_takes_the_first_images_by_name(tiny_dataset):
     assert few.labels.tolist() == [0, 1, 2, 3, 4, 5, 6]
 
 
-def test_an_unknown_name_suggests_the_nearest():
+def test_the_nearest_known_name_is_suggested():
     with pytest.raises(DataError, match="unknown data 'fashon-mnist'") as caught:
         loading.load("fashon-mnist")
     assert caught.value.hint == "Did you mean 'fashion-mnist'? Or give a path that exists."

@@ -13,7 +13,7 @@ def part(request):
     return mnist.load_test(), stacked.load_test(), 26_000
 
 
-def test_every_channel_is_a_digit_and_the_mode_names_all_three(part):
+def test_every_channel_is_a_digit_and_the_mode_has_all_three(part):
     (digits, labels), (images, modes), count = part
     assert images.shape == (count, 28, 28, 3)
     assert images.dtype == np.uint8
@@ -39,7 +39,7 @@ def test_channels_are_independent(part):
     assert np.abs(np.corrcoef(digits) - np.eye(3)).max() < 0.03
 
 
-def test_networks_are_not_told_the_mode():
+def test_the_mode_is_not_a_class():
     data = loading.load("stacked-mnist", limit=50)
     assert data.num_classes == 0
     assert data.image_shape == (3, 28, 28)

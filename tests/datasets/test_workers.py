@@ -58,27 +58,27 @@ def jobs(tmp_path, monkeypatch):
     return jobs_of_a_test
 
 
-def test_one_worker_is_this_process(jobs):
+def test_a_single_process_is_this_one(jobs):
     with workers.parallel_map(jobs.double, 1) as mapped:
         assert list(mapped(range(20))) == [2 * number for number in range(20)]
     assert not multiprocessing.active_children()
 
 
-def test_several_give_results_in_order_and_are_gone(jobs):
+def test_several_processes_keep_the_order_and_end(jobs):
     with workers.parallel_map(jobs.double, 2) as mapped:
         assert list(mapped(range(50))) == [2 * number for number in range(50)]
         assert list(mapped(range(3))) == [0, 2, 4]
     assert not multiprocessing.active_children()
 
 
-def test_this_process_works_too(jobs):
+def test_this_process_does_some_of_the_work(jobs):
     with workers.parallel_map(jobs.process, 2) as mapped:
         found = set(mapped(range(60)))
     assert len(found) == 2
     assert os.getpid() in found
 
 
-def test_the_others_start_before_the_map_is_used(jobs):
+def test_other_processes_start_before_the_map_is_used(jobs):
     """And the job goes there as it is by then."""
     job = jobs.Times()
     with workers.parallel_map(job, 2) as mapped:
@@ -87,25 +87,25 @@ def test_the_others_start_before_the_map_is_used(jobs):
         assert list(mapped(range(40))) == [3 * number for number in range(40)]
 
 
-def test_no_tasks(jobs):
+def test_a_map_of_no_tasks_is_empty(jobs):
     with workers.parallel_map(jobs.double, 2) as mapped:
         assert list(mapped([])) == []
 
 
-def test_an_exception_of_a_job_arrives_and_ends_the_workers(jobs):
+def test_an_exception_in_a_job_is_raised_and_ends_the_workers(jobs):
     with pytest.raises(ValueError, match="five"), workers.parallel_map(jobs.fail, 2) as mapped:
         list(mapped(range(50)))
     assert not multiprocessing.active_children()
 
 
-def test_a_worker_that_is_killed_is_said_in_plain_words(jobs):
+def test_a_killed_process_of_a_map_is_a_data_error(jobs):
     with pytest.raises(DataError, match="was killed"), workers.parallel_map(jobs.die, 2) as mapped:
         list(mapped(range(50)))
     assert not multiprocessing.active_children()
 
 
 @pytest.mark.parametrize("count", [0, 2])
-def test_each_worker_remembers_its_own_tasks(jobs, count):
+def test_each_stateful_worker_remembers_its_own_tasks(jobs, count):
     with workers.stateful_workers(jobs.Count(), count) as submits:
         done = [[submit(number).result() for number in range(3)] for submit in submits]
     assert [[number for _, number in one] for one in done] == [[1, 2, 3]] * max(count, 1)
@@ -114,7 +114,7 @@ def test_each_worker_remembers_its_own_tasks(jobs, count):
     assert not multiprocessing.active_children()
 
 
-def test_one_of_those_that_is_killed_is_said_in_plain_words(jobs):
+def test_a_killed_stateful_worker_is_a_data_error(jobs):
     with (
         pytest.raises(DataError, match="was killed"),
         workers.stateful_workers(jobs.die, 1) as submits,
@@ -124,7 +124,7 @@ def test_one_of_those_that_is_killed_is_said_in_plain_words(jobs):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
-def test_an_exception_in_between_ends_workers_at_once(jobs):
+def test_an_interrupt_ends_workers_at_once(jobs):
     previous = signal.signal(signal.SIGALRM, _interrupt)
     with pytest.raises(KeyboardInterrupt), workers.parallel_map(jobs.sleep, 2) as mapped:
         next(iter(_interrupted(mapped)))
@@ -142,7 +142,7 @@ def _interrupt(*_):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
-def test_workers_die_with_their_parent_however_it_ends(jobs):
+def test_workers_end_with_their_parent_even_if_it_is_killed(jobs):
     source = (
         "import jobs_of_a_test as jobs\n"
         "from ganctl.datasets import workers\n"
@@ -172,7 +172,7 @@ def _is_alive(process):
         return False
 
 
-def test_a_script_without_a_main_guard_does_not_begin_anew_in_each_worker(tmp_path):
+def test_a_script_without_a_main_guard_does_not_run_again_in_each_worker(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(
         "from ganctl.datasets import workers\n"

@@ -126,17 +126,17 @@ HALF.paste(ORANGE, (4, 0, 8, 8))
     ],
     ids=["rgb", "rgba", "palette", "tiff", "webp"],
 )
-def test_a_profile_is_obeyed_in_every_mode(content):
+def test_a_profile_is_applied_in_every_mode(content):
     assert corners(content) == (BLUE, BLUE)
 
 
 @pytest.mark.parametrize("image", [HALF, HALF.quantize(4)], ids=["alpha", "palette with alpha"])
-def test_a_profile_leaves_transparency_alone(image):
+def test_a_profile_does_not_change_transparency(image):
     content = encoded(image, icc_profile=swapped_profile())
     assert corners(content) == (GREEN, BLUE)
 
 
-def test_a_transparent_color_is_told_before_the_profile_changes_it():
+def test_a_transparent_color_is_found_before_the_profile_changes_it():
     content = encoded(FLAT, transparency=ORANGE, icc_profile=swapped_profile())
     assert corners(content) == (GREEN, GREEN)
 
@@ -151,19 +151,19 @@ def test_a_transparent_color_is_told_before_the_profile_changes_it():
     ids=["gray", "alpha", "16 bits"],
 )
 @pytest.mark.parametrize("channels", [1, 3])
-def test_a_gray_profile_is_obeyed(image, channels):
+def test_a_grayscale_profile_is_applied(image, channels):
     content = encoded(image, icc_profile=gray_profile())
     assert corners(content, channels) == ((137,) * channels,) * 2  # a quarter of white's light
 
 
 @pytest.mark.parametrize("mode", ["L", "RGB"])
-def test_a_profile_of_another_kind_of_colors_is_passed_over(mode):
+def test_a_profile_for_another_color_space_is_ignored(mode):
     profile = swapped_profile() if mode == "L" else gray_profile()
     image = FLAT.convert(mode)
     assert corners(encoded(image, icc_profile=profile)) == corners(encoded(image))
 
 
-def test_the_profile_of_a_jpeg_is_obeyed_where_it_becomes_gray():
+def test_the_profile_of_a_jpeg_is_applied_before_it_becomes_grayscale():
     content = encoded(FLAT, "JPEG", quality=100, icc_profile=swapped_profile())
     assert corners(content, 1)[0][0] == pytest.approx(49, abs=2)  # the luma of the blue, not 84
 

@@ -104,13 +104,13 @@ def quarters(pixels: np.ndarray) -> list[tuple[int, ...]]:
     return [tuple(map(int, pixels[row, column])) for row in rows for column in columns]
 
 
-def test_every_file_of_another_program_is_expected_to_be_something():
+def test_every_fixture_has_an_expected_result():
     files = {path.name for path in FILES.iterdir() if path.suffix not in (".py", ".md", ".tar")}
     assert files == set(EXPECTED) | set(REFUSED)
 
 
 @pytest.mark.parametrize("name", EXPECTED)
-def test_files_of_other_programs_have_their_colors(name):
+def test_files_of_other_programs_have_the_expected_colors(name):
     expected, mode, tolerance = EXPECTED[name]
     content = (FILES / name).read_bytes()
     suffix = name.rsplit(".")[-1]
@@ -122,7 +122,7 @@ def test_files_of_other_programs_have_their_colors(name):
 
 
 @pytest.mark.parametrize("name", [name for name in EXPECTED if EXPECTED[name][0] is SHADES])
-def test_gray_files_are_their_shades_in_one_channel(name):
+def test_grayscale_files_have_the_expected_shades(name):
     pixels = decode((FILES / name).read_bytes(), settings_of(channels=1))
     assert pixels.shape == (16, 24, 1)
     np.testing.assert_allclose(quarters(pixels), [[0], [80], [160], [255]], atol=3)
@@ -134,13 +134,13 @@ def test_pixels_without_a_known_white_are_refused(name):
         decode((FILES / name).read_bytes(), settings_of())
 
 
-def test_colors_become_their_luma():
+def test_colors_become_luma():
     pixels = decode((FILES / "rgb.png").read_bytes(), settings_of(channels=1))
     assert quarters(pixels) == [(76,), (150,), (29,), (128,)]  # ITU-R BT.601
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_the_background_shows_through(channels):
+def test_the_background_shows_through_transparent_pixels(channels):
     content = (FILES / "rgba.png").read_bytes()
     third, fourth = quarters(decode(content, settings_of(channels=channels, background="#00ff00")))[
         2:
@@ -149,7 +149,7 @@ def test_the_background_shows_through(channels):
     assert fourth == pytest.approx((64, 191, 64) if channels == 3 else (139,), abs=1)
 
 
-def test_exif_data_that_are_damaged_are_passed_over():
+def test_damaged_exif_data_is_ignored():
     content = (FILES / "exif-1.jpg").read_bytes()
     start = content.index(b"Exif\0\0") + 6
     for damage in (bytes(8), b"MM\0*\xff\xff\xff\xff", b"\xff" * 8):
@@ -158,7 +158,7 @@ def test_exif_data_that_are_damaged_are_passed_over():
         np.testing.assert_allclose(quarters(decode(damaged, settings_of())), COLOR, atol=3)
 
 
-def test_a_jpeg_may_be_larger_for_it_is_decoded_at_an_eighth():
+def test_a_jpeg_that_is_decoded_at_an_eighth_may_be_larger():
     content = bytearray(encoded(FLAT, "JPEG"))
     start = content.index(b"\xff\xc0") + 5
     content[start : start + 4] = struct.pack(">HH", 16_000, 16_000)
@@ -168,7 +168,7 @@ def test_a_jpeg_may_be_larger_for_it_is_decoded_at_an_eighth():
         measure(bytes(content))
 
 
-def test_but_not_a_progressive_one_which_is_held_in_memory_as_a_whole():
+def test_a_progressive_jpeg_may_not_be_larger():
     content = bytearray(encoded(FLAT, "JPEG", progressive=True))
     start = content.index(b"\xff\xc2") + 5
     content[start : start + 4] = struct.pack(">HH", 8000, 8000)
@@ -178,7 +178,7 @@ def test_but_not_a_progressive_one_which_is_held_in_memory_as_a_whole():
         measure(bytes(content))
 
 
-def test_nor_one_with_a_scan_a_component():
+def test_a_jpeg_with_one_scan_per_component_may_not_be_larger():
     content = bytearray(encoded(FLAT, "JPEG"))
     start = content.index(b"\xff\xda")
     content[start + 2 : start + 14] = b"\0\x08\1\1\0\0\x3f\0"  # of the first component alone
@@ -190,7 +190,7 @@ def test_nor_one_with_a_scan_a_component():
     assert measure(bytes(content)).width == 24
 
 
-def test_a_jpeg_of_scans_without_end_is_refused():
+def test_a_jpeg_of_endless_scans_is_refused():
     content = bytearray(encoded(FLAT, "JPEG", progressive=True))
     start = content.index(b"\xff\xc2") + 5
     content[start : start + 4] = struct.pack(">HH", 8000, 8000)
@@ -200,7 +200,7 @@ def test_a_jpeg_of_scans_without_end_is_refused():
         measure(bytes(content[:-2] + scan * 40 + content[-2:]))
 
 
-def test_exif_data_without_end_are_not_joined():
+def test_endless_exif_segments_are_not_joined():
     content = encoded(FLAT, "JPEG")
     part = b"\xff\xe1\xff\xffExif\0\0" + bytes(2**16 - 9)
     with pytest.raises(BadImage, match="too many EXIF segments"):
@@ -220,7 +220,7 @@ def test_a_small_tiff_of_huge_tiles_is_refused(side, is_refused):
         assert measure(content) == Facts(16, 16, "L", "TIFF")
 
 
-def test_an_embedded_profile_that_is_damaged_is_passed_over():
+def test_a_damaged_profile_is_ignored():
     content = encoded(FLAT, icc_profile=b"no profile at all" * 20)
     assert quarters(decode(content, settings_of())) == [RED] * 4
 
@@ -235,7 +235,7 @@ def test_every_shape_is_made_to_fit(fit, shape, size):
     assert set(np.unique(pixels)) <= ({0, 100} if fit == "pad" else {100})
 
 
-def test_crop_takes_the_middle_and_pad_takes_all():
+def test_crop_keeps_the_center_and_pad_keeps_everything():
     wide = np.zeros((30, 90), np.uint8)
     wide[:, 30:60] = 255  # the middle third, which is square
     crop = fit_array(wide, settings_of((28, 28), 1, "crop"))
@@ -258,7 +258,7 @@ def test_reducing_does_not_alias(kind):
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_pixels_of_the_right_shape_stay_as_they_are(channels):
+def test_pixels_of_the_right_shape_are_unchanged(channels):
     pixels = np.random.default_rng(0).integers(0, 256, (28, 32, channels), dtype=np.uint8)
     for fit in ("crop", "pad", "stretch"):
         np.testing.assert_array_equal(
@@ -271,7 +271,7 @@ def test_pixels_of_the_right_shape_stay_as_they_are(channels):
 @pytest.mark.parametrize(
     "array", [np.zeros((2, 2), np.float32), np.zeros((2, 2, 5), np.uint8), np.zeros(4, np.uint8)]
 )
-def test_an_array_that_is_no_image_is_refused(array):
+def test_an_array_that_is_not_an_image_is_refused(array):
     with pytest.raises(BadImage, match="not an image"):
         fit_array(array, settings_of())
 
@@ -304,7 +304,7 @@ def test_measuring_a_png_does_not_decode_it():
         (b"\0" * 99, "not an image"),
     ],
 )
-def test_what_is_no_image_says_so(content, reason):
+def test_files_that_are_not_images_are_refused_with_the_reason(content, reason):
     for work in (measure, lambda content: decode(content, settings_of())):
         with pytest.raises(BadImage) as caught:
             work(content)
@@ -351,7 +351,7 @@ def test_a_decompression_bomb_is_refused_by_its_size_before_it_takes_memory(side
 
 
 @pytest.mark.parametrize("kind", [b"zTXt", b"iCCP"])
-def test_a_png_with_text_that_swells_takes_little_memory(kind):
+def test_a_png_with_highly_compressed_text_takes_little_memory(kind):
     bomb = chunk(kind, b"name\0\0" + zlib.compress(bytes(2**28)))
     content = png_that_claims(8, 8, bomb)
     tracemalloc.start()
@@ -363,7 +363,7 @@ def test_a_png_with_text_that_swells_takes_little_memory(kind):
         tracemalloc.stop()
 
 
-def test_pillows_own_limit_and_warnings_are_as_they_were(recwarn, monkeypatch):
+def test_pillows_limit_and_warnings_are_restored(recwarn, monkeypatch):
     with pytest.raises(BadImage):
         measure(png_that_claims(30_000, 30_000))
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
@@ -378,7 +378,7 @@ def test_pillows_own_limit_and_warnings_are_as_they_were(recwarn, monkeypatch):
     changes=st.lists(st.tuples(st.floats(0, 1), st.integers(0, 255)), min_size=1, max_size=8),
     keep=st.floats(0.05, 1),
 )
-def test_damaged_files_are_bad_images_and_nothing_else(name, changes, keep):
+def test_damaged_files_raise_only_bad_image(name, changes, keep):
     content = bytearray((FILES / name).read_bytes())
     for where, value in changes:
         content[int(where * (len(content) - 1))] = value

@@ -64,11 +64,11 @@ def reason(content):
         (tiff(8, 3, 1, 34_712), "TIFF with compression 34712 is not supported"),
     ],
 )
-def test_other_kinds_are_named_with_what_to_do(content, expected):
+def test_unsupported_formats_are_named_with_a_remedy(content, expected):
     assert reason(content) == f"{expected}: save it as PNG or JPEG"
 
 
-def test_planes_of_16_bits_are_not_read_as_ones_of_8():
+def test_16_bit_planes_are_not_read_as_8_bit_planes():
     """Pillow reads each sample's two bytes as two samples, where they are not compressed."""
     tags = {256: 4, 257: 4, 258: 16, 259: 1, 262: 2, 273: 0, 277: 3, 278: 4, 279: 32, 284: 2}
     place = 8 + 2 + 12 * len(tags) + 4
@@ -83,7 +83,7 @@ def test_planes_of_16_bits_are_not_read_as_ones_of_8():
     )
 
 
-def test_a_jpeg_of_12_bits_is_no_damage():
+def test_a_12_bit_jpeg_is_unsupported_and_not_damaged():
     content = bytearray(encoded(FLAT, "JPEG"))
     content[content.index(b"\xff\xc0") + 4] = 12
     assert (
@@ -92,7 +92,7 @@ def test_a_jpeg_of_12_bits_is_no_damage():
     )
 
 
-def test_a_bmp_of_an_odd_kind_is_no_damage():
+def test_a_rare_bmp_is_unsupported_and_not_damaged():
     content = bytearray(encoded(FLAT, "BMP"))
     content[30] = 9
     assert reason(bytes(content)).startswith("BMP compression (9) is not supported")
@@ -107,14 +107,14 @@ def test_a_bmp_of_an_odd_kind_is_no_damage():
         (boxed(b"isom", b"mp42"), "a video, not an image"),
     ],
 )
-def test_what_downloads_leave_behind_is_named(content, expected):
+def test_failed_downloads_are_named(content, expected):
     assert reason(content).startswith(expected)
 
 
 @pytest.mark.parametrize(
     ("name", "brands"), [("HEIC", (b"mif1", b"heic")), ("AVIF", (b"mif1", b"avif"))]
 )
-def test_what_another_installation_reads_is_named_with_what_to_install(monkeypatch, name, brands):
+def test_optional_formats_are_named_with_what_to_install(monkeypatch, name, brands):
     monkeypatch.setattr(formats, "optional_formats", lambda: ())
     assert reason(boxed(*brands)).startswith(f"{name} is not supported: save it as PNG or JPEG, or")
     assert "pip install" in reason(boxed(*brands))
@@ -162,7 +162,7 @@ def reason_of(content):
 
 
 @pytest.mark.parametrize(("kind", "cut"), [("WEBP", 1), ("WEBP", 40), ("BMP", 1), ("TIFF", 1)])
-def test_a_file_that_says_there_is_more_of_it_is_truncated(kind, cut):
+def test_a_file_that_claims_to_be_longer_is_truncated(kind, cut):
     assert reason_of(encoded(FLAT, kind)[:-cut]) == "truncated"
 
 
@@ -182,12 +182,12 @@ def test_pages_and_frames_are_counted(kind):
     np.testing.assert_allclose(decode(several, SETTINGS)[4, 6], (255, 0, 0), atol=12)
 
 
-def test_a_big_tiff_has_pages_too():
+def test_the_pages_of_a_bigtiff_are_counted():
     content = encoded(FLAT, "TIFF", save_all=True, append_images=OTHERS, big_tiff=True)
     assert measure(content).frames == 3
 
 
-def test_a_smaller_copy_is_no_page():
+def test_a_smaller_copy_is_not_a_page():
     pages = [FLAT.copy() for _ in range(2)]
     pages[1].encoderinfo = {"tiffinfo": {254: 1}}
     content = encoded(pages[0], "TIFF", save_all=True, append_images=pages[1:])
@@ -195,14 +195,14 @@ def test_a_smaller_copy_is_no_page():
     assert measure(content).frames == 1
 
 
-def test_the_second_picture_of_a_camera_is_no_frame():
+def test_a_second_picture_in_a_camera_file_is_not_a_frame():
     content = encoded(FLAT, "MPO", save_all=True, append_images=OTHERS[:1])
     facts = measure(content)
     assert (facts.format, facts.frames) == ("MPO", 1)
 
 
 @pytest.mark.parametrize("next_place", [8, 2**32 - 1])
-def test_a_tiff_whose_directories_never_end_has_one_page(next_place):
+def test_a_tiff_with_endless_directories_has_one_page(next_place):
     content = bytearray(encoded(FLAT, "TIFF"))
     (place,) = struct.unpack_from("<I", content, 4)
     (count,) = struct.unpack_from("<H", content, place)

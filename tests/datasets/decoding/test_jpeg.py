@@ -29,7 +29,7 @@ def jpeg(mode="RGB", **options):
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("missing", [1, 2])
-def test_all_but_the_end_is_used_and_that_is_said(kind, missing):
+def test_a_jpeg_that_lacks_only_its_end_is_used_and_reported(kind, missing):
     whole = jpeg(**KINDS[kind])
     pixels, found = examine(whole[:-missing], AS_IT_IS)
     np.testing.assert_array_equal(pixels, decode(whole, AS_IT_IS))
@@ -40,14 +40,14 @@ def test_all_but_the_end_is_used_and_that_is_said(kind, missing):
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("left", [0.5, 0.9, -12, -5])
-def test_what_lacks_some_of_its_picture_is_truncated(kind, left):
+def test_a_jpeg_that_lacks_some_of_its_picture_is_truncated(kind, left):
     whole = jpeg(**KINDS[kind])
     cut = whole[: int(left * len(whole)) if left > 0 else left]
     with pytest.raises(BadImage, match=r"^truncated$"):
         decode(cut, AS_IT_IS)
 
 
-def test_a_progressive_one_between_two_scans_is_truncated():
+def test_a_progressive_jpeg_cut_between_two_scans_is_truncated():
     """It shows a picture that nothing that follows would change, but a blurred one."""
     whole = jpeg(progressive=True)
     scans = [place for place in range(len(whole)) if whole.startswith(b"\xff\xda", place)]
@@ -60,7 +60,7 @@ def test_a_progressive_one_between_two_scans_is_truncated():
             decode(whole[:between], AS_IT_IS)
 
 
-def test_a_large_one_is_used_at_the_size_that_it_is_reduced_to():
+def test_a_large_jpeg_is_compared_at_its_reduced_size():
     buffer = io.BytesIO()
     Image.fromarray(PIXELS).resize((720, 560)).save(buffer, "JPEG")
     content = buffer.getvalue()
@@ -69,7 +69,7 @@ def test_a_large_one_is_used_at_the_size_that_it_is_reduced_to():
     assert found == Found(int(pixels.max()), lacks_end=True)
 
 
-def test_no_other_file_has_an_end_put_to_it():
+def test_other_files_get_no_ending():
     buffer = io.BytesIO()
     Image.fromarray(PIXELS).save(buffer, "PNG")
     for content in (buffer.getvalue(), b"", b"\xff\xd8", b"\xff\xd8\xff\xc0\0", jpeg()[:300]):

@@ -41,7 +41,7 @@ def save(tmp_path):
 
 @pytest.mark.parametrize("images", [IMAGES, COLOR, np.asfortranarray(COLOR)])
 @pytest.mark.parametrize("key", ["images", "x_train", "x", "arr_0", "anything"])
-def test_images_are_read_as_they_are(save, temporary, images, key):
+def test_images_are_read_unchanged(save, temporary, images, key):
     source = Arrays(save(**{key: images}))
     copy = pickle.loads(pickle.dumps(source))
     assert [entry.name for entry in copy.entries] == [f"{key}[{i}]" for i in range(12)]
@@ -73,14 +73,14 @@ def test_labels_are_classes(save, key, labels, classes):
     assert [entry.label for entry in source.entries] == [classes[label] for label in LABELS]
 
 
-def test_classes_may_have_names_in_an_order_of_their_own(save):
+def test_class_names_may_be_given_in_their_own_order(save):
     names = np.array(["zebra", "ape", "owl", "none of these"])
     source = Arrays(save(images=IMAGES, labels=LABELS, class_names=names))
     assert source.classes == ["zebra", "ape", "owl", "none of these"]
     assert [entry.label for entry in source.entries[:4]] == ["zebra", "ape", "owl", "zebra"]
 
 
-def test_the_test_images_are_left_out_and_that_is_said(save, harmless):
+def test_test_images_are_left_out_and_reported(save, harmless):
     source = Arrays(save(x_test=IMAGES[:2], y_test=LABELS[:2], x_train=COLOR, y_train=LABELS))
     assert len(source.entries) == 12
     assert source.entries[0].name == "x_train[0]"
@@ -103,7 +103,7 @@ def test_the_test_images_are_left_out_and_that_is_said(save, harmless):
         ({"a": IMAGES, "b": IMAGES}, "several arrays may be the images: a, b"),
     ],
 )
-def test_what_does_not_fit_says_why(save, temporary, arrays, words):
+def test_unsuitable_arrays_are_refused_with_the_reason(save, temporary, arrays, words):
     with pytest.raises(DataError) as caught:
         Arrays(save(**arrays))
     assert words in caught.value.message
@@ -111,7 +111,7 @@ def test_what_does_not_fit_says_why(save, temporary, arrays, words):
 
 
 @pytest.mark.parametrize("kind", [np.float32, np.int64, bool])
-def test_a_row_with_a_single_1_is_a_class(save, kind):
+def test_one_hot_rows_are_classes(save, kind):
     source = Arrays(save(x=IMAGES, y=np.eye(10)[LABELS].astype(kind)))
     assert source.classes == ["0", "1", "2"]
     assert [entry.label for entry in source.entries] == [str(label) for label in LABELS]
@@ -146,7 +146,7 @@ TWO_OF_THREE = np.eye(3)[LABELS] + np.eye(3)[[0] * 12]
         ({"y": LABELS, "names": np.array([None])}, "names is object, not names or numbers"),
     ],
 )
-def test_labels_of_no_use_leave_the_images_without_classes(save, arrays, words):
+def test_unusable_labels_leave_the_images_without_classes(save, arrays, words):
     contents = Arrays(save(x=IMAGES, **arrays)).contents
     assert contents.labels_problem.startswith(words) or words in contents.labels_problem
     assert contents.notes == [f"No classes: {contents.labels_problem}."]
@@ -155,7 +155,7 @@ def test_labels_of_no_use_leave_the_images_without_classes(save, arrays, words):
 
 
 @pytest.mark.parametrize("images", [COLOR, COLOR[..., :1]])
-def test_channels_may_come_first_and_that_is_said(save, images):
+def test_channels_may_come_first_and_this_is_reported(save, images):
     source = Arrays(save(x=np.moveaxis(images, 3, 1)))
     (note,) = source.contents.notes
     assert note == f"x is {(12, images.shape[3], 8, 10)}: read as (N, C, H, W), channels first."
@@ -163,7 +163,7 @@ def test_channels_may_come_first_and_that_is_said(save, images):
         np.testing.assert_array_equal(source.read(entry), image)
 
 
-def test_a_single_array_is_read_where_it_is(tmp_path, temporary):
+def test_an_npy_file_is_read_in_place(tmp_path, temporary):
     for images in (IMAGES, COLOR, np.asfortranarray(COLOR)):
         np.save(tmp_path / "plain.npy", images)
         source = pickle.loads(pickle.dumps(Arrays(str(tmp_path / "plain.npy"))))
@@ -184,7 +184,7 @@ def test_a_single_array_is_read_where_it_is(tmp_path, temporary):
         (npy(IMAGES).replace(b"(12, 8, 10)", b"(99999999999999, 8, 10)")[:200], "plain"),
     ],
 )
-def test_a_single_array_that_is_no_images_says_why(tmp_path, content, words):
+def test_an_unsuitable_npy_file_is_refused_with_the_reason(tmp_path, content, words):
     (tmp_path / "plain.npy").write_bytes(content)
     with pytest.raises(DataError) as caught:
         Arrays(str(tmp_path / "plain.npy"))
@@ -200,7 +200,7 @@ def test_a_bomb_is_not_unpacked(save, temporary):
 
 
 @pytest.mark.parametrize("key", ["x", "y"])
-def test_an_array_that_claims_more_than_it_has_is_damaged(save, key, temporary):
+def test_an_array_that_claims_more_images_than_bytes_is_damaged(save, key, temporary):
     arrays = {"x": io.BytesIO(), "y": io.BytesIO()}
     np.save(arrays["x"], IMAGES)
     np.save(arrays["y"], LABELS)
@@ -224,7 +224,7 @@ def test_no_object_is_ever_loaded(save):
     assert "object" in Arrays(save(x=IMAGES, y=evil)).contents.labels_problem
 
 
-def test_a_temporary_file_that_goes_away_is_said(save, temporary):
+def test_a_temporary_file_that_disappears_is_reported(save, temporary):
     source = pickle.loads(pickle.dumps(kept := Arrays(save(x=IMAGES))))
     for path in temporary.iterdir():
         path.unlink()
@@ -296,7 +296,7 @@ class Header(Blank):
         ({f"a{number}": LABELS for number in range(300)}, "more than 256 arrays"),
     ],
 )
-def test_an_array_that_swells_takes_no_memory(tmp_path, temporary, more, words):
+def test_a_highly_compressed_array_takes_no_memory(tmp_path, temporary, more, words):
     path = tmp_path / "images.npz"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
         for name, array in ({"images": IMAGES} | more if "x" not in more else more).items():
@@ -314,7 +314,7 @@ def test_an_array_that_swells_takes_no_memory(tmp_path, temporary, more, words):
         tracemalloc.stop()
 
 
-def test_a_directory_of_megabytes_is_not_read(tmp_path):
+def test_a_huge_directory_is_not_read(tmp_path):
     path = tmp_path / "images.npz"
     size = 2**23
     path.write_bytes(bytes(size) + struct.pack("<4s4H2IH", b"PK\5\6", 0, 0, 1, 1, size, 0, 0))

@@ -12,13 +12,13 @@ from ganctl.errors import DataError
 pytestmark = pytest.mark.usefixtures("temporary")
 
 
-def test_small_files_may_swell_and_large_ones_may_not():
+def test_small_files_may_unpack_to_any_multiple_and_large_ones_may_not():
     assert not is_bomb(2**26, 100)
     assert is_bomb(2**26 + 1, 100)
     assert not is_bomb(2**30, 2**28)
 
 
-def test_reading_in_pieces_that_are_too_large_is_refused(tmp_path):
+def test_reading_too_much_at_once_is_refused(tmp_path):
     (tmp_path / "file").write_bytes(bytes(range(20)))
     with Bounded(tmp_path / "file", 10) as file:
         assert file.read(10) == bytes(range(10))
@@ -29,7 +29,7 @@ def test_reading_in_pieces_that_are_too_large_is_refused(tmp_path):
                 file.read(size)
 
 
-def test_a_disk_that_is_nearly_full_is_left_alone(temporary, monkeypatch):
+def test_a_nearly_full_disk_is_not_filled(temporary, monkeypatch):
     usage = shutil.disk_usage(temporary)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=10))
     with pytest.raises(DataError, match="no space to unpack x in") as caught:
@@ -45,14 +45,14 @@ class Full(io.BytesIO):
         raise OSError(errno.ENOSPC, "No space left on device")
 
 
-def test_a_full_disk_is_said(temporary, monkeypatch):
+def test_a_full_disk_is_reported(temporary, monkeypatch):
     monkeypatch.setattr(bounded.os, "fdopen", lambda handle, mode: Full())
     with pytest.raises(DataError, match="No space left on device"):
         Unpacked(io.BytesIO(bytes(100)), 100, "x")
     assert list(temporary.iterdir()) == []
 
 
-def test_a_place_that_cannot_be_written_is_said(monkeypatch, tmp_path):
+def test_an_unwritable_folder_is_reported(monkeypatch, tmp_path):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
     with pytest.raises(DataError, match="cannot be unpacked"):
         Unpacked(io.BytesIO(bytes(100)), 100, "x")

@@ -32,7 +32,7 @@ def test_a_folder_is_listed_by_name_with_its_classes(folder, png, listed):
 
 
 @needs_links
-def test_links_are_followed_but_each_folder_is_there_once(folder, png, listed, harmless):
+def test_links_are_followed_but_each_folder_is_visited_once(folder, png, listed, harmless):
     (folder / "cat" / "up").symlink_to(folder)
     (folder / "again").symlink_to(folder / "cat")
     (folder / "itself").symlink_to(folder / "itself")
@@ -50,7 +50,7 @@ def test_links_are_followed_but_each_folder_is_there_once(folder, png, listed, h
 
 
 @needs_links
-def test_links_to_nothing_are_said(folder, harm):
+def test_broken_links_are_reported(folder, harm):
     (folder / "gone.png").symlink_to(folder / "nowhere.png")
     (folder / "loop.png").symlink_to(folder / "loop.png")
     assert set(harm(Folder(str(folder)))) == {"gone.png", "loop.png"}
@@ -58,7 +58,7 @@ def test_links_to_nothing_are_said(folder, harm):
 
 
 @needs_links
-def test_two_links_to_one_folder_are_taken_by_name(folder, png, listed):
+def test_of_two_links_to_a_folder_the_first_by_name_is_used(folder, png, listed):
     elsewhere = folder.parent / "elsewhere"
     elsewhere.mkdir()
     (elsewhere / "1.png").write_bytes(png)
@@ -68,7 +68,7 @@ def test_two_links_to_one_folder_are_taken_by_name(folder, png, listed):
 
 
 @needs_links
-def test_links_that_lead_out_are_said(folder, png):
+def test_links_that_lead_out_are_reported(folder, png):
     elsewhere = folder.parent / f"{folder.name} beside"
     elsewhere.mkdir()
     (elsewhere / "1.png").write_bytes(png)
@@ -84,7 +84,7 @@ def test_links_that_lead_out_are_said(folder, png):
 
 
 @needs_links
-def test_links_are_not_sorted_anew_for_each_folder(tmp_path):
+def test_links_are_not_sorted_again_for_each_folder(tmp_path):
     for number in range(300):
         (tmp_path / f"{number}").mkdir()
         (tmp_path / f"link-{number}").symlink_to(tmp_path / f"{number}")
@@ -119,7 +119,7 @@ def test_pipes_and_sockets_are_never_waited_for(folder, harm, monkeypatch):
 
 @needs_links
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read all")
-def test_what_may_not_be_read_is_said(folder, harm):
+def test_unreadable_files_are_reported(folder, harm):
     (folder / "cat").chmod(0)
     (folder / "dog" / "1.png").chmod(0)
     try:
@@ -131,7 +131,7 @@ def test_what_may_not_be_read_is_said(folder, harm):
         (folder / "cat").chmod(0o755)
 
 
-def test_a_folder_that_cannot_be_listed_is_said(folder, harm, monkeypatch):
+def test_a_folder_that_cannot_be_listed_is_reported(folder, harm, monkeypatch):
     scandir = os.scandir
 
     def refuse(path):
@@ -166,7 +166,7 @@ def test_names_in_any_script(folder, png, listed):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs names that are bytes")
-def test_names_that_are_no_text_are_shown_and_read(folder, png, listed):
+def test_names_that_are_not_unicode_are_printed_and_read(folder, png, listed):
     try:
         (folder / os.fsdecode(b"caf\xe9")).mkdir()
     except OSError:
@@ -190,6 +190,6 @@ def test_an_empty_folder_is_empty(tmp_path):
     assert (source.entries, source.classes, source.problems) == ([], [], [])
 
 
-def test_an_unknown_entry_is_a_mistake_of_the_program(folder):
+def test_an_unknown_entry_is_a_bug(folder):
     with pytest.raises(KeyError):
         Folder(str(folder)).read(Entry("../../etc/passwd", None, 1))

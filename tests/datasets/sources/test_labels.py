@@ -33,7 +33,7 @@ from ganctl.datasets.sources.labels import BadLabels, NoLabels, beside, parse
         ("labels.csv", b"file,label\n" + b"a" * 200_000, "cannot be understood: field larger"),
     ],
 )  # fmt: skip
-def test_lists_that_cannot_be_understood_say_why(name, content, said):
+def test_lists_that_cannot_be_understood_are_refused_with_the_reason(name, content, said):
     with pytest.raises(BadLabels) as caught:
         parse(name, content)
     assert said in str(caught.value)
@@ -54,12 +54,12 @@ def test_lists_that_cannot_be_understood_say_why(name, content, said):
         ("labels.csv", b"a.png,cat,1\nb.png,dog,2\n"),
     ],
 )
-def test_files_of_the_same_name_that_tell_no_classes_are_none(name, content):
+def test_files_named_like_a_list_of_labels_may_be_something_else(name, content):
     with pytest.raises(NoLabels):
         parse(name, content)
 
 
-def test_two_columns_need_no_names():
+def test_two_columns_need_no_header():
     classes = {"a.png": "cat", "b/c.JPG": "dog"}
     assert parse("labels.csv", b"a.png,cat\nb/c.JPG,dog\n") == classes
     assert parse("labels.csv", b"\xef\xbb\xbfa.png ;cat\r\nb/c.JPG; dog\r\n") == classes
@@ -72,7 +72,7 @@ def test_images_without_a_class_are_not_in_it():
 
 
 @given(st.sampled_from(labels.LISTS), st.binary(max_size=60) | st.text(max_size=60).map(str.encode))
-def test_any_bytes_are_a_list_or_refused(name, content):
+def test_any_bytes_are_a_list_or_are_refused(name, content):
     try:
         found = parse(name, content)
     except (BadLabels, NoLabels) as refused:
@@ -99,11 +99,11 @@ def test_any_bytes_are_a_list_or_refused(name, content):
         (b'{"a": 1}', "json", None),
     ],
 )
-def test_a_file_beside_an_image_tells_its_class(content, suffix, label):
+def test_a_file_beside_an_image_has_its_class(content, suffix, label):
     assert beside(content, suffix) == label
 
 
-def test_accents_without_end_are_not_put_in_order(monkeypatch):
+def test_endless_accents_are_not_normalized(monkeypatch):
     assert labels.comparable("e\u0301.png") == "é.png"
     own = SimpleNamespace(
         combining=unicodedata.combining,

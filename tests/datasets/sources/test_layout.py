@@ -45,7 +45,7 @@ def images(*folders: str, count: int = 2, form: str = "{folder}/{number}.png", s
     ],
 )
 @pytest.mark.parametrize("classes", [(), ("cat", "dog")])
-def test_folders_that_are_called_like_splits_are_splits(train, held_out, classes):
+def test_folders_named_like_splits_are_splits(train, held_out, classes):
     names = images(*(f"{train}/{name}" for name in classes or ("",)), form="{folder}/{number}.png")
     others = images(*(f"{held_out}/{name}" for name in classes or ("",)))
     names, others = ([name.replace("//", "/") for name in some] for some in (names, others))
@@ -78,14 +78,14 @@ def test_folders_that_are_called_like_splits_are_splits(train, held_out, classes
         ),
     ],
 )
-def test_of_several_splits_one_is_held_out_and_the_rest_is_said(names, held_out, note):
+def test_one_of_several_splits_is_held_out_and_the_others_are_reported(names, held_out, note):
     found, kept, notes, _ = understood(*names)
     assert {folders_of(name) for name in kept} == {(held_out,)}
     assert set(found.values()) == {None}
     assert notes == [note]
 
 
-def test_the_two_kinds_of_images_of_a_split_are_classes():
+def test_the_two_domains_of_a_split_are_classes():
     found, kept, notes, _ = understood(*images("trainA", "trainB", "testA", "testB"))
     assert set(found.values()) == {"A", "B"}
     assert len(kept) == 4
@@ -97,7 +97,7 @@ def test_the_two_kinds_of_images_of_a_split_are_classes():
     assert set(understood(*images("trainA", "trainB"))[0].values()) == {"A", "B"}
 
 
-def test_splits_without_one_to_train_on_are_no_classes():
+def test_splits_without_a_training_split_are_not_classes():
     found, kept, notes, _ = understood(*images("val", "test"))
     assert set(found.values()) == {None}
     assert (len(found), kept) == (4, set())
@@ -118,7 +118,7 @@ def test_splits_without_one_to_train_on_are_no_classes():
         (("val", "cat", "dog"), True),
     ],
 )
-def test_folders_among_others_are_no_splits_and_what_looks_like_one_is_said(folders, is_doubtful):
+def test_a_split_among_other_folders_is_a_class_with_a_warning(folders, is_doubtful):
     found, kept, notes, doubts = understood(*images(*folders))
     assert set(found.values()) == set(folders)
     assert (kept, notes) == (set(), [])
@@ -127,7 +127,7 @@ def test_folders_among_others_are_no_splits_and_what_looks_like_one_is_said(fold
         assert "since not all folders beside are splits" in doubts[0]
 
 
-def test_splits_within_classes_are_said():
+def test_splits_within_classes_are_reported():
     _, _, _, doubts = understood(*images("cat/train", "cat/test", "dog/train", "dog/test"))
     assert doubts[0].startswith("In the folders of the classes, test, train look like splits")
     assert understood(*images("cat/indoors", "cat/test", "dog/train"))[3] == []
@@ -143,7 +143,7 @@ def test_splits_within_classes_are_said():
         images("train/00000", "train/01000", "test/00000"),
     ],
 )
-def test_folders_that_number_chunks_are_no_classes(names):
+def test_folders_that_number_chunks_are_not_classes(names):
     found, _, _, doubts = understood(*names)
     assert set(found.values()) == {None}
     (doubt,) = doubts
@@ -163,7 +163,7 @@ def test_folders_that_number_chunks_are_no_classes(names):
         images("9" * 30, "8" * 30),
     ],
 )
-def test_folders_that_are_called_by_numbers_may_be_classes(names):
+def test_folders_named_by_numbers_may_be_classes(names):
     found, _, _, doubts = understood(*names)
     assert found == {name: name.split("/")[0] for name in names}
     assert doubts == []
@@ -182,7 +182,7 @@ def test_an_image_beside_the_class_folders_is_named(names, said):
     assert doubts[0].startswith(f"No classes: {said}")
 
 
-def test_a_folder_of_very_many_images_is_remembered_in_a_few_numbers():
+def test_a_folder_of_many_images_takes_little_memory():
     folder = Folder()
     for number in (7, 3, 9):
         folder.add(f"img{number:08}_v.png")
@@ -192,7 +192,7 @@ def test_a_folder_of_very_many_images_is_remembered_in_a_few_numbers():
 
 
 @given(st.lists(st.text(st.sampled_from("train/estA0."), min_size=1, max_size=12), max_size=12))
-def test_any_folders_are_understood(names):
+def test_any_folders_have_a_layout(names):
     names = [f"{name}.png" for name in dict.fromkeys(names)]
     found, held_out, notes, doubts = understood(*names)
     assert len(found) + len(held_out) <= len(names)
@@ -209,6 +209,6 @@ def test_any_folders_are_understood(names):
      {"split_at": 0, "train": 3, "held_out": [], "class_at": None},
      {"split_at": 0, "train": [], "held_out": [], "class_at": 1.5}],
 )  # fmt: skip
-def test_odd_layouts_are_refused(data):
+def test_invalid_layouts_are_refused(data):
     with pytest.raises((ValueError, TypeError, KeyError)):
         Layout.from_dict(data)

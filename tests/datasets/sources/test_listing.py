@@ -41,7 +41,7 @@ def labels_of(found):
         ([], []),
     ],
 )
-def test_a_class_is_the_topmost_folder_that_tells_images_apart(names, labels):
+def test_classes_are_the_topmost_folders_that_differ(names, labels):
     found = contents(*names)
     assert list(labels_of(found).values()) == labels
     assert found.classes == sorted({label for label in labels if label})
@@ -49,7 +49,7 @@ def test_a_class_is_the_topmost_folder_that_tells_images_apart(names, labels):
     assert found.problems == found.notes == []
 
 
-def test_held_out_images_are_listed_apart():
+def test_held_out_images_are_listed_separately():
     found = contents("x/train/cat/1.png", "x/train/dog/2.png", "x/Val/cat/3.png", "x/test/4.png")
     assert labels_of(found) == {"x/train/cat/1.png": "cat", "x/train/dog/2.png": "dog"}
     assert [entry.name for entry in found.held_out] == ["x/test/4.png"]
@@ -84,7 +84,7 @@ STYLEGAN = ["00000/img00000000.png", "00000/img00000001.png", "00001/img00000002
         ),
     ],
 )
-def test_a_list_tells_the_classes_whatever_the_folders_are(name, content, above):
+def test_a_list_of_labels_takes_precedence_over_folders(name, content, above):
     images = [above + image for image in STYLEGAN]
     found = contents(*images, **{(above + name).replace("/", "__").replace(".", "_"): content})
     assert labels_of(found) == dict(zip(images, "010", strict=True))
@@ -92,7 +92,7 @@ def test_a_list_tells_the_classes_whatever_the_folders_are(name, content, above)
     assert found.problems == found.notes == []
 
 
-def test_a_list_without_labels_says_that_there_are_no_classes():
+def test_a_list_can_say_that_there_are_no_classes():
     found = contents("cat/1.png", "dog/2.png", dataset_json={"labels": None})
     assert (found.classes, found.labels_from) == ([], None)
     assert found.notes == ["No classes: dataset.json says that there are none."]
@@ -110,14 +110,14 @@ def test_a_list_of_something_else_leaves_the_classes_to_the_folders(content):
     }
 
 
-def test_where_nothing_tells_classes_a_list_of_something_else_is_named():
+def test_without_any_classes_a_list_of_something_else_is_reported():
     found = contents("1.png", "2.png", labels_csv=b"id,breed\n1,2\n")
     (why,) = found.notes
     assert why.startswith("No classes: labels.csv has none: its first line names no columns")
     assert contents("cat/1.png", "dog/2.png", labels_csv=b"id,breed\n1,2\n").notes == []
 
 
-def test_a_list_that_cannot_be_understood_stops_a_training():
+def test_a_list_that_cannot_be_understood_is_a_harmful_problem():
     found = contents("cat/1.png", "dog/2.png", dataset_json=b'{"labels": [')
     assert [(problem.name, problem.harmless) for problem in found.problems] == [
         ("dataset.json", False)
@@ -129,7 +129,7 @@ def test_a_list_that_cannot_be_understood_stops_a_training():
     ]
 
 
-def test_a_list_that_cannot_be_read_says_why():
+def test_a_list_that_cannot_be_read_is_reported():
     def unreadable(_):
         raise BadImage("cannot be read: Permission denied")
 
@@ -141,7 +141,7 @@ def test_a_list_that_cannot_be_read_says_why():
     ]
 
 
-def test_too_large_a_list_is_not_even_read(monkeypatch):
+def test_a_list_that_is_too_large_is_not_read(monkeypatch):
     monkeypatch.setattr(limits, "LABEL_LIST_BYTES", 1_000_000)
     found = Listing()
     found.add("1.png", 1, "1.png")
@@ -150,7 +150,7 @@ def test_too_large_a_list_is_not_even_read(monkeypatch):
     assert found.contents(lambda _: 1 / 0).problems == [problem]
 
 
-def test_what_a_list_and_the_images_do_not_have_in_common_is_said():
+def test_differences_between_a_list_and_the_images_are_reported():
     found = contents("1.png", "2.png", "3.png", labels_csv=b"file,label\n1.png,a\n4.png,b\n2.png,")
     assert labels_of(found) == {"1.png": "a"}
     assert found.notes == ["labels.csv names files that are not there: 4.png."]
@@ -159,7 +159,7 @@ def test_what_a_list_and_the_images_do_not_have_in_common_is_said():
     )
 
 
-def test_the_list_nearest_to_the_training_images_counts():
+def test_the_list_nearest_to_the_training_images_is_used():
     names = ["train/1.png", "train/2.png", "test/1.png"]
     rows = b"file_name,label\n1.png,near\n2.png,near\n"
     found = contents(
@@ -173,13 +173,13 @@ def test_the_list_nearest_to_the_training_images_counts():
     assert len(found.notes) == 1, "the test images' labels are not missing"
 
 
-def test_accents_and_odd_names_are_found_however_they_are_written():
+def test_names_match_however_their_accents_are_encoded():
     decomposed, odd = "cafe\u0301.png", "\x1b.png"
     found = contents(decomposed, odd, dataset_json={"labels": [["caf\u00e9.png", 0], [odd, 1]]})
     assert labels_of(found) == {decomposed: "0", "\\x1b.png": "1"}
 
 
-def test_labels_beside_the_images_count_before_all_others():
+def test_labels_beside_the_images_take_precedence():
     found = Listing()
     for name in ("cat/1.png", "dog/2.png", "dataset.json"):
         found.add(name, 1, name)
@@ -210,7 +210,7 @@ def test_labels_beside_the_images_count_before_all_others():
         ("scan.JP2", ".jp2 files are not supported: save it as PNG or JPEG", False),
     ],
 )
-def test_what_is_not_an_image_says_why(name, reason, harmless):
+def test_files_that_are_not_images_are_reported_with_the_reason(name, reason, harmless):
     found = contents(name, "1.PNG")
     assert list(labels_of(found)) == ["1.PNG"]
     assert found.problems == [base.Problem(name, reason, harmless)]
@@ -224,7 +224,7 @@ def test_a_file_that_is_too_large_is_not_used():
     assert list(found.places) == ["2.png"]
 
 
-def test_a_second_file_of_a_name_is_not_used():
+def test_a_second_file_of_the_same_name_is_not_used():
     found = Listing()
     found.add("1.png", 1, "first")
     found.add("1.png", 2, "second")
@@ -232,7 +232,7 @@ def test_a_second_file_of_a_name_is_not_used():
     assert [problem.reason for problem in found.problems] == ["a second file of that name"]
 
 
-def test_a_listing_ends(monkeypatch):
+def test_the_number_of_files_is_limited(monkeypatch):
     monkeypatch.setattr(limits, "MEMBERS", 3)
     found = Listing()
     found.add("1.txt", 1, None)

@@ -18,11 +18,11 @@ from ganctl.datasets.sources.samples import is_image, is_label, rank, split
         ("." * 2**18 + "/1.png", "." * 2**18 + "/1", "png"),
     ],
 )
-def test_a_file_is_a_field_of_a_sample(name, key, field):
+def test_names_are_split_into_sample_and_field(name, key, field):
     assert split(name) == (key, field)
 
 
-def test_labels_and_images_are_known_by_their_names():
+def test_labels_and_images_are_recognized_by_name():
     assert is_label("000.cls", 2)
     assert is_label("a/000.json", 2)
     assert not is_label("000.cls", 2**20)

@@ -23,7 +23,7 @@ def folder(tmp_path, png):
 
 
 @pytest.mark.parametrize("kind", ["", "zip", "tar", "gztar", "bztar", "xztar"])
-def test_the_same_images_come_of_every_kind(folder, tmp_path, png, kind):
+def test_every_kind_of_source_gives_the_same_images(folder, tmp_path, png, kind):
     path = str(folder)
     if kind:
         path = shutil.make_archive(str(tmp_path / "packed"), kind, tmp_path, "images")
@@ -61,7 +61,7 @@ def test_no_file_is_left_open(folder, tmp_path, kind):
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs forks")
 @pytest.mark.parametrize("kind", ["zip", "tar", "gztar"])
-def test_a_fork_reads_at_a_place_of_its_own(folder, tmp_path, kind):
+def test_a_fork_has_its_own_file_position(folder, tmp_path, kind):
     source = open_source(shutil.make_archive(str(tmp_path / "packed"), kind, tmp_path, "images"))
     source.read(source.entries[0])  # so that a file is open
 
@@ -89,7 +89,7 @@ def test_an_npz_is_a_source(tmp_path):
     assert [source.read(entry).mean() for entry in source.entries] == [7, 7]
 
 
-def test_a_pattern_names_shards(fixtures):
+def test_a_pattern_expands_to_shards(fixtures):
     source = open_source(str(fixtures / "shard-{0..1}.tar"))
     assert [entry.label for entry in source.entries] == ["0", "1", "0", "1"]
 
@@ -99,7 +99,7 @@ def test_a_pattern_may_name_one_shard(fixtures):
     assert [entry.name for entry in source.entries] == ["10.png", "11.png"]
 
 
-def test_a_shard_that_is_missing_is_said(fixtures):
+def test_a_missing_shard_is_reported(fixtures):
     with pytest.raises(DataError, match=r"shard-2\.tar' cannot be read: No such file"):
         open_source(str(fixtures / "shard-{0..2}.tar"))
 
@@ -110,7 +110,7 @@ def test_a_folder_with_braces_in_its_name_is_a_folder(folder):
     assert len(open_source(str(braces)).entries) == 2
 
 
-def test_without_the_package_a_pattern_says_how_to_get_it(monkeypatch):
+def test_a_pattern_without_braceexpand_says_how_to_install_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "braceexpand", None)
     with pytest.raises(PackageError) as caught:
         open_source("shards/{000..127}.tar")
@@ -133,7 +133,7 @@ def test_without_the_package_a_pattern_says_how_to_get_it(monkeypatch):
         ("{0..999999999}.tar", "names more than 100,000 shards"),
     ],
 )
-def test_paths_that_lead_nowhere(path, words, tmp_path, monkeypatch):
+def test_missing_paths_are_refused(path, words, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(GanctlError) as caught:
         open_source(path)
@@ -143,7 +143,7 @@ def test_paths_that_lead_nowhere(path, words, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["photo.png", "images.rar", "images", "images.parquet"])
-def test_a_file_of_another_kind_says_what_is_known(tmp_path, name, png):
+def test_an_unsupported_file_lists_the_supported_kinds(tmp_path, name, png):
     (tmp_path / name).write_bytes(png)
     with pytest.raises(DataError, match="not a supported kind of file") as caught:
         open_source(str(tmp_path / name))

@@ -51,7 +51,7 @@ def test_a_tar_is_listed_by_name_with_its_classes(tmp_path, temporary, png, list
     assert list(temporary.iterdir()) == []
 
 
-def test_a_size_below_zero_leads_nowhere(tmp_path):
+def test_a_negative_size_is_refused(tmp_path):
     """It would lead back to a header that was read before (CVE-2025-8194)."""
     content = b""
     for name, size in (("a.png", 0), ("b.png", 0), ("c.png", -1024)):
@@ -91,7 +91,7 @@ def test_hostile_members_are_refused(tmp_path, png, harm, listed):
 
 
 @pytest.mark.parametrize("content", [b"", b"no tar", bytes(5000)])
-def test_what_is_no_tar_says_so_or_is_empty(tmp_path, content):
+def test_a_file_that_is_not_a_tar_is_refused_or_empty(tmp_path, content):
     path = tmp_path / "images.tar"
     path.write_bytes(content)
     try:
@@ -102,7 +102,7 @@ def test_what_is_no_tar_says_so_or_is_empty(tmp_path, content):
         assert not content.strip(b"\0")
 
 
-def test_what_comes_before_the_end_of_half_a_tar_is_used(tmp_path, png, harm, listed):
+def test_the_members_before_the_end_of_half_a_tar_are_used(tmp_path, png, harm, listed):
     path = write(tmp_path / "images.tar", [(f"{n}.png", png + bytes(2000)) for n in range(4)])
     with Path(path).open("r+b") as file:
         file.truncate(2 * (512 + 2560) + 512 + 100)
@@ -132,7 +132,7 @@ def test_a_damaged_header_is_not_taken_for_the_end(tmp_path, png, harm, listed, 
     assert "damaged: the rest of it is lost" in harm(source)[path]
 
 
-def test_a_tar_without_an_end_is_whole(tmp_path, png, harm, listed):
+def test_a_tar_without_end_blocks_is_complete(tmp_path, png, harm, listed):
     path = write(tmp_path / "images.tar", [("1.png", png)])
     with tarfile.open(path) as tar:
         (member,) = tar.getmembers()
@@ -143,7 +143,7 @@ def test_a_tar_without_an_end_is_whole(tmp_path, png, harm, listed):
     assert harm(source) == {}
 
 
-def test_half_a_compressed_tar_says_so(tmp_path, temporary, png):
+def test_half_a_compressed_tar_is_refused(tmp_path, temporary, png):
     path = write(tmp_path / "images.tgz", [("1.png", png)], "w:gz")
     content = Path(path).read_bytes()
     Path(path).write_bytes(content[: len(content) // 2])
@@ -174,7 +174,7 @@ def test_a_header_that_claims_gigabytes_takes_no_memory(tmp_path):
         Tars([str(path)])
 
 
-def test_shards_have_the_labels_beside_their_images(fixtures, listed):
+def test_shards_have_labels_beside_their_images(fixtures, listed):
     source = Tars([str(fixtures / f"shard-{number}.tar") for number in range(2)])
     assert listed(source) == {
         "shard-0.tar/00.png": "0",
@@ -188,7 +188,7 @@ def test_shards_have_the_labels_beside_their_images(fixtures, listed):
     assert {measure(copy.read(entry)).width for entry in reversed(copy.entries)} == {24}
 
 
-def test_one_shard_has_them_too(fixtures, listed):
+def test_a_single_shard_has_labels_too(fixtures, listed):
     source = Tars([str(fixtures / "shard-json.tar")])
     assert listed(source) == {"a.png": "cat", "b.png": "dog"}
     assert source.classes == ["cat", "dog"]
@@ -197,7 +197,7 @@ def test_one_shard_has_them_too(fixtures, listed):
 @pytest.mark.parametrize(
     "label", [b"", b"\xff", b'{"label": 1.5}', b'["label"]', b"{", b"[" * 60_000, b'{"a": 1}']
 )
-def test_an_image_without_its_label_is_said(tmp_path, png, harm, listed, label):
+def test_an_image_without_a_label_is_reported(tmp_path, png, harm, listed, label):
     suffix = "cls" if label in (b"", b"\xff") else "json"
     members = [("a.png", png), ("a.cls", b"7\n"), ("b.png", png), (f"b.{suffix}", label)]
     source = Tars([write(tmp_path / "shard.tar", members)])
@@ -230,7 +230,7 @@ ORIGINAL = original()
     changes=st.lists(st.tuples(st.integers(0, 6000), st.integers(0, 255)), min_size=1, max_size=6),
     keep=st.floats(0.1, 1),
 )
-def test_a_damaged_tar_is_refused_or_its_images_are(tmp_path_factory, changes, keep):
+def test_a_damaged_tar_or_its_images_are_refused(tmp_path_factory, changes, keep):
     content = bytearray(ORIGINAL)
     for position, value in changes:
         content[position] = value
@@ -280,7 +280,7 @@ def test_hostile_headers_are_refused_wherever_a_tar_is_read(tmp_path, start, rea
         list(samples(file))
 
 
-def test_what_global_headers_say_is_not_kept_for_each_member(tmp_path, png, listed):
+def test_global_headers_are_not_kept_for_each_member(tmp_path, png, listed):
     path = tmp_path / "images.tar"
     start = _header(GLOBAL, b"".join(_record(f"key{i}", "v") for i in range(5000)))
     with tarfile.open(tmp_path / "rest.tar", "w", format=tarfile.PAX_FORMAT) as archive:
@@ -295,7 +295,7 @@ def test_what_global_headers_say_is_not_kept_for_each_member(tmp_path, png, list
         assert not archive.pax_headers
 
 
-def test_a_file_with_holes_is_passed_over(tmp_path, png, listed, harm):
+def test_a_sparse_file_is_skipped(tmp_path, png, listed, harm):
     path = tmp_path / "images.tar"
     sparse = bytearray(_header(tarfile.GNUTYPE_SPARSE, b""))
     sparse[482] = 1  # more of its holes follow

@@ -42,7 +42,7 @@ def test_a_zip_is_listed_by_name_with_its_classes(pack, png, listed, compression
     assert {source.read(entry) for entry in source.entries} == {png}
 
 
-def test_what_a_mac_and_windows_add_is_harmless(pack, harm, harmless):
+def test_files_added_by_operating_systems_are_harmless(pack, harm, harmless):
     path = pack("cat/1.png", "__MACOSX/cat/._1.png", "cat/.DS_Store", "Thumbs.db")
     source = Zip(path)
     assert harm(source) == {}
@@ -57,18 +57,18 @@ def test_paths_that_climb_out_are_refused(pack, harm, listed):
 
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")
-def test_a_second_member_of_a_name_is_refused(pack, harm):
+def test_a_second_member_of_the_same_name_is_refused(pack, harm):
     source = Zip(pack("1.png", "1.png"))
     assert len(source.entries) == 1
     assert harm(source) == {"1.png": "a second file of that name"}
 
 
-def test_names_that_windows_wrote(pack, listed):
+def test_names_with_backslashes_are_read(pack, listed):
     # Python itself would put '/' for '\\' on Windows only.
     assert listed(Zip(pack("cat\\1.png", "dog\\1.png"))) == {"cat/1.png": "cat", "dog/1.png": "dog"}
 
 
-def test_names_of_utf_8_that_do_not_say_so(tmp_path, png, listed):
+def test_utf_8_names_without_the_flag_are_read(tmp_path, png, listed):
     path = tmp_path / "images.zip"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("кот/1.png", png)
@@ -96,7 +96,7 @@ def test_an_encrypted_member_is_refused(pack, harm, listed):
 
 
 @pytest.mark.parametrize("compression", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
-def test_rare_ways_of_packing_are_refused(pack, harm, compression):
+def test_rare_compression_methods_are_refused(pack, harm, compression):
     source = Zip(pack("1.png", compression=compression))
     assert harm(source) == {"1.png": "compressed, but not with deflate"}
 
@@ -143,7 +143,7 @@ def test_a_directory_that_claims_gigabytes_is_refused(tmp_path):
         tracemalloc.stop()
 
 
-def test_a_member_without_a_name_is_no_image(pack, png, listed):
+def test_a_member_without_a_name_is_not_an_image(pack, png, listed):
     path = Path(pack("1.png", "2.png"))
     content = path.read_bytes().replace(b"2.png", b"")
     start, end = content.rindex(b"PK\1\2"), content.rindex(b"PK\5\6")
@@ -168,7 +168,7 @@ def test_members_that_share_their_bytes_are_refused(pack):
 
 
 @pytest.mark.parametrize("content", [b"", b"no zip", b"PK\5\6" + bytes(17)])
-def test_what_is_no_zip_says_so(tmp_path, content):
+def test_a_file_that_is_not_a_zip_is_refused(tmp_path, content):
     path = tmp_path / "images.zip"
     path.write_bytes(content)
     with pytest.raises(DataError, match="cannot be read as a zip") as caught:
@@ -176,7 +176,7 @@ def test_what_is_no_zip_says_so(tmp_path, content):
     assert caught.value.hint
 
 
-def test_half_a_zip_says_so(pack):
+def test_half_a_zip_is_refused(pack):
     path = pack("1.png", "2.png")
     with Path(path).open("r+b") as file:
         file.truncate(150)
@@ -184,7 +184,7 @@ def test_half_a_zip_says_so(pack):
         Zip(path)
 
 
-def test_an_archive_that_goes_away_is_said(pack, tmp_path):
+def test_an_archive_that_disappears_is_reported(pack, tmp_path):
     source = pickle.loads(pickle.dumps(Zip(pack("1.png"))))
     (tmp_path / "images.zip").unlink()
     with pytest.raises(BadImage, match="cannot be read"):
@@ -209,7 +209,7 @@ ORIGINAL = original()
     ),
     keep=st.floats(0.5, 1),
 )
-def test_a_damaged_zip_is_refused_or_its_images_are(tmp_path_factory, changes, keep):
+def test_a_damaged_zip_or_its_images_are_refused(tmp_path_factory, changes, keep):
     content = bytearray(ORIGINAL)
     for position, value in changes:
         content[position] = value
