@@ -24,7 +24,7 @@ def digits():
 @pytest.fixture(scope="module")
 def encoded(digits):
     network = features.load("auto", "mnist")
-    return features.encode(network, np.split(digits.images.numpy(), 100))
+    return features.extract(network, np.split(digits.images.numpy(), 100))
 
 
 def test_the_classifier_knows_its_digits(encoded, digits):
@@ -34,7 +34,7 @@ def test_the_classifier_knows_its_digits(encoded, digits):
 
 def test_features_are_those_of_each_image_alone(encoded, digits):
     network = features.load("auto", "mnist")
-    alone = features.encode(network, [digits.images[7:8].numpy(), digits.images[9:12].numpy()])
+    alone = features.extract(network, [digits.images[7:8].numpy(), digits.images[9:12].numpy()])
     torch.testing.assert_close(alone.features, encoded.features[[7, 9, 10, 11]])
     assert encoded.features.shape == (10_000, classifier.NUM_FEATURES)
     assert encoded[2:5].logits.equal(encoded.logits[2:5])
@@ -45,13 +45,13 @@ def test_a_stacked_image_has_the_classes_of_its_channels():
     data = loading.load_test("stacked-mnist")
     network = features.load("auto", "stacked-mnist")
     images = data.images[:300].numpy()
-    found = features.encode(network, [images[:100], images[100:]])
+    found = features.extract(network, [images[:100], images[100:]])
     assert network.num_classes == 1000
     assert found.logits.shape == (300, 1000)
     assert found.features.shape == (300, 3 * classifier.NUM_FEATURES)
     right = (found.logits.argmax(1) == data.labels[:300]).double().mean()
     assert float(right) >= 0.97
-    alone = features.encode(features.load("auto", "mnist"), [images[..., 1:2]])
+    alone = features.extract(features.load("auto", "mnist"), [images[..., 1:2]])
     torch.testing.assert_close(found.features[:, 128:256], alone.features)
     # the joint distribution's margin is that of the channel alone
     joint = found.logits.softmax(1).view(300, 10, 10, 10).sum((1, 3))
@@ -107,12 +107,12 @@ def inception_weights(monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_inception_takes_grey_and_colour(inception_weights, channels):
+def test_inception_takes_grayscale_and_color(inception_weights, channels):
     images = np.random.default_rng(0).integers(0, 256, (5, 8, 8, channels), np.uint8)
     network = features.load(str(inception_weights), "cifar10")
-    found = features.encode(network, [images])
+    found = features.extract(network, [images])
     assert (found.features.shape, found.logits.shape) == ((5, 4), (5, 2))
-    assert not network.small
+    assert not network.is_fast
 
 
 def test_weights_with_code_in_them_run_nothing(inception_weights, tmp_path):
@@ -160,5 +160,5 @@ def test_inception_is_an_extra(monkeypatch):
 def test_features_that_do_not_go_with_the_data():
     with pytest.raises(UsageError, match="unknown features 'digit'"):
         features.load("digit", "mnist")
-    with pytest.raises(UsageError, match="says nothing about cifar10"):
+    with pytest.raises(UsageError, match="does not know cifar10"):
         features.load("digits", "cifar10")

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def show_evaluation(evaluation: Evaluation, terminal: Terminal, *, heading: str) -> None:
-    """Show what was compared with what, and the figures of both."""
+    """Show which images were compared, and the metrics of both."""
     terminal.heading(heading)
     weights = "moving average" if evaluation.ema else "weights as trained"
     terminal.result(
@@ -20,7 +20,12 @@ def show_evaluation(evaluation: Evaluation, terminal: Terminal, *, heading: str)
     )
     if evaluation.test_images == "training images":
         terminal.result(
-            "None of these images were held back: a generator that copies them would look perfect."
+            "None of these images were held out: a generator that copies them would look perfect."
         )
     terminal.result(f"features: {evaluation.features}")
-    terminal.table(("", "samples", "real images", "better is"), evaluation.rows())
+    rows = evaluation.rows()
+    terminal.table(("", "samples", "real images", "better is"), rows)
+    if any(better == ">= real" for *_, better in rows):
+        terminal.result(
+            ">= real: samples closer to training images than real images are may be copies."
+        )

@@ -1,31 +1,34 @@
-"""A generator's images beside real ones: which are compared, and in which figures."""
+"""Metrics of generated images beside real ones: all of them, or a quick choice for each epoch."""
 
 from __future__ import annotations
 
+import functools
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 
 import torch
+from torch import Tensor
 
 from ganctl import metrics
 from ganctl.datasets.base import Progress
 from ganctl.datasets.local import cache
-from ganctl.evaluation.real_features import RealImages, chunks
-from ganctl.features import Encoded, FeatureNetwork, encode
+from ganctl.evaluation.real_features import RealImages, activations, chunks
+from ganctl.features import Activations, FeatureNetwork, extract
 from ganctl.history import QUALITY_METRICS
 from ganctl.images import Pixels
 from ganctl.rng import Stream
 
-_GAUGED = 2000
-_STAGES = 4
-"""Metrics that take long, of which progress is told."""
+_NUM_EPOCH_TEST = 2000
+"""Number of test images that an epoch's samples are compared with."""
+_NUM_STEPS = 4
+"""Number of steps of a comparison."""
 
 
 @dataclass(frozen=True)
 class Metrics:
-    """How near a set of images is to the test images. See docs/evaluation.md."""
+    """How close a set of images is to the test images; explained in docs/evaluation.md."""
 
     num_samples: int
     frechet_distance: float
@@ -37,19 +40,20 @@ class Metrics:
     classifier_score: float
     sure_share: float
     class_shares: list[float]
-    """Empty where the feature network knows no classes of such images."""
+    """Empty if the feature network does not know the classes of these images."""
     classes_found: int | None
     class_divergence: float | None
-    """How far the classes are from being as frequent, in nats."""
+    """Kullback-Leibler divergence of the classes from equal shares, in nats."""
     nearest_training: float | None
-    """The median distance to the nearest training image; None where encoding all takes hours."""
+    """Median distance to the nearest training image; None if extracting the features of all of
+    them would take hours."""
 
 
 class Evaluator:
-    """The real images, encoded once, and what `count` images are measured against.
+    """Computes the metrics of `count` images against real ones, whose features it extracts first.
 
-    `test` is what images are compared with; `train` is what the generator learned from, and what
-    the floor is measured on. Both uint8 (N, H, W, C). `progress` is told of all that takes long.
+    Samples are compared with `test`; `train` is what the generator learned from. Both are uint8
+    (N, H, W, C).
     """
 
     def __init__(
@@ -62,73 +66,63 @@ class Evaluator:
         progress: Progress = lambda *_: None,
     ) -> None:
         self._network, self._count, self._progress = network, count, progress
-        self._test_images = RealImages(network, test if network.small else test[:count])
-        self._test = self._test_images.encoded("encoding test images", progress)
         self._chosen = Stream.FLOOR.generator().permutation(len(train))[:count]
-        self._train: Encoded | None = None
-        self._floor_images = RealImages(network, train if network.small else train[self._chosen])
-        if network.small:
-            self._train = self._floor_images.encoded("encoding training images", progress)
+        if not network.is_fast:
+            test, train = test[:count], train[self._chosen]
+        self._test_images, self._floor_images = (RealImages(network, one) for one in (test, train))
+        sets = [self._test_images, self._floor_images][: 2 if network.is_fast else 1]
+        found = activations(sets, "extracting features of real images", progress)
+        self._test, self._train = found[0], found[1] if network.is_fast else None
         self._frechet = metrics.Frechet(self._test.features)
 
     @property
     def num_test_images(self) -> int:
-        """How many images are compared with: all, or as many as samples where that takes hours."""
+        """Number of images compared with: all, or as many as samples if that would take hours."""
         return len(self._test)
 
     def measure(self, samples: Iterable[Pixels]) -> Metrics:
-        """The figures of generated images, uint8 chunks (n, H, W, C); `MIN_MEASURED` at least."""
-        doing = "drawing samples"
-        self._progress(doing, 0, self._count)
-        found = encode(
-            self._network, samples, lambda done: self._progress(doing, done, self._count)
+        """Return the metrics of generated images, uint8 chunks (n, H, W, C).
+
+        There must be at least `MIN_MEASURED` of them.
+        """
+        task = "drawing samples"
+        self._progress(task, 0, self._count)
+        found = extract(
+            self._network, samples, lambda done: self._progress(task, done, self._count)
         )
-        return self._figures(found, "comparing samples with test images", nearest_of=found)
+        return self._compare(found, "comparing samples with test images", nearest_of=found)
 
     def floor(self) -> Metrics:
-        """The same figures for training images drawn at random: hardly any can be better.
+        """Return the metrics of random training images, which samples can hardly beat.
 
-        But for `nearest_training`, which is that of the test images. They are computed once and
-        kept, as real images' features are.
+        `nearest_training` is that of the test images instead. The result is cached.
         """
         key = self._floor_images.key("floor", self._test_images.digest, self._count)
         if (kept := cache.find_bytes(key, "floor")) is not None:
             return Metrics(**json.loads(kept))
         if self._train is None:
-            images = self._floor_images.encoded("encoding training images", self._progress)
+            task = "extracting features of training images"
+            (found,) = activations([self._floor_images], task, self._progress)
         else:
-            images = self._train[torch.from_numpy(self._chosen)]
-        figures = self._figures(
-            images, "comparing training images with test images", nearest_of=self._test
+            found = self._train[torch.from_numpy(self._chosen)]
+        floor = self._compare(
+            found, "comparing training images with test images", nearest_of=self._test
         )
-        cache.keep_bytes(key, "floor", json.dumps(asdict(figures)).encode())
-        return figures
+        cache.keep_bytes(key, "floor", json.dumps(asdict(floor)).encode())
+        return floor
 
-    def _figures(self, found: Encoded, doing: str, *, nearest_of: Encoded) -> Metrics:
-        fake, real = found.features, self._test.features
-        self._progress(doing, 0, _STAGES)
-        frechet_distance = self._frechet.distance(fake)
-        self._progress(doing, 1, _STAGES)
-        kernel_distance = metrics.kernel_distance(fake, real)
-        self._progress(doing, 2, _STAGES)
-        near = metrics.manifold(fake, real)
-        self._progress(doing, 3, _STAGES)
+    def _compare(self, found: Activations, task: str, *, nearest_of: Activations) -> Metrics:
+        progress = functools.partial(self._progress, task)
+        progress(0, _NUM_STEPS)
         nearest = None
         if self._train is not None:
             table = metrics.nearest_distances(nearest_of.features, self._train.features)
             nearest = float(table.median())
+        values = _compare(found, self._frechet, self._test.features, progress)
         shares = metrics.class_shares(found.logits) if self._network.num_classes else []
-        self._progress(doing, _STAGES, _STAGES)
         return Metrics(
             num_samples=len(found),
-            frechet_distance=frechet_distance,
-            kernel_distance=kernel_distance,
-            precision=near.precision,
-            recall=near.recall,
-            density=near.density,
-            coverage=near.coverage,
-            classifier_score=metrics.classifier_score(found.logits),
-            sure_share=metrics.sure_share(found.logits),
+            **values,
             class_shares=shares,
             classes_found=metrics.classes_found(shares) if shares else None,
             class_divergence=metrics.uniform_divergence(shares) if shares else None,
@@ -137,32 +131,51 @@ class Evaluator:
 
 
 class EpochEvaluator:
-    """An evaluator for a training: cheap, on few samples, its numbers fit for a row of the history.
+    """Computes the metrics of an epoch, quickly and on few samples.
 
-    Its figures are not those of a Evaluator, since they depend on the number of samples.
+    They depend on the number of samples, and cannot be compared with those of an `Evaluator`.
     """
 
     def __init__(self, network: FeatureNetwork, *, test: Pixels) -> None:
         self._network = network
-        self._test = encode(network, chunks(test[:_GAUGED]))
+        self._test = extract(network, chunks(test[:_NUM_EPOCH_TEST]))
         self._frechet = metrics.Frechet(self._test.features)
 
     def measure(self, samples: Iterable[Pixels]) -> dict[str, float | None]:
-        """Return QUALITY_METRICS of generated images against as many test images.
+        """Return QUALITY_METRICS of generated images, uint8 chunks (n, H, W, C).
 
-        `samples` are uint8 chunks (n, H, W, C). The Frechet distance is to 2,000 test images. None
-        stands for what is not a finite number.
+        The Frechet distance is that to 2,000 test images, the others compare with as many as there
+        are samples. A metric that is not finite is None.
         """
-        found = encode(self._network, samples)
-        fake, real = found.features, self._test.features[: len(found)]
+        found = extract(self._network, samples)
         shares = metrics.class_shares(found.logits)
-        figures = {
-            "frechet_distance": self._frechet.distance(fake),
-            "kernel_distance": metrics.kernel_distance(fake, real),
-            **vars(metrics.manifold(fake, real)),
-            "classifier_score": metrics.classifier_score(found.logits),
-            "sure_share": metrics.sure_share(found.logits),
+        values = {
+            **_compare(found, self._frechet, self._test.features[: len(found)]),
             "smallest_class": min(shares),
             "largest_class": max(shares),
         }
-        return {n: figures[n] if math.isfinite(figures[n]) else None for n in QUALITY_METRICS}
+        return {
+            name: values[name] if math.isfinite(values[name]) else None for name in QUALITY_METRICS
+        }
+
+
+def _compare(
+    found: Activations,
+    frechet: metrics.Frechet,
+    real: Tensor,
+    progress: Callable[[int, int], None] = lambda *_: None,
+) -> dict[str, float]:
+    """Return the metrics that compare images with `real` features, or need their logits alone."""
+    fake, logits = found.features, found.logits
+    steps: tuple[Callable[[], dict[str, float]], ...] = (
+        lambda: {"frechet_distance": frechet.distance(fake)},
+        lambda: {"kernel_distance": metrics.kernel_distance(fake, real)},
+        lambda: asdict(metrics.manifold(fake, real)),
+        lambda: {"classifier_score": metrics.classifier_score(logits),
+                 "sure_share": metrics.sure_share(logits)},
+    )  # fmt: skip
+    values: dict[str, float] = {}
+    for done, step in enumerate(steps, 1):
+        values |= step()
+        progress(done, _NUM_STEPS)
+    return values

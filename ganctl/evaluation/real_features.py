@@ -1,35 +1,38 @@
-"""Real images as a feature network encodes them, and what else is computed from them alone: kept.
+"""Features of real images, which are extracted once and cached.
 
-Encoding them takes longer than all the rest of a measurement. What is kept lies with the decoded
-images, so that clearing their cache removes it.
+Extracting them takes longer than the rest of an evaluation. They are cached beside the decoded
+images, so that clearing that cache removes them, too.
 """
 
 from __future__ import annotations
 
 import functools
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import torch
 
 from ganctl.datasets.base import Progress, start_digest
 from ganctl.datasets.local import cache
-from ganctl.features import Encoded, FeatureNetwork, encode
+from ganctl.features import Activations, FeatureNetwork, extract
 from ganctl.images import Pixels
 
 _FORMAT = 1
-"""Part of every key: raised when the same images are encoded in another way."""
+"""Part of every key; increased when features of the same images change."""
 _CHUNK = 256
-"""Real images encoded at once: as many as a generator draws of small images."""
+"""Number of real images per batch: as many as a generator draws."""
 
 
 class RealImages:
-    """Real images, uint8 (N, H, W, C), that `network` sees."""
+    """Real images, uint8 (N, H, W, C), as seen by one feature network."""
 
     def __init__(self, network: FeatureNetwork, pixels: Pixels) -> None:
         self._network = network
         self._pixels = pixels
+
+    def __len__(self) -> int:
+        return len(self._pixels)
 
     @functools.cached_property
     def digest(self) -> str:
@@ -40,35 +43,44 @@ class RealImages:
         return digest.hexdigest()
 
     def key(self, *parts: str | int) -> str:
-        """Return the key of what is a function of these images, the network and `parts` alone."""
+        """Return the cache key of a value that depends on images, network and `parts` alone."""
         made_with = [_FORMAT, torch.__version__, self._network.name, self._network.digest]
         return cache.key_of("real images", made_with, self.digest, parts)
 
-    def encoded(self, doing: str, progress: Progress) -> Encoded:
-        """Return them encoded, now or once before; `progress` is told of `doing`."""
-        key, total = self.key(), len(self._pixels)
-        if (kept := cache.find_bytes(key, "features")) is not None:
-            return _from_bytes(kept)
-        progress(doing, 0, total)
-        found = encode(
-            self._network, chunks(self._pixels), lambda done: progress(doing, done, total)
-        )
-        cache.keep_bytes(key, "features", _to_bytes(found))
+    def cached(self) -> Activations | None:
+        """Return their activations if they are cached."""
+        content = cache.find_bytes(self.key(), "features")
+        if content is None:
+            return None
+        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+            return Activations(*(torch.from_numpy(arrays[name]) for name in ("features", "logits")))
+
+    def extract(self, progress: Callable[[int], None]) -> Activations:
+        """Extract and cache their activations. `progress` gets the number of images done."""
+        found = extract(self._network, chunks(self._pixels), progress)
+        file = io.BytesIO()
+        np.savez(file, features=found.features.numpy(), logits=found.logits.numpy())
+        cache.keep_bytes(self.key(), "features", file.getvalue())
         return found
 
 
+def activations(sets: Sequence[RealImages], task: str, progress: Progress) -> list[Activations]:
+    """Return the activations of each set. `progress` counts the images not cached, under `task`."""
+    cached = {images: found for images in sets if (found := images.cached()) is not None}
+    total, done = sum(len(images) for images in sets if images not in cached), 0
+    for images in sets:
+        if images not in cached:
+
+            def report(more: int, before: int = done) -> None:
+                progress(task, before + more, total)
+
+            report(0)
+            cached[images] = images.extract(report)
+            done += len(images)
+    return [cached[images] for images in sets]
+
+
 def chunks(images: Pixels) -> Iterator[Pixels]:
-    """Yield `images`, some at a time."""
+    """Yield `images` in batches."""
     for start in range(0, len(images), _CHUNK):
         yield images[start : start + _CHUNK]
-
-
-def _to_bytes(encoded: Encoded) -> bytes:
-    file = io.BytesIO()
-    np.savez(file, features=encoded.features.numpy(), logits=encoded.logits.numpy())
-    return file.getvalue()
-
-
-def _from_bytes(content: bytes) -> Encoded:
-    with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-        return Encoded(*(torch.from_numpy(arrays[name]) for name in ("features", "logits")))

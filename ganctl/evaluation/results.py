@@ -20,13 +20,13 @@ _SHOWN = (
     *(COLUMNS[name] for name in QUALITY_METRICS if not name.endswith("_class")),
     Column("classes_found", "classes found", format=",d", better="higher"),
     Column("class_divergence", "classes, KL from uniform", format=".4f", better="lower"),
-    Column("nearest_training", "nearest training image", format=".2f", better="not lower"),
+    Column("nearest_training", "nearest training image", format=".2f", better=">= real"),
 )
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """How near one checkpoint's samples are to real images."""
+    """How close one checkpoint's samples are to real images."""
 
     checkpoint: str
     digest: str

@@ -1,4 +1,4 @@
-"""Images → features: the numbers in which generated and real images are compared."""
+"""Feature networks: generated and real images are compared in the features that they extract."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ganctl.features.classifier import DigitFeatures, StackedFeatures
 from ganctl.features.inception import InceptionFeatures
 from ganctl.text import nearest
 
-__all__ = ["CHOICES", "Encoded", "FeatureNetwork", "encode", "is_known", "load"]
+__all__ = ["CHOICES", "Activations", "FeatureNetwork", "extract", "is_known", "load"]
 
 CHOICES = ("auto", "digits", "inception")
 _CPU = torch.device("cpu")
@@ -26,25 +26,25 @@ _SHAPES = {"mnist": (1, 28, 28), "stacked-mnist": (3, 28, 28)}
 
 
 class FeatureNetwork(Protocol):
-    """What encodes images."""
+    """A network that extracts features of images."""
 
     name: str
-    """Figures of another network cannot be compared: they are named with this."""
+    """Name shown beside metrics, which are comparable only for the same network."""
     digest: str
-    """Another one for a network with other weights, or on another kind of device."""
-    small: bool
-    """Whether it encodes a whole data set in less than a minute."""
+    """Identifies the weights and the kind of device."""
+    is_fast: bool
+    """Whether it takes less than a minute for a whole dataset."""
     num_classes: int
-    """How many classes of these images its logits tell apart; 0 where they are of other things."""
+    """Number of classes of such images that its logits distinguish; 0 if it knows none of them."""
 
     def __call__(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """uint8 (N, H, W, C) → features, float (N, D), and logits, float (N, K)."""
+        """Map uint8 (N, H, W, C) to features, float (N, D), and logits, float (N, K)."""
         ...
 
 
 @dataclass(frozen=True)
-class Encoded:
-    """Images as a feature network sees them."""
+class Activations:
+    """Outputs of a feature network for N images."""
 
     features: Tensor
     """float32 (N, D), on the CPU."""
@@ -54,14 +54,14 @@ class Encoded:
     def __len__(self) -> int:
         return len(self.features)
 
-    def __getitem__(self, which: slice | Tensor) -> Encoded:
-        return Encoded(self.features[which], self.logits[which])
+    def __getitem__(self, which: slice | Tensor) -> Activations:
+        return Activations(self.features[which], self.logits[which])
 
 
 def is_known(data: str, image_shape: tuple[int, int, int] | None = None) -> bool:
-    """Whether the shipped classifier knows images of the data set `data`.
+    """Whether the included classifier knows the images of a built-in dataset.
 
-    As they are there, or made (C, H, W).
+    `image_shape` is (C, H, W) if they were resized or converted.
     """
     return data in _DIGITS and image_shape in (None, _SHAPES[data])
 
@@ -72,10 +72,11 @@ def load(
     device: torch.device = _CPU,
     image_shape: tuple[int, int, int] | None = None,
 ) -> FeatureNetwork:
-    """The network that images of the data set `data`, as `is_known` takes it, are compared with.
+    """Return the feature network for images of the dataset `data`.
 
-    `choice` is one of CHOICES ("auto": digits where these are, Inception elsewhere), or a file of
-    Inception's weights. Raises UsageError, and DataError where weights are not to be had.
+    `choice` is one of CHOICES ("auto" means "digits" for digits and "inception" otherwise) or a
+    file of Inception's weights; `image_shape` is that of `is_known`. Raises UsageError, DataError
+    if weights are not available, and PackageError.
     """
     if choice not in CHOICES and not Path(choice).suffix:
         raise UsageError(f"unknown features '{choice}'", nearest(choice, CHOICES))
@@ -84,21 +85,21 @@ def load(
         if not known:
             what = f"{data} of this size" if is_known(data) else data
             raise UsageError(
-                f"the classifier of digits says nothing about {what}",
+                f"the classifier of digits does not know {what}",
                 Text("Give {}.", Setting("features", "inception")),
             )
         return _DIGITS[data](device)
     return InceptionFeatures(device, None if choice in CHOICES else Path(choice))
 
 
-def encode(
+def extract(
     network: FeatureNetwork,
     chunks: Iterable[NDArray[np.uint8]],
     progress: Callable[[int], None] = lambda _: None,
-) -> Encoded:
-    """Encode all images of `chunks`, uint8 (n, H, W, C) each, a chunk at a time.
+) -> Activations:
+    """Return the activations of all images in `chunks`, each uint8 (n, H, W, C).
 
-    `progress` is told how many are done.
+    `progress` gets the number of images done.
     """
     pairs, done = [], 0
     with torch.inference_mode():
@@ -107,4 +108,4 @@ def encode(
             done += len(chunk)
             progress(done)
     features, logits = zip(*pairs, strict=True)
-    return Encoded(torch.cat(features).float().cpu(), torch.cat(logits).float().cpu())
+    return Activations(torch.cat(features).float().cpu(), torch.cat(logits).float().cpu())

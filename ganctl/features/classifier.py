@@ -1,6 +1,6 @@
-"""A small classifier of handwritten digits: its last layer but one is what they are compared in.
+"""A small classifier of handwritten digits, whose penultimate layer gives the features.
 
-Trained by `tests/benchmarks/train_classifier.py` on MNIST's training images; in the package.
+`tests/benchmarks/train_classifier.py` trained it on MNIST's training images.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ NUM_CLASSES = 10
 
 
 class Classifier(nn.Module):
-    """Five 3x3 convolutions, each with batch normalization and ReLU, and a mean over the pixels."""
+    """Five 3x3 convolutions, each with batch normalization and ReLU, and global average pooling."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -34,16 +34,16 @@ class Classifier(nn.Module):
         self.logits = nn.Linear(NUM_FEATURES, NUM_CLASSES)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """(N, 1, 28, 28) in [-1, 1] → features (N, 128), at least 0, and logits (N, 10)."""
+        """Map (N, 1, 28, 28) in [-1, 1] to features (N, 128), not negative, and logits (N, 10)."""
         features = self.features(images)
         return features, self.logits(features)
 
 
 class DigitFeatures:
-    """The shipped classifier as a feature network."""
+    """The included classifier as a feature network."""
 
     name = "mnist-classifier"
-    small = True
+    is_fast = True
     num_classes = NUM_CLASSES
 
     def __init__(self, device: torch.device) -> None:
@@ -52,21 +52,21 @@ class DigitFeatures:
         self._device = device
 
     def __call__(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """uint8 (N, 28, 28, 1) → features (N, 128) and logits (N, 10)."""
+        """Map uint8 (N, 28, 28, 1) to features (N, 128) and logits (N, 10)."""
         scaled = images.to(self._device).permute(0, 3, 1, 2).float().div_(127.5).sub_(1.0)
         features, logits = self._classifier(scaled)
         return features, logits
 
 
 class StackedFeatures(DigitFeatures):
-    """The same for images whose three channels are a digit each, the first one the hundreds."""
+    """The same network for images with a digit in each of three channels, hundreds first."""
 
     name = "mnist-classifier, channel by channel"
-    small = False
+    is_fast = False
     num_classes = NUM_CLASSES**3
 
     def __call__(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """uint8 (N, 28, 28, 3) → features (N, 384) and logits (N, 1000)."""
+        """Map uint8 (N, 28, 28, 3) to features (N, 384) and logits (N, 1000)."""
         channels = images.movedim(3, 1).flatten(0, 1)[..., None]
         features, logits = super().__call__(channels)
         # Digits of different channels are independent: their log-probabilities add up.
@@ -84,14 +84,14 @@ def _block(inputs: int, outputs: int) -> tuple[nn.Module, ...]:
 
 
 def to_bytes(classifier: Classifier) -> bytes:
-    """The weights as an .npz, the same bytes for the same weights."""
+    """Return the weights as an .npz: the same bytes for the same weights."""
     file = io.BytesIO()
     np.savez(file, **{name: tensor.numpy() for name, tensor in classifier.state_dict().items()})
     return file.getvalue()
 
 
 def load(path: Path = PATH) -> Classifier:
-    """The shipped classifier, in eval mode, on the CPU. Raises DataError where it is damaged."""
+    """Return the included classifier in eval mode on the CPU. Raises DataError if it is damaged."""
     hint = "Reinstall ganctl: pip install --force-reinstall --no-deps ganctl"
     try:
         content = path.read_bytes()

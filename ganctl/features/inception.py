@@ -1,4 +1,4 @@
-"""Inception's features, in which the literature compares photographs; through torch-fidelity."""
+"""Features of Inception v3, which papers compare photographs in, through torch-fidelity."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ SHA256_PREFIX = "6726825d"
 
 
 class InceptionFeatures:
-    """Inception v3 of 2015 with its published weights (Szegedy et al. 2016)."""
+    """Inception v3 with the weights of 2015 (Szegedy et al. 2016)."""
 
     name = "inception-v3-compat"
-    small = False
+    is_fast = False
     num_classes = 0
 
     def __init__(self, device: torch.device, weights: Path | None = None) -> None:
-        """With the weights file at `weights`, or the published one from the cache or the network.
+        """Read `weights`, or else the published ones from the cache or the network.
 
-        Raises PackageError where the extra is missing, DataError where the weights are.
+        Raises PackageError if the extra is not installed, DataError without weights.
         """
         try:
             from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
@@ -42,7 +42,7 @@ class InceptionFeatures:
         path = weights or _published()
         state = _read(path)
         with tempfile.TemporaryDirectory() as folder:
-            # torch-fidelity reads pickles with code in them: it gets one that was written here.
+            # torch-fidelity would run code in a pickle: it gets one written here.
             trusted = Path(folder) / "weights.pth"
             torch.save(state, trusted)
             try:
@@ -58,14 +58,14 @@ class InceptionFeatures:
         self._device = device
 
     def __call__(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """uint8 (N, H, W, C) of any size, C 1 or 3 → features (N, 2048) and logits (N, 1008)."""
-        colour = images.to(self._device).permute(0, 3, 1, 2).expand(-1, 3, -1, -1)
-        features, logits = self._network(colour)
+        """Map uint8 (N, H, W, C), C 1 or 3, to features (N, 2048) and logits (N, 1008)."""
+        rgb = images.to(self._device).permute(0, 3, 1, 2).expand(-1, 3, -1, -1)
+        features, logits = self._network(rgb)
         return features, logits
 
 
 _BY_HAND = Text(
-    "Without a network, get {} elsewhere and name the file: {}",
+    "Without internet access, download {} elsewhere and give the file: {}",
     URL,
     Setting("features", "PATH"),
 )
@@ -78,7 +78,7 @@ def _read(path: Path) -> Any:
             return torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror or error}", _BY_HAND) from None
-    except Exception:  # whatever torch stumbles over
+    except Exception:  # torch raises many types
         raise DataError(f"{path} does not hold Inception's weights", _BY_HAND) from None
 
 
@@ -87,7 +87,7 @@ def _published() -> Path:
     if path.exists():
         return path
     try:
-        # Into a temporary file that is renamed once its digest has been found right.
+        # torch.hub renames a temporary file once its digest is verified.
         torch.hub.download_url_to_file(URL, str(path), SHA256_PREFIX, progress=False)
     except Exception as error:  # of a network, a file system or a wrong digest
         reason = (str(error).strip() or type(error).__name__).splitlines()[0][:120]

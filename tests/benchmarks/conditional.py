@@ -32,7 +32,7 @@ def main() -> None:
     labels = np.repeat(np.arange(num_classes), columns)
     seeds = [*range(columns)] * num_classes
     pixels = images.concatenate(sample_seeds(loaded.generator, seeds, loaded.network, labels))
-    logits = features.encode(features.load("digits", loaded.data), [pixels]).logits
+    logits = features.extract(features.load("digits", loaded.data), [pixels]).logits
     right = (logits.argmax(1).numpy() == labels).reshape(num_classes, columns)
     first = right[:, :IN_GRID]
     print(

@@ -13,7 +13,7 @@ from PIL import Image
 from ganctl import store
 from ganctl.cli import terminal
 from ganctl.datasets import mnist, stacked
-from ganctl.evaluation import evaluator
+from ganctl.evaluation import evaluate, evaluator
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def run(run, tmp_path):
 def test_for_people(ok, run, monkeypatch):
     monkeypatch.setattr(terminal, "_MANY", 100)
     result = ok("evaluate", run, "--num-samples", "50")
-    assert result.err == "Encoding test images: 200 ...\nEncoding training images: 300 ...\n"
+    assert result.err == "Extracting features of real images: 500 ...\n"
     assert ok("evaluate", run, "--num-samples", "50").out == result.out
     assert "50 samples (moving average, step 8) against 200 test images of mnist" in result.out
     for name in ("Frechet distance", "kernel distance", "precision", "recall", "density",
@@ -67,7 +67,8 @@ def test_at_a_terminal(on_terminal, run):
     result = on_terminal("evaluate", run, "-n", "20")
     assert result.code == 0
     assert "Frechet distance" in result.out
-    for doing in ("encoding training images", "300/300", "drawing samples", "comparing samples"):
+    assert "extracting features of real images" in result.out
+    for doing in ("500/500", "drawing samples", "comparing samples"):
         assert doing in result.out
 
 
@@ -135,7 +136,7 @@ def test_numbers_that_cannot_be(cli, run, number):
 class Means:
     """A feature network that sees of an image the mean of each half."""
 
-    name, digest, small, num_classes = "means", "0", True, 0
+    name, digest, is_fast, num_classes = "means", "0", True, 0
 
     def __call__(self, images):
         pixels = images.float()
@@ -150,7 +151,7 @@ def test_own_images_are_compared_with_those_that_were_held_out(
     seen = []
     real = evaluator.Evaluator
     monkeypatch.setattr("ganctl.features.load", lambda *_, **__: Means())
-    monkeypatch.setattr(evaluator, "Evaluator", lambda *a, **k: seen.append(k) or real(*a, **k))
+    monkeypatch.setattr(evaluate, "Evaluator", lambda *a, **k: seen.append(k) or real(*a, **k))
     for number in range(20 + held_out):
         path = tmp_path / "own" / ("train" if number < 20 else "test") / f"{number}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -174,7 +175,7 @@ def test_own_images_are_compared_with_those_that_were_held_out(
         assert (report["test_images"], report["num_test_images"]) == ("held-out images", 12)
         shown = ok("evaluate", tmp_path / "run", "-n", "20", "--data", moved).out
         assert "against 12 held-out images of" in shown
-        assert "None of these images were held back" not in shown
+        assert "None of these images were held out" not in shown
     else:
         assert numbers == [[*range(1, 20, 2)], [*range(0, 20, 2)]]
         assert report["test_images"] == "training images"

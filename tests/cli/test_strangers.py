@@ -128,10 +128,10 @@ def test_images_that_the_user_named_or_trained_on_are_read(
     monkeypatch.setattr("ganctl.features.load", lambda *_, **__: None)  # an extra
     options = [*fast_options, "--size", "16", "--batch-size", "4", "--steps", "1"]
     ok("train", *options, "--data", photos, "--out", folder)
-    assert "too few images to measure with: 12" in evaluated().err  # which it has looked at
+    assert "12 images are too few to evaluate with" in evaluated().err  # which it has looked at
     shutil.rmtree(places.folder("trained"))
     assert "add --data" in evaluated().err
-    assert "too few images to measure with: 12" in evaluated("--data", photos).err
+    assert "12 images are too few to evaluate with" in evaluated("--data", photos).err
     shutil.copytree(photos / "cat", tmp_path / "others")
     said = evaluated("--data", tmp_path / "others").err
     assert "others' are not those this run was trained on" in said

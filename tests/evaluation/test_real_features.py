@@ -6,13 +6,13 @@ import torch
 
 from ganctl.datasets.local import cache
 from ganctl.evaluation import real_features
-from ganctl.evaluation.real_features import RealImages
+from ganctl.evaluation.real_features import RealImages, activations
 
 
 class Network:
     """Counts the images that it encodes."""
 
-    name, digest, small, num_classes = "a network", "its weights", True, 2
+    name, digest, is_fast, num_classes = "a network", "its weights", True, 2
 
     def __init__(self):
         self.encoded = 0
@@ -34,7 +34,7 @@ def pixels():
 
 
 def encoded(network, pixels, told=lambda *_: None):
-    return RealImages(network, pixels).encoded("encoding", told)
+    return activations([RealImages(network, pixels)], "extracting", told)[0]
 
 
 def test_the_second_time_they_are_the_same_and_the_network_rests(network, pixels, monkeypatch):
@@ -45,7 +45,7 @@ def test_the_second_time_they_are_the_same_and_the_network_rests(network, pixels
     assert network.encoded == 10
     assert second.features.equal(first.features)
     assert second.logits.equal(first.logits)
-    assert told == [("encoding", done, 10) for done in (0, 4, 8, 10)]
+    assert told == [("extracting", done, 10) for done in (0, 4, 8, 10)]
 
 
 def test_other_images_and_other_networks_are_encoded_anew(network, pixels, monkeypatch):

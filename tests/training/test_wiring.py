@@ -18,7 +18,7 @@ from ganctl.config.schema import SETTINGS
 from ganctl.datasets import loading, mnist
 from ganctl.datasets.base import epoch_order
 from ganctl.evaluation.evaluator import EpochEvaluator
-from ganctl.features import encode
+from ganctl.features import extract
 from ganctl.history import QUALITY_METRICS, STEP_METRICS
 from ganctl.sampling import sample_seeds
 from ganctl.store import read_checkpoint
@@ -271,9 +271,9 @@ def test_the_gauge_puts_every_figure_under_its_own_name(recorded):
     (row,) = record.outcome.history
     network = features.load("auto", "mnist", torch.device("cpu"))
     test = loading.load_test("mnist").images.numpy()
-    real = encode(network, [test])
+    real = extract(network, [test])
     drawn = sample_seeds(record.ready.state.sampler, range(20), record.ready.config.network)
-    fake = encode(network, drawn)
+    fake = extract(network, drawn)
     near = metrics.manifold(fake.features, real.features[:20])
     shares = metrics.class_shares(fake.logits)
     expected = {

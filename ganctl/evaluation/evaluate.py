@@ -1,0 +1,84 @@
+"""The evaluation of a checkpoint: which images its samples are compared with, and the result."""
+
+from __future__ import annotations
+
+from ganctl import features, machine
+from ganctl.config.schema import MIN_MEASURED
+from ganctl.datasets import loading
+from ganctl.datasets.base import Progress
+from ganctl.errors import DataError, Setting, Text, UsageError
+from ganctl.evaluation.evaluator import Evaluator
+from ganctl.evaluation.results import Evaluation
+from ganctl.images import Pixels
+from ganctl.model import Model
+
+_MAX_SAMPLES = 60_000
+_MAX_STREAMED = 20_000
+"""Maximum number of streamed images: the first ones of some shards."""
+_MEMORY = 1_500_000_000
+"""Memory that any evaluation takes, in bytes; measured with the fewest samples."""
+
+
+def evaluate(
+    model: Model, *, num_samples: int, data: str | None, choice: str, progress: Progress
+) -> Evaluation:
+    """Compare samples of `model`, seeds 0 to `num_samples` - 1, with real images.
+
+    `data` names the images that it was trained on, None those that the checkpoint names; `choice`
+    is the feature network (see `features.load`). Raises UsageError, DataError or DeviceError.
+    """
+    if not MIN_MEASURED <= num_samples <= _MAX_SAMPLES:
+        name, bounds = Setting("num_samples"), f"{MIN_MEASURED} to {_MAX_SAMPLES:,}"
+        raise UsageError(Text("{} must be {}, not {}", name, bounds, num_samples))
+    if data is not None:
+        data = loading.resolve(data)
+    elif loading.is_trusted(model.config.data, model.data_digest):
+        data = model.config.data
+    else:
+        raise loading.untrusted(model.config.data)
+    network = features.load(choice, model.data, image_shape=model.network.image_shape)
+    machine.require_memory(_MEMORY, "comparing samples with real images")
+    train, test, kind = _real_images(model, data, progress)
+    evaluator = Evaluator(network, test=test, train=train, count=num_samples, progress=progress)
+    return Evaluation(
+        checkpoint=str(model.path), digest=model.digest, step=model.step, ema=model.ema,
+        data=model.data, num_test_images=evaluator.num_test_images, test_images=kind,
+        features=network.name,
+        metrics=evaluator.measure(model.sample(range(num_samples)).chunks()),
+        floor=evaluator.floor(),
+    )  # fmt: skip
+
+
+def _real_images(model: Model, name: str, progress: Progress) -> tuple[Pixels, Pixels, str]:
+    """Return the training images, those that samples are compared with, and what the latter are.
+
+    Without held-out images, samples are compared with one half of the training images, and the
+    other half takes the place of the training images. Raises DataError if `name` has other images
+    than the model was trained on, or too few.
+    """
+    config = model.config
+    if name == config.data in loading.NAMES:
+        train = loading.load(name, settings=config.images)
+        test = loading.load_test(name, settings=config.images)
+        return train.images.numpy(), test.images.numpy(), "test images"
+    own = loading.load_training(
+        name, settings=config.images, limit=config.limit, skip_bad=True, progress=progress
+    )
+    if own.digest != model.data_digest:
+        raise DataError(f"the images of '{name}' are not those this run was trained on")
+    if loading.has_test(own):
+        test = loading.load_test(name, settings=config.images, progress=progress)
+        held_out = test.images.numpy()
+        if min(len(own), len(held_out)) < MIN_MEASURED:
+            raise DataError(
+                f"{len(own):,} training images and {len(held_out):,} held-out ones are too few to "
+                f"evaluate with; at least {MIN_MEASURED} of each are needed"
+            )
+        return own.some(len(own)), held_out, "held-out images"
+    images = own.some(_MAX_STREAMED if loading.is_streamed(name) else len(own))
+    if len(images) < 2 * MIN_MEASURED:
+        raise DataError(
+            f"{len(images)} images are too few to evaluate with; at least {2 * MIN_MEASURED} are "
+            "needed"
+        )
+    return images[1::2], images[::2], "training images"
