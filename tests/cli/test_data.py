@@ -442,7 +442,7 @@ def test_the_source_of_labels_is_named_by_data_and_train(ok, path, classes, labe
 def test_held_out_images_are_counted_separately(ok):
     document = json.loads(ok("data", "split", "--json").out)
     assert (document["num_images"], document["num_held_out"]) == (6, 6)
-    assert "'ganctl evaluate' compares samples with them" in ok(
+    assert "only compared with samples, by 'ganctl evaluate'" in ok(
         "train", "--data", "split", *QUICK, "--dry-run"
     ).err  # fmt: skip
 

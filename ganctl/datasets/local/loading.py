@@ -28,6 +28,7 @@ from ganctl.text import counted, printable
 FEW = 500
 """Number of images below which a user is told what to expect."""
 _EXAMPLES, _ROW = 64, range(4, 13)
+"""Images of a contact sheet, and how many of a class can make a row."""
 
 
 @dataclass(frozen=True)
@@ -112,11 +113,7 @@ def prepare(
     held_out: bool = False,
     progress: Progress | None = None,
 ) -> Prepared:
-    """Return the usable images to train on at `path`, or those `held_out`, and their survey.
-
-    They come from the cache, into which they are decoded the first time. Raises UsageError and
-    DataError.
-    """
+    """Return the usable images that `load` would, with a survey. Raises UsageError, DataError."""
     detection.require_color(settings.background)
     report = progress or (lambda *_: None)
     is_folder = os.path.isdir(path) and settings.image_key is None  # noqa: PTH112
@@ -136,9 +133,9 @@ def prepare(
 
 
 def require_usable(prepared: Prepared, *, skip_bad: bool, is_listed: bool = False) -> None:
-    """Raise DataError if these images cannot be trained on; it lists the files at fault.
+    """Raise DataError if these images cannot be trained on.
 
-    It does not if the files `is_listed` already.
+    It lists the files at fault, unless that was done already (`is_listed`).
     """
     survey, path = prepared.survey, printable(prepared.path)
     if survey.problems and not (skip_bad and survey.num_images):
@@ -170,8 +167,7 @@ def notices(prepared: Prepared) -> list[str | Text]:
         *survey.notes,
     ]
     if survey.num_held_out:
-        lines.append("Held-out images are not trained on: 'ganctl evaluate' compares samples with "
-                     "them.")  # fmt: skip
+        lines.append("Held-out images are only compared with samples, by 'ganctl evaluate'.")
     if count := survey.num_enlarged:
         lines.append(f"{counted(count, 'image')} smaller than that will be enlarged.")
     if count := len(survey.duplicates):
@@ -208,7 +204,7 @@ def _decode(
     held_out: bool,
 ) -> cache.Stored:
     """Decode the images of `source` into `slot`, unless they are stored at the detected size."""
-    # A folder's files are told apart while other processes start.
+    # Listing a folder's entries takes longer: it is done while other processes start.
     num_files = len(source.found if isinstance(source, Folder) else source.entries)
     with preparing.open_pool(source, min(num_files, limit or num_files)) as pool:
         entries = source.contents.held_out if held_out else source.entries

@@ -21,9 +21,11 @@ from ganctl.text import counted
 _SIDES = (1, *SIZES, 256, 512, 1024, 2048)
 """Lower bounds of the bars of the histogram of short sides, in pixels."""
 _COMMON_SIZES = 20
+"""Number of sizes that are counted by name."""
 _DARK = 4
 """Images whose largest value is below this fraction of white are nearly black."""
 _NAMED = 20
+"""Number of problems that are listed."""
 
 
 @dataclass
@@ -109,7 +111,7 @@ class Survey:
     num_held_out: int = 0
     """Number of images held out to compare samples with, which are not counted elsewhere."""
     notes: tuple[str, ...] = ()
-    """How the files were told apart, where a user should know."""
+    """What a user should know about how the files were understood."""
     problems: tuple[Problem, ...] = ()
     """Images that cannot be used."""
     ignored: tuple[Problem, ...] = ()
@@ -142,21 +144,17 @@ class Survey:
 
     @classmethod
     def of_source(
-        cls,
-        source: Source,
-        measured: Measured,
-        damaged: Sequence[Problem],
-        remarks: Remarks,
+        cls, source: Source, measured: Measured, damaged: Sequence[Problem], remarks: Remarks
     ) -> Survey:
         """Return the survey of `measured` files, of which the `damaged` could not be decoded."""
         unusable = {problem.name for problem in damaged}
-        facts = [fact for entry, fact in measured.facts.items() if entry.name not in unusable]
-        labels = Counter(entry.label for entry in measured.facts if entry.name not in unusable)
+        usable = {e: fact for e, fact in measured.facts.items() if e.name not in unusable}
+        labels = Counter(entry.label for entry in usable)
         problems = [*source.problems, *measured.problems, *damaged]
         broken = sorted((p for p in problems if not p.harmless), key=lambda problem: problem.name)
         contents = source.contents
         return cls(
-            num_files=len(facts) + len(broken),
+            num_files=len(usable) + len(broken),
             classes={name: labels[name] for name in source.classes},
             labels_from=contents.labels_from,
             labels_problem=contents.labels_problem,
@@ -169,7 +167,7 @@ class Survey:
             ),
             settings=measured.settings,
             remarks=remarks,
-            **_statistics(facts, measured.settings),
+            **_statistics([*usable.values()], measured.settings),
         )
 
     def histogram(self) -> list[tuple[str, int]]:
@@ -208,9 +206,8 @@ class Survey:
 
 def describe_classes(count: int, labels_from: str | None) -> str:
     """Return ', 2 classes from dataset.json', or nothing without classes."""
-    if not count:
-        return ""
-    return f", {counted(count, 'class', 'classes')}" + (f" from {labels_from}" * bool(labels_from))
+    source = f" from {labels_from}" if labels_from else ""
+    return f", {counted(count, 'class', 'classes')}{source}" if count else ""
 
 
 def describe_problems(problems: Sequence[Problem]) -> list[str]:

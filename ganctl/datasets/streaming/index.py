@@ -79,7 +79,7 @@ class Index:
     labels_from: str | None = None
     """Where the classes come from."""
     notes: tuple[str, ...] = ()
-    """How the shards were understood, where a user should know."""
+    """What a user should know about how the shards were understood."""
 
     @property
     def num_images(self) -> int:

@@ -33,14 +33,13 @@ def index_shards(pattern: str, progress: Progress, image_key: str | None = None)
     if os.path.isdir(pattern):  # noqa: PTH112
         raise DataError(
             f"'{printable(pattern)}' is a folder; give the tar shards in it",
-            "For example: ganctl data index "
-            f"'{os.path.join(printable(pattern), '{000..127}.tar')}'",  # noqa: PTH118
+            f"For example: ganctl data index '{printable(pattern).rstrip('/')}/{{000..127}}.tar'",
         )
     paths = [path.rpartition("/") for path in sources.shards(pattern)]
     folder, slash, _ = paths[0]
     if any(path[0] != folder for path in paths):
         raise UsageError(
-            "the shards are in several folders", "Make an index for each folder: run this for each."
+            "the shards are in several folders", "Run this once per folder, as each needs an index."
         )
     address = folder + slash + index.NAME
     if index.NAME in storage.list_names(folder + slash or "."):

@@ -491,7 +491,7 @@ def test_held_out_images_are_only_used_for_comparison(split):
     assert loading.has_test(train)
     assert train.notices[1:3] == (
         "Trained on: 12 images in train/. Held out: 3 images in test/.",
-        "Held-out images are not trained on: 'ganctl evaluate' compares samples with them.",
+        "Held-out images are only compared with samples, by 'ganctl evaluate'.",
     )
     seen = ImageSettings((8, 12), 3)
     test = loading.load_test(str(split), settings=seen)

@@ -9,7 +9,7 @@ import pytest
 
 from ganctl.datasets.sources.tars import Tars
 from ganctl.datasets.streaming import index, indexing
-from ganctl.errors import DataError
+from ganctl.errors import DataError, UsageError
 
 DOUBLE = b"\0\5\x16\7" + bytes(60)
 """The file that macOS puts beside another one, with ._ before its name."""
@@ -155,6 +155,18 @@ def test_shards_without_images_are_refused(tmp_path, members, said):
     assert f"no images in {said}" in caught.value.message or said in caught.value.message
     with pytest.raises(DataError, match="no images"):
         indexed(tmp_path, {"1.png": b"x"}, image_key="jpg")
+
+
+def test_a_folder_is_refused_with_an_example(tmp_path):
+    with pytest.raises(DataError, match="is a folder; give the tar shards in it") as caught:
+        indexing.index_shards(f"{tmp_path}/", lambda *_: None)
+    assert str(caught.value.hint).endswith(f"'{tmp_path}/{{000..127}}.tar'")
+
+
+def test_shards_in_several_folders_are_refused(tmp_path):
+    pytest.importorskip("braceexpand")
+    with pytest.raises(UsageError, match="in several folders"):
+        indexing.index_shards(f"{tmp_path}/{{a,b}}/0.tar", lambda *_: None)
 
 
 def test_another_image_key_gives_another_index(tmp_path):
