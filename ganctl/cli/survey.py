@@ -1,4 +1,4 @@
-"""What a source of images holds, on the terminal."""
+"""The survey of a source of images on the terminal."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _BAR = 30
 
 
 def show_survey(prepared: Prepared, out: Path, terminal: Terminal) -> None:
-    """Show what `prepared` images there are; `out` is their contact sheet."""
+    """Show the survey of `prepared` images, whose contact sheet is the file `out`."""
     survey = prepared.survey
     terminal.heading(prepared.path)
     rows = [("images", f"{survey.num_images:,} of {counted(survey.num_files, 'file')}")]

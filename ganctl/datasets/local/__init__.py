@@ -1,1 +1,1 @@
-"""Images from a path of the user: surveyed and decoded once, then read from a cache."""
+"""Images from a path: surveyed and decoded once, then read from a cache."""

@@ -1,4 +1,4 @@
-"""A path to decoded images, from the cache if they were decoded before."""
+"""Loading of images from a path, or from the cache if they were decoded before."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _EXAMPLES, _ROW = 64, range(4, 13)
 
 @dataclass(frozen=True)
 class Prepared:
-    """Decoded images, and what is known of the files they come from."""
+    """Decoded images with a survey of the files they come from."""
 
     path: str
     images: NDArray[np.uint8]
@@ -41,7 +41,7 @@ class Prepared:
     labels: NDArray[np.int64]
     """(N,), indices of the survey's classes; 0 without classes."""
     digest: str
-    """As `Dataset.digest`."""
+    """SHA-256 of the images, as of a `Dataset`."""
     survey: Survey
     asked: ImageSettings
     """The settings before size and channels were detected."""
@@ -158,7 +158,7 @@ def require_usable(prepared: Prepared, *, skip_bad: bool, is_listed: bool = Fals
 
 
 def notices(prepared: Prepared) -> list[str | Text]:
-    """Return what a user should know of the images before a training run."""
+    """Return what a user should know about the images before training."""
     survey = prepared.survey
     lines: list[str | Text] = [
         f"{counted(survey.num_images, 'image')} in {printable(prepared.path)}"
@@ -253,7 +253,7 @@ def _key(files: Any, settings: ImageSettings, limit: int | None) -> str:
 
 
 def _fingerprint(path: str, folder: Folder | None) -> Any:
-    """Return what changes if the files at `path` do, by names, sizes and times alone.
+    """Return a value that changes if names, sizes or times of the files at `path` do.
 
     `folder` is what lies there, if it is one.
     """

@@ -1,4 +1,4 @@
-"""Paths of images: what is one, where it leads, what a run on it is called."""
+"""Paths of images, and the names of runs on them."""
 
 from __future__ import annotations
 

@@ -26,11 +26,11 @@ from ganctl.datasets.local.survey import Measured, Remarks
 from ganctl.datasets.sources import Entry, Problem, Source
 
 _CHUNK_FILES, _CHUNK_BYTES = 64, 2**23
-"""What a worker gets at once: at most a second's work, however large the files are."""
+"""Limits of a task: at most a second's work, however large the files are."""
 _WORTH_A_WORKER = 300
-"""Files that are worth another process, which takes half a second to start."""
+"""Number of files that are worth another process, which takes half a second to start."""
 _MAX_COLOR_CHECKS = 256
-"""Images that are searched for color, of those whose modes do not rule it out."""
+"""Number of images that are searched for color, if their modes do not rule it out."""
 _BLOCK_BYTES = 2**20
 
 _Target = tuple[str, int]
@@ -43,7 +43,7 @@ Pool = workers.Map[_Task, Any]
 def open_pool(
     source: Source, num_files: int, num_workers: int | None = None
 ) -> AbstractContextManager[Pool]:
-    """Return what reads `num_files` files of `source`, with several processes if it pays."""
+    """Return a pool to read `num_files` of `source`, with several processes if it pays."""
     if num_workers is None:
         num_workers = min(machine.cores(), num_files // _WORTH_A_WORKER)
     return workers.parallel_map(_Worker(source), num_workers)
@@ -191,7 +191,7 @@ def _is_gray(mode: str) -> bool:
 
 @dataclass(frozen=True)
 class _Worker:
-    """What a process does with some files."""
+    """The work of a process on some files."""
 
     source: Source
 

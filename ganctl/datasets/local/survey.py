@@ -1,4 +1,4 @@
-"""What a source of images holds: counts, sizes, classes, and what is wrong."""
+"""The survey of a source of images: counts, sizes, classes, problems."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ class Measured:
 
 @dataclass(frozen=True, kw_only=True)
 class Survey:
-    """What was found in a source of images."""
+    """Facts about a source of images."""
 
     num_files: int
     """Number of files that are images by their names."""
@@ -105,13 +105,13 @@ class Survey:
     classes: dict[str, int]
     """Number of images of each class, in the order of the labels; empty without classes."""
     labels_from: str | None = None
-    """Where the classes come from, such as 'folders' or 'dataset.json'; None without classes."""
+    """Source of the classes, such as 'folders' or 'dataset.json'; None without classes."""
     labels_problem: str | None = None
-    """Why the labels that are there cannot be used."""
+    """Reason why labels that are there cannot be used."""
     num_held_out: int = 0
     """Number of images held out to compare samples with, which are not counted elsewhere."""
     notes: tuple[str, ...] = ()
-    """What a user should know about how the files were understood."""
+    """Notes for a user on how the files were understood."""
     problems: tuple[Problem, ...] = ()
     """Images that cannot be used."""
     ignored: tuple[Problem, ...] = ()

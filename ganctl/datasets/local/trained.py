@@ -1,7 +1,7 @@
-"""Which images this user has trained on here.
+"""A record of the images that this user has trained on, on this machine.
 
-A checkpoint names the images it was trained on, by a path or an address, and may come from anyone.
-Only images that are at hand, or that this user trained on or names, are read because of that.
+A checkpoint names the images that it was trained on by a path or an address, and may come from
+anyone. Because of that, only images are read that this user trained on before, or names.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from ganctl.errors import RunError
 
 
 def remember(name: str, digest: str) -> None:
-    """Note that a training here was told to read the images `name` with this `digest`."""
-    with contextlib.suppress(OSError, RunError):  # then they must be named another time
+    """Record that the images `name` with this `digest` were trained on, if that can be written."""
+    with contextlib.suppress(OSError, RunError):
         _mark(name, digest).touch()
 
 
 def is_known(name: str, digest: str) -> bool:
-    """Whether `remember` was told of these images."""
+    """Return whether these images were recorded."""
     try:
         return _mark(name, digest).exists()
     except (OSError, RunError):

@@ -1,4 +1,4 @@
-"""The index of tar shards: what is in each, so that an epoch is planned before any is read.
+"""The index of tar shards, from which an epoch is planned before any shard is read.
 
 A JSON file beside the shards, in the format of WebDataset's wids (a 'shardlist' with each shard's
 url, nsamples and filesize), with what else ganctl needs: the offset of every 64th sample of a
@@ -28,7 +28,7 @@ from ganctl.errors import DataError
 from ganctl.text import counted, printable
 
 MARK_EVERY = 64
-"""Samples of a shard from one whose offset the index has to the next."""
+"""Number of samples from one whose offset is in the index to the next."""
 NAME = "index.json"
 _SUFFIX = ".json"
 _MAX_COUNT = 2**53
@@ -62,7 +62,7 @@ class Shard:
 
 @dataclass(frozen=True)
 class Index:
-    """Which shards there are, and what is in each: a few numbers, and none per image."""
+    """Facts about shards: a few numbers for each, none per image."""
 
     address: str
     """Its absolute path or its address; the shards are in the same folder."""
@@ -75,11 +75,11 @@ class Index:
     image_key: str | None = None
     """Field of the image in each sample; None: chosen by `sources.samples`."""
     layout: Layout = ALL
-    """Which folders in the shards are trained on, and which are classes."""
+    """The folders in the shards that are trained on, and those that are classes."""
     labels_from: str | None = None
-    """Where the classes come from."""
+    """Source of the classes."""
     notes: tuple[str, ...] = ()
-    """What a user should know about how the shards were understood."""
+    """Notes for a user on how the shards were understood."""
 
     @property
     def num_images(self) -> int:
@@ -101,7 +101,7 @@ class Index:
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
     def summary(self) -> dict[str, Any]:
-        """Return what the commands that make an index print as JSON."""
+        """Return the JSON-like values that commands which make an index print."""
         return {
             "index": self.address,
             "num_images": self.num_images,

@@ -89,7 +89,7 @@ def make(
 
 
 class _Scan:
-    """What was found in shards."""
+    """The contents of shards, added up while they are scanned."""
 
     def __init__(self, image_key: str | None, layout: Layout) -> None:
         self._image_key = image_key

@@ -28,7 +28,7 @@ class ShardRange(NamedTuple):
 
 
 class Position(NamedTuple):
-    """Where the image for one row of a batch is found."""
+    """Place of the image for one row of a batch."""
 
     segment: int
     block: int

@@ -86,7 +86,7 @@ class Pattern:
 
 @dataclass(frozen=True)
 class Packed:
-    """What was packed."""
+    """The result of packing."""
 
     index: Index
     left_out: tuple[Problem, ...]

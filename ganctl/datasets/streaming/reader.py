@@ -26,7 +26,7 @@ very uneven: 256 MiB for the blocks of all segments, less for each of several pr
 
 
 class Reader:
-    """Reads an epoch's images, and holds the current block of each segment.
+    """Reader of an epoch's images, which holds the current block of each segment.
 
     It is quick if the requests follow one another.
     """
@@ -127,7 +127,7 @@ class _Block:
     number: int
     content: bytes
     ends: list[int]
-    """Where in `content` each sample's content ends."""
+    """End of each sample's content in `content`."""
     samples: list[Sample]
     """The samples without their contents."""
     shards: list[int]
