@@ -27,9 +27,7 @@ def config(
     assignments: SetOption = None,
     toml: Annotated[
         bool,
-        typer.Option(
-            "--toml", help="Print a TOML file of all settings, with comments, for --config."
-        ),
+        typer.Option("--toml", help="Print a TOML file of all settings, with comments."),
     ] = False,
     json: JsonOption = False,
 ) -> None:  # fmt: skip
@@ -56,21 +54,16 @@ def config(
         terminal.content(toml_template(merged.config))
         return
     values = settings(merged.config)
-    rows = {name: (values[name], source) for name, source in merged.sources.items()}
     if json:
-        terminal.document(
-            {
-                "preset": merged.config.preset,
-                "settings": {
-                    name: {"value": value, "source": source}
-                    for name, (value, source) in rows.items()
-                },
-            }
-        )
+        found = {
+            name: {"value": values[name], "source": source}
+            for name, source in merged.sources.items()
+        }
+        terminal.document({"preset": merged.config.preset, "settings": found})
         return
     terminal.heading(f"preset {merged.config.preset}")
     terminal.table(
         ("setting", "value", "from"),
-        [(name, format_setting(value), source) for name, (value, source) in rows.items()],
+        [(name, format_setting(values[name]), source) for name, source in merged.sources.items()],
         left=3,
     )

@@ -94,7 +94,7 @@ def data(
         background=background,
         image_key=image_key,
     )
-    settings = schema.override(presets.preset(presets.DEFAULT_PRESET), changes).images
+    settings = schema.override(presets.preset(presets.DEFAULT_PRESET), changes).image_settings
 
     with terminal.progress() as progress:
         from ganctl import places

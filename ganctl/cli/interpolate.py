@@ -17,7 +17,6 @@ from ganctl.cli.options import (
     TruncationOption,
     UpscaleOption,
     check_suffix,
-    check_upscale,
     parse_seeds,
 )
 from ganctl.cli.terminal import Terminal
@@ -118,7 +117,6 @@ def interpolate(
     terminal = Terminal(json_wanted=json, quiet=quiet)
     out = out or Path("walk.gif" if corners is None else "sheet.png")
     suffix = check_suffix(out, (".png", *_ANIMATED) if corners is None else (".png",))
-    check_upscale(upscale)
     given = {"--seeds": seeds, "--walk": walk, "--corners": corners}
     given = {name: value for name, value in given.items() if value is not None}
     if len(given) > 1:

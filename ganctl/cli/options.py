@@ -30,22 +30,14 @@ _METAVARS = {
 _METAVARS_BY_KIND = {int: "N", float: "F", str: "NAME"}
 
 
-def setting_kind(name: str) -> Any:
-    """Return the type of the option for a setting."""
-    return str if name == "image_channels" else SETTINGS[name].kind
-
-
 def setting_option(name: str) -> Any:
-    """Return the option for a setting, of the type that `setting_kind` says or None."""
-    spec, kind = SETTINGS[name], setting_kind(name)
-    help_text, default = spelled(spec.help), _shown_default(name)
-    if name == "image_channels":
-        help_text, default = "1 (grayscale), 3 (RGB) or auto (detected from the images).", "auto"
+    """Return the option for a setting, a bool or a text for `chosen_settings`."""
+    spec = SETTINGS[name]
     complete = completion.data if name == "data" else completion.among(spec.choices)
-    no = f"/{option(Setting(name, False))}" if kind is bool else ""
+    no = f"/{option(Setting(name, False))}" if spec.kind is bool else ""
     return typer.Option(
-        option(Setting(name)) + no, help=help_text, show_default=default,
-        metavar=_METAVARS.get(name, "|".join(spec.choices) or _METAVARS_BY_KIND.get(kind)),
+        option(Setting(name)) + no, help=spelled(spec.help), show_default=_shown_default(name),
+        metavar=_METAVARS.get(name, "|".join(spec.choices) or _METAVARS_BY_KIND.get(spec.kind)),
         autocompletion=complete if name == "data" or spec.choices else None,
         rich_help_panel=spec.group,
     )  # fmt: skip
@@ -108,7 +100,7 @@ EmaOption = Annotated[
 UpscaleOption = Annotated[
     int | None,
     typer.Option(
-        "--upscale", metavar="N", help="Enlarge each pixel to N x N.",
+        "--upscale", metavar="N", min=1, max=64, help="Enlarge each pixel to N x N.",
         show_default="automatic in a picture, 1 in an .npz or a folder",
     ),
 ]  # fmt: skip
@@ -120,7 +112,6 @@ TruncationOption = Annotated[
     ),
 ]  # fmt: skip
 
-MAX_UPSCALE = 64
 _MAX_DIGITS = len(str(MAX_SEED))
 MAX_LISTED = 1_000_000
 _UNITS = ("", "k", "m", "g", "t")
@@ -131,12 +122,11 @@ def chosen_settings(assignments: Iterable[str] | None = None, **given: Any) -> d
 
     Raises UsageError for a value of the wrong form, and for a setting that is given twice.
     """
-    chosen = {}
-    for name, value in given.items():
-        if name == "image_channels" and value not in (None, "1", "3", "auto"):
-            raise UsageError(f"--channels must be 1, 3 or auto, not '{value[:40]}'")
-        if value is not None and (name, value) != ("image_channels", "auto"):
-            chosen[name] = parse_value(name, value) if isinstance(value, str) else value
+    chosen = {
+        name: parse_value(name, value) if isinstance(value, str) else value
+        for name, value in given.items()
+        if value is not None
+    }
     assigned: dict[str, Any] = {}
     for name, value in map(parse_setting, assignments or ()):
         if name in assigned:
@@ -194,9 +184,3 @@ def check_suffix(out: Path, known: tuple[str, ...], folder_too: bool = False) ->
             f"Add one of: {', '.join(known)}.{or_folder}",
         )
     return suffix
-
-
-def check_upscale(factor: int | None) -> None:
-    """Raise UsageError for a factor out of bounds; None is chosen later."""
-    if factor is not None and not 1 <= factor <= MAX_UPSCALE:
-        raise UsageError(f"--upscale must be 1 to {MAX_UPSCALE}, not {factor}")

@@ -89,7 +89,7 @@ def data_pack(
     changes = chosen_settings(
         image_size=size_, image_channels=channels, fit=fit, background=background
     )
-    settings = schema.override(presets.preset(presets.DEFAULT_PRESET), changes).images
+    settings = schema.override(presets.preset(presets.DEFAULT_PRESET), changes).image_settings
     if changes and settings.size is None:
         raise UsageError(
             "--channels, --fit and --background need --size: files are stored as they are",

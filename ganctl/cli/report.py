@@ -139,7 +139,7 @@ def _sheet(
     dataset = loading.load_training(
         config.data,
         limit=config.limit,
-        settings=config.images,
+        settings=config.image_settings,
         skip_bad=config.skip_bad,
         progress=progress,
     )

@@ -19,7 +19,6 @@ from ganctl.cli.options import (
     TruncationOption,
     UpscaleOption,
     check_suffix,
-    check_upscale,
     parse_seeds,
 )
 from ganctl.cli.terminal import Terminal
@@ -117,7 +116,6 @@ def sample(
         raise UsageError("-o needs a file or a folder")
     is_folder = out.endswith(("/", os.sep)) or Path(out).is_dir()
     kind = "folder" if is_folder else check_suffix(Path(out), (".png", ".npz"), folder_too=True)
-    check_upscale(upscale)
     for option, given in (("--grid", grid is not None), ("--label-seeds", label_seeds)):
         if given and kind != ".png":
             raise UsageError(f"{option} is for a picture", "Write one: -o samples.png")

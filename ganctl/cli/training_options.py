@@ -13,7 +13,7 @@ from typing import Annotated, Any, get_args
 import typer
 
 from ganctl.cli import completion
-from ganctl.cli.options import SetOption, chosen_settings, setting_kind, setting_option
+from ganctl.cli.options import SetOption, chosen_settings, setting_option
 from ganctl.cli.spelling import SET_ONLY
 from ganctl.config.schema import GROUPS, MACHINE, RECIPE, RUN, SAVING, SETTINGS
 
@@ -91,7 +91,10 @@ def with_settings(command: Callable[..., None]) -> Callable[..., None]:
     for group in (*GROUPS, OUTPUT):
         parameters += [_in_group(own[name], group) for name in _NOT_SETTINGS.get(group, ())]
         parameters += [
-            _parameter(name, Annotated[setting_kind(name) | None, setting_option(name)])
+            _parameter(
+                name,
+                Annotated[bool | None if spec.kind is bool else str | None, setting_option(name)],
+            )
             for name, spec in SETTINGS.items()
             if spec.group == group and name not in SET_ONLY
         ]

@@ -13,19 +13,8 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 from ganctl.classes import MAX_CLASSES
-from ganctl.config.images import (
-    ALL_AUGMENTATIONS,
-    FITS,
-    MAX_SIZE,
-    MAX_STAGES,
-    MIN_SIZE,
-    MIN_STAGES,
-    ImageSettings,
-    is_side,
-    normalize_augment,
-    normalize_size,
-    parse_size,
-)
+from ganctl.config import images
+from ganctl.config.images import MAX_SIZE, MAX_STAGES, MIN_SIZE, MIN_STAGES, ImageSettings
 from ganctl.config.spec import Checked, Spec, require, specs
 from ganctl.errors import Setting, Text, UsageError
 from ganctl.text import nearest
@@ -75,7 +64,8 @@ class NetworkConfig(Checked):
         super().__post_init__()
         for name in ("height", "width"):
             size = getattr(self, name)
-            require(is_side(size), name, size, f"a multiple of 4 from {MIN_SIZE} to {MAX_SIZE}")
+            rule = f"a multiple of 4 from {MIN_SIZE} to {MAX_SIZE}"
+            require(images.is_side(size), name, size, rule)
             rule = f"a multiple of {2**self.stages}, for {self.stages} stages"
             require(size % 2**self.stages == 0, name, size, rule)
         require(self.channels in (1, 3), "channels", self.channels, "1 or 3")
@@ -111,12 +101,12 @@ class TrainConfig(Checked):
     image_size: Annotated[str | None, Spec(
         IMAGES, f"Training resolution in pixels (N, or HEIGHTxWIDTH); multiples of 4 from "
         f"{MIN_SIZE} to {MAX_SIZE}.",
-        normalize=normalize_size, unset="chosen from the images")] = None
+        normalize=images.normalize_size, unset="chosen from the images")] = None
     image_channels: Annotated[int | None, Spec(
-        IMAGES, "1 (grayscale) or 3 (RGB).", unset="detected from the images")] = None
+        IMAGES, "1 (grayscale), 3 (RGB) or auto (detected from the images).", unset="auto")] = None
     fit: Annotated[str, Spec(
         IMAGES, Text("crop: center-crop; pad: letterbox on {}; stretch: ignore aspect ratio.",
-                     Setting("background")), choices=FITS)] = "crop"
+                     Setting("background")), choices=images.FITS)] = "crop"
     background: Annotated[str, Spec(
         IMAGES, "Color behind transparent images and beside padded ones: a name or '#ff8800'.",
         )] = "white"
@@ -127,8 +117,8 @@ class TrainConfig(Checked):
         IMAGES, "Flip images horizontally at random (doubles the dataset).")] = False
     augment: Annotated[str, Spec(  # Zhao et al. 2020
         IMAGES, "Differentiable augmentation of real and generated images alike, for small "
-        f"datasets: auto, none, or any of {ALL_AUGMENTATIONS}; auto: all of them below 5,000 "
-        "images.", normalize=normalize_augment)] = "auto"
+        f"datasets: auto, none, or any of {images.ALL_AUGMENTATIONS}; auto: all of them below "
+        "5,000 images.", normalize=images.normalize_augment)] = "auto"
     limit: Annotated[int | None, Spec(
         IMAGES, "Train on only N images: the first N of a built-in dataset, a random N of your "
         "own.", 2, _BILLION, unset="all")] = None
@@ -200,7 +190,7 @@ class TrainConfig(Checked):
     def __post_init__(self) -> None:
         super().__post_init__()
         channels = self.image_channels
-        require(channels in (None, 1, 3), "image_channels", channels, "1 or 3")
+        require(channels in (None, 1, 3), "image_channels", channels, "1, 3 or auto")
         if (self.epochs is None) == (self.steps is None):
             raise UsageError(
                 Text("a run needs a length: {} or {}", Setting("epochs"), Setting("steps"))
@@ -216,9 +206,9 @@ class TrainConfig(Checked):
         require(is_enough, "eval_samples", measured, f"0 or at least {MIN_MEASURED}")
 
     @property
-    def images(self) -> ImageSettings:
+    def image_settings(self) -> ImageSettings:
         """How images are preprocessed."""
-        size = parse_size(self.image_size) if self.image_size else None
+        size = images.parse_size(self.image_size) if self.image_size else None
         return ImageSettings(size, self.image_channels, self.fit, self.background, self.image_key)
 
     def steps_per_epoch(self, num_images: int) -> int:
@@ -312,6 +302,10 @@ def _build(cls: Any, data: object, where: str) -> Any:
     return cls(**values)
 
 
+_BOOLS = {"true": True, "false": False}
+_KINDS = {bool: "true or false", int: "a whole number", float: "a number"}
+
+
 def parse_setting(text: str) -> tuple[str, Any]:
     """Return the name and the value of a setting from `name=value` as a user writes it.
 
@@ -336,17 +330,13 @@ def parse_value(name: str, text: str) -> Any:
             )
         raise UsageError(f"unknown setting '{name}'", nearest(name, SETTINGS))
     spec = SETTINGS[name]
-    if spec.is_optional and text.lower() == "none":
+    if spec.is_optional and text.lower() in ("none", spec.unset):
         return None
-    if spec.kind is bool:
-        if text.lower() not in ("true", "false"):
-            raise UsageError(Text("{} must be true or false, not '{}'", Setting(name), text))
-        return text.lower() == "true"
     try:
-        value = spec.kind(text)
-    except ValueError:
-        number = "a whole number" if spec.kind is int else "a number"
-        raise UsageError(Text("{} must be {}, not '{}'", Setting(name), number, text)) from None
+        value: Any = _BOOLS[text.lower()] if spec.kind is bool else spec.kind(text)
+    except (ValueError, KeyError):
+        words = Setting(name), _KINDS[spec.kind], text[:40]
+        raise UsageError(Text("{} must be {}, not '{}'", *words)) from None
     return spec.normalize(value) if spec.normalize else value
 
 

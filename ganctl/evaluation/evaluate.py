@@ -58,16 +58,16 @@ def _real_images(model: Model, name: str, progress: Progress) -> tuple[Pixels, P
     """
     config = model.config
     if name == config.data in loading.NAMES:
-        train = loading.load(name, settings=config.images)
-        test = loading.load_test(name, settings=config.images)
+        train = loading.load(name, settings=config.image_settings)
+        test = loading.load_test(name, settings=config.image_settings)
         return train.images.numpy(), test.images.numpy(), "test images"
     own = loading.load_training(
-        name, settings=config.images, limit=config.limit, skip_bad=True, progress=progress
+        name, settings=config.image_settings, limit=config.limit, skip_bad=True, progress=progress
     )
     if own.digest != model.data_digest:
         raise DataError(f"the images of '{name}' are not those this run was trained on")
     if loading.has_test(own):
-        test = loading.load_test(name, settings=config.images, progress=progress)
+        test = loading.load_test(name, settings=config.image_settings, progress=progress)
         held_out = test.images.numpy()
         if min(len(own), len(held_out)) < MIN_MEASURED:
             raise DataError(

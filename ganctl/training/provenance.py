@@ -1,8 +1,9 @@
-"""What a checkpoint records of the images and of what computes."""
+"""What a run is computed by: device, machine and versions, which decide how results are rounded."""
 
 from __future__ import annotations
 
 import platform
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -10,19 +11,9 @@ import torch
 
 import ganctl
 from ganctl import devices
-from ganctl.classes import stored
-from ganctl.datasets.base import ImageDataset
 
-
-def describe_data(dataset: ImageDataset) -> dict[str, Any]:
-    """Return what the images are."""
-    return {
-        "name": dataset.name,
-        "num_images": len(dataset),
-        "image_shape": list(dataset.image_shape),
-        "digest": dataset.digest,
-        "classes": stored(dataset.classes),
-    }
+_DECIDE_BITS = ("device", "machine", "ganctl", "torch", "numpy", "processes")
+"""Parts of `computed_by`: while all of them stay the same, results are bit for bit the same."""
 
 
 def computed_by(device: torch.device, num_processes: int = 1) -> dict[str, str | int]:
@@ -37,3 +28,14 @@ def computed_by(device: torch.device, num_processes: int = 1) -> dict[str, str |
         "python": platform.python_version(),
         "platform": platform.platform(),
     }
+
+
+def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Return a warning where what computes is not what it was, so that bits may differ."""
+    before = {"processes": 1, **before}
+    found = [
+        f"{name} was {before[name]}, now {now[name]}"
+        for name in _DECIDE_BITS
+        if before.get(name, now[name]) != now[name]
+    ]
+    return [f"Results may differ in rounding: {'; '.join(found)}."] if found else []

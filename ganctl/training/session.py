@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import functools
+import math
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,23 +14,21 @@ from typing import Any
 import torch
 
 from ganctl import devices, features, places
-from ganctl.classes import MAX_CLASSES
 from ganctl.config.resolve import resolve
-from ganctl.config.schema import TrainConfig, override, to_dict
+from ganctl.config.schema import TrainConfig, from_dict, override, to_dict
 from ganctl.datasets import loading
 from ganctl.datasets.base import ImageDataset, Progress
 from ganctl.datasets.local import trained
-from ganctl.datasets.local.paths import require_apart
 from ganctl.distributed.group import SINGLE, TIMEOUT, Group
-from ganctl.errors import CheckpointError, DataError, RunError, Setting, Text, UsageError
+from ganctl.errors import CheckpointError, RunError, Setting, Text, UsageError
 from ganctl.evaluation.evaluator import EpochEvaluator
 from ganctl.history import Row
 from ganctl.store import IntactCheckpoint, RunDirectory, naming, newest_intact
 from ganctl.text import counted
-from ganctl.training import memory, resuming, threads
+from ganctl.training import data, memory, resuming, threads
 from ganctl.training.loop import Outcome, Training
 from ganctl.training.observer import Observer
-from ganctl.training.provenance import computed_by, describe_data
+from ganctl.training.provenance import computed_by, differences
 from ganctl.training.state import TrainState, create, restore
 
 CACHE_MEMORY = 4 * 2**30
@@ -59,8 +59,13 @@ class Session:
         return self.state.config
 
     @property
+    def group(self) -> Group:
+        """The processes that train together."""
+        return self.state.group
+
+    @property
     def steps_per_epoch(self) -> int:
-        """The number of steps of an epoch."""
+        """Number of steps in an epoch."""
         return self.config.steps_per_epoch(len(self.dataset))
 
     @property
@@ -72,11 +77,6 @@ class Session:
     def is_complete(self) -> bool:
         """Whether no step is left to do."""
         return self.state.step >= self.total_steps
-
-    @property
-    def group(self) -> Group:
-        """The processes that train together."""
-        return self.state.group
 
     def train(
         self,
@@ -104,9 +104,7 @@ class Session:
         self.group.start(timeout)
         with contextlib.ExitStack() as stack:
             self.group.run_on_first(lambda: self._begin(stack, start))
-            training = self._training(
-                observer, made_by, save_every=save_every, should_stop=should_stop
-            )
+            training = self._training(observer, made_by, save_every, should_stop)
             return training.execute()
 
     def conclude(self, observer: Observer) -> Outcome:
@@ -114,52 +112,51 @@ class Session:
         with self._folder():
             return self._training(observer, self.made_by).conclude()
 
-    def _begin(self, stack: contextlib.ExitStack, start: Mapping[str, Any]) -> None:
-        stack.enter_context(self._folder())
-        trained.remember(self.config.data, self.dataset.digest)
-        self.run.write_config(
-            {
-                "config": to_dict(self.config),
-                "data": describe_data(self.dataset),
-                "starts": [*self.run.read_starts(), start],
-            }
-        )
-
-    def _training(self, observer: Observer, made_by: dict[str, Any], **how: Any) -> Training:
-        return Training(
-            self.state,
-            self.dataset,
-            self.run,
-            observer,
-            data=describe_data(self.dataset),
-            made_by=made_by,
-            history=self.history,
-            partial=self.partial,
-            make_evaluator=self.evaluator,
-            **how,
-        )
-
     def evaluator(self) -> EpochEvaluator | None:
         """Return what measures an epoch's samples against images that no generator has seen.
 
         None if samples are not to be measured, no network knows such images, or none are held out.
         Takes seconds.
         """
-        shape = self.config.network.image_shape
-        if not (self.config.eval_samples and features.is_known(self.config.data, shape)):
+        config = self.config
+        is_known = features.is_known(config.data, config.network.image_shape)
+        if not (config.eval_samples and is_known and loading.has_test(self.dataset)):
             return None
-        if not loading.has_test(self.dataset):
-            return None
-        network = features.load("auto", self.config.data, self.state.device)
-        test = loading.load_test(self.config.data, settings=self.config.images)
+        network = features.load("auto", config.data, self.state.device)
+        test = loading.load_test(config.data, settings=config.image_settings)
         return EpochEvaluator(network, test=test.images.numpy())
+
+    def _training(
+        self,
+        observer: Observer,
+        made_by: dict[str, Any],
+        save_every: float = math.inf,
+        should_stop: Callable[[], bool] = lambda: False,
+    ) -> Training:
+        return Training(
+            self.state, self.dataset, self.run, observer,
+            data=data.describe(self.dataset), made_by=made_by,
+            history=self.history, partial=self.partial,
+            save_every=save_every, should_stop=should_stop, make_evaluator=self.evaluator,
+        )  # fmt: skip
+
+    def _begin(self, stack: contextlib.ExitStack, start: Mapping[str, Any]) -> None:
+        stack.enter_context(self._folder())
+        trained.remember(self.config.data, self.dataset.digest)
+        self.run.write_config(
+            {
+                "config": to_dict(self.config),
+                "data": data.describe(self.dataset),
+                "starts": [*self.run.read_starts(), start],
+            }
+        )
 
     @contextlib.contextmanager
     def _folder(self) -> Iterator[None]:
         """Prepare the folder, and keep every other training run out of it."""
+        found = self.resumed_from
         with self.run.lock():
-            # Again, now that no other run can train here.
-            found = self.resumed_from
+            # Checked again, now that no other run can train here.
             if found is None:
                 self.run.require_new()
             elif self.run.version() != found.version:
@@ -201,29 +198,28 @@ def new(
     if config.compile:
         places.lend_to_compiler()
     on = _device(device, group)
-    dataset = _load(config, out, progress)
+    dataset = data.load(config, out, progress)
     group.require_same(dataset.digest, "images")
-    _require_labels(config, dataset, chosen is not None and "conditional" in chosen)
-
-    def precision(name: str) -> str:
-        # IntactCheckpoint by a clock, it may not be the same everywhere.
-        return group.broadcast(devices.resolve_precision(name, on))
+    data.require_labels(config, dataset, chosen is not None and "conditional" in chosen)
 
     def num_threads(finished: TrainConfig) -> int | None:
         _require_shares(finished, group)
         memory.require_room(finished, on)
-        return group.broadcast(threads.choose(finished, on, group.local_size))
+        return threads.choose(finished, on, group.local_size)
 
-    resolved = resolve(config, dataset, chosen=chosen, precision=precision, threads=num_threads)
-    notices = _notices(config, resolved.config, dataset, on)
-    devices.use_threads(resolved.config.threads)
+    precision = functools.partial(devices.resolve_precision, device=on)
+    found = resolve(config, dataset, chosen=chosen, precision=precision, threads=num_threads)
+    # What was found by timing may not be the same everywhere.
+    resolved = from_dict(group.broadcast(to_dict(found.config)))
+    devices.use_threads(resolved.threads)
+    notices = [*data.notices(config, resolved, dataset)]
+    if config.compile and on.type == "cpu":
+        compiled = Setting("compile", True)
+        notices.append(Text("{} made training on a CPU slower wherever it was measured.", compiled))
     return Session(
-        run,
-        create(resolved.config, on, group),
-        dataset.to(on, cache_memory),
+        run, create(resolved, on, group), dataset.to(on, cache_memory), reasons=found.reasons,
         notices=[*places.notices(), *dataset.notices, *notices],
-        reasons=resolved.reasons,
-    )
+    )  # fmt: skip
 
 
 def resume(
@@ -252,87 +248,38 @@ def resume(
     checkpoint = found.checkpoint
     group.require_same(checkpoint.step, "checkpoint")
     config = resuming.changed(checkpoint.config, changes)
-    digest = str(checkpoint.data["digest"])
-    if not group.broadcast("data" in changes or loading.is_trusted(config.data, digest)):
+    is_trusted = loading.is_trusted(config.data, str(checkpoint.data["digest"]))
+    if not group.broadcast("data" in changes or is_trusted):
         raise loading.untrusted(config.data)
-    dataset = _load(config, out, progress)
-    resuming.require_same_images(checkpoint, config, dataset)
+    dataset = data.load(config, out, progress)
+    data.require_same(checkpoint, config, dataset)
     _require_shares(config, group)
+    precision = functools.partial(devices.resolve_precision, device=on)
     config = resolve(
-        config,
-        dataset,
-        chosen=None,
-        precision=lambda name: devices.resolve_precision(name, on),
-        threads=lambda finished: finished.threads,
+        config, dataset, chosen=None, precision=precision, threads=lambda config: config.threads
     ).config
     resuming.require_length(config, checkpoint.step, len(dataset))
     if config.total_steps(len(dataset)) > checkpoint.step:
         memory.require_room(config, on, has_begun=True)
     devices.use_threads(threads.shared(config.threads, group.local_size))
+    with naming(found.path):
+        if config.network != checkpoint.config.network:
+            raise CheckpointError("does not fit the images that it names")
+        state = restore(checkpoint, config, on, group)
     warnings = [*map(str, found.problems)]
     if warnings:
-        warnings.append(
-            f"Resuming from the newest undamaged checkpoint, step {checkpoint.step}: {found.path}"
-        )
+        newest = f"Resuming from the newest undamaged checkpoint, step {state.step}: {found.path}"
+        warnings.append(newest)
+    warnings += differences(checkpoint.made_by, computed_by(on, group.size))
     return Session(
-        run,
-        _restored(found, config, on, group),
-        dataset.to(on, cache_memory),
-        history=checkpoint.history,
-        partial=checkpoint.partial,
-        made_by=checkpoint.made_by,
-        notices=[*places.notices(), *dataset.notices],
-        warnings=[
-            *warnings,
-            *resuming.differences(checkpoint.made_by, computed_by(on, group.size)),
-        ],
-        resumed_from=found,
-    )
-
-
-def _restored(
-    found: IntactCheckpoint, config: TrainConfig, device: torch.device, group: Group
-) -> TrainState:
-    with naming(found.path):
-        if config.network != found.checkpoint.config.network:
-            raise CheckpointError("does not fit the images that it names")
-        return restore(found.checkpoint, config, device, group)
+        run, state, dataset.to(on, cache_memory), history=checkpoint.history,
+        partial=checkpoint.partial, made_by=checkpoint.made_by, warnings=warnings,
+        notices=[*places.notices(), *dataset.notices], resumed_from=found,
+    )  # fmt: skip
 
 
 def _device(name: str, group: Group) -> torch.device:
     return devices.resolve_device(name, group.local_rank if group.size > 1 else None)
-
-
-def _load(config: TrainConfig, out: Path, progress: Progress | None) -> ImageDataset:
-    require_apart(config.data, out)
-    return loading.load_training(
-        config.data,
-        limit=config.limit,
-        settings=config.images,
-        skip_bad=config.skip_bad,
-        progress=progress,
-    )
-
-
-def _require_labels(config: TrainConfig, dataset: ImageDataset, is_chosen: bool) -> None:
-    """Raise an error if labels are unusable, or missing though the user chose to use them."""
-    if not config.conditional:
-        return
-    if dataset.labels_problem:
-        raise DataError(
-            f"the labels of '{config.data}' cannot be used: {dataset.labels_problem}",
-            Text(
-                "Store a whole number or a text for each image, of the shape (N,), or a row with a "
-                "single 1; or train without classes: {}.",
-                Setting("conditional", False),
-            ),
-        )
-    if is_chosen and not dataset.num_classes:
-        raise UsageError(
-            f"the images of '{config.data}' have no classes",
-            Text("Leave out {}.", Setting("conditional", True)),
-            details=dataset.no_classes,
-        )
 
 
 def _require_shares(config: TrainConfig, group: Group) -> None:
@@ -344,25 +291,4 @@ def _require_shares(config: TrainConfig, group: Group) -> None:
                 "Use fewer processes, or a larger {} if there are as many images.",
                 Setting("batch_size"),
             ),
-        )
-
-
-def _notices(
-    before: TrainConfig, config: TrainConfig, dataset: ImageDataset, device: torch.device
-) -> Iterator[str | Text]:
-    if config.batch_size < before.batch_size:
-        yield (
-            f"The batch size is {config.batch_size}, not {before.batch_size}: there are no more "
-            "images."
-        )
-    if dataset.num_classes and not config.conditional:
-        able = dataset.num_classes <= MAX_CLASSES
-        yield Text(
-            f"The images have {counted(dataset.num_classes, 'class', 'classes')}, "
-            "which are not used" + ("; {} trains with them." if able else "."),
-            Setting("conditional", True),
-        )
-    if config.compile and device.type == "cpu":
-        yield Text(
-            "{} made training on a CPU slower wherever it was measured.", Setting("compile", True)
         )

@@ -7,9 +7,9 @@ import re
 
 import pytest
 
-from ganctl.cli import dry_run
 from ganctl.config.presets import PRESETS
 from ganctl.config.schema import settings
+from ganctl.training import estimate
 from ganctl.training.step import train_step
 
 
@@ -92,6 +92,6 @@ def test_it_takes_a_few_updates_whatever_the_settings_are(ok, fast_options, tmp_
         assert len(steps) <= 100
         return train_step(*arguments, **options)
 
-    monkeypatch.setattr(dry_run, "train_step", counted)
+    monkeypatch.setattr(estimate, "train_step", counted)
     ok("train", *fast_options, "--set", "r1_interval=1000", "--out", tmp_path / "run", "--dry-run")
     assert steps

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ganctl.cli.options import MAX_UPSCALE, check_suffix, check_upscale, parse_seeds
+from ganctl.cli.options import check_suffix, parse_seeds
 from ganctl.config.schema import MAX_SEED
 from ganctl.errors import UsageError
 from ganctl.samples import seed_ranges
@@ -70,14 +70,3 @@ def test_an_unknown_suffix_is_met_with_known_ones(name, hint):
     with pytest.raises(UsageError) as caught:
         check_suffix(Path(name), (".png", ".npz"))
     assert hint in str(caught.value.hint)
-
-
-@pytest.mark.parametrize("factor", [None, 1, 2, MAX_UPSCALE])
-def test_a_factor_within_bounds(factor):
-    check_upscale(factor)  # raises nothing
-
-
-@pytest.mark.parametrize("factor", [-1, 0, MAX_UPSCALE + 1])
-def test_a_factor_out_of_bounds(factor):
-    with pytest.raises(UsageError, match=f"not {factor}"):
-        check_upscale(factor)

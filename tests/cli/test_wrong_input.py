@@ -220,7 +220,7 @@ def test_a_disk_that_is_full_leaves_the_earlier_file(refused, run, tmp_path, mon
         (["--lr-d", "1", "--set", "lr_g=-1"], "ganctl: lr_g must be"),
         (["--size", "30"], "The nearest is --size 32"),
         (["--size", "64x"], "is not a size"),
-        (["--channels", "2"], "--channels must be 1, 3 or auto, not '2'"),
+        (["--channels", "2"], "--channels must be 1, 3 or auto, not 2"),
         (["--fit", "squeeze"], "unknown fit"),
         (["--background", "reddish", "--size", "32"], "'reddish' is not a color"),
         (["--augment", "blur"], "unknown augmentation 'blur'"),
@@ -304,7 +304,8 @@ def test_nothing_to_resume(refused, folder):
         (["--seeds", "3", "-n", "2"], "either"),
         (["--seeds", "3", "--seed", "2"], "either"),
         (["--upscale", "0"], "--upscale"),
-        (["--upscale", "65"], "--upscale"),
+        (["--upscale", "-1"], "--upscale must be at least 1, not -1"),
+        (["--upscale", "65"], "--upscale must be at most 64, not 65"),
         (["--seeds", "3,3,3", "-o", "x/"], "a seed twice"),
         (["--seeds", "0-5,4", "-o", "x/"], "a seed twice"),
         (["-o", "x.pgn"], "Did you mean '.png'?"),
@@ -459,7 +460,7 @@ def test_a_batch_that_does_not_fit_into_memory(python, tmp_path):
     )
     assert (done.returncode, done.stdout) == (1, "")
     said, hint = done.stderr.splitlines()
-    assert said.startswith("ganctl: a batch of 4096 takes 5.4 GB of memory or more, and ")
+    assert said.startswith("ganctl: a batch of 4096 takes at least 5.4 GB of memory, and ")
     assert re.fullmatch(r"  --batch-size (256|512) should fit, or --accumulate (16|8)\.", hint)
     assert not (tmp_path / "run").exists()
 

@@ -1,0 +1,91 @@
+"""The images of a run: loaded, checked against its settings or its checkpoint, and described."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from ganctl.checkpoint import Checkpoint
+from ganctl.classes import MAX_CLASSES, stored
+from ganctl.config.schema import TrainConfig
+from ganctl.datasets import loading
+from ganctl.datasets.base import ImageDataset, Progress
+from ganctl.datasets.local.paths import require_apart
+from ganctl.errors import DataError, RunError, Setting, Text, UsageError
+from ganctl.text import counted
+
+
+def load(config: TrainConfig, out: Path, progress: Progress | None) -> ImageDataset:
+    """Return the images that `config` names, for a run in the folder `out`."""
+    require_apart(config.data, out)
+    return loading.load_training(
+        config.data, limit=config.limit, settings=config.image_settings, skip_bad=config.skip_bad,
+        progress=progress,
+    )  # fmt: skip
+
+
+def require_labels(config: TrainConfig, dataset: ImageDataset, is_chosen: bool) -> None:
+    """Raise an error if labels are unusable, or missing though the user chose to use them."""
+    if config.conditional and dataset.labels_problem:
+        raise DataError(
+            f"the labels of '{config.data}' cannot be used: {dataset.labels_problem}",
+            Text(
+                "Store a whole number or a text for each image, of the shape (N,), or a row with a "
+                "single 1; or train without classes: {}.",
+                Setting("conditional", False),
+            ),
+        )
+    if config.conditional and is_chosen and not dataset.num_classes:
+        raise UsageError(
+            f"the images of '{config.data}' have no classes",
+            Text("Leave out {}.", Setting("conditional", True)),
+            details=dataset.no_classes,
+        )
+
+
+def require_same(checkpoint: Checkpoint, config: TrainConfig, dataset: ImageDataset) -> None:
+    """Raise RunError unless `dataset` is what the checkpoint's run was trained on."""
+    count, known = checkpoint.config.network.num_classes, checkpoint.data["classes"]
+    if dataset.digest != str(checkpoint.data["digest"]):
+        what = "images"
+    elif count and known not in (stored(dataset.classes), [*map(str, range(count))]):
+        what = "classes"
+    else:
+        return
+    raise RunError(
+        f"the {what} of '{config.data}' are not those this run was trained on",
+        Text(
+            "Restore the old ones, name them with {} if they have moved, or start a new run with "
+            "{}.",
+            Setting("data"),
+            Setting("out"),
+        ),
+    )
+
+
+def notices(
+    before: TrainConfig, config: TrainConfig, dataset: ImageDataset
+) -> Iterator[str | Text]:
+    """Yield what the user should know of how a resolved `config` uses the images."""
+    size = config.batch_size
+    if size < before.batch_size:
+        yield f"The batch size is {size}, not {before.batch_size}: there are no more images."
+    if dataset.num_classes and not config.conditional:
+        unused = f"The images have {counted(dataset.num_classes, 'class', 'classes')}, "
+        unused += "which are not used"
+        if dataset.num_classes <= MAX_CLASSES:
+            yield Text(unused + "; {} trains with them.", Setting("conditional", True))
+        else:
+            yield unused + "."
+
+
+def describe(dataset: ImageDataset) -> dict[str, Any]:
+    """Return what a checkpoint records of the images."""
+    return {
+        "name": dataset.name,
+        "num_images": len(dataset),
+        "image_shape": list(dataset.image_shape),
+        "digest": dataset.digest,
+        "classes": stored(dataset.classes),
+    }
