@@ -7,8 +7,7 @@ import math
 import warnings
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -159,14 +158,12 @@ def concatenate(chunks: Iterable[Pixels]) -> Pixels:
     return whole
 
 
-@dataclass(frozen=True)
-class ArrayStream:
-    """An array that is written in chunks, without ever being in memory as a whole."""
+class ArrayStream(NamedTuple):
+    """An array that is written in chunks of rows, without ever being in memory as a whole."""
 
     dtype: str
     shape: tuple[int, ...]
     chunks: Iterable[ArrayLike]
-    """Its rows, in order."""
 
 
 def write_npz(file: IO[bytes], arrays: Mapping[str, ArrayStream]) -> None:

@@ -1,7 +1,7 @@
-"""How far generated images are from real ones: pure functions of their features and logits.
+"""How close generated images are to real ones: pure functions of their features and logits.
 
-`fake` and `real` are features, float (N, D) and (M, D); computed in float64. What each figure
-means, and what it does not: docs/evaluation.md.
+`fake` and `real` are features, float (N, D) and (M, D), and `logits` those of N images, float
+(N, C). Everything is computed in float64. docs/evaluation.md says what each metric means.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ from torch import Tensor, nn
 from ganctl import places
 from ganctl.rng import Fixed
 
-NEIGHBOURS = 5
+NEIGHBORS = 5
 """k of precision, recall, density and coverage, as Naeem et al. 2020 chose it."""
 SURE = 0.95
-"""The probability from which on a classifier counts as sure."""
+"""Minimum probability at which a classifier counts as sure."""
 _CHUNK = 1000
-"""Rows of a table of distances that are in memory at once."""
+"""Number of rows of a distance matrix that are in memory at once."""
 _SUBSETS, _SUBSET_SIZE = 100, 1000
 
-places.lend_to_matplotlib()  # which torchmetrics imports
+places.lend_to_matplotlib()  # torchmetrics imports matplotlib
 
 
 class Frechet:
-    """The Frechet distance to one set of real features. Heusel et al. 2017, eq. 6.
+    """The Frechet distance to one set of real features (Heusel et al. 2017, eq. 6), at least 0.
 
-    Falls with the number of samples: compare figures of the same number only.
+    It decreases with the number of samples, so compare distances for the same number only.
     """
 
     def __init__(self, real: Tensor) -> None:
@@ -43,43 +43,38 @@ class Frechet:
         self._metric.update(real.double(), real=True)
 
     def distance(self, fake: Tensor) -> float:
-        """Of `fake`, two rows at least."""
+        """Return the distance of `fake`, which has at least two rows."""
         self._metric.reset()
         self._metric.update(fake.double(), real=False)
         return float(self._metric.compute())
 
 
 def kernel_distance(fake: Tensor, real: Tensor) -> float:
-    """Squared maximum mean discrepancy with the kernel (x·y / D + 1)^3, without bias (KID).
+    """Return the squared maximum mean discrepancy with the kernel (x·y / D + 1)^3, unbiased (KID).
 
-    Binkowski et al. 2018, section 4: the mean over 100 subsets of 1,000 (or all, where there are
-    fewer). Can be negative where both are alike.
+    It is the mean over 100 subsets of 1,000, or of all if there are fewer (Binkowski et al. 2018,
+    section 4), and can be slightly negative for similar sets.
     """
     from torchmetrics.image.kid import KernelInceptionDistance
 
     size = min(_SUBSET_SIZE, len(fake), len(real))
-    with _quietly():
-        metric = _metric(
-            KernelInceptionDistance,
-            real,
-            # Where a subset is all there is, another one would be the same.
-            subsets=1 if size == len(fake) == len(real) else _SUBSETS,
-            subset_size=size,
-        )
+    num_subsets = 1 if size == len(fake) == len(real) else _SUBSETS  # all subsets would be equal
+    with _isolated():
+        metric = _metric(KernelInceptionDistance, real, subsets=num_subsets, subset_size=size)
         metric.update(real.double(), real=True)
         metric.update(fake.double(), real=False)
         return float(metric.compute()[0])
 
 
 def classifier_score(logits: Tensor) -> float:
-    """exp of the mean Kullback-Leibler divergence of each image's classes from those of all.
+    """Return exp of the mean KL divergence of each image's classes from the mean of all images'.
 
-    Salimans et al. 2016, section 4, with `logits`, (N, C), of any classifier: from 1 to C, C where
-    each image is surely of one class and all classes are as frequent.
+    This is the Inception score (Salimans et al. 2016, section 4) for any classifier: 1 to C, and C
+    if every image is surely of one class and all classes are equally frequent.
     """
     from torchmetrics.image.inception import InceptionScore
 
-    with _quietly():
+    with _isolated():
         metric = _metric(InceptionScore, logits, splits=1)
         metric.update(logits.double())
         return float(metric.compute()[0])
@@ -87,26 +82,27 @@ def classifier_score(logits: Tensor) -> float:
 
 @dataclass(frozen=True)
 class Manifold:
-    """Shares of two sets that lie near one another."""
+    """How far two sets of features overlap. A feature's ball reaches to its k-th neighbor."""
 
     precision: float
-    """Of the fakes, those that lie in the ball of any real: what is drawn looks real."""
+    """Fraction of fakes inside the ball of any real, 0 to 1: samples look real."""
     recall: float
-    """Of the reals, those that lie in the ball of any fake: what is real is drawn."""
+    """Fraction of reals inside the ball of any fake, 0 to 1: samples are varied."""
     density: float
-    """In how many reals' balls a fake lies, by k: precision that outliers do not lift; no share."""
+    """Mean number of reals' balls around a fake, divided by k; at least 0. It is a precision that
+    outliers among the reals do not raise."""
     coverage: float
-    """Of the reals, those whose ball holds a fake: recall that outliers do not lift."""
+    """Fraction of reals with a fake in their ball, 0 to 1: a recall that outliers do not raise."""
 
 
-def manifold(fake: Tensor, real: Tensor, neighbours: int = NEIGHBOURS) -> Manifold:
-    """Precision and recall (Kynkaanniemi et al. 2019), density and coverage (Naeem et al. 2020).
+def manifold(fake: Tensor, real: Tensor, neighbors: int = NEIGHBORS) -> Manifold:
+    """Return precision and recall, density and coverage, with k = `neighbors`.
 
-    A point's ball reaches to its `neighbours`-th nearest neighbour in its own set; both sets need
-    more points than that.
+    Kynkaanniemi et al. 2019, eq. 1 and 2; Naeem et al. 2020, section 3. Both sets must have more
+    rows than k.
     """
     fake, real = fake.double(), real.double()
-    real_radius, fake_radius = _radii(real, neighbours), _radii(fake, neighbours)
+    real_radius, fake_radius = _radii(real, neighbors), _radii(fake, neighbors)
     in_real, recalled, covered = [], [], []
     for distances, radius in zip(
         _distances(real, fake), torch.split(real_radius, _CHUNK), strict=True
@@ -117,51 +113,53 @@ def manifold(fake: Tensor, real: Tensor, neighbours: int = NEIGHBOURS) -> Manifo
         recalled.append((distances < fake_radius).any(1))
     balls = torch.stack(in_real).sum(0).double()
     return Manifold(
-        precision=_share(balls > 0),
-        recall=_share(torch.cat(recalled)),
-        density=float(balls.mean() / neighbours),
-        coverage=_share(torch.cat(covered)),
+        precision=_fraction(balls > 0),
+        recall=_fraction(torch.cat(recalled)),
+        density=float(balls.mean() / neighbors),
+        coverage=_fraction(torch.cat(covered)),
     )
 
 
 def nearest_distances(points: Tensor, others: Tensor) -> Tensor:
-    """How far each of `points`, (N, D), is from the nearest of `others`, (M, D); float64 (N,)."""
+    """Return the distance of each of `points`, (N, D), to the nearest of `others`, (M, D).
+
+    The result is float64 (N,).
+    """
     return torch.cat([table.amin(1) for table in _distances(points.double(), others.double())])
 
 
 def class_shares(logits: Tensor) -> list[float]:
-    """The share of images that each class gets, by `logits`, (N, C)."""
+    """Return the fraction of images in each class; they sum to 1."""
     counts = torch.bincount(logits.argmax(1), minlength=logits.shape[1])
     return [float(share) for share in counts.double() / len(logits)]
 
 
 def classes_found(shares: Sequence[float]) -> int:
-    """How many classes have a share at all: modes, where each class is one."""
+    """Return the number of classes with any image: the modes, if each class is one."""
     return sum(share > 0 for share in shares)
 
 
 def uniform_divergence(shares: Sequence[float]) -> float:
-    """The Kullback-Leibler divergence, in nats, of `shares` from a uniform distribution.
+    """Return the Kullback-Leibler divergence of `shares` from a uniform distribution, in nats.
 
-    As modes are counted in Metz et al. 2017, section 3.3.1. Never quite 0: N samples of K classes
-    as frequent have about (K - 1) / 2N.
+    Modes are compared in this way by Metz et al. 2017, section 3.3.1. It is never quite 0: N
+    samples of K equally frequent classes have about (K - 1) / 2N.
     """
     return sum(share * math.log(share * len(shares)) for share in shares if share > 0)
 
 
 def sure_share(logits: Tensor) -> float:
-    """The share of images whose class has a probability of at least SURE, by `logits`, (N, C)."""
-    return _share(logits.double().softmax(1).amax(1) >= SURE)
+    """Return the fraction of images whose class has a probability of at least SURE."""
+    return _fraction(logits.double().softmax(1).amax(1) >= SURE)
 
 
-def _metric(kind: type, features: Tensor, **how: Any) -> Any:
-    """torchmetrics' metric of `kind` for such `features`: every one that is used is made here."""
-    # One process has all of them: the others, of which there may be some, know of no metric.
-    return kind(_Features(features.shape[1]), sync_on_compute=False, **how)
+def _metric(kind: type, features: Tensor, **options: Any) -> Any:
+    """Return torchmetrics' metric of `kind` for such features, computed by this process alone."""
+    return kind(_Features(features.shape[1]), sync_on_compute=False, **options)
 
 
 class _Features(nn.Identity):
-    """The feature network that torchmetrics asks for: what it gets are features already."""
+    """Takes the place of torchmetrics' feature network: the inputs are features already."""
 
     def __init__(self, num_features: int) -> None:
         super().__init__()
@@ -169,8 +167,8 @@ class _Features(nn.Identity):
 
 
 @contextmanager
-def _quietly() -> Iterator[None]:
-    """torchmetrics warns of buffers, and draws subsets from torch's own global random numbers."""
+def _isolated() -> Iterator[None]:
+    """Suppress torchmetrics' warnings, and seed the global random state that it uses."""
     with warnings.catch_warnings(), torch.random.fork_rng(devices=[]):
         warnings.simplefilter("ignore")
         torch.random.manual_seed(Fixed.KERNEL_SUBSETS)  # noqa: TID251
@@ -182,12 +180,13 @@ def _distances(points: Tensor, others: Tensor) -> Iterator[Tensor]:
         yield torch.cdist(rows, others)
 
 
-def _radii(points: Tensor, neighbours: int) -> Tensor:
-    """Each point's distance to its `neighbours`-th nearest, itself not counted."""
+def _radii(points: Tensor, neighbors: int) -> Tensor:
+    """Return the distance of each point to its `neighbors`-th nearest other point."""
     tables = _distances(points, points)
-    nearest = [table.topk(neighbours + 1, dim=1, largest=False).values for table in tables]
-    return torch.cat([distances[:, -1] for distances in nearest])
+    return torch.cat([
+        table.topk(neighbors + 1, dim=1, largest=False).values[:, -1] for table in tables
+    ])  # fmt: skip
 
 
-def _share(flags: Tensor) -> float:
+def _fraction(flags: Tensor) -> float:
     return float(flags.double().mean())

@@ -82,33 +82,32 @@ class Model:
         """
         seeds = seeds if isinstance(seeds, range) else tuple(map(operator.index, seeds))
         _require_seeds(seeds)
-        count, columns, text = len(seeds), None, {"seeds": seed_ranges(seeds)}
+        count, text = len(seeds), {"seeds": seed_ranges(seeds)}
         labels: Labels | None = None
         if every_class:
             names = self.require_classes()
             if count * len(names) > _MAX_LISTED:
-                raise UsageError(
-                    f"{count:,} of each of {counted(len(names), 'class', 'classes')} are more than "
-                    f"{_MAX_LISTED:,}"
-                )
-            text["classes"], columns = listed(names), count
+                many = counted(len(names), "class", "classes")
+                raise UsageError(f"{count:,} of each of {many} are more than {_MAX_LISTED:,}")
             labels, seeds = np.repeat(np.arange(len(names)), count), tuple(seeds) * len(names)
+            text["classes"] = listed(names)
         elif classes is not None:
-            labels = self._numbers(classes)
+            numbers = self._numbers(classes)
             if _is_one(classes):
-                text["class"] = self.classes[labels[0]]
-                labels = np.broadcast_to(np.int64(labels[0]), count)  # takes no memory
-            elif len(labels) != count:
-                raise _pairing_error(len(labels), count)
+                labels = np.broadcast_to(np.int64(numbers[0]), count)  # takes no memory
+                text["class"] = self.classes[numbers[0]]
+            elif len(numbers) != count:
+                raise _pairing_error(len(numbers), count)
             else:
-                text["classes"] = listed(self.classes[label] for label in labels)
+                labels = numbers
+                text["classes"] = listed(self.classes[number] for number in numbers)
 
         def draw() -> Iterator[Pixels]:
             return sampling.sample_seeds(self.generator, seeds, self.network, labels, truncation)
 
         return self._samples(
             Samples, draw, len(seeds), seeds, labels, truncation, text,
-            by_class=every_class, columns=columns,
+            by_class=every_class, columns=count if every_class else None,
         )  # fmt: skip
 
     def interpolate(
@@ -136,10 +135,10 @@ class Model:
         >>> walk.save("walk.apng", fps=20)
         """
         _require_walk(frames, mode, ease)
-        stops, labels = self._keyframes(seeds, classes)
-        count = latents.num_frames(len(stops), frames, loop=loop)
+        keyframes = self._keyframes(seeds, classes)
+        count = latents.num_frames(len(keyframes[0]), frames, loop=loop)
         path = functools.partial(latents.path, frames=frames, mode=mode, ease=ease, loop=loop)
-        return self._walk(Walk, path, count, stops, labels, truncation, mode, columns=count)
+        return self._between(Walk, path, count, keyframes, truncation, mode, columns=count)
 
     def sheet(
         self,
@@ -160,12 +159,12 @@ class Model:
         (140, 140)
         """
         _require_walk(frames, mode, ease)
-        stops, labels = self._keyframes(seeds, classes)
-        if len(stops) != 4:
-            raise UsageError(f"a sheet has four corners, not {len(stops)}")
-        side = frames + 1
+        keyframes = self._keyframes(seeds, classes)
+        if len(keyframes[0]) != 4:
+            raise UsageError(f"a sheet has four corners, not {len(keyframes[0])}")
         path = functools.partial(latents.sheet, frames=frames, mode=mode, ease=ease)
-        return self._walk(Sheet, path, side**2, stops, labels, truncation, mode, columns=side)
+        side = frames + 1
+        return self._between(Sheet, path, side**2, keyframes, truncation, mode, columns=side)
 
     def require_classes(self) -> tuple[str, ...]:
         """Return the names of its classes. Raises UsageError if it is unconditional."""
@@ -202,28 +201,28 @@ class Model:
         known = f"<br>classes: {html.escape(listed(self.classes))}" if self.classes else ""
         return f"<code>{words}</code>{known}"
 
-    def _walk(
+    def _between(
         self,
         cls: type[_S],
         path: Callable[[Tensor, int], Tensor],
         count: int,
-        seeds: Sequence[int],
-        labels: list[int] | None,
+        keyframes: tuple[Sequence[int], list[int] | None],
         truncation: float,
         mode: str,
-        **layout: Any,
+        columns: int,
     ) -> _S:
-        """Return the `count` images on the `path` through the latents of the seeds."""
+        """Return the `count` images on the `path` through the latents of the keyframes."""
+        seeds, labels = keyframes
 
         def draw() -> Iterator[Pixels]:
-            keyframes = sampling.inputs_of(seeds, self.network, labels, truncation)
-            points = path(keyframes, self.network.latent_dim)
+            inputs = sampling.inputs_of(seeds, self.network, labels, truncation)
+            points = path(inputs, self.network.latent_dim)
             return sampling.sample_latents(self.generator, points, self.network)
 
         text = {"seeds": ",".join(map(str, seeds)), "mode": mode}
         if labels is not None:
             text["classes"] = listed(self.classes[label] for label in labels)
-        return self._samples(cls, draw, count, seeds, labels, truncation, text, **layout)
+        return self._samples(cls, draw, count, seeds, labels, truncation, text, columns=columns)
 
     def _samples(
         self,
@@ -237,19 +236,16 @@ class Model:
         **layout: Any,
     ) -> _S:
         if not 0 < truncation <= 1:  # NaN, too
+            name = Setting("truncation")
             raise UsageError(
-                Text(
-                    "{} must be more than 0 and at most 1, not {:g}",
-                    Setting("truncation"), truncation,
-                )
-            )  # fmt: skip
+                Text("{} must be more than 0 and at most 1, not {:g}", name, truncation)
+            )
         machine.require_memory(sampling.drawing_bytes(self.network), f"drawing from {self.path}")
-        if truncation < 1:
-            text = {"truncation": f"{truncation:g}", **text}
         channels, height, width = self.network.image_shape
+        truncated = {"truncation": f"{truncation:g}"} if truncation < 1 else {}
         return cls(
             draw, (count, height, width, channels), seeds, labels, self.classes,
-            text={**self.text, **text}, **layout,
+            text={**self.text, **truncated, **text}, **layout,
         )  # fmt: skip
 
     def _keyframes(

@@ -28,11 +28,6 @@ def class_folders(names: Sequence[str]) -> list[str]:
     return folders if len({name.casefold() for name in folders}) == len(folders) else numbered
 
 
-def file_name(seed: int) -> str:
-    """Return the name of a sample's file."""
-    return f"seed-{seed:06d}.png"
-
-
 def write(
     path: Path,
     samples: Iterable[tuple[str, bytes]],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import functools
+import itertools
 import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -26,20 +27,15 @@ if TYPE_CHECKING:
 
 ANIMATED = (*(f".{kind}" for kind in images.ANIMATIONS), ".mp4")
 """Suffixes of the animations that a walk can be saved as."""
-_MAX_IMAGES = 10_000
-"""Maximum number of images in one picture or animation."""
-_MAX_BYTES = 2**30
-"""Maximum size of the pixels in one picture or animation."""
+_MAX_IMAGES, _MAX_BYTES = 10_000, 2**30
+"""Limits of one picture or animation: number of images, bytes of pixels."""
 _MAX_FPS = 50
 """Browsers show shorter frames slower."""
 _COPIES = 3
-"""Copies of all pixels in memory while a file is made. Measured: 2.9 for a grid, 2.7 for a strip,
-1.8 for a GIF."""
-_MAX_SHOWN = 256
-"""Number of images that a notebook shows at once."""
-_MAX_NAMED = 8
-"""Number of seeds named by `repr`."""
-_ROWS = 2**20
+"""Copies of all pixels in memory while a file is made; 2.9 were measured for a grid."""
+_MAX_SHOWN, _MAX_NAMED = 256, 8
+"""Number of images that a notebook shows, and of seeds that `repr` names."""
+_NUM_ROWS = 2**20
 """Number of seeds or labels converted at once."""
 
 
@@ -72,6 +68,7 @@ class Samples:
     """Text stored in a PNG: where the images come from."""
 
     _kind: ClassVar[str] = "grid"
+    _if_too_large: ClassVar[str | Text] = "Save them as an array, such as samples.npz."
     _suffixes: ClassVar[tuple[str, ...]] = (".png", ".npz")
 
     def __len__(self) -> int:
@@ -131,11 +128,9 @@ class Samples:
         captioned = images.add_captions(enlarged, [str(seed) for seed in self.seeds])
         return images.grid(captioned, columns, rows)
 
-    def grid(
-        self, *, columns: int | None = None, upscale: int | None = None, captions: bool = False
-    ) -> Image.Image:
+    def grid(self, **layout: Any) -> Image.Image:
         """Return `picture` as a Pillow image."""
-        return images.to_pil(self.picture(columns=columns, upscale=upscale, captions=captions))
+        return images.to_pil(self.picture(**layout))
 
     def save(
         self,
@@ -155,19 +150,17 @@ class Samples:
         call. Each file is written completely or not at all. Raises UsageError for another suffix
         and for too large a picture, RunError if writing fails.
         """
-        path, is_folder = Path(path), str(path).endswith(("/", os.sep)) or Path(path).is_dir()
+        is_folder, path = str(path).endswith(("/", os.sep)) or Path(path).is_dir(), Path(path)
         if is_folder:
             self._save_folder(path, self._factor(upscale or 1), force, progress)
-            return
-        suffix = self._suffix(path)
-        files.clear_abandoned(path.parent)
-        if suffix == ".npz":
+        elif self._suffix(path) == ".npz":
             self._save_npz(path, self._factor(upscale or 1), progress)
-            return
-        columns = self._columns(columns, rows)
-        self._draw_for_file(upscale, progress, (columns or 0) * (rows or 0))
-        picture = self.picture(columns=columns, rows=rows, upscale=upscale, captions=captions)
-        files.write_atomic(path, images.png(picture, self.text))
+        else:
+            columns = self._columns(columns, rows)
+            self._draw_for_file(upscale, progress, (columns or 0) * (rows or 0))
+            picture = self.picture(columns=columns, rows=rows, upscale=upscale, captions=captions)
+            files.clear_abandoned(path.parent)
+            files.write_atomic(path, images.png(picture, self.text))
 
     def _repr_png_(self) -> bytes | None:
         """Return what a notebook shows: the first 256 images. None, and so `repr`, without any."""
@@ -185,16 +178,12 @@ class Samples:
     def _draw_for_file(self, upscale: int | None, progress: Progress, num_places: int = 0) -> None:
         """Draw all images, unless a file of them, or of `num_places`, would be too large."""
         count, factor = max(len(self), num_places), self._factor(upscale)
+        size = count * math.prod(self.shape[1:]) * factor**2
         if count > _MAX_IMAGES:
-            hints: dict[str, str | Text]
-            hints = {"grid": "Save them as an array, such as samples.npz.",
-                     "walk": Text("Give a smaller {}, or fewer seeds.", Setting("frames")),
-                     "sheet": Text("Give a smaller {}.", Setting("frames"))}  # fmt: skip
             raise UsageError(
                 f"a {self._kind} of {count:,} images is too large ({_MAX_IMAGES:,} at most)",
-                hints[self._kind],
+                self._if_too_large,
             )
-        size = count * math.prod(self.shape[1:]) * factor**2
         if size > _MAX_BYTES:
             raise UsageError(
                 f"{count:,} images enlarged {factor} times are {size / 2**30:.1f} GiB of pixels, "
@@ -212,12 +201,13 @@ class Samples:
         chunks = (images.enlarge(chunk, factor) for chunk in self.chunks(progress))
         arrays = {"arr_0": ArrayStream("|u1", shape, chunks)}
         if len(self.seeds) == count:
-            parts = [slice(start, start + _ROWS) for start in range(0, count, _ROWS)]
+            parts = [slice(start, start + _NUM_ROWS) for start in range(0, count, _NUM_ROWS)]
             arrays["seeds"] = ArrayStream("<u4", (count,), (self.seeds[part] for part in parts))
             if self.classes:
                 names = np.array(self.classes)
                 arrays["labels"] = ArrayStream("<i8", (count,), map(self._labels, parts))
                 arrays["classes"] = ArrayStream(names.dtype.str, names.shape, [names])
+        files.clear_abandoned(path.parent)
         with files.atomic_writer(path) as file:
             images.write_npz(file, arrays)
 
@@ -234,24 +224,20 @@ class Samples:
             )
 
         def pngs() -> Iterator[tuple[str, bytes]]:
-            for seed, label, picture in self._each(progress):
-                text = {**self.text, "seeds": str(seed)}
-                text.pop("classes", None)
-                if self.classes:
-                    text["class"] = self.classes[label]
-                folder = f"{folders[label]}/" if self.by_class else ""
-                content = images.png(images.enlarge(picture, factor), text)
-                yield f"{folder}{sample_folder.file_name(seed)}", content
+            text = {name: value for name, value in self.text.items() if name != "classes"}
+            done = 0
+            for chunk in self.chunks(progress):
+                part = slice(done, done + len(chunk))
+                done = part.stop
+                for seed, label, picture in zip(self.seeds[part], self._labels(part), chunk,
+                                                strict=True):  # fmt: skip
+                    text["seeds"] = str(seed)
+                    if self.classes:
+                        text["class"] = self.classes[label]
+                    name = f"{folders[label] if self.by_class else ''}/seed-{seed:06d}.png"
+                    yield name.lstrip("/"), images.png(images.enlarge(picture, factor), text)
 
         sample_folder.write(path, pngs(), folders=folders, seeds=seeds, force=force)
-
-    def _each(self, progress: Progress) -> Iterator[tuple[int, int, Pixels]]:
-        """Yield the seed, the class (0 if there are none) and the pixels of each image."""
-        done = 0
-        for chunk in self.chunks(progress):
-            part = slice(done, done + len(chunk))
-            yield from zip(self.seeds[part], map(int, self._labels(part)), chunk, strict=True)
-            done = part.stop
 
     def _labels(self, part: slice) -> Labels:
         if self.labels is None:
@@ -263,14 +249,15 @@ class Samples:
             raise UsageError(f"only images that have a seed each can be {done}")
 
     def _columns(self, columns: int | None, rows: int | None) -> int | None:
-        _require_at_least_one(columns=columns, rows=rows)
+        _require("columns", columns)
+        _require("rows", rows)
         columns = columns or (-(-len(self) // rows) if rows else self.columns)
         if columns and rows and columns * rows < len(self):
             raise UsageError(f"{len(self):,} images do not fit into a grid of {columns}x{rows}")
         return columns
 
     def _factor(self, upscale: int | None) -> int:
-        _require_at_least_one(upscale=upscale)
+        _require("upscale", upscale)
         return upscale or images.preview_factor(self.shape[1])
 
     def _suffix(self, path: Path) -> str:
@@ -284,12 +271,14 @@ class Sheet(Samples):
     """A square of images between four seeds, row by row."""
 
     _kind = "sheet"
+    _if_too_large = Text("Give a smaller {}.", Setting("frames"))
 
 
 class Walk(Samples):
     """The frames of a walk through latent space, in order. A notebook shows them animated."""
 
     _kind = "walk"
+    _if_too_large = Text("Give a smaller {}, or fewer seeds.", Setting("frames"))
     _suffixes = (".png", ".npz", *ANIMATED)
 
     def animation(self, kind: str = "apng", *, fps: int = 25, upscale: int | None = None) -> bytes:
@@ -298,7 +287,7 @@ class Walk(Samples):
         Raises UsageError if `fps` is not 1 to 50, PackageError for an mp4 without the extra
         `video`.
         """
-        _require_fps(fps)
+        _require("fps", fps, _MAX_FPS)
         suffix = self._suffix(Path(f"walk.{kind}"))
         frames = images.enlarge(self.pixels, self._factor(upscale))
         if suffix == ".mp4":
@@ -322,14 +311,13 @@ class Walk(Samples):
         if suffix not in ANIMATED:
             super().save(path, upscale=upscale, progress=progress, **layout)
             return
-        _require_fps(fps)
+        _require("fps", fps, _MAX_FPS)
         if suffix == ".mp4":
             videos.require_encoder()
         self._draw_for_file(upscale, progress)
         progress("writing frames", 0, len(self))
-        content = self.animation(suffix[1:], fps=fps, upscale=upscale)
         files.clear_abandoned(Path(path).parent)
-        files.write_atomic(Path(path), content)
+        files.write_atomic(Path(path), self.animation(suffix[1:], fps=fps, upscale=upscale))
 
     def _repr_html_(self) -> str:
         content = base64.b64encode(self.animation()).decode()
@@ -345,21 +333,12 @@ def seed_ranges(seeds: Sequence[int]) -> str:
     """
     if isinstance(seeds, range) and seeds.step == 1:  # which can be too long to be listed
         return "-".join(map(str, (seeds[0], seeds[-1]) if len(seeds) > 1 else seeds))
-    runs: list[list[int]] = []
-    for seed in seeds:
-        if runs and seed == runs[-1][1] + 1:
-            runs[-1][1] = seed
-        else:
-            runs.append([seed, seed])
-    return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in runs)
+    runs = itertools.groupby(enumerate(seeds), lambda pair: pair[1] - pair[0])
+    ends = [(run[0][1], run[-1][1]) for run in ([*pairs] for _, pairs in runs)]
+    return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in ends)
 
 
-def _require_at_least_one(**numbers: int | None) -> None:
-    for name, number in numbers.items():
-        if number is not None and number < 1:
-            raise UsageError(Text("{} must be at least 1, not {}", Setting(name), number))
-
-
-def _require_fps(fps: int) -> None:
-    if not 1 <= fps <= _MAX_FPS:
-        raise UsageError(Text("{} must be 1 to {}, not {}", Setting("fps"), _MAX_FPS, fps))
+def _require(name: str, number: int | None, maximum: int | None = None) -> None:
+    if number is not None and not 1 <= number <= (maximum or number):
+        bounds = f"1 to {maximum}" if maximum else "at least 1"
+        raise UsageError(Text("{} must be {}, not {}", Setting(name), bounds, number))

@@ -1,4 +1,4 @@
-"""Pictures → an MP4 video, through the extra `video` (PyAV)."""
+"""MP4 videos, through the extra `video` (PyAV)."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from ganctl.images import Pixels
 
 _INSTEAD = "Or make a .gif, .webp or .apng."
 _QUALITY = "15"
-"""x264's constant rate factor: 0 has no loss, 23 is its default, 18 is hardly told from none."""
+"""x264's constant rate factor: 0 is lossless, 18 nearly so, 23 the default."""
 
 
 def require_encoder() -> None:
-    """Raise PackageError where videos cannot be made."""
+    """Raise PackageError if videos cannot be made."""
     try:
         import av
     except ImportError:
@@ -29,10 +29,10 @@ def require_encoder() -> None:
 
 
 def mp4(frames: Sequence[Pixels], fps: int) -> bytes:
-    """Pictures (H, W, C) of one size as an H.264 video that every player can show.
+    """Encode pictures (H, W, C) of one size as an H.264 video that every player can show.
 
-    Such have colours at half the resolution (yuv420p), so sides are even: of odd ones the last
-    row or column is shown twice. Raises PackageError without the extra.
+    Its colors have half the resolution (yuv420p), so sides are even: the last row or column of an
+    odd side is repeated. Raises PackageError without the extra.
     """
     require_encoder()
     import av
@@ -45,7 +45,7 @@ def mp4(frames: Sequence[Pixels], fps: int) -> bytes:
         stream.pix_fmt = "yuv420p"
         for picture in frames:
             even = np.pad(picture, ((0, height % 2), (0, width % 2), (0, 0)), "edge")
-            colour = np.ascontiguousarray(np.broadcast_to(even, (*even.shape[:2], 3)))
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(colour, "rgb24")))
+            rgb = np.ascontiguousarray(np.broadcast_to(even, (*even.shape[:2], 3)))
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(rgb, "rgb24")))
         container.mux(stream.encode())
     return buffer.getvalue()

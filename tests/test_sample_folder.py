@@ -21,8 +21,8 @@ def test_a_class_has_its_own_folder_whatever_it_is_called(names, folders):
 
 def test_samples_of_an_earlier_call_are_replaced_only_by_force(tmp_path):
     for seed in (1, 2, 3):
-        (tmp_path / sample_folder.file_name(seed)).write_bytes(b"old")
-    new = [(sample_folder.file_name(2), b"new")]
+        (tmp_path / f"seed-00000{seed}.png").write_bytes(b"old")
+    new = [("seed-000002.png", b"new")]
     with pytest.raises(RunError, match="holds 2 samples of an earlier call") as caught:
         sample_folder.write(tmp_path, new, folders=[""], seeds=[2], force=False)
     assert "force=True" in str(caught.value.hint)

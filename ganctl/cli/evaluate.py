@@ -21,28 +21,20 @@ _MAX_CLASSES = 20
 
 def evaluate(
     ckpt: CheckpointArgument,
-    num_samples: Annotated[
-        int,
-        typer.Option("--num-samples", "-n", metavar="N", help="Number of samples, seeds 0 to N-1."),
-    ] = 10_000,
+    num_samples: Annotated[int, typer.Option(
+        "--num-samples", "-n", metavar="N", help="Number of samples, seeds 0 to N-1.",
+    )] = 10_000,
     ema: EmaOption = None,
-    data: Annotated[
-        str | None,
-        typer.Option(
-            "--data", metavar="PATH|NAME", show_default="the images that the checkpoint names",
-            help="The training images. Must be given unless they are MNIST, or were trained on "
-            "here.",
-            autocompletion=completion.data,
-        ),
-    ] = None,
-    features: Annotated[
-        str,
-        typer.Option(
-            "--features", metavar="KIND|PATH",
-            help="The feature network: auto, digits (the classifier included in ganctl), "
-            "inception (an extra), or a file of Inception's weights.",
-        ),
-    ] = "auto",
+    data: Annotated[str | None, typer.Option(
+        "--data", metavar="PATH|NAME", show_default="those that the checkpoint names",
+        autocompletion=completion.data,
+        help="The training images. Must be given unless they are MNIST, or were trained on here.",
+    )] = None,
+    features: Annotated[str, typer.Option(
+        "--features", metavar="KIND|PATH",
+        help="The feature network: auto, digits (the classifier included in ganctl), inception "
+        "(an extra), or a file of Inception's weights.",
+    )] = "auto",
     quiet: QuietOption = False,
     json: JsonOption = False,
 ) -> None:  # fmt: skip

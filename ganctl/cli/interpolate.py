@@ -30,72 +30,47 @@ _MAX_SEEDS = 10_000
 
 def interpolate(
     ckpt: CheckpointArgument,
-    seeds: Annotated[
-        str | None,
-        typer.Option(
-            "--seeds", metavar="A,B,...", show_default="0,1,2,3; between classes 0",
-            help="The seeds to walk through.",
-        ),
-    ] = None,
-    walk: Annotated[
-        int | None,
-        typer.Option(
-            "--walk", metavar="N", show_default=False,
-            help="Walk through N random seeds instead of --seeds.",
-        ),
-    ] = None,
-    seed: Annotated[
-        int | None,
-        typer.Option("--seed", metavar="S", show_default="0", help="Random seed for --walk."),
-    ] = None,
-    corners: Annotated[
-        str | None,
-        typer.Option(
-            "--corners", metavar="A,B,C,D", show_default=False,
-            help="A square sheet between four seeds, instead of a walk: top left, top right, "
-            "bottom left, bottom right.",
-        ),
-    ] = None,
-    of_classes: Annotated[
-        str | None,
-        typer.Option(
-            "--class", metavar="A,B,...", show_default="each seed's own",
-            autocompletion=completion.classes,
-            help="The class of all, or one for each seed, by names or numbers. One seed goes "
-            "through several classes.",
-        ),
-    ] = None,
-    frames: Annotated[
-        int | None,
-        typer.Option(
-            "--frames", metavar="N", show_default="8 in a .png, 24 in an animation",
-            help="Steps from one seed to the next.",
-        ),
-    ] = None,
-    mode: Annotated[
-        str,
-        typer.Option(
-            "--mode", metavar="slerp|lerp",
-            help="slerp: along the hypersphere; lerp: a straight line.",
-        ),
-    ] = "slerp",
-    ease: Annotated[
-        str,
-        typer.Option(
-            "--ease", metavar="linear|smooth", help="smooth: ease in and out at each seed."
-        ),
-    ] = "linear",
+    seeds: Annotated[str | None, typer.Option(
+        "--seeds", metavar="A,B,...", show_default="0,1,2,3; between classes 0",
+        help="The seeds to walk through.",
+    )] = None,
+    walk: Annotated[int | None, typer.Option(
+        "--walk", metavar="N", show_default=False,
+        help="Walk through N random seeds instead of --seeds.",
+    )] = None,
+    seed: Annotated[int | None, typer.Option(
+        "--seed", metavar="S", show_default="0", help="Random seed for --walk.",
+    )] = None,
+    corners: Annotated[str | None, typer.Option(
+        "--corners", metavar="A,B,C,D", show_default=False,
+        help="A square sheet between four seeds, instead of a walk: top left, top right, "
+        "bottom left, bottom right.",
+    )] = None,
+    of_classes: Annotated[str | None, typer.Option(
+        "--class", metavar="A,B,...", show_default="each seed's own",
+        autocompletion=completion.classes,
+        help="One class for all seeds, or one for each, by name or number. A single seed can go "
+        "through several classes.",
+    )] = None,
+    frames: Annotated[int | None, typer.Option(
+        "--frames", metavar="N", show_default="8 in a .png, 24 in an animation",
+        help="Steps from one seed to the next.",
+    )] = None,
+    mode: Annotated[str, typer.Option(
+        "--mode", metavar="slerp|lerp",
+        help="slerp: along the hypersphere; lerp: a straight line.",
+    )] = "slerp",
+    ease: Annotated[str, typer.Option(
+        "--ease", metavar="linear|smooth", help="smooth: ease in and out at each seed.",
+    )] = "linear",
     loop: Annotated[bool, typer.Option("--loop", help="Walk back to the first seed.")] = False,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            "-o", "--out", metavar="OUT", show_default="walk.gif; sheet.png with --corners",
-            help="A .png (a strip or a sheet); a .gif, .webp, .apng, or .mp4 (extra 'video').",
-        ),
-    ] = None,
-    fps: Annotated[
-        int, typer.Option("--fps", metavar="N", help="Frames per second of an animation.")
-    ] = 25,
+    out: Annotated[Path | None, typer.Option(
+        "-o", "--out", metavar="OUT", show_default="walk.gif; sheet.png with --corners",
+        help="A .png (a strip or a sheet); a .gif, .webp, .apng, or .mp4 (extra 'video').",
+    )] = None,
+    fps: Annotated[int, typer.Option(
+        "--fps", metavar="N", help="Frames per second of an animation.",
+    )] = 25,
     truncation: TruncationOption = 1.0,
     ema: EmaOption = None,
     upscale: UpscaleOption = None,
@@ -154,24 +129,12 @@ def interpolate(
     labels = None if drawn.labels is None else [*drawn.labels]
     names = None if labels is None else [model.classes[label] for label in labels]
     if json:
-        terminal.document(
-            {
-                "out": str(out),
-                "kind": suffix[1:],
-                "sheet": corners is not None,
-                "seeds": drawn.seeds,
-                "classes": labels,
-                "class_names": names,
-                "mode": mode,
-                "ease": ease,
-                "loop": loop,
-                "truncation": truncation,
-                "frames": len(drawn),
-                "ema": model.ema,
-                "checkpoint": str(model.path),
-                "digest": model.digest,
-            }
-        )
+        terminal.document({
+            "out": str(out), "kind": suffix[1:], "sheet": corners is not None,
+            "seeds": drawn.seeds, "classes": labels, "class_names": names, "mode": mode,
+            "ease": ease, "loop": loop, "truncation": truncation, "frames": len(drawn),
+            "ema": model.ema, "checkpoint": str(model.path), "digest": model.digest,
+        })  # fmt: skip
         return
     if corners is not None:
         route = f"between seeds {', '.join(map(str, drawn.seeds))}"

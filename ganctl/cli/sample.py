@@ -28,62 +28,42 @@ from ganctl.text import counted, listed
 
 def sample(
     ckpt: CheckpointArgument,
-    num: Annotated[
-        int | None,
-        typer.Option("-n", "--num", metavar="N", help="Number of samples.", show_default="16"),
-    ] = None,
-    seed: Annotated[
-        int | None,
-        typer.Option(
-            "--seed", metavar="S", show_default="0",
-            help="Seed of the first sample; the next ones are S+1, S+2, ...",
-        ),
-    ] = None,
-    seeds: Annotated[
-        str | None,
-        typer.Option(
-            "--seeds", metavar="LIST", show_default=False, autocompletion=completion.seeds,
-            help="Draw these seeds, for example 0-15,40."
-        ),
-    ] = None,
-    out: Annotated[
-        str,
-        typer.Option(
-            "-o", "--out", metavar="OUT",
-            help="A .png (a grid); an .npz (arr_0, uint8 (N, H, W, C), with seeds and, if there "
-            "are classes, labels and classes); or a folder, which exists or ends in / (one PNG per "
-            "sample, with --per-class in one folder per class).",
-        ),
-    ] = "samples.png",
-    of_class: Annotated[
-        str | None,
-        typer.Option(
-            "--class", metavar="NAME|K", show_default="each seed's own",
-            autocompletion=completion.classes,
-            help="Draw this class only, by its name or number (conditional runs).",
-        ),
-    ] = None,
-    per_class: Annotated[
-        int | None,
-        typer.Option(
-            "--per-class", metavar="N", show_default=False,
-            help="N samples of each class, from the same N seeds: a row per class in a grid.",
-        ),
-    ] = None,
-    grid: Annotated[
-        str | None,
-        typer.Option(
-            "--grid", metavar="CxR", show_default="as square as can be",
-            help="Columns and rows of the grid, such as 8x4; also the number of samples.",
-        ),
-    ] = None,
-    label_seeds: Annotated[
-        bool, typer.Option("--label-seeds", help="Write each sample's seed below it in the grid.")
-    ] = False,
-    force: Annotated[
-        bool,
-        typer.Option("--force", help="Replace the samples of an earlier call in the folder."),
-    ] = False,
+    num: Annotated[int | None, typer.Option(
+        "-n", "--num", metavar="N", show_default="16", help="Number of samples.",
+    )] = None,
+    seed: Annotated[int | None, typer.Option(
+        "--seed", metavar="S", show_default="0",
+        help="Seed of the first sample; the next ones are S+1, S+2, ...",
+    )] = None,
+    seeds: Annotated[str | None, typer.Option(
+        "--seeds", metavar="LIST", show_default=False, autocompletion=completion.seeds,
+        help="Draw these seeds, for example 0-15,40.",
+    )] = None,
+    out: Annotated[str, typer.Option(
+        "-o", "--out", metavar="OUT",
+        help="A .png (a grid); an .npz (arr_0, uint8 (N, H, W, C), with seeds and, if there "
+        "are classes, labels and classes); or a folder, which exists or ends in / (one PNG per "
+        "sample, with --per-class in one folder per class).",
+    )] = "samples.png",
+    of_class: Annotated[str | None, typer.Option(
+        "--class", metavar="NAME|K", show_default="each seed's own",
+        autocompletion=completion.classes,
+        help="Draw this class only, by its name or number (conditional runs).",
+    )] = None,
+    per_class: Annotated[int | None, typer.Option(
+        "--per-class", metavar="N", show_default=False,
+        help="N samples of each class, from the same N seeds: a row per class in a grid.",
+    )] = None,
+    grid: Annotated[str | None, typer.Option(
+        "--grid", metavar="CxR", show_default="nearly square",
+        help="Columns and rows of the grid, such as 8x4; also the number of samples.",
+    )] = None,
+    label_seeds: Annotated[bool, typer.Option(
+        "--label-seeds", help="Write each sample's seed below it in the grid.",
+    )] = False,
+    force: Annotated[bool, typer.Option(
+        "--force", help="Replace the samples of an earlier call in the folder.",
+    )] = False,
     truncation: TruncationOption = 1.0,
     ema: EmaOption = None,
     upscale: UpscaleOption = None,
@@ -106,7 +86,12 @@ def sample(
     """
     terminal = Terminal(json_wanted=json, quiet=quiet)
     if per_class is not None:
-        _refuse_beside_per_class({"-n": num, "--seeds": seeds, "--class": of_class, "--grid": grid})
+        others = {"-n": num, "--seeds": seeds, "--class": of_class, "--grid": grid}
+        for option in (name for name, value in others.items() if value is not None):
+            raise UsageError(
+                f"give either --per-class or {option}",
+                "--per-class 8 draws a row of 8 per class, seeds 0 to 7; --seed S starts at S.",
+            )
         num = per_class
     columns, rows = (None, None) if grid is None else _parse_grid(grid)
     if columns and rows and num is None and seeds is None:
@@ -134,23 +119,13 @@ def sample(
     names, drawn = model.classes, seed_ranges(wanted)
     label = None if of_class is None or samples.labels is None else int(samples.labels[0])
     if json:
-        terminal.document(
-            {
-                "out": str(Path(out)),
-                "kind": kind.removeprefix("."),
-                "num_samples": len(samples),
-                "seeds": drawn,
-                "class": label,
-                "class_name": None if label is None else names[label],
-                "per_class": per_class,
-                "truncation": truncation,
-                "classes": names if per_class else None,
-                "ema": model.ema,
-                "checkpoint": str(model.path),
-                "digest": model.digest,
-                "step": model.step,
-            }
-        )
+        terminal.document({
+            "out": str(Path(out)), "kind": kind.removeprefix("."), "num_samples": len(samples),
+            "seeds": drawn, "class": label, "class_name": None if label is None else names[label],
+            "per_class": per_class, "truncation": truncation,
+            "classes": names if per_class else None, "ema": model.ema,
+            "checkpoint": str(model.path), "digest": model.digest, "step": model.step,
+        })  # fmt: skip
         return
     which = "" if label is None else f" of class {names[label]}"
     if per_class:
@@ -171,16 +146,6 @@ def _parse_grid(text: str) -> tuple[int, int]:
     if match is None or not (int(match[1]) and int(match[2])):
         raise UsageError(f"--grid must be columns x rows, such as 8x4, not '{text[:40]}'")
     return int(match[1]), int(match[2])
-
-
-def _refuse_beside_per_class(others: dict[str, object]) -> None:
-    for name, value in others.items():
-        if value is not None:
-            raise UsageError(
-                f"give either --per-class or {name}",
-                "--per-class 8 draws a row of 8 for every class, seeds 0 to 7; --seed S starts "
-                "at S.",
-            )
 
 
 def _wanted_seeds(

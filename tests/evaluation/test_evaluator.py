@@ -95,7 +95,7 @@ def test_the_fewest_samples_that_can_be_measured(evaluator, pictures):
     found = evaluator.measure([pictures[0][:MIN_MEASURED]])
     assert all(np.isfinite(found.class_shares))
     with pytest.raises(RuntimeError):
-        metrics.manifold(torch.zeros(metrics.NEIGHBOURS, 3), torch.zeros(30, 3))
+        metrics.manifold(torch.zeros(metrics.NEIGHBORS, 3), torch.zeros(30, 3))
 
 
 def test_the_evaluator_of_an_epoch_agrees_with_the_full_one(pictures, make_evaluator):
