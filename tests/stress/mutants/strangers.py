@@ -30,8 +30,7 @@ from ganctl.datasets.decoding import BadImage
 from ganctl.datasets.sources import open_source
 from ganctl.datasets.streaming import index, indexing
 from ganctl.errors import GanctlError
-from ganctl.report import find, render
-from ganctl.report.runs import Run
+from ganctl.report import read, render
 from ganctl.store import RunDirectory, newest_intact
 from ganctl.training.pictures import Pictures
 from mutants.archives import zip_bombs, zip_fields, zip_members
@@ -425,7 +424,7 @@ class Runs(Stranger):
         with contextlib.suppress(GanctlError):
             found = newest_intact(run)
             Pictures(run, found.checkpoint.config, lambda _: None)._frames()
-            render([Run(folder, *find(folder))])
+            render([read(folder)])
         text = io.TextIOWrapper(io.BytesIO(), "utf-8")
         with contextlib.redirect_stdout(text):
             inspect([folder])
