@@ -46,9 +46,6 @@ class Dropout(nn.Module):
         mask = rows.select(whole.bernoulli_(1 - self.p, generator=self._rng))
         return x * mask.div(1 - self.p)
 
-    def extra_repr(self) -> str:
-        return f"p={self.p}"
-
     def _mask_of_bits(self, x: Tensor, rows: Rows, rng: torch.Generator) -> Tensor:
         """Return 0 or 1/(1 - p) for each element, in the dtype and memory layout of `x`."""
         dropped = round(self.p * 2**16)

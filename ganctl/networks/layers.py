@@ -49,9 +49,6 @@ class ToImage(nn.Module):
     def forward(self, vectors: Tensor) -> Tensor:
         return vectors.view(-1, *self.shape).permute(0, 3, 1, 2)
 
-    def extra_repr(self) -> str:
-        return f"{self.shape}"
-
 
 class ToVector(nn.Module):
     """Images (N, C, H, W) → vectors (N, H*W*C), channels last as in Keras.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -50,8 +51,14 @@ def train_step(
     config = state.config
     rows = rows or MicroBatch.whole(len(real), len(latents))
     inputs = [
-        _Inputs(state, micro_batch, rows, real, latents, noise_seed)
-        for micro_batch in rows.split(config.accumulate)
+        _Inputs(
+            state,
+            part,
+            part.real_rows.select(real, rows.real_rows),
+            part.fake_rows.select(latents, rows.fake_rows),
+            Augmentation(config.augment, noise_seed ^ Use.AUGMENTATION),
+        )
+        for part in rows.split(config.accumulate)
     ]
     update = _simultaneous if config.updates == "simultaneous" else _alternating
     gradients, metrics = update(state, inputs, noise_seed)
@@ -84,22 +91,22 @@ def _simultaneous(
         # A fake that fools D not at all has next to no weight in L_D, but its full weight in L_G.
         d_by_fake = torch.where(d_by_fake.abs() < _TINY, _TINY, d_by_fake)
         outputs, slopes = [real_pred, fake_pred], [d_by_real, d_by_fake]
-        if _is_penalty_due(state):
-            outputs.append(_penalty(state, batch))
-            slopes.append(torch.ones_like(outputs[-1]))
+        if (penalty := _penalty(state, batch)) is not None:
+            outputs.append(penalty)
+            slopes.append(torch.ones_like(penalty))
         *d_gradients, d_by_images = torch.autograd.grad(
             outputs,
             [*state.discriminator.parameters(), fake],
             [slope.to(output.dtype) for slope, output in zip(slopes, outputs, strict=True)],
         )
-        d_mean.add(batch.weight, d_gradients)
+        d_mean.add(batch.rows.weight, d_gradients)
         if batch is inputs[-1]:  # summed while the generator's gradient is computed
             d_sum = d_mean.begin_sum()
         g_by_images = d_by_images * (g_by_fake / d_by_fake).view(-1, 1, 1, 1)
         g_gradients = torch.autograd.grad(
             fake, list(state.generator.parameters()), g_by_images.to(fake.dtype)
         )
-        g_mean.add(batch.weight, [*g_gradients, _metrics(loss, g_loss, d_loss, *logits)])
+        g_mean.add(batch.rows.weight, [*g_gradients, _metrics(loss, g_loss, d_loss, *logits)])
     g_sum = g_mean.begin_sum()
     assert d_sum is not None
     d_total = d_sum.wait()
@@ -123,10 +130,10 @@ def _alternating(
             preds = batch.judge_both(fake.detach()).float()
         real_pred, fake_pred = preds[: len(batch.real)], preds[len(batch.real) :]
         d_loss = loss.discriminator(real_pred, fake_pred)
-        objective = d_loss + _penalty(state, batch) if _is_penalty_due(state) else d_loss
-        d_mean.add(
-            batch.weight, torch.autograd.grad(objective, [*state.discriminator.parameters()])
-        )
+        penalty = _penalty(state, batch)
+        objective = d_loss if penalty is None else d_loss + penalty
+        d_gradients = torch.autograd.grad(objective, list(state.discriminator.parameters()))
+        d_mean.add(batch.rows.weight, d_gradients)
         # Micro-batches are there to save memory, so the fakes of several are generated again.
         kept = fake if len(inputs) == 1 else None
         first_passes.append((batch, kept, real_pred.detach(), fake_pred.detach(), d_loss.detach()))
@@ -141,25 +148,23 @@ def _alternating(
         g_loss = loss.generator(real_pred, new_fake_pred)
         g_gradients = torch.autograd.grad(g_loss, list(state.generator.parameters()))
         metrics = _metrics(loss, g_loss, d_loss, real_pred, fake_pred)
-        g_mean.add(batch.weight, [*g_gradients, metrics])
+        g_mean.add(batch.rows.weight, [*g_gradients, metrics])
     *g_total, metrics = g_mean.begin_sum().wait()
     state.update_generator(g_total)
     return [*d_total, *g_total], metrics
 
 
-def _is_penalty_due(state: TrainState) -> bool:
-    return state.config.r1_weight > 0 and state.step % state.config.r1_interval == 0
+def _penalty(state: TrainState, batch: _Inputs) -> Tensor | None:
+    """Return R1 at the augmented real images if it is due, from a forward pass of its own.
 
-
-def _penalty(state: TrainState, batch: _Inputs) -> Tensor:
-    """Return R1 at the augmented real images, times the number of steps until it is due again.
-
-    Lazy regularization: Karras et al. 2020 (StyleGAN2), section 3.1. The penalty has a forward pass
-    of its own.
+    It counts for all steps until it is due again: lazy regularization, Karras et al. 2020
+    (StyleGAN2), section 3.1.
     """
     config = state.config
-    real = batch.augment(batch.real, batch.real_rows).detach().requires_grad_()
-    set_dropout_rows(state.discriminator, batch.real_rows)
+    if config.r1_weight == 0 or state.step % config.r1_interval:
+        return None
+    real = batch.augment(batch.real, batch.rows.real_rows).detach().requires_grad_()
+    set_dropout_rows(state.discriminator, batch.rows.real_rows)
     with state.autocast():
         pred = state.discriminator(real, batch.real_classes).float()
     return config.r1_weight * config.r1_interval * r1_penalty(pred, real)
@@ -181,38 +186,34 @@ def _update_average(average: nn.Module, network: nn.Module, decay: float) -> Non
         kept.copy_(buffer)
 
 
+@dataclass(frozen=True)
 class _Inputs:
     """The images and latents of a micro-batch, and what the discriminator makes of them."""
 
-    def __init__(
-        self,
-        state: TrainState,
-        rows: MicroBatch,
-        held: MicroBatch,
-        real: Tensor,
-        latents: Tensor,
-        noise_seed: int,
-    ) -> None:
-        self._state = state
-        self.weight = rows.weight
-        self.real_rows, self.fake_rows = rows.real_rows, rows.fake_rows
-        self.real = self.real_rows.select(real, held.real_rows)
-        self.latents = self.fake_rows.select(latents, held.fake_rows)
-        self.fake_classes: Tensor | None = None
-        """One-hot (M, K)."""
-        self.real_classes: Tensor | None = None
-        if state.config.network.num_classes:
-            self.fake_classes = self.latents[:, state.config.network.latent_dim :]
-            self.real_classes = self.fake_classes[: len(self.real)]
-        self.augment = Augmentation(state.config.augment, noise_seed ^ Use.AUGMENTATION)
+    state: TrainState
+    rows: MicroBatch
+    real: Tensor
+    latents: Tensor
+    augment: Augmentation
+
+    @property
+    def fake_classes(self) -> Tensor | None:
+        """One-hot classes of the fakes, (M, K); the first N are those of the real images."""
+        network = self.state.config.network
+        return self.latents[:, network.latent_dim :] if network.num_classes else None
+
+    @property
+    def real_classes(self) -> Tensor | None:
+        classes = self.fake_classes
+        return None if classes is None else classes[: len(self.real)]
 
     def judge_real(self) -> Tensor:
         """Return the logits of the real images, (N, 1)."""
-        return self._judge(self.real, self.real_classes, self.real_rows)
+        return self._judge(self.real, self.real_classes, self.rows.real_rows)
 
     def judge_fake(self, fake: Tensor) -> Tensor:
         """Return the logits of the fakes, (M, 1)."""
-        return self._judge(fake, self.fake_classes, self.fake_rows)
+        return self._judge(fake, self.fake_classes, self.rows.fake_rows)
 
     def judge_both(self, fake: Tensor) -> Tensor:
         """Return the logits of real images and fakes from one pass, which is faster than two."""
@@ -220,11 +221,11 @@ class _Inputs:
         classes = self.fake_classes
         if classes is not None:
             classes = torch.cat([classes[: len(self.real)], classes])
-        return self._judge(images, classes, self.real_rows + self.fake_rows)
+        return self._judge(images, classes, self.rows.real_rows + self.rows.fake_rows)
 
     def _judge(self, images: Tensor, classes: Tensor | None, rows: Rows) -> Tensor:
-        set_dropout_rows(self._state.discriminator, rows)
-        logits: Tensor = self._state.judge(self.augment(images, rows), classes)
+        set_dropout_rows(self.state.discriminator, rows)
+        logits: Tensor = self.state.judge(self.augment(images, rows), classes)
         return logits
 
 
@@ -250,11 +251,9 @@ class _Mean:
 
 def gradient_names(state: TrainState) -> list[str]:
     """Return the names of all parameters, in the order of `StepResult.gradients`."""
-    networks = {"discriminator": state.discriminator, "generator": state.generator}
     return [
-        f"{network} {name}"
-        for network, module in networks.items()
-        for name, _ in module.named_parameters()
+        *(f"discriminator {name}" for name, _ in state.discriminator.named_parameters()),
+        *(f"generator {name}" for name, _ in state.generator.named_parameters()),
     ]
 
 
