@@ -1,4 +1,4 @@
-"""Which class a user means, and what classes are called."""
+"""Names of classes, and the class that a user means."""
 
 import contextlib
 
@@ -26,15 +26,15 @@ PETS = ("cat", "Dog", "guinea pig", "café", "a, b", "5")
         ("4", 4),
     ],
 )
-def test_a_name_or_else_one_in_another_case_or_else_a_number(text, number):
+def test_a_class_is_found_by_name_in_any_case_or_by_number(text, number):
     assert find(text, PETS) == number
 
 
-def test_a_name_that_is_a_number_wins():
+def test_a_name_comes_before_a_number():
     assert [find(text, ("1", "0", "x")) for text in ("0", "1", "2")] == [1, 0, 2]
 
 
-def test_of_names_that_differ_in_case_alone_each_must_be_written_as_it_is():
+def test_names_that_differ_only_in_case_must_be_given_exactly():
     assert [find(text, ("cat", "Cat")) for text in ("cat", "Cat")] == [0, 1]
     with pytest.raises(UsageError, match="no class 'CAT'") as caught:
         find("CAT", ("cat", "Cat"))
@@ -54,7 +54,7 @@ def test_of_names_that_differ_in_case_alone_each_must_be_written_as_it_is():
         ("²", "no class '²'", "Known: cat, "),
     ],
 )
-def test_another_is_refused_with_the_nearest(text, message, hint):
+def test_an_unknown_class_is_refused_with_similar_names(text, message, hint):
     with pytest.raises(UsageError, match=message) as caught:
         find(text, PETS)
     assert caught.value.hint.startswith(hint)
@@ -62,14 +62,14 @@ def test_another_is_refused_with_the_nearest(text, message, hint):
 
 
 @given(st.lists(st.text(max_size=12), min_size=1, max_size=12), st.text(max_size=12))
-def test_whatever_is_asked_of_whatever_names_it_is_found_or_refused(names, text):
+def test_any_text_is_found_in_any_names_or_refused(names, text):
     for name in names:
         assert names[find(name, names)] == name
     with contextlib.suppress(UsageError):
         assert 0 <= find(text, names) < len(names)
 
 
-def test_several_stand_between_commas():
+def test_several_classes_are_separated_by_commas():
     assert find_several("dog, cat,2", PETS) == [1, 0, 2]
     assert find_several("a, b", PETS) == [4]  # a name that has a comma itself
     with pytest.raises(UsageError, match="no class 'b'"):
@@ -77,20 +77,20 @@ def test_several_stand_between_commas():
 
 
 @pytest.mark.parametrize("known", [[], ["cat"], ["cat", "dog", "cow"]])
-def test_without_as_many_names_as_classes_they_are_numbers(known):
+def test_classes_are_numbers_if_there_are_not_as_many_names(known):
     assert names_of(2, known) == ("0", "1")
     assert names_of(0, known) == ()
 
 
 @given(st.lists(st.text(), min_size=1, max_size=5))
-def test_a_name_cannot_steer_a_terminal_and_fits_into_any_file(known):
+def test_names_are_printable_and_can_be_written_to_any_file(known):
     for name, shown in zip(known, names_of(len(known), known), strict=True):
         assert shown.isprintable()
         shown.encode()
         assert shown == name or not name.isprintable()
 
 
-def test_a_checkpoint_keeps_names_that_it_can_be_read_with():
+def test_stored_names_are_shortened_and_limited_in_number():
     assert stored(("cat", "x" * 1000)) == ["cat", "x" * MAX_NAME]
     assert len(stored(["cat"] * MAX_CLASSES)) == MAX_CLASSES
     assert stored(["cat"] * (MAX_CLASSES + 1)) == []

@@ -28,7 +28,7 @@ def test_a_row_is_a_function_of_its_own_seed_alone(seeds, position):
     assert from_seeds(seeds, 5)[row].equal(from_seeds([seeds[row]], 5)[0])
 
 
-def test_seed_7_is_what_it_always_was():
+def test_the_latent_of_seed_7_never_changes():
     expected = torch.tensor([[1.6905257, -0.46593738, 0.03282016]])
     assert_close(from_seeds([7], 3), expected, rtol=0, atol=1e-7)
     assert from_seeds([7], 3).dtype == torch.float32
@@ -69,7 +69,7 @@ def test_lerp_is_the_straight_line():
 
 @given(start=vectors(), end=vectors(), t=SHARES)
 @pytest.mark.parametrize("between", [lerp, slerp])
-def test_the_way_back_is_the_same(between, start, end, t):
+def test_the_reverse_path_is_the_same(between, start, end, t):
     assert_close(between(start, end, t), between(end, start, 1 - t), rtol=1e-3, atol=1e-4)
 
 
@@ -77,7 +77,7 @@ def test_the_way_back_is_the_same(between, start, end, t):
 def test_slerp_of_unit_vectors_is_a_rotation_in_their_plane(seed, t):
     start, end = from_seeds([seed, seed ^ 1], 50)
     start, end = start / start.norm(), end / end.norm()
-    # Gram-Schmidt: turn `start` towards the part of `end` that is at right angles to it
+    # Gram-Schmidt: rotate `start` towards the component of `end` orthogonal to it
     aside = end - torch.dot(start, end) * start
     aside = aside / aside.norm()
     angle = t * math.atan2(torch.dot(end, aside), torch.dot(end, start))
@@ -86,7 +86,7 @@ def test_slerp_of_unit_vectors_is_a_rotation_in_their_plane(seed, t):
 
 
 @given(seed=SEEDS, t=SHARES, stretch=st.floats(0.1, 10))
-def test_slerps_length_goes_linearly(seed, t, stretch):
+def test_slerp_interpolates_the_length_linearly(seed, t, stretch):
     start, end = from_seeds([seed, seed ^ 1], 50)
     end = end * stretch
     expected = (1 - t) * start.norm() + t * end.norm()
@@ -98,7 +98,7 @@ def test_slerps_length_goes_linearly(seed, t, stretch):
     [([1.0, 2.0], [2.0, 4.0]), ([1.0, 2.0], [1.0, 2.0]), ([1.0, 2.0], [-1.0, -2.0]),
      ([0.0, 0.0], [3.0, 4.0]), ([3.0, 4.0], [0.0, 0.0]), ([0.0, 0.0], [0.0, 0.0])],
 )  # fmt: skip
-def test_where_the_arc_is_not_defined_slerp_is_lerp(start, end):
+def test_slerp_is_lerp_if_the_arc_is_not_defined(start, end):
     start, end = torch.tensor(start), torch.tensor(end)
     for t in (0.0, 0.3, 0.5, 1.0):
         assert slerp(start, end, t).equal(lerp(start, end, t))
@@ -124,13 +124,13 @@ def test_a_path_moves_in_equal_steps_between_its_keyframes():
     assert looped.flatten().tolist() == [0, 1, 2, 3, 4, 3, 2, 1]
 
 
-def test_a_path_is_an_arc_unless_told_otherwise():
+def test_a_path_is_an_arc_by_default():
     stops = torch.eye(2)
     middle = path(stops, 2, frames=2)[1]
     assert_close(middle, torch.full((2,), math.sqrt(0.5)))
 
 
-def test_a_path_blends_classes_in_a_straight_line():
+def test_a_path_interpolates_classes_linearly():
     stops = with_classes(torch.eye(2), torch.tensor([0, 2]), 3)
     points = path(stops, 2, frames=4)
     assert points[:, :2].norm(dim=1).tolist() == pytest.approx([1.0] * 5)
@@ -139,7 +139,7 @@ def test_a_path_blends_classes_in_a_straight_line():
     assert points[:, 4].tolist() == [0, 0.25, 0.5, 0.75, 1]
 
 
-def test_classes_follow_the_latents():
+def test_classes_are_appended_to_the_latents():
     points = with_classes(torch.full((2, 3), 0.5), torch.tensor([1, 0]), 2)
     assert points.tolist() == [[0.5, 0.5, 0.5, 0, 1], [0.5, 0.5, 0.5, 1, 0]]
 
@@ -156,7 +156,7 @@ def test_a_sheet_meets_its_corners_and_edges(mode, ease):
         assert edge.equal(path(corners[ends], 5, frames=3, mode=mode, ease=ease))
 
 
-def test_paths_and_sheets_go_along_the_sphere_evenly_unless_told_otherwise():
+def test_paths_and_sheets_follow_the_sphere_evenly_by_default():
     corners, plainly = from_seeds(range(4), 7), {"mode": "slerp", "ease": "linear"}
     for make in (path, latents.sheet):
         assert make(corners, 5, frames=3).equal(make(corners, 5, frames=3, **plainly))
@@ -164,13 +164,13 @@ def test_paths_and_sheets_go_along_the_sphere_evenly_unless_told_otherwise():
 
 @pytest.mark.parametrize("loop", [False, True])
 @pytest.mark.parametrize(("stops", "frames"), [(2, 1), (2, 6000), (5, 3)])
-def test_the_length_of_a_walk_is_known_before_it_is_made(stops, frames, loop):
+def test_the_number_of_frames_of_a_walk_is_known_beforehand(stops, frames, loop):
     walk = path(from_seeds(range(stops), 2), 2, frames=frames, loop=loop)
     assert latents.num_frames(stops, frames, loop=loop) == len(walk)
     assert latents.num_frames(stops, frames) == (stops - 1) * frames + 1
 
 
-def test_a_smooth_walk_starts_and_ends_at_rest():
+def test_a_smooth_walk_eases_in_and_out():
     ends = torch.tensor([[0.0], [1.0]])
     linear, smooth = (
         path(ends, 1, frames=10, mode="lerp", ease=ease).flatten().diff()
@@ -181,7 +181,7 @@ def test_a_smooth_walk_starts_and_ends_at_rest():
     assert_close(smooth, smooth.flip(0))
 
 
-def test_seeds_by_chance_are_different_and_a_function_of_their_seed():
+def test_random_seeds_are_different_and_a_function_of_their_seed():
     some = latents.random_seeds(50, 3)
     assert len(set(some)) == 50
     assert latents.random_seeds(8, 3) == some[:8]

@@ -1,4 +1,4 @@
-"""Against numbers worked out by hand; softplus(x) = log(1 + exp(x)) throughout."""
+"""Losses compared with numbers computed by hand; softplus(x) = log(1 + exp(x))."""
 
 import math
 
@@ -40,7 +40,7 @@ def test_relativistic_losses_by_hand():
     assert g_loss == pytest.approx((0.6931472 + 3.0485874) / 2, abs=1e-7)
 
 
-def test_fakes_without_a_real_to_pair_with_do_not_count():
+def test_fakes_without_a_real_image_to_pair_with_do_not_count():
     real, fake = logits(1.0, 3.0), logits(1.0, 0.0)
     more = torch.cat([fake, logits(50.0)])
     relativistic = LOSSES["relativistic"]
@@ -50,7 +50,7 @@ def test_fakes_without_a_real_to_pair_with_do_not_count():
 
 
 @pytest.mark.parametrize("name", LOSSES)
-def test_the_family_holds_the_functions_of_its_name(name):
+def test_each_name_has_its_own_losses(name):
     family = LOSSES[name]
     expected = {
         "bce": (losses.discriminator_loss(REAL, FAKE), losses.generator_loss(FAKE)),
@@ -86,7 +86,7 @@ def test_both_probabilities_are_one_half_at_the_equilibrium(name, level):
 
 
 @pytest.mark.parametrize("name", LOSSES)
-def test_losses_fall_when_their_own_side_wins(name):
+def test_the_loss_of_a_network_falls_as_it_wins(name):
     family = LOSSES[name]
     better = REAL + 1
     assert family.discriminator(better, FAKE) < family.discriminator(REAL, FAKE)

@@ -27,7 +27,7 @@ def test_the_key_can_be_read_back_from_the_generators_state(key):
     assert key_of(stream.generator(**numbers)) == expected + [0] * (4 - len(expected))
 
 
-def test_no_two_streams_begin_alike():
+def test_no_two_streams_begin_with_the_same_numbers():
     tags = [stream.tag for stream in Stream]
     assert len({*tags}) == len(tags)
     keys = [
@@ -42,7 +42,7 @@ def test_no_two_streams_begin_alike():
     assert len(frozen | samples) == len(keys) + len(samples)
 
 
-def test_a_key_is_whole_and_fits():
+def test_incomplete_and_oversized_keys_are_refused():
     with pytest.raises(AssertionError):
         Stream.ORDER.generator(seed=1)
     with pytest.raises(OverflowError):
@@ -51,8 +51,8 @@ def test_a_key_is_whole_and_fits():
         Stream.ORDER.generator(seed=0, epoch=-1)
 
 
-def test_noise_order_and_weights_are_what_they_always_were():
-    """What a seed trains is the same in the next version."""
+def test_noise_order_and_weights_never_change():
+    """A seed gives the same training run in later versions."""
     noise = Stream.NOISE.generator(seed=7, step=3, block=0)
     assert noise.integers(1000, size=4).tolist() == [192, 280, 572, 731]
     order = Stream.ORDER.generator(seed=7, epoch=3)
@@ -66,7 +66,7 @@ def test_noise_order_and_weights_are_what_they_always_were():
 
 @pytest.mark.parametrize("uses", [Use, Fixed])
 @given(seed=st.integers(0, 2**62 - 1))
-def test_torch_draws_something_else_for_each_use(uses, seed):
+def test_each_use_has_other_random_numbers(uses, seed):
     def drawn(use):
         generator = torch.Generator().manual_seed(use if uses is Fixed else use ^ seed)
         return tuple(torch.rand(4, generator=generator).tolist())
@@ -75,7 +75,7 @@ def test_torch_draws_something_else_for_each_use(uses, seed):
 
 
 def key_of(generator):
-    """The four words that `generator` was seeded with: each step of its seeding, undone.
+    """Return the four words that `generator` was seeded with, by inverting each step of seeding.
 
     As in NumPy's bit_generator.pyx (mix_entropy, generate_state) and pcg64.h (srandom).
     """

@@ -15,7 +15,7 @@ from ganctl.networks.summary import list_layers
 CONFIG = preset("dcgan").network
 
 
-def colour():
+def rgb():
     changes = {"height": 32, "width": 32, "channels": 3}
     return override(preset("dcgan"), changes).network
 
@@ -47,7 +47,7 @@ def test_the_discriminator_has_212_865_parameters():
     assert sum(row.trained for row in rows) == 212_865
 
 
-@pytest.mark.parametrize("config", [CONFIG, colour()], ids=["28x28x1", "32x32x3"])
+@pytest.mark.parametrize("config", [CONFIG, rgb()], ids=["28x28x1", "32x32x3"])
 def test_output_shapes_and_range(config):
     generator = build_generator(config, torch.Generator().manual_seed(0))
     discriminator = build_discriminator(config, torch.Generator().manual_seed(0))
@@ -69,13 +69,13 @@ def test_shapes_between_the_layers():
     assert convolutions == [(64, 14, 14), (128, 7, 7)]
 
 
-def test_batch_normalization_has_kerass_constants(generator):
+def test_batch_normalization_has_the_constants_of_keras(generator):
     norms = kinds(generator, nn.BatchNorm1d | nn.BatchNorm2d)
     assert [(norm.momentum, norm.eps) for norm in norms] == [(0.01, 1e-3)] * 3
     assert all((norm.weight == 1).all() and (norm.bias == 0).all() for norm in norms)
 
 
-def test_leaky_relu_and_dropout_have_the_recipes_slopes_and_rates(generator, discriminator):
+def test_leaky_relu_and_dropout_have_the_slopes_and_rates_of_the_recipe(generator, discriminator):
     for network, count in ((generator, 3), (discriminator, 2)):
         slopes = [module.negative_slope for module in kinds(network, nn.LeakyReLU)]
         assert slopes == [0.3] * count
@@ -83,7 +83,7 @@ def test_leaky_relu_and_dropout_have_the_recipes_slopes_and_rates(generator, dis
     assert not kinds(generator, Dropout)
 
 
-def test_only_the_discriminator_has_biases_and_they_begin_at_zero(generator, discriminator):
+def test_only_the_discriminator_has_biases_and_they_start_at_zero(generator, discriminator):
     weighted = nn.Linear | nn.Conv2d | nn.ConvTranspose2d
     assert [module.bias for module in kinds(generator, weighted)] == [None] * 4
     biases = [module.bias for module in kinds(discriminator, weighted)]

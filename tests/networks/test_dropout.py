@@ -29,8 +29,8 @@ def test_a_share_of_p_is_zeroed_and_the_mean_preserved(p):
     assert values[1].item() == pytest.approx(1 / (1 - p), rel=2**-16 / (1 - p))
 
 
-def test_elements_drop_independently_of_their_neighbours():
-    """Four elements share a random word: none of the four may know of the others."""
+def test_elements_are_dropped_independently_of_their_neighbors():
+    """Four elements share a random number, but must not depend on one another."""
     kept = (dropout(0.5)(torch.ones(4 * 50_000)) != 0).double().view(-1, 4)
     correlation = np.corrcoef(kept.T.numpy())
     assert np.abs(correlation - np.eye(4)).max() < 5 / 50_000**0.5
@@ -51,7 +51,7 @@ def test_successive_passes_differ_until_reseeded():
     assert module(x).equal(second)
 
 
-def test_seed_dropout_reaches_every_layer_with_a_stream_of_its_own():
+def test_seed_dropout_gives_every_layer_a_stream_of_its_own():
     network = build_discriminator(preset("dcgan").network, torch.Generator())
     layers = [module for module in network.modules() if isinstance(module, Dropout)]
     x = torch.ones(500)
@@ -65,7 +65,7 @@ def test_seed_dropout_reaches_every_layer_with_a_stream_of_its_own():
 
 
 @pytest.mark.parametrize("module", [dropout().eval(), dropout(p=0)], ids=["eval", "p=0"])
-def test_without_noise_it_is_the_identity(module):
+def test_in_eval_mode_and_for_p_0_it_is_the_identity(module):
     x = torch.randn(4, 5)
     assert module(x) is x
 
@@ -79,13 +79,13 @@ def test_the_gradient_is_the_mask():
 
 
 @pytest.mark.parametrize("shape", [(1,), (3,), (5, 7), (2, 3, 5, 7), (0, 4)])
-def test_any_number_of_elements_will_do(shape):
+def test_any_number_of_elements_works(shape):
     y = dropout(0.5)(torch.ones(shape))
     assert y.shape == shape
     assert set(y.unique().tolist()) <= {0.0, 2.0}
 
 
-def test_channels_last_keeps_its_layout_and_its_own_elements():
+def test_channels_last_tensors_keep_their_layout_and_elements():
     x = torch.arange(1.0, 2 * 3 * 5 * 5 + 1).view(2, 3, 5, 5)
     y = dropout(0.5)(x.to(memory_format=torch.channels_last))
     assert y.is_contiguous(memory_format=torch.channels_last)
@@ -106,7 +106,7 @@ def test_bfloat16_stays_bfloat16():
     assert y.unique().tolist() == [0.0, 2.0]
 
 
-def test_the_global_random_state_is_neither_used_nor_moved():
+def test_the_global_random_state_is_neither_used_nor_changed():
     torch.manual_seed(0)
     before = torch.get_rng_state()
     once = dropout()(torch.ones(100))
@@ -116,7 +116,7 @@ def test_the_global_random_state_is_neither_used_nor_moved():
 
 
 @pytest.mark.parametrize("shape", [(7,), (3, 5, 5)], ids=str)
-def test_rows_lose_what_they_lose_in_the_whole_batch(shape):
+def test_rows_have_the_masks_that_they_have_in_the_whole_batch(shape):
     x = torch.ones(9, *shape)
     if len(shape) == 3:
         x = x.to(memory_format=torch.channels_last)

@@ -1,4 +1,4 @@
-"""What any `fast` network promises; its layers are research's to change."""
+"""Properties of any `fast` network; its layers may change."""
 
 import pytest
 import torch
@@ -19,7 +19,7 @@ def networks(shape, seed=0):
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_latents_become_images_and_images_logits(shape):
+def test_output_shapes_and_ranges(shape):
     config, generator, discriminator = networks(shape)
     latents = torch.randn(5, config.latent_dim, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
@@ -42,7 +42,7 @@ def test_initial_weights_are_a_function_of_the_random_numbers_given():
     assert not all(map(torch.equal, once, other))
 
 
-def test_every_weight_has_a_part_in_the_logits():
+def test_every_weight_influences_the_logits():
     config, generator, discriminator = networks((1, 28, 28))
     latents = torch.randn(4, config.latent_dim, generator=torch.Generator().manual_seed(0))
     discriminator(generator(latents)).square().sum().backward()
@@ -64,7 +64,7 @@ def test_classes_make_a_difference_to_both_networks():
     assert len(set(logits.flatten().tolist())) == 3
 
 
-def test_the_generator_convolves_once_more_in_each_stage_but_the_last():
+def test_all_stages_of_the_generator_but_the_last_have_a_second_convolution():
     config = preset("fast").network
     generator = build_generator(config, torch.Generator().manual_seed(0))
     assert len(generator.layers) == 9

@@ -1,4 +1,4 @@
-"""The transposed convolution by way of the Fourier transform is torch's own, to rounding."""
+"""The transposed convolution by Fourier transform equals torch's own, up to rounding."""
 
 import pytest
 import torch
@@ -18,7 +18,7 @@ def gap(ours: torch.Tensor, exact: torch.Tensor) -> float:
 
 @pytest.mark.parametrize("kernel_size", [1, 3, 5])
 @pytest.mark.parametrize("size", [(7, 7), (8, 8), (7, 9), (3, 2), (10, 10)])
-def test_values_and_gradients_are_those_of_the_direct_way(
+def test_values_and_gradients_are_those_of_torchs_convolution(
     size: tuple[int, int], kernel_size: int
 ) -> None:
     ours = layer(kernel_size=kernel_size)
@@ -35,7 +35,7 @@ def test_values_and_gradients_are_those_of_the_direct_way(
     assert all(gap(a, b) < 1e-5 for a, b in zip(gradients, expected, strict=True))
 
 
-def test_no_less_exact_than_the_direct_way() -> None:
+def test_it_is_about_as_exact_as_torchs_convolution() -> None:
     ours = layer(64, 32)
     x = torch.randn(16, 64, 7, 7)
     exact = F.conv_transpose2d(x.double(), ours.weight.double(), padding=2)
@@ -43,7 +43,7 @@ def test_no_less_exact_than_the_direct_way() -> None:
     assert gap(ours(x), exact) < 4 * gap(direct, exact)
 
 
-def test_frequencies_are_as_many_as_the_docstring_counts() -> None:
+def test_there_are_as_many_frequencies_as_the_docstring_says() -> None:
     to_x, to_weight, from_y = fourier._transforms(7, 7, 5, torch.float32)
     assert to_x.shape == (82, 49)
     assert to_weight.shape == (82, 25)
@@ -51,20 +51,22 @@ def test_frequencies_are_as_many_as_the_docstring_counts() -> None:
 
 
 @pytest.mark.parametrize("inputs_layout", [torch.contiguous_format, torch.channels_last])
-def test_channels_last_comes_out_whatever_goes_in(inputs_layout: torch.memory_format) -> None:
+def test_the_result_is_channels_last_for_every_input_layout(
+    inputs_layout: torch.memory_format,
+) -> None:
     x = torch.randn(4, 6, 7, 7).to(memory_format=inputs_layout)
     y = layer()(x)
     assert y.is_contiguous(memory_format=torch.channels_last)
     assert gap(y, F.conv_transpose2d(x.double(), layer().weight.double(), padding=2)) < 1e-5
 
 
-def test_large_images_take_torchs_own_way(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_large_images_use_torchs_convolution(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fourier, "_convolve", None)
     ours, x = layer(), torch.randn(2, 6, 12, 12)
     assert torch.equal(ours(x), F.conv_transpose2d(x, ours.weight, padding=2))
 
 
-def test_in_bf16_about_as_exact_as_the_direct_way() -> None:
+def test_in_bf16_it_is_about_as_exact_as_torchs_convolution() -> None:
     ours = layer(64, 32)
     x = torch.randn(16, 64, 7, 7)
     exact = F.conv_transpose2d(x.double(), ours.weight.double(), padding=2)
@@ -84,7 +86,7 @@ def test_sampling_first_does_not_spoil_training() -> None:
     assert gradient.isfinite().all()
 
 
-def test_few_matrices_are_kept() -> None:
+def test_few_matrices_are_cached() -> None:
     ours = layer()
     for height in range(1, 11):
         for width in range(1, 11):

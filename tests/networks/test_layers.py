@@ -4,7 +4,7 @@ from torch.testing import assert_close
 from ganctl.networks.layers import Logit
 
 
-def test_a_class_adds_a_logit_of_its_own():
+def test_a_logit_is_the_sum_of_a_shared_one_and_one_of_its_class():
     torch.manual_seed(0)
     layer, vectors = Logit(4, 3), torch.randn(2, 4)
     shared, *own = (vectors @ layer.weight.T + layer.bias).T

@@ -1,4 +1,4 @@
-"""Building either network from its config alone, and refusing weights that are not its own."""
+"""Networks are built from their config alone, and weights that do not fit are refused."""
 
 import pytest
 import torch
@@ -29,7 +29,7 @@ def config(request, tiny_config):
 
 
 @pytest.mark.parametrize("build", [build_generator, build_discriminator])
-def test_without_random_numbers_a_network_is_a_shape_alone(config, build):
+def test_without_a_random_generator_a_network_is_on_the_meta_device(config, build):
     shape, built = build(config), build(config, torch.Generator())
     assert all(parameter.device.type == "meta" for parameter in shape.parameters())
     check_weights(shape.state_dict(), built.state_dict())
@@ -51,7 +51,7 @@ def test_a_generator_is_rebuilt_bit_for_bit(config):
 
 @pytest.mark.filterwarnings("ignore:.*torch.jit.trace:FutureWarning")
 def test_a_traced_generator_draws_the_same_images_in_batches_of_any_size(config):
-    """Recorded with nothing cached, as by a program that only exports it."""
+    """Traced with nothing cached, as by a program that only exports it."""
     fourier._transforms.cache_clear()
     generator = build_generator(config, torch.Generator().manual_seed(3)).eval()
     few, many = torch.randn(2, config.input_dim), torch.randn(5, config.input_dim)
@@ -71,7 +71,7 @@ def test_a_traced_generator_draws_the_same_images_in_batches_of_any_size(config)
         (lambda weights, name: weights.clear(), "is missing"),
     ],
 )
-def test_weights_of_another_network_are_refused_by_name(config, change, complaint):
+def test_weights_that_do_not_fit_are_refused_by_name(config, change, complaint):
     weights = dict(build_generator(config, torch.Generator()).state_dict())
     name = next(name for name, tensor in weights.items() if tensor.ndim == 2)
     change(weights, name)
@@ -83,7 +83,7 @@ def test_weights_of_another_network_are_refused_by_name(config, change, complain
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("size", [*SIZES, 8, 12, 100, 256])
 def test_both_networks_fit_images_of_every_size(preset, channels, size):
-    """As shapes alone, which costs nothing: the generator's images, the discriminator's logits."""
+    """On the meta device, which costs nothing."""
     images = {"height": size, "width": size, "channels": channels, "stages": stages_for(size, size)}
     config = override(PRESETS[preset], {**images, "num_classes": 3}).network
     tables = summarize(config)
@@ -107,7 +107,7 @@ def test_both_networks_fit_images_that_are_not_square(sides, preset):
 
 @pytest.mark.parametrize("preset", PRESETS)
 @pytest.mark.parametrize("shape", [(3, 32, 32), (1, 48, 64), (3, 128, 128)])
-def test_larger_images_are_trained_on(tiny_config, preset, shape):
+def test_networks_for_larger_images_can_be_trained(tiny_config, preset, shape):
     channels, height, width = shape
     images = {"channels": channels, "height": height, "width": width}
     config = tiny_config(

@@ -24,7 +24,7 @@ def small_network():
         )
 
 
-def test_each_leaf_is_a_row_in_the_order_of_the_data():
+def test_layers_are_the_leaves_in_the_order_of_the_data():
     assert list_layers(small_network(), (1, 8, 8)) == [
         Layer("0", "Conv2d", (3, 4, 4), trained=3 * 25 + 3, kept=0),
         Layer("1.0", "BatchNorm2d", (3, 4, 4), trained=6, kept=6),
@@ -33,11 +33,11 @@ def test_each_leaf_is_a_row_in_the_order_of_the_data():
     ]
 
 
-def test_keras_counts_running_statistics_too():
+def test_running_statistics_count_as_parameters_as_in_keras():
     assert Layer("", "", (), trained=6, kept=6).parameters == 12
 
 
-def test_the_network_is_left_as_it_was():
+def test_the_network_is_not_changed():
     network = small_network()
     list_layers(network, (1, 8, 8))
     assert list_layers(network, (1, 8, 8)) == list_layers(network, (1, 8, 8))

@@ -1,4 +1,4 @@
-"""Convolutions of grey images by way of fold and unfold are torch's own, to rounding."""
+"""Convolutions of grayscale images by fold and unfold equal torch's own, up to rounding."""
 
 import pytest
 import torch
@@ -13,7 +13,7 @@ def gap(ours: Tensor, exact: Tensor) -> float:
 
 
 def compare(ours: nn.Module, exact: nn.Module, x: Tensor) -> None:
-    """Values and all gradients, the latter also of a gradient's norm, as R1 takes them."""
+    """Compare values and all gradients, also those of a gradient's norm, which R1 needs."""
     exact.load_state_dict(ours.state_dict())
     exact.double()
     found = []
@@ -54,11 +54,11 @@ def test_transposed_convolution(
     compare(ours, exact, torch.randn(3, 6, *size))
 
 
-def test_torchs_own_way_where_it_is_the_quicker(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_torchs_own_layer_is_used_where_it_is_faster(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(F, "unfold", None)
     monkeypatch.setattr(F, "fold", None)
-    grey, rgb = torch.randn(2, 1, 8, 8), torch.randn(2, 3, 8, 8).requires_grad_()
-    for channels, images in ((1, grey), (3, rgb)):
+    gray, rgb = torch.randn(2, 1, 8, 8), torch.randn(2, 3, 8, 8).requires_grad_()
+    for channels, images in ((1, gray), (3, rgb)):
         layer = thin.Conv2d(channels, 4, 5, 2, 2)
         plain = F.conv2d(images, layer.weight, layer.bias, 2, 2)
         assert torch.equal(layer(images), plain)
@@ -67,7 +67,7 @@ def test_torchs_own_way_where_it_is_the_quicker(monkeypatch: pytest.MonkeyPatch)
     assert torch.equal(layer(x), F.conv_transpose2d(x, layer.weight, layer.bias, 2, 2, 1))
 
 
-def test_autocast_makes_bf16_of_it() -> None:
+def test_results_are_bf16_under_autocast() -> None:
     with torch.autocast("cpu", torch.bfloat16):
         assert thin.ConvTranspose2d(4, 1, 5, 2, 2, 1)(torch.randn(2, 4, 8, 8)).dtype == (
             torch.bfloat16

@@ -21,7 +21,7 @@ def test_none_changes_nothing():
 
 
 @pytest.mark.parametrize("name", AUGMENTATIONS)
-def test_a_change_is_a_function_of_the_seed_and_new_with_each_call(name):
+def test_a_change_is_a_function_of_the_seed_and_differs_between_calls(name):
     batch = images()
     augment, again = Augmentation(name, 7), Augmentation(name, 7)
     first, second = augment(batch), augment(batch)
@@ -33,27 +33,27 @@ def test_a_change_is_a_function_of_the_seed_and_new_with_each_call(name):
 
 
 @pytest.mark.parametrize("name", AUGMENTATIONS)
-def test_each_image_is_changed_in_its_own_way(name):
+def test_each_image_is_changed_differently(name):
     alike = images(1).expand(16, -1, -1, -1)
     changed = Augmentation(name, 0)(alike)
     assert len({tuple(image.flatten().tolist()) for image in changed}) > 8
 
 
-def test_color_keeps_the_shapes_and_moves_the_mean_by_half_at_most():
+def test_color_keeps_shapes_and_changes_the_mean_by_at_most_a_half():
     batch = images(64)
     changed = Augmentation("color", 0)(batch)
     shift = changed.mean((1, 2, 3)) - batch.mean((1, 2, 3))
     assert shift.abs().max() <= 0.5 + 1e-5
     assert shift.min() < -0.3
     assert shift.max() > 0.3
-    # of a grey image every pixel changes alike, so that their order stays
-    grey = images(64, channels=1)
-    order = grey.flatten(1).argsort(1)
-    assert Augmentation("color", 0)(grey).flatten(1).gather(1, order).diff().min() >= -1e-5
+    # all pixels of a grayscale image change alike, so their order is kept
+    gray = images(64, channels=1)
+    order = gray.flatten(1).argsort(1)
+    assert Augmentation("color", 0)(gray).flatten(1).gather(1, order).diff().min() >= -1e-5
 
 
 @given(seed=st.integers(0, 2**62), height=st.sampled_from([8, 28, 32]))
-def test_a_translation_is_a_shift_of_an_eighth_at_most_with_grey_from_outside(seed, height):
+def test_a_translation_shifts_by_at_most_an_eighth_and_fills_with_gray(seed, height):
     batch = torch.arange(1.0, 1 + height * 24).view(1, 1, height, 24)
     moved = Augmentation("translation", seed)(batch)[0, 0]
     kept = moved != 0
@@ -69,7 +69,7 @@ def test_a_translation_is_a_shift_of_an_eighth_at_most_with_grey_from_outside(se
     assert moved[kept].equal(expected[kept])
 
 
-def test_a_translation_goes_every_way_and_stands_still():
+def test_a_translation_goes_in_every_direction_or_nowhere():
     batch = torch.ones(512, 1, 16, 16)
     moved = Augmentation("translation", 0)(batch)[:, 0]
     top, bottom = (moved[:, 0].sum(1) == 0), (moved[:, -1].sum(1) == 0)
@@ -78,7 +78,7 @@ def test_a_translation_goes_every_way_and_stands_still():
     assert (moved.flatten(1).min(1).values == 1).any()
 
 
-def test_cutout_greys_a_rectangle_of_up_to_half_the_sides():
+def test_cutout_turns_a_rectangle_of_at_most_half_the_sides_gray():
     batch = torch.ones(256, 3, 16, 24)
     cut = Augmentation("cutout", 0)(batch) == 0
     assert cut.all(1).equal(cut.any(1))
@@ -89,7 +89,7 @@ def test_cutout_greys_a_rectangle_of_up_to_half_the_sides():
 
 
 @pytest.mark.parametrize("name", AUGMENTATIONS)
-def test_gradients_pass_twice(name):
+def test_changes_can_be_differentiated_twice(name):
     batch = images(2, height=4, width=4).double().requires_grad_()
 
     def changed(batch):
@@ -100,7 +100,7 @@ def test_gradients_pass_twice(name):
 
 
 @pytest.mark.parametrize("name", AUGMENTATIONS)
-def test_rows_change_as_they_do_in_the_whole_batch(name):
+def test_rows_are_changed_as_in_the_whole_batch(name):
     batch = images(9, height=8, width=8)
     whole = Augmentation(name, 3)(batch)
     for ranges in ((range(4), range(6, 7)), (range(4, 6), range(7, 9))):
@@ -108,11 +108,11 @@ def test_rows_change_as_they_do_in_the_whole_batch(name):
         assert_close(Augmentation(name, 3)(rows.select(batch), rows), rows.select(whole))
 
 
-# Each change for random numbers that are given: what each number does, and that no other does it.
+# Each change with given random numbers: the effect of each number, and of no other.
 
 
 def changed(name, batch, **numbers):
-    """The images after one change; its random numbers are 0.5 but for those given by place."""
+    """Return the images after one change; its random numbers are 0.5 unless given by index."""
     draws = torch.full((len(batch), augment._NUM_DRAWS), 0.5)
     for place, number in numbers.items():
         draws[:, int(place[1:])] = number
@@ -121,7 +121,7 @@ def changed(name, batch, **numbers):
 
 @pytest.mark.parametrize("channels", [1, 3])
 def test_color_changes_brightness_saturation_and_contrast_as_published(channels):
-    """Zhao et al. 2020 (DiffAugment), section 3.3, and their program."""
+    """Zhao et al. 2020 (DiffAugment), section 3.3, and their code."""
     batch = images(3, channels)
     assert_close(changed("color", batch), batch)
     for number in (0.0, 0.25, 1.0):
@@ -135,13 +135,13 @@ def test_color_changes_brightness_saturation_and_contrast_as_published(channels)
         assert_close(changed("color", batch, _3=number, _4=number, _5=number), batch)
 
 
-def test_two_channels_have_a_saturation_too():
+def test_images_of_two_channels_have_a_saturation_too():
     batch = images(2, channels=2)
     assert_close(changed("color", batch, _1=0.0), batch.mean(1, keepdim=True).expand_as(batch))
 
 
 @pytest.mark.parametrize(("length", "most"), [(16, 2), (28, 4), (20, 3)])
-def test_a_translation_takes_rows_from_one_number_and_columns_from_another(length, most):
+def test_a_translation_uses_one_number_for_rows_and_another_for_columns(length, most):
     batch = images(1, height=length, width=length)
     assert changed("translation", batch).equal(batch)
     numbers = [(shift + most + 0.5) / (2 * most + 1) for shift in range(-most, most + 1)]
@@ -157,7 +157,7 @@ def test_a_translation_takes_rows_from_one_number_and_columns_from_another(lengt
 
 
 @pytest.mark.parametrize("length", [16, 28, 20])
-def test_a_cut_takes_rows_from_one_number_and_columns_from_another(length):
+def test_a_cut_uses_one_number_for_rows_and_another_for_columns(length):
     batch = torch.ones(1, 1, length, length)
     half = length // 2
 

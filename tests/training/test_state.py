@@ -30,7 +30,7 @@ def same(state, other):
 
 @pytest.fixture
 def checkpoint_of(tiny_checkpoint):
-    """The state as a file would give it back."""
+    """Return a function that encodes a state as a checkpoint and decodes it again."""
 
     def make(state):
         filled = dataclasses.replace(
@@ -52,7 +52,7 @@ def test_the_initial_state_is_a_function_of_the_seed(tiny_config, preset):
     assert once.step == 0
 
 
-def test_the_average_begins_at_the_generator_and_takes_no_gradient(tiny_config):
+def test_the_average_starts_as_the_generator_and_has_no_gradients(tiny_config):
     state = create(tiny_config("dcgan", ema_images=100), CPU)
     pairs = [state.ema.state_dict(), state.generator.state_dict()]
     assert all(pairs[0][name].equal(pairs[1][name]) for name in pairs[1])
@@ -64,7 +64,7 @@ def test_the_average_begins_at_the_generator_and_takes_no_gradient(tiny_config):
     assert without.sampler is without.generator
 
 
-def test_every_optimizer_has_its_own_networks_weights_and_rate(tiny_config):
+def test_each_optimizer_has_the_weights_and_learning_rate_of_its_network(tiny_config):
     state = create(tiny_config("dcgan", lr_g=0.25, lr_d=0.5), CPU)
     for adam, network, rate in (
         (state.optimizer_g, state.generator, 0.25),
@@ -76,7 +76,7 @@ def test_every_optimizer_has_its_own_networks_weights_and_rate(tiny_config):
         assert group["weight_decay"] == 0
 
 
-def test_all_tensors_are_named_by_where_they_are(tiny_config):
+def test_all_tensors_have_names_of_their_own(tiny_config):
     names = [name for name, _ in updated(create(tiny_config(), CPU)).tensors()]
     assert len(set(names)) == len(names)
     parts = {" ".join(name.split()[:-1]) for name in names}
@@ -93,7 +93,7 @@ def test_all_tensors_are_named_by_where_they_are(tiny_config):
 
 @pytest.mark.parametrize("steps", [0, 3])
 @pytest.mark.parametrize("preset", PRESETS)
-def test_a_state_is_restored_bit_for_bit_and_goes_on_alike(
+def test_a_restored_state_has_the_same_bits_now_and_after_more_steps(
     tiny_config, checkpoint_of, preset, steps
 ):
     original = updated(create(tiny_config(preset), CPU), steps)
@@ -125,13 +125,13 @@ def test_moments_that_do_not_fit_are_refused(tiny_config, checkpoint_of, part, s
         restore(dataclasses.replace(whole, step=step, **{part: wrong}), whole.config, CPU)
 
 
-def test_a_missing_average_is_refused_where_one_is_kept(tiny_config, checkpoint_of):
+def test_a_missing_average_is_refused_if_the_config_has_one(tiny_config, checkpoint_of):
     whole = checkpoint_of(create(tiny_config(ema_images=100), CPU))
     with pytest.raises(CheckpointError, match="is missing"):
         restore(dataclasses.replace(whole, generator_ema=None), whole.config, CPU)
 
 
-def test_a_checkpoint_holds_what_the_state_is(tiny_config, tiny_dataset, recorder, tmp_path):
+def test_a_checkpoint_holds_the_state(tiny_config, tiny_dataset, recorder, tmp_path):
     state, run = updated(create(tiny_config(), CPU)), RunDirectory(tmp_path)
     saved = Recorder(state, tiny_dataset, run, recorder(), data={}, made_by={}).checkpoint(Meter())
     assert (saved.step, saved.config) == (2, state.config)

@@ -1,4 +1,4 @@
-"""One update against a plain transcription of the recipe, written here on its own."""
+"""Training steps, compared with a plain implementation of the recipe."""
 
 import copy
 import functools
@@ -21,7 +21,7 @@ CPU = torch.device("cpu")
 
 
 class PlainGenerator(nn.Module):
-    """Vectors are images with the channels last, as in Keras."""
+    """A generator whose vectors are channels-last images, as in Keras."""
 
     def __init__(self, weights):
         super().__init__()
@@ -52,7 +52,7 @@ class PlainGenerator(nn.Module):
 
 
 class PlainDiscriminator(nn.Module):
-    """`masks` are 0 or 1, two for each pass in the order of the passes; None: nothing dropped."""
+    """A discriminator with dropout `masks` of 0 and 1, two per pass (None: no dropout)."""
 
     def __init__(self, weights, masks=None):
         super().__init__()
@@ -75,9 +75,9 @@ def set_gradients(network, gradients):
 
 
 def plain_training(generator, discriminator, batches, noise, updates="simultaneous"):
-    """The classic recipe: the metrics of each step, and both optimizers.
+    """Return the metrics of each step of the classic recipe, and both optimizers.
 
-    `alternating`: the generator's loss is that of the discriminator that has moved.
+    With `alternating` updates the generator's loss is that with the updated discriminator.
     """
     g_adam = torch.optim.Adam(generator.parameters(), 1e-4, (0.9, 0.999), eps=1e-8)
     d_adam = torch.optim.Adam(discriminator.parameters(), 1e-4, (0.9, 0.999), eps=1e-8)
@@ -111,7 +111,7 @@ def batches_and_noise(count, batch=8, latent_dim=100, dtype=torch.float32):
 
 
 def assert_same_state(state, generator, discriminator, g_adam, d_adam):
-    """Weights, running statistics and moments agree within fp32 rounding.
+    """Check that weights, running statistics and moments agree up to fp32 rounding.
 
     A weight moves by up to the rate, 1e-4, a step: 2e-7 is a 500th of that. Only where a gradient
     is itself no more than rounding may Adam, which divides by it, move a weight anywhere within
@@ -139,7 +139,7 @@ def assert_same_state(state, generator, discriminator, g_adam, d_adam):
 
 @pytest.fixture
 def dcgan(tiny_config):
-    """A full-sized dcgan before its first step, in float64.
+    """A full-size dcgan before its first step, in float64.
 
     In float32 some one of the half a million values that meet a LeakyReLU lies within rounding of
     its kink on one machine or another, and all gradients behind it differ.
@@ -152,7 +152,7 @@ def dcgan(tiny_config):
 
 
 @pytest.mark.parametrize("updates", UPDATES)
-def test_two_steps_without_dropout_equal_the_transcription(dcgan, updates):
+def test_two_steps_without_dropout_equal_the_plain_implementation(dcgan, updates):
     dcgan.config = override(dcgan.config, {"updates": updates})
     for module in dcgan.discriminator.modules():
         if isinstance(module, Dropout):
@@ -168,7 +168,7 @@ def test_two_steps_without_dropout_equal_the_transcription(dcgan, updates):
     assert_same_state(dcgan, generator, discriminator, g_adam, d_adam)
 
 
-def test_a_step_with_dropout_equals_the_transcription_with_the_same_masks(dcgan):
+def test_a_step_with_dropout_equals_the_plain_implementation_with_the_same_masks(dcgan):
     masks = []
     for module in dcgan.discriminator.modules():
         if isinstance(module, Dropout):
@@ -186,7 +186,7 @@ def test_a_step_with_dropout_equals_the_transcription_with_the_same_masks(dcgan)
 
 
 def outcome(state, noise_seed=0, num_real=16):
-    """A step's metrics and the weights after it; `state` itself is left alone."""
+    """Return the metrics of a step, the weights and the state after it; `state` is not changed."""
     state = copy.deepcopy(state)
     config = state.config
     batches, noise = batches_and_noise(1, config.batch_size, config.network.latent_dim)
@@ -206,7 +206,7 @@ def test_dropout_is_a_function_of_the_noise_seed(tiny_config):
 
 
 @pytest.mark.parametrize("preset", ["fast", "dcgan"])
-def test_metrics_are_four_numbers_of_their_own_meaning(tiny_config, preset):
+def test_metrics_are_losses_and_probabilities(tiny_config, preset):
     metrics, _, _ = outcome(create(tiny_config(preset), CPU))
     assert metrics.shape == (len(STEP_METRICS),) == (4,)
     assert metrics.dtype == torch.float32
@@ -220,7 +220,7 @@ def test_metrics_are_four_numbers_of_their_own_meaning(tiny_config, preset):
 
 
 @pytest.mark.parametrize("preset", ["fast", "dcgan"])
-def test_an_epochs_last_smaller_batch_will_do(tiny_config, preset):
+def test_the_last_batch_of_an_epoch_may_be_smaller(tiny_config, preset):
     metrics, _, _ = outcome(create(tiny_config(preset), CPU), num_real=3)
     assert metrics.isfinite().all()
 
@@ -235,7 +235,7 @@ def test_bf16_is_near_fp32_and_keeps_fp32_weights(tiny_config, preset):
     assert {tensor.dtype for _, tensor in after.tensors()} <= {torch.float32, torch.int64}
 
 
-def test_rates_follow_the_step_and_belong_to_their_network(tiny_config):
+def test_each_network_has_its_learning_rate_which_follows_the_step(tiny_config):
     rates = {"lr_g": 0.004, "lr_d": 0.002, "lr_warmup_steps": 10, "lr_decay_steps": 100}
     state = create(tiny_config(**rates), CPU)
     for step, factor in ((4, 0.5), (50, 1.0), (400, 0.5)):
@@ -256,7 +256,7 @@ def test_rates_follow_the_step_and_belong_to_their_network(tiny_config):
 
 
 @pytest.mark.parametrize("step", [0, 50])
-def test_the_average_follows_the_generator_by_the_configs_decay(tiny_config, step):
+def test_the_average_follows_the_generator_with_the_configured_decay(tiny_config, step):
     changes = {"ema_images": 1000, "ema_ramp": 0.5, "batch_size": 16}
     state = create(tiny_config("dcgan", **changes), CPU)
     with torch.no_grad():
@@ -275,7 +275,7 @@ def test_the_average_follows_the_generator_by_the_configs_decay(tiny_config, ste
     assert all(average.equal(now) for average, now in pairs)
 
 
-def test_r1_joins_the_gradient_every_so_many_steps_and_never_the_metric(tiny_config):
+def test_r1_is_part_of_the_gradient_at_every_interval_and_never_of_the_metrics(tiny_config):
     def discriminator_gradients(step, weight):
         # with beta1 = 0, Adam's first moment is the gradient
         changes = {"r1_weight": weight, "r1_interval": 4, "beta1": 0.0}
@@ -297,7 +297,7 @@ def test_r1_joins_the_gradient_every_so_many_steps_and_never_the_metric(tiny_con
         extra = torch.zeros_like(without) if extra is None else extra
         assert_close(with_r1, without + extra, rtol=1e-4, atol=1e-6)
     assert any(extra is not None and extra.abs().max() > 1e-3 for extra in expected)
-    assert metrics[1:].equal(metrics_with[1:])  # the generator has met another discriminator
+    assert metrics[1:].equal(metrics_with[1:])  # the generator's loss is with another discriminator
     for step in (1, 3):
         assert all(map(torch.equal, discriminator_gradients(step, 0.5)[2],
                        discriminator_gradients(step, 0.0)[2]))  # fmt: skip
@@ -306,8 +306,8 @@ def test_r1_joins_the_gradient_every_so_many_steps_and_never_the_metric(tiny_con
 
 
 @pytest.mark.parametrize("logit", [-200.0, -30.0, 0.0, 4.0])
-def test_the_generator_learns_however_sure_the_discriminator_is(tiny_config, logit):
-    """Its gradient is the discriminator's own, rescaled; far out that one is next to nothing."""
+def test_the_generator_learns_even_if_the_discriminator_is_certain(tiny_config, logit):
+    """Its gradient is rescaled from the discriminator's, which is tiny for extreme logits."""
     state = create(tiny_config("dcgan", beta1=0.0), CPU)
     for module in state.discriminator.modules():
         if isinstance(module, Dropout):
@@ -327,7 +327,7 @@ def test_the_generator_learns_however_sure_the_discriminator_is(tiny_config, log
 
 
 @pytest.mark.parametrize("updates", UPDATES)
-def test_a_real_is_judged_by_the_class_of_the_fake_beside_it(tiny_config, updates):
+def test_a_real_image_is_judged_with_the_class_of_the_fake_beside_it(tiny_config, updates):
     config = override(tiny_config("fast", updates=updates, r1_interval=1), {"num_classes": 3})
     state = create(config, CPU)
     judged = []
@@ -351,7 +351,7 @@ def test_a_real_is_judged_by_the_class_of_the_fake_beside_it(tiny_config, update
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
 @pytest.mark.parametrize("preset", ["fast", "dcgan"])
-def test_a_step_on_a_gpu_is_near_the_cpus(tiny_config, preset):
+def test_a_step_on_a_gpu_is_close_to_one_on_a_cpu(tiny_config, preset):
     config = tiny_config(preset, base_channels=16)
     batches, noise = batches_and_noise(1, 16, 8)
     losses = []
@@ -369,7 +369,7 @@ def test_a_step_on_a_gpu_is_near_the_cpus(tiny_config, preset):
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
 @pytest.mark.parametrize("preset", ["fast", "dcgan"])
-def test_a_step_on_a_gpu_never_waits_for_it(tiny_config, preset):
+def test_a_step_never_waits_for_the_gpu(tiny_config, preset):
     device = torch.device("cuda")
     state = create(tiny_config(preset, augment="color,translation,cutout"), device)
     batches, noise = batches_and_noise(4, 16, 8)
@@ -387,7 +387,7 @@ def test_a_step_on_a_gpu_never_waits_for_it(tiny_config, preset):
 @pytest.mark.parametrize("loss", ["bce", "relativistic"])
 @pytest.mark.parametrize("parts", [2, 4])
 @pytest.mark.parametrize("augment", ["none", "color,translation,cutout"])
-def test_accumulated_parts_equal_the_whole_batch(tiny_config, updates, loss, parts, augment):
+def test_micro_batches_together_equal_the_whole_batch(tiny_config, updates, loss, parts, augment):
     config = tiny_config(
         "fast", updates=updates, loss=loss, r1_weight=1.0, num_classes=3, augment=augment
     )
@@ -412,7 +412,7 @@ def test_accumulated_parts_equal_the_whole_batch(tiny_config, updates, loss, par
 
 @pytest.mark.parametrize("updates", UPDATES)
 @pytest.mark.parametrize("num_real", [1, 3, 15])
-def test_a_smaller_batch_is_accumulated_too(tiny_config, updates, num_real):
+def test_a_smaller_batch_is_split_into_micro_batches_too(tiny_config, updates, num_real):
     state = create(tiny_config("fast", updates=updates, accumulate=4), CPU)
     metrics, _, after = outcome(state, num_real=num_real)
     assert metrics.isfinite().all()
@@ -420,14 +420,14 @@ def test_a_smaller_batch_is_accumulated_too(tiny_config, updates, num_real):
 
 
 @pytest.mark.parametrize("num_real", range(1, 9))
-def test_no_part_is_left_with_one_fake_which_has_no_variance(tiny_config, num_real):
+def test_no_micro_batch_has_a_single_fake_which_would_have_no_variance(tiny_config, num_real):
     state = create(tiny_config("dcgan", batch_size=8, accumulate=4), CPU)
     metrics, _, _ = outcome(state, num_real=num_real)
     assert metrics.isfinite().all()
 
 
 @pytest.mark.parametrize("updates", UPDATES)
-def test_reals_and_fakes_are_augmented_by_the_noise_seed(tiny_config, updates):
+def test_augmentation_is_a_function_of_the_noise_seed(tiny_config, updates):
     config = tiny_config("fast", updates=updates)
     plain, _, _ = outcome(create(config, CPU), noise_seed=1)
     state = create(override(config, {"augment": "color,translation,cutout"}), CPU)
@@ -441,8 +441,8 @@ def test_reals_and_fakes_are_augmented_by_the_noise_seed(tiny_config, updates):
 
 
 @pytest.mark.parametrize("preset", ["fast", "dcgan"])
-def test_a_compiled_step_is_near_the_eager_one(tiny_config, preset, monkeypatch):
-    """Through all of torch.compile but its code generator, which wants a C++ compiler."""
+def test_a_compiled_step_is_close_to_an_eager_one(tiny_config, preset, monkeypatch):
+    """Uses all of torch.compile except its code generator, which needs a C++ compiler."""
     compiled = functools.partial(torch.compile, backend="aot_eager")
     monkeypatch.setattr(torch, "compile", compiled)
     config = tiny_config(preset, r1_weight=1.0, r1_interval=2)

@@ -1,4 +1,4 @@
-"""What joins the parts of a training run: a recorded run shows what the networks were given.
+"""The connections between the parts of a training run.
 
 The parts have tests of their own. Here hooks on both networks record every image, class and latent
 of a run on images that can be told apart, and the record is compared with what the settings say.
@@ -29,7 +29,7 @@ ALL = "color,translation,cutout"
 
 
 def level(number):
-    """The gray level of image `number`, 2 to 158; its right half is one level lighter."""
+    """Return the gray level of image `number`, 2 to 158; its right half is one level lighter."""
     return 2 + 4 * number
 
 
@@ -42,24 +42,24 @@ def _images(*, inverted=False):
 
 @pytest.fixture(autouse=True)
 def distinct_images(monkeypatch):
-    """Have MNIST be 40 images that can be told apart, and other ones for the tests."""
+    """Replace MNIST by 40 distinct images, and its test images by others."""
     monkeypatch.setattr(mnist, "load_train", _images)
     monkeypatch.setattr(mnist, "load_test", functools.partial(_images, inverted=True))
 
 
 @dataclass
 class Recorded:
-    """What went into both networks and came out of the generator, call by call."""
+    """The inputs of both networks and the outputs of the generator, call by call."""
 
     ready: session.Session
     judged: list = field(default_factory=list)
-    """(step, images, classes) of each call of the discriminator."""
+    """The (step, images, classes) of each call of the discriminator."""
     drawn: list = field(default_factory=list)
-    """(step, latents with classes, images) of each call of the generator while it trains."""
+    """The (step, latents with classes, images) of each call of the generator in training."""
     precisions: set = field(default_factory=set)
 
     def of_step(self, step):
-        """The images and classes that the discriminator was given in `step`, call by call."""
+        """Return the images and classes that the discriminator was given in `step`."""
         return [(images, classes) for at, images, classes in self.judged if at == step]
 
     @property
@@ -69,7 +69,7 @@ class Recorded:
 
 @pytest.fixture
 def recorded(tmp_path, tiny_config, train):
-    """Train with these settings and record it."""
+    """Return a function that trains with given settings and records it."""
     runs = iter(range(1000))
 
     def go(preset="fast", **changes):
@@ -100,17 +100,17 @@ def recorded(tmp_path, tiny_config, train):
 
 
 def pixels(images):
-    """Images as the data set has them, uint8 (N, H, W)."""
+    """Return images as in the data set, uint8 (N, H, W)."""
     return ((images[:, 0].float() + 1) * 127.5).round().to(torch.uint8)
 
 
 def numbers(images):
-    """Which images of the data set these are."""
+    """Return the numbers of these images in the data set."""
     return ((pixels(images).amin((1, 2)).long() - 2) // 4).tolist()
 
 
 def reals_of(record, step):
-    """The real images, and their classes, that the discriminator judged first in `step`."""
+    """Return the real images that the discriminator judged first in `step`, and their classes."""
     images, classes = record.of_step(step)[0]
     count = len(record.ready.dataset) - step % STEPS_PER_EPOCH * BATCH
     return images[: min(BATCH, count)], None if classes is None else classes[: min(BATCH, count)]
@@ -137,7 +137,7 @@ def test_each_epoch_has_its_own_order_a_function_of_seed_and_epoch(recorded):
 
 @pytest.mark.parametrize("updates", schema.UPDATES)
 @pytest.mark.parametrize("accumulate", [1, 2])
-def test_both_networks_are_told_the_class_of_the_image_beside_them(recorded, updates, accumulate):
+def test_real_images_and_the_fakes_beside_them_have_the_same_classes(recorded, updates, accumulate):
     record = recorded(conditional=True, updates=updates, accumulate=accumulate, r1_interval=1)
     seen = 0
     for _, images, classes in record.judged:
@@ -157,15 +157,15 @@ def test_both_networks_are_told_the_class_of_the_image_beside_them(recorded, upd
             assert beyond == [n % 10 for n in range(len(classes), BATCH)]
 
 
-def test_unconditional_networks_are_told_no_class(recorded):
+def test_unconditional_networks_are_given_no_classes(recorded):
     record = recorded(conditional=False)
     assert {classes for _, _, classes in record.judged} == {None}
     assert {latents.shape[1] for _, latents, _ in record.drawn} == {8}
 
 
-def test_real_images_alone_are_mirrored_and_about_half_of_them(recorded):
+def test_about_half_of_the_real_images_are_mirrored_and_no_fakes(recorded):
     def flipped(record):
-        """Of each real image that is judged, whether its lighter half is on the left."""
+        """Return for each judged real image whether its lighter half is on the left."""
         reals = [reals_of(record, step)[0] for step in range(record.num_steps)]
         shown = pixels(torch.cat(reals))
         return [bool(image[0, 0] > image[0, -1]) for image in shown]
@@ -184,7 +184,7 @@ def test_real_images_alone_are_mirrored_and_about_half_of_them(recorded):
 
 
 def is_in(images, others):
-    """Of each image, whether it is among `others` as it is."""
+    """Return for each image whether it is among `others`, unchanged."""
     return [bool((others == image).flatten(1).all(1).any()) for image in images.float()]
 
 
@@ -203,7 +203,7 @@ def test_whatever_the_discriminator_judges_is_augmented(recorded, updates, augme
 
 
 @pytest.mark.parametrize("updates", schema.UPDATES)
-def test_without_augmentation_images_are_judged_as_they_are(recorded, updates):
+def test_without_augmentation_images_are_judged_unchanged(recorded, updates):
     record = recorded(updates=updates, augment="none", r1_interval=2, epochs=1)
     data, _ = loading.load("mnist").fetch(torch.arange(NUM_IMAGES))
     reals = (data.permute(0, 3, 1, 2) / 127.5 - 1).float()
@@ -215,7 +215,7 @@ def test_without_augmentation_images_are_judged_as_they_are(recorded, updates):
 
 @pytest.mark.parametrize("updates", schema.UPDATES)
 @pytest.mark.parametrize(("weight", "interval"), [(0.0, 1), (1.0, 1), (1.0, 2), (1.0, 4)])
-def test_the_penalty_is_taken_at_the_reals_of_every_so_many_steps(
+def test_the_penalty_is_computed_at_the_real_images_at_every_interval(
     recorded, updates, weight, interval
 ):
     record = recorded(updates=updates, r1_weight=weight, r1_interval=interval)
@@ -232,7 +232,7 @@ def test_the_penalty_is_taken_at_the_reals_of_every_so_many_steps(
 
 @pytest.mark.parametrize(("gain", "precision"), [(3.0, "bf16"), (1.0, "fp32")])
 @pytest.mark.parametrize("asked", ["auto", "fp32", "bf16"])
-def test_networks_run_in_the_precision_that_is_asked_for_or_pays(
+def test_networks_run_in_the_given_precision_or_the_faster_one(
     recorded, monkeypatch, gain, precision, asked
 ):
     monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: True)
@@ -298,7 +298,7 @@ INITIAL, REALS, LATENTS, PASSES, TRAINED, AVERAGE, SAMPLES, FIGURES, LOSSES, FIL
     "samples", "figures", "losses", "files",
 )  # fmt: skip
 RESULT = {TRAINED, AVERAGE, SAMPLES, FIGURES, LOSSES}
-"""What depends on the trained weights."""
+"""Everything that depends on the trained weights."""
 BASE = {"eval_samples": 20, "epochs": 2, "snapshot_every": 1, "keep": 1}
 PADDED = {"image_size": "28x40", "fit": "pad"}
 
@@ -347,12 +347,12 @@ ELSEWHERE = {
 }
 
 
-def test_every_setting_is_looked_at():
+def test_every_setting_is_tested():
     assert set(EFFECTS) | set(ELSEWHERE) == set(SETTINGS)
 
 
 def digest(values):
-    """A digest of tensors and numbers."""
+    """Return a digest of tensors and numbers."""
     sha = hashlib.sha256()
     for value in values:
         tensor = value.detach().float().contiguous() if isinstance(value, torch.Tensor) else None
@@ -361,12 +361,12 @@ def digest(values):
 
 
 _known = {}
-"""Runs that several tests compare others with."""
+"""Results that several tests compare with others."""
 
 
 @pytest.fixture
 def run_of(recorded, monkeypatch):
-    """What a run with these settings amounts to, by what a setting can change."""
+    """Return a function that trains with given settings and returns everything that they change."""
     given, initial = [], []
     step, create = loop.train_step, session.create
 
