@@ -37,7 +37,7 @@ class ChartSpec:
 
 TRAINING = (
     ChartSpec("Losses", ("g_loss", "d_loss")),
-    ChartSpec("Discriminator output", ("d_real", "d_fake"), "0.5 = cannot tell", (0, 1), 0.5),
+    ChartSpec("Discriminator output", ("d_real", "d_fake"), "0.5 = undecided", (0, 1), 0.5),
 )
 QUALITY = (
     ChartSpec("Frechet distance", ("frechet_distance",), "lower is better", may_be_log=True),
