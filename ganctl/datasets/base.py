@@ -113,13 +113,11 @@ class Dataset:
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
-        """(C, H, W)."""
         _, height, width, channels = self.images.shape
         return (channels, height, width)
 
     @property
     def no_classes(self) -> tuple[str, ...]:
-        """The notices that say why there are no classes."""
         return reasons_for_no_classes(self.notices)
 
     def to(self, device: torch.device, bound: int | None = None) -> Dataset:

@@ -9,7 +9,7 @@ import numpy as np
 from ganctl.config.images import ImageSettings
 from ganctl.datasets import downloads, mnist, stacked
 from ganctl.datasets.base import Dataset, ImageDataset, Progress
-from ganctl.datasets.decoding import fit_array
+from ganctl.datasets.decoding import decode
 from ganctl.datasets.detection import require_color
 from ganctl.datasets.local import loading as local
 from ganctl.datasets.local import paths, trained
@@ -192,4 +192,4 @@ def _fitted(images: np.ndarray, settings: ImageSettings) -> np.ndarray:
     if (wanted.size, wanted.channels) == (size, channels):
         return images
     require_color(settings.background)
-    return np.stack([fit_array(image, wanted) for image in images])
+    return np.stack([decode(image, wanted) for image in images])

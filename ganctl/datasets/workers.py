@@ -50,7 +50,7 @@ def parallel_map(job: Callable[[Task], Result], num_processes: int) -> Iterator[
         return
     with _pools([num_processes - 1]) as ((pool,), path):
         for _ in range(num_processes - 1):
-            _submit(pool, _do_nothing)
+            _submit(pool, os.getpid)  # which starts a process
         yield lambda tasks: _ordered_results(pool, job, path, tasks, num_processes)
 
 
@@ -103,8 +103,20 @@ def _pools(sizes: Sequence[int]) -> Iterator[tuple[list[ProcessPoolExecutor], Pa
 
 
 def _submit(pool: Executor, job: Callable[..., Any], *arguments: Any) -> Future[Any]:
-    with _stop_signals_blocked(), _without_main_module():  # this may start a process
+    """Submit a job to `pool`, which may start a process for it.
+
+    Until `_initialize` has run in that process, signals are blocked. It does not import the
+    program's main module: a script without `if __name__ == "__main__"` would run again in it.
+    """
+    main, sys.modules["__main__"] = sys.modules["__main__"], ModuleType("__main__")
+    can_block = hasattr(signal, "pthread_sigmask")
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS) if can_block else set()
+    try:
         return pool.submit(job, *arguments)
+    finally:
+        if can_block:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        sys.modules["__main__"] = main
 
 
 def _ordered_results(
@@ -133,32 +145,6 @@ def _ordered_results(
         yield waiting.popleft().result()
 
 
-@contextlib.contextmanager
-def _without_main_module() -> Iterator[None]:
-    """Keep processes that start meanwhile from importing the program's main module.
-
-    A script that calls ganctl without `if __name__ == "__main__"` would run again in each of them.
-    """
-    main, sys.modules["__main__"] = sys.modules["__main__"], ModuleType("__main__")
-    try:
-        yield
-    finally:
-        sys.modules["__main__"] = main
-
-
-@contextlib.contextmanager
-def _stop_signals_blocked() -> Iterator[None]:
-    """Block signals in processes that start meanwhile, until `_initialize` has run in them."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
 # In a worker process:
 
 
@@ -176,10 +162,6 @@ def _exit_with_parent() -> None:
     assert parent is not None
     parent.join()
     os._exit(1)
-
-
-def _do_nothing() -> None:
-    """Make a process start before there is work for it."""
 
 
 def _do(path: Path, task: Any) -> Any:

@@ -21,7 +21,7 @@ from ganctl.datasets.decoding import color, excess, formats, jpeg
 
 Pixels = NDArray[np.uint8]
 Content = bytes | Pixels
-"""A file's bytes, or the pixels of an image from an array: uint8 (H, W) or (H, W, C)."""
+"""A file's bytes, or the pixels of an image from an array: uint8 (H, W) or (H, W, C of 1 to 4)."""
 
 _OVERSAMPLING = 2.0
 """Much larger images are first reduced quickly, to at least this multiple of the wanted size."""
@@ -117,11 +117,6 @@ def examine(content: Content, settings: ImageSettings) -> tuple[Pixels, Found]:
         return pixels, Found(brightest, lacks_end)
 
 
-def fit_array(pixels: Pixels, settings: ImageSettings) -> Pixels:
-    """Return `decode` of pixels, uint8 (H, W) or (H, W, C) with C of 1 to 4. Raises BadImage."""
-    return _fit(_from_array(pixels), settings)[0]
-
-
 def _from_array(pixels: Pixels) -> Image.Image:
     if pixels.ndim == 3 and pixels.shape[2] == 1:
         pixels = pixels[..., 0]
@@ -132,8 +127,15 @@ def _from_array(pixels: Pixels) -> Image.Image:
 
 @contextlib.contextmanager
 def _bad_images(content: bytes) -> Iterator[None]:
-    """Turn whatever Pillow raises for a file of this `content` into BadImage."""
-    with _own_limits():
+    """Turn whatever Pillow raises for a file of this `content` into BadImage.
+
+    Pillow's limit on pixels and its warnings are off, and an AVIF is decoded by one thread, as
+    there is a process for each core already.
+    """
+    before = Image.MAX_IMAGE_PIXELS, AvifImagePlugin.DEFAULT_MAX_THREADS
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        Image.MAX_IMAGE_PIXELS, AvifImagePlugin.DEFAULT_MAX_THREADS = None, 1
         try:
             yield
         except BadImage:
@@ -144,20 +146,6 @@ def _bad_images(content: bytes) -> Iterator[None]:
             raise BadImage(NO_MEMORY) from None
         except Exception as error:  # parsers of damaged files can raise anything
             raise BadImage(formats.why_not_decoded(error, content)) from None
-
-
-@contextlib.contextmanager
-def _own_limits() -> Iterator[None]:
-    """Switch off Pillow's limit on pixels and its warnings, and decode an AVIF in one thread.
-
-    There is a process for each core already.
-    """
-    before = Image.MAX_IMAGE_PIXELS, AvifImagePlugin.DEFAULT_MAX_THREADS
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        Image.MAX_IMAGE_PIXELS, AvifImagePlugin.DEFAULT_MAX_THREADS = None, 1
-        try:
-            yield
         finally:
             Image.MAX_IMAGE_PIXELS, AvifImagePlugin.DEFAULT_MAX_THREADS = before
 

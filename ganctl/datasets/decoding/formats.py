@@ -174,13 +174,10 @@ def _why_not_opened(name: str, content: bytes) -> str | None:
     """
     try:
         Image.OPEN[name][0](io.BytesIO(content), "")
-    except SyntaxError as error:
-        found = re.match(r"cannot handle (\d+)-(bit|layer)", str(error))
-        if found is not None:
+    except Exception as error:  # parsers of damaged files can raise anything
+        if found := re.match(r"cannot handle (\d+)-(bit|layer)", str(error)):
             samples = "-bit samples" if found[2] == "bit" else " channels"
             return _unsupported(f"{name} with {found[1]}{samples}")
-    except Exception:  # parsers of damaged files can raise anything
-        return None
     return None
 
 

@@ -7,7 +7,7 @@ import math
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 from numpy.lib import format as npy
@@ -16,9 +16,8 @@ from ganctl import limits
 from ganctl.config.images import MIN_SIZE
 from ganctl.datasets.base import NO_CLASSES
 from ganctl.datasets.decoding import UNREADABLE, BadImage, Pixels
-from ganctl.datasets.sources.array_labels import Header, Labels, read_labels
-from ganctl.datasets.sources.base import Contents, Entry, Problem, Source
-from ganctl.datasets.sources.bounded import Unpacked
+from ganctl.datasets.sources.base import Contents, Entry, Problem, Source, class_order
+from ganctl.datasets.sources.bounded import Unpacked, is_bomb
 from ganctl.datasets.sources.zips import open_zip
 from ganctl.errors import DataError
 from ganctl.text import printable
@@ -30,27 +29,58 @@ _LAYOUT = (
     "np.savez('images.npz', images=(x * (255 / x.max())).astype('uint8')). Store images of "
     "different sizes as files in a folder."
 )
+_LABELS = ("labels", "y_train", "train_labels", "train_y", "label", "y", "targets", "arr_1")
+_CLASSES = ("classes", "class_names", "label_names", "names")
+_NUMBERS, _TEXTS = "iufb", "US"
+"""Kinds of NumPy's types."""
 _NUM_SHOWN = 3
 """Number of unsuitable arrays that are listed."""
 
 
-def _is_channels_first(shape: tuple[int, ...]) -> bool:
-    """Return whether it is (N, C, H, W), and cannot be (N, H, W, C)."""
-    return len(shape) == 4 and shape[1] in (1, 3) and shape[3] not in _CHANNELS
+class _Header(NamedTuple):
+    """The shape and type of an array."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    packed: int
+    """Size in the file, in bytes."""
+
+    def __str__(self) -> str:
+        return f"{self.dtype} {self.shape}"
+
+    @property
+    def is_channels_first(self) -> bool:
+        """Whether it is (N, C, H, W), and cannot be (N, H, W, C)."""
+        shape = self.shape
+        return len(shape) == 4 and shape[1] in (1, 3) and shape[3] not in _CHANNELS
+
+    @property
+    def is_one_image(self) -> bool:
+        """Whether it is (H, W, C)."""
+        is_layout = len(self.shape) == 3 and self.shape[2] in _CHANNELS
+        return self.dtype == np.uint8 and is_layout and min(self.shape[:2]) >= MIN_SIZE
+
+    @property
+    def are_images(self) -> bool:
+        """Whether it can be trained on."""
+        shape = self.shape
+        is_layout = (len(shape) == 3 and shape[2] not in _CHANNELS) or (
+            len(shape) == 4 and (shape[3] in _CHANNELS or self.is_channels_first)
+        )
+        return self.dtype == np.uint8 and is_layout and min(shape) > 0
 
 
-def _is_one_image(header: Header) -> bool:
-    shape = header.shape
-    is_layout = len(shape) == 3 and shape[2] in _CHANNELS
-    return header.dtype == np.uint8 and is_layout and min(shape[:2]) >= MIN_SIZE
+class _Labels(NamedTuple):
+    """The classes of the images in an archive."""
 
-
-def _are_images(header: Header) -> bool:
-    shape = header.shape
-    is_layout = (len(shape) == 3 and shape[2] not in _CHANNELS) or (
-        len(shape) == 4 and (shape[3] in _CHANNELS or _is_channels_first(shape))
-    )
-    return header.dtype == np.uint8 and is_layout and min(shape) > 0
+    key: str | None = None
+    """Name of the array that they are from; None if there are none."""
+    names: Sequence[str] = ()
+    """Name of each image's class."""
+    classes: Sequence[str] = ()
+    """Names of all classes, in the order of their numbers."""
+    problem: str | None = None
+    """Why labels that are there cannot be used."""
 
 
 class Arrays(Source):
@@ -78,12 +108,9 @@ class Arrays(Source):
 
     def _use_array(self, path: Path) -> None:
         with path.open("rb") as file:
-            headers = {path.stem: _header(file)}
-            size = file.seek(0, io.SEEK_END)
-        key = _choose(headers)
-        _require_plausible(key, headers[key], size)
+            headers = {path.stem: _header(file, path.stat().st_size)}
         self._file: Path | Unpacked = path
-        self._use(headers, key, Labels())
+        self._use(headers, _choose(headers), _Labels())
 
     def _use_archive(self, archive: zipfile.ZipFile) -> None:
         keys = {name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")}
@@ -92,20 +119,18 @@ class Arrays(Source):
         headers = {}
         for key in sorted(keys):
             with archive.open(f"{key}.npy") as file:
-                headers[key] = _header(file)
+                headers[key] = _header(file, archive.getinfo(f"{key}.npy").compress_size)
         key = _choose(headers)
-        info = archive.getinfo(f"{key}.npy")
-        _require_plausible(key, headers[key], info.compress_size)
-        labels = read_labels(archive, headers, headers[key].shape[0])
-        with archive.open(info) as content:
-            self._file = Unpacked(content, info.compress_size, key)
+        labels = _read_labels(archive, headers, headers[key].shape[0])
+        with archive.open(f"{key}.npy") as content:
+            self._file = Unpacked(content, headers[key].packed, key)
         self._use(headers, key, labels)
 
-    def _use(self, headers: dict[str, Header], key: str, labels: Labels) -> None:
+    def _use(self, headers: dict[str, _Header], key: str, labels: _Labels) -> None:
         """Use the array `key` as the images."""
         self._mapped()
         shape = headers[key].shape
-        self._is_channels_first = _is_channels_first(shape)
+        self._is_channels_first = headers[key].is_channels_first
         notes = []
         if self._is_channels_first:
             notes.append(f"{printable(key)} is {shape}: read as (N, C, H, W), channels first.")
@@ -122,7 +147,7 @@ class Arrays(Source):
             problems=[
                 Problem(printable(other), "not the training images", harmless=True)
                 for other, header in headers.items()
-                if other != key and _are_images(header)
+                if other != key and header.are_images
             ],
         )
 
@@ -145,24 +170,18 @@ class Arrays(Source):
         return {**self.__dict__, "_images": None}
 
 
-def _require_plausible(key: str, header: Header, size: int) -> None:
-    """Raise DataError if an array of `size` bytes in the file claims far more images."""
-    if header.shape[0] > limits.FREE_IMAGES + size:
-        raise DataError(f"{printable(key)} claims more images than it has bytes")
-
-
-def _header(content: IO[bytes]) -> Header:
+def _header(content: IO[bytes], packed: int) -> _Header:
     file = io.BytesIO(content.read(limits.ARRAY_HEADER_BYTES))  # numpy reads as much as one says
     read = npy.read_array_header_1_0
     if npy.read_magic(file) != (1, 0):
         read = npy.read_array_header_2_0
     shape, _, dtype = read(file)
-    return Header(shape, dtype)
+    return _Header(shape, dtype, packed)
 
 
-def _choose(headers: dict[str, Header]) -> str:
+def _choose(headers: dict[str, _Header]) -> str:
     """Return the key of the images, or raise DataError."""
-    suitable = [key for key, header in headers.items() if _are_images(header)]
+    suitable = [key for key, header in headers.items() if header.are_images]
     preferred = [key for key in _IMAGES if key in suitable]
     if not preferred and len(suitable) != 1:
         if suitable:
@@ -170,7 +189,7 @@ def _choose(headers: dict[str, Header]) -> str:
                 f"several arrays may be the images: {', '.join(map(printable, suitable))}",
                 "Name the one to train on 'images'.",
             )
-        single = next((key for key, header in headers.items() if _is_one_image(header)), None)
+        single = next((key for key, header in headers.items() if header.is_one_image), None)
         if single is not None:
             raise DataError(
                 f"{printable(single)} is {headers[single]}: one image, but many are needed",
@@ -183,4 +202,68 @@ def _choose(headers: dict[str, Header]) -> str:
     count, *shape = headers[key].shape
     if count > limits.MEMBERS or math.prod(shape) > limits.IMAGE_BYTES:
         raise DataError(f"{printable(key)} is too large: {headers[key].shape}", _LAYOUT)
+    if count > limits.FREE_IMAGES + headers[key].packed:
+        raise DataError(f"{printable(key)} claims more images than it has bytes")
     return key
+
+
+def _read_labels(archive: zipfile.ZipFile, headers: dict[str, _Header], count: int) -> _Labels:
+    """Return the labels of `count` images."""
+    key = next((key for key in _LABELS if key in headers), None)
+    if key is None:
+        return _Labels()
+    try:
+        values = _values_of_images(archive, key, headers[key], count)
+        names_key = next((key for key in _CLASSES if key in headers), None)
+        if names_key is None or values.dtype.kind in _TEXTS:
+            texts = _texts(values)
+            return _Labels(key, texts, class_order(texts))
+        names = _class_names(archive, names_key, headers[names_key], values)
+    except DataError as error:
+        return _Labels(problem=str(error.message))
+    return _Labels(key, [names[number] for number in values.tolist()], names)
+
+
+def _values_of_images(archive: zipfile.ZipFile, key: str, header: _Header, count: int) -> Any:
+    """Return whole numbers or texts, (count,), one for each image."""
+    is_one_hot = len(header.shape) == 2 and header.shape[0] == count and header.shape[1] > 1
+    if not (is_one_hot and header.dtype.kind in _NUMBERS) and not (
+        header.shape in ((count,), (count, 1)) and header.dtype.kind in _NUMBERS + _TEXTS
+    ):
+        raise DataError(f"{key} is {header}, not a label for each of {count:,} images")
+    values = _read(archive, key, header)
+    if is_one_hot:
+        if not (np.isin(values, (0, 1)).all() and (values.sum(axis=1) == 1).all()):
+            raise DataError(f"{key} is {header}, and not exactly one value of each row is 1")
+        return values.argmax(axis=1)
+    values = values.ravel()
+    if values.dtype.kind in _TEXTS:
+        return values
+    if values.dtype.kind == "f" and not (np.mod(values, 1) == 0).all():  # NaN and infinity too
+        raise DataError(f"{key} is {header}, and not all values are whole numbers")
+    return values if values.dtype.kind in "iu" else values.astype(np.int64)
+
+
+def _class_names(archive: zipfile.ZipFile, key: str, header: _Header, numbers: Any) -> list[str]:
+    fits = len(header.shape) == 1 and header.shape[0] <= limits.CLASSES
+    names = _texts(_read(archive, key, header)) if fits else []
+    if len(set(names)) < len(names) or not ((numbers >= 0) & (numbers < len(names))).all():
+        raise DataError(f"{key} is {header}, not a different name for each label from 0 on")
+    return names
+
+
+def _read(archive: zipfile.ZipFile, key: str, header: _Header) -> Any:
+    dtype = header.dtype
+    if dtype.kind not in _NUMBERS + _TEXTS or dtype.itemsize > limits.LABEL_NAME_BYTES:
+        raise DataError(f"{key} is {dtype}, not names or numbers")
+    size = math.prod(header.shape) * dtype.itemsize
+    if size > limits.IMAGE_BYTES or is_bomb(size, header.packed):
+        raise DataError(f"{key} is {header}, which is too large")
+    with archive.open(f"{key}.npy") as file:
+        return npy.read_array(file, allow_pickle=False)
+
+
+def _texts(values: Any) -> list[str]:
+    if values.dtype.kind == "S":
+        values = np.char.decode(values, "utf-8", "replace")
+    return [printable(str(value)) for value in values.tolist()]

@@ -84,12 +84,10 @@ class Unpacked:
     def __init__(self, content: IO[bytes] | Xz, packed: int, name: str) -> None:
         """Copy all of `content`, which was `packed` bytes before. Raises DataError."""
         with _disk_errors(name):
-            handle, path = tempfile.mkstemp(prefix="ganctl-")
-        self.path = Path(path)
-        self._finalizer = weakref.finalize(self, _remove, path, os.getpid())
+            file = tempfile.NamedTemporaryFile(prefix="ganctl-", delete=False)  # noqa: SIM115
+        self.path = Path(file.name)
+        self._finalizer = weakref.finalize(self, _remove, self.path, os.getpid())
         try:
-            with _disk_errors(name):
-                file = os.fdopen(handle, "wb")
             with file:
                 self._copy(content, file, packed, name)
         except BaseException:
@@ -119,10 +117,10 @@ class Unpacked:
         return {"path": self.path}
 
 
-def _remove(path: str, owner: int) -> None:
+def _remove(path: Path, owner: int) -> None:
     if os.getpid() == owner:  # and not a forked child
         with contextlib.suppress(OSError):
-            Path(path).unlink()
+            path.unlink()
 
 
 @contextlib.contextmanager

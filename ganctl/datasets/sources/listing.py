@@ -106,15 +106,13 @@ class Listing(Generic[Place]):
             found.notes += self._doubts
             return found
         found.labels_from = labels_from
-        without = [entry.name for entry in found.entries if entry.name not in classes]
-        for name in without:
-            self.refuse(name, f"no class in {labels_from}")
-        found.entries = [
-            Entry(entry.name, classes[entry.name], entry.size)
-            for entry in found.entries
-            if entry.name in classes
-        ]
-        found.classes = class_order(classes[entry.name] for entry in found.entries)
+        entries, found.entries = found.entries, []
+        for entry in entries:
+            if (label := classes.get(entry.name)) is not None:
+                found.entries.append(Entry(entry.name, label, entry.size))
+            else:
+                self.refuse(entry.name, f"no class in {labels_from}")
+        found.classes = class_order(entry.label for entry in found.entries if entry.label)
         return found
 
     def _from_list(

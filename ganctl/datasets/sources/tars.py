@@ -116,16 +116,14 @@ class Tars(Source):
         found = {}
         for name in self._places:
             key, _ = split(name)
-            for field in labels.BESIDE:
-                place = beside.get((key, field))
-                if place is not None and (label := self._label(place, field)) is not None:
-                    found[name] = label
-                    break
+            candidates = (self._label(beside.get((key, field)), field) for field in labels.BESIDE)
+            if (label := next(filter(None, candidates), None)) is not None:
+                found[name] = label
         return found
 
-    def _label(self, place: _Place, field: str) -> str | None:
+    def _label(self, place: _Place | None, field: str) -> str | None:
         with contextlib.suppress(BadImage):
-            return labels.beside(self._content(place), field)
+            return labels.beside(self._content(place), field) if place is not None else None
         return None
 
     def __getstate__(self) -> dict[str, Any]:

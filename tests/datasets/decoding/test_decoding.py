@@ -14,7 +14,7 @@ from PIL import Image
 
 from ganctl import limits
 from ganctl.config.images import ImageSettings
-from ganctl.datasets.decoding import BadImage, Facts, decode, fit_array, measure
+from ganctl.datasets.decoding import BadImage, Facts, decode, measure
 
 FILES = Path(__file__).parents[2] / "fixtures" / "images"
 RED, GREEN, BLUE, GRAY = (255, 0, 0), (0, 255, 0), (0, 0, 255), (128,) * 3
@@ -230,7 +230,7 @@ def test_a_damaged_profile_is_ignored():
 @pytest.mark.parametrize("size", [(28, 28), (48, 64)])
 def test_every_shape_is_made_to_fit(fit, shape, size):
     flat = np.full((*shape, 3), 100, np.uint8)
-    pixels = fit_array(flat, settings_of(size, 3, fit, "black"))
+    pixels = decode(flat, settings_of(size, 3, fit, "black"))
     assert pixels.shape == (*size, 3)
     assert set(np.unique(pixels)) <= ({0, 100} if fit == "pad" else {100})
 
@@ -238,13 +238,13 @@ def test_every_shape_is_made_to_fit(fit, shape, size):
 def test_crop_keeps_the_center_and_pad_keeps_everything():
     wide = np.zeros((30, 90), np.uint8)
     wide[:, 30:60] = 255  # the middle third, which is square
-    crop = fit_array(wide, settings_of((28, 28), 1, "crop"))
+    crop = decode(wide, settings_of((28, 28), 1, "crop"))
     assert crop[:, 2:-2].min() > 250
-    pad = fit_array(wide, settings_of((36, 36), 1, "pad", "#808080"))[..., 0]
+    pad = decode(wide, settings_of((36, 36), 1, "pad", "#808080"))[..., 0]
     assert (pad[:12] == 128).all()
     assert (pad[24:] == 128).all()
     assert pad[18, [2, 18, 34]].tolist() == [0, 255, 0]
-    stretch = fit_array(wide, settings_of((28, 36), 1, "stretch"))[..., 0]
+    stretch = decode(wide, settings_of((28, 36), 1, "stretch"))[..., 0]
     assert stretch[14, [2, 18, 34]].tolist() == [0, 255, 0]
 
 
@@ -261,9 +261,7 @@ def test_reducing_does_not_alias(kind):
 def test_pixels_of_the_right_shape_are_unchanged(channels):
     pixels = np.random.default_rng(0).integers(0, 256, (28, 32, channels), dtype=np.uint8)
     for fit in ("crop", "pad", "stretch"):
-        np.testing.assert_array_equal(
-            fit_array(pixels, settings_of((28, 32), channels, fit)), pixels
-        )
+        np.testing.assert_array_equal(decode(pixels, settings_of((28, 32), channels, fit)), pixels)
     np.testing.assert_array_equal(decode(pixels, settings_of((28, 32), channels)), pixels)
     assert measure(pixels) == Facts(32, 28, "L" if channels == 1 else "RGB", "array")
 
@@ -273,7 +271,7 @@ def test_pixels_of_the_right_shape_are_unchanged(channels):
 )
 def test_an_array_that_is_not_an_image_is_refused(array):
     with pytest.raises(BadImage, match="not an image"):
-        fit_array(array, settings_of())
+        decode(array, settings_of())
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG"])

@@ -2,6 +2,7 @@ import errno
 import io
 import shutil
 import tempfile
+from tempfile import NamedTemporaryFile
 
 import pytest
 
@@ -46,7 +47,12 @@ class Full(io.BytesIO):
 
 
 def test_a_full_disk_is_reported(temporary, monkeypatch):
-    monkeypatch.setattr(bounded.os, "fdopen", lambda handle, mode: Full())
+    def full_file(**options):
+        file = NamedTemporaryFile(**options)  # noqa: SIM115
+        monkeypatch.setattr(file, "file", Full())
+        return file
+
+    monkeypatch.setattr(bounded.tempfile, "NamedTemporaryFile", full_file)
     with pytest.raises(DataError, match="No space left on device"):
         Unpacked(io.BytesIO(bytes(100)), 100, "x")
     assert list(temporary.iterdir()) == []
