@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import os
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -162,8 +163,7 @@ class Arrays(Source):
 
     def _mapped(self) -> Pixels:
         if self._images is None:
-            path = self._file if isinstance(self._file, Path) else self._file.path
-            self._images = np.load(path, mmap_mode="r", allow_pickle=False)
+            self._images = np.load(os.fspath(self._file), mmap_mode="r", allow_pickle=False)
         return self._images
 
     def __getstate__(self) -> dict[str, Any]:

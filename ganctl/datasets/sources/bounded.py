@@ -31,7 +31,7 @@ class Bounded(io.FileIO):
     It is closed with the last object that reads it, since processes may share a source.
     """
 
-    def __init__(self, path: str | Path, largest: int = limits.DIRECTORY_BYTES) -> None:
+    def __init__(self, path: str | os.PathLike[str], largest: int = limits.DIRECTORY_BYTES) -> None:
         super().__init__(path)
         self._largest = largest
 
@@ -112,6 +112,9 @@ class Unpacked:
                 file.write(chunk)
         with _disk_errors(name):
             file.flush()
+
+    def __fspath__(self) -> str:
+        return str(self.path)
 
     def __getstate__(self) -> dict[str, Any]:
         return {"path": self.path}

@@ -72,7 +72,7 @@ class Tars(Source):
         key = (number, os.getpid())  # forks share a file's position
         try:
             if key not in self._files:
-                self._files = {key: Bounded(self._path(number))}
+                self._files = {key: Bounded(self._archives[number])}
             file = self._files[key]
             file.seek(offset)
             content = file.read(size)
@@ -82,13 +82,9 @@ class Tars(Source):
             raise BadImage("truncated")
         return content
 
-    def _path(self, number: int) -> str | Path:
-        archive = self._archives[number]
-        return archive if isinstance(archive, str) else archive.path
-
     def _members(self, number: int, listing: Listing[_Place]) -> Iterator[tuple[str, _Place]]:
         """Yield the regular files of one archive; others, and damage, are added to `listing`."""
-        path = self._path(number)
+        path = os.fspath(self._archives[number])
         try:
             with Bounded(path) as file, Archive(fileobj=file) as tar:
                 for member in tar.each():
@@ -107,9 +103,8 @@ class Tars(Source):
                     raise tarfile.ReadError("no member where one should begin")
         except (tarfile.TarError, OSError, ValueError, EOFError) as error:
             if not listing.places:
-                text = f"{printable(str(path))} cannot be read as a tar: {error}"
-                raise DataError(text) from None
-            listing.refuse(str(path), f"damaged: the rest of it is lost ({error})")
+                raise DataError(f"{printable(path)} cannot be read as a tar: {error}") from None
+            listing.refuse(path, f"damaged: the rest of it is lost ({error})")
 
     def _labels(self, beside: Mapping[tuple[str, str], _Place]) -> dict[str, str]:
         """Return the classes in the files beside the images, by the names of the images."""
