@@ -21,8 +21,6 @@ from ganctl.training import session as sessions
 from ganctl.training.observer import Progress
 
 _LOGGER = logging.getLogger("ganctl")
-_SAVE_EVERY = 120.0
-"""Seconds; a crash loses at most that much work."""
 
 
 def train(
@@ -70,12 +68,7 @@ def train(
         if session.is_complete:
             session.conclude(observer)
         else:
-            session.train(
-                observer,
-                command="ganctl.train()",
-                save_every=_SAVE_EVERY,
-                should_stop=lambda: False,
-            )
+            session.train(observer, command="ganctl.train()")
     return load(folder)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from typing import Any
 
 from ganctl import devices
 from ganctl.cli.signals import StopSignals
@@ -19,36 +20,28 @@ _STOPPED_BY_ANOTHER = 143
 """The exit code of a process that stops because another one was told to."""
 
 
-def run(
-    session: Session,
-    terminal: Terminal,
-    *,
-    command: str,
-    save_every: float,
-    timeout: float,
-    preview: bool,
-) -> StoppedError | None:
-    """Train, and show how it goes in one of the processes; return what stopped it, if anything."""
+def run(session: Session, terminal: Terminal, *, preview: bool, **how: Any) -> StoppedError | None:
+    """Train as `Session.train` does, and show how it goes; return what stopped it, if anything."""
     if session.is_complete:
         _conclude(session, terminal)
         return None
-    again = f"To resume: ganctl train --resume --out {pasteable(session.run.path)}"
+    config, folder = session.config, session.run.path
+    again = f"To resume: ganctl train --resume --out {pasteable(folder)}"
     first_step, started = session.state.step, time.monotonic()
-    _show_start(session, terminal)
+    terminal.note(
+        f"Training '{config.preset}' on {config.data} ({counted(len(session.dataset), 'image')}), "
+        f"{counted(session.total_steps, 'step')} of {config.batch_size}"
+        f"{f', from step {first_step} on' if first_step else ''}; "
+        f"{devices.describe(session.state.device)}, {config.precision}; into {folder}"
+    )
+    title = f"{config.preset} on {config.data} → {folder}"
+    show: Any = {"title": title, "history": session.history, "preview": preview}
     try:
         with (
             StopSignals(interrupts=session.group.size == 1) as stop,
-            observer(
-                terminal,
-                session.steps_per_epoch,
-                title=f"{session.config.preset} on {session.config.data} → {session.run.path}",
-                history=session.history,
-                preview=preview,
-            ) as watching,
+            observer(terminal, session.steps_per_epoch, **show) as watching,
         ):
-            outcome = session.train(
-                watching, command=command, save_every=save_every, should_stop=stop, timeout=timeout
-            )
+            outcome = session.train(watching, should_stop=stop, **how)
     except KeyboardInterrupt:
         hint = f"The last checkpoint is intact. {again}"
         raise StoppedError("stopped immediately", hint, exit_code=130) from None
@@ -62,23 +55,19 @@ def run(
         _print_end(session, outcome.history, terminal)
     elif outcome.finished:
         show_summary(
-            outcome.history,
-            session.config,
-            terminal,
-            steps_per_epoch=session.steps_per_epoch,
-            seconds=time.monotonic() - started,
-            since_step=first_step,
-        )
+            outcome.history, session.config, terminal, steps_per_epoch=session.steps_per_epoch,
+            seconds=time.monotonic() - started, since_step=first_step,
+        )  # fmt: skip
         _show_files(session, terminal)
     return stopped
 
 
 def _conclude(session: Session, terminal: Terminal) -> None:
     """Show that there is nothing left to train, and write what a complete run may lack."""
-    step, epochs = session.state.step, session.state.step / session.steps_per_epoch
+    step = session.state.step
     terminal.note(
-        f"The run in {session.run.path} is complete: step {step} of {session.total_steps}. "
-        f"To train further, give more, for example --epochs {2 * math.ceil(epochs)}."
+        f"The run in {session.run.path} is complete: step {step} of {session.total_steps}. To "
+        f"train further, give for example --epochs {2 * math.ceil(step / session.steps_per_epoch)}."
     )
     if session.group.is_first:
         with observer(terminal, session.steps_per_epoch) as watching:
@@ -87,31 +76,16 @@ def _conclude(session: Session, terminal: Terminal) -> None:
             _print_end(session, outcome.history, terminal)
 
 
-def _show_start(session: Session, terminal: Terminal) -> None:
-    config, step = session.config, session.state.step
-    terminal.note(
-        f"Training '{config.preset}' on {config.data} ({counted(len(session.dataset), 'image')}), "
-        f"{counted(session.total_steps, 'step')} of {config.batch_size}"
-        f"{f', from step {step} on' if step else ''}; "
-        f"{devices.describe(session.state.device)}, {config.precision}; into {session.run.path}"
-    )
-
-
 def _print_end(session: Session, history: list[Row], terminal: Terminal) -> None:
-    terminal.document(
-        {
-            "event": "end",
-            "finished": session.is_complete,
-            "out": str(session.run.path),
-            "step": session.state.step,
-            "total_steps": session.total_steps,
-            "last": with_state(history[-1], session.steps_per_epoch) if history else None,
-        }
-    )
+    last = with_state(history[-1], session.steps_per_epoch) if history else None
+    terminal.document({
+        "event": "end", "finished": session.is_complete, "out": str(session.run.path),
+        "step": session.state.step, "total_steps": session.total_steps, "last": last,
+    })  # fmt: skip
 
 
 def _show_files(session: Session, terminal: Terminal) -> None:
-    run = session.run
+    run, quoted = session.run, pasteable(session.run.path)
     files = {
         "samples of each epoch": run.path / "samples",
         "animation of them": run.animation,
@@ -124,11 +98,7 @@ def _show_files(session: Session, terminal: Terminal) -> None:
     rows = [(name, str(path)) for name, path in files.items() if path.exists()]
     terminal.table(("", ""), rows, left=2)
     terminal.heading("next")
-    quoted = pasteable(run.path)
-    for words in (
-        f"sample {quoted} -n 100 -o grid.png",
-        f"interpolate {quoted} --loop -o walk.gif",
-        f"inspect {quoted}",
-        f"evaluate {quoted}",
-    ):
-        terminal.result(f"  ganctl {words}")
+    terminal.result(f"  ganctl sample {quoted} -n 100 -o grid.png")
+    terminal.result(f"  ganctl interpolate {quoted} --loop -o walk.gif")
+    terminal.result(f"  ganctl inspect {quoted}")
+    terminal.result(f"  ganctl evaluate {quoted}")

@@ -92,9 +92,8 @@ def train(
                 named = {"preset": config.preset} if merged.is_preset_given else {}
                 session = sessions.resume(folder, changes | named, device, **how)
             else:
-                session = sessions.new(
-                    config, folder, device, chosen=changes, to_write=not dry_run, **how
-                )
+                how |= {"chosen": changes, "to_write": not dry_run}
+                session = sessions.new(config, folder, device, **how)
         terminal.notes([*session.notices, *session.warnings])
         if dry_run:
             from ganctl.cli.dry_run import show_dry_run
@@ -102,13 +101,9 @@ def train(
             show_dry_run(session, terminal, merged)
             return
         stopped = running.run(
-            session,
-            terminal,
+            session, terminal, preview=not no_preview, save_every=save_every, timeout=timeout,
             command=shlex.join(["ganctl", *context.obj]),
-            save_every=save_every,
-            timeout=timeout,
-            preview=not no_preview,
-        )
+        )  # fmt: skip
     # Out here a failure no longer reaches the other processes.
     if stopped:
         raise stopped if group.is_first else Stopped(stopped.exit_code, is_reported=True)

@@ -83,13 +83,14 @@ class Session:
         observer: Observer,
         *,
         command: str,
-        save_every: float,
-        should_stop: Callable[[], bool],
+        save_every: float = 120.0,
+        should_stop: Callable[[], bool] = lambda: False,
         timeout: float = TIMEOUT,
     ) -> Outcome:
         """Train to the end, or until `should_stop`; no other process can use the folder meanwhile.
 
-        In a group all processes call it; each waits at most `timeout` seconds for the others.
+        A checkpoint is saved at least every `save_every` seconds. In a group all processes call it;
+        each waits at most `timeout` seconds for the others.
         """
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         start = {

@@ -154,9 +154,9 @@ def test_save_every(ok, fast_options, tmp_path, monkeypatch, seconds, saves):
     written = []
     write = store.write_atomic
 
-    def counted(path, content):
+    def counted(path, content, *more):
         written.append(path.name)
-        write(path, content)
+        write(path, content, *more)
 
     monkeypatch.setattr(store, "write_atomic", counted)
     ok("train", *fast_options, "--epochs", "2", "--save-every", seconds, "--out", tmp_path / "run")

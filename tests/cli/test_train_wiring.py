@@ -5,7 +5,7 @@ import inspect
 import pytest
 
 from ganctl.cli.train import train
-from ganctl.config import presets, schema
+from ganctl.config import presets, schema, sources
 from ganctl.errors import TrainingError
 from ganctl.training import session
 
@@ -72,6 +72,10 @@ def given(cli, monkeypatch):
 
 def test_every_option_is_looked_at():
     assert {*SETTINGS, *OTHERS} | ELSEWHERE == set(inspect.signature(train).parameters)
+
+
+def test_arguments_that_no_variable_gives_are_options():
+    assert {*sources._ARGUMENTS} <= {*OTHERS} | ELSEWHERE
 
 
 @pytest.mark.parametrize("preset", presets.PRESETS)
