@@ -81,7 +81,7 @@ def atomic_writer(path: Path, dir_fd: int | None = None) -> Iterator[IO[bytes]]:
     temporary = target.with_name(f".ganctl-{secrets.token_hex(8)}.tmp")
 
     def remove_temporary() -> None:
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(OSError):
             os.unlink(temporary, dir_fd=dir_fd)
 
     def create(temporary: Path) -> IO[bytes]:
@@ -98,8 +98,7 @@ def atomic_writer(path: Path, dir_fd: int | None = None) -> Iterator[IO[bytes]]:
             disk.rename(temporary, target, dir_fd)
             disk.sync_folder(path.parent)
         except BaseException:
-            with contextlib.suppress(OSError):
-                remove_temporary()
+            remove_temporary()
             raise
     except OSError as error:
         raise write_error(path, error) from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,8 @@ def describe_runs(
         rows.append({"name": path.name, "path": str(path), **_described(path)})
     rows.sort(key=lambda row: row["name"])
     if sort == "quality":
-        rows.sort(key=lambda row: _or_infinity(row["best_frechet_distance"]))
+        distance = "best_frechet_distance"
+        rows.sort(key=lambda row: math.inf if row[distance] is None else row[distance])
     elif sort == "date":
         rows.sort(key=lambda row: row["date"], reverse=True)
     return rows
@@ -68,7 +70,3 @@ def _described(path: Path) -> dict[str, Any]:
         "date": str(made_by.get("last_date", made_by.get("date", ""))),
         "problems": [problem.text for problem in found],
     }
-
-
-def _or_infinity(value: float | None) -> float:
-    return float("inf") if value is None else value
