@@ -10,7 +10,7 @@ import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from functools import partial
 from typing import IO, Any
 
 import numpy as np
@@ -46,7 +46,7 @@ def open_pool(
     """Return a pool to read `num_files` of `source`, with several processes if it pays."""
     if num_workers is None:
         num_workers = min(machine.cores(), num_files // _WORTH_A_WORKER)
-    return workers.parallel_map(_Worker(source), num_workers)
+    return workers.parallel_map(partial(_work, source), num_workers)
 
 
 def measure_all(
@@ -189,50 +189,47 @@ def _is_gray(mode: str) -> bool:
     return mode in ("1", "L", "LA", "La", "I", "F") or mode.startswith("I;16")
 
 
-@dataclass(frozen=True)
-class _Worker:
-    """The work of a process on some files."""
+def _work(source: Source, task: _Task) -> Any:
+    """Measure or decode some files, in any process."""
+    settings, entries, target = task
+    if settings is None:
+        return [_measure(source, entry) for entry in entries]
+    pixels, outcomes = _decode(source, settings, entries)
+    if target is None:
+        return pixels, outcomes
+    path, position = target
+    with open(path, "r+b") as file:  # noqa: PTH123
+        file.seek(position)
+        file.write(pixels.data)
+    return len(pixels), outcomes
 
-    source: Source
 
-    def __call__(self, task: _Task) -> Any:
-        settings, entries, target = task
-        if settings is None:
-            return [self._measure(entry) for entry in entries]
-        pixels, outcomes = self._decode(settings, entries)
-        if target is None:
-            return pixels, outcomes
-        path, position = target
-        with open(path, "r+b") as file:  # noqa: PTH123
-            file.seek(position)
-            file.write(pixels.data)
-        return len(pixels), outcomes
+def _measure(source: Source, entry: Entry) -> tuple[Facts, bytes] | str:
+    """Return a file's facts and the digest of its content, or why there are none."""
+    try:
+        content = source.read(entry)
+        facts = measure(content)
+    except BadImage as bad:
+        return bad.reason
+    data = content if isinstance(content, bytes) else np.ascontiguousarray(content).data
+    return facts, hashlib.blake2b(data, digest_size=16).digest()
 
-    def _measure(self, entry: Entry) -> tuple[Facts, bytes] | str:
-        """Return a file's facts and the digest of its content, or why there are none."""
+
+def _decode(
+    source: Source, settings: ImageSettings, entries: Sequence[Entry]
+) -> tuple[Pixels, list[Outcome]]:
+    """Return the pixels of the files that can be decoded, and the outcome of every file."""
+    pixels = np.empty((len(entries), *array_shape(settings)), np.uint8)
+    outcomes: list[Outcome] = []
+    count = 0
+    for entry in entries:
         try:
-            content = self.source.read(entry)
-            facts = measure(content)
+            pixels[count], found = examine(source.read(entry), settings)
+            outcomes.append(found)
+            count += 1
         except BadImage as bad:
-            return bad.reason
-        data = content if isinstance(content, bytes) else np.ascontiguousarray(content).data
-        return facts, hashlib.blake2b(data, digest_size=16).digest()
-
-    def _decode(
-        self, settings: ImageSettings, entries: Sequence[Entry]
-    ) -> tuple[Pixels, list[Outcome]]:
-        """Return the pixels of the files that can be decoded, and the outcome of every file."""
-        pixels = np.empty((len(entries), *array_shape(settings)), np.uint8)
-        outcomes: list[Outcome] = []
-        count = 0
-        for entry in entries:
-            try:
-                pixels[count], found = examine(self.source.read(entry), settings)
-                outcomes.append(found)
-                count += 1
-            except BadImage as bad:
-                outcomes.append(bad.reason)
-        return pixels[:count], outcomes
+            outcomes.append(bad.reason)
+    return pixels[:count], outcomes
 
 
 def _chunks(entries: Sequence[Entry]) -> Iterator[Sequence[Entry]]:

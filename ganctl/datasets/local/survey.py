@@ -186,10 +186,9 @@ class Survey:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Survey:
         """Return the survey that `to_dict` gave, also if it has been through JSON since."""
-        settings, remarks = dict(data["settings"]), data["remarks"]
-        size = settings["size"]
-        settings["size"] = None if size is None else (int(size[0]), int(size[1]))
-        frames = [(name, number) for name, number in remarks["frames"]]
+        settings, remarks = data["settings"], data["remarks"]
+        size = {"size": settings["size"] and tuple(settings["size"])}
+        frames = {"frames": [*map(tuple, remarks["frames"])]}
         return cls(
             **{
                 **data,
@@ -197,9 +196,9 @@ class Survey:
                 "notes": tuple(data["notes"]),
                 "problems": tuple(Problem(**problem) for problem in data["problems"]),
                 "ignored": tuple(Problem(**problem) for problem in data["ignored"]),
-                "duplicates": tuple((name, first) for name, first in data["duplicates"]),
-                "remarks": Remarks(**remarks | {"frames": frames}),
-                "settings": ImageSettings(**settings),
+                "duplicates": tuple(map(tuple, data["duplicates"])),
+                "remarks": Remarks(**remarks | frames),
+                "settings": ImageSettings(**settings | size),
             }
         )
 
