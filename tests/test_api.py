@@ -20,7 +20,7 @@ TINY = {"base_channels": 4, "batch_size": 16, "eval_samples": 0, "num_samples": 
 
 
 @pytest.mark.usefixtures("tiny_mnist")
-def test_it_gives_the_generator_and_a_run_directory(tmp_path):
+def test_train_returns_the_generator_and_writes_a_run_directory(tmp_path):
     rows = []
     model = ganctl.train(out=tmp_path / "run", on_epoch=rows.append, threads=1, **TINY)
     assert [row["step"] for row in rows] == [model.step] == [3]
@@ -30,9 +30,7 @@ def test_it_gives_the_generator_and_a_run_directory(tmp_path):
 
 
 @pytest.mark.usefixtures("tiny_mnist")
-def test_what_the_command_tells_is_logged_and_what_is_wrong_a_warning(
-    tmp_path, monkeypatch, caplog
-):
+def test_notices_are_logged_and_problems_are_warnings(tmp_path, monkeypatch, caplog):
     caplog.set_level(logging.INFO, "ganctl")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -51,7 +49,7 @@ def test_what_the_command_tells_is_logged_and_what_is_wrong_a_warning(
 
 @pytest.mark.usefixtures("tiny_mnist")
 @pytest.mark.parametrize("fails", [False, True])
-def test_threads_and_random_numbers_of_the_host_stay_as_they_were(tmp_path, fails):
+def test_the_host_keeps_its_threads_and_random_state(tmp_path, fails):
     def on_epoch(_):
         if fails:
             raise KeyboardInterrupt
@@ -81,7 +79,7 @@ def test_threads_and_random_numbers_of_the_host_stay_as_they_were(tmp_path, fail
         ({"data": "nowhere"}, "unknown data"),
     ],
 )
-def test_settings_are_checked_as_those_of_the_command(tmp_path, settings, message):
+def test_settings_are_checked_as_the_command_does(tmp_path, settings, message):
     with pytest.raises(GanctlError, match=message):
         ganctl.train(out=tmp_path / "run", **settings)
     assert not any(tmp_path.iterdir())

@@ -28,15 +28,13 @@ def test_every_setting_and_its_source(ok, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("arguments", [["fats"], ["--set", "sede=3"], ["--set", "seed=-1"]])
-def test_what_will_not_do(cli, arguments):
+def test_invalid_arguments_are_refused(cli, arguments):
     result = cli("config", *arguments)
     assert (result.code, result.out) == (2, "")
 
 
 @pytest.mark.usefixtures("_no_plot")
-def test_a_training_takes_them_and_its_resume_no_environment(
-    ok, fast_options, tmp_path, monkeypatch
-):
+def test_a_resumed_run_ignores_the_environment(ok, fast_options, tmp_path, monkeypatch):
     (tmp_path / "run.toml").write_text("keep = 9\nseed = 1\n")
     monkeypatch.setenv("GANCTL_SEED", "5")
     out = tmp_path / "run"
@@ -48,7 +46,7 @@ def test_a_training_takes_them_and_its_resume_no_environment(
     assert store.read_checkpoint(out).config.seed == 5
 
 
-def test_a_resume_with_another_setting_in_its_file_is_refused(cli, run, tmp_path):
+def test_resuming_with_another_setting_in_the_file_is_refused(cli, run, tmp_path):
     (tmp_path / "run.toml").write_text("seed = 99\n")
     result = cli("train", "--resume", "--out", run, "--config", tmp_path / "run.toml")
     assert result.code == 2
@@ -56,7 +54,7 @@ def test_a_resume_with_another_setting_in_its_file_is_refused(cli, run, tmp_path
 
 
 @pytest.mark.parametrize("arguments", [[], ["dcgan", "--set", "seed=3", "--set", "steps=10"]])
-def test_a_file_to_begin_with_gives_the_same_settings_back(ok, cli, tmp_path, arguments):
+def test_the_toml_template_gives_the_same_settings(ok, cli, tmp_path, arguments):
     file = tmp_path / "run.toml"
     file.write_text(ok("config", *arguments, "--toml").out, "utf-8")
     values = [

@@ -60,7 +60,7 @@ def test_as_json(ok, fast_options, tmp_path):
     assert estimate["checkpoint_bytes"] > 4 * 4 * report["generator"]["parameters"]
 
 
-def test_measuring_samples_is_part_of_the_time(ok, tmp_path):
+def test_the_time_includes_measuring_samples(ok, tmp_path):
     result = ok("train", "--limit", "64", "--batch-size", "16", "--set", "base_channels=4",
                 "--steps", "7", "--set", "eval_samples=20", "--device", "cpu",
                 "--out", tmp_path / "run", "--dry-run", "--json")  # fmt: skip
@@ -68,13 +68,13 @@ def test_measuring_samples_is_part_of_the_time(ok, tmp_path):
     assert estimate["seconds"] > 7 * 16 / estimate["images_per_sec"] + 0.01
 
 
-def test_the_checkpoint_is_as_large_as_was_said(ok, run, fast_options, tmp_path):
+def test_the_estimated_size_of_a_checkpoint_is_right(ok, run, fast_options, tmp_path):
     result = ok("train", *fast_options, "--out", tmp_path / "run", "--dry-run", "--json")
     said = json.loads(result.out)["estimate"]["checkpoint_bytes"]
     assert said == pytest.approx((run / "ckpt.pt").stat().st_size, rel=0.02)
 
 
-def test_of_a_resumed_run_it_shows_what_remains(ok, run, files):
+def test_a_resumed_run_shows_the_remaining_steps(ok, run, files):
     before = files(run)
     result = ok("train", "--out", run, "--resume", "--epochs", "5", "--dry-run", "--json")
     report = json.loads(result.out)
@@ -83,7 +83,7 @@ def test_of_a_resumed_run_it_shows_what_remains(ok, run, files):
     assert files(run) == before
 
 
-def test_it_takes_a_few_updates_whatever_the_settings_are(ok, fast_options, tmp_path, monkeypatch):
+def test_it_takes_a_few_steps_whatever_the_settings_are(ok, fast_options, tmp_path, monkeypatch):
     """Though the penalty may be due every thousandth step only."""
     steps = []
 

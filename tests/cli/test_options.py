@@ -33,17 +33,17 @@ def test_parse_seeds(text, seeds):
     ["", ",", "1,", "a", "-1", "1-", "3-1", "1.5", "1--2", "1 2", str(MAX_SEED + 1), "0x3", "²",
      "0-100000000", "0-1000000", "7,0-999999", "9" * 5000],
 )  # fmt: skip
-def test_what_is_no_list_of_seeds_is_refused(text):
+def test_an_invalid_list_of_seeds_is_refused(text):
     with pytest.raises(UsageError):
         parse_seeds(text)
 
 
-def test_a_list_of_a_million_seeds_is_the_longest():
+def test_a_list_has_at_most_a_million_seeds():
     assert len(parse_seeds("7,0-999998")) == 1_000_000
 
 
 @given(seed_lists)
-def test_seeds_as_text_are_read_back(seeds):
+def test_formatted_seeds_are_parsed_back(seeds):
     assert parse_seeds(",".join(map(str, seeds))) == seeds
     assert parse_seeds(seed_ranges(seeds)) == seeds
 
@@ -66,7 +66,7 @@ def test_a_known_suffix(name):
 @pytest.mark.parametrize(
     ("name", "hint"), [("x.pn", "'.png'"), ("x", ".png, .npz"), ("x.", ".npz")]
 )
-def test_an_unknown_suffix_is_met_with_known_ones(name, hint):
+def test_an_unknown_suffix_lists_the_known_ones(name, hint):
     with pytest.raises(UsageError) as caught:
         check_suffix(Path(name), (".png", ".npz"))
     assert hint in str(caught.value.hint)

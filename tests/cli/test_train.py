@@ -63,7 +63,7 @@ def test_the_run_directory(run):
     }  # fmt: skip
 
 
-def test_config_json_tells_what_the_run_is(run, fast_options):
+def test_config_json_describes_the_run(run, fast_options):
     content = json.loads((run / "config.json").read_text("utf-8"))
     checkpoint = store.read_checkpoint(run)
     assert content["config"] == to_dict(checkpoint.config)
@@ -76,7 +76,7 @@ def test_config_json_tells_what_the_run_is(run, fast_options):
     assert start["torch"] == torch.__version__
 
 
-def test_losses_csv_has_a_row_an_epoch(run):
+def test_losses_csv_has_a_row_per_epoch(run):
     with (run / "losses.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     named = {"epoch", "step", "images", "seconds", "g_loss", "d_loss", "d_real", "d_fake",
@@ -167,7 +167,7 @@ def test_save_every(ok, fast_options, tmp_path, monkeypatch, seconds, saves):
 # What is shown
 
 
-def test_the_end_tells_the_losses_the_files_and_what_to_do_next(training):
+def test_the_summary_shows_losses_files_and_next_commands(training):
     folder, result = training
     rows = re.findall(
         r"^ *(\d+) +\d+\.\d{3} +\d+\.\d{3} +\d\.\d{3} +\d\.\d{3} *$", result.out, re.M
@@ -211,9 +211,7 @@ def test_a_run_is_a_function_of_its_settings(ok, run, fast_options, tmp_path):
 
 
 @pytest.mark.parametrize("preset", ["fast", "dcgan"])
-def test_a_run_that_goes_on_ends_as_one_never_stopped(
-    ok, fast_options, dcgan_options, tmp_path, preset
-):
+def test_a_resumed_run_ends_with_the_same_bits(ok, fast_options, dcgan_options, tmp_path, preset):
     """Stopped inside an epoch, then after one."""
     options = fast_options if preset == "fast" else dcgan_options
     ok("train", *options, "--epochs", "3", "--out", tmp_path / "whole")
@@ -233,7 +231,7 @@ def test_a_run_that_goes_on_ends_as_one_never_stopped(
     assert len(json.loads((parts / "config.json").read_text("utf-8"))["starts"]) == 3
 
 
-def test_a_finished_run_says_so_and_how_to_go_on(ok, copy, files):
+def test_a_complete_run_says_so_and_how_to_train_further(ok, copy, files):
     before = files(copy)
     result = ok("train", "--resume", "--out", copy)
     assert "complete" in result.err
@@ -243,7 +241,7 @@ def test_a_finished_run_says_so_and_how_to_go_on(ok, copy, files):
     assert after == {name: content for name, content in before.items() if name != "losses.png"}
 
 
-def test_a_run_killed_after_its_last_step_still_gets_its_pictures(ok, copy, files):
+def test_a_run_killed_after_its_last_step_gets_its_pictures(ok, copy, files):
     before = files(copy)
     for name in ("losses.csv", "training.gif"):
         (copy / name).unlink()
@@ -253,7 +251,7 @@ def test_a_run_killed_after_its_last_step_still_gets_its_pictures(ok, copy, file
 
 
 @pytest.mark.parametrize("damaged", [False, True], ids=["lost", "damaged"])
-def test_a_finished_run_gets_its_latest_checkpoint_back(ok, fast_options, tmp_path, damaged):
+def test_a_complete_run_gets_its_latest_checkpoint_back(ok, fast_options, tmp_path, damaged):
     out = tmp_path / "run"
     ok("train", *fast_options, "--epochs", "2", "--snapshot-every", "1", "--out", out)
     latest = out / "ckpt.pt"
@@ -265,7 +263,7 @@ def test_a_finished_run_gets_its_latest_checkpoint_back(ok, fast_options, tmp_pa
     ok("sample", out, "-o", tmp_path / "grid.png")
 
 
-def test_a_finished_run_says_so_in_json_too(ok, copy):
+def test_a_complete_run_says_so_in_json(ok, copy):
     """A script that reads the last line finds one, and it is the only one."""
     result = ok("train", "--resume", "--out", copy, "--json")
     assert [json.loads(line) for line in result.out.splitlines()] == [
@@ -308,7 +306,7 @@ def test_a_run_does_not_become_shorter(cli, copy, files):
     assert files(copy) == before
 
 
-def test_an_existing_run_is_never_begun_anew(cli, copy, files, fast_options):
+def test_an_existing_run_is_never_overwritten(cli, copy, files, fast_options):
     before = files(copy)
     copy.with_name("copy-2").mkdir()
     result = cli("train", *fast_options, "--out", copy)
@@ -328,7 +326,7 @@ def test_a_folder_with_something_else_in_it_is_not_used(cli, fast_options, tmp_p
     assert files(tmp_path) == before
 
 
-def test_a_damaged_latest_falls_back_on_the_newest_snapshot(ok, fast_options, tmp_path):
+def test_a_damaged_latest_falls_back_to_the_newest_snapshot(ok, fast_options, tmp_path):
     out = tmp_path / "run"
     ok("train", *fast_options, "--epochs", "2", "--snapshot-every", "1", "--out", out)
     content = (out / "ckpt.pt").read_bytes()
@@ -365,7 +363,7 @@ def _nan_at(step):
     return broken
 
 
-def test_a_loss_that_is_no_number_ends_the_training(cli, fast_options, tmp_path, monkeypatch):
+def test_a_loss_that_is_not_finite_ends_the_run(cli, fast_options, tmp_path, monkeypatch):
     monkeypatch.setattr(loop, "train_step", _nan_at(6))
     out = tmp_path / "run"
     result = cli("train", *fast_options, "--epochs", "2", "--out", out)
@@ -378,7 +376,7 @@ def test_a_loss_that_is_no_number_ends_the_training(cli, fast_options, tmp_path,
     assert not list(out.rglob("*.tmp"))
 
 
-def test_rates_that_make_the_weights_explode_end_the_training(cli, fast_options, tmp_path):
+def test_exploding_weights_end_the_run(cli, fast_options, tmp_path):
     """Adam without its second average takes steps without bound: the real thing."""
     out = tmp_path / "run"
     result = cli("train", *fast_options, "--steps", "2000", "--lr-g", "1", "--lr-d", "1",
@@ -390,7 +388,7 @@ def test_rates_that_make_the_weights_explode_end_the_training(cli, fast_options,
         assert bool(tensor.isfinite().all())
 
 
-def test_two_trainings_never_share_a_folder(cli, copy):
+def test_two_runs_never_share_a_folder(cli, copy):
     with store.RunDirectory(copy).lock():
         result = cli("train", "--resume", "--out", copy, "--epochs", "3")
     assert result.code == 1
@@ -445,7 +443,7 @@ def test_a_run_of_the_first_schema_can_be_resumed(ok, tmp_path, preset):
 
 
 @pytest.mark.parametrize("more", [[], ["--dry-run"]])
-def test_classes_that_are_not_used_are_told_of_in_a_line(ok, fast_options, tmp_path, more):
+def test_a_notice_suggests_conditional(ok, fast_options, tmp_path, more):
     options = (*fast_options, "--steps", "1", "--out", tmp_path / "run", *more)
     told = "The images have 10 classes, which are not used; --conditional trains with them.\n"
     assert told in ok("train", *options, "--unconditional").err
@@ -453,7 +451,7 @@ def test_classes_that_are_not_used_are_told_of_in_a_line(ok, fast_options, tmp_p
 
 
 @pytest.mark.parametrize("option", [["--conditional"], ["--set", "conditional=true"]])
-def test_classes_that_are_asked_for_must_be_there(cli, fast_options, tmp_path, monkeypatch, option):
+def test_conditional_requires_classes(cli, fast_options, tmp_path, monkeypatch, option):
     monkeypatch.setattr(mnist, "CLASSES", ())
     out = tmp_path / "run"
     result = cli("train", *fast_options, *option, "--steps", "1", "--out", out)

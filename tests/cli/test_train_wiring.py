@@ -70,11 +70,11 @@ def given(cli, monkeypatch):
     return of
 
 
-def test_every_option_is_looked_at():
+def test_every_option_is_tested():
     assert {*SETTINGS, *OTHERS} | ELSEWHERE == set(inspect.signature(train).parameters)
 
 
-def test_arguments_that_no_variable_gives_are_options():
+def test_arguments_that_are_not_settings_are_options():
     assert {*sources._ARGUMENTS} <= {*OTHERS} | ELSEWHERE
 
 
@@ -94,7 +94,7 @@ def test_an_option_changes_its_setting_and_no_other(given, option, preset):
 
 
 @pytest.mark.parametrize("option", OTHERS)
-def test_an_option_that_is_no_setting_reaches_its_argument(given, option):
+def test_an_option_that_is_not_a_setting_reaches_its_argument(given, option):
     words, name, value = OTHERS[option]
     before, after = given(), given(*words.split())
     assert after[name] == value != before.get(name)
@@ -130,9 +130,7 @@ def test_a_setting_can_be_given_by_the_environment_and_by_a_file(
         (("--timeout", "9"), "timeout", 9.0),
     ],
 )
-def test_how_a_run_is_saved_and_waited_for(
-    cli, fast_options, tmp_path, monkeypatch, words, name, value
-):
+def test_seconds_reach_the_session(cli, fast_options, tmp_path, monkeypatch, words, name, value):
     found = {}
 
     def remember(*_arguments, **how):

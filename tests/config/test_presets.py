@@ -29,14 +29,14 @@ def test_dcgan_is_the_same_for_all_images():
     assert tuned(config, 100) == {}
 
 
-def test_a_run_of_so_many_steps_has_no_number_of_epochs():
+def test_epochs_are_not_tuned_for_a_run_with_steps():
     assert "epochs" in tuned(fast((3, 64, 64)), 600)
     assert "epochs" not in tuned(fast((3, 64, 64), steps=5), 600)
 
 
 @pytest.mark.parametrize("augment", ["none", "color,translation,cutout"])
 @pytest.mark.parametrize("size", [64, 128])
-def test_larger_images_take_lower_rates_and_a_stronger_penalty(size, augment):
+def test_larger_images_get_lower_rates_and_a_stronger_penalty(size, augment):
     smaller, larger = (
         tuned(fast((3, side, side), augment=augment), 60_000) for side in (size // 2, size)
     )
@@ -50,7 +50,7 @@ def test_larger_images_take_lower_rates_and_a_stronger_penalty(size, augment):
 @pytest.mark.parametrize(
     ("num_images", "epochs"), [(10, 1000), (600, 1000), (6000, 100), (30_000, 20), (10**6, 20)]
 )
-def test_a_small_set_is_seen_more_often(num_images, epochs):
+def test_small_datasets_get_more_epochs(num_images, epochs):
     assert tuned(fast(), num_images)["epochs"] == epochs
 
 
@@ -63,9 +63,9 @@ def test_a_small_set_is_seen_more_often(num_images, epochs):
         ({"augment": "color,translation"}, 7.8),
     ],
 )
-def test_where_images_are_augmented_in_every_way_the_penalty_is_weak(changes, weight):
+def test_full_augmentation_weakens_the_penalty(changes, weight):
     assert tuned(fast((3, 64, 64), **changes), 3000)["r1_weight"] == weight
 
 
-def test_tiny_images_take_a_weaker_penalty():
+def test_tiny_images_get_a_weaker_penalty():
     assert tuned(fast((1, 12, 12)), 1797)["r1_weight"] == 0.092

@@ -35,7 +35,7 @@ def resolved(config, images, chosen=()):
     )
 
 
-def test_everything_that_was_left_open_has_a_value_and_a_reason():
+def test_open_settings_get_a_value_and_a_reason():
     found = resolved(preset("fast"), Facts(num_classes=10))
     config = found.config
     assert (config.image_size, config.image_channels) == ("28", 1)
@@ -58,7 +58,7 @@ def test_only_what_changed_has_a_reason():
 
 
 @pytest.mark.parametrize("chosen", [(), ("lr_g",), ("lr_g", "epochs", "batch_size", "r1_weight")])
-def test_only_what_nobody_chose_is_fitted(chosen):
+def test_chosen_settings_are_not_fitted(chosen):
     images = Facts(20, (3, 64, 64))
     config = override(preset("fast"), {"batch_size": 16} if "batch_size" in chosen else {})
     found = resolved(config, images, chosen)
@@ -67,7 +67,7 @@ def test_only_what_nobody_chose_is_fitted(chosen):
     assert found.config.batch_size == (16 if "batch_size" in chosen else 20)
 
 
-def test_a_config_that_is_taken_as_it_is_keeps_its_recipe():
+def test_without_chosen_nothing_is_fitted():
     config = override(preset("fast"), {"batch_size": 8})
     found = resolved(config, Facts(20, (3, 64, 64)), None).config
     assert {name: getattr(found, name) for name in ("lr_g", "epochs", "r1_weight", "batch_size")} \
@@ -75,14 +75,14 @@ def test_a_config_that_is_taken_as_it_is_keeps_its_recipe():
 
 
 @pytest.mark.parametrize("name", ["fast", "dcgan"])
-def test_a_batch_that_nobody_chose_is_no_larger_than_what_there_is(name):
+def test_an_unchosen_batch_size_is_at_most_the_number_of_images(name):
     assert resolved(preset(name), Facts(3)).config.batch_size == 3
     assert resolved(preset(name), Facts()).config.batch_size == preset(name).batch_size
     with pytest.raises(UsageError, match="larger than the data, 3 images"):
         resolved(preset(name), Facts(3), ("batch_size",))
 
 
-def test_threads_are_chosen_for_a_config_in_which_nothing_else_is_open():
+def test_threads_are_chosen_last():
     seen = []
     found = resolve(
         preset("fast"), Facts(20, (3, 64, 64)), chosen=(), precision=lambda _: "fp32",
@@ -91,14 +91,14 @@ def test_threads_are_chosen_for_a_config_in_which_nothing_else_is_open():
     assert override(seen[0], {"threads": 1}) == found.config
 
 
-def test_few_images_are_those_below_the_bound():
+def test_auto_augments_datasets_below_the_bound():
     for count, augment in ((resolving._FEW_IMAGES - 1, "color,translation,cutout"),
                            (resolving._FEW_IMAGES, "none")):  # fmt: skip
         assert resolved(preset("fast"), Facts(count)).config.augment == augment
         assert resolved(preset("dcgan"), Facts(count)).config.augment == "none"
 
 
-def test_steps_are_no_more_than_the_most_epochs():
+def test_too_many_steps_are_refused():
     config = override(preset("fast"), {"steps": 10**9})
     with pytest.raises(UsageError, match="a run has at most 20,000"):
         resolved(config, Facts(100))

@@ -82,7 +82,7 @@ def test_total_steps_counts_the_smaller_last_batch_unless_steps_are_given():
 @pytest.mark.parametrize(("length", "epochs"), [
     ({"epochs": 3}, 3), ({"steps": 1}, 1), ({"steps": 3}, 1), ({"steps": 4}, 2)
 ])  # fmt: skip
-def test_total_epochs_counts_the_one_that_the_run_ends_inside_of(length, epochs):
+def test_total_epochs_counts_an_incomplete_one(length, epochs):
     config = override(preset("dcgan"), {"batch_size": 16, **length})
     assert config.total_epochs(40) == epochs
 
@@ -91,7 +91,7 @@ def test_total_epochs_counts_the_one_that_the_run_ends_inside_of(length, epochs)
     ("step", "factor"),
     [(0, 1.0), (99, 1.0), (100, 1.0), (400, 0.5), (10_000, 0.1)],
 )
-def test_the_rate_falls_with_the_root_of_the_step(step, factor):
+def test_the_learning_rate_decays_with_the_root_of_the_step(step, factor):
     decaying = override(preset("dcgan"), {"lr_decay_steps": 100})
     assert decaying.learning_rate_factor(step) == pytest.approx(factor, rel=1e-12)
 
@@ -100,12 +100,12 @@ def test_the_rate_falls_with_the_root_of_the_step(step, factor):
     ("step", "factor"),
     [(0, 0.02), (24, 0.5), (49, 1.0), (99, 1.0), (400, 0.5)],
 )
-def test_the_rate_first_rises_in_a_straight_line(step, factor):
+def test_the_learning_rate_warms_up_linearly(step, factor):
     warmed = override(preset("dcgan"), {"lr_warmup_steps": 50, "lr_decay_steps": 100})
     assert warmed.learning_rate_factor(step) == pytest.approx(factor, rel=1e-12)
 
 
-def test_the_rate_stays_where_no_decay_is_asked_for():
+def test_the_learning_rate_is_constant_without_decay():
     constant = preset("dcgan")
     assert {constant.learning_rate_factor(step) for step in (0, 1, 10**6)} == {1.0}
 
@@ -119,7 +119,7 @@ def test_the_rate_stays_where_no_decay_is_asked_for():
         (100_000, 1000),
     ],
 )
-def test_the_average_decays_by_its_half_life_which_ramps_up(step, half_life):
+def test_the_average_decays_by_a_half_life_that_ramps_up(step, half_life):
     averaged = override(preset("fast"), {"batch_size": 100, "ema_images": 1000, "ema_ramp": 0.1})
     assert averaged.ema_decay(step) == pytest.approx(0.5 ** (100 / half_life), rel=1e-12)
 
@@ -130,7 +130,7 @@ def test_half_of_an_old_average_is_left_after_one_half_life():
     assert math.prod(map(averaged.ema_decay, steps)) == pytest.approx(0.5, rel=1e-9)
 
 
-def test_override_reaches_the_network_and_leaves_its_argument_alone():
+def test_override_changes_the_network_and_not_its_argument():
     before = preset("fast")
     after = override(before, {"latent_dim": 7, "lr_g": 0.5})
     assert (after.network.latent_dim, after.lr_g) == (7, 0.5)
@@ -224,7 +224,7 @@ def test_a_misspelled_choice_names_the_nearest(name, typo, known):
         },
     ),
 )
-def test_a_config_comes_back_from_its_dict(name, changes):
+def test_a_config_survives_a_round_trip_through_a_dict(name, changes):
     made = override(preset(name), changes)
     assert from_dict(to_dict(made)) == made
 
@@ -243,7 +243,7 @@ def test_a_config_comes_back_from_its_dict(name, changes):
         (lambda data: data["network"].update(latent_dim=10**9), "latent_dim must be"),
     ],
 )
-def test_a_dict_that_is_no_config_is_refused(spoil, complaint):
+def test_an_invalid_dict_is_refused(spoil, complaint):
     data = to_dict(preset("dcgan"))
     spoil(data)
     with pytest.raises(UsageError, match=complaint):
@@ -290,7 +290,7 @@ def test_a_setting_is_parsed_into_its_own_type(text, setting):
         ("height=28", "unknown setting 'height'"),
     ],
 )
-def test_a_setting_that_cannot_be_is_refused(text, complaint):
+def test_an_invalid_setting_is_refused(text, complaint):
     with pytest.raises(UsageError, match=complaint):
         schema.parse_setting(text)
 

@@ -37,7 +37,7 @@ def test_the_strongest_source_wins(tmp_path, given):
     assert found.changes == ({"seed": expected[0]} if any(given) else {})
 
 
-def test_so_it_is_with_the_preset(tmp_path):
+def test_the_strongest_source_of_the_preset_wins(tmp_path):
     path = tmp_path / "run.toml"
     path.write_text('preset = "fast"\n')
     environment = {"GANCTL_PRESET": "dcgan"}
@@ -49,7 +49,7 @@ def test_so_it_is_with_the_preset(tmp_path):
     assert not merge(None, {}, file=None, environment={}).is_preset_given
 
 
-def test_a_length_replaces_the_other_one_of_a_weaker_source(tmp_path):
+def test_a_length_replaces_the_other_length_of_a_weaker_source(tmp_path):
     path = tmp_path / "run.toml"
     path.write_text("steps = 5\n")
     found = merge(None, {}, file=path, environment={"GANCTL_EPOCHS": "7"})
@@ -70,7 +70,7 @@ def test_a_length_replaces_the_other_one_of_a_weaker_source(tmp_path):
         ('preset = "dcgan"', {"preset": "dcgan"}),
     ],
 )
-def test_a_file(tmp_path, text, expected):
+def test_settings_from_a_file(tmp_path, text, expected):
     path = tmp_path / "run.toml"
     path.write_text(text)
     assert read_file(path) == expected
@@ -96,7 +96,7 @@ def test_a_file(tmp_path, text, expected):
         ("\xff", "is not a text file in UTF-8"),
     ],
 )
-def test_a_file_that_will_not_do(tmp_path, text, words):
+def test_an_invalid_file_is_refused(tmp_path, text, words):
     path = tmp_path / "run.toml"
     path.write_bytes(text.encode("latin-1"))
     with pytest.raises((ConfigError, UsageError), match=words) as caught:
@@ -105,7 +105,7 @@ def test_a_file_that_will_not_do(tmp_path, text, words):
     assert "\n" not in caught.value.message
 
 
-def test_files_that_are_none(tmp_path):
+def test_missing_folders_and_large_files_are_refused(tmp_path):
     with pytest.raises(ConfigError, match="there is no file"):
         read_file(tmp_path / "no.toml")
     with pytest.raises(ConfigError, match="there is no file"):
@@ -118,14 +118,14 @@ def test_files_that_are_none(tmp_path):
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(st.binary(max_size=60))
-def test_any_file_is_read_or_refused_in_words(tmp_path, content):
+def test_any_bytes_are_read_or_refused(tmp_path, content):
     path = tmp_path / "run.toml"
     path.write_bytes(content)
     with contextlib.suppress(ConfigError, UsageError):
         assert isinstance(read_file(path), dict)
 
 
-def test_the_environment():
+def test_settings_from_the_environment():
     environment = {"GANCTL_LR_G": "1e-3", "GANCTL_SEED": "", "GANCTL_DEBUG": "1", "HOME": "/"}
     assert read_environment(environment) == {"lr_g": 1e-3}
 
@@ -137,12 +137,12 @@ def test_the_environment():
         ("GANCTL_SEED", "three", "GANCTL_SEED: seed must be a whole number"),
     ],
 )
-def test_an_environment_that_will_not_do(variable, value, words):
+def test_an_invalid_variable_is_refused(variable, value, words):
     with pytest.raises(UsageError, match=words):
         read_environment({variable: value})
 
 
-def test_what_is_only_an_option_is_no_variable():
+def test_a_variable_for_an_option_that_is_not_a_setting_is_explained():
     with pytest.raises(UsageError, match="unknown environment variable GANCTL_OUT") as caught:
         read_environment({"GANCTL_OUT": "x"})
     assert str(caught.value.hint) == "out can only be given as an option."
@@ -152,7 +152,7 @@ def test_what_is_only_an_option_is_no_variable():
 
 
 @pytest.mark.parametrize("preset", PRESETS)
-def test_what_is_as_the_preset_has_it_is_a_comment(tmp_path, preset):
+def test_values_of_the_preset_are_commented_out(tmp_path, preset):
     text = toml_template(PRESETS[preset])
     assert tomllib.loads(text) == {"preset": preset}
     assert set(re.findall(r"(?m)^#(\w+) = ", text)) == set(SETTINGS)
@@ -160,7 +160,7 @@ def test_what_is_as_the_preset_has_it_is_a_comment(tmp_path, preset):
 
 
 @pytest.mark.parametrize("preset", PRESETS)
-def test_with_its_comments_removed_it_says_the_same(tmp_path, preset):
+def test_uncommented_values_give_the_preset(tmp_path, preset):
     text = re.sub(r"(?m)^#(\w+ = )", r"\1", toml_template(PRESETS[preset]))
     path = tmp_path / "run.toml"
     path.write_text(re.sub(r"(?m)^steps = .*\n", "", text))
@@ -177,7 +177,7 @@ def test_with_its_comments_removed_it_says_the_same(tmp_path, preset):
         {"conditional": False, "image_channels": 3, "base_channels": 8},
     ],
 )
-def test_what_is_not_the_presets_is_read_back(tmp_path, changes):
+def test_changed_values_are_read_back(tmp_path, changes):
     config = schema.override(PRESETS["fast"], changes)
     path = tmp_path / "run.toml"
     path.write_text(toml_template(config), "utf-8")

@@ -40,7 +40,7 @@ def test_a_batch_that_cannot_fit_is_refused(monkeypatch, free, batch_size, sugge
     require_room(schema.override(config, {"batch_size": suggested}), CPU)
 
 
-def test_without_any_room_no_size_is_named(monkeypatch):
+def test_without_any_free_memory_no_batch_size_is_suggested(monkeypatch):
     monkeypatch.setattr(devices, "free_memory", lambda _: 1000)
     config = schema.override(presets.preset("dcgan"), {"precision": "fp32"})
     with pytest.raises(DeviceError) as caught:
@@ -48,7 +48,7 @@ def test_without_any_room_no_size_is_named(monkeypatch):
     assert "batch_size" not in str(caught.value.hint)
 
 
-def test_where_nothing_is_known_of_memory_nothing_is_refused(monkeypatch):
+def test_nothing_is_refused_if_free_memory_is_unknown(monkeypatch):
     monkeypatch.setattr(devices, "free_memory", lambda _: None)
     require_room(schema.override(presets.preset("dcgan"), {"batch_size": 60_000}), CPU)
 
@@ -65,19 +65,19 @@ def test_where_nothing_is_known_of_memory_nothing_is_refused(monkeypatch):
         (ValueError("out of memory"), False),
     ],
 )
-def test_running_out_of_memory_has_many_words(error, found):
+def test_errors_that_mean_out_of_memory(error, found):
     assert is_out_of_memory(error) == found
 
 
 @pytest.mark.parametrize(
     ("limit", "below", "power"), [(100, 256, 64), (64, 64, 32), (64, 65, 64), (3, 9, 2), (1, 9, 0)]
 )
-def test_powers(limit, below, power):
+def test_fitting_powers_of_two(limit, below, power):
     assert fitting_power(limit, below) == power
 
 
 @pytest.mark.parametrize(("limit", "found"), [(6, 4), (7, 4), (1, None)])
-def test_a_batch_that_fits_is_found_by_trying(tiny_config, monkeypatch, limit, found):
+def test_a_fitting_batch_is_found_by_trying(tiny_config, monkeypatch, limit, found):
     state = create(tiny_config(batch_size=16), CPU)
     state.device = torch.device("meta")  # anything but a CPU
     step, tried = refusing_more_than(limit)
@@ -86,7 +86,7 @@ def test_a_batch_that_fits_is_found_by_trying(tiny_config, monkeypatch, limit, f
     assert sorted(set(tried), reverse=True) == [8, 4, 2][: len(set(tried))]
 
 
-def test_other_errors_are_not_taken_for_it(tiny_config, monkeypatch):
+def test_other_errors_are_raised(tiny_config, monkeypatch):
     state = create(tiny_config(batch_size=16), CPU)
     state.device = torch.device("meta")
 
@@ -98,9 +98,7 @@ def test_other_errors_are_not_taken_for_it(tiny_config, monkeypatch):
         find_fitting_batch(state)
 
 
-def test_a_training_that_runs_out_of_memory_says_at_which_batch(
-    tmp_path, tiny_config, train, monkeypatch
-):
+def test_running_out_of_memory_names_the_batch_size(tmp_path, tiny_config, train, monkeypatch):
     ready = session.new(tiny_config(), tmp_path / "run", "cpu")
     plain = loop.train_step
 

@@ -54,7 +54,7 @@ def contents(folder):
         ({"limit": 15}, "cpu", UsageError, "a batch of 16 is larger than the data, 15"),
     ],
 )
-def test_a_run_that_cannot_be_is_refused_before_anything_is_written(
+def test_an_impossible_run_is_refused_before_anything_is_written(
     tmp_path, tiny_config, changes, device, error, complaint
 ):
     with pytest.raises(error, match=complaint):
@@ -64,7 +64,7 @@ def test_a_run_that_cannot_be_is_refused_before_anything_is_written(
 
 @pytest.mark.parametrize("preset", ["fast", "dcgan"])
 @pytest.mark.parametrize("count", [2, 3])
-def test_a_batch_that_nobody_chose_shrinks_to_the_images(
+def test_an_unchosen_batch_size_shrinks_to_the_number_of_images(
     tmp_path, tiny_config, train, recorder, preset, count
 ):
     config = tiny_config(preset, limit=count, epochs=2)
@@ -78,7 +78,7 @@ def test_a_batch_that_nobody_chose_shrinks_to_the_images(
     assert (again.config.batch_size, again.total_steps) == (count, 3)
 
 
-def test_and_is_then_shared_by_no_more_processes_than_there_are_images(tmp_path, tiny_config):
+def test_a_shrunk_batch_is_split_over_at_most_as_many_processes(tmp_path, tiny_config):
     many = Group()
     many.size = 3
     with pytest.raises(UsageError, match="a batch of 2 images cannot be split over 3 processes"):
@@ -91,9 +91,7 @@ def test_and_is_then_shared_by_no_more_processes_than_there_are_images(tmp_path,
         )
 
 
-def test_labels_of_no_use_are_refused_where_classes_are_wanted_and_else_left_out(
-    tmp_path, tiny_config
-):
+def test_unusable_labels_are_refused_only_for_a_conditional_run(tmp_path, tiny_config):
     images = np.random.default_rng(0).integers(0, 256, (20, 28, 28), np.uint8)
     path = tmp_path / "many.npz"
     np.savez(path, train_images=images, train_labels=np.ones((20, 14), np.uint8))
@@ -107,7 +105,7 @@ def test_labels_of_no_use_are_refused_where_classes_are_wanted_and_else_left_out
     assert any("No classes: train_labels is uint8" in str(notice) for notice in ready.notices)
 
 
-def test_a_new_run_has_everything_settled(tmp_path, tiny_config):
+def test_the_config_of_a_new_run_is_resolved(tmp_path, tiny_config):
     ready = session.new(tiny_config(precision="auto", limit=20), tmp_path / "run", "auto")
     assert ready.config.precision in ("fp32", "bf16")
     assert ready.config.network.image_shape == (1, 28, 28)
@@ -146,7 +144,7 @@ def test_a_new_run_does_not_touch_an_old_one(stopped, tiny_config):
     assert contents(stopped) == before
 
 
-def test_a_folder_taken_since_is_left_alone(tmp_path, tiny_config, train):
+def test_a_folder_that_was_taken_meanwhile_is_not_touched(tmp_path, tiny_config, train):
     ready, late = (session.new(tiny_config(steps=1), tmp_path / "run", "cpu") for _ in range(2))
     train(ready)
     before = contents(tmp_path / "run")
@@ -155,14 +153,14 @@ def test_a_folder_taken_since_is_left_alone(tmp_path, tiny_config, train):
     assert contents(tmp_path / "run") == before
 
 
-def test_two_trainings_never_share_a_folder(stopped, train):
+def test_two_runs_never_share_a_folder(stopped, train):
     ready = session.resume(stopped, {}, "cpu")
     with RunDirectory(stopped).lock(), pytest.raises(RunError, match="another training"):
         train(ready)
 
 
 @pytest.mark.parametrize("lost", [False, True])
-def test_a_run_that_went_on_in_the_meantime_is_left_alone(stopped, train, lost):
+def test_a_run_that_was_trained_meanwhile_is_not_touched(stopped, train, lost):
     if lost:  # both go on from the snapshot, which stays as it is
         (stopped / "ckpt.pt").unlink()
     early, late = (session.resume(stopped, {}, "cpu") for _ in range(2))
@@ -200,13 +198,13 @@ def test_a_resumed_run_keeps_its_settings(stopped):
         {"image_size": "28", "image_channels": 1},
     ],
 )
-def test_settings_that_are_the_same_are_no_change(stopped, changes):
+def test_equal_and_open_settings_are_no_change(stopped, changes):
     ready = session.resume(stopped, changes, "cpu")
     assert ready.config == read_checkpoint(stopped).config
     assert (ready.state.step, len(ready.history), ready.notices) == (4, 1, [])
 
 
-def test_a_run_goes_on_only_where_its_batch_fits(stopped, train, monkeypatch):
+def test_a_run_resumes_only_if_its_batch_fits_into_memory(stopped, train, monkeypatch):
     before = contents(stopped)
     with monkeypatch.context() as small:
         small.setattr("ganctl.devices.free_memory", lambda _: 100_000)
@@ -226,7 +224,7 @@ def test_only_the_length_may_change(stopped):
         session.resume(stopped, {"epochs": 1}, "cpu")
 
 
-def test_a_run_goes_on_only_with_its_own_images(stopped, monkeypatch):
+def test_a_run_resumes_only_with_its_own_images(stopped, monkeypatch):
     images, labels = mnist.load_train()
     images = images.copy()
     images[0, 0, 0] ^= 1
@@ -235,9 +233,7 @@ def test_a_run_goes_on_only_with_its_own_images(stopped, monkeypatch):
         session.resume(stopped, {}, "cpu")
 
 
-def test_images_that_have_moved_are_taken_from_where_they_are(
-    photos, tmp_path, tiny_config, train, recorder
-):
+def test_a_run_resumes_with_images_that_have_moved(photos, tmp_path, tiny_config, train, recorder):
     config = tiny_config(data=str(photos), image_size="8", batch_size=4)
     train(session.new(config, tmp_path / "run", "cpu"), recorder(2))
     moved = shutil.move(photos, tmp_path / "elsewhere")
@@ -286,7 +282,7 @@ def test_a_checkpoint_of_images_of_another_shape_is_refused(stopped):
         session.resume(stopped, {}, "cpu")
 
 
-def test_a_damaged_latest_goes_on_from_a_snapshot_and_says_so(
+def test_a_run_with_a_damaged_latest_resumes_from_a_snapshot(
     stopped, tmp_path, tiny_config, train, train_with_stops
 ):
     whole = train_with_stops(tiny_config(snapshot_every=1), tmp_path / "whole")
@@ -310,7 +306,7 @@ def test_a_damaged_latest_is_kept_aside(stopped, train):
 
 
 @pytest.mark.parametrize("trouble", ["a newer schema", "a disk that fails"])
-def test_a_latest_that_may_be_whole_is_never_replaced(stopped, monkeypatch, trouble):
+def test_an_unreadable_latest_is_never_replaced(stopped, monkeypatch, trouble):
     latest = RunDirectory(stopped).latest
     if trouble == "a newer schema":
         found = read_checkpoint(latest)
@@ -329,14 +325,14 @@ def test_a_latest_that_may_be_whole_is_never_replaced(stopped, monkeypatch, trou
     assert {path: path.stat().st_mtime_ns for path in stopped.rglob("*")} == before
 
 
-def test_a_run_without_a_whole_checkpoint_cannot_go_on(stopped):
+def test_a_run_without_an_intact_checkpoint_cannot_be_resumed(stopped):
     for path in stopped.glob("*.pt"):
         path.write_bytes(b"")
     with pytest.raises(CheckpointError, match=r"ckpt\.pt is empty"):
         session.resume(stopped, {}, "cpu")
 
 
-def test_every_start_is_on_record(stopped, train):
+def test_every_start_is_recorded(stopped, train):
     train(session.resume(stopped, {}, "cpu"))
     starts = json.loads((stopped / "config.json").read_text())["starts"]
     assert [(start["command"], start["from_step"]) for start in starts] == [
@@ -352,14 +348,14 @@ def test_every_start_is_on_record(stopped, train):
 @pytest.mark.parametrize(
     "content", [b'{"starts": 5}', b'{"starts": "x"}', b"[" * 100_000, b"\xff"], ids=range(4)
 )
-def test_a_damaged_record_of_starts_is_begun_anew(stopped, train, content):
+def test_a_damaged_record_of_starts_is_replaced(stopped, train, content):
     (stopped / "config.json").write_bytes(content)
     assert train(session.resume(stopped, {}, "cpu"))[0].finished
     (start,) = json.loads((stopped / "config.json").read_text())["starts"]
     assert start["from_step"] == 4
 
 
-def test_a_run_goes_on_with_its_own_number_of_threads(stopped, train):
+def test_a_run_resumes_with_its_own_number_of_threads(stopped, train):
     threads = torch.get_num_threads()
     torch.set_num_threads(threads + 1)
     try:
@@ -371,7 +367,7 @@ def test_a_run_goes_on_with_its_own_number_of_threads(stopped, train):
         torch.set_num_threads(threads)
 
 
-def test_a_run_that_moves_to_another_device_is_told(stopped, monkeypatch):
+def test_a_warning_names_another_device(stopped, monkeypatch):
     monkeypatch.setattr("ganctl.devices.describe", lambda _: "another machine")
     (notice,) = session.resume(stopped, {}, "cpu").warnings
     assert "may differ in rounding" in notice
@@ -388,7 +384,7 @@ def test_a_run_that_moves_to_another_device_is_told(stopped, monkeypatch):
         ("platform.platform", lambda: "Linux-99", None),  # a kernel does not compute
     ],
 )
-def test_a_run_that_goes_on_with_something_else_is_told(stopped, monkeypatch, target, value, said):
+def test_a_warning_names_what_computes_differently(stopped, monkeypatch, target, value, said):
     made_by = read_checkpoint(stopped).made_by
     monkeypatch.setattr(target, value)
     notices = session.resume(stopped, {}, "cpu").warnings
@@ -396,14 +392,14 @@ def test_a_run_that_goes_on_with_something_else_is_told(stopped, monkeypatch, ta
     assert notices == ([start + said.format(**made_by)] if said else [])
 
 
-def test_all_that_changed_is_told_at_once(stopped, monkeypatch):
+def test_one_warning_names_all_changes(stopped, monkeypatch):
     monkeypatch.setattr("ganctl.devices.describe", lambda _: "cuda:0")
     monkeypatch.setattr("torch.__version__", "99.0")
     (notice,) = session.resume(stopped, {}, "cpu").warnings
     assert "now cuda:0; torch was" in notice
 
 
-def test_what_an_older_run_did_not_record_is_not_said_to_differ(stopped):
+def test_what_was_not_recorded_is_not_reported_as_changed(stopped):
     found = read_checkpoint(stopped)
     made_by = {name: found.made_by[name] for name in ("ganctl", "torch", "device")}
     write_atomic(stopped / "ckpt.pt", encode(dataclasses.replace(found, made_by=made_by)))
@@ -426,7 +422,7 @@ def test_a_run_keeps_the_names_of_its_classes(tmp_path, tiny_config, monkeypatch
     assert read_checkpoint(tmp_path / "run").data["classes"] == names
 
 
-def test_classes_that_are_not_used_are_told_of(tmp_path, tiny_config):
+def test_a_notice_says_that_classes_are_not_used(tmp_path, tiny_config):
     ready = session.new(tiny_config(conditional=False), tmp_path / "run", "cpu")
     assert ready.config.network.num_classes == 0
     assert [*map(str, ready.notices)] == [
@@ -435,7 +431,7 @@ def test_classes_that_are_not_used_are_told_of(tmp_path, tiny_config):
 
 
 @pytest.mark.parametrize("names", [(), ("all of them",)])
-def test_images_in_no_classes_or_in_one_train_without(tmp_path, tiny_config, monkeypatch, names):
+def test_at_most_one_class_trains_unconditionally(tmp_path, tiny_config, monkeypatch, names):
     with_classes(monkeypatch, names, np.zeros(40, np.uint8))
     ready = session.new(tiny_config(conditional=True), tmp_path / "run", "cpu")
     assert (ready.config.network.num_classes, ready.notices) == (0, [])
@@ -450,7 +446,7 @@ def test_images_in_no_classes_or_in_one_train_without(tmp_path, tiny_config, mon
     assert not (tmp_path / "run").exists()
 
 
-def test_why_there_are_no_classes_is_said_to_who_wants_them(tmp_path, tiny_config):
+def test_the_error_says_why_there_are_no_classes(tmp_path, tiny_config):
     for name in ("cat/1.png", "dog/2.png", "stray.png"):
         (tmp_path / "photos" / name).parent.mkdir(parents=True, exist_ok=True)
         Image.new("RGB", (32, 32), "red").save(tmp_path / "photos" / name)
@@ -466,7 +462,7 @@ def test_why_there_are_no_classes_is_said_to_who_wants_them(tmp_path, tiny_confi
     assert why.startswith("No classes: stray.png lies beside the folders cat, dog.")
 
 
-def test_more_classes_than_networks_can_be_told(tmp_path, tiny_config, monkeypatch, train):
+def test_a_conditional_run_refuses_too_many_classes(tmp_path, tiny_config, monkeypatch, train):
     with_classes(monkeypatch, map(str, range(1001)))
     with pytest.raises(
         UsageError, match="1,001 classes, and conditional networks take at most 1,000"

@@ -37,7 +37,7 @@ def choose(config, monkeypatch):
     torch.set_num_threads(before)
 
 
-def test_as_many_as_are_worth_it_are_chosen(choose):
+def test_threads_are_chosen_by_their_gain(choose):
     assert choose({8: 0.03, 4: 0.02, 2: 0.01, 1: 0.04}) == 2
     assert choose({8: 0.01, 4: 0.02, 2: 0.03, 1: 0.04}) == 8
     assert choose({8: 0.03, 4: 0.02, 2: 0.01, 1: 0.001}) == 1
@@ -50,19 +50,19 @@ def test_a_small_gain_is_not_worth_another_thread(choose):
     assert choose({8: 0.0095, 4: 0.0380, 2: 0.0390, 1: 0.0400}) == 8
 
 
-def test_large_networks_on_a_busy_machine_take_one(choose):
+def test_a_busy_machine_gets_one_thread(choose):
     """Steps that take long are timed like others: 40 of them took 45 s on two threads, 2.7 s on
     one."""
     assert choose({8: 9.0, 4: 4.0, 2: 1.1, 1: 0.07}) == 1
     assert choose({8: 0.3, 4: 0.5, 2: 0.9, 1: 1.7}) == 8
 
 
-def test_no_more_are_tried_than_a_quota_allows(choose, monkeypatch):
+def test_no_more_threads_are_tried_than_the_quota_allows(choose, monkeypatch):
     monkeypatch.setattr(machine, "cores", lambda: 2)
     assert choose({2: 0.01, 1: 0.04}) == 2
 
 
-def test_of_large_batches_a_few_images_are_timed(config, monkeypatch):
+def test_only_a_few_images_of_a_large_batch_are_timed(config, monkeypatch):
     batches = []
 
     def seconds(state, batch, steps):
@@ -76,21 +76,21 @@ def test_of_large_batches_a_few_images_are_timed(config, monkeypatch):
     assert max(batches) == 10, "a second on one thread"
 
 
-def test_what_is_asked_for_is_taken_without_trying(choose):
+def test_a_given_number_is_used_without_timing(choose):
     assert choose({}, threads=3) == 3
 
 
-def test_a_gpu_takes_none(config):
+def test_a_gpu_has_no_number_of_threads(config):
     assert threads.choose(config, torch.device("cuda")) is None
 
 
-def test_one_is_all_there_is(config, monkeypatch):
+def test_a_single_core_is_not_timed(config, monkeypatch):
     monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
     monkeypatch.setattr(threads, "_seconds", None)
     assert threads.choose(config, CPU) == 1
 
 
-def test_timing_measures_updates(config):
+def test_timing_measures_real_steps(config):
     before = torch.get_num_threads()
     torch.set_num_threads(2)
     try:
