@@ -40,12 +40,8 @@ def grid(pixels: Pixels, columns: int | None = None, rows: int | None = None) ->
     rows = rows or math.ceil(count / columns)
     padded = np.zeros((rows * columns, height, width, channels), np.uint8)
     padded[:count] = pixels
-    picture: Pixels = (
-        padded.reshape(rows, columns, height, width, channels)
-        .swapaxes(1, 2)
-        .reshape(rows * height, columns * width, channels)
-    )
-    return picture
+    table = padded.reshape(rows, columns, height, width, channels).swapaxes(1, 2)
+    return table.reshape(rows * height, columns * width, channels)
 
 
 def add_captions(pixels: Pixels, captions: Sequence[str]) -> Pixels:
@@ -103,8 +99,7 @@ def shrink(picture: Pixels, side: int) -> Pixels:
         return picture
     image = to_pil(picture)
     image.thumbnail((side, side), Image.Resampling.BOX)
-    smaller: Pixels = np.asarray(image).reshape(image.height, image.width, channels)
-    return smaller
+    return np.asarray(image).reshape(image.height, image.width, channels)
 
 
 ANIMATIONS: Mapping[str, Mapping[str, Any]] = {
@@ -136,15 +131,15 @@ def read_png(file: IO[bytes], shape: tuple[int, ...]) -> Pixels | None:
     mode = "L" if shape[-1] == 1 else "RGB"
     try:
         content = io.BytesIO(file.read(2 * math.prod(shape) + 2**16))
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of Pillow, for sizes that are refused below
-            with Image.open(content, formats=["PNG"]) as image:
-                if (image.size, image.mode) != ((shape[1], shape[0]), mode):
-                    return None
-                pixels: Pixels = np.asarray(image)
+        with (
+            warnings.catch_warnings(action="ignore"),  # of Pillow, for sizes refused below
+            Image.open(content, formats=["PNG"]) as image,
+        ):
+            if (image.size, image.mode) != ((shape[1], shape[0]), mode):
+                return None
+            return np.asarray(image).reshape(shape)
     except Exception:  # Pillow raises a dozen types for damaged files, even SyntaxError
         return None
-    return pixels.reshape(shape)
 
 
 def to_pil(picture: Pixels) -> Image.Image:
@@ -154,8 +149,7 @@ def to_pil(picture: Pixels) -> Image.Image:
 
 def concatenate(chunks: Iterable[Pixels]) -> Pixels:
     """Join chunks of images (n, H, W, C) into one array."""
-    whole: Pixels = np.concatenate(list(chunks))
-    return whole
+    return np.concatenate(list(chunks))
 
 
 class ArrayStream(NamedTuple):

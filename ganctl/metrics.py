@@ -169,8 +169,7 @@ class _Features(nn.Identity):
 @contextmanager
 def _isolated() -> Iterator[None]:
     """Suppress torchmetrics' warnings, and seed the global random state that it uses."""
-    with warnings.catch_warnings(), torch.random.fork_rng(devices=[]):
-        warnings.simplefilter("ignore")
+    with warnings.catch_warnings(action="ignore"), torch.random.fork_rng(devices=[]):
         torch.random.manual_seed(Fixed.KERNEL_SUBSETS)  # noqa: TID251
         yield
 

@@ -28,8 +28,10 @@ def evaluate(
     is the feature network (see `features.load`). Raises UsageError, DataError or DeviceError.
     """
     if not MIN_MEASURED <= num_samples <= _MAX_SAMPLES:
-        name, bounds = Setting("num_samples"), f"{MIN_MEASURED} to {_MAX_SAMPLES:,}"
-        raise UsageError(Text("{} must be {}, not {}", name, bounds, num_samples))
+        raise UsageError(
+            f"metrics need {MIN_MEASURED} to {_MAX_SAMPLES:,} samples, not {num_samples}",
+            Text("Give {}.", Setting("num_samples", 10_000)),
+        )
     if data is not None:
         data = loading.resolve(data)
     elif loading.is_trusted(model.config.data, model.data_digest):

@@ -21,8 +21,7 @@ __all__ = ["CHOICES", "Activations", "FeatureNetwork", "extract", "is_known", "l
 
 CHOICES = ("auto", "digits", "inception")
 _CPU = torch.device("cpu")
-_DIGITS = {"mnist": DigitFeatures, "stacked-mnist": StackedFeatures}
-_SHAPES = {"mnist": (1, 28, 28), "stacked-mnist": (3, 28, 28)}
+_DIGITS = {"mnist": (DigitFeatures, (1, 28, 28)), "stacked-mnist": (StackedFeatures, (3, 28, 28))}
 
 
 class FeatureNetwork(Protocol):
@@ -63,7 +62,7 @@ def is_known(data: str, image_shape: tuple[int, int, int] | None = None) -> bool
 
     `image_shape` is (C, H, W) if they were resized or converted.
     """
-    return data in _DIGITS and image_shape in (None, _SHAPES[data])
+    return data in _DIGITS and image_shape in (None, _DIGITS[data][1])
 
 
 def load(
@@ -88,7 +87,7 @@ def load(
                 f"the classifier of digits does not know {what}",
                 Text("Give {}.", Setting("features", "inception")),
             )
-        return _DIGITS[data](device)
+        return _DIGITS[data][0](device)
     return InceptionFeatures(device, None if choice in CHOICES else Path(choice))
 
 

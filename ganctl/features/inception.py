@@ -40,11 +40,10 @@ class InceptionFeatures:
                 Setting("features", "inception"), "torch-fidelity", "inception"
             ) from None
         path = weights or _published()
-        state = _read(path)
         with tempfile.TemporaryDirectory() as folder:
             # torch-fidelity would run code in a pickle: it gets one written here.
             trusted = Path(folder) / "weights.pth"
-            torch.save(state, trusted)
+            torch.save(_read(path), trusted)
             try:
                 network = FeatureExtractorInceptionV3(
                     self.name, ["2048", "logits_unbiased"],
@@ -73,8 +72,7 @@ _BY_HAND = Text(
 
 def _read(path: Path) -> Any:
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with warnings.catch_warnings(action="ignore"):
             return torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror or error}", _BY_HAND) from None
