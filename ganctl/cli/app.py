@@ -13,19 +13,9 @@ import typer
 
 import ganctl
 from ganctl import machine
-from ganctl.cli import (
-    config,
-    data,
-    evaluate,
-    inspect,
-    interpolate,
-    pack,
-    processes,
-    report,
-    sample,
-    train,
-)
+from ganctl.cli import config, data, evaluate, inspect, interpolate, pack, report, sample, train
 from ganctl.cli.helping import Command, Group
+from ganctl.cli.processes import reports_failure
 from ganctl.cli.signals import Stopped, exit_on_signals
 from ganctl.cli.spelling import spelled_as_typed
 from ganctl.cli.streams import stdout_error, tolerant_streams
@@ -69,16 +59,16 @@ def _show_version(wanted: bool) -> None:
         raise typer.Exit
 
 
+_VersionOption = Annotated[
+    bool,
+    typer.Option(
+        "--version", "-V", callback=_show_version, is_eager=True, help="Show the version."
+    ),
+]
+
+
 @app.callback()
-def _root(
-    version: Annotated[
-        bool,
-        typer.Option(
-            "--version", "-V", callback=_show_version, is_eager=True, help="Show the version."
-        ),
-    ] = False,
-) -> None:
-    pass
+def _root(version: _VersionOption = False) -> None: ...
 
 
 def run(arguments: Sequence[str] | None) -> int:
@@ -105,14 +95,14 @@ def _call(words: list[str], terminal: Terminal) -> int:
             terminal.error("stopped")
         return int(code or 0)
     except Stopped as stopped:
-        if not stopped.is_reported and processes.reports_failure():
+        if not stopped.is_reported and reports_failure():
             terminal.error("stopped")
         return int(stopped.args[0])
     except Exception as error:
         if os.environ.get("GANCTL_DEBUG") == "1":
             raise
         message, hint, code = _explained(error, words)
-        if processes.reports_failure():
+        if reports_failure():
             terminal.error(message, hint, details=getattr(error, "details", ()))
         return code
 

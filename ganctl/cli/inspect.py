@@ -102,4 +102,4 @@ def _show_samples(path: Path, terminal: Terminal) -> None:
     terminal.heading("samples: seeds 0 to 3")
     picture, shown = contact_sheet(pixels, terminal.out.width, _MAX_HEIGHT)
     height = -(-shown.any(axis=1).sum() // 2) * 2
-    terminal.picture(half_blocks(picture[:height], shown[:height]))
+    terminal.content(half_blocks(picture[:height], shown[:height]))

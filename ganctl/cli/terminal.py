@@ -67,13 +67,9 @@ class Terminal:
         """Print a line of the result."""
         _print_line(self.out, text)
 
-    def content(self, text: str) -> None:
-        """Print a result of many lines as it is."""
-        self.out.print(text, soft_wrap=True, end="")
-
-    def picture(self, blocks: RenderableType) -> None:
-        """Print a picture, such as `half_blocks`."""
-        self.out.print(blocks, end="")
+    def content(self, content: RenderableType) -> None:
+        """Print a result of many lines, or a picture, as it is."""
+        self.out.print(content, soft_wrap=True, end="")
 
     def heading(self, text: str) -> None:
         """Print the heading of a part of the result."""
