@@ -39,7 +39,7 @@ def main(out: Path) -> None:
 
 
 def _section(level: str, command: Any, context: Any) -> Iterator[str]:
-    from ganctl.cli.helping import panels
+    from ganctl.cli.help import panels
 
     usage = " ".join([context.command_path, *command.collect_usage_pieces(context)])
     yield from (f"{level} `{context.command_path}`", "", command.help, "")

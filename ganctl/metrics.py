@@ -27,7 +27,7 @@ _CHUNK = 1000
 """Number of rows of a distance matrix that are in memory at once."""
 _SUBSETS, _SUBSET_SIZE = 100, 1000
 
-places.lend_to_matplotlib()  # torchmetrics imports matplotlib
+places.use_private_matplotlib_folder()  # torchmetrics imports matplotlib
 
 
 class Frechet:

@@ -41,14 +41,14 @@ def notices() -> list[str]:
     return [f"Decoded images and downloads are kept in {made.parent}: {why}."]
 
 
-def lend_to_matplotlib() -> None:
+def use_private_matplotlib_folder() -> None:
     """Give matplotlib a folder if it would find none and warn. Call this before importing it."""
     homes = (platformdirs.user_config_path, platformdirs.user_cache_path)
     if not os.environ.get("MPLCONFIGDIR") and not all(_is_usable(home) for home in homes):
         os.environ["MPLCONFIGDIR"] = str(folder("matplotlib"))
 
 
-def lend_to_compiler() -> None:
+def use_private_compiler_folder() -> None:
     """Give torch.compile a private folder unless the user chose one. Call this before importing it.
 
     Optimizers and networks on the meta device import it. Its default is a folder for temporary

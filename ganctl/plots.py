@@ -15,7 +15,7 @@ def losses_png(history: Sequence[Row], title: str) -> bytes:
 
     `history` has one row an epoch with epoch, g_loss, d_loss, d_real and d_fake.
     """
-    places.lend_to_matplotlib()
+    places.use_private_matplotlib_folder()
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator

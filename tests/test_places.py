@@ -101,10 +101,10 @@ def test_matplotlib_gets_a_folder_if_it_would_find_none(temporary, cache_folder,
     for variable in ("XDG_CONFIG_HOME", "XDG_CACHE_HOME"):
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setenv("MPLCONFIGDIR", "")
-    places.lend_to_matplotlib()
+    places.use_private_matplotlib_folder()
     assert os.environ["MPLCONFIGDIR"] == str(cache_folder.parent / "matplotlib")
     monkeypatch.setenv("MPLCONFIGDIR", "mine")
-    places.lend_to_matplotlib()
+    places.use_private_matplotlib_folder()
     assert os.environ["MPLCONFIGDIR"] == "mine"
 
 
@@ -116,11 +116,11 @@ def test_compiled_code_is_kept_in_a_private_folder(cache_folder, monkeypatch):
             monkeypatch.delenv("TORCHINDUCTOR_CACHE_DIR", raising=False)
         else:  # as torch sets it
             monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", default)
-        places.lend_to_compiler()
+        places.use_private_compiler_folder()
         assert os.environ["TORCHINDUCTOR_CACHE_DIR"] == str(cache_folder.parent / "compiled")
         assert os.environ["TORCHINDUCTOR_CPP_CACHE_PRECOMPILE_HEADERS"] == "0"
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", "mine")
-    places.lend_to_compiler()
+    places.use_private_compiler_folder()
     assert os.environ["TORCHINDUCTOR_CACHE_DIR"] == "mine"
 
 

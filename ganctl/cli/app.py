@@ -14,7 +14,7 @@ import typer
 import ganctl
 from ganctl import machine
 from ganctl.cli import config, data, evaluate, inspect, interpolate, pack, report, sample, train
-from ganctl.cli.helping import Command, Group
+from ganctl.cli.help import Command, Group
 from ganctl.cli.processes import reports_failure
 from ganctl.cli.signals import Stopped, exit_on_signals
 from ganctl.cli.spelling import spelled_as_typed

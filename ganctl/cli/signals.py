@@ -27,7 +27,7 @@ class Stopped(SystemExit):
 
 def exit_at_once_on_signals() -> None:
     """From here on let a signal end the process with one line, as long as nothing needs cleanup."""
-    for number in heeded(_STOPPING):
+    for number in not_ignored(_STOPPING):
         signal.signal(number, _exit)
 
 
@@ -78,7 +78,7 @@ class StopSignals:
         self.received = self.received or number
 
 
-def heeded(names: Sequence[str]) -> list[int]:
+def not_ignored(names: Sequence[str]) -> list[int]:
     """Return the signals of these names that exist here and are not ignored.
 
     nohup has SIGHUP ignored, a shell SIGINT of its background programs: it stays so.
@@ -91,10 +91,10 @@ def heeded(names: Sequence[str]) -> list[int]:
 def handling(
     names: Sequence[str], handler: Callable[[int, FrameType | None], None]
 ) -> Iterator[None]:
-    """Let `handler` handle the `heeded` of these signals while entered, in the main thread."""
+    """While entered, let `handler` handle the signals of these names that are not ignored."""
     previous: dict[int, Any] = {}
     if threading.current_thread() is threading.main_thread():
-        previous = {number: signal.signal(number, handler) for number in heeded(names)}
+        previous = {number: signal.signal(number, handler) for number in not_ignored(names)}
     try:
         yield
     finally:

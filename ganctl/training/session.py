@@ -197,7 +197,7 @@ def new(
     if to_write and group.is_first:
         run.require_new()
     if config.compile:
-        places.lend_to_compiler()
+        places.use_private_compiler_folder()
     on = _device(device, group)
     dataset = data.load(config, out, progress)
     group.require_same(dataset.digest, "images")

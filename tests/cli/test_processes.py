@@ -19,7 +19,7 @@ from torch.distributed import TCPStore
 
 from ganctl import store
 from ganctl.cli import processes
-from ganctl.cli.signals import heeded
+from ganctl.cli.signals import not_ignored
 from ganctl.config.sources import STORE_FILE
 
 posix = pytest.mark.skipif(os.name != "posix", reason="signals of POSIX systems")
@@ -144,10 +144,10 @@ def test_signals_are_passed_on_to_workers(tmp_path, program, signals, code):
 @posix
 def test_an_ignored_signal_stays_ignored():
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    assert heeded(["SIGTERM"]) == []
+    assert not_ignored(["SIGTERM"]) == []
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    assert heeded(["SIGTERM"]) == [signal.SIGTERM]
-    assert heeded(["SIGNONE"]) == []
+    assert not_ignored(["SIGTERM"]) == [signal.SIGTERM]
+    assert not_ignored(["SIGNONE"]) == []
 
 
 @linux
