@@ -176,7 +176,7 @@ def test_help_on_a_terminal_has_boxes(on_terminal, monkeypatch):
 
 def test_a_paragraph_of_help_is_wrapped_only_by_the_terminal(ok):
     plain = " ".join(ok("config", "--help").out.split("\n\n")[2].split("\n  "))
-    assert "GANCTL_ variables of the environment, the file of --config, the preset." in plain
+    assert "options > GANCTL_* variables > --config file > preset. Values detected" in plain
     assert max(map(len, ok("config", "--help").out.split("\n\n")[2].splitlines()[:-1])) > 60
 
 
@@ -184,7 +184,7 @@ def test_a_paragraph_of_help_is_wrapped_only_by_the_terminal(ok):
     ("words", "message"),
     [
         (["sample", "x", "--truncation", "y"], "--truncation must be a number, not 'y'"),
-        (["train", "--epochs", "3.5"], "--epochs must be a whole number, not '3.5'"),
+        (["sample", "x", "--upscale", "3.5"], "--upscale must be a whole number, not '3.5'"),
         (["sample", "x", "-n", "q"], "-n must be a whole number, not 'q'"),
         (["inspect"], "missing argument 'CKPT [OTHER]'"),
         (["sample", "--out"], "option '--out' requires an argument"),
@@ -194,6 +194,12 @@ def test_errors_of_the_parser_are_worded_like_others(cli, words, message):
     result = cli(*words)
     assert (result.code, result.out) == (2, "")
     assert result.err == f"ganctl: {message}\n  Try 'ganctl {words[0]} --help'.\n"
+
+
+def test_a_setting_that_is_refused_is_named_as_its_option(cli):
+    result = cli("train", "--epochs", "3.5")
+    assert (result.code, result.out) == (2, "")
+    assert result.err == "ganctl: --epochs must be a whole number, not '3.5'\n"
 
 
 GROUPS = ["Images", "Run", "Recipe and networks", "Machine", "Saving", "Output"]
