@@ -82,6 +82,7 @@ class Model:
         """
         seeds = seeds if isinstance(seeds, range) else tuple(map(operator.index, seeds))
         _require_seeds(seeds)
+        self._require_drawable(truncation)
         count, text = len(seeds), {"seeds": seed_ranges(seeds)}
         labels: Labels | None = None
         if every_class:
@@ -105,9 +106,9 @@ class Model:
         def draw() -> Iterator[Pixels]:
             return sampling.sample_seeds(self.generator, seeds, self.network, labels, truncation)
 
-        return self._samples(
-            Samples, draw, len(seeds), seeds, labels, truncation, text,
-            by_class=every_class, columns=count if every_class else None,
+        return Samples(
+            draw, self._shape(len(seeds)), seeds, labels, self.classes, by_class=every_class,
+            columns=count if every_class else None, text=self._text(truncation, text),
         )  # fmt: skip
 
     def interpolate(
@@ -178,16 +179,6 @@ class Model:
             )
         return self.classes
 
-    @property
-    def text(self) -> dict[str, str]:
-        """Text stored in a PNG: the program and the checkpoint that it was made with."""
-        return {
-            "Software": f"ganctl {ganctl.__version__}",
-            "checkpoint": self.digest,
-            "step": str(self.step),
-            "weights": "ema" if self.ema else "generator",
-        }
-
     def __repr__(self) -> str:
         height, width = self.network.height, self.network.width
         return (
@@ -213,6 +204,7 @@ class Model:
     ) -> _S:
         """Return the `count` images on the `path` through the latents of the keyframes."""
         seeds, labels = keyframes
+        self._require_drawable(truncation)
 
         def draw() -> Iterator[Pixels]:
             inputs = sampling.inputs_of(seeds, self.network, labels, truncation)
@@ -222,31 +214,33 @@ class Model:
         text = {"seeds": ",".join(map(str, seeds)), "mode": mode}
         if labels is not None:
             text["classes"] = listed(self.classes[label] for label in labels)
-        return self._samples(cls, draw, count, seeds, labels, truncation, text, columns=columns)
+        return cls(
+            draw, self._shape(count), seeds, labels, self.classes,
+            columns=columns, text=self._text(truncation, text),
+        )  # fmt: skip
 
-    def _samples(
-        self,
-        cls: type[_S],
-        draw: Callable[[], Iterator[Pixels]],
-        count: int,
-        seeds: Sequence[int],
-        labels: Labels | None,
-        truncation: float,
-        text: dict[str, str],
-        **layout: Any,
-    ) -> _S:
+    def _require_drawable(self, truncation: float) -> None:
         if not 0 < truncation <= 1:  # NaN, too
             name = Setting("truncation")
             raise UsageError(
                 Text("{} must be more than 0 and at most 1, not {:g}", name, truncation)
             )
         machine.require_memory(sampling.drawing_bytes(self.network), f"drawing from {self.path}")
+
+    def _shape(self, count: int) -> tuple[int, int, int, int]:
         channels, height, width = self.network.image_shape
-        truncated = {"truncation": f"{truncation:g}"} if truncation < 1 else {}
-        return cls(
-            draw, (count, height, width, channels), seeds, labels, self.classes,
-            text={**self.text, **truncated, **text}, **layout,
-        )  # fmt: skip
+        return count, height, width, channels
+
+    def _text(self, truncation: float, more: dict[str, str]) -> dict[str, str]:
+        """Return the text stored in a PNG: what it was made with."""
+        return {
+            "Software": f"ganctl {ganctl.__version__}",
+            "checkpoint": self.digest,
+            "step": str(self.step),
+            "weights": "ema" if self.ema else "generator",
+            **({"truncation": f"{truncation:g}"} if truncation < 1 else {}),
+            **more,
+        }
 
     def _keyframes(
         self, seeds: Iterable[int] | None, classes: Class | Sequence[Class] | None
