@@ -153,8 +153,8 @@ def _show_evaluation(document: Document, terminal: Terminal) -> None:
     from ganctl.cli.evaluations import show_evaluation
     from ganctl.evaluation.results import Evaluation
 
-    kept = document["evaluations"]
-    for found in [each for each in kept if each["current"]][:1] or kept[:1]:
+    if saved := document["evaluations"]:
+        found = next((each for each in saved if each["current"]), saved[0])
         other = f" of another checkpoint of this run, {found['checkpoint']}"
         heading = f"evaluation{'' if found['current'] else other}"
         show_evaluation(Evaluation.from_dict(found), terminal, heading=heading)
