@@ -9,7 +9,7 @@ from statistics import median_low
 from PIL import ImageColor
 
 from ganctl.config.images import SIZES, ImageSettings
-from ganctl.datasets.decoding import Content, decode
+from ganctl.datasets.decoding.decode import Content, decode
 from ganctl.errors import UsageError
 
 LARGEST_DETECTED = 64

@@ -30,9 +30,9 @@ with atheris.instrument_imports(include=_INSTRUMENTED):  # before anything else 
 
     from ganctl import checkpoint as schema
     from ganctl.config.images import ImageSettings
-    from ganctl.datasets import decoding
-    from ganctl.datasets.decoding import BadImage
-    from ganctl.datasets.sources import open_source
+    from ganctl.datasets.decoding import decode
+    from ganctl.datasets.decoding.decode import BadImage
+    from ganctl.datasets.sources.opening import open_source
     from ganctl.datasets.streaming import index, indexing
     from ganctl.errors import GanctlError
 
@@ -94,7 +94,7 @@ class Targets:
         source = open_source(str(self._file("x.npz", data)))
         for entry in source.entries[:9]:
             with contextlib.suppress(BadImage):
-                decoding.decode(source.read(entry), _SETTINGS)
+                decode.decode(source.read(entry), _SETTINGS)
 
     def npz_seeds(self) -> Iterator[bytes]:
         for number, array in enumerate(_ARRAYS):
@@ -122,9 +122,9 @@ class Targets:
     def image(self, data: bytes) -> None:
         """An image: its header, and its pixels if they are few."""
         with contextlib.suppress(BadImage):
-            facts = decoding.measure(data)
+            facts = decode.measure(data)
             if facts.width * facts.height < 2**16:
-                decoding.decode(data, _SETTINGS)
+                decode.decode(data, _SETTINGS)
 
     def image_seeds(self) -> Iterator[bytes]:
         yield from strangers.images()

@@ -15,12 +15,13 @@ from ganctl import text
 from ganctl.config.images import ImageSettings
 from ganctl.datasets import detection
 from ganctl.datasets.base import Dataset, Progress, digest_of
-from ganctl.datasets.decoding import PASSING
+from ganctl.datasets.decoding.decode import PASSING
 from ganctl.datasets.decoding.formats import READABLE, optional_formats
 from ganctl.datasets.local import cache, preparing
 from ganctl.datasets.local.survey import Remarks, Survey, describe_classes, describe_problems
-from ganctl.datasets.sources import Problem, Source, open_source, shards
+from ganctl.datasets.sources.base import Problem, Source
 from ganctl.datasets.sources.folder import File, Folder
+from ganctl.datasets.sources.opening import expand_pattern, open_source
 from ganctl.errors import DataError, Setting, Text, UsageError
 from ganctl.rng import Stream
 from ganctl.text import counted, printable
@@ -261,7 +262,7 @@ def _fingerprint(path: str, folder: Folder | None) -> Any:
         found = sorted(one for one in folder.found if isinstance(one, File))
         wrong = sorted((one.name, one.reason) for one in folder.found if isinstance(one, Problem))
         return [os.path.realpath(path), [*found, *wrong]]
-    return [[os.path.realpath(part), *_size_and_time(part)] for part in shards(path)]
+    return [[os.path.realpath(part), *_size_and_time(part)] for part in expand_pattern(path)]
 
 
 def _size_and_time(path: str) -> tuple[int, ...]:

@@ -6,7 +6,7 @@ import os
 import re
 from pathlib import Path
 
-from ganctl.datasets.sources import KINDS, shards
+from ganctl.datasets.sources.opening import KINDS, expand_pattern
 from ganctl.errors import DataError, Setting, Text, UsageError
 from ganctl.text import printable
 
@@ -27,7 +27,7 @@ def resolve(path: str) -> str:
     """
     if not os.path.lexists(path):
         path = os.path.expanduser(path)  # noqa: PTH111 - which fails without a home folder
-    for part in shards(path):
+    for part in expand_pattern(path):
         if not os.path.lexists(part):
             raise DataError(f"there is nothing at '{printable(part)}'", f"Give {KINDS}.")
     return os.path.abspath(path)  # noqa: PTH100 - links stay as they were named

@@ -20,10 +20,10 @@ from ganctl import machine
 from ganctl.config.images import ImageSettings
 from ganctl.datasets import workers
 from ganctl.datasets.base import Progress, start_digest
-from ganctl.datasets.decoding import BadImage, Facts, Outcome, Pixels, examine, measure
+from ganctl.datasets.decoding.decode import BadImage, Facts, Outcome, Pixels, examine, measure
 from ganctl.datasets.detection import array_shape, detect, is_colorful
 from ganctl.datasets.local.survey import Measured, Remarks
-from ganctl.datasets.sources import Entry, Problem, Source
+from ganctl.datasets.sources.base import Entry, Problem, Source
 
 _CHUNK_FILES, _CHUNK_BYTES = 64, 2**23
 """Limits of a task: at most a second's work, however large the files are."""

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from ganctl.config.images import SIZES, ImageSettings
-from ganctl.datasets.decoding import Facts, Found, white_of
+from ganctl.datasets.decoding.decode import Facts, Found, white_of
 from ganctl.datasets.detection import array_shape
-from ganctl.datasets.sources import Entry, Problem, Source
+from ganctl.datasets.sources.base import Entry, Problem, Source
 from ganctl.text import counted
 
 _SIDES = (1, *SIZES, 256, 512, 1024, 2048)

@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 from typing import Protocol
 
 from ganctl import limits
-from ganctl.datasets.decoding import Content
+from ganctl.datasets.decoding.decode import Content
 
 _IMAGES = frozenset((
     ".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".dib", ".gif",

@@ -9,7 +9,7 @@ import stat
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-from ganctl.datasets.decoding import UNREADABLE, BadImage
+from ganctl.datasets.decoding.decode import UNREADABLE, BadImage
 from ganctl.datasets.sources.base import Contents, Entry, Problem, Source, is_hidden, too_large
 from ganctl.datasets.sources.listing import Listing
 from ganctl.text import listed, printable

@@ -11,7 +11,7 @@ from typing import Generic, TypeVar
 
 from ganctl import limits
 from ganctl.datasets.base import NO_CLASSES
-from ganctl.datasets.decoding import BadImage
+from ganctl.datasets.decoding.decode import BadImage
 from ganctl.datasets.sources import labels
 from ganctl.datasets.sources.base import (
     NOT_AN_IMAGE,

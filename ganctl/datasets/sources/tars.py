@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ganctl.datasets.decoding import UNREADABLE, BadImage
+from ganctl.datasets.decoding.decode import UNREADABLE, BadImage
 from ganctl.datasets.sources import labels
 from ganctl.datasets.sources.base import Entry, Source, climbs
 from ganctl.datasets.sources.bounded import Bounded, Unpacked, Xz

@@ -8,7 +8,7 @@ import zipfile
 from typing import Any
 
 from ganctl import limits
-from ganctl.datasets.decoding import BadImage
+from ganctl.datasets.decoding.decode import BadImage
 from ganctl.datasets.sources.base import Entry, Source, climbs
 from ganctl.datasets.sources.bounded import Bounded, is_bomb
 from ganctl.datasets.sources.listing import Listing

@@ -9,11 +9,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from ganctl import limits
-from ganctl.datasets import sources
 from ganctl.datasets.base import NO_CLASSES, Progress
 from ganctl.datasets.sources.base import class_order, is_hidden
 from ganctl.datasets.sources.labels import FILES_BESIDE, FOLDERS, LISTS
 from ganctl.datasets.sources.layout import ALL, Folder, Layout, Parts, folders_of, understand
+from ganctl.datasets.sources.opening import expand_pattern
 from ganctl.datasets.sources.samples import describe_others, split
 from ganctl.datasets.streaming import index, shards, storage
 from ganctl.datasets.streaming.index import MARK_EVERY, Class, Index, Shard
@@ -35,7 +35,7 @@ def index_shards(pattern: str, progress: Progress, image_key: str | None = None)
             f"'{printable(pattern)}' is a folder; give the tar shards in it",
             f"For example: ganctl data index '{printable(pattern).rstrip('/')}/{{000..127}}.tar'",
         )
-    paths = [path.rpartition("/") for path in sources.shards(pattern)]
+    paths = [path.rpartition("/") for path in expand_pattern(pattern)]
     folder, slash, _ = paths[0]
     if any(path[0] != folder for path in paths):
         raise UsageError(

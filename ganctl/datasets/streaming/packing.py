@@ -16,13 +16,14 @@ from PIL import Image
 from ganctl import machine
 from ganctl.config.images import ImageSettings
 from ganctl.datasets.base import Progress
-from ganctl.datasets.decoding import BadImage, Outcome, Pixels
+from ganctl.datasets.decoding.decode import BadImage, Outcome, Pixels
 from ganctl.datasets.detection import require_color
 from ganctl.datasets.local.paths import require_apart
 from ganctl.datasets.local.preparing import map_chunks, measure_all, open_pool
 from ganctl.datasets.local.survey import Measured, Remarks, describe_problems
-from ganctl.datasets.sources import Entry, Problem, Source, open_source
+from ganctl.datasets.sources.base import Entry, Problem, Source
 from ganctl.datasets.sources.labels import FILES_BESIDE
+from ganctl.datasets.sources.opening import open_source
 from ganctl.datasets.streaming import index, storage
 from ganctl.datasets.streaming.index import MARK_EVERY, Class, Index, Shard
 from ganctl.errors import DataError, RunError, Setting, Text, UsageError

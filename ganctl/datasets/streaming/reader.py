@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ganctl.config.images import ImageSettings
-from ganctl.datasets.decoding import BadImage, Pixels, decode
+from ganctl.datasets.decoding.decode import BadImage, Pixels, decode
 from ganctl.datasets.detection import array_shape
 from ganctl.datasets.prefetch import Request
 from ganctl.datasets.sources.base import too_large

@@ -17,7 +17,7 @@ from ganctl.batch import WHOLE, Share
 from ganctl.config.images import ImageSettings
 from ganctl.datasets import detection
 from ganctl.datasets.base import Batch, reasons_for_no_classes
-from ganctl.datasets.decoding import BadImage, Pixels, measure
+from ganctl.datasets.decoding.decode import BadImage, Pixels, measure
 from ganctl.datasets.decoding.formats import READABLE
 from ganctl.datasets.local.survey import describe_classes
 from ganctl.datasets.prefetch import Request, prefetch

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image, ImageCms
 
 from ganctl.config.images import ImageSettings
-from ganctl.datasets.decoding import decode, examine
+from ganctl.datasets.decoding.decode import decode, examine
 
 GREEN = (0, 255, 0)
 ORANGE, BLUE = (200, 40, 10), (10, 40, 200)

@@ -8,7 +8,8 @@ import pytest
 from PIL import Image, features
 
 from ganctl.config.images import ImageSettings
-from ganctl.datasets.decoding import BadImage, decode, formats, measure
+from ganctl.datasets.decoding import formats
+from ganctl.datasets.decoding.decode import BadImage, decode, measure
 
 SETTINGS = ImageSettings((8, 12), 3, "stretch")
 FLAT = Image.new("RGB", (24, 16), "red")

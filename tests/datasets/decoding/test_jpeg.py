@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from ganctl.config.images import ImageSettings
-from ganctl.datasets.decoding import BadImage, Found, decode, examine, measure
+from ganctl.datasets.decoding.decode import BadImage, Found, decode, examine, measure
 from ganctl.datasets.decoding.jpeg import with_endings
 
 AS_IT_IS = ImageSettings((56, 72), 3)

@@ -21,7 +21,7 @@ from PIL import Image
 from ganctl.config.images import ImageSettings
 from ganctl.datasets import detection, loading
 from ganctl.datasets.base import Dataset
-from ganctl.datasets.decoding import NO_MEMORY, BadImage
+from ganctl.datasets.decoding.decode import NO_MEMORY, BadImage
 from ganctl.datasets.local import loading as local
 from ganctl.datasets.local import preparing
 from ganctl.datasets.local.survey import Survey

@@ -15,7 +15,7 @@ from PIL import Image
 
 from ganctl.config.images import ImageSettings
 from ganctl.datasets.base import digest_of
-from ganctl.datasets.decoding import BadImage, decode
+from ganctl.datasets.decoding.decode import BadImage, decode
 from ganctl.datasets.local import preparing
 from ganctl.datasets.local.preparing import (
     decode_all,
@@ -23,8 +23,8 @@ from ganctl.datasets.local.preparing import (
     open_pool,
 )
 from ganctl.datasets.local.survey import Remarks, Survey
-from ganctl.datasets.sources import Entry, Problem, Source, open_source
-from ganctl.datasets.sources.base import Contents
+from ganctl.datasets.sources.base import Contents, Entry, Problem, Source
+from ganctl.datasets.sources.opening import open_source
 
 ASKED = ImageSettings()
 

@@ -8,7 +8,7 @@ import pytest
 
 from ganctl.config.images import ImageSettings
 from ganctl.datasets.local.survey import Survey, describe_classes, describe_problems
-from ganctl.datasets.sources import Problem
+from ganctl.datasets.sources.base import Problem
 
 SETTINGS = ImageSettings((32, 32), 3)
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ganctl.datasets.decoding import BadImage
+from ganctl.datasets.decoding.decode import BadImage
 from ganctl.datasets.sources.arrays import Arrays
 from ganctl.errors import DataError
 

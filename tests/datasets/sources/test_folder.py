@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from ganctl.datasets.decoding import BadImage
+from ganctl.datasets.decoding.decode import BadImage
 from ganctl.datasets.sources.base import Entry
 from ganctl.datasets.sources.folder import Folder, walk
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ganctl import limits
-from ganctl.datasets.decoding import BadImage
+from ganctl.datasets.decoding.decode import BadImage
 from ganctl.datasets.sources import base
 from ganctl.datasets.sources.listing import Listing
 from ganctl.errors import DataError

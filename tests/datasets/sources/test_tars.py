@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ganctl.datasets.decoding import BadImage, measure
+from ganctl.datasets.decoding.decode import BadImage, measure
 from ganctl.datasets.sources.headers import Archive
 from ganctl.datasets.sources.tars import Tars
 from ganctl.datasets.streaming.shards import damage, samples

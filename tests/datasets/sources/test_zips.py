@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ganctl.datasets.decoding import BadImage
+from ganctl.datasets.decoding.decode import BadImage
 from ganctl.datasets.sources.zips import Zip
 from ganctl.errors import DataError
 

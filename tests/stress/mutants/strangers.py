@@ -25,9 +25,9 @@ from ganctl.cli import completion
 from ganctl.cli.inspect import inspect
 from ganctl.config import sources as settings
 from ganctl.config.images import ImageSettings
-from ganctl.datasets import decoding
-from ganctl.datasets.decoding import BadImage
-from ganctl.datasets.sources import open_source
+from ganctl.datasets.decoding import decode
+from ganctl.datasets.decoding.decode import BadImage
+from ganctl.datasets.sources.opening import open_source
 from ganctl.datasets.streaming import index, indexing
 from ganctl.errors import GanctlError
 from ganctl.report import read, render
@@ -347,7 +347,7 @@ class Sources(Stranger):
         made: list[Any] = [list(source.classes), [vars(entry) for entry in source.entries[:20]]]
         for entry in source.entries[:9]:
             try:
-                made.append(decoding.decode(source.read(entry), SIZE).tobytes())
+                made.append(decode.decode(source.read(entry), SIZE).tobytes())
             except BadImage as bad:
                 made.append(bad.reason)
         return made
@@ -385,7 +385,7 @@ class ImageFiles(Stranger):
     """A judge of images."""
 
     def made_of(self, data: bytes) -> Any:
-        return decoding.measure(data), decoding.decode(data, SIZE).tobytes()
+        return decode.measure(data), decode.decode(data, SIZE).tobytes()
 
 
 class Indexes(Stranger):

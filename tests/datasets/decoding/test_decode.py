@@ -14,7 +14,7 @@ from PIL import Image
 
 from ganctl import limits
 from ganctl.config.images import ImageSettings
-from ganctl.datasets.decoding import BadImage, Facts, decode, measure
+from ganctl.datasets.decoding.decode import BadImage, Facts, decode, measure
 
 FILES = Path(__file__).parents[2] / "fixtures" / "images"
 RED, GREEN, BLUE, GRAY = (255, 0, 0), (0, 255, 0), (0, 0, 255), (128,) * 3

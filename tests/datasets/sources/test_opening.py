@@ -8,8 +8,7 @@ import warnings
 import numpy as np
 import pytest
 
-from ganctl.datasets import sources
-from ganctl.datasets.sources import open_source
+from ganctl.datasets.sources.opening import KINDS, open_source
 from ganctl.errors import DataError, GanctlError, PackageError
 
 
@@ -147,7 +146,7 @@ def test_an_unsupported_file_lists_the_supported_kinds(tmp_path, name, png):
     (tmp_path / name).write_bytes(png)
     with pytest.raises(DataError, match="not a supported kind of file") as caught:
         open_source(str(tmp_path / name))
-    assert sources.KINDS in str(caught.value.hint)
+    assert KINDS in str(caught.value.hint)
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes")

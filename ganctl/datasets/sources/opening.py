@@ -1,0 +1,93 @@
+"""A path → the source of images that is there."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import re
+import stat
+
+from ganctl import limits
+from ganctl.datasets.sources.arrays import Arrays
+from ganctl.datasets.sources.base import Source
+from ganctl.datasets.sources.folder import Folder
+from ganctl.datasets.sources.tars import Tars
+from ganctl.datasets.sources.zips import Zip
+from ganctl.errors import DataError, PackageError, Setting, Text, UsageError
+from ganctl.text import printable
+
+KINDS = "a folder, .zip, .tar, .tar.gz, .tar.bz2, .tar.xz, .npz, .npy, or 'shards/{000..127}.tar'"
+_TARS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
+_RANGE = re.compile(r"(-?\d{1,20})\.\.(-?\d{1,20})")
+
+
+def open_source(path: str, image_key: str | None = None) -> Source:
+    """Return the images at `path`, listed but not read.
+
+    `image_key` is the field of the image in each sample of a tar. Raises DataError, UsageError.
+    """
+    if (paths := expand_pattern(path)) != [path]:
+        for shard in paths:
+            _require_file(shard)
+        return Tars(paths, image_key)
+    is_folder = os.path.isdir(path)  # noqa: PTH112 - it accepts any string
+    if image_key is not None and (is_folder or not path.lower().endswith(_TARS)):
+        raise UsageError(
+            f"'{printable(path)}' is not a tar, and an image key is for samples in tars",
+            Text("Leave out {}.", Setting("image_key")),
+        )
+    if is_folder:
+        return Folder(path)
+    _require_file(path)
+    name = path.lower()
+    if name.endswith(".zip"):
+        return Zip(path)
+    if name.endswith((".npz", ".npy")):
+        return Arrays(path)
+    if name.endswith(_TARS):
+        return Tars([path], image_key)
+    raise DataError(f"'{printable(path)}' is not a supported kind of file", f"Give {KINDS}.")
+
+
+def expand_pattern(path: str) -> list[str]:
+    """Return the files that a pattern such as 'shards/{000..127}.tar' names, or `path` itself.
+
+    Raises UsageError.
+    """
+    if "{" not in path or os.path.lexists(path):
+        return [path]
+    too_many = UsageError(f"'{printable(path)}' names more than {limits.SHARDS:,} shards")
+    # braceexpand holds every number of a range in memory.
+    ranges = [(int(low), int(high)) for low, high in _RANGE.findall(path)]
+    if any(abs(high - low) >= limits.SHARDS for low, high in ranges):
+        raise too_many
+    try:
+        import braceexpand
+    except ModuleNotFoundError:
+        raise PackageError.missing("a pattern of shards", "braceexpand", "webdataset") from None
+    try:
+        paths = list(itertools.islice(braceexpand.braceexpand(path), limits.SHARDS + 1))
+    except ValueError:
+        raise UsageError(
+            f"'{printable(path)}' is not a pattern", "Write it as 'shards/{000..127}.tar'."
+        ) from None
+    if len(paths) > limits.SHARDS:
+        raise too_many
+    if not all(name.lower().endswith(_TARS) for name in paths):
+        raise UsageError(f"'{printable(path)}' does not name tar archives", f"Give {KINDS}.")
+    return paths
+
+
+def _require_file(path: str) -> None:
+    if "://" in path or path.startswith("pipe:"):
+        raise UsageError(f"'{printable(path)}' is not on this machine", "Download it first.")
+    try:
+        mode = os.stat(path).st_mode  # noqa: PTH116
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        hint: str | Text = f"Give {KINDS}."
+        if isinstance(error, FileNotFoundError):  # the path of a checkpoint's images
+            hint = Text("If the images have moved, name them with {}.", Setting("data"))
+        raise DataError(f"'{printable(path)}' cannot be read: {reason}", hint) from None
+    if not stat.S_ISREG(mode):
+        raise DataError(f"'{printable(path)}' is a pipe or a device", f"Give {KINDS}.")
