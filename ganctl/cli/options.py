@@ -57,60 +57,34 @@ def _shown_default(name: str) -> str | bool:
     return ", ".join(f"{preset}: {value}" for preset, value in shown.items())
 
 
+# fmt: off
 SizeOption = Annotated[str | None, setting_option("image_size")]
 ChannelsOption = Annotated[str | None, setting_option("image_channels")]
 FitOption = Annotated[str | None, setting_option("fit")]
 BackgroundOption = Annotated[str | None, setting_option("background")]
 ImageKeyOption = Annotated[str | None, setting_option("image_key")]
-ConfigOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--config", metavar="FILE", show_default=False, autocompletion=completion.configs,
-        help="Read settings from a TOML file, such as 'ganctl config --toml' writes.",
-    ),
-]  # fmt: skip
-SetOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set", metavar="NAME=VALUE", show_default=False, autocompletion=completion.settings,
-        help="Change any setting by its name, as 'ganctl config' lists them; can be repeated.",
-    ),
-]  # fmt: skip
-QuietOption = Annotated[
-    bool,
-    typer.Option(
-        "-q", "--quiet", help="Print only warnings and errors (the result still goes to stdout)."
-    ),
-]
+ConfigOption = Annotated[Path | None, typer.Option(
+    "--config", metavar="FILE", show_default=False, autocompletion=completion.configs,
+    help="Read settings from a TOML file, such as 'ganctl config --toml' writes.")]
+SetOption = Annotated[list[str] | None, typer.Option(
+    "--set", metavar="NAME=VALUE", show_default=False, autocompletion=completion.settings,
+    help="Change any setting by its name, as 'ganctl config' lists them; can be repeated.")]
+QuietOption = Annotated[bool, typer.Option(
+    "-q", "--quiet", help="Print only warnings and errors (the result still goes to stdout).")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document to stdout.")]
-CheckpointArgument = Annotated[
-    Path,
-    typer.Argument(
-        metavar="CKPT", help="A .pt file, or a run directory (its latest).", show_default=False,
-        autocompletion=completion.checkpoints,
-    ),
-]  # fmt: skip
-EmaOption = Annotated[
-    bool | None,
-    typer.Option(
-        "--ema/--no-ema", show_default="the average, if there is one",
-        help="Use the moving average of the generator's weights, or the weights themselves.",
-    ),
-]  # fmt: skip
-UpscaleOption = Annotated[
-    int | None,
-    typer.Option(
-        "--upscale", metavar="N", min=1, max=64, help="Enlarge each pixel to N x N.",
-        show_default="automatic in a picture, 1 in an .npz or a folder",
-    ),
-]  # fmt: skip
-TruncationOption = Annotated[
-    float,
-    typer.Option(
-        "--truncation", metavar="PSI",
-        help="Truncation psi in (0, 1]: lower values give more typical but less varied samples.",
-    ),
-]  # fmt: skip
+CheckpointArgument = Annotated[Path, typer.Argument(
+    metavar="CKPT", show_default=False, autocompletion=completion.checkpoints,
+    help="A .pt file, or a run directory (its latest).")]
+EmaOption = Annotated[bool | None, typer.Option(
+    "--ema/--no-ema", show_default="the average, if there is one",
+    help="Use the moving average of the generator's weights, or the weights themselves.")]
+UpscaleOption = Annotated[int | None, typer.Option(
+    "--upscale", metavar="N", min=1, max=64, help="Enlarge each pixel to N x N.",
+    show_default="automatic in a picture, 1 in an .npz or a folder")]
+TruncationOption = Annotated[float, typer.Option(
+    "--truncation", metavar="PSI",
+    help="Truncation psi in (0, 1]: lower values give more typical but less varied samples.")]
+# fmt: on
 
 _MAX_DIGITS = len(str(MAX_SEED))
 MAX_LISTED = 1_000_000
@@ -156,15 +130,13 @@ def parse_seeds(text: str) -> list[int]:
         shown = part.strip()[:40]
         if not first.isdecimal() or (dash and not last.isdecimal()):
             raise UsageError(f"'{shown}' is not a seed", "Write seeds as 7 or 0-15,40.")
-        if max(len(first), len(last)) > _MAX_DIGITS:
-            raise UsageError(f"'{shown}' is not a range of seeds from 0 to {MAX_SEED}")
-        start, end = int(first), int(last or first)
-        if end < start or end > MAX_SEED:
+        is_short = max(len(first), len(last)) <= _MAX_DIGITS
+        start, end = (int(first), int(last or first)) if is_short else (0, -1)
+        if not start <= end <= MAX_SEED:
             raise UsageError(f"'{shown}' is not a range of seeds from 0 to {MAX_SEED}")
         if end - start + len(seeds) >= MAX_LISTED:
-            raise UsageError(
-                f"more than {MAX_LISTED:,} seeds are too many for a list", "Use --seed S -n N."
-            )
+            many = f"more than {MAX_LISTED:,} seeds are too many for a list"
+            raise UsageError(many, "Use --seed S -n N.")
         seeds.extend(range(start, end + 1))
     return seeds
 
@@ -172,15 +144,11 @@ def parse_seeds(text: str) -> list[int]:
 def check_suffix(out: Path, known: tuple[str, ...], folder_too: bool = False) -> str:
     """Return `out`'s suffix if it is a `known` one. Raises UsageError."""
     suffix = out.suffix.lower()
+    or_folder = " Or give a folder, ending in /." if folder_too else ""
+    if not suffix:
+        hint = f"Add one of: {', '.join(known)}.{or_folder}"
+        raise UsageError(f"'{out}' has no suffix that says what kind of file to write", hint)
     if suffix not in known:
-        or_folder = " Or give a folder, ending in /." if folder_too else ""
-        if suffix:
-            raise UsageError(
-                f"cannot write '{suffix}' files: '{out}'",
-                f"{nearest(suffix, known)}{or_folder}",
-            )
-        raise UsageError(
-            f"'{out}' has no suffix that says what kind of file to write",
-            f"Add one of: {', '.join(known)}.{or_folder}",
-        )
+        hint = f"{nearest(suffix, known)}{or_folder}"
+        raise UsageError(f"cannot write '{suffix}' files: '{out}'", hint)
     return suffix

@@ -28,56 +28,35 @@ _NOT_SETTINGS = {
 }
 """The command's own parameters, in the groups in which --help shows them."""
 
-PresetOption = Annotated[
-    str | None,
-    typer.Option(metavar="NAME", show_default="fast", autocompletion=completion.presets,
-                 help="fast, or dcgan: the classic recipe to the letter."),
-]  # fmt: skip
-OutOption = Annotated[
-    Path | None,
-    typer.Option("-o", "--out", metavar="DIR", show_default="runs/DATA-PRESET",
-                 help="Folder of the run."),
-]  # fmt: skip
-ResumeOption = Annotated[
-    bool, typer.Option("--resume", help="Resume the run in --out from its latest checkpoint.")
-]
-DryRunOption = Annotated[
-    bool,
-    typer.Option("--dry-run", help="Show settings, networks, time and memory, without training."),
-]
-DeviceOption = Annotated[
-    str,
-    typer.Option(metavar="NAME", autocompletion=completion.devices,
-                 help="auto, cpu, cuda, cuda:N or mps."),
-]  # fmt: skip
-NumProcessesOption = Annotated[
-    int,
-    typer.Option(metavar="N", min=1,
-                 help="Split each batch over N processes (one per GPU, or a share of the CPU "
-                 "cores). For several machines use torchrun."),
-]  # fmt: skip
-TimeoutOption = Annotated[
-    float,
-    typer.Option(metavar="SECONDS", min=1, max=_MAX_SECONDS,
-                 help="Seconds to wait for an unresponsive process before giving up."),
-]  # fmt: skip
-CacheMemoryOption = Annotated[
-    str,
-    typer.Option(metavar="SIZE",
-                 help="Decoded images that take more than this stay on disk (memory-mapped) "
-                 "instead of in memory."),
-]  # fmt: skip
-SaveEveryOption = Annotated[
-    float,
-    typer.Option(metavar="SECONDS", help="Save a checkpoint at least every SECONDS; a crash loses "
-                 "at most that much work."),
-]  # fmt: skip
-NoPreviewOption = Annotated[
-    bool, typer.Option("--no-preview", help="Show no samples on the screen during training.")
-]
-JsonLinesOption = Annotated[
-    bool, typer.Option("--json", help="Print JSON to stdout (one object per line and epoch).")
-]
+# fmt: off
+PresetOption = Annotated[str | None, typer.Option(
+    metavar="NAME", show_default="fast", autocompletion=completion.presets,
+    help="fast, or dcgan: the classic recipe to the letter.")]
+OutOption = Annotated[Path | None, typer.Option(
+    "-o", "--out", metavar="DIR", show_default="runs/DATA-PRESET", help="Folder of the run.")]
+ResumeOption = Annotated[bool, typer.Option(
+    "--resume", help="Resume the run in --out from its latest checkpoint.")]
+DryRunOption = Annotated[bool, typer.Option(
+    "--dry-run", help="Show settings, networks, time and memory, without training.")]
+DeviceOption = Annotated[str, typer.Option(
+    metavar="NAME", autocompletion=completion.devices, help="auto, cpu, cuda, cuda:N or mps.")]
+NumProcessesOption = Annotated[int, typer.Option(
+    metavar="N", min=1, help="Split each batch over N processes (one per GPU, or a share of the "
+    "CPU cores). For several machines use torchrun.")]
+TimeoutOption = Annotated[float, typer.Option(
+    metavar="SECONDS", min=1, max=_MAX_SECONDS,
+    help="Seconds to wait for an unresponsive process before giving up.")]
+CacheMemoryOption = Annotated[str, typer.Option(
+    metavar="SIZE", help="Decoded images that take more than this stay on disk (memory-mapped) "
+    "instead of in memory.")]
+SaveEveryOption = Annotated[float, typer.Option(
+    metavar="SECONDS",
+    help="Save a checkpoint at least every SECONDS; a crash loses at most that much work.")]
+NoPreviewOption = Annotated[bool, typer.Option(
+    "--no-preview", help="Show no samples on the screen during training.")]
+JsonLinesOption = Annotated[bool, typer.Option(
+    "--json", help="Print JSON to stdout (one object per line and epoch).")]
+# fmt: on
 
 
 def with_settings(command: Callable[..., None]) -> Callable[..., None]:
@@ -90,14 +69,10 @@ def with_settings(command: Callable[..., None]) -> Callable[..., None]:
     parameters = [own["context"]]
     for group in (*GROUPS, OUTPUT):
         parameters += [_in_group(own[name], group) for name in _NOT_SETTINGS.get(group, ())]
-        parameters += [
-            _parameter(
-                name,
-                Annotated[bool | None if spec.kind is bool else str | None, setting_option(name)],
-            )
-            for name, spec in SETTINGS.items()
-            if spec.group == group and name not in SET_ONLY
-        ]
+        for name, spec in SETTINGS.items():
+            if spec.group == group and name not in SET_ONLY:
+                kind: Any = bool if spec.kind is bool else str
+                parameters.append(_parameter(name, Annotated[kind | None, setting_option(name)]))
 
     @functools.wraps(command)
     def wrapper(**arguments: Any) -> None:

@@ -10,39 +10,25 @@ from ganctl.config.schema import NetworkConfig, TrainConfig
 from ganctl.errors import UsageError
 from ganctl.text import nearest
 
+# fmt: off
 PRESETS: dict[str, TrainConfig] = {
     "fast": TrainConfig(
         preset="fast",
         network=NetworkConfig(architecture="fast", base_channels=16, latent_dim=32),
-        loss="bce",
-        conditional=True,
-        updates="alternating",
-        batch_size=32,
-        epochs=20,
-        lr_g=4e-3,
-        lr_d=4e-3,
-        beta1=0.0,
-        beta2=0.99,
-        lr_warmup_steps=100,
-        lr_decay_steps=3000,
-        r1_weight=0.5,
-        r1_interval=8,
+        conditional=True, batch_size=32, epochs=20,
+        loss="bce", updates="alternating", r1_weight=0.5, r1_interval=8,
+        lr_g=4e-3, lr_d=4e-3, beta1=0.0, beta2=0.99, lr_warmup_steps=100, lr_decay_steps=3000,
         ema_images=20_000,
         num_samples=100,  # ten of each digit, a column each
     ),
     "dcgan": TrainConfig(
         preset="dcgan",
         network=NetworkConfig(architecture="dcgan", base_channels=64),
-        loss="bce",
-        batch_size=256,
-        epochs=50,
-        augment="none",  # to the letter
-        lr_g=1e-4,
-        lr_d=1e-4,
-        beta1=0.9,
-        beta2=0.999,
+        batch_size=256, epochs=50, augment="none",  # to the letter
+        loss="bce", lr_g=1e-4, lr_d=1e-4, beta1=0.9, beta2=0.999,
     ),
 }
+# fmt: on
 DEFAULT_PRESET = "fast"
 
 
@@ -81,17 +67,12 @@ def tuned(config: TrainConfig, num_images: int) -> dict[str, tuple[Any, str]]:
     if config.augment == ALL_AUGMENTATIONS:
         weight = _R1_AUGMENTED * height * width / config.batch_size
         weight_reason = "weak, since images are augmented"
+    values = {"lr_g": config.lr_g * rate, "lr_d": config.lr_d * rate, "r1_weight": weight}
     found: dict[str, tuple[Any, str]] = {
-        "lr_g": (_rounded(config.lr_g * rate), rate_reason),
-        "lr_d": (_rounded(config.lr_d * rate), rate_reason),
-        "r1_weight": (_rounded(weight), weight_reason),
+        name: (float(f"{value:.2g}"), weight_reason if name == "r1_weight" else rate_reason)
+        for name, value in values.items()  # two digits can be read and typed
     }
     if config.epochs is not None:
         epochs = max(config.epochs, min(_MAX_EPOCHS, math.ceil(_IMAGES_SEEN / num_images)))
         found["epochs"] = epochs, f"more for only {num_images:,} images"
     return found
-
-
-def _rounded(value: float) -> float:
-    """Return `value` rounded to two digits, which can be read and typed."""
-    return float(f"{value:.2g}")

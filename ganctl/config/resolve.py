@@ -49,9 +49,9 @@ def resolve(
 ) -> Resolved:
     """Return `config` with every value that the images and the device decide.
 
-    A preset's values are fitted to the images unless they are of the settings in `chosen`; None:
-    all are. `precision` returns what 'auto' is on the device, `threads` the number of threads for
-    the otherwise finished config. Raises UsageError where the config does not fit the images.
+    A preset's values are fitted to the images, but for the settings in `chosen`; None: for all.
+    `precision` returns what 'auto' is on the device, `threads` the number of threads for the
+    otherwise finished config. Raises UsageError if the config does not fit the images.
     """
     count, (channels, height, width) = len(images), images.image_shape
     found = config
@@ -72,13 +72,9 @@ def resolve(
         reason = f"{'fewer than' if few else 'at least'} {_FEW_IMAGES:,} images"
         change(reason, augment=ALL_AUGMENTATIONS if few else "none")
     change("chosen for this device", precision=precision(config.precision))
-    shape = {
-        "channels": channels,
-        "height": height,
-        "width": width,
-        "stages": stages_for(height, width),
-        "num_classes": images.num_classes if config.conditional else 0,
-    }
+    num_classes = images.num_classes if config.conditional else 0
+    shape = {"channels": channels, "height": height, "width": width, "num_classes": num_classes}
+    shape["stages"] = stages_for(height, width)
     found = override(found, shape)
     reasons |= dict.fromkeys(shape, "from the images")
     if chosen is not None:

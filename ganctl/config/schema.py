@@ -43,15 +43,14 @@ class NetworkConfig(Checked):
     Bounds are checked here, before anything is allocated: a checkpoint's config comes from a file.
     """
 
-    architecture: Annotated[
-        str, Spec(RECIPE, "Network architecture: fast or dcgan.", choices=ARCHITECTURES)
-    ]
-    base_channels: Annotated[
-        int, Spec(RECIPE, "Width of the networks: channels of their widest images.", 1, 512)
-    ]
-    latent_dim: Annotated[
-        int, Spec(RECIPE, "Length of the latent vector, the generator's input.", 1, 4096)
-    ] = 100
+    # fmt: off
+    architecture: Annotated[str, Spec(
+        RECIPE, "Network architecture: fast or dcgan.", choices=ARCHITECTURES)]
+    base_channels: Annotated[int, Spec(
+        RECIPE, "Width of the networks: channels of their widest images.", 1, 512)]
+    latent_dim: Annotated[int, Spec(
+        RECIPE, "Length of the latent vector, the generator's input.", 1, 4096)] = 100
+    # fmt: on
     stages: Annotated[int, Spec(low=MIN_STAGES, high=MAX_STAGES)] = 2
     """How many times the generator doubles the images' sides, and the discriminator halves them."""
     num_classes: Annotated[int, Spec(low=0, high=MAX_CLASSES)] = 0
@@ -192,9 +191,8 @@ class TrainConfig(Checked):
         channels = self.image_channels
         require(channels in (None, 1, 3), "image_channels", channels, "1, 3 or auto")
         if (self.epochs is None) == (self.steps is None):
-            raise UsageError(
-                Text("a run needs a length: {} or {}", Setting("epochs"), Setting("steps"))
-            )
+            lengths = map(Setting, LENGTH_FIELDS)
+            raise UsageError(Text("a run needs a length: {} or {}", *lengths))
         # batch normalization has no variance of one
         least = 2 if self.network.architecture == "dcgan" else 1
         require(self.batch_size >= least, "batch_size", self.batch_size, "at least 2 for dcgan")
@@ -325,9 +323,8 @@ def parse_value(name: str, text: str) -> Any:
     """
     if name not in SETTINGS:
         if name == "preset":
-            raise UsageError(
-                "preset is not a setting", Text("Choose it with {}.", Setting("preset"))
-            )
+            hint = Text("Choose it with {}.", Setting("preset"))
+            raise UsageError("preset is not a setting", hint)
         raise UsageError(f"unknown setting '{name}'", nearest(name, SETTINGS))
     spec = SETTINGS[name]
     if spec.is_optional and text.lower() in ("none", spec.unset):

@@ -6,7 +6,6 @@ See docs/configuration.md.
 from __future__ import annotations
 
 import json
-import re
 import textwrap
 import tomllib
 from collections.abc import Mapping
@@ -17,7 +16,6 @@ from typing import Any
 from ganctl import limits
 from ganctl.config import presets
 from ganctl.config.schema import (
-    GROUPS,
     LENGTH_FIELDS,
     SETTINGS,
     TrainConfig,
@@ -65,8 +63,8 @@ def merge(
     """
     from_file = {} if file is None else read_file(file)
     from_environment = read_environment(environment or {})
-    named = [source.pop(_PRESET, None) for source in (from_environment, from_file)]
-    chosen = next((name for name in (preset, *named) if name is not None), None)
+    weaker = [source.pop(_PRESET, None) for source in (from_environment, from_file)]
+    chosen = next((name for name in (preset, *weaker) if name is not None), None)
     config = presets.preset(chosen or presets.DEFAULT_PRESET)
     sources = dict.fromkeys(SETTINGS, f"preset {config.preset}")
     changes: dict[str, Any] = {}
@@ -75,10 +73,9 @@ def merge(
         (from_environment, {name: variable(name) for name in from_environment}),
         (options, dict.fromkeys(options, "option")),
     ):
-        for name in LENGTH_FIELDS:
-            if name in values:
-                changes = {key: changes[key] for key in changes if key not in LENGTH_FIELDS}
-                sources |= dict.fromkeys(LENGTH_FIELDS, origins[name])
+        for length in [name for name in LENGTH_FIELDS if name in values]:
+            changes = {name: changes[name] for name in changes if name not in LENGTH_FIELDS}
+            sources |= dict.fromkeys(LENGTH_FIELDS, origins[length])
         changes |= values
         sources |= origins
     return Merged(override(config, changes), changes, sources, chosen is not None)
@@ -178,24 +175,19 @@ def toml_template(config: TrainConfig) -> str:
         "",
         f"preset = {json.dumps(config.preset)}",
     ]
-    for group in GROUPS:
-        lines += ["", "", f"# {group}"]
-        for name, spec in SETTINGS.items():
-            if spec.group != group:
-                continue
-            comment = textwrap.wrap(
-                str(spec.help), _WIDTH, break_long_words=False, break_on_hyphens=False
-            )
-            lines += ["", *(f"# {line}" for line in comment)]
-            # A file may not have both lengths: the one that is given is enough.
-            is_other_length = name in LENGTH_FIELDS and values[name] is None
-            mark = "#" if values[name] == usual[name] or is_other_length else ""
-            lines.append(mark + _toml_line(name, values[name]))
+    wrapper = textwrap.TextWrapper(_WIDTH, break_long_words=False, break_on_hyphens=False)
+    group = ""
+    for name, spec in SETTINGS.items():
+        if spec.group != group:
+            group = spec.group
+            lines += ["", "", f"# {group}"]
+        lines += ["", *(f"# {line}" for line in wrapper.wrap(str(spec.help)))]
+        value = values[name]
+        # A file may not have both lengths: the one that is given is enough.
+        is_other_length = name in LENGTH_FIELDS and value is None
+        mark = "#" if value == usual[name] or is_other_length else ""
+        # TOML's strings are JSON's, but for one character that must be escaped as well.
+        text = json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+        text = f'"none"  # {spec.unset}' if value is None else text
+        lines.append(f"{mark}{name} = {text}")
     return "\n".join(lines) + "\n"
-
-
-def _toml_line(name: str, value: Any) -> str:
-    if value is None:
-        return f'{name} = "none"  # {SETTINGS[name].unset}'
-    # TOML's strings are JSON's, but for one character that must be escaped as well.
-    return f"{name} = " + re.sub("\x7f", r"\\u007f", json.dumps(value, ensure_ascii=False))
