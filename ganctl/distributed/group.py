@@ -19,12 +19,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 from torch import distributed as dist
-from torch.distributed import (  # type: ignore[attr-defined]
-    FileStore,
-    PrefixStore,
-    Store,
-    TCPStore,
-)
+from torch.distributed import FileStore, PrefixStore, Store, TCPStore  # type: ignore[attr-defined]
 from torch.distributed.rendezvous import rendezvous
 
 from ganctl.batch import Share
@@ -56,9 +51,9 @@ class PendingSum:
 
 
 class Group:
-    """A process that trains by itself, and the interface of a process that is one of several.
+    """A process that trains by itself, and the interface of one of several processes.
 
-    All methods but `start` and `isolated` raise GroupError if another process is lost.
+    Methods that need other processes raise GroupError if one of them is lost.
     """
 
     rank = 0
@@ -137,31 +132,23 @@ class Processes(Group):
         self.local_rank = int(os.environ.get("LOCAL_RANK", rank))
         self.local_size = int(os.environ.get("LOCAL_WORLD_SIZE", size))
         self._store = store
-        self._device = device
+        self._backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
         self._num_broadcasts = 0
-        self._timeout = TIMEOUT
+        self._timeout = timedelta(seconds=TIMEOUT)
         self._is_isolated = False
 
     def start(self, timeout: float) -> None:
-        backend = "cpu:gloo,cuda:nccl" if self._device.type == "cuda" else "gloo"
+        self._timeout = timedelta(seconds=timeout)
+        member: dict[str, Any] = {"store": self._store, "rank": self.rank, "world_size": self.size}
         with _group_errors():
-            dist.init_process_group(
-                backend,
-                store=self._store,
-                rank=self.rank,
-                world_size=self.size,
-                timeout=timedelta(seconds=timeout),
-            )
-        self._timeout = timeout
+            dist.init_process_group(self._backend, timeout=self._timeout, **member)
 
     def begin_sum(self, tensors: Sequence[Tensor], like: Sequence[Tensor]) -> PendingSum:
         # One message for all, since each has a cost of its own, however short it is.
-        flat = tensors[0].new_empty(sum(map(Tensor.numel, tensors)))
-        parts = torch.split(flat, [tensor.numel() for tensor in tensors])
-        views = [
-            part.as_strided(model.shape, model.stride())
-            for part, model in zip(parts, like, strict=True)
-        ]
+        sizes = [tensor.numel() for tensor in tensors]
+        flat = tensors[0].new_empty(sum(sizes))
+        parts = zip(torch.split(flat, sizes), like, strict=True)
+        views = [part.as_strided(model.shape, model.stride()) for part, model in parts]
         torch._foreach_copy_(views, list(tensors))
         with self._messages():
             return PendingSum(views, dist.all_reduce(flat, async_op=True))
@@ -203,7 +190,7 @@ class Processes(Group):
 
         def beat() -> None:
             with contextlib.suppress(GroupError):  # raised again at the end of the work
-                while not has_ended.wait(self._timeout / 3):
+                while not has_ended.wait(self._timeout.total_seconds() / 3):
                     _any([False], world)
 
         thread = threading.Thread(target=beat, daemon=True)
