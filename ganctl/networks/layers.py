@@ -6,24 +6,22 @@ import torch
 from torch import Tensor, nn
 
 
-class Generator(nn.Module):
-    """Layers from latents (N, input_dim) to images (N, C, H, W) in [-1, 1]."""
-
+class _Network(nn.Module):
     def __init__(self, *layers: nn.Module) -> None:
         super().__init__()
         self.layers = nn.Sequential(*layers)
+
+
+class Generator(_Network):
+    """Latents (N, input_dim) → images (N, C, H, W) in [-1, 1]."""
 
     def forward(self, latents: Tensor) -> Tensor:
         images: Tensor = self.layers(latents)
         return images
 
 
-class Discriminator(nn.Module):
-    """Layers from images (N, C, H, W) in [-1, 1] to logits (N, 1), and one-hot classes (N, K)."""
-
-    def __init__(self, *layers: nn.Module) -> None:
-        super().__init__()
-        self.layers = nn.Sequential(*layers)
+class Discriminator(_Network):
+    """Images (N, C, H, W) in [-1, 1] and one-hot classes (N, K) or None → logits (N, 1)."""
 
     def forward(self, images: Tensor, classes: Tensor | None = None) -> Tensor:
         *body, logit = self.layers

@@ -266,7 +266,7 @@ def test_an_epochs_samples_are_measured_against_the_test_images(recorded):
     assert row["frechet_distance"] != pytest.approx(other["frechet_distance"], rel=0.01)
 
 
-def test_the_gauge_puts_every_figure_under_its_own_name(recorded):
+def test_the_evaluator_puts_every_metric_under_its_own_name(recorded):
     record = recorded(eval_samples=20, epochs=1)
     (row,) = record.outcome.history
     network = features.load("auto", "mnist", torch.device("cpu"))
@@ -293,11 +293,11 @@ def test_the_gauge_puts_every_figure_under_its_own_name(recorded):
 
 # Every setting changes what it should, and nothing else.
 
-INITIAL, REALS, LATENTS, PASSES, TRAINED, AVERAGE, SAMPLES, FIGURES, LOSSES, FILES = (
+INITIAL, REALS, LATENTS, PASSES, TRAINED, AVERAGE, SAMPLES, QUALITY, LOSSES, FILES = (
     "initial weights", "real images", "latents", "passes", "trained weights", "average",
-    "samples", "figures", "losses", "files",
+    "samples", "quality metrics", "losses", "files",
 )  # fmt: skip
-RESULT = {TRAINED, AVERAGE, SAMPLES, FIGURES, LOSSES}
+RESULT = {TRAINED, AVERAGE, SAMPLES, QUALITY, LOSSES}
 """Everything that depends on the trained weights."""
 BASE = {"eval_samples": 20, "epochs": 2, "snapshot_every": 1, "keep": 1}
 PADDED = {"image_size": "28x40", "fit": "pad"}
@@ -322,8 +322,8 @@ EFFECTS = {
     "lr_decay_steps": (1, RESULT, {}),
     "r1_weight": (9.0, RESULT, {}),
     "r1_interval": (3, {PASSES, *RESULT}, {"r1_interval": 2}),
-    "ema_images": (1, {AVERAGE, SAMPLES, FIGURES}, {}),
-    "ema_ramp": (0.5, {AVERAGE, SAMPLES, FIGURES}, {}),
+    "ema_images": (1, {AVERAGE, SAMPLES, QUALITY}, {}),
+    "ema_ramp": (0.5, {AVERAGE, SAMPLES, QUALITY}, {}),
     "seed": (1, {INITIAL, REALS, LATENTS, *RESULT}, {}),
     "precision": ("bf16", RESULT, {}),
     "mirror": (True, {REALS, *RESULT}, {}),
@@ -331,10 +331,10 @@ EFFECTS = {
     "limit": (32, {REALS, LATENTS, PASSES, *RESULT}, {}),
     "image_size": ("32", {INITIAL, REALS, FILES, *RESULT}, {}),
     "image_channels": (3, {INITIAL, REALS, FILES, *RESULT}, {}),
-    "fit": ("stretch", {REALS, *RESULT} - {FIGURES}, PADDED),
-    "background": ("black", {REALS, *RESULT} - {FIGURES}, PADDED),
+    "fit": ("stretch", {REALS, *RESULT} - {QUALITY}, PADDED),
+    "background": ("black", {REALS, *RESULT} - {QUALITY}, PADDED),
     "num_samples": (3, {SAMPLES}, {}),
-    "eval_samples": (30, {FIGURES}, {}),
+    "eval_samples": (30, {QUALITY}, {}),
     "snapshot_every": (2, {FILES}, {"epochs": 3}),
     "keep": (2, {FILES}, {}),
     "skip_bad": (True, set(), {}),
@@ -402,7 +402,7 @@ def run_of(recorded, monkeypatch):
             TRAINED: digest(networks(state)),
             AVERAGE: digest(average),
             SAMPLES: [path.read_bytes() for path in run.samples()],
-            FIGURES: [[row[name] for name in QUALITY_METRICS] for row in rows],
+            QUALITY: [[row[name] for name in QUALITY_METRICS] for row in rows],
             LOSSES: [[row[name] for name in STEP_METRICS] for row in rows],
             FILES: sorted(str(path.relative_to(run.path)) for path in run.path.rglob("*")),
         }
