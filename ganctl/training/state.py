@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -36,17 +37,12 @@ class TrainState:
     """The processes that train it, each with a copy of the state."""
 
     def __post_init__(self) -> None:
-        self.generate: nn.Module = self._compiled(self.generator)
+        prepare: Callable[..., Any] = torch.compile if self.config.compile else lambda n: n
+        self.generate: nn.Module = prepare(self.generator)
         """The generator as steps call it."""
-        self.judge: nn.Module = self._compiled(self.discriminator)
+        self.judge: nn.Module = prepare(self.discriminator)
         """The discriminator as steps call it, except to differentiate it twice, which torch cannot
         compile."""
-
-    def _compiled(self, network: nn.Module) -> nn.Module:
-        if not self.config.compile:
-            return network
-        compiled: nn.Module = torch.compile(network)  # type: ignore[assignment]
-        return compiled
 
     @property
     def sampler(self) -> nn.Module:

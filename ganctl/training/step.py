@@ -208,15 +208,13 @@ class _Inputs:
         return None if classes is None else classes[: len(self.real)]
 
     def judge_real(self) -> Tensor:
-        """Return the logits of the real images, (N, 1)."""
         return self._judge(self.real, self.real_classes, self.rows.real_rows)
 
     def judge_fake(self, fake: Tensor) -> Tensor:
-        """Return the logits of the fakes, (M, 1)."""
         return self._judge(fake, self.fake_classes, self.rows.fake_rows)
 
     def judge_both(self, fake: Tensor) -> Tensor:
-        """Return the logits of real images and fakes from one pass, which is faster than two."""
+        # One pass is faster than two: the cost of small networks is per call as well as per image.
         images = torch.cat([self.real, fake.to(self.real.dtype)])
         classes = self.fake_classes
         if classes is not None:
@@ -238,12 +236,10 @@ class _Mean:
         self._tensors: list[Tensor] = []
 
     def add(self, weight: float, tensors: Sequence[Tensor]) -> None:
-        """Add the means over a micro-batch of this weight."""
         terms = list(tensors) if weight == 1 else list(torch._foreach_mul(list(tensors), weight))
         self._tensors = list(torch._foreach_add(self._tensors, terms)) if self._tensors else terms
 
     def begin_sum(self) -> PendingSum:
-        """Begin to add up the means of all processes."""
         parameters = list(self._network.parameters())
         others = self._tensors[len(parameters) :]
         return self._group.begin_sum(self._tensors, like=[*parameters, *others])
@@ -258,7 +254,6 @@ def gradient_names(state: TrainState) -> list[str]:
 
 
 def _fingerprint(gradients: list[Tensor]) -> Tensor:
-    """Return a number for each gradient, finite if all of the gradient is."""
     if gradients[0].device.type == "cpu":  # where sums are faster than norms
         return torch.stack([gradient.sum() for gradient in gradients]).float()
     return torch.stack(torch._foreach_norm(gradients)).float()
