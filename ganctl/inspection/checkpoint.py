@@ -68,11 +68,11 @@ def describe_networks(config: NetworkConfig) -> dict[str, Any]:
         name: {
             "layers": [
                 {"name": layer.name, "kind": layer.kind, "output_shape": [*layer.output_shape],
-                 "parameters": layer.parameters}
+                 "parameters": layer.num_parameters}
                 for layer in layers
             ],
-            "parameters": sum(layer.parameters for layer in layers),
-            "trained": sum(layer.trained for layer in layers),
+            "parameters": sum(layer.num_parameters for layer in layers),
+            "trained": sum(layer.num_trained for layer in layers),
         }
         for name, layers in summarize(config).items()
     }  # fmt: skip

@@ -21,15 +21,15 @@ class Layer:
     kind: str
     output_shape: tuple[int, ...]
     """Without the batch."""
-    trained: int
+    num_trained: int
     """Number of parameters that the optimizer changes."""
-    kept: int
-    """Number of running statistics."""
+    num_statistics: int
+    """Number of running statistics of batch normalization."""
 
     @property
-    def parameters(self) -> int:
+    def num_parameters(self) -> int:
         """Number of parameters as Keras counts them, with running statistics."""
-        return self.trained + self.kept
+        return self.num_trained + self.num_statistics
 
 
 def summarize(config: NetworkConfig) -> dict[str, list[Layer]]:
@@ -57,8 +57,10 @@ def list_layers(network: nn.Module, *input_shapes: tuple[int, ...]) -> list[Laye
                 name=names[module],
                 kind=type(module).__name__,
                 output_shape=tuple(output.shape[1:]),
-                trained=sum(parameter.numel() for parameter in module.parameters()),
-                kept=sum(b.numel() for b in module.buffers() if b.is_floating_point()),
+                num_trained=sum(parameter.numel() for parameter in module.parameters()),
+                num_statistics=sum(
+                    buffer.numel() for buffer in module.buffers() if buffer.is_floating_point()
+                ),
             )
         )
 

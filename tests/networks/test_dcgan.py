@@ -36,15 +36,15 @@ def kinds(network, kind):
 
 def test_the_generator_has_2_330_944_parameters_as_keras_counts():
     rows = list_layers(build_generator(CONFIG), (100,))
-    by_layer = [row.parameters for row in rows if row.parameters]
+    by_layer = [row.num_parameters for row in rows if row.num_parameters]
     assert by_layer == [1_254_400, 50_176, 819_200, 512, 204_800, 256, 1_600]
     assert sum(by_layer) == 2_330_944
 
 
 def test_the_discriminator_has_212_865_parameters():
     rows = list_layers(build_discriminator(CONFIG), (1, 28, 28))
-    assert [row.parameters for row in rows if row.parameters] == [1_664, 204_928, 6_273]
-    assert sum(row.trained for row in rows) == 212_865
+    assert [row.num_parameters for row in rows if row.num_parameters] == [1_664, 204_928, 6_273]
+    assert sum(row.num_trained for row in rows) == 212_865
 
 
 @pytest.mark.parametrize("config", [CONFIG, rgb()], ids=["28x28x1", "32x32x3"])

@@ -90,7 +90,7 @@ def test_both_networks_fit_images_of_every_size(preset, channels, size):
     assert tables["generator"][-1].output_shape == (channels, size, size)
     assert tables["discriminator"][-1].output_shape == (1,)
     if size in SIZES:  # what a run of any of these takes: four copies, of 4 bytes each
-        assert sum(row.parameters for table in tables.values() for row in table) < 30_000_000
+        assert sum(row.num_parameters for table in tables.values() for row in table) < 30_000_000
 
 
 @given(

@@ -26,15 +26,15 @@ def small_network():
 
 def test_layers_are_the_leaves_in_the_order_of_the_data():
     assert list_layers(small_network(), (1, 8, 8)) == [
-        Layer("0", "Conv2d", (3, 4, 4), trained=3 * 25 + 3, kept=0),
-        Layer("1.0", "BatchNorm2d", (3, 4, 4), trained=6, kept=6),
-        Layer("1.1", "Flatten", (48,), trained=0, kept=0),
-        Layer("2", "Linear", (1,), trained=48, kept=0),
+        Layer("0", "Conv2d", (3, 4, 4), num_trained=3 * 25 + 3, num_statistics=0),
+        Layer("1.0", "BatchNorm2d", (3, 4, 4), num_trained=6, num_statistics=6),
+        Layer("1.1", "Flatten", (48,), num_trained=0, num_statistics=0),
+        Layer("2", "Linear", (1,), num_trained=48, num_statistics=0),
     ]
 
 
 def test_running_statistics_count_as_parameters_as_in_keras():
-    assert Layer("", "", (), trained=6, kept=6).parameters == 12
+    assert Layer("", "", (), num_trained=6, num_statistics=6).num_parameters == 12
 
 
 def test_the_network_is_not_changed():
