@@ -333,7 +333,7 @@ def test_evaluate_refuses_unsuitable_features(here, ok, cli):
     ok("train", "--data", "photos", *QUICK, "--out", "run")
     result = cli("evaluate", "run", "--features", "digits")
     assert result.code == 2
-    assert "the classifier of digits says nothing about" in result.err
+    assert "the classifier of digits does not know" in result.err
 
 
 def test_mnist_in_another_size_is_not_measured(here, ok):
