@@ -30,7 +30,10 @@ class Archive(tarfile.TarFile):
     def next(self) -> tarfile.TarInfo | None:
         """Return the next member. Raises tarfile.TarError, OSError."""
         self.num_headers = 0
-        return super().next()
+        try:
+            return super().next()
+        except OverflowError:  # where the next header would be is no offset of any file
+            raise tarfile.ReadError("a member's size is larger than any file") from None
 
     def each(self) -> Iterator[tarfile.TarInfo]:
         """Yield each member and forget it. Raises what `next` does."""

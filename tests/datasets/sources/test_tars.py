@@ -51,43 +51,19 @@ def test_a_tar_is_listed_by_name_with_its_classes(tmp_path, temporary, png, list
     assert list(temporary.iterdir()) == []
 
 
-def test_a_negative_size_is_refused(tmp_path):
-    """It would lead back to a header that was read before (CVE-2025-8194)."""
+@pytest.mark.parametrize("size", [-1024, 2**63, 2**80])
+def test_an_impossible_size_is_refused(tmp_path, size):
+    """A negative one would lead back to a header that was read before (CVE-2025-8194)."""
     content = b""
-    for name, size in (("a.png", 0), ("b.png", 0), ("c.png", -1024)):
+    for name, claimed in (("a.png", 0), ("b.png", 0), ("c.png", size)):
         info = tarfile.TarInfo(name)
-        info.size = size
+        info.size = claimed
         content += info.tobuf(tarfile.GNU_FORMAT)
     path = tmp_path / "images.tar"
     path.write_bytes(content + bytes(1024))
     assert any("damaged" in problem.reason for problem in Tars([str(path)]).problems)
     with path.open("rb") as file, pytest.raises(DataError, match="damaged"), damage("it"):
         list(samples(file))
-
-
-def test_hostile_members_are_refused(tmp_path, png, harm, listed):
-    members = [
-        ("../1.png", png),
-        ("/2.png", png),
-        special("3.png", tarfile.SYMTYPE, "/etc/passwd"),
-        special("4.png", tarfile.LNKTYPE, "../5.png"),
-        special("6.png", tarfile.FIFOTYPE),
-        special("7.png", tarfile.CHRTYPE),
-        ("8.png", png),
-        ("8.png", png),
-        special("folder.png", tarfile.DIRTYPE),
-    ]
-    source = Tars([write(tmp_path / "images.tar", members)])
-    assert list(listed(source)) == ["8.png"]
-    assert harm(source) == {
-        "../1.png": "its path leads out of the archive",
-        "/2.png": "its path leads out of the archive",
-        "3.png": "links inside an archive are not followed",
-        "4.png": "links inside an archive are not followed",
-        "6.png": "not a plain file",
-        "7.png": "not a plain file",
-        "8.png": "a second file of that name",
-    }
 
 
 @pytest.mark.parametrize("content", [b"", b"no tar", bytes(5000)])
