@@ -305,10 +305,7 @@ _KINDS = {bool: "true or false", int: "a whole number", float: "a number"}
 
 
 def parse_setting(text: str) -> tuple[str, Any]:
-    """Return the name and the value of a setting from `name=value` as a user writes it.
-
-    Raises UsageError.
-    """
+    """Return a setting's name and value from `name=value` as a user writes it. UsageError."""
     name, separator, value = text.partition("=")
     name = name.strip().replace("-", "_")
     if not separator or not name:
@@ -317,10 +314,7 @@ def parse_setting(text: str) -> tuple[str, Any]:
 
 
 def parse_value(name: str, text: str) -> Any:
-    """Return the value of the setting called `name`, in its own type, from text.
-
-    Raises UsageError for an unknown name or a text of the wrong form.
-    """
+    """Return a setting's value, in its own type, from text. Raises UsageError."""
     if name not in SETTINGS:
         if name == "preset":
             hint = Text("Choose it with {}.", Setting("preset"))
@@ -338,9 +332,5 @@ def parse_value(name: str, text: str) -> Any:
 
 
 def format_setting(value: object) -> str:
-    """Return a setting's value as `parse_setting` and a file take it.
-
-    >>> format_setting(None), format_setting(True), format_setting(0.001)
-    ('none', 'true', '0.001')
-    """
+    """Return a setting's value as text that `parse_value` takes: 'none', 'true', '0.001'."""
     return str(value).lower() if value is None or isinstance(value, bool) else str(value)

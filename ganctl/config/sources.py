@@ -47,7 +47,6 @@ class Merged:
     sources: dict[str, str]
     """Where each setting's value is from: 'preset fast', a path, 'GANCTL_SEED' or 'option'."""
     is_preset_given: bool
-    """Whether any source names the preset."""
 
 
 def merge(
@@ -70,7 +69,7 @@ def merge(
     changes: dict[str, Any] = {}
     for values, origins in (
         (from_file, dict.fromkeys(from_file, str(file))),
-        (from_environment, {name: variable(name) for name in from_environment}),
+        (from_environment, {name: _PREFIX + name.upper() for name in from_environment}),
         (options, dict.fromkeys(options, "option")),
     ):
         for length in [name for name in LENGTH_FIELDS if name in values]:
@@ -81,39 +80,25 @@ def merge(
     return Merged(override(config, changes), changes, sources, chosen is not None)
 
 
-def variable(name: str) -> str:
-    """Return the environment variable of the setting called `name`.
-
-    >>> variable("lr_g")
-    'GANCTL_LR_G'
-    """
-    return _PREFIX + name.upper()
-
-
 def read_environment(environment: Mapping[str, str]) -> dict[str, Any]:
-    """Return the settings, and the preset, that GANCTL_ variables give; empty ones give none.
-
-    Raises UsageError.
-    """
+    """Return the settings, and the preset, of GANCTL_ variables that are not empty. UsageError."""
     found: dict[str, Any] = {}
-    known = {variable(name): name for name in (*SETTINGS, _PRESET)}
-    for key in sorted(environment):
-        if not key.startswith(_PREFIX) or key in _NOT_SETTINGS or not environment[key]:
+    for variable in sorted(environment):
+        name = variable.removeprefix(_PREFIX).lower()
+        is_ours = variable.startswith(_PREFIX) and variable not in _NOT_SETTINGS
+        if not is_ours or not environment[variable]:
             continue
-        if key not in known:
-            name = key.removeprefix(_PREFIX).lower()
-            only = Text("{} can only be given as an option.", Setting(name))
-            hint = only if name in _ARGUMENTS else nearest(key, known)
-            raise UsageError(f"unknown environment variable {key[:80]}", hint)
-        found[known[key]] = _parse_from(key, known[key], environment[key])
+        if variable != _PREFIX + name.upper() or name not in (*SETTINGS, _PRESET):
+            hint: str | Text = Text("{} can only be given as an option.", Setting(name))
+            if name not in _ARGUMENTS:
+                hint = nearest(variable, [_PREFIX + n.upper() for n in (*SETTINGS, _PRESET)])
+            raise UsageError(f"unknown environment variable {variable[:80]}", hint)
+        found[name] = _parse_from(variable, name, environment[variable])
     return found
 
 
 def read_file(path: Path) -> dict[str, Any]:
-    """Return the settings, and the preset, of a TOML file: name = value, and no tables.
-
-    Raises ConfigError for a file that cannot be read, UsageError for a setting in it.
-    """
+    """Return the settings, and the preset, of a TOML file. Raises ConfigError, UsageError."""
     try:
         if not path.is_file():
             raise ConfigError(f"there is no file {path}")
@@ -164,10 +149,7 @@ def parse(name: str, value: object) -> Any:
 
 
 def toml_template(config: TrainConfig) -> str:
-    """Return a TOML file of all settings, with comments, that `read_file` reads.
-
-    Values equal to the preset's are commented out: `#seed = 0`.
-    """
+    """Return a TOML file of all settings; those equal to the preset's are comments."""
     values, usual = settings(config), settings(presets.PRESETS[config.preset])
     lines = [
         "# Settings of 'ganctl train --config FILE'. A line that begins with # is a comment; to",

@@ -144,13 +144,9 @@ class Session:
     def _begin(self, stack: contextlib.ExitStack, start: Mapping[str, Any]) -> None:
         stack.enter_context(self._folder())
         trained.remember(self.config.data, self.dataset.digest)
-        self.run.write_config(
-            {
-                "config": to_dict(self.config),
-                "data": data.describe(self.dataset),
-                "starts": [*self.run.read_starts(), start],
-            }
-        )
+        starts = [*self.run.read_starts(), start]
+        images = data.describe(self.dataset)
+        self.run.write_config({"config": to_dict(self.config), "data": images, "starts": starts})
 
     @contextlib.contextmanager
     def _folder(self) -> Iterator[None]:
@@ -161,11 +157,8 @@ class Session:
             if found is None:
                 self.run.require_new()
             elif self.run.version() != found.version:
-                raise RunError(
-                    f"the run in {self.run.path} was trained further in the meantime; nothing was "
-                    "changed",
-                    "Give the same command again.",
-                )
+                changed = f"the run in {self.run.path} was trained further in the meantime"
+                raise RunError(f"{changed}; nothing was changed", "Give the same command again.")
             self.run.prepare()
             if found is not None and found.path != self.run.latest:
                 # A run that is complete would never save it again.
@@ -285,11 +278,8 @@ def _device(name: str, group: Group) -> torch.device:
 
 def _require_shares(config: TrainConfig, group: Group) -> None:
     if config.batch_size < group.size:
+        batch, size = counted(config.batch_size, "image"), Setting("batch_size")
         raise UsageError(
-            f"a batch of {counted(config.batch_size, 'image')} cannot be split over "
-            f"{group.size} processes",
-            Text(
-                "Use fewer processes, or a larger {} if there are as many images.",
-                Setting("batch_size"),
-            ),
+            f"a batch of {batch} cannot be split over {group.size} processes",
+            Text("Use fewer processes, or a larger {} if there are as many images.", size),
         )
