@@ -44,11 +44,6 @@ class Column:
         """Label for a line in a chart."""
         return f"{self.label}, {self.subject}" if self.subject else self.label
 
-    @property
-    def title(self) -> str:
-        """Label that begins a line."""
-        return self.legend[:1].upper() + self.legend[1:]
-
     def text(self, value: float | None) -> str:
         """Return a value as it is shown; nothing for None."""
         return "" if value is None else format(value, self.format)

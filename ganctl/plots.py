@@ -1,4 +1,4 @@
-"""The losses over the epochs as a picture."""
+"""The loss plot."""
 
 from __future__ import annotations
 
@@ -11,10 +11,7 @@ from ganctl.history import COLUMNS, STEP_METRICS, Row
 
 
 def losses_png(history: Sequence[Row], title: str) -> bytes:
-    """Both losses, and D(x) and D(G(z)) below them, over the epochs; a PNG file.
-
-    `history` has one row an epoch with epoch, g_loss, d_loss, d_real and d_fake.
-    """
+    """Return a PNG of both losses and, below them, D(x) and D(G(z)) over the epochs."""
     places.use_private_matplotlib_folder()
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -23,7 +20,7 @@ def losses_png(history: Sequence[Row], title: str) -> bytes:
     figure = Figure(figsize=(8, 6), dpi=100)
     FigureCanvasAgg(figure)
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=[2, 1])
-    # Fixed margins: looking for the best ones takes longer than all the rest.
+    # Fixed margins: a layout engine would take longer than everything else.
     figure.subplots_adjust(left=0.09, right=0.98, top=0.9, bottom=0.08, hspace=0.2)
     epochs = [row["epoch"] for row in history]
     marker = "o" if len(epochs) < 30 else None
@@ -36,12 +33,12 @@ def losses_png(history: Sequence[Row], title: str) -> bytes:
     lower.set_ylabel("probability")
     lower.set_xlabel("epoch")
     lower.xaxis.set_major_locator(MaxNLocator(integer=True))
-    # A path may have dollars in it, signs that no font here has, and bytes that are no text.
+    # A path can contain dollar signs, characters without a glyph, and bytes that are not UTF-8.
     title = title.encode(errors="replace").decode()
     upper.set_title(title, pad=24, parse_math=False)
     for axes in (upper, lower):
         axes.grid(alpha=0.25)
-        # Above the axes, where no data can be.
+        # Above the axes, where it covers no data.
         axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, fontsize="small",
                     frameon=False, borderaxespad=0.2)  # fmt: skip
     buffer = io.BytesIO()

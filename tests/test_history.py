@@ -61,7 +61,7 @@ def test_an_incomplete_epoch_is_marked():
 # The meter, from a checkpoint of unknown origin.
 
 
-def test_it_comes_back_from_a_checkpoint_as_it_was():
+def test_a_meter_is_rebuilt_from_a_checkpoint():
     meter = Meter(sums=SUMS, steps=4, images=60, seconds=1.5)
     assert Meter.from_dict(meter.to_dict()) == meter
     assert meter.means() == dict(zip(STEP_METRICS, [0, 0.25, 0.5, 0.75], strict=True))
@@ -80,7 +80,7 @@ def test_it_comes_back_from_a_checkpoint_as_it_was():
         {"seconds": "1"},
     ],
 )
-def test_nonsense_counts_as_none(wrong):
+def test_invalid_sums_give_an_empty_meter(wrong):
     whole = Meter(sums=SUMS, steps=4, images=60, seconds=1.5).to_dict()
     assert Meter.from_dict({**whole, **wrong}) == Meter()
     assert Meter.from_dict({}) == Meter()

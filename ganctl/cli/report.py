@@ -15,13 +15,8 @@ from ganctl.errors import UsageError
 from ganctl.text import counted, in_bytes
 
 if TYPE_CHECKING:
-    from ganctl.checkpoint import Checkpoint
-    from ganctl.datasets.base import Progress
-    from ganctl.images import Pixels
     from ganctl.report import Run
     from ganctl.report.page import Section
-
-_NUM_REAL = 64
 
 
 def report(
@@ -72,7 +67,7 @@ def report(
 
     with terminal.progress() as progress:
         from ganctl import files, places
-        from ganctl.report import MAX_RUNS, render
+        from ganctl.report import MAX_RUNS, read, render
 
         if len(paths) > MAX_RUNS:
             raise UsageError(f"{len(paths)} runs are too many for one report (at most {MAX_RUNS})")
@@ -80,7 +75,9 @@ def report(
         runs = []
         for number, path in enumerate(paths):
             progress("reading runs", number, len(paths))
-            runs.append(_read(path, with_images, terminal, progress))
+            found = read(path, with_images=with_images, progress=progress)
+            terminal.notes(found.notices)
+            runs.append(dataclasses.replace(found, commands=_commands(found)))
         progress("writing the report", 0, len(runs))
         content, shown = render(runs)
         files.clear_abandoned(out.parent)
@@ -107,47 +104,6 @@ def _open(path: Path, terminal: Terminal) -> None:
 
     if not webbrowser.open(path.absolute().as_uri()):
         terminal.note(f"No browser found: open {path} in one.")
-
-
-def _read(path: Path, with_images: bool, terminal: Terminal, progress: Progress) -> Run:
-    from ganctl import report
-
-    run = report.read(path)
-    sheet = _sheet(run.checkpoint, with_images, terminal, progress)
-    return dataclasses.replace(run, commands=_commands(run), sheet=sheet)
-
-
-def _sheet(
-    checkpoint: Checkpoint, wanted: bool, terminal: Terminal, progress: Progress
-) -> Pixels | None:
-    """Return some of the training images, if they are `wanted` or built in.
-
-    The checkpoint says where they are, and they may be private: nothing is read unless asked for,
-    and no images that this user never trained on.
-    """
-    from ganctl import images
-    from ganctl.datasets import loading
-    from ganctl.report.runs import thinned
-
-    config, digest = checkpoint.config, checkpoint.data["digest"]
-    if not wanted and config.data not in loading.EMBEDDED:
-        return None
-    name = config.data[:200]
-    if not loading.is_trusted(config.data, str(digest)):
-        terminal.note(f"{name} is left out: you never trained on these images on this machine.")
-        return None
-    dataset = loading.load_training(
-        config.data,
-        limit=config.limit,
-        settings=config.image_settings,
-        skip_bad=config.skip_bad,
-        progress=progress,
-    )
-    if dataset.digest != digest:
-        terminal.note(f"{name} is left out: these are not the images that the run was trained on.")
-        return None
-    some = dataset.some(_NUM_REAL)
-    return images.grid(some[thinned(range(len(some)), _NUM_REAL)])
 
 
 def _commands(run: Run) -> list[tuple[str, str]]:

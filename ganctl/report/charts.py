@@ -124,7 +124,7 @@ def charts(specs: Sequence[ChartSpec], runs: Sequence[tuple[str, list[Row]]]) ->
             found.append(_chart(spec, spec.title, curves, across))
         for column in columns if len(runs) > 1 else ():
             curves = [(name, place, column, rows) for place, (name, rows) in enumerate(runs)]
-            found.append(_chart(spec, column.title, curves, across))
+            found.append(_chart(spec, column.legend, curves, across))
     return [chart for chart in found if chart is not None]
 
 

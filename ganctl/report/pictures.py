@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import base64
-import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-
-import numpy as np
+from pathlib import Path
 
 from ganctl import images
 from ganctl.images import Pixels
 from ganctl.report.runs import Run, thinned
+from ganctl.training.pictures import read_samples
 
 MAX_FRAMES = 60
 """Number of epochs whose samples are shown."""
@@ -39,7 +38,7 @@ def frames(run: Run, budget: int) -> list[Frame]:
     Their files have at most `budget` bytes together, but one is always kept. Files that are not
     pictures of this run are skipped.
     """
-    epochs = thinned(_epochs(run), MAX_FRAMES)
+    epochs = thinned(list(_samples(run)), MAX_FRAMES)
     _, last = next(_read(run, epochs[::-1]), (0, None))
     if last is None:
         return []
@@ -69,29 +68,20 @@ def _encoded(picture: Pixels, side: int, quality: int | None) -> bytes:
     return images.webp(images.shrink(picture, side), quality)
 
 
-def _epochs(run: Run) -> list[int]:
-    """Return the epochs that have a picture; those past the checkpoint show another state."""
-    found = [(int(path.stem.partition("-")[2]), path) for path in run.folder.samples()]
-    return [
-        epoch
-        for epoch, path in found
+def _samples(run: Run) -> dict[int, Path]:
+    """Return the pictures by epoch; those past the checkpoint show another state."""
+    found = {int(path.stem.partition("-")[2]): path for path in run.folder.samples()}
+    return {
+        epoch: path
+        for epoch, path in found.items()
         if 1 <= epoch <= run.last_epoch and path == run.folder.sample(epoch)
-    ]
+    }
 
 
 def _read(run: Run, epochs: list[int]) -> Iterator[tuple[int, Pixels]]:
     """Yield the samples after `epochs`, each image at its own size."""
-    config = run.checkpoint.config
-    network = config.network
-    factor = images.preview_factor(network.height)
-    size = (config.num_samples, network.height, network.width, network.channels)
-    # Only the shape of the grid is needed: this takes no memory.
-    height, width, channels = images.grid(np.broadcast_to(np.uint8(0), size)).shape
-    for epoch in epochs:
-        path = run.folder.sample(epoch)
-        with contextlib.suppress(OSError):
-            if path.is_file():  # reading a pipe would block
-                with path.open("rb") as file:
-                    picture = images.read_png(file, (height * factor, width * factor, channels))
-                if picture is not None:
-                    yield epoch, picture[::factor, ::factor]
+    config, samples = run.checkpoint.config, _samples(run)
+    factor = images.preview_factor(config.network.height)
+    wanted = {samples[epoch]: epoch for epoch in epochs}
+    for path, picture in read_samples(config, wanted):
+        yield wanted[path], picture[::factor, ::factor]

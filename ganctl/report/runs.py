@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from ganctl import store
+from ganctl import images, store
 from ganctl.checkpoint import Checkpoint
 from ganctl.config.schema import format_setting, settings
+from ganctl.datasets import loading
+from ganctl.datasets.base import Progress
 from ganctl.evaluation import results
 from ganctl.history import COLUMNS, Meter, Row, best, is_complete
 from ganctl.images import Pixels
@@ -21,6 +23,7 @@ from ganctl.training.state import require_fit
 
 T = TypeVar("T")
 
+_NUM_IMAGES = 64
 _MAX_CLASSES = 40
 _MAX_STARTS = 12
 _MAX_MADE_BY = 40
@@ -44,6 +47,8 @@ class Run:
     """What can be done with the run: descriptions and commands."""
     sheet: Pixels | None = None
     """Some of the training images as one picture (H, W, C)."""
+    notices: Sequence[str] = ()
+    """What could not be shown, and why."""
 
     @property
     def folder(self) -> RunDirectory:
@@ -95,7 +100,7 @@ class Run:
         config, data, rows = self.checkpoint.config, self.checkpoint.data, self.rows
         last = rows[-1] if rows else {"epoch": 0, "step": 0}
         timed = next((row for row in rows[::-1] if row.get("elapsed_seconds")), {})
-        seconds, images = timed.get("elapsed_seconds"), timed.get("images")
+        seconds, num_images = timed.get("elapsed_seconds"), timed.get("images")
         distances = [row for row in rows if row.get("frechet_distance") is not None]
         lowest = best(rows)
         is_partial = not is_complete(last, self.steps_per_epoch) and not self.is_finished
@@ -107,7 +112,7 @@ class Run:
             "Preset": f"{_short(config.preset)}, seed {config.seed}",
             "Data": f"{_short(data['name'])}, {counted(data['num_images'], 'image')}",
             "Training time": duration(seconds) if seconds else "",
-            "Images per second": f"{images / seconds:,.0f}" if seconds and images else "",
+            "Images per second": f"{num_images / seconds:,.0f}" if seconds and num_images else "",
             "Generator": f"{sum(t.numel() for t in self.checkpoint.generator.values()):,} weights",
             "Generator loss": _text(last, "g_loss"),
             "Discriminator loss": _text(last, "d_loss"),
@@ -132,7 +137,7 @@ class Run:
             ),
             "Features": _short(found.features),
             **{
-                f"{label[:1].upper()}{label[1:]}": f"{samples} (real images: {real})"
+                label: f"{samples} (real images: {real})"
                 for label, samples, real, _ in found.rows()
             },
         }
@@ -181,10 +186,12 @@ class Run:
         ]
 
 
-def read(path: Path) -> Run:
+def read(path: Path, *, with_images: bool = False, progress: Progress = lambda *_: None) -> Run:
     """Return the run that `path`, a run directory or a checkpoint, stands for.
 
-    Everything is read from the newest intact checkpoint of a run directory. Raises CheckpointError.
+    Everything is read from the newest intact checkpoint of a run directory. `with_images`: show
+    training images that are not built in, too. Raises CheckpointError, and DataError if those
+    cannot be read.
     """
     run, damaged = RunDirectory(path), []
     if path.is_dir() and run.is_run():
@@ -196,7 +203,36 @@ def read(path: Path) -> Run:
     with store.naming(file):
         require_fit(checkpoint)
     wrong = [problem.text for problem in problems(checkpoint)]
-    return Run(path, file, checkpoint, [*damaged, *wrong])
+    sheet, notice = _training_images(checkpoint, with_images, progress)
+    notices = [notice] if notice else []
+    return Run(path, file, checkpoint, [*damaged, *wrong], sheet=sheet, notices=notices)
+
+
+def _training_images(
+    checkpoint: Checkpoint, wanted: bool, progress: Progress
+) -> tuple[Pixels | None, str]:
+    """Return some of the training images if they are `wanted` or built in, or why not.
+
+    The checkpoint says where they are, and they may be private: nothing is read unless asked for,
+    and no images that this user never trained on.
+    """
+    config, digest = checkpoint.config, str(checkpoint.data["digest"])
+    if not wanted and config.data not in loading.EMBEDDED:
+        return None, ""
+    name = config.data[:200]
+    if not loading.is_trusted(config.data, digest):
+        return None, f"{name} is left out: you never trained on these images on this machine."
+    dataset = loading.load_training(
+        config.data,
+        limit=config.limit,
+        settings=config.image_settings,
+        skip_bad=config.skip_bad,
+        progress=progress,
+    )
+    if dataset.digest != digest:
+        return None, f"{name} is left out: these are not the images that the run was trained on."
+    some = dataset.some(_NUM_IMAGES)
+    return images.grid(some[thinned(range(len(some)), _NUM_IMAGES)]), ""
 
 
 def thinned(items: Sequence[T], most: int) -> list[T]:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,12 +12,10 @@ from torch import Tensor
 from ganctl import latents
 from ganctl.batch import MicroBatch
 from ganctl.datasets.base import Batch, ImageDataset
-from ganctl.evaluation.evaluator import EpochEvaluator
 from ganctl.history import Meter, Row
-from ganctl.store import RunDirectory
 from ganctl.training import failures, memory
 from ganctl.training.noise import NoiseSource
-from ganctl.training.observer import Observer, Progress
+from ganctl.training.observer import Progress
 from ganctl.training.readback import MetricsReader
 from ganctl.training.recorder import Recorder
 from ganctl.training.state import TrainState
@@ -52,28 +49,18 @@ class Training:
         self,
         state: TrainState,
         dataset: ImageDataset,
-        run: RunDirectory,
-        observer: Observer,
+        recorder: Recorder,
+        meter: Meter,
         *,
-        data: dict[str, Any],
-        made_by: dict[str, Any],
-        history: Sequence[Row] = (),
-        partial: dict[str, Any] | None = None,
-        save_every: float = 120.0,
-        should_stop: Callable[[], bool] = lambda: False,
-        make_evaluator: Callable[[], EpochEvaluator | None] = lambda: None,
+        save_every: float,
+        should_stop: Callable[[], bool],
     ) -> None:
         self.state, self.group, self.config = state, state.group, state.config
         self.dataset = dataset
-        self.observer = observer
-        self.recorder = Recorder(
-            state, dataset, run, observer,
-            data=data, made_by=made_by, history=history, make_evaluator=make_evaluator,
-        )  # fmt: skip
-        self.metrics = MetricsReader(state, Meter.from_dict(partial or {}), run.latest)
+        self.recorder = recorder
+        self.metrics = MetricsReader(state, meter, recorder.latest)
         self.steps_per_epoch = self.config.steps_per_epoch(len(dataset))
         self.total_steps = self.config.total_steps(len(dataset))
-        self._checkpoint = run.latest
         self._save_every = save_every
         self._should_stop = should_stop
         self._noise = NoiseSource(self.config, state.device)
@@ -97,11 +84,6 @@ class Training:
             lambda: self.recorder.end_run(self.metrics.meter, is_finished=self.is_finished)
         )
         return Outcome(history or [], self.is_finished)
-
-    def conclude(self) -> Outcome:
-        """Bring losses.csv and the pictures up to date, without training."""
-        history = self.recorder.conclude(self.metrics.meter, is_finished=self.is_finished)
-        return Outcome(history, self.is_finished)
 
     def _train_epoch(self) -> bool:
         """Train for the rest of the present epoch; return whether the run was stopped."""
@@ -169,7 +151,7 @@ class Training:
             self.metrics.read_all()
         if not (self.metrics.read_if_due() or is_last):
             return
-        self.observer.on_step(
+        self.recorder.observer.on_step(
             Progress(
                 step=self.state.step,
                 total_steps=self.total_steps,
@@ -181,11 +163,11 @@ class Training:
                 recent=self.metrics.recent,
             )
         )
-        if self.observer.wants_samples and not is_last and self.recorder.preview():
+        if self.recorder.observer.wants_samples and not is_last and self.recorder.preview():
             self.metrics.restart_clock()
 
     def _end_epoch(self) -> None:
-        failures.require_finite(self.state, self._checkpoint)  # before anything of it is shown
+        failures.require_finite(self.state, self.recorder.latest)  # before anything of it is shown
         self.group.run_on_first(lambda: self.recorder.end_epoch(self.metrics.meter))
         self.metrics.start_epoch()
 
@@ -203,6 +185,6 @@ class Training:
     def _save(self) -> None:
         """Save a checkpoint, unless a number in it is not finite."""
         self.metrics.read_all()
-        failures.require_finite(self.state, self._checkpoint)
+        failures.require_finite(self.state, self.recorder.latest)
         self.group.run_on_first(lambda: self.recorder.save(self.metrics.meter))
         self.metrics.restart_clock()

@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
 from torch import nn
@@ -45,7 +46,7 @@ class Pictures:
     def draw_samples(self, generator: nn.Module, epoch: int) -> Pixels:
         """Draw the samples of seeds 0, 1, 2, ... into a file; return them, uint8 (N, H, W, C)."""
         samples = self._sample(generator)
-        self._run.write(self._run.sample(epoch), images.png(self._grid(samples)))
+        self._run.write(self._run.sample(epoch), images.png(_grid(samples)))
         return samples
 
     def preview_if_due(self, generator: nn.Module) -> Pixels | None:
@@ -93,22 +94,36 @@ class Pictures:
         return images.concatenate(sample_seeds(generator, seeds, self._config.network))
 
     def _frames(self) -> list[Pixels]:
-        """Return the samples of all epochs, thinned out; files that hold no samples are skipped."""
+        """Return the samples of all epochs, thinned out."""
         paths = [path for path in self._run.samples() if path.is_file()]
-        network = self._config.network
-        size = (self._config.num_samples, network.height, network.width, network.channels)
-        shape = self._grid(np.zeros(size, np.uint8)).shape
-        most = max(2, min(_MAX_FRAMES, _MAX_FRAME_BYTES // math.prod(shape)))
+        most = max(2, min(_MAX_FRAMES, _MAX_FRAME_BYTES // math.prod(_shape(self._config))))
         every = max(1, math.ceil(len(paths) / most))
-        frames = []
-        for path in paths[::-1][::every][::-1]:
-            with contextlib.suppress(OSError), path.open("rb") as file:
-                frames.append(images.read_png(file, shape))
-        return [frame for frame in frames if frame is not None]
+        return [frame for _, frame in read_samples(self._config, paths[::-1][::every][::-1])]
 
-    def _grid(self, samples: Pixels) -> Pixels:
-        factor = images.preview_factor(self._config.network.height)
-        return images.enlarge(images.grid(samples), factor)
+
+def read_samples(config: TrainConfig, paths: Iterable[Path]) -> Iterator[tuple[Path, Pixels]]:
+    """Yield the pictures of a run's samples, uint8 (H, W, C); skip files that are none."""
+    shape = _shape(config)
+    for path in paths:
+        with contextlib.suppress(OSError):
+            if path.is_file():  # reading a pipe would block
+                with path.open("rb") as file:
+                    picture = images.read_png(file, shape)
+                if picture is not None:
+                    yield path, picture
+
+
+def _grid(samples: Pixels) -> Pixels:
+    return images.enlarge(images.grid(samples), images.preview_factor(samples.shape[1]))
+
+
+def _shape(config: TrainConfig) -> tuple[int, ...]:
+    """Return the shape of the picture of a run's samples."""
+    network = config.network
+    size = (config.num_samples, network.height, network.width, network.channels)
+    height, width, channels = images.grid(np.broadcast_to(np.uint8(0), size)).shape
+    factor = images.preview_factor(network.height)
+    return height * factor, width * factor, channels
 
 
 def variety(pixels: Pixels) -> float:

@@ -47,7 +47,9 @@ class Recorder:
         self._config = state.config
         self._steps_per_epoch = state.config.steps_per_epoch(len(dataset))
         self._run = run
-        self._observer = observer
+        self.latest = run.latest
+        """The checkpoint that was saved last."""
+        self.observer = observer
         self._data = data
         self._made_by = made_by
         self._make_evaluator = make_evaluator
@@ -109,7 +111,7 @@ class Recorder:
             if is_finished:
                 raise
             # The state is saved, and that is what whoever stopped the run needs to hear first.
-            self._observer.on_problem(str(error))
+            self.observer.on_problem(str(error))
         return history
 
     def write_losses(self, history: Sequence[Row]) -> None:
@@ -128,7 +130,7 @@ class Recorder:
                 raise
             return False  # at the end of the epoch there may be room
         if pixels is not None:
-            self._observer.on_samples(pixels, self._state.step)
+            self.observer.on_samples(pixels, self._state.step)
         return pixels is not None
 
     @property
@@ -146,9 +148,9 @@ class Recorder:
         self.last_saved = time.monotonic()
 
     def _report(self, history: Sequence[Row]) -> None:
-        self._observer.on_epoch(history[-1])
+        self.observer.on_epoch(history[-1])
         for sign in new_signs(history):
-            self._observer.on_sign(history[-1], sign)
+            self.observer.on_sign(history[-1], sign)
 
     def _measure(self) -> dict[str, float | None]:
         """Draw the fixed samples and measure others; nothing if there is no memory for it."""
@@ -157,13 +159,13 @@ class Recorder:
         except Exception as error:
             if not memory.is_out_of_memory(error):
                 raise
-            self._observer.on_problem(f"out of memory for the samples of epoch {self._epoch}")
+            self.observer.on_problem(f"out of memory for the samples of epoch {self._epoch}")
             return {}
 
     def _draw_samples(self) -> float | None:
         """Draw the fixed samples; return their variety relative to that of real images."""
         samples = self._pictures.draw_samples(self._state.sampler, self._epoch)
-        self._observer.on_samples(samples, self._state.step)
+        self.observer.on_samples(samples, self._state.step)
         if len(samples) > 1 and self._real_variety:
             return variety(samples) / self._real_variety
         return None

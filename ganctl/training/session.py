@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import datetime
 import functools
-import math
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,13 +21,14 @@ from ganctl.datasets.local import trained
 from ganctl.distributed.group import SINGLE, TIMEOUT, Group
 from ganctl.errors import CheckpointError, RunError, Setting, Text, UsageError
 from ganctl.evaluation.evaluator import EpochEvaluator
-from ganctl.history import Row
+from ganctl.history import Meter, Row
 from ganctl.store import IntactCheckpoint, RunDirectory, naming, newest_intact
 from ganctl.text import counted
 from ganctl.training import data, memory, resuming, threads
 from ganctl.training.loop import Outcome, Training
 from ganctl.training.observer import Observer
 from ganctl.training.provenance import computed_by, differences
+from ganctl.training.recorder import Recorder
 from ganctl.training.state import TrainState, create, restore
 
 CACHE_MEMORY = 4 * 2**30
@@ -105,13 +105,18 @@ class Session:
         self.group.start(timeout)
         with contextlib.ExitStack() as stack:
             self.group.run_on_first(lambda: self._begin(stack, start))
-            training = self._training(observer, made_by, save_every, should_stop)
+            training = Training(
+                self.state, self.dataset, self._recorder(observer, made_by),
+                Meter.from_dict(self.partial), save_every=save_every, should_stop=should_stop,
+            )  # fmt: skip
             return training.execute()
 
     def conclude(self, observer: Observer) -> Outcome:
         """Write the table and pictures that a complete run may lack."""
         with self._folder():
-            return self._training(observer, self.made_by).conclude()
+            recorder = self._recorder(observer, self.made_by)
+            history = recorder.conclude(Meter.from_dict(self.partial), is_finished=True)
+            return Outcome(history, finished=True)
 
     def evaluator(self) -> EpochEvaluator | None:
         """Return what measures an epoch's samples against images that no generator has seen.
@@ -127,18 +132,11 @@ class Session:
         test = loading.load_test(config.data, settings=config.image_settings)
         return EpochEvaluator(network, test=test.images.numpy())
 
-    def _training(
-        self,
-        observer: Observer,
-        made_by: dict[str, Any],
-        save_every: float = math.inf,
-        should_stop: Callable[[], bool] = lambda: False,
-    ) -> Training:
-        return Training(
+    def _recorder(self, observer: Observer, made_by: dict[str, Any]) -> Recorder:
+        return Recorder(
             self.state, self.dataset, self.run, observer,
             data=data.describe(self.dataset), made_by=made_by,
-            history=self.history, partial=self.partial,
-            save_every=save_every, should_stop=should_stop, make_evaluator=self.evaluator,
+            history=self.history, make_evaluator=self.evaluator,
         )  # fmt: skip
 
     def _begin(self, stack: contextlib.ExitStack, start: Mapping[str, Any]) -> None:

@@ -22,8 +22,8 @@ SAVE_EVERY = 120.0
 def main() -> None:
     """Print a line for each preset."""
     from ganctl.config import presets
-    from ganctl.training import session
-    from ganctl.training.loop import Training
+    from ganctl.history import Meter
+    from ganctl.training import failures, session
 
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--saves", type=int, default=20)
@@ -34,13 +34,12 @@ def main() -> None:
         with tempfile.TemporaryDirectory(dir=chosen.out) as folder:
             ready = session.new(presets.preset(preset), Path(folder) / "run", "cpu")
             ready.run.prepare()
-            training = Training(
-                ready.state, ready.dataset, ready.run, observer, data={}, made_by={}
-            )  # fmt: skip
+            recorder = ready._recorder(observer, {})
             seconds = []
             for _ in range(chosen.saves):
                 start = time.perf_counter()
-                training._save()
+                failures.require_finite(ready.state, ready.run.latest)
+                recorder.save(Meter())
                 seconds.append(time.perf_counter() - start)
             size = ready.run.latest.stat().st_size
         median, worst = statistics.median(seconds), max(seconds)

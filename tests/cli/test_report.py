@@ -20,13 +20,13 @@ def test_a_run_becomes_a_file(ok, run, tmp_path):
     assert 'class="sheet"' in page, "MNIST is at hand"
 
 
-def test_it_is_named_report_unless_told_otherwise(ok, run, tmp_path, monkeypatch):
+def test_the_default_file_is_report_html(ok, run, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     ok("report", run)
     assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
 
 
-def test_json_tells_what_is_in_it(ok, run, dcgan_run, documented, tmp_path):
+def test_json_describes_the_report(ok, run, dcgan_run, documented, tmp_path):
     out = tmp_path / "both.html"
     told = json.loads(ok("report", run, "--compare", dcgan_run, "-o", out, "--json").out)
     assert (told["out"], told["bytes"]) == (str(out), out.stat().st_size)
@@ -37,14 +37,14 @@ def test_json_tells_what_is_in_it(ok, run, dcgan_run, documented, tmp_path):
     assert (second["run"], second["epochs"]) == (str(dcgan_run), 1)
 
 
-def test_a_checkpoint_is_reported_on_with_what_is_beside_it(ok, run, tmp_path):
+def test_a_report_on_a_checkpoint_includes_the_files_beside_it(ok, run, tmp_path):
     out = tmp_path / "report.html"
     told = json.loads(ok("report", run / "ckpt.pt", "-o", out, "--json").out)
     assert told["runs"][0]["pictures"] == [1, 2]
     assert "--resume" not in out.read_text("utf-8").partition("<main>")[2].partition("Starts")[2]
 
 
-def test_a_run_that_ended_inside_an_epoch(ok, fast_options, tmp_path):
+def test_a_report_on_a_run_that_ended_inside_an_epoch(ok, fast_options, tmp_path):
     ok("train", *fast_options, "--steps", "6", "--out", tmp_path / "run")
     told = json.loads(ok("report", tmp_path / "run", "-o", tmp_path / "r.html", "--json").out)
     assert told["runs"][0]["epochs"] == 2
@@ -52,7 +52,7 @@ def test_a_run_that_ended_inside_an_epoch(ok, fast_options, tmp_path):
 
 
 @pytest.mark.usefixtures("_no_plot")
-def test_images_of_ones_own_are_shown_when_asked_for_and_no_others(
+def test_training_images_are_shown_only_if_requested_and_unchanged(
     ok, photos, fast_options, tmp_path
 ):
     run, out = tmp_path / "run", tmp_path / "r.html"
@@ -79,14 +79,14 @@ def test_images_of_ones_own_are_shown_when_asked_for_and_no_others(
         (("--compare", "x") * 6, "7 runs are too many"),
     ],
 )
-def test_wrong_usage_is_told_in_words(cli, run, arguments, words):
+def test_wrong_usage_is_explained(cli, run, arguments, words):
     result = cli("report", run, *arguments)
     assert (result.code, result.out) == (2, "")
     assert words in result.err
 
 
 @pytest.mark.parametrize("name", ["nowhere", "folder", "file.pt"])
-def test_what_is_no_run_is_refused(cli, run, tmp_path, name):
+def test_a_path_without_a_run_is_refused(cli, run, tmp_path, name):
     (tmp_path / "folder").mkdir()
     (tmp_path / "file.pt").write_bytes(b"no checkpoint")
     for arguments in (
@@ -101,7 +101,7 @@ def test_what_is_no_run_is_refused(cli, run, tmp_path, name):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="names are always text there")
-def test_a_name_that_is_not_text(ok, run, tmp_path):
+def test_a_folder_name_that_is_not_utf_8(ok, run, tmp_path):
     folder = tmp_path / os.fsdecode(b"run-\xff <b>")
     folder.symlink_to(run)
     ok("report", folder, "-o", tmp_path / "r.html")
@@ -111,7 +111,7 @@ def test_a_name_that_is_not_text(ok, run, tmp_path):
 
 
 @pytest.mark.parametrize("has_browser", [True, False])
-def test_it_opens_in_a_browser_if_there_is_one(ok, run, tmp_path, monkeypatch, has_browser):
+def test_a_report_opens_in_a_browser_if_there_is_one(ok, run, tmp_path, monkeypatch, has_browser):
     opened = []
     monkeypatch.setattr(webbrowser, "open", lambda url: opened.append(url) or has_browser)
     monkeypatch.chdir(tmp_path)

@@ -68,7 +68,7 @@ def shade(page):
         return picture.convert("L").getpixel((picture.width // 2, picture.height // 2))
 
 
-def test_the_slider_moves_by_keyboard_and_mouse_and_the_picture_with_it(make_run, visit):
+def test_the_slider_and_the_picture_follow_keyboard_and_mouse(make_run, visit):
     page = visit([make_run(epochs=3)])
     slider = page.get_by_role("slider", name="Epoch", exact=True)
     assert (seen(page), shade(page)) == ([3], 180)
@@ -83,7 +83,7 @@ def test_the_slider_moves_by_keyboard_and_mouse_and_the_picture_with_it(make_run
     assert (seen(page), shade(page)) == ([3], 180)
 
 
-def test_the_arrows_work_wherever_nothing_else_needs_them(make_run, visit):
+def test_arrow_keys_work_anywhere_on_the_page(make_run, visit):
     page = visit([make_run(epochs=3)])
     page.keyboard.press("ArrowLeft")
     page.keyboard.press("ArrowLeft")
@@ -106,7 +106,7 @@ def test_play_goes_through_the_epochs_and_stops(make_run, visit):
     assert button.text_content() == "Play"
 
 
-def test_a_chart_tells_its_values_under_the_pointer_and_by_keys(make_run, visit):
+def test_a_chart_shows_its_values_at_the_pointer_and_by_keys(make_run, visit):
     page = visit([make_run(epochs=3)])
     chart = page.locator(".chart").first
     values = chart.locator(".legend b")
@@ -130,7 +130,7 @@ def test_a_chart_tells_its_values_under_the_pointer_and_by_keys(make_run, visit)
     assert float(dot.get_attribute("cx").rstrip("%")) == 0
 
 
-def test_runs_beside_one_another_follow_one_slider(make_run, visit):
+def test_compared_runs_follow_one_slider(make_run, visit):
     page = visit([make_run("long", epochs=3), make_run("short", epochs=1)])
     assert seen(page) == [3, 1]
     page.keyboard.press("ArrowLeft")
@@ -187,7 +187,7 @@ def test_without_scripts_the_last_epoch_is_shown(make_run, visit):
     assert "0.333" in page.locator(".legend").first.inner_text()
 
 
-def test_what_files_say_runs_no_script(make_run, visit, tiny_checkpoint):
+def test_text_from_files_runs_no_script(make_run, visit, tiny_checkpoint):
     evil = (
         "</script><script>document.title = 'run'</script><img src=x onerror=\"document.title=1\">"
     )

@@ -22,29 +22,29 @@ def number(text):
     return float(text.replace(",", ""))
 
 
-def test_every_column_of_quality_has_a_chart():
+def test_every_quality_metric_has_a_chart():
     shown = {column.name for column in SHOWN}
     assert set(QUALITY_METRICS) - shown == {"sure_share"}
     assert {"g_loss", "d_loss", "d_real", "d_fake", "diversity"} <= shown
 
 
-def test_a_run_alone_has_its_metrics_in_one_chart_and_several_have_one_for_each():
+def test_a_single_run_has_one_chart_per_spec_and_several_have_one_per_metric():
     values = [{"epoch": 1, "g_loss": 1.0, "d_loss": 2.0}]
     (alone,) = charts(TRAINING, [("a", values)])
     assert [line.label for line in alone.lines] == ["generator loss", "discriminator loss"]
     both = charts(TRAINING, [("a", values), ("b", values)])
-    assert [chart.title for chart in both] == ["Generator loss", "Discriminator loss"]
+    assert [chart.title for chart in both] == ["generator loss", "discriminator loss"]
     assert [[line.label for line in chart.lines] for chart in both] == [["a", "b"]] * 2
     assert [line.color for line in both[0].lines] == [0, 1]
 
 
-def test_a_run_keeps_its_colour_where_another_was_not_measured():
+def test_a_run_keeps_its_color_if_another_was_not_measured():
     first, second = rows([None, None]), rows([1.0, 2.0])
     (chart,) = charts(ONE, [("a", first), ("b", second)])
     assert [(line.label, line.color) for line in chart.lines] == [("b", 1)]
 
 
-def test_what_was_not_measured_has_no_chart():
+def test_a_metric_that_was_not_measured_has_no_chart():
     assert charts(QUALITY, [("a", rows([1.0, 2.0]))]) == []
     assert charts(QUALITY, [("a", [])]) == []
 
@@ -57,7 +57,7 @@ def test_a_line_is_broken_where_a_value_is_not_known():
     assert len(re.findall("h0", line.path)) == 2, "a point alone is seen, too"
 
 
-def test_values_that_differ_by_orders_of_magnitude_are_on_a_logarithmic_axis():
+def test_a_wide_range_of_values_has_a_logarithmic_axis():
     (spec,) = [spec for spec in QUALITY if spec.title == "Frechet distance"]
     (near,) = charts([spec], [("a", rows([3.0, 1.0], "frechet_distance"))])
     (far,) = charts([spec], [("a", rows([100.0, 1.0, 0.01], "frechet_distance"))])
@@ -79,7 +79,7 @@ FINITE = st.none() | st.floats(-1e14, 1e14) | st.integers(0, 2**49)
 
 @given(st.lists(st.lists(FINITE, min_size=1, max_size=8), min_size=1, max_size=3),
        st.sampled_from((*TRAINING, *QUALITY)))  # fmt: skip
-def test_whatever_the_values_everything_is_inside_the_plot(runs, spec):
+def test_everything_is_inside_the_plot_for_any_values(runs, spec):
     column = spec.metrics[0]
     named = [(f"run {n}", rows(values, column)) for n, values in enumerate(runs)]
     for chart in charts([spec], named):
@@ -99,5 +99,5 @@ def test_higher_values_are_drawn_higher(values):
     assert all(after[1] <= before[1] for before, after in itertools.pairwise(pairs))
 
 
-def test_an_axis_of_one_value_has_it_in_the_middle():
+def test_an_axis_with_a_single_value_has_it_in_the_middle():
     assert Axis(3, 3).at(3) == 50

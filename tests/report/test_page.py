@@ -44,7 +44,7 @@ def page(make_run):
     return make
 
 
-def test_it_shows_all_of_a_run(page):
+def test_a_page_shows_everything_about_a_run(page):
     commands = [("Draw samples", "ganctl sample tiny")]
     found = page(commands=commands, starts=[{"command": "ganctl train --seed 3"}])
     for words in ("At a glance", "Losses", "Discriminator output", "Frechet distance",
@@ -62,25 +62,25 @@ def test_a_run_before_its_first_step_has_a_page(page):
     assert not found.all("img")
 
 
-def test_what_is_wrong_is_told_first(make_run):
+def test_problems_come_first(make_run):
     run = dataclasses.replace(make_run(), problems=["a layer holds NaN <b>"])
     found = Page(render([run])[0])
     assert found.text.index("a layer holds NaN <b>") < found.text.index("At a glance")
 
 
-def test_a_sheet_of_the_data_is_shown(page):
+def test_some_training_images_are_shown(page):
     found = page(sheet=np.zeros((40, 40, 3), np.uint8))
     assert "trained on" in found.all("img")[-1]["alt"]
 
 
-def test_runs_on_the_same_images_show_them_once(make_run):
+def test_the_same_training_images_are_shown_once(make_run):
     sheets = [np.zeros((40, 40, 3), np.uint8)] * 2 + [np.ones((40, 40, 3), np.uint8)]
     runs = [make_run(f"{n}", sheet=sheet) for n, sheet in enumerate(sheets)]
     images = Page(render(runs)[0]).all("img")
     assert sum("trained on" in image["alt"] for image in images) == 2
 
 
-def test_nothing_comes_from_outside_or_can(make_run):
+def test_nothing_is_loaded_from_outside(make_run):
     content, _ = render([make_run("a"), make_run("b")])
     found = Page(content)
     for _, attributes in found.elements:
@@ -96,7 +96,7 @@ def test_nothing_comes_from_outside_or_can(make_run):
         assert f"{tag}-src 'sha256-{digest}'" in policy
 
 
-def test_what_files_say_stays_text(make_run, tiny_checkpoint):
+def test_text_from_files_is_escaped(make_run, tiny_checkpoint):
     run = make_run(
         EVIL.replace("/", "_"),
         data={**tiny_checkpoint.data, "name": EVIL, "classes": [EVIL] * 3},
@@ -113,7 +113,7 @@ def test_what_files_say_stays_text(make_run, tiny_checkpoint):
         assert "49" not in re.findall(r"'&(.*?)\{%", found.text)
 
 
-def test_it_stays_small_whatever_the_run_holds(make_run, row, tiny_checkpoint):
+def test_a_page_is_small_for_any_run(make_run, row, tiny_checkpoint):
     run = make_run(
         epochs=2,
         history=[row(n) for n in range(1, 3001)],
@@ -126,7 +126,7 @@ def test_it_stays_small_whatever_the_run_holds(make_run, row, tiny_checkpoint):
     assert len(shown[0].run.rows) == 3000
 
 
-def test_what_differs_between_runs_stands_apart(make_run, tiny_config):
+def test_settings_that_differ_are_shown_separately(make_run, tiny_config):
     other = make_run("other", config=tiny_config(seed=7))
     content = render([make_run("one"), other])[0].decode()
     apart = content.partition('class="differ"')[2].partition("</table>")[0]
@@ -134,7 +134,7 @@ def test_what_differs_between_runs_stands_apart(make_run, tiny_config):
     assert re.findall(r"<td>(\w+)</td>", apart) == ["0", "7"]
 
 
-def test_runs_that_share_a_name_are_told_apart(make_run, tmp_path):
+def test_runs_with_the_same_name_get_different_names(make_run, tmp_path):
     runs = [make_run("a/run"), make_run("b/run"), make_run("c")]
     _, shown = render(runs)
     assert [one.name for one in shown] == [str(tmp_path / name) for name in ("a/run", "b/run", "c")]
@@ -142,7 +142,7 @@ def test_runs_that_share_a_name_are_told_apart(make_run, tmp_path):
     assert len({one.name for one in twice}) == 2
 
 
-def test_a_table_leaves_out_names_without_any_value():
+def test_a_table_omits_names_without_any_value():
     rows = table([{"a": "1", "b": ""}, {"c": "2"}])
     assert rows == [("a", ["1", ""]), ("c", ["", "2"])]
 
@@ -152,6 +152,6 @@ def test_a_table_keeps_the_order_of_names():
     assert [name for name, _ in rows] == ["a", "b", "c"]
 
 
-def test_the_settings_of_a_run_are_all_there(page, tiny_config):
+def test_all_settings_are_shown(page, tiny_config):
     text = page().text
     assert all(name in text for name in schema.settings(tiny_config()))

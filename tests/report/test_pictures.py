@@ -40,7 +40,7 @@ def noisy(make_run):
     return dataclasses.replace(run, checkpoint=dataclasses.replace(run.checkpoint, config=config))
 
 
-def test_every_epoch_is_there_with_the_pixels_that_the_generator_drew(make_run):
+def test_the_samples_of_every_epoch_are_shown_unchanged(make_run):
     found = frames(make_run(epochs=3), PLENTY)
     assert [frame.epoch for frame in found] == [1, 2, 3]
     for frame in found:
@@ -50,7 +50,7 @@ def test_every_epoch_is_there_with_the_pixels_that_the_generator_drew(make_run):
         assert picture.getextrema() == (60 * frame.epoch,) * 2
 
 
-def test_pictures_of_epochs_past_the_checkpoint_are_of_another_state(make_run):
+def test_pictures_of_epochs_past_the_checkpoint_are_skipped(make_run):
     assert [frame.epoch for frame in frames(make_run(epochs=2, pictures=4), PLENTY)] == [1, 2]
 
 
@@ -61,7 +61,7 @@ def test_a_run_without_pictures_has_none(make_run):
     assert frames(run, PLENTY) == []
 
 
-def test_what_is_no_picture_of_this_run_is_passed_over(make_run, monkeypatch):
+def test_files_that_are_not_pictures_of_this_run_are_skipped(make_run, monkeypatch):
     run = make_run(epochs=6, pictures=6)
     monkeypatch.setattr(pictures, "MAX_FRAMES", 60)
     run.folder.sample(1).write_bytes(b"no picture")
@@ -76,23 +76,23 @@ def test_what_is_no_picture_of_this_run_is_passed_over(make_run, monkeypatch):
 
 
 @pytest.mark.parametrize("budget", [150_000, 100_000, 12_000])
-def test_a_budget_is_kept_by_fewer_pictures_and_then_by_less_fidelity(noisy, budget):
+def test_a_budget_is_kept_by_fewer_pictures_and_then_by_lower_quality(noisy, budget):
     found = frames(noisy, budget)
     assert 0 < size(found) <= budget
     assert found[-1].epoch == 16
     assert len(found) < 16
 
 
-def test_one_picture_is_kept_whatever_the_budget(noisy):
+def test_one_picture_is_kept_for_any_budget(noisy):
     assert [frame.epoch for frame in frames(noisy, 1)] == [16]
 
 
-def test_very_many_epochs_are_thinned_out(make_run, monkeypatch):
+def test_many_epochs_are_thinned_out(make_run, monkeypatch):
     monkeypatch.setattr(pictures, "MAX_FRAMES", 4)
     assert [frame.epoch for frame in frames(make_run(epochs=10), PLENTY)] == [1, 4, 7, 10]
 
 
-def test_large_pictures_are_made_smaller(make_run, monkeypatch):
+def test_large_pictures_are_shrunk(make_run, monkeypatch):
     monkeypatch.setattr(pictures, "_QUALITIES", ((20, None),))
     frame = frames(make_run(epochs=1), PLENTY)[0]
     assert (opened(frame).size, frame.sharp) == ((20, 20), False)

@@ -11,14 +11,14 @@ from ganctl.report import read
 from ganctl.report.runs import thinned
 
 
-def test_epochs_are_told_in_their_order(make_run):
+def test_rows_are_in_the_order_of_epochs(make_run):
     run = make_run(epochs=3)
     rows = run.rows
     assert [row["epoch"] for row in rows] == [1, 2, 3]
     assert all(is_complete(row, run.steps_per_epoch) for row in rows)
 
 
-def test_the_epoch_under_way_is_told_as_far_as_it_came(make_run):
+def test_an_unfinished_epoch_has_a_row(make_run):
     partial = {"sums": [1.0, 2.0, 0.5, 0.25], "steps": 2, "images": 32, "seconds": 1.0}
     run = make_run(epochs=1, partial=partial, step=5)
     *_, last = run.rows
@@ -36,7 +36,7 @@ def test_a_run_before_its_first_step_has_facts(make_run):
     assert (run.last_epoch, run.facts()["Epochs"]) == (0, "0 of 2")
 
 
-def test_an_absurd_history_leaves_only_what_can_be_drawn(make_run, row):
+def test_an_absurd_history_is_reduced_to_what_can_be_drawn(make_run, row):
     epochs = [1, 1, -4, 2.5, 2**52, 7]
     history = [row(1, g_loss=1e308) | {"epoch": epoch} for epoch in epochs]
     rows = make_run(history=history).rows
@@ -44,31 +44,31 @@ def test_an_absurd_history_leaves_only_what_can_be_drawn(make_run, row):
     assert [row["g_loss"] for row in rows] == [None, None]
 
 
-def test_the_best_epoch_is_that_of_the_least_distance(make_run, row):
+def test_the_best_epoch_has_the_lowest_distance(make_run, row):
     history = [row(n, frechet_distance=d) for n, d in ((1, 3.0), (2, 1.5), (3, 2.0))]
     facts = make_run(history=history).facts()
     assert (facts["Frechet distance"], facts["Best epoch"]) == ("2.00", "2 (Frechet distance 1.50)")
 
 
-def test_settings_are_words(make_run):
+def test_settings_are_text(make_run):
     told = make_run().settings()
     assert (told["conditional"], told["skip_bad"], told["limit"]) == ("true", "false", "none")
     assert told.keys() == schema.settings(make_run("other").checkpoint.config).keys()
 
 
-def test_data_with_very_many_classes_names_some(make_run, tiny_checkpoint):
+def test_only_some_of_many_classes_are_listed(make_run, tiny_checkpoint):
     data = {**tiny_checkpoint.data, "classes": [f"kind {n}" for n in range(1000)]}
     told = make_run(data=data).data()
     assert "kind 3" in told["Classes"]
     assert told["Classes"].endswith("and 960 more")
 
 
-def test_how_it_was_last_resumed_is_told_only_where_that_is_news(make_run):
+def test_the_last_resume_is_shown_only_if_it_differs(make_run):
     made = {"command": "a", "last_command": "a", "date": "b", "last_date": "c"}
     assert make_run(made_by=made).environment() == {"command": "a", "date": "b", "last date": "c"}
 
 
-def test_the_starts_are_those_on_record(make_run):
+def test_the_first_and_the_latest_starts_are_shown(make_run):
     starts = [{"command": f"ganctl train {n}", "from_step": n} for n in range(50)]
     told = make_run(starts=starts).starts()
     assert [start["from_step"] for start in told] == ["0", *map(str, range(39, 50))]
@@ -77,7 +77,7 @@ def test_the_starts_are_those_on_record(make_run):
     }  # fmt: skip
 
 
-def test_a_run_is_found_by_its_folder_and_by_a_file(make_run):
+def test_a_run_is_read_by_its_folder_or_by_a_file(make_run):
     made = make_run()
     assert read(made.path).file == read(made.file).file == made.file
     assert make_run("other").name == "other"
@@ -85,7 +85,7 @@ def test_a_run_is_found_by_its_folder_and_by_a_file(make_run):
     assert by_file.name == "tiny/ckpt.pt"
 
 
-def test_the_newest_whole_checkpoint_is_taken_where_the_latest_is_damaged(make_run):
+def test_the_newest_intact_checkpoint_is_read_if_the_latest_is_damaged(make_run):
     run = make_run()
     snapshot = run.folder.snapshot(2)
     snapshot.write_bytes(run.file.read_bytes())

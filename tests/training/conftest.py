@@ -104,3 +104,11 @@ def without_times():
 def recorder():
     """Makes a Recorder."""
     return Recorder
+
+
+@pytest.fixture
+def finished(tmp_path, tiny_config, train):
+    """A run of 4 steps: an epoch of 3 and the first step of the next."""
+    ready = session.new(tiny_config(steps=4), tmp_path / "run", "cpu")
+    outcome, recorder = train(ready)
+    return ready, outcome, recorder

@@ -1,6 +1,9 @@
-"""What a run draws, whatever lies in its folder."""
+"""The pictures of a run, whatever files are in its folder."""
 
+import contextlib
+import itertools
 import os
+from types import SimpleNamespace
 
 import numpy as np
 from PIL import Image
@@ -11,7 +14,7 @@ from ganctl.training import pictures, session
 from ganctl.training.pictures import variety
 
 
-def test_pictures_that_others_put_there_are_no_frames(tmp_path, tiny_config, train):
+def test_foreign_files_are_not_frames_of_the_animation(tmp_path, tiny_config, train):
     run = RunDirectory(tmp_path / "run")
     train(session.new(tiny_config(epochs=2), run.path, "cpu"))
     whole = run.sample(1).read_bytes()
@@ -28,9 +31,7 @@ def test_pictures_that_others_put_there_are_no_frames(tmp_path, tiny_config, tra
         assert animation.n_frames == 2  # of epochs 2 and 3
 
 
-def test_pictures_that_cannot_be_drawn_are_told_and_end_no_training(
-    tmp_path, tiny_config, train, monkeypatch
-):
+def test_training_continues_if_a_picture_cannot_be_drawn(tmp_path, tiny_config, train, monkeypatch):
     def broken(*_):
         raise ValueError("no font")
 
@@ -41,9 +42,7 @@ def test_pictures_that_cannot_be_drawn_are_told_and_end_no_training(
     assert "could not be drawn: ValueError: no font" in recorder.problems[-1]
 
 
-def test_the_frames_of_the_animation_take_no_more_memory_than_they_may(
-    tmp_path, tiny_config, train, monkeypatch
-):
+def test_the_memory_of_the_animation_is_limited(tmp_path, tiny_config, train, monkeypatch):
     run = RunDirectory(tmp_path / "run")
     train(session.new(tiny_config(epochs=4), run.path, "cpu"))
     with Image.open(run.sample(1)) as picture:
@@ -61,3 +60,25 @@ def test_variety_is_the_mean_deviation_of_a_pixel():
     assert variety(pictures) == 25
     pictures[0], pictures[1] = 0, 255
     assert variety(pictures) == 127.5
+
+
+def test_previews_take_a_small_share_of_the_time(monkeypatch, tiny_config, tmp_path):
+    """And none at all once there was no memory for them."""
+    now, drawn = [100.0], []
+    monkeypatch.setattr(pictures, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    shown = pictures.Pictures(RunDirectory(tmp_path), tiny_config(), print)
+
+    def sample(_, __=None):
+        now[0] += 0.1
+        drawn.append(now[0])
+        if len(drawn) == 4:
+            raise MemoryError
+        return "pixels"
+
+    monkeypatch.setattr(shown, "_sample", sample)
+    for _ in range(2000):
+        now[0] += 0.1
+        with contextlib.suppress(MemoryError):
+            assert shown.preview_if_due(None) == ("pixels" if now[0] in drawn else None)
+    assert len(drawn) == 4
+    assert all(second - first > 0.1 / 0.01 for first, second in itertools.pairwise(drawn))

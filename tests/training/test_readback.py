@@ -1,10 +1,13 @@
+"""Metrics on their way from the device to the host."""
+
 import pytest
 import torch
 
+from ganctl.training import session
 from ganctl.training.readback import Readback
 
 
-def test_rows_come_back_in_their_order_once():
+def test_rows_are_received_once_and_in_order():
     readback = Readback(torch.device("cpu"))
     assert readback.receive(wait=True) == []
     for number in range(3):
@@ -38,3 +41,14 @@ def test_sending_never_waits_for_a_gpu():
     readback.add(rows[0])
     readback.send()
     assert readback.receive(wait=True)[-1] == [0.0, 1.0]
+
+
+def test_how_often_metrics_are_read_changes_nothing(tmp_path, tiny_config, train, monkeypatch):
+    histories = []
+    for seconds in (0.0, 1e9):  # after every step; only where an epoch ends
+        monkeypatch.setattr("ganctl.training.readback._READ_SECONDS", seconds)
+        ready = session.new(tiny_config(epochs=2), tmp_path / str(seconds), "cpu")
+        rows = train(ready)[0].history
+        histories.append([{k: v for k, v in row.items() if "sec" not in k} for row in rows])
+    assert histories[0] == histories[1]
+    assert len(histories[0]) == 2
