@@ -7,6 +7,7 @@ the path and the size of a member are taken from its headers, within limits.
 
 from __future__ import annotations
 
+import sys
 import tarfile
 from collections.abc import Iterator
 from typing import Self
@@ -30,10 +31,7 @@ class Archive(tarfile.TarFile):
     def next(self) -> tarfile.TarInfo | None:
         """Return the next member. Raises tarfile.TarError, OSError."""
         self.num_headers = 0
-        try:
-            return super().next()
-        except OverflowError:  # where the next header would be is no offset of any file
-            raise tarfile.ReadError("a member's size is larger than any file") from None
+        return super().next()
 
     def each(self) -> Iterator[tarfile.TarInfo]:
         """Yield each member and forget it. Raises what `next` does."""
@@ -43,8 +41,14 @@ class Archive(tarfile.TarFile):
             # A negative size would lead back to an earlier header, again and again.
             if member.size < 0 or self.offset <= place:
                 raise tarfile.ReadError("a member's size is below zero")
+            if self.offset > sys.maxsize:
+                raise tarfile.ReadError("a member's size is larger than any file")
             place = self.offset
             yield member
+        # tarfile takes anything that is not a header for the end.
+        self.fileobj.seek(self.offset)  # type: ignore[attr-defined]
+        if self.fileobj.read(tarfile.BLOCKSIZE).strip(b"\0"):  # type: ignore[attr-defined]
+            raise tarfile.ReadError("no member where one should begin")
 
 
 class _Member(tarfile.TarInfo):

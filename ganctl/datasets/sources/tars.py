@@ -97,10 +97,6 @@ class Tars(Source):
                         listing.refuse(name, "not a plain file")
                     elif member.isreg():
                         yield name, (number, member.offset_data, member.size)
-                # tarfile takes anything that is not a header for the end.
-                file.seek(tar.offset)
-                if file.read(tarfile.BLOCKSIZE).strip(b"\0"):
-                    raise tarfile.ReadError("no member where one should begin")
         except (tarfile.TarError, OSError, ValueError, EOFError) as error:
             if not listing.places:
                 raise DataError(f"{printable(path)} cannot be read as a tar: {error}") from None

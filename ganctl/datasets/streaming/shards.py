@@ -132,10 +132,6 @@ def _members(file: IO[bytes]) -> Iterator[tuple[tarfile.TarInfo, int]]:
             following = tar.offset
             yield member, offset
             offset = following
-        # tarfile takes anything that is not a header for the end.
-        file.seek(offset)
-        if file.read(tarfile.BLOCKSIZE).strip(b"\0"):
-            raise tarfile.ReadError("no member where one should begin")
         file.seek(offset)
 
 
