@@ -46,8 +46,8 @@ class Archive(tarfile.TarFile):
             place = self.offset
             yield member
         # tarfile takes anything that is not a header for the end.
-        self.fileobj.seek(self.offset)  # type: ignore[attr-defined]
-        if self.fileobj.read(tarfile.BLOCKSIZE).strip(b"\0"):  # type: ignore[attr-defined]
+        self.fileobj.seek(self.offset)
+        if self.fileobj.read(tarfile.BLOCKSIZE).strip(b"\0"):
             raise tarfile.ReadError("no member where one should begin")
 
 
