@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from ganctl.datasets import loading, mnist
+from ganctl.datasets import mnist
 from ganctl.errors import DataError
 
 TRAIN_COUNTS = [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]
@@ -43,18 +43,3 @@ def test_a_missing_file_is_a_data_error(tmp_path):
     with pytest.raises(DataError, match="cannot be read") as caught:
         mnist.load_test(tmp_path / "none.npz")
     assert "einstall" in str(caught.value.hint)
-
-
-@pytest.mark.usefixtures("tiny_mnist")
-def test_load_takes_the_first_images_by_name(tiny_dataset):
-    everything, few = loading.load("mnist"), loading.load("mnist", limit=7)
-    assert (everything.name, len(everything), len(few)) == ("mnist", len(tiny_dataset), 7)
-    assert everything.digest == tiny_dataset.digest != few.digest
-    assert few.images.equal(everything.images[:7])
-    assert few.labels.tolist() == [0, 1, 2, 3, 4, 5, 6]
-
-
-def test_the_nearest_known_name_is_suggested():
-    with pytest.raises(DataError, match="unknown data 'fashon-mnist'") as caught:
-        loading.load("fashon-mnist")
-    assert caught.value.hint == "Did you mean 'fashion-mnist'? Or give a path that exists."

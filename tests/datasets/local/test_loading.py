@@ -349,29 +349,6 @@ def test_a_temporary_folder_caches_images_if_need_be(photos, cache_folder, monke
 # Named sets
 
 
-@pytest.mark.usefixtures("tiny_mnist")
-def test_a_built_in_data_set_in_another_size():
-    native = loading.load("mnist")
-    same = loading.load("mnist", settings=ImageSettings((28, 28), 1))
-    assert same.digest == native.digest
-    other = loading.load("mnist", settings=ImageSettings((32, 48), 3), limit=5)
-    assert other.image_shape == (3, 32, 48)
-    assert other.labels.tolist() == native.labels[:5].tolist()
-    assert other.num_classes == native.num_classes
-    assert loading.load_test("mnist", settings=ImageSettings((32, 32))).image_shape == (1, 32, 32)
-
-
-@pytest.mark.usefixtures("tiny_mnist")
-def test_the_survey_of_a_built_in_data_set():
-    prepared = loading.prepare("mnist", ImageSettings((32, 32)))
-    survey = prepared.survey
-    assert (survey.num_images, survey.num_enlarged) == (40, 40)
-    assert survey.sizes == {"28x28": 40}
-    assert survey.classes == {str(digit): 4 for digit in range(10)}
-    assert prepared.training_size == "32x32 grayscale"
-    assert Survey.from_dict(survey.to_dict()) == survey
-
-
 # A contact sheet
 
 
