@@ -14,7 +14,7 @@ from ganctl.images import ArrayStream
 
 
 def numbered(count, channels=1, height=2, width=3):
-    """Images that are told apart by their one colour: 1, 2, 3, ..."""
+    """Return images of one color each: 1, 2, 3, ..."""
     values = np.arange(1, count + 1, dtype=np.uint8).reshape(-1, 1, 1, 1)
     shades = values + 50 * np.arange(channels, dtype=np.uint8)
     return np.broadcast_to(shades, (count, height, width, channels)).copy()
@@ -62,7 +62,7 @@ def test_every_byte_survives_scaling_and_back():
     ],
 )
 @pytest.mark.parametrize("channels", [1, 3])
-def test_a_grid_goes_row_by_row_and_is_nearly_square(count, layout, channels):
+def test_grid_is_filled_by_rows_and_nearly_square(count, layout, channels):
     picture = images.grid(numbered(count, channels))
     assert picture.shape == (2 * len(layout), 3 * len(layout[0]), channels)
     assert picture[::2, ::3, 0].tolist() == layout
@@ -73,12 +73,12 @@ def test_a_grid_goes_row_by_row_and_is_nearly_square(count, layout, channels):
             assert np.array_equal(tile, whole[number - 1] if number else np.zeros_like(tile))
 
 
-def test_a_grid_has_the_columns_asked_for_and_a_strip_one_row():
+def test_grid_has_the_given_columns():
     assert images.grid(numbered(5), columns=2)[::2, ::3, 0].tolist() == [[1, 2], [3, 4], [5, 0]]
     assert images.grid(numbered(3), columns=3)[::2, ::3, 0].tolist() == [[1, 2, 3]]
 
 
-def test_enlarging_makes_squares_of_pixels():
+def test_enlarge_repeats_pixels():
     picture = np.array([[[1], [2]]], np.uint8)
     assert images.enlarge(picture, 2)[..., 0].tolist() == [[1, 1, 2, 2], [1, 1, 2, 2]]
     assert images.enlarge(numbered(4, 3), 3).shape == (4, 6, 9, 3)
@@ -86,12 +86,12 @@ def test_enlarging_makes_squares_of_pixels():
 
 
 @pytest.mark.parametrize(("height", "factor"), [(28, 3), (8, 10), (84, 1), (256, 1)])
-def test_previews_are_enlarged_to_about_one_height(height, factor):
+def test_preview_factor(height, factor):
     assert images.preview_factor(height) == factor
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_a_png_comes_back_with_its_text(channels):
+def test_png_round_trip(channels):
     picture = np.random.default_rng(0).integers(0, 256, (5, 7, channels), np.uint8)
     content = images.png(picture, {"seeds": "0-15", "ümlaut": "größer"})
     assert np.array_equal(images.read_png(io.BytesIO(content), picture.shape), picture)
@@ -100,7 +100,7 @@ def test_a_png_comes_back_with_its_text(channels):
         assert image.text == {"seeds": "0-15", "ümlaut": "größer"}
 
 
-def test_what_is_no_such_png_is_not_read():
+def test_other_files_are_not_read():
     picture = numbered(12, height=8, width=8)[0]
     content, gif = images.png(picture), io.BytesIO()
     Image.fromarray(picture[..., 0]).save(gif, "GIF")
@@ -109,8 +109,8 @@ def test_what_is_no_such_png_is_not_read():
         assert images.read_png(io.BytesIO(other), picture.shape) is None
 
 
-def test_a_picture_that_unpacks_to_gigabytes_is_not_unpacked():
-    """70,000 by 70,000 pixels in 41 bytes: the header alone is looked at."""
+def test_a_decompression_bomb_is_not_unpacked():
+    """70,000 by 70,000 pixels in 41 bytes: only the header is read."""
     header = struct.pack(">2I5B", 70_000, 70_000, 8, 0, 0, 0, 0)
     chunk = struct.pack(">I", len(header)) + b"IHDR" + header
     content = b"\x89PNG\r\n\x1a\n" + chunk + struct.pack(">I", zlib.crc32(chunk[4:]))
@@ -125,7 +125,7 @@ def test_the_same_picture_gives_the_same_bytes():
 
 @pytest.mark.parametrize("kind", ["gif", "webp"])
 @pytest.mark.parametrize("channels", [1, 3])
-def test_an_animation_has_its_frames_and_times_and_runs_for_ever(kind, channels):
+def test_animation_has_frames_durations_and_an_endless_loop(kind, channels):
     frames = numbered(4, channels, height=8, width=8) * 20
     content = images.animation(list(frames), kind, milliseconds=70, hold=3)
     with Image.open(io.BytesIO(content)) as image:
@@ -141,7 +141,7 @@ def test_an_animation_has_its_frames_and_times_and_runs_for_ever(kind, channels)
 
 
 @pytest.mark.parametrize("kind", ["gif", "webp"])
-def test_one_frame_is_an_animation_too(kind):
+def test_animation_of_one_frame(kind):
     content = images.animation(list(numbered(1, height=8, width=8)), kind, milliseconds=70)
     with Image.open(io.BytesIO(content)) as image:
         assert image.size == (8, 8)
@@ -149,7 +149,7 @@ def test_one_frame_is_an_animation_too(kind):
 
 
 @pytest.mark.parametrize("kind", ["gif", "webp"])
-def test_frames_that_stand_still_keep_their_time(kind):
+def test_identical_frames_keep_their_duration(kind):
     still = numbered(1, height=8, width=8)[0]
     content = images.animation([still, still, still + 9], kind, milliseconds=50)
     total = 0
@@ -166,7 +166,7 @@ def test_concatenate_joins_chunks_in_order():
     assert np.array_equal(images.concatenate(iter([whole[:2], whole[2:]])), whole)
 
 
-def test_an_npz_is_what_numpy_reads():
+def test_npz_is_read_by_numpy():
     whole = np.random.default_rng(0).integers(0, 256, (10, 4, 4, 3), np.uint8)
     parts = (whole[start : start + 4] for start in range(0, 10, 4))
     file = io.BytesIO()
@@ -179,7 +179,7 @@ def test_an_npz_is_what_numpy_reads():
     assert zipfile.ZipFile(file).testzip() is None
 
 
-def test_an_npz_can_hold_several_arrays():
+def test_npz_with_several_arrays():
     names = np.array(["cat", "café"])
     arrays = {
         "arr_0": ArrayStream("|u1", (2, 4, 4, 1), [np.zeros((2, 4, 4, 1), np.uint8)]),
@@ -195,7 +195,7 @@ def test_an_npz_can_hold_several_arrays():
         assert arrays["classes"].tolist() == ["cat", "café"]
 
 
-def test_writing_an_npz_keeps_no_chunk_that_it_has_written():
+def test_npz_is_written_without_keeping_chunks():
     made = []
 
     def chunks():
@@ -212,7 +212,7 @@ def test_writing_an_npz_keeps_no_chunk_that_it_has_written():
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_a_webp_holds_the_pixels_unless_a_quality_is_given(channels):
+def test_webp_is_lossless_unless_a_quality_is_given(channels):
     picture = np.random.default_rng(0).integers(0, 256, (20, 30, channels), np.uint8)
     exact = np.asarray(Image.open(io.BytesIO(images.webp(picture))).convert("RGB"))
     assert np.array_equal(exact, np.broadcast_to(picture, (20, 30, 3)))
@@ -220,7 +220,7 @@ def test_a_webp_holds_the_pixels_unless_a_quality_is_given(channels):
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_a_picture_is_reduced_to_its_longer_side_and_never_enlarged(channels):
+def test_shrink_limits_the_longer_side_and_never_enlarges(channels):
     picture = np.full((40, 80, channels), 7, np.uint8)
     assert images.shrink(picture, 80) is picture
     smaller = images.shrink(picture, 20)

@@ -1,4 +1,4 @@
-"""Against what others published: prdc, scipy and the formulas of the papers."""
+"""Metrics agree with prdc, scipy and the formulas of the papers."""
 
 import numpy as np
 import prdc
@@ -23,7 +23,7 @@ def clouds(request):
     return torch.from_numpy(fake).float(), torch.from_numpy(real).float()
 
 
-def test_frechet_distance_is_scipys(clouds):
+def test_frechet_distance_agrees_with_scipy(clouds):
     fake, real = (cloud.double().numpy() for cloud in clouds)
     covariances = [np.cov(cloud, rowvar=False) for cloud in (fake, real)]
     root = scipy.linalg.sqrtm(covariances[0] @ covariances[1]).real
@@ -64,13 +64,13 @@ def test_kernel_distance_depends_on_nothing_but_the_features(clouds):
     assert torch.get_rng_state().equal(state)
 
 
-def test_manifold_is_prdcs(clouds):
+def test_manifold_agrees_with_prdc(clouds):
     fake, real = clouds
     expected = prdc.compute_prdc(real.double().numpy(), fake.double().numpy(), nearest_k=5)
     assert vars(metrics.manifold(fake, real)) == pytest.approx(expected, rel=1e-12)
 
 
-def test_manifold_tells_what_is_wrong():
+def test_manifold_detects_collapse():
     rng = np.random.default_rng(0)
     real = torch.from_numpy(rng.standard_normal((1000, 4)))
     same = torch.from_numpy(rng.standard_normal((1000, 4)))
@@ -89,14 +89,14 @@ def test_nearest_distances(clouds):
     assert float(found[7]) == pytest.approx(float(row), rel=1e-9)
 
 
-def test_classifier_score_is_the_papers_formula():
+def test_classifier_score_agrees_with_the_papers_formula():
     logits = torch.from_numpy(np.random.default_rng(0).standard_normal((300, 10)) * 3)
     shares = logits.softmax(1).numpy()
     divergence = [scipy.stats.entropy(row, shares.mean(0)) for row in shares]
     assert metrics.classifier_score(logits) == pytest.approx(np.exp(np.mean(divergence)), rel=1e-9)
 
 
-def test_classifier_score_at_its_ends():
+def test_classifier_score_at_its_bounds():
     sure = torch.eye(10).repeat(5, 1) * 200
     assert metrics.classifier_score(sure) == pytest.approx(10)
     assert metrics.classifier_score(torch.zeros(20, 10)) == pytest.approx(1)
@@ -130,8 +130,8 @@ MEASURED = {
 
 
 @pytest.mark.parametrize("name", MEASURED)
-def test_a_metric_is_of_one_process_whatever_others_there_are(name, monkeypatch):
-    """In a program's own process group it would wait for those that measure nothing."""
+def test_metrics_never_communicate_with_other_processes(name, monkeypatch):
+    """In a process group of the host program they would wait for ever."""
     dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
     try:
         for operation in ("barrier", "all_gather", "all_reduce", "broadcast"):

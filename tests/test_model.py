@@ -1,4 +1,4 @@
-"""A generator from a checkpoint, as programs use it."""
+"""Models, as Python programs use them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NAMES = ["zero", "one", "<b>"]
 
 @pytest.fixture
 def written(tiny_checkpoint, tiny_config, tmp_path):
-    """Write a checkpoint whose settings are changed, and give its path."""
+    """Writes a checkpoint with changed settings and returns its path."""
 
     def write(preset="fast", classes=(), **changes):
         config = schema.override(tiny_config(preset, **changes), {"num_classes": len(classes)})
@@ -38,42 +38,42 @@ def written(tiny_checkpoint, tiny_config, tmp_path):
 
 @pytest.fixture
 def model(written):
-    """Of three classes."""
+    """A model with three classes."""
     return ganctl.load(written(classes=NAMES))
 
 
 @pytest.fixture
 def plain(written):
-    """Of none."""
+    """An unconditional model."""
     return ganctl.load(written())
 
 
-def test_what_is_known_of_it(model):
+def test_attributes(model):
     assert (model.data, model.step, model.ema) == ("mnist", 3, True)
     assert model.classes == tuple(NAMES)
     assert model.network.image_shape == (1, 28, 28)
     assert "fast on mnist, 28x28x1, 3 classes, step 3" in repr(model)
 
 
-def test_a_notebook_shows_words_that_are_no_markup(model):
+def test_html_is_escaped(model):
     shown = model._repr_html_()
     assert "&lt;b&gt;" in shown
     assert "<b>" not in shown
 
 
-def test_a_run_directory_is_its_latest(written):
+def test_a_run_directory_loads_its_latest_checkpoint(written):
     path = written()
     assert ganctl.load(path.parent).path == path
     assert ganctl.load(str(path)).digest == ganctl.load(path).digest
 
 
 @pytest.mark.parametrize("name", ["nothing.pt", "."])
-def test_nothing_to_load(tmp_path, name):
+def test_missing_checkpoint_is_an_error(tmp_path, name):
     with pytest.raises(CheckpointError):
         ganctl.load(tmp_path / name)
 
 
-def test_the_average_and_the_weights_themselves(written):
+def test_average_or_weights_as_trained(written):
     path = written()
     weights = ganctl.load(path, ema=False)
     assert weights.ema is False
@@ -82,7 +82,7 @@ def test_the_average_and_the_weights_themselves(written):
     assert ganctl.load(path).ema is False
 
 
-def test_images_are_of_their_seeds_alone(model):
+def test_images_depend_on_their_seeds_alone(model):
     alone = model.sample([5])
     beside = model.sample([1, 5, 300])
     assert (alone.pixels.shape, alone.pixels.dtype) == ((1, 28, 28, 1), np.uint8)
@@ -100,18 +100,18 @@ def test_images_do_not_depend_on_the_batch(plain):
 @pytest.mark.parametrize(
     "seeds", [range(3), (0, 1, 2), np.arange(3), (seed for seed in range(3))], ids=type
 )
-def test_seeds_of_any_kind(model, seeds):
+def test_seeds_of_any_integral_type(model, seeds):
     samples = model.sample(seeds)
     assert tuple(samples.seeds) == (0, 1, 2)
     assert {type(seed) for seed in samples.seeds} == {int}
 
 
-def test_no_seeds_are_no_images(model):
+def test_no_seeds_give_no_images(model):
     assert model.sample([]).pixels.shape == (0, 28, 28, 1)
 
 
 @pytest.mark.parametrize("seeds", [[-1], [2**32], range(-1, 2), range(2**32, 2**32 + 2)])
-def test_seeds_that_there_are_not(model, seeds):
+def test_invalid_seeds_are_refused(model, seeds):
     with pytest.raises(UsageError, match="seeds must be from 0 to"):
         model.sample(seeds)
 
@@ -138,7 +138,7 @@ def test_classes_may_be_of_any_integral_type(model, classes):
     assert repr(walk.seeds) == "(3, 4)"
 
 
-def test_a_class_is_no_fraction(model):
+def test_fractional_classes_are_refused(model):
     for classes in (1.0, [1.0, 1.0], object()):
         with pytest.raises(TypeError):
             model.sample([3, 4], classes=classes)
@@ -148,13 +148,13 @@ def test_a_class_is_no_fraction(model):
     ("classes", "message"),
     [("two", "no class 'two'"), (3, "0 to 2"), (["one"], "1 class cannot be paired with 2 seeds")],
 )
-def test_classes_that_there_are_not(model, classes, message):
+def test_unknown_classes_are_refused(model, classes, message):
     with pytest.raises(UsageError, match=message):
         model.sample([0, 1], classes=classes)
 
 
-def test_a_number_is_no_name(written):
-    """Of classes that are called by numbers, but in another order."""
+def test_a_number_is_never_a_name(written):
+    """Classes can be named by numbers in another order."""
     model = ganctl.load(written(classes=["0", "1", "10", "2"]))
     of_ten = model.sample([5], classes="10").pixels
     assert np.array_equal(of_ten, model.sample([5], classes=2).pixels)
@@ -171,12 +171,12 @@ def test_seeds_in_every_class(model):
         model.sample(range(10**6), every_class=True)
 
 
-def test_a_model_of_no_classes(plain):
+def test_an_unconditional_model_refuses_classes(plain):
     with pytest.raises(UsageError, match="has no classes"):
         plain.sample([0], classes=0)
 
 
-def test_less_truncation_is_more_alike(plain):
+def test_lower_truncation_gives_less_variety(plain):
     def spread(psi):
         return plain.sample(range(8), truncation=psi).pixels.std(axis=0).mean()
 
@@ -184,12 +184,12 @@ def test_less_truncation_is_more_alike(plain):
 
 
 @pytest.mark.parametrize("psi", [0, -1, 1.5, float("nan")])
-def test_truncations_that_there_are_not(plain, psi):
+def test_invalid_truncation_is_refused(plain, psi):
     with pytest.raises(UsageError, match="truncation must be"):
         plain.sample([0], truncation=psi)
 
 
-def test_a_walk_meets_each_seed(plain):
+def test_a_walk_passes_through_each_seed(plain):
     walk = plain.interpolate([3, 7, 9], frames=2, loop=True)
     assert len(walk) == 6
     assert np.array_equal(walk.pixels[::2], plain.sample([3, 7, 9]).pixels)
@@ -197,7 +197,7 @@ def test_a_walk_meets_each_seed(plain):
     assert walk.seeds == (3, 7, 9)
 
 
-def test_one_seed_goes_through_classes(model):
+def test_one_seed_can_go_through_classes(model):
     walk = model.interpolate([5], classes=["zero", "one"], frames=1)
     assert np.array_equal(walk.pixels, model.sample([5, 5], classes=[0, 1]).pixels)
 
@@ -218,12 +218,12 @@ def test_a_sheet_has_its_seeds_in_the_corners(plain):
         ([1, 2, 3], {"classes": [0, 1]}, "2 classes cannot be paired with 3 seeds"),
     ],
 )
-def test_walks_that_there_are_not(model, seeds, options, message):
+def test_invalid_walks_are_refused(model, seeds, options, message):
     with pytest.raises(UsageError, match=message):
         model.interpolate(seeds, **options)
 
 
-def test_a_sheet_of_three(plain):
+def test_a_sheet_needs_four_corners(plain):
     with pytest.raises(UsageError, match="four corners, not 3"):
         plain.sheet([1, 2, 3])
 
@@ -237,8 +237,8 @@ def test_a_sheet_of_three(plain):
         lambda model: model.sheet([0, 1, 2, 3], frames=2),
     ],
 )
-def test_drawing_that_memory_is_too_short_for_is_refused(model, monkeypatch, draw):
-    """A small file may declare networks that take gigabytes."""
+def test_too_little_memory_for_drawing_is_an_error(model, monkeypatch, draw):
+    """A small file can declare networks that take gigabytes."""
 
     def draws(*_):
         raise AssertionError
@@ -250,7 +250,7 @@ def test_drawing_that_memory_is_too_short_for_is_refused(model, monkeypatch, dra
         draw(model)
 
 
-def test_more_samples_than_memory_holds_are_refused_before_the_first(model, monkeypatch):
+def test_more_samples_than_memory_holds_are_refused_before_drawing(model, monkeypatch):
     monkeypatch.setattr(machine, "free_memory", lambda: 10**9)
     with pytest.raises(DeviceError, match="takes 1,568"):
         _ = model.sample(range(10**9)).pixels

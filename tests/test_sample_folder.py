@@ -15,11 +15,11 @@ from ganctl.errors import RunError
         (["Cat", "cat"], ["class-000", "class-001"]),
     ],
 )
-def test_a_class_has_its_own_folder_whatever_it_is_called(names, folders):
+def test_every_class_has_a_folder_of_its_own(names, folders):
     assert sample_folder.class_folders(names) == folders
 
 
-def test_samples_of_an_earlier_call_are_replaced_only_by_force(tmp_path):
+def test_samples_of_an_earlier_call_are_removed_only_with_force(tmp_path):
     for seed in (1, 2, 3):
         (tmp_path / f"seed-00000{seed}.png").write_bytes(b"old")
     new = [("seed-000002.png", b"new")]

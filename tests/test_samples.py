@@ -1,4 +1,4 @@
-"""What a model draws, as arrays, pictures, files, and in a notebook."""
+"""Samples as arrays, pictures, files, and in a notebook."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ganctl.samples import Samples, Walk, seed_ranges
 
 
 def shades(count, channels=1, height=4, width=6):
-    """Images of one value each: 0, 10, 20, ..."""
+    """Return images of one value each: 0, 10, 20, ..."""
     values = np.arange(count, dtype=np.uint8).reshape(-1, 1, 1, 1) * 10
     return np.broadcast_to(values, (count, height, width, channels)).copy()
 
@@ -25,7 +25,7 @@ def opened(content):
 
 
 def made(pixels, seeds, cls=Samples, **more):
-    """Samples with these pixels, drawn in two chunks."""
+    """Return samples with these pixels, drawn in two chunks."""
     half = len(pixels) // 2
     return cls(lambda: iter([pixels[:half], pixels[half:]]), pixels.shape, seeds, **more)
 
@@ -40,33 +40,33 @@ def walk():
     return made(shades(6, 3), (1, 2), Walk, columns=6)
 
 
-def test_they_are_an_array(samples):
+def test_samples_convert_to_an_array(samples):
     assert len(samples) == 5
     assert np.array_equal(np.asarray(samples), samples.pixels)
     assert np.asarray(samples, dtype=float).dtype == float
 
 
 @pytest.mark.parametrize(("channels", "mode"), [(1, "L"), (3, "RGB")])
-def test_each_is_a_picture(channels, mode):
+def test_pil_returns_one_image_each(channels, mode):
     third = made(shades(4, channels), (0, 1, 2, 3)).pil()[2]
     assert (third.mode, third.size) == (mode, (6, 4))
     assert np.unique(np.asarray(third)).tolist() == [20]
 
 
-def test_a_grid_is_row_by_row(samples):
+def test_grid_fills_rows_in_order(samples):
     picture = samples.picture(columns=3, upscale=2)
     assert picture.shape == (2 * 8, 3 * 12, 1)
     assert picture[::8, ::12, 0].tolist() == [[0, 10, 20], [30, 40, 0]]
     assert samples.grid(columns=5, upscale=1).size == (30, 4)
 
 
-def test_captions_stand_below_each(samples):
+def test_captions_are_below_the_images(samples):
     plain, captioned = samples.picture(upscale=10), samples.picture(upscale=10, captions=True)
     assert captioned.shape[0] > plain.shape[0]
     assert captioned[:40, :60].tolist() == plain[:40, :60].tolist()
 
 
-def test_words_say_what_they_are(samples, walk):
+def test_repr_names_shape_and_seeds(samples, walk):
     assert repr(samples) == "Samples(5 of 4x6x1, seeds 3, 4, 5, 6, 7)"
     assert repr(walk) == "Walk(6 of 4x6x3, seeds 1, 2)"
     assert repr(made(shades(20), tuple(range(20)))).endswith("6, 7, ...)")
@@ -81,12 +81,12 @@ def test_words_say_what_they_are(samples, walk):
         ({"upscale": -1}, "upscale must be at least 1"),
     ],
 )
-def test_numbers_that_make_no_picture(samples, options, message):
+def test_invalid_columns_and_upscale_are_refused(samples, options, message):
     with pytest.raises(UsageError, match=message):
         samples.grid(**options)
 
 
-def test_none_at_all_are_no_picture():
+def test_empty_samples_have_no_picture():
     none = made(shades(0), ())
     assert none.pil() == []
     assert none._repr_png_() is None
@@ -94,26 +94,26 @@ def test_none_at_all_are_no_picture():
         none.grid()
 
 
-def test_a_walk_has_no_seed_for_each_frame(walk):
+def test_frames_of_a_walk_cannot_be_captioned(walk):
     with pytest.raises(UsageError, match="a seed each"):
         walk.grid(captions=True)
 
 
-def test_a_png_says_where_it_is_from(samples, tmp_path):
+def test_png_has_the_text(samples, tmp_path):
     samples.save(tmp_path / "a.PNG", upscale=1)
     with Image.open(tmp_path / "a.PNG") as picture:
         assert (picture.text, picture.size) == ({"step": "7"}, (18, 8))
 
 
 @pytest.mark.parametrize(("upscale", "shape"), [(None, (5, 4, 6, 1)), (3, (5, 12, 18, 1))])
-def test_an_npz_is_the_array(samples, tmp_path, upscale, shape):
+def test_npz_holds_the_pixels(samples, tmp_path, upscale, shape):
     samples.save(tmp_path / "a.npz", upscale=upscale)
     with np.load(tmp_path / "a.npz") as file:
         assert file["arr_0"].shape == shape
         assert file["arr_0"][:, 0, 0, 0].tolist() == [0, 10, 20, 30, 40]
 
 
-def test_an_npz_has_the_seeds_and_the_classes_beside_the_array(tmp_path):
+def test_npz_holds_seeds_and_classes(tmp_path):
     conditional = {"classes": ("cat", "dog", "été")}
     for seeds, more, labels in (
         (range(3, 8), conditional, [0, 1, 2, 0, 1]),
@@ -130,14 +130,14 @@ def test_an_npz_has_the_seeds_and_the_classes_beside_the_array(tmp_path):
                 assert arrays["classes"].tolist() == ["cat", "dog", "été"]
 
 
-def test_an_npz_of_a_walk_has_its_frames_alone(walk, tmp_path):
+def test_npz_of_a_walk_holds_only_frames(walk, tmp_path):
     walk.save(tmp_path / "a.npz")
     with np.load(tmp_path / "a.npz") as arrays:
         assert arrays.files == ["arr_0"]
         assert np.array_equal(arrays["arr_0"], walk.pixels)
 
 
-def test_a_folder_has_a_picture_of_each_seed(samples, tmp_path):
+def test_folder_has_one_png_per_seed(samples, tmp_path):
     samples.save(f"{tmp_path}/new/")
     names = [f"seed-{seed:06d}.png" for seed in range(3, 8)]
     assert sorted(path.name for path in (tmp_path / "new").iterdir()) == names
@@ -146,7 +146,7 @@ def test_a_folder_has_a_picture_of_each_seed(samples, tmp_path):
         assert np.array_equal(np.asarray(picture), samples.pixels[2, ..., 0])
 
 
-def test_a_folder_has_a_folder_of_each_class(tmp_path):
+def test_folder_has_one_folder_per_class(tmp_path):
     made(
         shades(4), (7, 9, 7, 9), labels=[0, 0, 1, 1], classes=("cat", "dog"), by_class=True,
         text={"classes": "cat, dog"},
@@ -158,7 +158,7 @@ def test_a_folder_has_a_folder_of_each_class(tmp_path):
         assert picture.getpixel((0, 0)) == 20
 
 
-def test_a_folder_cannot_hold_a_seed_twice_nor_frames(walk, tmp_path):
+def test_folder_refuses_duplicate_seeds_and_frames(walk, tmp_path):
     with pytest.raises(UsageError, match="a seed twice"):
         made(shades(3), (4, 5, 4)).save(f"{tmp_path}/x/")
     with pytest.raises(UsageError, match="a seed each"):
@@ -166,7 +166,7 @@ def test_a_folder_cannot_hold_a_seed_twice_nor_frames(walk, tmp_path):
     assert not any(tmp_path.iterdir())
 
 
-def test_nothing_is_drawn_twice_nor_before_it_is_needed(tmp_path):
+def test_samples_are_drawn_once_and_only_when_needed(tmp_path):
     drawn = []
 
     def draw():
@@ -191,7 +191,7 @@ def test_progress_is_reported(samples, walk, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["a.gif", "a.jpg", "a"])
-def test_other_files_are_refused(samples, tmp_path, name):
+def test_unknown_suffixes_are_refused(samples, tmp_path, name):
     with pytest.raises(UsageError, match="cannot write"):
         samples.save(f"{tmp_path}/{name}")
     assert not any(tmp_path.iterdir())
@@ -201,14 +201,14 @@ def test_other_files_are_refused(samples, tmp_path, name):
     ("layout", "shape"),
     [({"columns": 3, "rows": 4}, (16, 18)), ({"rows": 3}, (12, 12)), ({"rows": 1}, (4, 30))],
 )
-def test_a_grid_has_the_columns_and_rows_asked_for(samples, tmp_path, layout, shape):
+def test_grid_has_the_given_columns_and_rows(samples, tmp_path, layout, shape):
     assert samples.picture(**layout, upscale=1).shape == (*shape, 1)
     samples.save(tmp_path / "a.png", **layout, upscale=1)
     with Image.open(tmp_path / "a.png") as picture:
         assert picture.size == shape[::-1]
 
 
-def test_a_grid_that_is_too_small(samples):
+def test_too_small_a_grid_is_refused(samples):
     with pytest.raises(UsageError, match="5 images do not fit into a grid of 2x2"):
         samples.picture(columns=2, rows=2)
 
@@ -218,17 +218,17 @@ def test_a_grid_that_is_too_small(samples):
     [([0, 1, 2, 40], "0-2,40"), ([7], "7"), ([3, 3, 4], "3,3-4"), (range(10**9), "0-999999999"),
      (range(4, 6), "4-5"), (range(5, 6), "5"), (range(0, 6, 2), "0,2,4"), ([], ""), (range(0), "")],
 )  # fmt: skip
-def test_seeds_as_ranges(seeds, text):
+def test_seed_ranges(seeds, text):
     assert seed_ranges(seeds) == text
 
 
-def test_nowhere_to_write(samples, tmp_path):
+def test_missing_folder_is_an_error(samples, tmp_path):
     with pytest.raises(RunError, match="cannot be written"):
         samples.save(tmp_path / "nowhere" / "a.png")
 
 
 @pytest.mark.parametrize(("kind", "form"), [("gif", "GIF"), ("webp", "WEBP"), ("apng", "PNG")])
-def test_a_walk_moves(walk, tmp_path, kind, form):
+def test_walk_is_saved_as_an_animation(walk, tmp_path, kind, form):
     walk.save(tmp_path / f"walk.{kind}", upscale=2, fps=20)
     with Image.open(tmp_path / f"walk.{kind}") as moving:
         assert (moving.format, moving.n_frames, moving.size) == (form, 6, (12, 8))
@@ -238,7 +238,7 @@ def test_a_walk_moves(walk, tmp_path, kind, form):
         assert moving.convert("RGB").getpixel((0, 0)) == (50, 50, 50)
 
 
-def test_a_walk_is_a_strip(walk, tmp_path):
+def test_walk_is_saved_as_a_strip(walk, tmp_path):
     walk.save(tmp_path / "strip.png", upscale=1)
     with Image.open(tmp_path / "strip.png") as picture:
         assert picture.size == (36, 4)
@@ -246,7 +246,7 @@ def test_a_walk_is_a_strip(walk, tmp_path):
 
 @pytest.mark.parametrize("fps", [0, -1, 51])
 @pytest.mark.parametrize("kind", ["gif", "mp4"])
-def test_frames_that_no_player_shows(walk, kind, fps):
+def test_invalid_fps_is_refused(walk, kind, fps):
     with pytest.raises(UsageError, match="fps must be 1 to 50"):
         walk.animation(kind, fps=fps)
 
@@ -255,12 +255,12 @@ def test_a_notebook_shows_a_grid(samples):
     assert np.array_equal(np.asarray(opened(samples._repr_png_())), samples.grid())
 
 
-def test_a_notebook_is_not_flooded():
+def test_a_notebook_shows_at_most_256_images():
     many = made(shades(300, height=28, width=28), tuple(range(300)))
     assert opened(many._repr_png_()).size == (16 * 84, 16 * 84)
 
 
-def test_a_notebook_shows_a_walk_moving(walk):
+def test_a_notebook_shows_a_walk_animated(walk):
     before, _, rest = walk._repr_html_().partition("base64,")
     assert before == '<img src="data:image/png;'
     assert 'alt="a walk of 6 frames"' in rest

@@ -1,4 +1,4 @@
-"""A seed's picture never depends on how many are drawn beside it, where, or beside whom."""
+"""The image of a seed never depends on the images drawn beside it."""
 
 import numpy as np
 import pytest
@@ -22,14 +22,14 @@ from ganctl.sampling import (
 
 @pytest.fixture(scope="module", params=PRESETS)
 def config(request):
-    """Of `fast` with classes, of `dcgan` without."""
+    """Networks of `fast` with classes, of `dcgan` without."""
     config = preset(request.param)
     return override(config, {"num_classes": 10 if config.conditional else 0}).network
 
 
 @pytest.fixture(scope="module")
 def generator(config):
-    """A full-sized one, with running statistics that are not those it began with."""
+    """A full-sized generator whose running statistics are not the initial ones."""
     network = build_generator(config, torch.Generator().manual_seed(0))
     with torch.no_grad():
         network.train()(inputs_of(range(16), config))
@@ -38,7 +38,7 @@ def generator(config):
 
 @pytest.fixture(scope="module")
 def alone(generator, config):
-    """The picture of a seed drawn with nothing beside it."""
+    """Draws the image of a single seed."""
     pictures = {}
 
     def draw(seed):
@@ -50,7 +50,7 @@ def alone(generator, config):
 
 
 @pytest.mark.parametrize("count", [1, CHUNK - 1, CHUNK, CHUNK + 1, 4 * CHUNK + 3])
-def test_a_picture_is_a_function_of_its_seed_alone(config, generator, alone, count):
+def test_an_image_depends_on_its_seed_alone(config, generator, alone, count):
     seeds = list(range(1000, 1000 + count))
     seeds[0] = seeds[count // 2] = seeds[-1] = 7
     pixels = images.concatenate(sample_seeds(generator, seeds, config))
@@ -61,17 +61,17 @@ def test_a_picture_is_a_function_of_its_seed_alone(config, generator, alone, cou
         assert np.array_equal(pixels[62], alone(1062))
 
 
-def test_different_seeds_give_different_pictures(alone):
+def test_different_seeds_give_different_images(alone):
     assert not np.array_equal(alone(7), alone(8))
 
 
-def test_latents_give_the_pictures_of_their_seeds(config, generator, alone):
+def test_latents_of_seeds_give_the_same_images(config, generator, alone):
     points = inputs_of([3, 7], config)
     pixels = images.concatenate(sample_latents(generator, points, config))
     assert np.array_equal(pixels[1], alone(7))
 
 
-def test_the_generator_is_used_in_eval_mode_and_left_as_it_was(config, generator, alone):
+def test_generator_is_in_eval_mode_and_is_left_unchanged(config, generator, alone):
     seven = alone(7)
     before = {name: tensor.clone() for name, tensor in generator.state_dict().items()}
     for training in (True, False):
@@ -82,7 +82,7 @@ def test_the_generator_is_used_in_eval_mode_and_left_as_it_was(config, generator
     assert all(after[name].equal(tensor) for name, tensor in before.items())
 
 
-def test_a_chunk_is_made_only_when_it_is_asked_for(config, generator):
+def test_chunks_are_drawn_lazily(config, generator):
     passes = []
     hook = generator.register_forward_hook(lambda *_: passes.append(1))
     chunks = sample_seeds(generator, range(10**6), config)
@@ -91,7 +91,7 @@ def test_a_chunk_is_made_only_when_it_is_asked_for(config, generator):
 
 
 @pytest.mark.parametrize("count", [1, CHUNK + 1])
-def test_the_generator_only_ever_meets_one_batch_size(config, generator, count):
+def test_batch_size_is_always_the_same(config, generator, count):
     """Another shape may choose another kernel, which may round differently."""
     shapes = []
     hook = generator.register_forward_hook(lambda _, inputs, __: shapes.append(inputs[0].shape))
@@ -108,8 +108,8 @@ def sized(name, side, **changes):
 
 
 @pytest.mark.parametrize("name", PRESETS)
-def test_a_batch_is_smaller_where_images_are_larger(name):
-    """One picture of 256x256 is not drawn as a batch of 256; those of digits stay."""
+def test_batch_size_decreases_with_image_size(name):
+    """Images of 256x256 are not drawn 256 at once; digits are."""
     assert chunk_size(sized(name, 28)) == CHUNK
     sizes = [chunk_size(sized(name, side)) for side in (32, 64, 128, 256)]
     assert sizes == sorted(sizes, reverse=True)
@@ -122,7 +122,7 @@ def test_a_batch_is_smaller_where_images_are_larger(name):
     assert chunk_size(sized(name, 28, channels=3)) == CHUNK
 
 
-def test_a_seeds_picture_of_large_images_is_the_same_beside_others():
+def test_a_large_image_depends_on_its_seed_alone():
     network = sized("fast", 128, base_channels=16)
     generator = build_generator(network, torch.Generator().manual_seed(0))
     batches = []
@@ -139,7 +139,7 @@ def test_no_seeds_give_no_chunks(config, generator):
     assert list(sample_seeds(generator, [], config)) == []
 
 
-def test_any_ten_seeds_in_a_row_are_ten_classes(tiny_config):
+def test_ten_seeds_in_a_row_are_ten_classes(tiny_config):
     config = override(tiny_config(), {"num_classes": 10}).network
     points = inputs_of([9, 10, 11, 23], config)
     assert points.shape == (4, 8 + 10)
@@ -162,7 +162,7 @@ def test_labels_choose_the_classes_of_samples(tiny_config):
     assert all(not np.array_equal(own[seed], of_three[seed]) for seed in range(10) if seed != 3)
 
 
-def test_each_image_gets_its_own_label_past_the_first_latents_drawn(tiny_config):
+def test_labels_stay_with_their_images_after_the_first_latents(tiny_config):
     config = override(tiny_config(), {"num_classes": 10}).network
     network = build_generator(config, torch.Generator().manual_seed(0))
     count = 5 * CHUNK

@@ -13,7 +13,7 @@ from ganctl.errors import PackageError
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_frames_come_back(channels):
+def test_mp4_round_trip(channels):
     av = pytest.importorskip("av")
     shades = [0, 80, 160, 240]
     frames = [np.full((15, 16, channels), shade, np.uint8) for shade in shades]
@@ -27,7 +27,7 @@ def test_frames_come_back(channels):
     ] * 4
 
 
-def test_without_the_extra_it_says_what_to_install(monkeypatch):
+def test_missing_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "av", None)
     with pytest.raises(PackageError, match="PyAV") as raised:
         videos.mp4([np.zeros((4, 4, 1), np.uint8)], 10)

@@ -1,4 +1,4 @@
-"""ganctl evaluate: how near samples are to real images."""
+"""ganctl evaluate: how close samples are to real images."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ganctl.evaluation import evaluate, evaluator
 
 @pytest.fixture
 def few_real_images(monkeypatch):
-    """A few hundred digits in place of all of MNIST."""
+    """Replaces MNIST by a few hundred digits."""
     train, test = mnist.load_train(), mnist.load_test()
     monkeypatch.setattr(mnist, "load_train", lambda: tuple(array[:300] for array in train))
     monkeypatch.setattr(mnist, "load_test", lambda: tuple(array[:200] for array in test))
@@ -26,12 +26,12 @@ def few_real_images(monkeypatch):
 
 @pytest.fixture
 def run(run, tmp_path):
-    """A run that may be written into."""
+    """A run that can be written to."""
     return shutil.copytree(run, tmp_path / "run")
 
 
 @pytest.mark.usefixtures("few_real_images")
-def test_for_people(ok, run, monkeypatch):
+def test_table(ok, run, monkeypatch):
     monkeypatch.setattr(terminal, "_MANY", 100)
     result = ok("evaluate", run, "--num-samples", "50")
     assert result.err == "Extracting features of real images: 500 ...\n"
@@ -44,7 +44,7 @@ def test_for_people(ok, run, monkeypatch):
 
 
 @pytest.mark.usefixtures("few_real_images")
-def test_for_scripts(ok, run, documented):
+def test_json(ok, run, documented):
     result = ok("evaluate", run, "-n", "50", "--json")
     report = json.loads(result.out)
     documented("evaluate", report)
@@ -73,7 +73,7 @@ def test_at_a_terminal(on_terminal, run):
 
 
 @pytest.mark.usefixtures("few_real_images")
-def test_what_it_found_is_kept_with_the_run(ok, run, documented):
+def test_the_result_is_kept_with_the_run(ok, run, documented):
     found = json.loads(ok("evaluate", run, "-n", "20", "--json").out)
     told = json.loads(ok("inspect", run, "--json").out)
     documented("inspect", told)
@@ -90,7 +90,7 @@ def test_what_it_found_is_kept_with_the_run(ok, run, documented):
 
 
 @pytest.mark.usefixtures("few_real_images")
-def test_of_a_run_that_has_gone_on_it_is_told_as_old(ok, run, fast_options):
+def test_the_result_is_marked_as_old_after_a_resumed_run(ok, run, fast_options):
     ok("evaluate", run, "-n", "20")
     ok("train", "--resume", "--out", run, "--epochs", "3")
     (told,) = json.loads(ok("inspect", run, "--json").out)["evaluations"]
@@ -101,7 +101,7 @@ def test_of_a_run_that_has_gone_on_it_is_told_as_old(ok, run, fast_options):
 
 
 @pytest.mark.usefixtures("few_real_images")
-def test_a_checkpoint_alone_has_nowhere_to_keep_it(ok, run, tmp_path):
+def test_nothing_is_written_beside_a_single_checkpoint(ok, run, tmp_path):
     (tmp_path / "alone").mkdir()
     alone = shutil.copy(run / "ckpt.pt", tmp_path / "alone")
     ok("evaluate", alone, "-n", "20")
@@ -126,7 +126,7 @@ def test_modes_are_counted(ok, fast_options, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("number", ["-1", "0", "6", "60001", "x"])
-def test_numbers_that_cannot_be(cli, run, number):
+def test_invalid_numbers_of_samples(cli, run, number):
     result = cli("evaluate", run, "--num-samples", number)
     assert result.code == 2
     assert "num-samples" in result.err
@@ -134,7 +134,7 @@ def test_numbers_that_cannot_be(cli, run, number):
 
 
 class Means:
-    """A feature network that sees of an image the mean of each half."""
+    """A feature network whose features are the means of both halves."""
 
     name, digest, is_fast, num_classes = "means", "0", True, 0
 

@@ -11,18 +11,18 @@ from PIL import Image
 from ganctl import samples, store
 
 SIDE = 84
-"""Of an image in a picture that is made without --upscale."""
+"""Side of an image in a picture without --upscale."""
 
 
 def strip(path):
-    """A strip's images, from left to right."""
+    """Return the images of a strip, from left to right."""
     with Image.open(path) as picture:
         assert picture.height == SIDE
         return np.asarray(picture).reshape(SIDE, -1, SIDE).swapaxes(0, 1)
 
 
 def frames(path):
-    """An animation's frames, as grey values."""
+    """Return the frames of an animation in grayscale."""
     with Image.open(path) as animation:
         shown = []
         for index in range(animation.n_frames):
@@ -33,7 +33,7 @@ def frames(path):
 
 @pytest.fixture
 def picture_of(ok, run, tmp_path):
-    """What `sample` draws for a seed, or for a seed and a class."""
+    """Draws the image of a seed, or of a seed and a class, with `sample`."""
 
     def draw(seed, label=None):
         out = tmp_path / "one.png"
@@ -68,11 +68,11 @@ def test_an_animation(ok, run, tmp_path, picture_of, suffix, loop, count):
     with Image.open(out) as animation:
         assert animation.format == {"apng": "PNG"}.get(suffix, suffix.upper())
         assert animation.size == (SIDE, SIDE)
-        assert animation.info["loop"] == 0  # for ever
+        assert animation.info["loop"] == 0  # endless
 
 
 @pytest.mark.parametrize(("fps", "milliseconds"), [(25, 40), (10, 100)])
-def test_frames_a_second(ok, run, tmp_path, fps, milliseconds):
+def test_frames_per_second(ok, run, tmp_path, fps, milliseconds):
     out = tmp_path / "x.gif"
     ok("interpolate", run, "--seeds", "3,7", "--frames", 2, "--fps", fps, "-o", out)
     with Image.open(out) as animation:
@@ -88,9 +88,7 @@ def test_the_default_is_a_walk_in_walk_gif(ok, run, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("name", ["x.png", "x.gif", "x.webp"])
 @pytest.mark.parametrize(("options", "side"), [([], 84), (["--upscale", 1], 28)])
-def test_a_walk_is_enlarged_to_be_looked_at_unless_told_otherwise(
-    ok, run, tmp_path, name, options, side
-):
+def test_a_walk_is_enlarged_by_default(ok, run, tmp_path, name, options, side):
     ok("interpolate", run, "--frames", 2, *options, "-o", tmp_path / name)
     with Image.open(tmp_path / name) as picture:
         assert picture.height == side
@@ -120,7 +118,7 @@ def test_a_strip_says_where_it_comes_from(ok, run, tmp_path):
     assert text["checkpoint"] == store.read_checkpoint(run).digest
 
 
-def test_for_people(ok, run, tmp_path):
+def test_summary(ok, run, tmp_path):
     result = ok("interpolate", run, "--seeds", "3,7", "--loop", "-o", tmp_path / "x.gif")
     assert result.err == ""
     assert result.out == f"{tmp_path}/x.gif: 48 frames, seeds 3 → 7 → 3 (slerp)\n"
@@ -188,7 +186,7 @@ def test_a_loop_through_classes_comes_back(ok, named_run, tmp_path):
         (["--class", ",".join(["dog"] * 2000)], "a walk of 15,993 images is too large"),
     ],
 )
-def test_classes_that_make_no_walk(cli, named_run, tmp_path, options, words):
+def test_invalid_classes(cli, named_run, tmp_path, options, words):
     result = cli("interpolate", named_run, *options, "-o", tmp_path / "x.png")
     assert (result.code, result.out) == (2, "")
     assert words in result.err
@@ -205,7 +203,7 @@ def test_classes_that_make_no_walk(cli, named_run, tmp_path, options, words):
         (["--corners", "3,7,9,5", "--frames", "3"], 16, "sheet"),
     ],
 )
-def test_as_many_images_are_refused_as_would_be_made(
+def test_the_limit_counts_the_images_exactly(
     ok, cli, run, tmp_path, monkeypatch, options, num, kind
 ):
     words = ["interpolate", run, *options, "-o", tmp_path / "x.png"]
@@ -217,7 +215,7 @@ def test_as_many_images_are_refused_as_would_be_made(
     assert f"a {kind} of {num} images is too large ({num - 1} at most)" in result.err
 
 
-def test_without_classes_there_is_no_walk_between_them(cli, dcgan_run, tmp_path):
+def test_class_needs_a_conditional_run(cli, dcgan_run, tmp_path):
     result = cli("interpolate", dcgan_run, "--class", "1,2", "-o", tmp_path / "x.png")
     assert (result.code, result.out) == (2, "")
     assert "has no classes" in result.err
@@ -235,7 +233,7 @@ def test_a_sheet_has_what_sample_draws_in_its_corners(ok, run, tmp_path, picture
         assert np.array_equal(drawn[row, column], picture_of(seed))
 
 
-def test_a_walk_by_chance_can_be_walked_again_by_its_seeds(ok, run, tmp_path):
+def test_a_random_walk_can_be_repeated_by_its_seeds(ok, run, tmp_path):
     options = ("--walk", 3, "--seed", 5, "--frames", 2, "-o", tmp_path / "a.png", "--json")
     seeds = json.loads(ok("interpolate", run, *options).out)["seeds"]
     again = ",".join(map(str, seeds))
@@ -263,7 +261,7 @@ def test_a_video(ok, run, tmp_path):
         (["--truncation", 0], "--truncation must be more than 0"),
     ],
 )
-def test_what_makes_no_walk_or_sheet(cli, run, tmp_path, monkeypatch, options, words):
+def test_invalid_options(cli, run, tmp_path, monkeypatch, options, words):
     monkeypatch.chdir(tmp_path)
     result = cli("interpolate", run, *options)
     assert (result.code, result.out) == (2, "")

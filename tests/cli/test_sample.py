@@ -1,4 +1,4 @@
-"""ganctl sample: grids, folders, arrays; a seed's picture is always the same."""
+"""ganctl sample: grids, folders and arrays."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ganctl.cli import terminal
 from ganctl.datasets import loading
 
 SIDE = 84
-"""Of an image in a grid that is made without --upscale."""
+"""Side of an image in a grid without --upscale."""
 
 
 def pixels(path):
@@ -26,7 +26,7 @@ def pixels(path):
 
 
 def tiles(path, side=SIDE):
-    """A grid's images, row by row."""
+    """Return the images of a grid, row by row."""
     picture = pixels(path)
     rows, columns = picture.shape[0] // side, picture.shape[1] // side
     return picture.reshape(rows, side, columns, side).swapaxes(1, 2).reshape(-1, side, side)
@@ -67,7 +67,7 @@ def test_a_png_says_where_it_comes_from(ok, run, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["new/", "deep/er/", "there"])
-def test_a_folder_gets_a_png_a_sample(ok, run, tmp_path, name):
+def test_a_folder_gets_one_png_per_sample(ok, run, tmp_path, name):
     (tmp_path / "there").mkdir()
     ok("sample", run, "--seeds", "3,70", "-o", f"{tmp_path}/{name}")
     assert sorted(path.name for path in (tmp_path / name).iterdir()) == [
@@ -92,7 +92,7 @@ def test_an_array(ok, run, tmp_path, upscale, side):
     assert np.array_equal(array[..., 0], tiles(tmp_path / "x.png", side)[:70])
 
 
-def test_a_seeds_picture_does_not_depend_on_its_neighbours(ok, run, tmp_path):
+def test_an_image_does_not_depend_on_its_neighbors(ok, run, tmp_path):
     ok("sample", run, "--seeds", "3,7,20-22", "-o", tmp_path / "all.png")
     together = tiles(tmp_path / "all.png")
     for index, seed in enumerate((3, 7, 20, 21, 22)):
@@ -117,7 +117,7 @@ def test_the_average_is_the_default_and_differs(ok, run, tmp_path):
     assert not np.array_equal(ema, raw)
 
 
-def test_without_an_average_it_is_not_to_be_had(cli, dcgan_run, tmp_path):
+def test_ema_is_refused_without_an_average(cli, dcgan_run, tmp_path):
     result = cli("sample", dcgan_run, "--ema", "-o", tmp_path / "x.png")
     assert (result.code, result.out) == (2, "")
     assert "dcgan" in result.err
@@ -126,7 +126,7 @@ def test_without_an_average_it_is_not_to_be_had(cli, dcgan_run, tmp_path):
 
 
 @pytest.mark.parametrize("options", [[], ["--no-ema"]])
-def test_without_an_average_the_weights_are_drawn_from(ok, dcgan_run, tmp_path, options):
+def test_weights_are_used_without_an_average(ok, dcgan_run, tmp_path, options):
     result = ok("sample", dcgan_run, *options, "-o", tmp_path / "x.png", "--json")
     assert json.loads(result.out)["ema"] is False
 
@@ -138,7 +138,7 @@ def test_upscale_repeats_pixels(ok, run, tmp_path):
     assert np.array_equal(pixels(tmp_path / "large.png"), small.repeat(3, 0).repeat(3, 1))
 
 
-def test_only_a_grid_is_enlarged_unless_told_otherwise(ok, run, tmp_path):
+def test_only_a_grid_is_enlarged_by_default(ok, run, tmp_path):
     for name in ("x.png", "x.npz", "x/"):
         ok("sample", run, "-n", 1, "-o", f"{tmp_path}/{name}")
     assert pixels(tmp_path / "x.png").shape == (84, 84)
@@ -147,7 +147,7 @@ def test_only_a_grid_is_enlarged_unless_told_otherwise(ok, run, tmp_path):
         assert arrays["arr_0"].shape == (1, 28, 28, 1)
 
 
-def test_a_grid_shows_a_seed_as_often_as_it_is_named(ok, run, tmp_path):
+def test_a_grid_can_show_a_seed_several_times(ok, run, tmp_path):
     ok("sample", run, "--seeds", "3,3,5,3", "-o", tmp_path / "x.png")
     first, second, other, last = tiles(tmp_path / "x.png")
     assert np.array_equal(first, second)
@@ -169,7 +169,7 @@ def test_as_json(ok, run, tmp_path, name):
     }  # fmt: skip
 
 
-def test_the_trainings_last_picture_is_what_sample_draws(ok, run, tmp_path):
+def test_sample_draws_the_same_as_the_last_epoch(ok, run, tmp_path):
     ok("sample", run, "-n", 100, "-o", tmp_path / "x.png")  # as many as the preset draws
     kept = run / "samples" / "epoch-0002.png"
     assert np.array_equal(pixels(tmp_path / "x.png"), pixels(kept))
@@ -181,7 +181,7 @@ def test_a_run_and_its_checkpoint_are_the_same(ok, run, tmp_path):
     assert (tmp_path / "run.png").read_bytes() == (tmp_path / "file.png").read_bytes()
 
 
-def test_an_earlier_picture_is_replaced_whole(ok, run, tmp_path):
+def test_an_existing_picture_is_replaced(ok, run, tmp_path):
     out = tmp_path / "x.png"
     out.write_bytes(b"an older file" * 10_000)
     ok("sample", run, "-n", 1, "-o", out)
@@ -231,7 +231,7 @@ def test_a_class_is_chosen_for_all(ok, run, tmp_path):
         assert picture.text["class"] == "7"
 
 
-def test_a_class_that_is_not_there_is_refused(cli, run, named_run, dcgan_run, tmp_path):
+def test_unknown_classes_are_refused(cli, run, named_run, dcgan_run, tmp_path):
     for folder, number, words in (
         (run, 10, "class must be a name or 0 to 9, not 10"),
         (run, -1, "class must be a name or 0 to 9, not -1"),
@@ -260,7 +260,7 @@ def test_a_class_is_chosen_by_its_name(ok, run, named_run, tmp_path, text):
     assert (document["class"], document["class_name"]) == (1, "Cat")
 
 
-def test_a_name_is_shown_without_what_steers_a_terminal(ok, named_run, tmp_path):
+def test_class_names_are_escaped(ok, named_run, tmp_path):
     shown = r"a, b\x1b[2J"
     result = ok("sample", named_run, "--class", 9, "-o", f"{tmp_path}/x/")
     assert f"of class {shown}" in result.out
@@ -268,7 +268,7 @@ def test_a_name_is_shown_without_what_steers_a_terminal(ok, named_run, tmp_path)
         assert picture.text["class"] == shown
 
 
-def test_a_row_for_each_class_with_the_same_seeds(ok, named_run, tmp_path):
+def test_per_class_draws_a_row_per_class(ok, named_run, tmp_path):
     out = tmp_path / "x.png"
     result = ok("sample", named_run, "--per-class", 3, "--seed", 5, "-o", out)
     assert "30 samples, 3 of each of 10 classes, seeds 5-7" in result.out
@@ -284,8 +284,8 @@ def test_a_row_for_each_class_with_the_same_seeds(ok, named_run, tmp_path):
         assert picture.text["classes"].startswith("airplane, Cat, dog, ")
 
 
-def test_a_folder_and_an_array_of_each_class(ok, named_run, tmp_path):
-    """The array can be trained on: it has the labels, and what they are called."""
+def test_per_class_writes_folders_and_arrays(ok, named_run, tmp_path):
+    """The array has labels and class names, so that it can be trained on."""
     ok("sample", named_run, "--per-class", 2, "-o", f"{tmp_path}/x/")
     names = ["airplane", "Cat", "dog", "frog", "lion", "mouse", "otter", "pig", "yak", "class-009"]
     folders = [tmp_path / "x" / name for name in names]
@@ -316,16 +316,14 @@ def test_an_array_can_be_trained_on(ok, named_run, tmp_path, options):
     assert found.classes[:3] == ("airplane", "Cat", "dog")
 
 
-def test_an_array_of_a_run_without_classes_has_seeds_alone(ok, dcgan_run, tmp_path):
+def test_an_array_of_an_unconditional_run_has_only_seeds(ok, dcgan_run, tmp_path):
     ok("sample", dcgan_run, "--seeds", "7,3,2000000", "-o", tmp_path / "x.npz")
     with np.load(tmp_path / "x.npz") as arrays:
         assert arrays.files == ["arr_0", "seeds"]
         assert arrays["seeds"].tolist() == [7, 3, 2_000_000]
 
 
-def test_a_folder_keeps_no_samples_of_earlier_calls_among_the_new_ones(
-    ok, cli, run, dcgan_run, tmp_path
-):
+def test_samples_of_earlier_calls_are_never_mixed_with_new_ones(ok, cli, run, dcgan_run, tmp_path):
     out = tmp_path / "x"
     ok("sample", run, "-n", 3, "-o", f"{out}/")
     (out / "mine.png").write_bytes(b"mine")
@@ -347,7 +345,7 @@ def test_a_folder_keeps_no_samples_of_earlier_calls_among_the_new_ones(
     ]  # fmt: skip
 
 
-def test_each_class_as_json(ok, run, tmp_path):
+def test_per_class_as_json(ok, run, tmp_path):
     out = tmp_path / "x.png"
     result = ok("sample", run, "--per-class", 2, "-o", out, "--json")
     expected = {"num_samples": 20, "seeds": "0-1", "class": None, "class_name": None,
@@ -368,9 +366,7 @@ def test_each_class_as_json(ok, run, tmp_path):
         (["--seed", 2**32 - 1], "seeds must be"),
     ],
 )
-def test_what_does_not_go_with_a_row_for_each_class(
-    cli, run, tmp_path, monkeypatch, options, words
-):
+def test_options_that_conflict_with_per_class(cli, run, tmp_path, monkeypatch, options, words):
     monkeypatch.chdir(tmp_path)
     result = cli(
         "sample", run, *(["--per-class", 2] if "--per-class" not in options else []), *options
@@ -380,7 +376,7 @@ def test_what_does_not_go_with_a_row_for_each_class(
     assert not list(tmp_path.iterdir())
 
 
-def test_without_classes_there_is_no_row_for_each(cli, dcgan_run, tmp_path):
+def test_per_class_needs_a_conditional_run(cli, dcgan_run, tmp_path):
     result = cli("sample", dcgan_run, "--per-class", 2, "-o", tmp_path / "x.png")
     assert (result.code, result.out) == (2, "")
     assert "has no classes" in result.err
@@ -394,7 +390,7 @@ def test_a_grid_of_columns_and_rows(ok, run, tmp_path):
     assert pixels(out).shape == (3 * SIDE, 4 * SIDE)
 
 
-def test_seeds_are_written_below(ok, run, tmp_path):
+def test_label_seeds_writes_seeds_below(ok, run, tmp_path):
     for seeds in ("3,7", "3,8"):
         ok("sample", run, "--seeds", seeds, "--label-seeds", "-o", tmp_path / f"{seeds}.png")
     first, second = (pixels(tmp_path / f"{seeds}.png") for seeds in ("3,7", "3,8"))
@@ -434,7 +430,7 @@ def test_truncation_one_changes_nothing_and_less_is_a_function_of_seed_and_psi(o
         (["--truncation", 1.5], "--truncation must be more than 0"),
     ],
 )
-def test_layouts_and_truncations_that_are_none(cli, run, tmp_path, monkeypatch, options, words):
+def test_invalid_grids_and_truncations(cli, run, tmp_path, monkeypatch, options, words):
     monkeypatch.chdir(tmp_path)
     result = cli("sample", run, *options)
     assert (result.code, result.out) == (2, "")
@@ -443,7 +439,7 @@ def test_layouts_and_truncations_that_are_none(cli, run, tmp_path, monkeypatch, 
 
 
 @pytest.mark.parametrize(("out", "size"), [("big.npz", "784.0 GB"), ("big/", "4,096.0 GB")])
-def test_what_fits_no_disk_is_refused_before_it_is_begun(
+def test_files_larger_than_the_disk_are_refused_before_drawing(
     cli, run, tmp_path, monkeypatch, out, size
 ):
     monkeypatch.chdir(tmp_path)
@@ -459,9 +455,7 @@ def test_what_fits_no_disk_is_refused_before_it_is_begun(
     "arguments",
     [("sample", "-n", "9"), ("interpolate", "--seeds", "1,2", "-o", "walk.gif")],
 )
-def test_pictures_that_memory_is_too_short_for_are_refused(
-    cli, run, tmp_path, monkeypatch, arguments
-):
+def test_pictures_larger_than_memory_are_refused(cli, run, tmp_path, monkeypatch, arguments):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(machine, "free_memory", lambda: 100_000)
     command, *options = arguments
@@ -471,7 +465,7 @@ def test_pictures_that_memory_is_too_short_for_are_refused(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_many_are_drawn_behind_a_bar_or_after_a_line(ok, on_terminal, run, tmp_path, monkeypatch):
+def test_drawing_many_shows_a_bar_or_a_line(ok, on_terminal, run, tmp_path, monkeypatch):
     monkeypatch.setattr(terminal, "_MANY", 20)
     words = ("sample", run, "-o", tmp_path / "many.npz", "-n")
     shown = on_terminal(*words, "20").out
@@ -482,7 +476,7 @@ def test_many_are_drawn_behind_a_bar_or_after_a_line(ok, on_terminal, run, tmp_p
     assert ok(*words, "19").err == ok(*words, "20", "--json").err == ""
 
 
-def test_walks_and_reports_show_that_they_go_on(on_terminal, run, tmp_path):
+def test_walks_and_reports_show_progress(on_terminal, run, tmp_path):
     for words, doing in (
         (("interpolate", run, "-o", tmp_path / "walk.gif", "--frames", "1"), "drawing"),
         (("report", run, "-o", tmp_path / "report.html"), "making the page"),
@@ -493,6 +487,6 @@ def test_walks_and_reports_show_that_they_go_on(on_terminal, run, tmp_path):
         assert doing in shown.out
 
 
-def test_one_sample_has_one_seed(ok, run, tmp_path):
+def test_one_sample_is_described_in_the_singular(ok, run, tmp_path):
     out = tmp_path / "one.png"
     assert ok("sample", run, "-n", "1", "-o", out).out.startswith(f"{out}: 1 sample, seed 0 (")

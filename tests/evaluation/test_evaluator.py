@@ -1,4 +1,4 @@
-"""Real images measure near real ones, everything else does not."""
+"""Real images are close to real images, everything else is not."""
 
 import numpy as np
 import pytest
@@ -31,7 +31,7 @@ def evaluator(make_evaluator):
     return make_evaluator(600)
 
 
-def test_the_floor_is_that_of_real_images(evaluator, pictures):
+def test_floor_measures_real_images(evaluator, pictures):
     train, test = pictures
     floor = evaluator.floor()
     same = evaluator.measure([train])
@@ -47,9 +47,7 @@ def test_the_floor_is_that_of_real_images(evaluator, pictures):
     assert evaluator.measure([test]).frechet_distance < 1e-3 < floor.frechet_distance
 
 
-def test_metrics_are_the_same_whether_real_images_are_encoded_or_kept(
-    make_evaluator, pictures, cache_folder
-):
+def test_metrics_are_the_same_with_cached_features(make_evaluator, pictures, cache_folder):
     samples = pictures[0][:40]
     fresh = make_evaluator(40)
     figures, floor = fresh.measure([samples]), fresh.floor()
@@ -64,7 +62,7 @@ def test_metrics_are_the_same_whether_real_images_are_encoded_or_kept(
     assert (again.measure([samples]), again.floor()) == (figures, floor)
 
 
-def test_fewer_are_drawn_at_random_and_always_the_same(make_evaluator, evaluator):
+def test_fewer_training_images_are_a_fixed_random_choice(make_evaluator, evaluator):
     fewer = make_evaluator(100).floor()
     assert fewer == make_evaluator(100).floor()
     assert fewer.num_samples == 100
@@ -82,7 +80,7 @@ def test_noise_is_far_from_digits(evaluator, pictures):
     assert found.classifier_score < floor.classifier_score / 2
 
 
-def test_one_digit_alone_is_precise_and_covers_little(evaluator):
+def test_a_single_digit_has_high_precision_and_low_coverage(evaluator):
     ones = loading.load("mnist")
     only = ones.images[ones.labels == 1][:600].numpy()
     found, floor = evaluator.measure([only]), evaluator.floor()
@@ -98,8 +96,8 @@ def test_the_fewest_samples_that_can_be_measured(evaluator, pictures):
         metrics.manifold(torch.zeros(metrics.NEIGHBORS, 3), torch.zeros(30, 3))
 
 
-def test_the_evaluator_of_an_epoch_agrees_with_the_full_one(pictures, make_evaluator):
-    """In all that does not depend on how many real images there are; on as many, in all."""
+def test_epoch_evaluator_agrees_with_evaluator(pictures, make_evaluator):
+    """On as many real images as samples."""
     train, test = pictures
     epoch_evaluator = EpochEvaluator(features.load("auto", "mnist"), test=test)
     found, full = epoch_evaluator.measure([train[:500]]), make_evaluator(500).measure([train[:500]])
@@ -112,7 +110,7 @@ def test_the_evaluator_of_an_epoch_agrees_with_the_full_one(pictures, make_evalu
     assert epoch_evaluator.measure([train[:100], train[100:500]]) == pytest.approx(found, rel=1e-4)
 
 
-def test_the_evaluator_of_an_epoch_gives_none_for_what_is_no_number(pictures, monkeypatch):
+def test_metrics_that_are_not_finite_are_none(pictures, monkeypatch):
     epoch_evaluator = EpochEvaluator(features.load("auto", "mnist"), test=pictures[1])
     monkeypatch.setattr(metrics, "classifier_score", lambda _: float("nan"))
     found = epoch_evaluator.measure([pictures[0][:20]])

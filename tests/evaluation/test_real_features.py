@@ -1,4 +1,4 @@
-"""Real images are encoded once for each network that sees them."""
+"""Features of real images are extracted once per network."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from ganctl.evaluation.real_features import RealImages, activations
 
 
 class Network:
-    """Counts the images that it encodes."""
+    """Counts the images whose features it extracts."""
 
     name, digest, is_fast, num_classes = "a network", "its weights", True, 2
 
@@ -37,7 +37,7 @@ def encoded(network, pixels, told=lambda *_: None):
     return activations([RealImages(network, pixels)], "extracting", told)[0]
 
 
-def test_the_second_time_they_are_the_same_and_the_network_rests(network, pixels, monkeypatch):
+def test_features_are_extracted_once(network, pixels, monkeypatch):
     monkeypatch.setattr(real_features, "_CHUNK", 4)
     told = []
     first = encoded(network, pixels, lambda *progress: told.append(progress))
@@ -48,7 +48,7 @@ def test_the_second_time_they_are_the_same_and_the_network_rests(network, pixels
     assert told == [("extracting", done, 10) for done in (0, 4, 8, 10)]
 
 
-def test_other_images_and_other_networks_are_encoded_anew(network, pixels, monkeypatch):
+def test_other_images_and_networks_are_extracted_again(network, pixels, monkeypatch):
     encoded(network, pixels)
     other = pixels.copy()
     other[3, 2, 1, 0] ^= 1
@@ -63,14 +63,14 @@ def test_other_images_and_other_networks_are_encoded_anew(network, pixels, monke
     assert network.encoded == 50
 
 
-def test_every_second_image_is_not_all_of_them(network, pixels):
+def test_digest_distinguishes_strided_images(network, pixels):
     digests = {RealImages(network, some).digest for some in (pixels, pixels[::2], pixels[1::2])}
     assert len(digests) == 3
     assert RealImages(network, pixels[::2].copy()).digest in digests
 
 
 @pytest.mark.parametrize("damage", [b"", b"x", lambda content: content[:-1] + b"x"])
-def test_what_is_damaged_is_made_anew(network, pixels, cache_folder, damage):
+def test_damaged_cache_files_are_replaced(network, pixels, cache_folder, damage):
     first = encoded(network, pixels)
     (file,) = cache_folder.iterdir()
     file.write_bytes(damage(file.read_bytes()) if callable(damage) else damage)
@@ -78,13 +78,13 @@ def test_what_is_damaged_is_made_anew(network, pixels, cache_folder, damage):
     assert network.encoded == 20
 
 
-def test_a_cache_that_cannot_be_written_is_no_obstacle(network, pixels, tmp_path, monkeypatch):
+def test_an_unwritable_cache_is_no_obstacle(network, pixels, tmp_path, monkeypatch):
     (tmp_path / "file").touch()
     monkeypatch.setattr(cache, "folder", lambda: tmp_path / "file" / "images")
     assert len(encoded(network, pixels)) == 10
 
 
-def test_clearing_the_cache_removes_them(network, pixels, cache_folder):
+def test_clearing_the_cache_removes_features(network, pixels, cache_folder):
     encoded(network, pixels)
     (size,) = (path.stat().st_size for path in cache_folder.iterdir())
     assert cache.clear() == (size, 0)

@@ -1,4 +1,4 @@
-"""What evaluate finds is kept with the run, and told of no other checkpoint."""
+"""Evaluations are kept with the run and belong to one checkpoint."""
 
 import dataclasses
 import json
@@ -34,7 +34,7 @@ def run(tmp_path):
     return RunDirectory(tmp_path)
 
 
-def test_it_is_read_as_it_was_kept_the_newest_first(run):
+def test_evaluations_are_loaded_newest_first(run):
     first, second = evaluation(), evaluation("b" * 64)
     for one in (first, second):
         results.save(one, run)
@@ -46,7 +46,7 @@ def test_it_is_read_as_it_was_kept_the_newest_first(run):
     assert told[1] == {**first.to_dict(), "current": True}
 
 
-def test_a_later_one_of_the_same_samples_takes_its_place(run):
+def test_a_later_evaluation_of_the_same_samples_replaces_it(run):
     results.save(evaluation(frechet=9.0), run)
     results.save(evaluation(num_samples=60), run)
     results.save(evaluation(ema=False), run)
@@ -55,7 +55,7 @@ def test_a_later_one_of_the_same_samples_takes_its_place(run):
     assert distances == [3.0, 3.25, 3.25]
 
 
-def test_only_so_many_are_kept(run):
+def test_at_most_twenty_are_kept(run):
     for number in range(30):
         results.save(evaluation(f"{number:064}"), run)
     assert [int(one.digest) for one in results.load(run)] == list(range(29, 9, -1))
@@ -85,7 +85,7 @@ def test_a_run_that_was_never_evaluated_has_none(run):
         lambda it: it.update(data="a" * 5000),
     ],
 )
-def test_what_is_none_is_left_out(run, damage):
+def test_damaged_evaluations_are_skipped(run, damage):
     content = evaluation().to_dict()
     damage(content)
     whole = evaluation().to_dict()
@@ -94,12 +94,12 @@ def test_what_is_none_is_left_out(run, damage):
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"evaluations": 7}', "[" * 100_000])
-def test_a_damaged_file_holds_none(run, content):
+def test_a_damaged_file_has_no_evaluations(run, content):
     run.evaluations.write_text(content)
     assert results.load(run) == []
 
 
-def test_a_table_has_each_metric_of_samples_and_of_real_images():
+def test_rows_have_metrics_of_samples_and_of_real_images():
     rows = {label: values for label, *values in evaluation().rows()}
     assert rows["Frechet distance"] == ["3.25", "0.50", "lower"]
     assert rows["precision"] == ["0.500", "0.500", "higher"]

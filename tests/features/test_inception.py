@@ -1,6 +1,5 @@
-"""The shipped classifier knows its digits, and is what it was."""
+"""Features of Inception, with a small network in place of torch-fidelity's."""
 
-import hashlib
 import os
 import pickle
 import sys
@@ -11,75 +10,8 @@ import pytest
 import torch
 
 from ganctl import features
-from ganctl.datasets import loading
-from ganctl.errors import DataError, PackageError, UsageError
-from ganctl.features import classifier, inception
-
-
-@pytest.fixture(scope="module")
-def digits():
-    return loading.load_test("mnist")
-
-
-@pytest.fixture(scope="module")
-def encoded(digits):
-    network = features.load("auto", "mnist")
-    return features.extract(network, np.split(digits.images.numpy(), 100))
-
-
-def test_the_classifier_knows_its_digits(encoded, digits):
-    right = (encoded.logits.argmax(1) == digits.labels).double().mean()
-    assert float(right) >= 0.994
-
-
-def test_features_are_those_of_each_image_alone(encoded, digits):
-    network = features.load("auto", "mnist")
-    alone = features.extract(network, [digits.images[7:8].numpy(), digits.images[9:12].numpy()])
-    torch.testing.assert_close(alone.features, encoded.features[[7, 9, 10, 11]])
-    assert encoded.features.shape == (10_000, classifier.NUM_FEATURES)
-    assert encoded[2:5].logits.equal(encoded.logits[2:5])
-    assert len(encoded) == 10_000
-
-
-def test_a_stacked_image_has_the_classes_of_its_channels():
-    data = loading.load_test("stacked-mnist")
-    network = features.load("auto", "stacked-mnist")
-    images = data.images[:300].numpy()
-    found = features.extract(network, [images[:100], images[100:]])
-    assert network.num_classes == 1000
-    assert found.logits.shape == (300, 1000)
-    assert found.features.shape == (300, 3 * classifier.NUM_FEATURES)
-    right = (found.logits.argmax(1) == data.labels[:300]).double().mean()
-    assert float(right) >= 0.97
-    alone = features.extract(features.load("auto", "mnist"), [images[..., 1:2]])
-    torch.testing.assert_close(found.features[:, 128:256], alone.features)
-    # the joint distribution's margin is that of the channel alone
-    joint = found.logits.softmax(1).view(300, 10, 10, 10).sum((1, 3))
-    torch.testing.assert_close(joint, alone.logits.softmax(1), atol=1e-5, rtol=1e-4)
-
-
-def test_the_file_is_small_and_the_pinned_one():
-    content = classifier.PATH.read_bytes()
-    assert len(content) <= 2**20
-    assert hashlib.sha256(content).hexdigest() == classifier.SHA256
-
-
-def test_weights_come_back_as_the_same_bytes():
-    content = classifier.PATH.read_bytes()
-    assert classifier.to_bytes(classifier.load()) == content
-
-
-@pytest.mark.parametrize("content", [b"", b"x" * 100, None])
-def test_a_damaged_classifier_is_refused(tmp_path, content):
-    path = tmp_path / "classifier.npz"
-    if content is not None:
-        path.write_bytes(content)
-    with pytest.raises(DataError, match="classifier of digits") as caught:
-        classifier.load(path)
-    assert "Reinstall" in str(caught.value.hint)
-
-
-# Inception, with a network in place of torch-fidelity's.
+from ganctl.errors import DataError, PackageError
+from ganctl.features import inception
 
 
 class _Inception(torch.nn.Module):
@@ -115,7 +47,7 @@ def test_inception_takes_grayscale_and_color(inception_weights, channels):
     assert not network.is_fast
 
 
-def test_weights_with_code_in_them_run_nothing(inception_weights, tmp_path):
+def test_code_in_weights_is_never_run(inception_weights, tmp_path):
     class Evil:
         def __reduce__(self):
             return (os.mkdir, (str(tmp_path / "harmed"),))
@@ -132,7 +64,7 @@ def test_weights_with_code_in_them_run_nothing(inception_weights, tmp_path):
     assert not (tmp_path / "harmed").exists()
 
 
-def test_weights_that_cannot_be_had(inception_weights, tmp_path, monkeypatch):
+def test_missing_weights_are_an_error(inception_weights, tmp_path, monkeypatch):
     monkeypatch.setattr(inception.places, "_usual", lambda: tmp_path / "cache")
 
     def fail(*_, **__):
@@ -155,10 +87,3 @@ def test_inception_is_an_extra(monkeypatch):
     with pytest.raises(PackageError, match="torch-fidelity, which is not installed") as caught:
         features.load("auto", "cifar10")
     assert "ganctl[inception]" in str(caught.value.hint)
-
-
-def test_features_that_do_not_go_with_the_data():
-    with pytest.raises(UsageError, match="unknown features 'digit'"):
-        features.load("digit", "mnist")
-    with pytest.raises(UsageError, match="does not know cifar10"):
-        features.load("digits", "cifar10")
