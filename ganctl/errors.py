@@ -14,26 +14,19 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any
 
-_NO_VALUE = object()
-
 
 @dataclass(frozen=True)
 class Setting:
-    """A setting or argument named in a text, with or without a value.
+    """A setting or argument named in a text, with a value or without one (None).
 
     Its string is Python's spelling, `batch_size=16`; the command line has its own.
     """
 
     name: str
-    value: Any = _NO_VALUE
-
-    @property
-    def has_value(self) -> bool:
-        """Whether the text gives the setting a value."""
-        return self.value is not _NO_VALUE
+    value: Any = None
 
     def __str__(self) -> str:
-        if not self.has_value:
+        if self.value is None:
             return self.name
         value = str(self.value) if isinstance(self.value, PurePath) else self.value
         return f"{self.name}={value!r}"

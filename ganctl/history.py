@@ -156,7 +156,7 @@ def epoch_label(row: Row, steps_per_epoch: int) -> str:
 
 
 def with_state(row: Row, steps_per_epoch: int) -> Row:
-    """Return a row as `--json` prints it, with `complete` and the names of its `signs`."""
+    """Return a row as JSON documents have it, with `complete` and the names of its `signs`."""
     names = [sign.name for sign in signs(row)]
     return {**row, "complete": is_complete(row, steps_per_epoch), "signs": names}
 

@@ -1,4 +1,4 @@
-"""The command line. Its app takes a while to import, and signals are answered from here on."""
+"""The command line. Signals are handled from here on, since importing the app takes a while."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from ganctl.cli import signals
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; returns the exit code. Set GANCTL_DEBUG=1 to see tracebacks."""
-    if arguments is None:  # this process is ours, to its end
+    """Run the command line and return the exit code. GANCTL_DEBUG=1 shows tracebacks."""
+    if arguments is None:  # the process runs nothing else
         signals.exit_at_once_on_signals()
     from ganctl.cli.app import run
 

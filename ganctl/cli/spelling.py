@@ -44,9 +44,9 @@ def option(setting: Setting) -> str:
     """
     name, value = setting.name, setting.value
     if name in SET_ONLY:
-        return f"--set {name}={value}" if setting.has_value else f"--set {name}"
+        return f"--set {name}" if value is None else f"--set {name}={value}"
     flag = _flag(name)
-    if not setting.has_value or value is True:
+    if value is None or value is True:
         return flag
     if value is False:
         return _NEGATED.get(name, f"--no-{flag[2:]}")
