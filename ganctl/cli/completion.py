@@ -40,7 +40,6 @@ def among(names: Sequence[str]) -> Callable[[str], list[str]]:
 
 presets = among(tuple(PRESETS))
 devices = among(("auto", "cpu", "cuda", "mps"))
-precisions = among(("auto", "fp32", "bf16"))
 seeds = among(("0-15", "0-99", "0,1,2,3"))
 
 
