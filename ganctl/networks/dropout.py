@@ -11,9 +11,9 @@ from ganctl.batch import Rows
 
 
 class Dropout(nn.Module):
-    """Zeroes each element with probability `p` and divides the others by 1 - p (Srivastava 2014).
+    """Dropout with probability `p`, whose other elements are divided by 1 - p (Srivastava 2014).
 
-    Unlike nn.Dropout it never uses torch's global random state: masks are a function of `reseed`.
+    Unlike nn.Dropout it never uses torch's global random state: masks are a function of the seed.
     They are drawn for whole batches, of which `rows` are those of the input (None: all). On a CPU
     four elements share a 64-bit random number, which is several times as fast as Bernoulli draws,
     and `p` is rounded to a multiple of 2^-16.

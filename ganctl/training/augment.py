@@ -24,10 +24,10 @@ _CUT_SIDE = 1 / 2
 
 
 class Augmentation:
-    """Changes each image (N, C, H, W) in [-1, 1] in its own way, as a function of a seed.
+    """Random changes of images (N, C, H, W) in [-1, 1], different for each image.
 
-    `names` is a config's resolved `augment`. Every call draws new random numbers, for a whole batch
-    and on the CPU: a seed does the same in every process and on every device.
+    `names` is a config's resolved `augment`. Each call draws new random numbers for a whole batch,
+    on the CPU: a seed gives the same changes in every process and on every device.
     """
 
     def __init__(self, names: str, seed: int) -> None:
