@@ -6,6 +6,7 @@ formats from `COLUMNS`.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -26,11 +27,11 @@ class Column:
     label: str
     heading: str = ""
     """Label in a table that has little room; the label itself unless given."""
-    subject: str = ""
-    """Images that the value is about, where the label does not say so."""
     format: str = ".3f"
     better: str = ""
     """Direction in which values improve: "lower", "higher" or neither."""
+    subject: str = ""
+    """Images that the value is about, where the label does not say so."""
     on_samples: bool = False
     """Whether it is measured on samples, and None in epochs in which it was not."""
 
@@ -51,6 +52,7 @@ class Column:
 
 STEP_METRICS = ("g_loss", "d_loss", "d_real", "d_fake")
 """What every step measures: both losses, and D(x) and D(G(z)) as probabilities."""
+_on_samples = functools.partial(Column, on_samples=True)
 COLUMNS = {
     column.name: column
     for column in (
@@ -63,17 +65,17 @@ COLUMNS = {
         Column("d_loss", "discriminator loss", "D loss"),
         Column("d_real", "D(x)", subject="real images"),
         Column("d_fake", "D(G(z))", subject="generated images"),
-        Column("diversity", "diversity", format=".2f", on_samples=True),
-        Column("frechet_distance", "Frechet distance", "Frechet", "", ".2f", "lower", True),
-        Column("kernel_distance", "kernel distance", "", "", ".4f", "lower", True),
-        Column("precision", "precision", better="higher", on_samples=True),
-        Column("recall", "recall", better="higher", on_samples=True),
-        Column("density", "density", better="higher", on_samples=True),
-        Column("coverage", "coverage", better="higher", on_samples=True),
-        Column("classifier_score", "classifier score", "", "", ".2f", "higher", True),
-        Column("sure_share", "classifier is sure", "", "", ".1%", "higher", True),
-        Column("smallest_class", "rarest class", on_samples=True),
-        Column("largest_class", "most frequent class", on_samples=True),
+        _on_samples("diversity", "diversity", format=".2f"),
+        _on_samples("frechet_distance", "Frechet distance", "Frechet", ".2f", "lower"),
+        _on_samples("kernel_distance", "kernel distance", format=".4f", better="lower"),
+        _on_samples("precision", "precision", better="higher"),
+        _on_samples("recall", "recall", better="higher"),
+        _on_samples("density", "density", better="higher"),
+        _on_samples("coverage", "coverage", better="higher"),
+        _on_samples("classifier_score", "classifier score", format=".2f", better="higher"),
+        _on_samples("sure_share", "classifier is sure", format=".1%", better="higher"),
+        _on_samples("smallest_class", "rarest class"),
+        _on_samples("largest_class", "most frequent class"),
         Column("images_per_sec", "images/s", format=",.0f"),
     )
 }

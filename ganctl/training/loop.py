@@ -98,7 +98,7 @@ class Training:
         )
         for step_in_epoch, batch in zip(range(first + 1, end + 1), batches, strict=True):
             self._train_step(batch)
-            self._read_metrics(epoch, step_in_epoch, is_last=step_in_epoch == end)
+            self._read_metrics(is_last=step_in_epoch == end)
             ends_epoch = step_in_epoch == self.steps_per_epoch
             if ends_epoch:
                 self._end_epoch()
@@ -145,19 +145,20 @@ class Training:
             labels = torch.cat([labels, extra % count])
         return latents.with_classes(noise, labels, count)
 
-    def _read_metrics(self, epoch: int, step_in_epoch: int, *, is_last: bool) -> None:
+    def _read_metrics(self, *, is_last: bool) -> None:
         """Read metrics and report progress if it is time to; the last step of an epoch always."""
         if is_last:
             self.metrics.read_all()
         if not (self.metrics.read_if_due() or is_last):
             return
+        epoch, done_before = divmod(self.state.step - 1, self.steps_per_epoch)
         self.recorder.observer.on_step(
             Progress(
                 step=self.state.step,
                 total_steps=self.total_steps,
                 epoch=epoch + 1,
                 epochs=self.config.total_epochs(len(self.dataset)),
-                step_in_epoch=step_in_epoch,
+                step_in_epoch=done_before + 1,
                 steps_per_epoch=self.steps_per_epoch,
                 images_per_sec=self.metrics.meter.images_per_sec,
                 recent=self.metrics.recent,
