@@ -1,4 +1,4 @@
-"""Runs as a training leaves them, made without one."""
+"""Run directories as training leaves them, made without training."""
 
 from __future__ import annotations
 

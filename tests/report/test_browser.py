@@ -1,4 +1,4 @@
-"""The page in a browser: what can be operated, and that it asks for nothing."""
+"""The page in a browser: its controls work, and it makes no requests."""
 
 import contextlib
 import io
@@ -29,7 +29,7 @@ def browser():
 
 @pytest.fixture
 def visit(browser, tmp_path):
-    """Open the page of `runs`; at the end there was no error, and no request but for the file."""
+    """Open the page of `runs`; at the end, check that there were no errors and no requests."""
     troubles, requests = [], []
     with contextlib.ExitStack() as stack:
 
@@ -55,7 +55,7 @@ def visit(browser, tmp_path):
 
 
 def seen(page):
-    """The epochs of the pictures that can be seen."""
+    """Return the epochs of the visible pictures."""
     return page.eval_on_selector_all(
         ".frames img", "all => all.filter(one => one.checkVisibility()).map(one => "
         "Number(one.dataset.epoch))"
@@ -63,7 +63,7 @@ def seen(page):
 
 
 def shade(page):
-    """The grey of the picture in its middle, as it is on the screen."""
+    """Return the gray level of the middle of the picture on the screen."""
     with Image.open(io.BytesIO(page.locator(".frames").first.screenshot())) as picture:
         return picture.convert("L").getpixel((picture.width // 2, picture.height // 2))
 
@@ -116,14 +116,14 @@ def test_a_chart_shows_its_values_at_the_pointer_and_by_keys(make_run, visit):
     box = plot.locator("> svg").bounding_box()
     page.mouse.move(box["x"] + 1, box["y"] + 20)
     assert values.first.text_content() == "1.000"
-    assert seen(page) == [3], "looking chooses nothing"
+    assert seen(page) == [3], "hovering selects nothing"
     page.mouse.move(0, 0)
     assert values.first.text_content() == "0.333"
     plot.focus()
     page.keyboard.press("ArrowLeft")
     assert values.first.text_content() == "0.500"
     assert plot.get_attribute("aria-valuetext").startswith("epoch 2: generator loss 0.500")
-    assert seen(page) == [2], "keys do, for the whole page"
+    assert seen(page) == [2], "keys select for the whole page"
     page.mouse.click(box["x"] + 1, box["y"] + 20)
     assert seen(page) == [1]
     dot = chart.locator("circle[r='4']").first

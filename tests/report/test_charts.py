@@ -1,4 +1,4 @@
-"""Figures as geometry: what is drawn is where its value says."""
+"""Charts as geometry: everything is drawn where its value belongs."""
 
 import itertools
 import math

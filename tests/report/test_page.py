@@ -1,4 +1,4 @@
-"""The page as text: everything in it, nothing from outside, and nothing that a file smuggles in."""
+"""The page as text: complete, self-contained, and safe from text in files."""
 
 import base64
 import dataclasses

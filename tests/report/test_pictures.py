@@ -1,4 +1,4 @@
-"""Samples over the epochs, embedded within a budget."""
+"""Samples over the epochs, embedded within a budget of bytes."""
 
 import base64
 import dataclasses

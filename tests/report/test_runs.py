@@ -1,4 +1,4 @@
-"""What a report tells of a run, whatever its files hold."""
+"""What a report says about a run, for any content of its files."""
 
 import dataclasses
 
@@ -51,16 +51,16 @@ def test_the_best_epoch_has_the_lowest_distance(make_run, row):
 
 
 def test_settings_are_text(make_run):
-    told = make_run().settings()
-    assert (told["conditional"], told["skip_bad"], told["limit"]) == ("true", "false", "none")
-    assert told.keys() == schema.settings(make_run("other").checkpoint.config).keys()
+    shown = make_run().settings()
+    assert (shown["conditional"], shown["skip_bad"], shown["limit"]) == ("true", "false", "none")
+    assert shown.keys() == schema.settings(make_run("other").checkpoint.config).keys()
 
 
 def test_only_some_of_many_classes_are_listed(make_run, tiny_checkpoint):
     data = {**tiny_checkpoint.data, "classes": [f"kind {n}" for n in range(1000)]}
-    told = make_run(data=data).data()
-    assert "kind 3" in told["Classes"]
-    assert told["Classes"].endswith("and 960 more")
+    shown = make_run(data=data).data()
+    assert "kind 3" in shown["Classes"]
+    assert shown["Classes"].endswith("and 960 more")
 
 
 def test_the_last_resume_is_shown_only_if_it_differs(make_run):
@@ -70,9 +70,9 @@ def test_the_last_resume_is_shown_only_if_it_differs(make_run):
 
 def test_the_first_and_the_latest_starts_are_shown(make_run):
     starts = [{"command": f"ganctl train {n}", "from_step": n} for n in range(50)]
-    told = make_run(starts=starts).starts()
-    assert [start["from_step"] for start in told] == ["0", *map(str, range(39, 50))]
-    assert told[0] == {
+    shown = make_run(starts=starts).starts()
+    assert [start["from_step"] for start in shown] == ["0", *map(str, range(39, 50))]
+    assert shown[0] == {
         "command": "ganctl train 0", "from_step": "0", "date": "", "device": "",
     }  # fmt: skip
 

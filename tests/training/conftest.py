@@ -18,7 +18,7 @@ TIMES = {"seconds", "elapsed_seconds", "images_per_sec"}
 
 
 class Recorder:
-    """An observer that remembers, and asks to stop after `stop_after`."""
+    """An observer that remembers everything, and asks to stop after step `stop_after`."""
 
     def __init__(self, stop_after: int | None = None, *, wants_samples: bool = False) -> None:
         self.stop_after = stop_after
@@ -50,13 +50,13 @@ class Recorder:
 
 @pytest.fixture(autouse=True)
 def quick(tiny_mnist, monkeypatch):
-    """Tiny data in place of MNIST; a plot takes longer than a tiny training."""
+    """Use tiny data instead of MNIST, and no plots: these take longer than tiny runs."""
     monkeypatch.setattr(plots, "losses_png", lambda history, title: b"a plot")
 
 
 @pytest.fixture(scope="session")
 def train():
-    """Train a session that is ready to go, with a recorder to look at afterwards."""
+    """Return a function that trains a session and returns its outcome and recorder."""
 
     def go(
         ready: Session, recorder: Recorder | None = None, *, save_every: float = 1e9
@@ -72,7 +72,7 @@ def train():
 
 @pytest.fixture(scope="session")
 def train_with_stops(train):
-    """A new run at `out`, stopped after each of `stops` and resumed."""
+    """Return a function that trains a new run, stopped after each of `stops` and resumed."""
 
     def go(config, out, stops=(), changes=None) -> Checkpoint:
         ready = session.new(config, out, "cpu")
@@ -92,7 +92,7 @@ def train_with_stops(train):
 
 @pytest.fixture(scope="session")
 def without_times():
-    """History rows, or rows of losses.csv, without what a clock decides."""
+    """Return a function that removes times from rows of the history or of losses.csv."""
 
     def strip(rows):
         return [{key: row[key] for key in row if key not in TIMES} for row in rows]
@@ -102,7 +102,7 @@ def without_times():
 
 @pytest.fixture
 def recorder():
-    """Makes a Recorder."""
+    """Return the class Recorder."""
     return Recorder
 
 

@@ -12,7 +12,7 @@ from ganctl.training import session
 
 
 class Poisoner:
-    """After a step, makes one weight of a network something else."""
+    """An observer that sets one weight of a network after a step."""
 
     def __init__(self, ready, at, network, value):
         self.ready, self.at, self.network, self.value = ready, at, network, value
@@ -64,7 +64,7 @@ def test_a_nan_loss_ends_the_run_at_its_step(tmp_path, tiny_config, train, prese
 @pytest.mark.parametrize("part", ["discriminator", "generator"])
 @pytest.mark.parametrize("preset", ["fast", "dcgan"])
 def test_a_gradient_that_is_not_finite_is_named(tmp_path, tiny_config, train, preset, part, value):
-    """The losses of that step are still numbers."""
+    """The losses of that step are still finite."""
     ready = session.new(tiny_config(preset), tmp_path / "run", "cpu")
     name, parameter = list(getattr(ready.state, part).named_parameters())[1]
 

@@ -1,4 +1,4 @@
-"""Epochs, cadence, stopping; and a stopped run that ends with the bits of one never stopped."""
+"""Epochs, cadence and stopping: a stopped and resumed run has the bits of one never stopped."""
 
 import contextlib
 import csv
@@ -23,7 +23,7 @@ NETWORKS = ("generator", "generator_ema", "discriminator", "optimizer_g", "optim
 
 
 def bits(value):
-    """Tensors as their bytes, so that == compares every bit."""
+    """Return tensors as bytes, so that == compares every bit."""
     if isinstance(value, torch.Tensor):
         return (value.dtype, tuple(value.shape), value.numpy().tobytes())
     if isinstance(value, dict):
@@ -41,7 +41,7 @@ def losses_table(out, without_times):
 
 
 def best(out):
-    """The best checkpoint's step and bits, where one was measured."""
+    """Return the step and bits of the best checkpoint, if there is one."""
     path = RunDirectory(out).best
     found = path.exists() and read_checkpoint(path)
     return found and (found.step, [bits(getattr(found, part)) for part in NETWORKS])
@@ -49,7 +49,7 @@ def best(out):
 
 @pytest.fixture
 def assert_same_run(without_times):
-    """Two runs ended with the same bits, whatever the clock said."""
+    """Return a check that two runs have the same bits, apart from times."""
 
     def check(out, reference):
         found, expected = read_checkpoint(out), read_checkpoint(reference)
@@ -137,7 +137,7 @@ def test_an_observer_is_called_for_every_step_and_epoch(finished):
 def test_the_seconds_of_an_epoch_include_only_its_steps(
     tmp_path, tiny_config, train, recorder, monkeypatch, save_every
 ):
-    """Not of saving and sampling, be it before the epoch, within it, or after it."""
+    """Saving, sampling and observers are left out, before, inside and after the epoch."""
     now, watching = [0.0], recorder()
     one_step, write = loop.train_step, RunDirectory.write
 
@@ -162,7 +162,7 @@ def test_the_seconds_of_an_epoch_include_only_its_steps(
 def test_previews_change_nothing_and_are_left_out_of_the_seconds(
     tmp_path, tiny_config, train, recorder, monkeypatch, assert_same_run
 ):
-    """An observer that wants them gets them at every step, and they take long."""
+    """An observer that wants samples gets them at every step, however long they take."""
     monkeypatch.setattr(pictures, "_PREVIEW_SECONDS", 0.0)
     monkeypatch.setattr(pictures, "_PREVIEW_SHARE", math.inf)
     monkeypatch.setattr(readback, "_READ_SECONDS", 0.0)
