@@ -205,8 +205,8 @@ def test_a_second_ctrl_c_exits_at_once_and_keeps_the_last_checkpoint(
 def test_a_second_ctrl_c_while_saving_keeps_the_last_checkpoint_intact(
     cli, send_after, fast_options, tmp_path, monkeypatch
 ):
-    def interrupted(path, content):
-        with atomic_writer(path) as file:
+    def interrupted(path, content, dir_fd=None):
+        with atomic_writer(path, dir_fd) as file:
             file.write(content[: len(content) // 2])
             if path.name == "ckpt.pt" and out.joinpath("ckpt.pt").exists() and interrupt:
                 os.kill(os.getpid(), signal.SIGINT)
