@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from ganctl.cli.streams import stdout_error
 from ganctl.cli.terminal import Terminal
@@ -18,13 +18,18 @@ if TYPE_CHECKING:
 
 
 class QuietObserver:
-    """An observer that prints warnings only; the others extend it."""
+    """An observer, active while entered, that prints only warnings; the others extend it."""
 
     wants_samples = False
 
     def __init__(self, terminal: Terminal, steps_per_epoch: int) -> None:
         self._terminal = terminal
         self._steps_per_epoch = steps_per_epoch
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None: ...
 
     def on_step(self, progress: Progress) -> None: ...
 

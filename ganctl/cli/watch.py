@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ganctl.cli.observers import JsonObserver, PlainObserver, QuietObserver
 from ganctl.cli.terminal import Terminal
@@ -14,7 +12,6 @@ from ganctl.text import counted, duration
 if TYPE_CHECKING:
     from ganctl.config.schema import TrainConfig
     from ganctl.history import Row
-    from ganctl.training.observer import Observer
 
 _JUDGES = {
     "bce": "takes a generated image for real",
@@ -23,29 +20,17 @@ _JUDGES = {
 """The event whose probability D(G(z)) is, by loss."""
 
 
-@contextlib.contextmanager
-def observer(
-    terminal: Terminal,
-    steps_per_epoch: int,
-    *,
-    title: str = "",
-    history: Sequence[Row] = (),
-    preview: bool = False,
-) -> Iterator[Observer]:
-    """Yield the observer that fits the output; a live screen shows the `history` as well."""
+def observer(terminal: Terminal, steps_per_epoch: int, **screen: Any) -> QuietObserver:
+    """Return the observer that fits the output; `screen` are further options of LiveObserver."""
     if terminal.json_wanted:
-        yield JsonObserver(terminal, steps_per_epoch)
-    elif terminal.quiet:
-        yield QuietObserver(terminal, steps_per_epoch)
-    elif not terminal.is_live:
-        yield PlainObserver(terminal, steps_per_epoch)
-    else:
-        from ganctl.cli.live.observer import LiveObserver
+        return JsonObserver(terminal, steps_per_epoch)
+    if terminal.quiet:
+        return QuietObserver(terminal, steps_per_epoch)
+    if not terminal.is_live:
+        return PlainObserver(terminal, steps_per_epoch)
+    from ganctl.cli.live.observer import LiveObserver
 
-        with LiveObserver(
-            terminal, steps_per_epoch, title=title, history=history, preview=preview
-        ) as live:
-            yield live
+    return LiveObserver(terminal, steps_per_epoch, **screen)
 
 
 def summary_epochs(count: int) -> list[int]:

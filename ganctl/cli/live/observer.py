@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from rich.text import Text
 
@@ -43,7 +43,7 @@ class LiveObserver(QuietObserver):
         *,
         title: str = "",
         history: Sequence[Row] = (),
-        preview: bool = True,
+        preview: bool = False,
     ) -> None:
         super().__init__(terminal, steps_per_epoch)
         self.wants_samples = preview
@@ -61,11 +61,11 @@ class LiveObserver(QuietObserver):
             self._trace.add(row["step"], row)
             self._table.add(self._line(row))
 
-    def __enter__(self) -> LiveObserver:
+    def __enter__(self) -> Self:
         self._screen.__enter__()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, *error: object) -> None:
         self._screen.__exit__()
         for print_one in self._afterwards:
             print_one()

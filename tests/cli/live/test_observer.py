@@ -54,8 +54,10 @@ def seen(observer):
     return shown
 
 
-def observer_of(width=140, height=40, **options):
-    return LiveObserver(FakeTerminal(width, height), 100, title="fast on mnist → runs/x", **options)
+def observer_of(width=140, height=40, preview=True, **options):
+    return LiveObserver(
+        FakeTerminal(width, height), 100, title="fast on mnist → runs/x", preview=preview, **options
+    )
 
 
 def filled(width, height, **options):
