@@ -93,12 +93,12 @@ class Samples:
         if "pixels" in vars(self):
             yield self.pixels
             return
-        doing = "drawing samples" if self._kind == "grid" else "drawing frames"
+        task = "drawing samples" if self._kind == "grid" else "drawing frames"
         done = 0
         for chunk in self.draw():
             yield chunk
             done += len(chunk)
-            progress(doing, done, len(self))
+            progress(task, done, len(self))
 
     def pil(self) -> list[Image.Image]:
         """Return each image as a Pillow image of mode L or RGB, in its original size."""
@@ -129,7 +129,7 @@ class Samples:
         return images.grid(captioned, columns, rows)
 
     def grid(self, **layout: Any) -> Image.Image:
-        """Return `picture` as a Pillow image."""
+        """Return `picture`, which takes the same arguments, as a Pillow image."""
         return images.to_pil(self.picture(**layout))
 
     def save(
@@ -170,8 +170,8 @@ class Samples:
         return images.png(images.enlarge(picture, self._factor(None)))
 
     def _draw_all(self, progress: Progress) -> Pixels:
-        doing = f"drawing {counted(len(self), 'image')}"
-        machine.require_memory(2 * math.prod(self.shape), doing)  # in chunks, then as one array
+        task = f"drawing {counted(len(self), 'image')}"
+        machine.require_memory(2 * math.prod(self.shape), task)  # in chunks, then as one array
         none = np.empty((0, *self.shape[1:]), np.uint8)
         return images.concatenate([none, *self.chunks(progress)])
 
