@@ -40,7 +40,7 @@ def in_the_report(_):
     page = pytest.importorskip("ganctl.report.page")
     colors = dict(re.findall(r"\.c(\d) { --c: (#\w+); }", page._colors().partition("@media")[0]))
     found = charts(TRAINING, [("run", ROWS)])
-    return {line.label: colors[str(line.colour)] for chart in found for line in chart.lines}
+    return {line.label: colors[str(line.color)] for chart in found for line in chart.lines}
 
 
 def on_the_screen(_):
