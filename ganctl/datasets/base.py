@@ -2,7 +2,7 @@
 
 Four things are made of images. A *source* (`sources`) has image files by name. A data set has their
 pixels, all of one shape: it is an `ImageDataset`, either a `Dataset`, which is whole in memory or
-mapped from a file, or a `Stream` of shards. A `Batch` is some of its images on the training device.
+mapped from a file, or a `StreamedDataset`. A `Batch` is some of its images on the training device.
 `Batch.images()` is what networks see.
 """
 

@@ -86,7 +86,7 @@ def test_seed_and_epoch_both_matter(other):
 
 
 def mapped(tmp_path, count=50):
-    """The same images in memory, and mapped from a file."""
+    """Return the same images in memory, and mapped from a file."""
     pixels = np.random.default_rng(0).integers(0, 256, (count, 8, 8, 3), np.uint8)
     labels = np.arange(count) % 3
     np.save(tmp_path / "images.npy", pixels)

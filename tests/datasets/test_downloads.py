@@ -1,4 +1,4 @@
-"""What torchvision does is not tested: only what is made of its answers and of its absence."""
+"""torchvision itself is not tested: only what is made of its results and of its failures."""
 
 import gzip
 import hashlib
@@ -30,14 +30,14 @@ CLASSES = {
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path, monkeypatch):
-    """A cache of the test's own."""
+    """A separate cache for each test."""
     monkeypatch.setattr(places, "_usual", lambda: tmp_path)
     return downloads.cache_dir()
 
 
 @pytest.fixture
 def replace_class(monkeypatch):
-    """Put a subclass with other attributes in the place of torchvision's class for a name."""
+    """Replace torchvision's class for a name by a subclass with other attributes."""
     import torchvision.datasets
 
     def replace(name: str, **attributes) -> None:
@@ -112,7 +112,7 @@ def test_emnist_images_are_upright(replace_class):
 
 
 def idx(values: np.ndarray) -> bytes:
-    """The format MNIST and its likes come in."""
+    """Return an array in the format that MNIST and similar data sets come in."""
     return (
         struct.pack(f">{1 + values.ndim}I", 0x800 + values.ndim, *values.shape) + values.tobytes()
     )
@@ -120,7 +120,7 @@ def idx(values: np.ndarray) -> bytes:
 
 @pytest.fixture
 def files_by_hand(replace_class, cache):
-    """Tiny files where the hint wants them, with their checksums known to the class."""
+    """Write tiny files to the folder in the hint, with checksums that the class knows."""
     images = np.random.default_rng(0).integers(0, 256, (5, 28, 28), np.uint8)
     contents = {
         "train-images-idx3-ubyte.gz": images,
@@ -165,7 +165,7 @@ def test_classes_have_names(files_by_hand):
 
 
 def test_emnist_class_names_match_the_labels(cache):
-    """The file itself says so: its labels 0 to 46 are these characters, capitals first."""
+    """According to the file, labels 0 to 46 are these characters, capitals first."""
     folder = cache / "EMNIST" / "raw"
     folder.mkdir(parents=True)
     images = np.zeros((2, 28, 28), np.uint8)
@@ -180,7 +180,7 @@ def test_emnist_class_names_match_the_labels(cache):
 
 @pytest.fixture
 def cifar(cache, replace_class):
-    """Write CIFAR-10 as its makers did: pickles in a folder, whose checksums torchvision knows."""
+    """Write CIFAR-10 in its original form: pickles whose checksums torchvision knows."""
 
     def write(batch):
         folder = cache / "cifar-10-batches-py"
@@ -206,7 +206,7 @@ def test_cifar_class_names_come_from_its_own_file(cifar):
 
 
 def test_pickles_of_python_2_are_read():
-    """An array as NumPy wrote it in 2009, and so CIFAR-10."""
+    """Return the pickle of an array as NumPy wrote it in 2009, and as CIFAR-10 has it."""
     written = (
         b"\x80\x02cnumpy.core.multiarray\n_reconstruct\nq\x01cnumpy\nndarray\nq\x02K\x00\x85q\x03"
         b"U\x01bq\x04\x87q\x05Rq\x06(K\x01K\x02\x85q\x07cnumpy\ndtype\nq\x08U\x02u1q\tK\x00K\x01\x87"

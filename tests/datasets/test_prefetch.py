@@ -54,7 +54,7 @@ def test_tensors_are_taken_as_they_are():
 
 
 def test_several_processes_read_neighboring_rows_of_each_request(monkeypatch):
-    """As many as there are functions to submit to: here two, which do the work at once."""
+    """The two processes are stand-ins that do the work at once."""
     parts = []
 
     class Workers:

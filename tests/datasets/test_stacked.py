@@ -7,7 +7,7 @@ from ganctl.datasets import loading, mnist, stacked
 
 @pytest.fixture(scope="module", params=["train", "test"])
 def part(request):
-    """(digits and their labels, stacked images and their modes, how many there should be)."""
+    """Return (digits and labels, stacked images and modes, expected number of images)."""
     if request.param == "train":
         return mnist.load_train(), stacked.load_train(), 128_000
     return mnist.load_test(), stacked.load_test(), 26_000

@@ -1,4 +1,4 @@
-"""A job on many things, in order, by processes that are gone afterwards."""
+"""Jobs on many tasks, in order, by processes that end afterwards."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_this_process_does_some_of_the_work(jobs):
 
 
 def test_other_processes_start_before_the_map_is_used(jobs):
-    """And the job goes there as it is by then."""
+    """The job is pickled only when the map is first used."""
     job = jobs.Times()
     with workers.parallel_map(job, 2) as mapped:
         assert multiprocessing.active_children()

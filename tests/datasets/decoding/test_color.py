@@ -1,4 +1,4 @@
-"""Profiles and transparent colors, in every mode that may have them."""
+"""Color profiles and transparent colors in every mode that can have them."""
 
 import io
 import struct
@@ -26,13 +26,13 @@ def encoded(image, kind="PNG", **options):
 
 
 def corners(content, channels=3):
-    """The colors of the left half and of the right."""
+    """Return the colors of the left and the right half."""
     pixels = decode(content, settings(channels))
     return tuple(map(int, pixels[4, 1])), tuple(map(int, pixels[4, 6]))
 
 
 def png(bits, kind, left, right, clear, palette=b""):
-    """A PNG of 8x8 samples of so many bits as Pillow cannot write it; `clear` is its tRNS."""
+    """An 8x8 PNG with a bit depth that Pillow cannot write; `clear` is its tRNS chunk."""
 
     def chunk(name, data):
         check = struct.pack(">I", zlib.crc32(name + data))
@@ -78,7 +78,7 @@ def test_a_transparent_entry_of_a_palette_shows_the_background(bits):
 
 
 def swapped_profile():
-    """sRGB with red and blue swapped, so that a conversion left out cannot be overlooked."""
+    """sRGB with red and blue swapped, so that a missing conversion is noticed."""
     content = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
     (count,) = struct.unpack_from(">I", content, 128)
     places = {}

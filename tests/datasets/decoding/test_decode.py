@@ -1,4 +1,4 @@
-"""The files are other programs': tests/fixtures/images/README.md names them."""
+"""The fixtures were made by other programs: see tests/fixtures/images/README.md."""
 
 import io
 import struct
@@ -98,7 +98,7 @@ def encoded(image: Image.Image, kind: str = "PNG", **options) -> bytes:
 
 
 def quarters(pixels: np.ndarray) -> list[tuple[int, ...]]:
-    """The colors in the middle of each quarter."""
+    """Return the color in the middle of each quarter."""
     height, width, _ = pixels.shape
     rows, columns = (height // 4, 3 * height // 4), (width // 4, 3 * width // 4)
     return [tuple(map(int, pixels[row, column])) for row in rows for column in columns]

@@ -1,4 +1,4 @@
-"""What a file is, whatever it is called; what cannot be read says so."""
+"""Formats are recognized by content, and unreadable files are refused with the reason."""
 
 import io
 import struct
@@ -24,13 +24,13 @@ def encoded(image, kind, **options):
 
 
 def boxed(*brands):
-    """The beginning of a file in ISO's boxes."""
+    """Return the beginning of a file of ISO's base media format."""
     box = b"ftyp" + brands[0] + bytes(4) + b"".join(brands)
     return struct.pack(">I", len(box) + 4) + box + bytes(99)
 
 
 def tiff(bits, channels, sample_format=1, compression=1):
-    """The beginning of a TIFF with such samples."""
+    """Return the beginning of a TIFF with such samples."""
     tags = [
         (256, 8), (257, 8), (258, bits), (259, compression), (262, 2), (273, 8), (277, channels),
         (278, 8), (279, 64), (339, sample_format),
@@ -70,7 +70,7 @@ def test_unsupported_formats_are_named_with_a_remedy(content, expected):
 
 
 def test_16_bit_planes_are_not_read_as_8_bit_planes():
-    """Pillow reads each sample's two bytes as two samples, where they are not compressed."""
+    """Pillow reads the two bytes of each uncompressed sample as two samples."""
     tags = {256: 4, 257: 4, 258: 16, 259: 1, 262: 2, 273: 0, 277: 3, 278: 4, 279: 32, 284: 2}
     place = 8 + 2 + 12 * len(tags) + 4
     content = b"II*\0" + struct.pack("<IH", 8, len(tags))

@@ -1,4 +1,4 @@
-"""A JPEG is used without its end if all of its picture is there, and only then."""
+"""A JPEG without its end is used if, and only if, its picture is complete."""
 
 import io
 
@@ -48,7 +48,7 @@ def test_a_jpeg_that_lacks_some_of_its_picture_is_truncated(kind, left):
 
 
 def test_a_progressive_jpeg_cut_between_two_scans_is_truncated():
-    """It shows a picture that nothing that follows would change, but a blurred one."""
+    """Nothing that follows would change its picture, but that is a blurred one."""
     whole = jpeg(progressive=True)
     scans = [place for place in range(len(whole)) if whole.startswith(b"\xff\xda", place)]
     tables = [place for place in range(len(whole)) if whole.startswith(b"\xff\xc4", place)]

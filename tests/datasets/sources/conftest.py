@@ -1,4 +1,4 @@
-"""Images to put into sources, and what is asked of all of them."""
+"""Images to put into sources, and helpers that list what a source found."""
 
 import io
 import tempfile
@@ -41,7 +41,7 @@ def harm():
 
 @pytest.fixture(scope="session")
 def harmless():
-    """Those that are."""
+    """A source's harmless problems, as {name: reason}."""
     return lambda source: {
         problem.name: problem.reason for problem in source.problems if problem.harmless
     }
@@ -49,7 +49,7 @@ def harmless():
 
 @pytest.fixture
 def temporary(tmp_path, monkeypatch):
-    """A folder for temporary files of the test's own."""
+    """A separate folder for temporary files."""
     folder = tmp_path / "temporary"
     folder.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(folder))

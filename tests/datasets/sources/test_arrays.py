@@ -30,7 +30,7 @@ def npy(array) -> bytes:
 
 @pytest.fixture
 def save(tmp_path):
-    """Save arrays by name; the path."""
+    """Return a function that saves arrays by name and returns the path."""
 
     def save(**arrays) -> str:
         np.savez_compressed(tmp_path / "images.npz", **arrays)
@@ -263,7 +263,7 @@ def test_a_damaged_npz_is_refused_or_read(tmp_path_factory, changes):
 
 
 class Blank:
-    """An array of zeros, which a thousandth of its bytes holds when packed."""
+    """An array of zeros, which compresses to a thousandth of its size."""
 
     def __init__(self, shape, descr):
         self.shape, self.descr = shape, descr
@@ -277,7 +277,7 @@ class Blank:
 
 
 class Header(Blank):
-    """One whose header is without end."""
+    """An array whose header is very long."""
 
     def write_to(self, file):
         file.write(b"\x93NUMPY\2\0" + struct.pack("<I", 2**27))

@@ -12,7 +12,7 @@ from ganctl.errors import DataError
 
 
 def contents(*names: str, **lists: object):
-    """What a listing of `names` holds, with `lists` by their names, '_' for '.', and contents."""
+    """Return the contents of a listing of `names` and of `lists` by name, with '_' for '.'."""
     files = dict.fromkeys(names, b"")
     for name, content in lists.items():
         content = content if isinstance(content, bytes) else json.dumps(content).encode()

@@ -65,7 +65,7 @@ def test_a_fork_has_its_own_file_position(folder, tmp_path, kind):
     source.read(source.entries[0])  # so that a file is open
 
     def handle() -> tuple[int, int]:
-        """The file that is read from, by its number in this process."""
+        """Return the descriptor of the file that is read in this process."""
         source.read(source.entries[0])
         file = source._archive.fp if kind == "zip" else next(iter(source._files.values()))
         return os.fstat(file.fileno()).st_ino, file.fileno()

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.usefixtures("temporary")
 
 
 def write(path: Path, members, mode: str = "w") -> str:
-    """A tar at `path` with `members`: a TarInfo or a name, and the bytes of each."""
+    """Write a tar at `path` with `members`, each a TarInfo or a name, and bytes."""
     with tarfile.open(path, mode) as tar:
         for member, content in members:
             info = member if isinstance(member, tarfile.TarInfo) else tarfile.TarInfo(member)

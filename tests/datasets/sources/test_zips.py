@@ -16,7 +16,7 @@ from ganctl.errors import DataError
 
 @pytest.fixture
 def pack(tmp_path, png):
-    """A zip with members of the names given, each an image or the bytes given; its path."""
+    """Write a zip of members by name, each an image or the bytes given; return its path."""
 
     def pack(*names, compression=zipfile.ZIP_STORED, **contents) -> str:
         path = tmp_path / "images.zip"
