@@ -479,7 +479,7 @@ def test_drawing_many_shows_a_bar_or_a_line(ok, on_terminal, run, tmp_path, monk
 def test_walks_and_reports_show_progress(on_terminal, run, tmp_path):
     for words, doing in (
         (("interpolate", run, "-o", tmp_path / "walk.gif", "--frames", "1"), "drawing"),
-        (("report", run, "-o", tmp_path / "report.html"), "making the page"),
+        (("report", run, "-o", tmp_path / "report.html"), "writing the report"),
         (("inspect", run), "starting"),
     ):
         shown = on_terminal(*words)
