@@ -12,10 +12,10 @@ from ganctl import palette, plots
 from ganctl.report.charts import TRAINING, charts
 
 LABELS = {
-    "g_loss": ("generator loss", "generator", "G loss"),
-    "d_loss": ("discriminator loss", "discriminator", "D loss"),
-    "d_real": ("D(x), real images", "D(x), real", "D(x)"),
-    "d_fake": ("D(G(z)), generated images", "D(G(z)), generated", "D(G(z))"),
+    "g_loss": ("generator loss", "generator loss", "G loss"),
+    "d_loss": ("discriminator loss", "discriminator loss", "D loss"),
+    "d_real": ("D(x), real images", "D(x), real images", "D(x)"),
+    "d_fake": ("D(G(z)), generated images", "D(G(z)), generated images", "D(G(z))"),
 }
 ROWS = [{"epoch": n, "g_loss": 0.5, "d_loss": 1.2, "d_real": 0.7, "d_fake": 0.3} for n in (1, 2)]
 
