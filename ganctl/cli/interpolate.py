@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -90,13 +90,14 @@ def interpolate(
     ganctl interpolate ckpt.pt --corners 0,1,2,3 --class 3 -o sheet.png
     """
     terminal = Terminal(json_wanted=json, quiet=quiet)
-    out = out or Path("walk.gif" if corners is None else "sheet.png")
-    suffix = check_suffix(out, (".png", *_ANIMATED) if corners is None else (".png",))
+    is_sheet = corners is not None
+    out = out or Path("sheet.png" if is_sheet else "walk.gif")
+    suffix = check_suffix(out, (".png",) if is_sheet else (".png", *_ANIMATED))
     given = {"--seeds": seeds, "--walk": walk, "--corners": corners}
     given = {name: value for name, value in given.items() if value is not None}
     if len(given) > 1:
         raise UsageError(f"give either {' or '.join([*given][:2])}")
-    if corners is not None and loop:
+    if is_sheet and loop:
         raise UsageError("a sheet has no --loop", "Leave out --loop, or --corners.")
     if seed is not None and walk is None:
         raise UsageError("--seed is for --walk only", "For example: --walk 8 --seed 3")
@@ -117,38 +118,34 @@ def interpolate(
             stops = random_seeds(walk, seed or 0)
         model = load(ckpt, ema=ema)
         chosen = None if of_classes is None else find_several(of_classes, model.require_classes())
+        how: dict[str, Any] = {"classes": chosen, "frames": steps, "mode": mode, "ease": ease,
+                               "truncation": truncation}  # fmt: skip
         drawn: Samples
-        if corners is not None:
-            drawn = model.sheet(stops or (), classes=chosen, frames=steps, mode=mode, ease=ease,
-                                truncation=truncation)  # fmt: skip
+        if is_sheet:
+            drawn = model.sheet(stops or (), **how)
             drawn.save(out, upscale=upscale, progress=progress)
         else:
-            drawn = model.interpolate(stops, classes=chosen, frames=steps, mode=mode, ease=ease,
-                                      loop=loop, truncation=truncation)  # fmt: skip
+            drawn = model.interpolate(stops, loop=loop, **how)
             drawn.save(out, upscale=upscale, fps=fps, progress=progress)
     labels = None if drawn.labels is None else [*drawn.labels]
     names = None if labels is None else [model.classes[label] for label in labels]
     if json:
         terminal.document({
-            "out": str(out), "kind": suffix[1:], "sheet": corners is not None,
+            "out": str(out), "kind": suffix[1:], "sheet": is_sheet,
             "seeds": drawn.seeds, "classes": labels, "class_names": names, "mode": mode,
             "ease": ease, "loop": loop, "truncation": truncation, "frames": len(drawn),
             "ema": model.ema, "checkpoint": str(model.path), "digest": model.digest,
         })  # fmt: skip
         return
-    if corners is not None:
-        route = f"between seeds {', '.join(map(str, drawn.seeds))}"
-    elif len(set(drawn.seeds)) > 1:
-        route = f"seeds {_route(drawn.seeds, loop)}"
-    else:
-        route = f"seed {drawn.seeds[0]}"
+    route = _route("seed", "seeds", drawn.seeds, loop, is_sheet)
     if names:
-        several = len(set(names)) > 1
-        between = ", ".join(names) if corners is not None else _route(names, loop)
-        route += f", classes {between}" if several else f", class {names[0]}"
-    what = counted(len(drawn), "image" if corners is not None else "frame")
-    terminal.result(f"{out}: {what}, {route} ({mode})")
+        route += f", {_route('class', 'classes', names, loop, is_sheet)}"
+    between, noun = ("between ", "image") if is_sheet else ("", "frame")
+    terminal.result(f"{out}: {counted(len(drawn), noun)}, {between}{route} ({mode})")
 
 
-def _route(stops: Sequence[object], loop: bool) -> str:
-    return " → ".join(map(str, [*stops, stops[0]] if loop else stops))
+def _route(noun: str, plural: str, stops: Sequence[object], loop: bool, is_sheet: bool) -> str:
+    if len(set(stops)) == 1:
+        return f"{noun} {stops[0]}"
+    names = map(str, [*stops, stops[0]] if loop else stops)
+    return f"{plural} {(', ' if is_sheet else ' → ').join(names)}"
