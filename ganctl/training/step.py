@@ -37,7 +37,7 @@ def train_step(
     noise_seed: int,
     rows: MicroBatch | None = None,
 ) -> StepResult:
-    """Update `state` in place, without waiting for the device.
+    """Update `state` in place, and return what was measured, without waiting for the device.
 
     One batch of fakes serves both updates. `simultaneous` updates: both gradients are computed
     before either network changes. `alternating` updates: the generator's gradient is that of its
@@ -180,7 +180,7 @@ def _metrics(
 
 @torch.no_grad()
 def _update_average(average: nn.Module, network: nn.Module, decay: float) -> None:
-    """Move `average` towards `network`: the weights exponentially (Yazici et al. 2019)."""
+    """Update the exponential moving average of the weights (Yazici et al. 2019); copy buffers."""
     torch._foreach_lerp_(list(average.parameters()), list(network.parameters()), 1 - decay)
     for kept, buffer in zip(average.buffers(), network.buffers(), strict=True):
         kept.copy_(buffer)
