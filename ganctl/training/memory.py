@@ -42,9 +42,8 @@ def require_room(config: TrainConfig, device: torch.device, *, has_begun: bool =
     if free is None:
         return
     per_image = _output_bytes(config.network)
-    needed = (
-        _AT_LEAST[config.precision] * per_image * math.ceil(config.batch_size / config.accumulate)
-    )
+    at_once = math.ceil(config.batch_size / config.accumulate)
+    needed = _AT_LEAST[config.precision] * per_image * at_once
     if needed <= free:
         return
     hint: str | Text = "Free some memory, or use a GPU."

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Mapping
 from typing import Any
 
@@ -28,13 +27,12 @@ def changed(config: TrainConfig, changes: Mapping[str, Any]) -> TrainConfig:
         and not (name in _MAY_BE_OPEN and value in (None, "auto"))
     ]
     if differing:
-        template = ", ".join(["{} ({} -> {})"] * len(differing))
-        parts = [(Setting(name), _value(old[name]), _value(changes[name])) for name in differing]
+        parts: list[object] = []
+        for name in differing:
+            parts += [Setting(name), _value(old[name]), _value(changes[name])]
+        listed = ", ".join(["{} ({} -> {})"] * len(differing))
         raise UsageError(
-            Text(
-                f"cannot change settings on resume: {template}",
-                *itertools.chain.from_iterable(parts),
-            ),
+            Text(f"cannot change settings on resume: {listed}", *parts),
             Text("Leave them out, or start a new run with another {}.", Setting("out")),
         )
     return override(config, {name: changes[name] for name in _MAY_CHANGE if name in changes})

@@ -231,10 +231,8 @@ def resume(
     """
     run = RunDirectory(out)
     if not run.is_run():
-        raise RunError(
-            f"there is no run to resume in {out}",
-            Text("Leave out {} to start one.", Setting("resume", True)),
-        )
+        hint = Text("Leave out {} to start one.", Setting("resume", True))
+        raise RunError(f"there is no run to resume in {out}", hint)
     on = _device(device, group)
     found = newest_intact(run)
     checkpoint = found.checkpoint

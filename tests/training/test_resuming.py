@@ -18,6 +18,7 @@ def config(tiny_config):
     [
         ({"seed": 5}, "on resume: seed (0 -> 5)"),
         ({"limit": 64, "mirror": True}, "limit (not set -> 64), mirror (false -> true)"),
+        ({"background": "{0}"}, "background (white -> {0})"),
         ({"preset": "dcgan", "latent_dim": 9}, "preset (fast -> dcgan), latent_dim (8 -> 9)"),
     ],
 )
