@@ -20,7 +20,7 @@ class Layer:
     name: str
     kind: str
     output_shape: tuple[int, ...]
-    """Without the batch."""
+    """Shape without the batch."""
     num_trained: int
     """Number of parameters that the optimizer changes."""
     num_statistics: int
@@ -78,8 +78,7 @@ def generator_output_bytes(config: NetworkConfig) -> int:
     Computed from the settings alone, since `summarize` makes torch import its compiler, which takes
     a second.
     """
-    max_layers = 4
-    """Of a stage: two convolutions, each with an activation, or one more with normalization."""
+    max_layers = 4  # in a stage: two convolutions, each with an activation or a normalization
     elements = 2 * math.prod(config.image_shape)
     for stage in range(1, config.stages + 1):
         pixels = (config.height >> stage) * (config.width >> stage)

@@ -15,8 +15,9 @@ from ganctl.config.schema import TrainConfig
 from ganctl.rng import Stream
 
 _MAX_STEPS_AHEAD = 16
-"""Drawing for several steps at once is faster: after a step all of it has left the caches."""
+"""Number of steps whose noise is drawn at once, which is faster: after a step, caches are cold."""
 _MAX_VALUES_AHEAD = 2**20
+"""Number of values drawn at once, which limits the number of steps for large batches."""
 _BLOCK = 1024
 """Number of latents drawn from one stream: of a larger batch, a process draws only the blocks that
 it needs, and the first, whose stream gives the other random numbers."""
