@@ -116,8 +116,7 @@ class Recorder:
 
     def write_losses(self, history: Sequence[Row]) -> None:
         """Write losses.csv, which has a column more than checkpoints: the signs of trouble."""
-        names = (", ".join(sign.name for sign in signs(row)) for row in history)
-        rows = [{**row, "signs": each} for row, each in zip(history, names, strict=True)]
+        rows = [{**row, "signs": ", ".join(sign.name for sign in signs(row))} for row in history]
         self._run.write_losses(rows)
 
     def preview(self) -> bool:
