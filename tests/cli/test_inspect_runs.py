@@ -8,6 +8,8 @@ import json
 import pytest
 
 from ganctl import checkpoint, store
+from ganctl.cli.inspect import _SORTS
+from ganctl.inspection.runs import SORTS
 
 
 @pytest.fixture
@@ -64,3 +66,7 @@ def test_options_that_do_not_fit(cli, run, runs):
     result = cli("inspect", runs, "--sort", "qualty")
     assert result.code == 2
     assert "quality" in result.err
+
+
+def test_the_command_offers_the_orders_that_there_are():
+    assert _SORTS == SORTS  # repeated there because its module loads torch
