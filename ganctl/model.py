@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import functools
 import html
-import operator
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, SupportsIndex, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -16,20 +15,25 @@ from torch import Tensor, nn
 
 import ganctl
 from ganctl import latents, machine, sampling, store
-from ganctl.classes import find, names_of
-from ganctl.config.schema import MAX_SEED, NetworkConfig, TrainConfig
+from ganctl.classes import names_of
+from ganctl.config.schema import NetworkConfig, TrainConfig
 from ganctl.errors import Setting, Text, UsageError
 from ganctl.images import Pixels
 from ganctl.networks import load_generator
-from ganctl.samples import Samples, Sheet, Walk, seed_ranges
+from ganctl.samples import Samples, Sheet, Walk
 from ganctl.sampling import Labels
+from ganctl.seeds import (
+    Class,
+    as_ranges,
+    class_numbers,
+    is_one,
+    keyframes,
+    pairing_error,
+    valid_seeds,
+)
 from ganctl.text import counted, listed, nearest
 
-Class = SupportsIndex | str
-"""A class by its name or its number; the number can be of NumPy's or torch's types."""
 _S = TypeVar("_S", bound=Samples)
-_KEYFRAMES = (0, 1, 2, 3)
-"""The seeds of a walk by default."""
 _MAX_LISTED = 1_000_000
 """Maximum number of samples whose labels are held in memory."""
 
@@ -80,10 +84,9 @@ class Model:
         >>> samples.grid(columns=5).size  # a Pillow image; each pixel is 3 x 3
         (420, 168)
         """
-        seeds = seeds if isinstance(seeds, range) else tuple(map(operator.index, seeds))
-        _require_seeds(seeds)
+        seeds = valid_seeds(seeds)
         self._require_drawable(truncation)
-        count, text = len(seeds), {"seeds": seed_ranges(seeds)}
+        count, text = len(seeds), {"seeds": as_ranges(seeds)}
         labels: Labels | None = None
         if every_class:
             names = self.require_classes()
@@ -93,12 +96,12 @@ class Model:
             labels, seeds = np.repeat(np.arange(len(names)), count), tuple(seeds) * len(names)
             text["classes"] = listed(names)
         elif classes is not None:
-            numbers = self._numbers(classes)
-            if _is_one(classes):
+            numbers = class_numbers(classes, self.require_classes())
+            if is_one(classes):
                 labels = np.broadcast_to(np.int64(numbers[0]), count)  # takes no memory
                 text["class"] = self.classes[numbers[0]]
             elif len(numbers) != count:
-                raise _pairing_error(len(numbers), count)
+                raise pairing_error(len(numbers), count)
             else:
                 labels = numbers
                 text["classes"] = listed(self.classes[number] for number in numbers)
@@ -136,10 +139,10 @@ class Model:
         >>> walk.save("walk.apng", fps=20)
         """
         _require_walk(frames, mode, ease)
-        keyframes = self._keyframes(seeds, classes)
-        count = latents.num_frames(len(keyframes[0]), frames, loop=loop)
+        stops = self._keyframes(seeds, classes)
+        count = latents.num_frames(len(stops[0]), frames, loop=loop)
         path = functools.partial(latents.path, frames=frames, mode=mode, ease=ease, loop=loop)
-        return self._between(Walk, path, count, keyframes, truncation, mode, columns=count)
+        return self._between(Walk, path, count, stops, truncation, mode, columns=count)
 
     def sheet(
         self,
@@ -160,12 +163,12 @@ class Model:
         (140, 140)
         """
         _require_walk(frames, mode, ease)
-        keyframes = self._keyframes(seeds, classes)
-        if len(keyframes[0]) != 4:
-            raise UsageError(f"a sheet has four corners, not {len(keyframes[0])}")
+        stops = self._keyframes(seeds, classes)
+        if len(stops[0]) != 4:
+            raise UsageError(f"a sheet has four corners, not {len(stops[0])}")
         path = functools.partial(latents.sheet, frames=frames, mode=mode, ease=ease)
         side = frames + 1
-        return self._between(Sheet, path, side**2, keyframes, truncation, mode, columns=side)
+        return self._between(Sheet, path, side**2, stops, truncation, mode, columns=side)
 
     def require_classes(self) -> tuple[str, ...]:
         """Return the names of its classes. Raises UsageError if it is unconditional."""
@@ -197,13 +200,13 @@ class Model:
         cls: type[_S],
         path: Callable[[Tensor, int], Tensor],
         count: int,
-        keyframes: tuple[Sequence[int], list[int] | None],
+        stops: tuple[Sequence[int], list[int] | None],
         truncation: float,
         mode: str,
         columns: int,
     ) -> _S:
         """Return the `count` images on the `path` through the latents of the keyframes."""
-        seeds, labels = keyframes
+        seeds, labels = stops
         self._require_drawable(truncation)
 
         def draw() -> Iterator[Pixels]:
@@ -218,6 +221,12 @@ class Model:
             draw, self._shape(count), seeds, labels, self.classes,
             columns=columns, text=self._text(truncation, text),
         )  # fmt: skip
+
+    def _keyframes(
+        self, seeds: Iterable[int] | None, classes: Class | Sequence[Class] | None
+    ) -> tuple[Sequence[int], list[int] | None]:
+        labels = None if classes is None else class_numbers(classes, self.require_classes())
+        return keyframes(seeds, labels)
 
     def _require_drawable(self, truncation: float) -> None:
         if not 0 < truncation <= 1:  # NaN, too
@@ -241,33 +250,6 @@ class Model:
             **({"truncation": f"{truncation:g}"} if truncation < 1 else {}),
             **more,
         }
-
-    def _keyframes(
-        self, seeds: Iterable[int] | None, classes: Class | Sequence[Class] | None
-    ) -> tuple[tuple[int, ...], list[int] | None]:
-        """Return the seed and the class of each keyframe; no classes if each seed has its own.
-
-        Raises UsageError unless there are as many classes as seeds, or one of either.
-        """
-        labels = None if classes is None else self._numbers(classes)
-        if seeds is None:
-            seeds = _KEYFRAMES if labels is None or len(labels) == 1 else _KEYFRAMES[:1]
-        seeds = tuple(map(operator.index, seeds))
-        _require_seeds(seeds)
-        count = max(len(seeds), len(labels or ()))
-        if count < 2:
-            either = "" if labels is None else " or two classes"
-            raise UsageError(f"a walk needs at least two seeds{either}", "For example: 3,7")
-        if labels is None:
-            return seeds, None
-        if len(seeds) not in (1, count) or len(labels) not in (1, count):
-            raise _pairing_error(len(labels), len(seeds))
-        return seeds * (count // len(seeds)), labels * (count // len(labels))
-
-    def _numbers(self, classes: Any) -> list[int]:
-        """Return the numbers of one class or of several. Raises UsageError for unknown ones."""
-        names = self.require_classes()
-        return [_number(each, names) for each in ([classes] if _is_one(classes) else classes)]
 
 
 def load(path: str | Path, *, ema: bool | None = None) -> Model:
@@ -298,39 +280,6 @@ def load(path: str | Path, *, ema: bool | None = None) -> Model:
         classes=names_of(config.network.num_classes, checkpoint.data["classes"]),
         ema=weights is average, digest=checkpoint.digest, step=checkpoint.step, config=config,
     )  # fmt: skip
-
-
-def _pairing_error(num_classes: int, num_seeds: int) -> UsageError:
-    return UsageError(
-        f"{counted(num_classes, 'class', 'classes')} cannot be paired with "
-        f"{counted(num_seeds, 'seed')}",
-        "Give one class, or one for each seed, or a single seed.",
-    )
-
-
-def _is_one(classes: Any) -> bool:
-    """Whether this is one class, not several."""
-    return np.ndim(classes) == 0
-
-
-def _number(each: Class, names: Sequence[str]) -> int:
-    if isinstance(each, str):
-        return find(each, names)
-    number = operator.index(each)
-    if not 0 <= number < len(names):
-        raise UsageError(
-            f"class must be a name or 0 to {len(names) - 1}, not {number}",
-            f"Known: {listed(names)}.",
-        )
-    return number
-
-
-def _require_seeds(seeds: Sequence[int]) -> None:
-    if isinstance(seeds, range):  # which can be too long to be visited
-        seeds = seeds[:: max(1, len(seeds) - 1)]
-    for seed in seeds:
-        if not 0 <= seed <= MAX_SEED:
-            raise UsageError(f"seeds must be from 0 to {MAX_SEED}, not {seed}")
 
 
 def _require_walk(frames: int, mode: str, ease: str) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import functools
-import itertools
 import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -323,19 +322,6 @@ class Walk(Samples):
         content = base64.b64encode(self.animation()).decode()
         alt = f"a walk of {counted(len(self), 'frame')}"
         return f'<img src="data:image/png;base64,{content}" alt="{alt}">'
-
-
-def seed_ranges(seeds: Sequence[int]) -> str:
-    """Return the seeds as `ganctl sample --seeds` takes them.
-
-    >>> seed_ranges([0, 1, 2, 40])
-    '0-2,40'
-    """
-    if isinstance(seeds, range) and seeds.step == 1:  # which can be too long to be listed
-        return "-".join(map(str, (seeds[0], seeds[-1]) if len(seeds) > 1 else seeds))
-    runs = itertools.groupby(enumerate(seeds), lambda pair: pair[1] - pair[0])
-    ends = [(run[0][1], run[-1][1]) for run in ([*pairs] for _, pairs in runs)]
-    return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in ends)
 
 
 def _require(name: str, number: int | None, maximum: int | None = None) -> None:

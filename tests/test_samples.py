@@ -11,7 +11,7 @@ from PIL import Image
 
 from ganctl import machine
 from ganctl.errors import RunError, UsageError
-from ganctl.samples import Samples, Walk, seed_ranges
+from ganctl.samples import Samples, Walk
 
 
 def shades(count, channels=1, height=4, width=6):
@@ -211,15 +211,6 @@ def test_grid_has_the_given_columns_and_rows(samples, tmp_path, layout, shape):
 def test_too_small_a_grid_is_refused(samples):
     with pytest.raises(UsageError, match="5 images do not fit into a grid of 2x2"):
         samples.picture(columns=2, rows=2)
-
-
-@pytest.mark.parametrize(
-    ("seeds", "text"),
-    [([0, 1, 2, 40], "0-2,40"), ([7], "7"), ([3, 3, 4], "3,3-4"), (range(10**9), "0-999999999"),
-     (range(4, 6), "4-5"), (range(5, 6), "5"), (range(0, 6, 2), "0,2,4"), ([], ""), (range(0), "")],
-)  # fmt: skip
-def test_seed_ranges(seeds, text):
-    assert seed_ranges(seeds) == text
 
 
 def test_missing_folder_is_an_error(samples, tmp_path):

@@ -108,7 +108,7 @@ def sample(
     with terminal.progress() as progress:
         from ganctl.model import load
         from ganctl.sample_folder import class_folders
-        from ganctl.samples import seed_ranges
+        from ganctl.seeds import as_ranges
 
         model = load(ckpt, ema=ema)
         samples = model.sample(
@@ -116,7 +116,7 @@ def sample(
         )
         samples.save(out, columns=columns, rows=rows, upscale=upscale, captions=label_seeds,
                      force=force, progress=progress)  # fmt: skip
-    names, drawn = model.classes, seed_ranges(wanted)
+    names, drawn = model.classes, as_ranges(wanted)
     label = None if of_class is None or samples.labels is None else int(samples.labels[0])
     if json:
         terminal.document({

@@ -1,0 +1,95 @@
+"""Seeds, and the classes to draw them in, as a caller gives them."""
+
+from __future__ import annotations
+
+import itertools
+import operator
+from collections.abc import Iterable, Sequence
+from typing import Any, SupportsIndex
+
+import numpy as np
+
+from ganctl.classes import find
+from ganctl.config.schema import MAX_SEED
+from ganctl.errors import UsageError
+from ganctl.text import counted, listed
+
+Class = SupportsIndex | str
+"""A class by its name or its number; the number can be of NumPy's or torch's types."""
+_KEYFRAMES = (0, 1, 2, 3)
+"""The seeds of a walk by default."""
+
+
+def valid_seeds(seeds: Iterable[int]) -> Sequence[int]:
+    """Return the seeds as a tuple, or a range as it is. Raises UsageError for an invalid one."""
+    seeds = seeds if isinstance(seeds, range) else tuple(map(operator.index, seeds))
+    # A range can be too long to be visited.
+    for seed in seeds[:: max(1, len(seeds) - 1)] if isinstance(seeds, range) else seeds:
+        if not 0 <= seed <= MAX_SEED:
+            raise UsageError(f"seeds must be from 0 to {MAX_SEED}, not {seed}")
+    return seeds
+
+
+def as_ranges(seeds: Sequence[int]) -> str:
+    """Return the seeds as `ganctl sample --seeds` takes them.
+
+    >>> as_ranges([0, 1, 2, 40])
+    '0-2,40'
+    """
+    if isinstance(seeds, range) and seeds.step == 1:  # which can be too long to be listed
+        return "-".join(map(str, (seeds[0], seeds[-1]) if len(seeds) > 1 else seeds))
+    runs = itertools.groupby(enumerate(seeds), lambda pair: pair[1] - pair[0])
+    ends = [(run[0][1], run[-1][1]) for run in ([*pairs] for _, pairs in runs)]
+    return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in ends)
+
+
+def is_one(classes: Any) -> bool:
+    """Whether this is one class, not several."""
+    return np.ndim(classes) == 0
+
+
+def class_numbers(classes: Any, names: Sequence[str]) -> list[int]:
+    """Return the number of the class, or of each of several. Raises UsageError for unknown ones."""
+    return [_number(each, names) for each in ([classes] if is_one(classes) else classes)]
+
+
+def keyframes(
+    seeds: Iterable[int] | None, labels: list[int] | None
+) -> tuple[Sequence[int], list[int] | None]:
+    """Return the seed and the class of each keyframe of a walk; no classes if there are no labels.
+
+    Raises UsageError unless there are as many classes as seeds, or one of either.
+    """
+    if seeds is None:
+        seeds = _KEYFRAMES if labels is None or len(labels) == 1 else _KEYFRAMES[:1]
+    seeds = tuple(valid_seeds(seeds))
+    count = max(len(seeds), len(labels or ()))
+    if count < 2:
+        either = "" if labels is None else " or two classes"
+        raise UsageError(f"a walk needs at least two seeds{either}", "For example: 3,7")
+    if labels is None:
+        return seeds, None
+    if len(seeds) not in (1, count) or len(labels) not in (1, count):
+        raise pairing_error(len(labels), len(seeds))
+    return seeds * (count // len(seeds)), labels * (count // len(labels))
+
+
+def pairing_error(num_classes: int, num_seeds: int) -> UsageError:
+    """Return the error that classes and seeds are not as many."""
+    return UsageError(
+        f"{counted(num_classes, 'class', 'classes')} cannot be paired with "
+        f"{counted(num_seeds, 'seed')}",
+        "Give one class, or one for each seed, or a single seed.",
+    )
+
+
+def _number(each: Class, names: Sequence[str]) -> int:
+    if isinstance(each, str):
+        return find(each, names)
+    number = operator.index(each)
+    if not 0 <= number < len(names):
+        raise UsageError(
+            f"class must be a name or 0 to {len(names) - 1}, not {number}",
+            f"Known: {listed(names)}.",
+        )
+    return number
