@@ -78,6 +78,15 @@ def _show_checkpoint(document: Document, terminal: Terminal) -> None:
             ("data digest", data["digest"]),
         ]
     )
+    terminal.heading("settings other than the preset's")
+    terminal.table(
+        ("setting", "value", "why"),
+        [
+            (name, format_setting(config[name]), reason)
+            for name, reason in document["reasons"].items()
+        ],
+        left=3,
+    )
     show_networks(document, terminal)
     terminal.heading("optimizers")
     terminal.table(

@@ -8,13 +8,15 @@ from typing import Any, Protocol
 
 from ganctl.classes import MAX_CLASSES
 from ganctl.config.images import ALL_AUGMENTATIONS, format_size, stages_for
-from ganctl.config.presets import tuned
-from ganctl.config.schema import MAX_EPOCHS, TrainConfig, override, settings
+from ganctl.config.presets import preset, tuned
+from ganctl.config.schema import MAX_EPOCHS, NetworkConfig, TrainConfig, override, settings
+from ganctl.config.spec import specs
 from ganctl.errors import Setting, Text, UsageError
 from ganctl.text import counted
 
 _FEW_IMAGES = 5000
 """With fewer, a discriminator memorizes them unless they are augmented."""
+_FROM_IMAGES = "from the images"
 
 
 class ImageFacts(Protocol):
@@ -67,22 +69,46 @@ def resolve(
     _require_fit(found, images)
     size = format_size(height, width)
     change("chosen from the images", image_size=size, image_channels=channels)
-    few = count < _FEW_IMAGES
     if config.augment == "auto":
-        reason = f"{'fewer than' if few else 'at least'} {_FEW_IMAGES:,} images"
-        change(reason, augment=ALL_AUGMENTATIONS if few else "none")
+        augment, reason = _augmentation(count)
+        change(reason, augment=augment)
     change("chosen for this device", precision=precision(config.precision))
     num_classes = images.num_classes if config.conditional else 0
     shape = {"channels": channels, "height": height, "width": width, "num_classes": num_classes}
     shape["stages"] = stages_for(height, width)
     found = override(found, shape)
-    reasons |= dict.fromkeys(shape, "from the images")
+    reasons |= dict.fromkeys(shape, _FROM_IMAGES)
     if chosen is not None:
         for name, (value, reason) in tuned(found, count).items():
             if name not in chosen:
                 change(reason, **{name: value})
     change("the fastest, by a short benchmark", threads=threads(found))
     return Resolved(found, reasons)
+
+
+def explain(config: TrainConfig, num_images: int) -> dict[str, str]:
+    """Return why a resolved `config` differs from its preset, setting by setting.
+
+    Only what follows from the config and the number of images is known for certain.
+    """
+    base, found = settings(preset(config.preset)), settings(config)
+    shape = {name: found[name] for name in specs(NetworkConfig)}
+    like = shape | {"batch_size": config.batch_size, "augment": config.augment}
+    derived = tuned(override(preset(config.preset), like), num_images)
+    derived["augment"] = _augmentation(num_images)
+    derived["batch_size"] = num_images, f"only {counted(num_images, 'image')}"
+    reasons = {name: reason for name, (value, reason) in derived.items() if found[name] == value}
+    reasons |= dict.fromkeys(shape.keys() - {"base_channels", "latent_dim"}, _FROM_IMAGES)
+    reasons |= dict.fromkeys(("image_size", "image_channels"), f"{_FROM_IMAGES}, or set")
+    reasons |= dict.fromkeys(("precision", "threads"), "chosen for the device, or set")
+    return {name: reasons.get(name, "set") for name in found if found[name] != base[name]}
+
+
+def _augmentation(num_images: int) -> tuple[str, str]:
+    """Return what `augment = auto` means for so many images, and why."""
+    few = num_images < _FEW_IMAGES
+    reason = f"{'fewer than' if few else 'at least'} {_FEW_IMAGES:,} images"
+    return ALL_AUGMENTATIONS if few else "none", reason
 
 
 def _require_fit(config: TrainConfig, images: ImageFacts) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from ganctl import store
 from ganctl.checkpoint import Checkpoint
 from ganctl.classes import names_of
+from ganctl.config.resolve import explain
 from ganctl.config.schema import NetworkConfig, settings
 from ganctl.evaluation import results
 from ganctl.history import Meter, best
@@ -42,6 +43,7 @@ def describe(path: Path, checkpoint: Checkpoint) -> dict[str, Any]:
         "made_by": checkpoint.made_by,
         "data": checkpoint.data,
         "config": settings(config),
+        "reasons": explain(config, num_images),
         "step": checkpoint.step,
         "total_steps": config.total_steps(num_images),
         "steps_per_epoch": steps_per_epoch,

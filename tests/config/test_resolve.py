@@ -8,7 +8,7 @@ import pytest
 
 from ganctl.config import resolve as resolving
 from ganctl.config.presets import preset
-from ganctl.config.resolve import resolve
+from ganctl.config.resolve import explain, resolve
 from ganctl.config.schema import override, settings
 from ganctl.errors import UsageError
 
@@ -102,3 +102,22 @@ def test_too_many_steps_are_refused():
     config = override(preset("fast"), {"steps": 10**9})
     with pytest.raises(UsageError, match="a run has at most 20,000"):
         resolved(config, Facts(100))
+
+
+def test_a_finished_config_explains_what_differs_from_its_preset():
+    images = Facts(20, (3, 64, 64), num_classes=2)
+    config = override(preset("fast"), {"seed": 7, "lr_g": 1e-5})
+    found = resolved(config, images, ("seed", "lr_g"))
+    reasons = explain(found.config, len(images))
+    before, after = settings(preset("fast")), settings(found.config)
+    assert reasons.keys() == {name for name in before if before[name] != after[name]}
+    derived = ("lr_d", "epochs", "batch_size", "augment", "num_classes", "stages")
+    assert {name: reasons[name] for name in derived} \
+        == {name: found.reasons[name] for name in derived}  # fmt: skip
+    assert reasons["seed"] == reasons["lr_g"] == "set"
+
+
+def test_a_preset_as_it_is_has_little_to_explain():
+    config = resolved(preset("dcgan"), Facts()).config
+    assert explain(config, 60_000).keys() \
+        == {"image_size", "image_channels", "precision", "threads"}  # fmt: skip
