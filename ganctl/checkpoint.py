@@ -24,7 +24,7 @@ from ganctl import archive
 from ganctl.classes import MAX_CLASSES, MAX_NAME
 from ganctl.config.schema import TrainConfig, from_dict, to_dict
 from ganctl.errors import CheckpointError, UnreadableError, UsageError
-from ganctl.history import COLUMNS, OPTIONAL, Row
+from ganctl.history import COLUMNS, OPTIONAL, Row, best
 
 FORMAT = "ganctl"
 VERSION = 1
@@ -63,6 +63,32 @@ class Checkpoint:
     """SHA-256 over all of the above, set by `decode`."""
     schema: int = VERSION
     """The file's own schema version, even if it was upgraded; set by `decode`."""
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Number of steps in an epoch."""
+        return self.config.steps_per_epoch(self.data["num_images"])
+
+    @property
+    def total_steps(self) -> int:
+        """Planned number of steps of the run."""
+        return self.config.total_steps(self.data["num_images"])
+
+    @property
+    def epoch(self) -> float:
+        """Number of epochs done so far, with a fraction for an unfinished one."""
+        return self.step / self.steps_per_epoch
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the run has reached its planned length."""
+        return self.step >= self.total_steps
+
+    @property
+    def best_frechet_distance(self) -> float | None:
+        """Lowest Frechet distance of all epochs; None if none was measured."""
+        row = best(self.history)
+        return None if row is None else row["frechet_distance"]
 
 
 def encode(checkpoint: Checkpoint) -> bytes:

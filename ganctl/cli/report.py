@@ -113,7 +113,7 @@ def _commands(run: Run) -> list[tuple[str, str]]:
     if run.path.is_dir():
         resume = f"ganctl train --resume --out {path}"
         longer = ("Train longer", f"{resume} --epochs {2 * run.num_epochs}")
-        commands.append(longer if run.is_finished else ("Resume training", resume))
+        commands.append(longer if run.checkpoint.is_finished else ("Resume training", resume))
     return commands
 
 
@@ -126,7 +126,7 @@ def _document(section: Section) -> dict[str, Any]:
         "checkpoint": str(run.file),
         "digest": run.checkpoint.digest,
         "step": run.checkpoint.step,
-        "finished": run.is_finished,
+        "finished": run.checkpoint.is_finished,
         "epochs": len(run.rows),
         "pictures": [frame.epoch for frame in section.frames],
         "problems": section.problems,

@@ -11,7 +11,7 @@ from ganctl.classes import names_of
 from ganctl.config.resolve import explain
 from ganctl.config.schema import NetworkConfig, settings
 from ganctl.evaluation import results
-from ganctl.history import Meter, best
+from ganctl.history import Meter
 from ganctl.inspection.problems import problems
 from ganctl.networks.summary import summarize
 from ganctl.store import RunDirectory
@@ -33,8 +33,7 @@ def read(path: Path) -> tuple[Path, Checkpoint]:
 def describe(path: Path, checkpoint: Checkpoint) -> dict[str, Any]:
     """Return all that `ganctl inspect` shows of the checkpoint in the file `path`."""
     config = checkpoint.config
-    num_images, known = checkpoint.data["num_images"], checkpoint.data["classes"]
-    steps_per_epoch = config.steps_per_epoch(num_images)
+    known = checkpoint.data["classes"]
     return {
         "path": str(path),
         "bytes": path.stat().st_size,
@@ -43,11 +42,11 @@ def describe(path: Path, checkpoint: Checkpoint) -> dict[str, Any]:
         "made_by": checkpoint.made_by,
         "data": checkpoint.data,
         "config": settings(config),
-        "reasons": explain(config, num_images),
+        "reasons": explain(config, checkpoint.data["num_images"]),
         "step": checkpoint.step,
-        "total_steps": config.total_steps(num_images),
-        "steps_per_epoch": steps_per_epoch,
-        "epoch": checkpoint.step / steps_per_epoch,
+        "total_steps": checkpoint.total_steps,
+        "steps_per_epoch": checkpoint.steps_per_epoch,
+        "epoch": checkpoint.epoch,
         "conditional": config.network.num_classes > 0,
         "classes": names_of(config.network.num_classes or len(known), known),
         "ema": checkpoint.generator_ema is not None,
@@ -58,7 +57,7 @@ def describe(path: Path, checkpoint: Checkpoint) -> dict[str, Any]:
             for name, rate in (("generator", config.lr_g), ("discriminator", config.lr_d))
         },
         "history": checkpoint.history,
-        "unfinished": _unfinished(checkpoint, steps_per_epoch),
+        "unfinished": _unfinished(checkpoint),
         "evaluations": results.documents(RunDirectory(path.parent), checkpoint.digest),
         "problems": [problem.text for problem in problems(checkpoint)],
     }  # fmt: skip
@@ -80,16 +79,10 @@ def describe_networks(config: NetworkConfig) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def best_frechet_distance(checkpoint: Checkpoint) -> float | None:
-    """Return the lowest Frechet distance of all epochs, or None if none was measured."""
-    row = best(checkpoint.history)
-    return None if row is None else row["frechet_distance"]
-
-
-def _unfinished(checkpoint: Checkpoint, steps_per_epoch: int) -> dict[str, Any] | None:
+def _unfinished(checkpoint: Checkpoint) -> dict[str, Any] | None:
     """Return the mean losses over the steps of the unfinished epoch, or None if there are none."""
     meter = Meter.from_dict(checkpoint.partial)
     if not meter.steps:
         return None
-    epoch = checkpoint.step // steps_per_epoch + 1
+    epoch = checkpoint.step // checkpoint.steps_per_epoch + 1
     return {"epoch": epoch, "steps": meter.steps, **meter.means()}

@@ -10,16 +10,13 @@ from torch import Tensor
 
 from ganctl.checkpoint import Checkpoint
 from ganctl.config.schema import settings
-from ganctl.inspection.checkpoint import best_frechet_distance
 
 _PARTS = ("generator", "generator_ema", "discriminator")
 _TIMES = {"seconds", "elapsed_seconds", "images_per_sec"}
 """Columns that differ between any two runs, even if these are equal bit for bit."""
 
 
-def compare(
-    first: tuple[Path, Checkpoint], second: tuple[Path, Checkpoint]
-) -> dict[str, Any]:  # fmt: skip
+def compare(first: tuple[Path, Checkpoint], second: tuple[Path, Checkpoint]) -> dict[str, Any]:
     """Return the settings, data, tensors and losses in which two checkpoints differ.
 
     The relative difference of a tensor is |B - A| / |A|, Frobenius norms in double precision; None
@@ -44,7 +41,7 @@ def _summary(path: Path, checkpoint: Checkpoint) -> dict[str, Any]:
         "digest": checkpoint.digest,
         "step": checkpoint.step,
         "last": checkpoint.history[-1] if checkpoint.history else {},
-        "best_frechet_distance": best_frechet_distance(checkpoint),
+        "best_frechet_distance": checkpoint.best_frechet_distance,
     }
 
 

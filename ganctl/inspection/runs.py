@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ganctl.errors import CheckpointError
-from ganctl.inspection.checkpoint import best_frechet_distance, read
+from ganctl.inspection.checkpoint import read
 from ganctl.inspection.problems import problems
 from ganctl.store import RunDirectory
 
@@ -54,19 +54,16 @@ def _described(path: Path) -> dict[str, Any]:
             "epochs": None, "best_frechet_distance": None, "date": "",
             "problems": [error.message],
         }  # fmt: skip
-    config, made_by = checkpoint.config, checkpoint.made_by
-    total_steps = config.total_steps(checkpoint.data["num_images"])
-    steps_per_epoch = config.steps_per_epoch(checkpoint.data["num_images"])
-    found = problems(checkpoint)
-    state = "unfinished" if checkpoint.step < total_steps else "finished"
+    made_by, found = checkpoint.made_by, problems(checkpoint)
+    state = "finished" if checkpoint.is_finished else "unfinished"
     return {
         "state": found[0].kind if found else state,
-        "preset": config.preset,
+        "preset": checkpoint.config.preset,
         "data": checkpoint.data["name"],
         "step": checkpoint.step,
-        "epoch": checkpoint.step / steps_per_epoch,
-        "epochs": total_steps / steps_per_epoch,
-        "best_frechet_distance": best_frechet_distance(checkpoint),
+        "epoch": checkpoint.epoch,
+        "epochs": checkpoint.total_steps / checkpoint.steps_per_epoch,
+        "best_frechet_distance": checkpoint.best_frechet_distance,
         "date": str(made_by.get("last_date", made_by.get("date", ""))),
         "problems": [problem.text for problem in found],
     }

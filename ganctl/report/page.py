@@ -52,7 +52,7 @@ class Section:
 
     def epoch(self, row: Row) -> str:
         """Return the number of a row's epoch, marked if the epoch is not complete."""
-        return epoch_label(row, self.run.steps_per_epoch)
+        return epoch_label(row, self.run.checkpoint.steps_per_epoch)
 
 
 def render(runs: Sequence[Run]) -> tuple[bytes, list[Section]]:

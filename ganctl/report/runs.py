@@ -62,25 +62,14 @@ class Run:
         return printable(folder if self.path.is_dir() else f"{folder}/{self.file.name}", 80)
 
     @property
-    def steps_per_epoch(self) -> int:
-        """Number of steps per epoch."""
-        return self.checkpoint.config.steps_per_epoch(self.checkpoint.data["num_images"])
-
-    @property
     def last_epoch(self) -> int:
         """Number of the epoch that the last step belonged to; 0 before the first step."""
-        return -(-self.checkpoint.step // self.steps_per_epoch)
+        return -(-self.checkpoint.step // self.checkpoint.steps_per_epoch)
 
     @property
     def num_epochs(self) -> int:
         """Planned number of epochs."""
         return self.checkpoint.config.total_epochs(self.checkpoint.data["num_images"])
-
-    @property
-    def is_finished(self) -> bool:
-        """Whether the run has reached its planned length."""
-        total = self.checkpoint.config.total_steps(self.checkpoint.data["num_images"])
-        return self.checkpoint.step >= total
 
     @functools.cached_property
     def rows(self) -> list[Row]:
@@ -103,9 +92,10 @@ class Run:
         seconds, num_images = timed.get("elapsed_seconds"), timed.get("images")
         distances = [row for row in rows if row.get("frechet_distance") is not None]
         lowest = best(rows)
-        is_partial = not is_complete(last, self.steps_per_epoch) and not self.is_finished
+        is_finished = self.checkpoint.is_finished
+        is_partial = not is_complete(last, self.checkpoint.steps_per_epoch) and not is_finished
         return {
-            "State": "finished" if self.is_finished else "unfinished",
+            "State": "finished" if is_finished else "unfinished",
             "Epochs": f"{last['epoch']:,} of {self.num_epochs:,}"
             + (", the last one incomplete" if is_partial else ""),
             "Steps": f"{self.checkpoint.step:,}",

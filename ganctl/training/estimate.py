@@ -9,12 +9,11 @@ import time
 import torch
 
 from ganctl import devices
-from ganctl.checkpoint import Checkpoint, encode
+from ganctl.checkpoint import encode
 from ganctl.latents import draw
 from ganctl.rng import Stream
 from ganctl.sampling import drawing_bytes, sample_seeds
 from ganctl.training.session import Session
-from ganctl.training.state import TrainState
 from ganctl.training.step import train_step
 
 _WARM_UP, _TIMED = 2, 5
@@ -33,12 +32,13 @@ def estimate(session: Session) -> dict[str, float | int | None]:
     if config.r1_weight:  # due in each step whose number r1_interval divides
         per_step += max(0.0, _time_step(session, number=0) - per_step) / config.r1_interval
     once, per_epoch = _time_measuring(session)
+    empty = state.checkpoint(history=[], partial={}, data={}, made_by={})
     return {
         "seconds": num_steps * per_step + once + num_epochs * per_epoch,
         "images_per_sec": config.batch_size / per_step,
         "peak_memory_bytes": _peak_memory(state.device),
         "samples_memory_bytes": drawing_bytes(config.network),
-        "checkpoint_bytes": _checkpoint_bytes(state),
+        "checkpoint_bytes": len(encode(empty)),
     }
 
 
@@ -80,12 +80,3 @@ def _peak_memory(device: torch.device) -> int | None:
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
-
-
-def _checkpoint_bytes(state: TrainState) -> int:
-    empty = Checkpoint(
-        config=state.config, step=0, history=[], partial={}, data={}, made_by={},
-        **state.weights(),  # type: ignore[arg-type]
-        **state.moments(),  # type: ignore[arg-type]
-    )  # fmt: skip
-    return len(encode(empty))

@@ -58,15 +58,8 @@ class Recorder:
 
     def checkpoint(self, meter: Meter) -> Checkpoint:
         """Return the present state as it is saved, with the sums of the unfinished epoch."""
-        return Checkpoint(
-            config=self._config,
-            step=self._state.step,
-            history=self.history,
-            partial=meter.to_dict(),
-            data=self._data,
-            made_by=self._made_by,
-            **self._state.weights(),  # type: ignore[arg-type]
-            **self._state.moments(),  # type: ignore[arg-type]
+        return self._state.checkpoint(
+            history=self.history, partial=meter.to_dict(), data=self._data, made_by=self._made_by
         )
 
     def save(self, meter: Meter) -> None:

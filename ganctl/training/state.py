@@ -15,6 +15,7 @@ from ganctl.checkpoint import Checkpoint, Weights
 from ganctl.config.schema import TrainConfig
 from ganctl.distributed.batchnorm import synchronized
 from ganctl.distributed.group import SINGLE, Group
+from ganctl.history import Row
 from ganctl.networks import build_discriminator, build_generator, check_weights, meta_networks
 from ganctl.rng import Stream
 
@@ -78,6 +79,21 @@ class TrainState:
             "optimizer_g": _moments(self.optimizer_g, self.generator),
             "optimizer_d": _moments(self.optimizer_d, self.discriminator),
         }
+
+    def checkpoint(
+        self,
+        *,
+        history: list[Row],
+        partial: dict[str, Any],
+        data: dict[str, Any],
+        made_by: dict[str, Any],
+    ) -> Checkpoint:
+        """Return the state as a checkpoint, without a copy, with what else checkpoints hold."""
+        return Checkpoint(
+            config=self.config, step=self.step,
+            history=history, partial=partial, data=data, made_by=made_by,
+            **self.weights(), **self.moments(),  # type: ignore[arg-type]
+        )  # fmt: skip
 
     def tensors(self) -> Iterator[tuple[str, Tensor]]:
         """Yield every tensor of the state with its name."""

@@ -15,7 +15,7 @@ def test_rows_are_in_the_order_of_epochs(make_run):
     run = make_run(epochs=3)
     rows = run.rows
     assert [row["epoch"] for row in rows] == [1, 2, 3]
-    assert all(is_complete(row, run.steps_per_epoch) for row in rows)
+    assert all(is_complete(row, run.checkpoint.steps_per_epoch) for row in rows)
 
 
 def test_an_unfinished_epoch_has_a_row(make_run):
@@ -23,7 +23,7 @@ def test_an_unfinished_epoch_has_a_row(make_run):
     run = make_run(epochs=1, partial=partial, step=5)
     *_, last = run.rows
     assert (last["epoch"], last["step"]) == (2, 5)
-    assert not is_complete(last, run.steps_per_epoch)
+    assert not is_complete(last, run.checkpoint.steps_per_epoch)
     assert sorted(last[name] for name in ("g_loss", "d_loss", "d_real", "d_fake")) == [
         0.125, 0.25, 0.5, 1.0,
     ]  # fmt: skip
