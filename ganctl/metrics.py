@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ganctl import places
+from ganctl import private_folders
 from ganctl.rng import Fixed
 
 NEIGHBORS = 5
@@ -27,7 +27,7 @@ _CHUNK = 1000
 """Number of rows of a distance matrix that are in memory at once."""
 _SUBSETS, _SUBSET_SIZE = 100, 1000
 
-places.use_private_matplotlib_folder()  # torchmetrics imports matplotlib
+private_folders.use_private_matplotlib_folder()  # torchmetrics imports matplotlib
 
 
 class Frechet:

@@ -6,13 +6,13 @@ import io
 import warnings
 from collections.abc import Sequence
 
-from ganctl import palette, places
+from ganctl import palette, private_folders
 from ganctl.history import COLUMNS, STEP_METRICS, Row
 
 
 def losses_png(history: Sequence[Row], title: str) -> bytes:
     """Return a PNG of both losses and, below them, D(x) and D(G(z)) over the epochs."""
-    places.use_private_matplotlib_folder()
+    private_folders.use_private_matplotlib_folder()
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator

@@ -15,9 +15,9 @@ import ganctl
 from ganctl import machine
 from ganctl.cli import config, data, evaluate, inspect, interpolate, pack, report, sample, train
 from ganctl.cli.help import Command, Group
+from ganctl.cli.option_names import spelled_as_typed
 from ganctl.cli.processes import reports_failure
 from ganctl.cli.signals import Stopped, exit_on_signals
-from ganctl.cli.spelling import spelled_as_typed
 from ganctl.cli.streams import stdout_error, tolerant_streams
 from ganctl.cli.terminal import Terminal
 from ganctl.errors import GanctlError, Text, UsageError

@@ -97,14 +97,14 @@ def data(
     settings = schema.override(presets.preset(presets.DEFAULT_PRESET), changes).image_settings
 
     with terminal.progress() as progress:
-        from ganctl import places
+        from ganctl import private_folders
         from ganctl.datasets import loading
         from ganctl.datasets.local.loading import require_usable
         from ganctl.datasets.local.paths import require_apart
 
         path = loading.resolve(path)
         require_apart(path, out)
-        terminal.notes(places.notices())
+        terminal.notes(private_folders.notices())
         prepared = loading.prepare(path, settings, progress=progress)
     survey = prepared.survey
     if survey.num_images:

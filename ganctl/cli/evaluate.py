@@ -52,7 +52,7 @@ def evaluate(
     """
     terminal = Terminal(json_wanted=json, quiet=quiet)
     with terminal.progress() as progress:
-        from ganctl import devices, places
+        from ganctl import devices, private_folders
         from ganctl.evaluation import evaluate as evaluation
         from ganctl.evaluation import results
         from ganctl.model import load
@@ -60,7 +60,7 @@ def evaluate(
 
         model = load(ckpt, ema=ema)
         devices.use_idle_threads()
-        terminal.notes(places.notices())
+        terminal.notes(private_folders.notices())
         result = evaluation.evaluate(
             model, num_samples=num_samples, data=data, choice=features, progress=progress
         )

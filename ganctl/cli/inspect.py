@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from ganctl.cli.completion import among, checkpoints
+from ganctl.cli.option_names import pasteable
 from ganctl.cli.options import JsonOption, QuietOption
-from ganctl.cli.spelling import pasteable
 from ganctl.cli.terminal import Terminal
 from ganctl.errors import UsageError
 

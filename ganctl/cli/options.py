@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from ganctl.cli import completion
-from ganctl.cli.spelling import option, spelled
+from ganctl.cli.option_names import option, spelled
 from ganctl.config.presets import PRESETS
 from ganctl.config.schema import (
     MAX_SEED,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ganctl.cli import completion
+from ganctl.cli.option_names import pasteable
 from ganctl.cli.options import (
     BackgroundOption,
     ChannelsOption,
@@ -19,7 +20,6 @@ from ganctl.cli.options import (
     chosen_settings,
     parse_bytes,
 )
-from ganctl.cli.spelling import pasteable
 from ganctl.cli.terminal import Terminal
 from ganctl.config import presets, schema
 from ganctl.errors import UsageError

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ganctl.cli.option_names import pasteable
 from ganctl.cli.options import JsonOption, QuietOption, check_suffix
-from ganctl.cli.spelling import pasteable
 from ganctl.cli.terminal import Terminal
 from ganctl.errors import UsageError
 from ganctl.text import counted, in_bytes
@@ -57,12 +57,12 @@ def report(
     paths = [run, *(compare or [])]
 
     with terminal.progress() as progress:
-        from ganctl import files, places
+        from ganctl import files, private_folders
         from ganctl.report import MAX_RUNS, read, render
 
         if len(paths) > MAX_RUNS:
             raise UsageError(f"{len(paths)} runs are too many for one report (at most {MAX_RUNS})")
-        terminal.notes(places.notices() if with_images else ())
+        terminal.notes(private_folders.notices() if with_images else ())
         runs = []
         for number, path in enumerate(paths):
             progress("reading runs", number, len(paths))

@@ -7,8 +7,8 @@ import time
 from typing import Any
 
 from ganctl import devices
+from ganctl.cli.option_names import pasteable
 from ganctl.cli.signals import StopSignals
-from ganctl.cli.spelling import pasteable
 from ganctl.cli.terminal import Terminal
 from ganctl.cli.watch import observer, show_summary
 from ganctl.errors import StoppedError

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import IO, TYPE_CHECKING, Any
 
-from ganctl.cli.spelling import spelled
+from ganctl.cli.option_names import spelled
 from ganctl.text import printable
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from typing import Annotated, Any, get_args
 import typer
 
 from ganctl.cli import completion
+from ganctl.cli.option_names import SET_ONLY
 from ganctl.cli.options import SetOption, chosen_settings, setting_option
-from ganctl.cli.spelling import SET_ONLY
 from ganctl.config.schema import GROUPS, MACHINE, RECIPE, RUN, SAVING, SETTINGS
 
 OUTPUT = "Output"

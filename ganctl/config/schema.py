@@ -82,11 +82,7 @@ class NetworkConfig(Checked):
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig(Checked):
-    """The settings of one training run. A preset is a named TrainConfig.
-
-    The learning rate and the moving average are functions of the step alone, never of the run's
-    planned length: a run resumed to more epochs equals one that was planned that long.
-    """
+    """The settings of one training run. A preset is a named TrainConfig."""
 
     preset: str
     network: NetworkConfig
@@ -223,21 +219,6 @@ class TrainConfig(Checked):
     def total_epochs(self, num_images: int) -> int:
         """Return the run's length in epochs, an incomplete last one included."""
         return math.ceil(self.total_steps(num_images) / self.steps_per_epoch(num_images))
-
-    def learning_rate_factor(self, step: int) -> float:
-        """Return the factor of both learning rates at `step`, counted from 0.
-
-        Linear warm-up, then inverse square root decay, as in Karras et al. 2024 (EDM2), eq. 67.
-        """
-        warmup = min(1.0, (step + 1) / self.lr_warmup_steps) if self.lr_warmup_steps else 1.0
-        decay = math.sqrt(max(1.0, step / self.lr_decay_steps)) if self.lr_decay_steps else 1.0
-        return warmup / decay
-
-    def ema_decay(self, step: int) -> float:
-        """Return the weight of the old average at `step`, counted from 0, as in StyleGAN2."""
-        images = (step + 1) * self.batch_size
-        half_life = min(float(self.ema_images), self.ema_ramp * images)
-        return float(0.5 ** (self.batch_size / half_life))
 
 
 SETTINGS: dict[str, Spec] = {

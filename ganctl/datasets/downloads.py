@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ganctl import places
+from ganctl import private_folders
 from ganctl.errors import DataError, Setting, Text
 
 _CLASSES: dict[str, tuple[str, dict[str, Any]]] = {
@@ -36,7 +36,7 @@ Named = tuple[np.ndarray, np.ndarray, tuple[str, ...]]
 
 def cache_dir() -> Path:
     """Return the folder in which downloads are kept."""
-    return places.folder("datasets")
+    return private_folders.folder("datasets")
 
 
 def load(name: str, *, train: bool) -> Named:

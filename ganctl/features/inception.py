@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ganctl import places
+from ganctl import private_folders
 from ganctl.errors import DataError, PackageError, Setting, Text
 
 URL = (
@@ -81,7 +81,7 @@ def _read(path: Path) -> Any:
 
 
 def _published() -> Path:
-    path = places.folder("features") / URL.rpartition("/")[2]
+    path = private_folders.folder("features") / URL.rpartition("/")[2]
     if path.exists():
         return path
     try:

@@ -15,6 +15,7 @@ from ganctl.history import Meter
 from ganctl.inspection.problems import problems
 from ganctl.networks.summary import summarize
 from ganctl.store import RunDirectory
+from ganctl.training.schedules import learning_rate_factor
 from ganctl.training.state import require_fit
 
 
@@ -53,7 +54,7 @@ def describe(path: Path, checkpoint: Checkpoint) -> dict[str, Any]:
         **describe_networks(config.network),
         "optimizers": {
             name: {"kind": "Adam", "rate": rate, "betas": [config.beta1, config.beta2],
-                   "rate_now": rate * config.learning_rate_factor(checkpoint.step)}
+                   "rate_now": rate * learning_rate_factor(config, checkpoint.step)}
             for name, rate in (("generator", config.lr_g), ("discriminator", config.lr_d))
         },
         "history": checkpoint.history,

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from ganctl import devices, features, places
+from ganctl import devices, features, private_folders
 from ganctl.config.resolve import resolve
 from ganctl.config.schema import TrainConfig, from_dict, override, to_dict
 from ganctl.datasets import loading
@@ -188,7 +188,7 @@ def new(
     if to_write and group.is_first:
         run.require_new()
     if config.compile:
-        places.use_private_compiler_folder()
+        private_folders.use_private_compiler_folder()
     on = _device(device, group)
     dataset = data.load(config, out, progress)
     group.require_same(dataset.digest, "images")
@@ -210,7 +210,7 @@ def new(
         notices.append(Text("{} made training on a CPU slower wherever it was measured.", compiled))
     return Session(
         run, create(resolved, on, group), dataset.to(on, cache_memory), reasons=found.reasons,
-        notices=[*places.notices(), *dataset.notices, *notices],
+        notices=[*private_folders.notices(), *dataset.notices, *notices],
     )  # fmt: skip
 
 
@@ -264,7 +264,7 @@ def resume(
     return Session(
         run, state, dataset.to(on, cache_memory), history=checkpoint.history,
         partial=checkpoint.partial, made_by=checkpoint.made_by, warnings=warnings,
-        notices=[*places.notices(), *dataset.notices], resumed_from=found,
+        notices=[*private_folders.notices(), *dataset.notices], resumed_from=found,
     )  # fmt: skip
 
 

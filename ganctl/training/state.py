@@ -18,6 +18,7 @@ from ganctl.distributed.group import SINGLE, Group
 from ganctl.history import Row
 from ganctl.networks import build_discriminator, build_generator, check_weights, meta_networks
 from ganctl.rng import Stream
+from ganctl.training.schedules import learning_rate_factor
 
 
 @dataclass
@@ -57,12 +58,12 @@ class TrainState:
 
     def update_generator(self, gradients: Sequence[Tensor]) -> None:
         """Take one step of the generator's optimizer."""
-        rate = self.config.lr_g * self.config.learning_rate_factor(self.step)
+        rate = self.config.lr_g * learning_rate_factor(self.config, self.step)
         _take_step(self.generator, self.optimizer_g, rate, gradients)
 
     def update_discriminator(self, gradients: Sequence[Tensor]) -> None:
         """Take one step of the discriminator's optimizer."""
-        rate = self.config.lr_d * self.config.learning_rate_factor(self.step)
+        rate = self.config.lr_d * learning_rate_factor(self.config, self.step)
         _take_step(self.discriminator, self.optimizer_d, rate, gradients)
 
     def weights(self) -> dict[str, Weights | None]:

@@ -15,6 +15,7 @@ from ganctl.losses import LOSSES, AdversarialLoss, r1_penalty
 from ganctl.networks.dropout import seed_dropout, set_dropout_rows
 from ganctl.rng import Use
 from ganctl.training.augment import Augmentation
+from ganctl.training.schedules import ema_decay
 from ganctl.training.state import TrainState
 
 _TINY = 1e-12
@@ -63,7 +64,7 @@ def train_step(
     update = _simultaneous if config.updates == "simultaneous" else _alternating
     gradients, metrics = update(state, inputs, noise_seed)
     if state.ema is not None:
-        _update_average(state.ema, state.generator, config.ema_decay(state.step))
+        _update_average(state.ema, state.generator, ema_decay(config, state.step))
     state.step += 1
     return StepResult(metrics, _fingerprint(gradients))
 

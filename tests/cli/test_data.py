@@ -45,7 +45,7 @@ def cut(path):
 
 
 def test_the_cache_folder_is_named_if_there_is_no_home_folder(here, ok, monkeypatch):
-    monkeypatch.setattr("ganctl.places._usual", lambda: None)
+    monkeypatch.setattr("ganctl.private_folders._usual", lambda: None)
     monkeypatch.setattr("tempfile.tempdir", str(here))
     (line,) = ok("data", "photos").err.splitlines()
     assert line.startswith(f"Decoded images and downloads are kept in {here}")

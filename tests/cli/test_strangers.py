@@ -12,7 +12,7 @@ import threading
 
 import pytest
 
-from ganctl import checkpoint, places, store
+from ganctl import checkpoint, private_folders, store
 from ganctl.config import schema
 from ganctl.errors import PackageError, UsageError
 from ganctl.evaluation import results
@@ -129,7 +129,7 @@ def test_images_that_the_user_named_or_trained_on_are_read(
     options = [*fast_options, "--size", "16", "--batch-size", "4", "--steps", "1"]
     ok("train", *options, "--data", photos, "--out", folder)
     assert "12 images are too few to evaluate with" in evaluated().err  # which it has looked at
-    shutil.rmtree(places.folder("trained"))
+    shutil.rmtree(private_folders.folder("trained"))
     assert "add --data" in evaluated().err
     assert "12 images are too few to evaluate with" in evaluated("--data", photos).err
     shutil.copytree(photos / "cat", tmp_path / "others")

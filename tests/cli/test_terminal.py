@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from ganctl.cli import main
-from ganctl.cli.spelling import pasteable
+from ganctl.cli.option_names import pasteable
 from ganctl.cli.terminal import Terminal, wrapped
 
 

@@ -87,49 +87,6 @@ def test_total_epochs_counts_an_incomplete_one(length, epochs):
     assert config.total_epochs(40) == epochs
 
 
-@pytest.mark.parametrize(
-    ("step", "factor"),
-    [(0, 1.0), (99, 1.0), (100, 1.0), (400, 0.5), (10_000, 0.1)],
-)
-def test_the_learning_rate_decays_with_the_root_of_the_step(step, factor):
-    decaying = override(preset("dcgan"), {"lr_decay_steps": 100})
-    assert decaying.learning_rate_factor(step) == pytest.approx(factor, rel=1e-12)
-
-
-@pytest.mark.parametrize(
-    ("step", "factor"),
-    [(0, 0.02), (24, 0.5), (49, 1.0), (99, 1.0), (400, 0.5)],
-)
-def test_the_learning_rate_warms_up_linearly(step, factor):
-    warmed = override(preset("dcgan"), {"lr_warmup_steps": 50, "lr_decay_steps": 100})
-    assert warmed.learning_rate_factor(step) == pytest.approx(factor, rel=1e-12)
-
-
-def test_the_learning_rate_is_constant_without_decay():
-    constant = preset("dcgan")
-    assert {constant.learning_rate_factor(step) for step in (0, 1, 10**6)} == {1.0}
-
-
-@pytest.mark.parametrize(
-    ("step", "half_life"),
-    [
-        (0, 10),  # 100 images seen: the ramp allows a tenth
-        (4, 50),
-        (99, 1000),  # the ramp meets the full half-life
-        (100_000, 1000),
-    ],
-)
-def test_the_average_decays_by_a_half_life_that_ramps_up(step, half_life):
-    averaged = override(preset("fast"), {"batch_size": 100, "ema_images": 1000, "ema_ramp": 0.1})
-    assert averaged.ema_decay(step) == pytest.approx(0.5 ** (100 / half_life), rel=1e-12)
-
-
-def test_half_of_an_old_average_is_left_after_one_half_life():
-    averaged = override(preset("fast"), {"batch_size": 10, "ema_images": 1000, "ema_ramp": 1.0})
-    steps = range(5000, 5000 + 1000 // 10)
-    assert math.prod(map(averaged.ema_decay, steps)) == pytest.approx(0.5, rel=1e-9)
-
-
 def test_override_changes_the_network_and_not_its_argument():
     before = preset("fast")
     after = override(before, {"latent_dim": 7, "lr_g": 0.5})

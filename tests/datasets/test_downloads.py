@@ -10,7 +10,7 @@ from urllib.error import URLError
 import numpy as np
 import pytest
 
-from ganctl import places
+from ganctl import private_folders
 from ganctl.datasets import downloads, loading
 from ganctl.errors import DataError
 
@@ -31,7 +31,7 @@ CLASSES = {
 @pytest.fixture(autouse=True)
 def cache(tmp_path, monkeypatch):
     """A separate cache for each test."""
-    monkeypatch.setattr(places, "_usual", lambda: tmp_path)
+    monkeypatch.setattr(private_folders, "_usual", lambda: tmp_path)
     return downloads.cache_dir()
 
 

@@ -14,6 +14,7 @@ from ganctl import latents
 from ganctl.config.schema import UPDATES, override
 from ganctl.history import STEP_METRICS
 from ganctl.networks.dropout import Dropout
+from ganctl.training.schedules import ema_decay
 from ganctl.training.state import create
 from ganctl.training.step import train_step
 
@@ -266,7 +267,7 @@ def test_the_average_follows_the_generator_with_the_configured_decay(tiny_config
     _, _, after = outcome(state)
     half_life = min(1000, 0.5 * 16 * (step + 1))
     decay = 0.5 ** (16 / half_life)
-    assert math.isclose(decay, state.config.ema_decay(step))
+    assert math.isclose(decay, ema_decay(state.config, step))
     for old, new, average in zip(state.ema.parameters(), after.generator.parameters(),
                                  after.ema.parameters(), strict=True):  # fmt: skip
         assert_close(average, decay * old + (1 - decay) * new)

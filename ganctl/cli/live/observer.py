@@ -14,7 +14,7 @@ from ganctl.cli.live.panels import WIDTHS, Bars, Lines, table_head, table_line
 from ganctl.cli.live.preview import Preview
 from ganctl.cli.live.screen import Panel, Region, Screen
 from ganctl.cli.observers import QuietObserver
-from ganctl.cli.spelling import spelled
+from ganctl.cli.option_names import spelled
 from ganctl.history import COLUMNS, epoch_label
 from ganctl.text import printable
 

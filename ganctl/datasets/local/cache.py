@@ -22,7 +22,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ganctl import files, machine, places
+from ganctl import files, machine, private_folders
 from ganctl.errors import DataError, RunError
 
 FORMAT = 4
@@ -52,7 +52,7 @@ class Stored:
 
 def folder() -> Path:
     """Return the folder that holds the images of all keys, private to this user."""
-    return places.folder("images")
+    return private_folders.folder("images")
 
 
 def key_of(*parts: Any) -> str:

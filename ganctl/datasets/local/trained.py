@@ -11,7 +11,7 @@ import hashlib
 import json
 from pathlib import Path
 
-from ganctl import places
+from ganctl import private_folders
 from ganctl.errors import RunError
 
 
@@ -31,4 +31,4 @@ def is_known(name: str, digest: str) -> bool:
 
 def _mark(name: str, digest: str) -> Path:
     key = hashlib.sha256(json.dumps([name, digest]).encode()).hexdigest()
-    return places.folder("trained") / key
+    return private_folders.folder("trained") / key

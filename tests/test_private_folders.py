@@ -9,7 +9,7 @@ import tempfile
 
 import pytest
 
-from ganctl import places
+from ganctl import private_folders
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no modes there")
 
@@ -20,9 +20,9 @@ def temporary(tmp_path, monkeypatch):
     folder = tmp_path / "tmp"
     folder.mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(folder))
-    places._own.cache_clear()
+    private_folders._own.cache_clear()
     yield folder
-    places._own.cache_clear()
+    private_folders._own.cache_clear()
 
 
 def mode(path):
@@ -30,16 +30,16 @@ def mode(path):
 
 
 def test_folders_are_private_to_the_user(cache_folder):
-    assert places.folder("images") == cache_folder
+    assert private_folders.folder("images") == cache_folder
     assert (mode(cache_folder), mode(cache_folder.parent)) == (0o700, 0o700)
-    assert places.notices() == []
+    assert private_folders.notices() == []
 
 
 def test_a_folder_that_others_could_enter_is_closed(cache_folder):
     cache_folder.mkdir(parents=True)
     cache_folder.chmod(0o777)
     cache_folder.parent.chmod(0o775)
-    assert places.folder("images") == cache_folder
+    assert private_folders.folder("images") == cache_folder
     assert (mode(cache_folder), mode(cache_folder.parent)) == (0o700, 0o700)
 
 
@@ -47,7 +47,7 @@ def test_a_link_to_another_disk_is_followed(cache_folder, tmp_path):
     (tmp_path / "large").mkdir()
     cache_folder.parent.parent.mkdir(exist_ok=True)
     cache_folder.parent.symlink_to(tmp_path / "large")
-    assert places.folder("images") == cache_folder
+    assert private_folders.folder("images") == cache_folder
     assert (tmp_path / "large" / "images").is_dir()
 
 
@@ -56,13 +56,13 @@ def test_without_a_usable_home_there_is_a_temporary_folder(
     temporary, cache_folder, monkeypatch, is_home_missing
 ):
     if is_home_missing:
-        monkeypatch.setattr(places, "_usual", lambda: None)
+        monkeypatch.setattr(private_folders, "_usual", lambda: None)
     else:
         cache_folder.parent.write_text("not a folder")
-    found = places.folder("images")
+    found = private_folders.folder("images")
     assert found == temporary / f"ganctl-{os.geteuid()}" / "images"
     assert (mode(found), mode(found.parent)) == (0o700, 0o700)
-    (line,) = places.notices()
+    (line,) = private_folders.notices()
     assert f"kept in {found.parent}: " in line
     assert ("no home folder" if is_home_missing else f"{cache_folder.parent} cannot") in line
 
@@ -85,14 +85,14 @@ def plant_file(path, tmp_path):
 
 @pytest.mark.parametrize("plant", [plant_link, plant_folder, plant_file])
 def test_what_others_planted_there_is_not_used(temporary, monkeypatch, tmp_path, plant):
-    monkeypatch.setattr(places, "_usual", lambda: None)
+    monkeypatch.setattr(private_folders, "_usual", lambda: None)
     planted = temporary / f"ganctl-{os.geteuid()}"
     plant(planted, tmp_path)
-    found = places.folder("images")
+    found = private_folders.folder("images")
     assert found.parent != planted
     assert found.is_relative_to(temporary)
     assert mode(found.parent) == 0o700
-    assert places.folder("datasets").parent == found.parent
+    assert private_folders.folder("datasets").parent == found.parent
     assert not planted.is_dir() or list(planted.iterdir()) == []
 
 
@@ -101,10 +101,10 @@ def test_matplotlib_gets_a_folder_if_it_would_find_none(temporary, cache_folder,
     for variable in ("XDG_CONFIG_HOME", "XDG_CACHE_HOME"):
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setenv("MPLCONFIGDIR", "")
-    places.use_private_matplotlib_folder()
+    private_folders.use_private_matplotlib_folder()
     assert os.environ["MPLCONFIGDIR"] == str(cache_folder.parent / "matplotlib")
     monkeypatch.setenv("MPLCONFIGDIR", "mine")
-    places.use_private_matplotlib_folder()
+    private_folders.use_private_matplotlib_folder()
     assert os.environ["MPLCONFIGDIR"] == "mine"
 
 
@@ -116,11 +116,11 @@ def test_compiled_code_is_kept_in_a_private_folder(cache_folder, monkeypatch):
             monkeypatch.delenv("TORCHINDUCTOR_CACHE_DIR", raising=False)
         else:  # as torch sets it
             monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", default)
-        places.use_private_compiler_folder()
+        private_folders.use_private_compiler_folder()
         assert os.environ["TORCHINDUCTOR_CACHE_DIR"] == str(cache_folder.parent / "compiled")
         assert os.environ["TORCHINDUCTOR_CPP_CACHE_PRECOMPILE_HEADERS"] == "0"
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", "mine")
-    places.use_private_compiler_folder()
+    private_folders.use_private_compiler_folder()
     assert os.environ["TORCHINDUCTOR_CACHE_DIR"] == "mine"
 
 

@@ -3,7 +3,7 @@
 import pytest
 from typer.main import get_command
 
-from ganctl.cli import spelling
+from ganctl.cli import option_names
 from ganctl.cli.app import app
 from ganctl.config.schema import SETTINGS
 from ganctl.errors import Setting, Text
@@ -12,10 +12,10 @@ from ganctl.errors import Setting, Text
 def test_exactly_the_settings_without_an_option_are_given_by_set() -> None:
     train = get_command(app).commands["train"]
     options = {name for param in train.params for name in (*param.opts, *param.secondary_opts)}
-    without = {name for name in SETTINGS if spelling.option(Setting(name)) not in options}
-    assert without == spelling.SET_ONLY
+    without = {name for name in SETTINGS if option_names.option(Setting(name)) not in options}
+    assert without == option_names.SET_ONLY
     switches = {name for name, spec in SETTINGS.items() if spec.kind is bool} - without
-    assert {spelling.option(Setting(name, False)) for name in switches} <= options
+    assert {option_names.option(Setting(name, False)) for name in switches} <= options
 
 
 @pytest.mark.parametrize(
@@ -33,12 +33,12 @@ def test_exactly_the_settings_without_an_option_are_given_by_set() -> None:
     ],
 )
 def test_a_setting_is_an_option_that_can_be_pasted(setting: Setting, option: str) -> None:
-    assert spelling.option(setting) == option
+    assert option_names.option(setting) == option
 
 
 def test_a_message_names_an_option_only_if_it_was_typed() -> None:
     text = Text("{} must be {}", Setting("lr_g"), "less {than} 1")
-    typed = spelling.spelled_as_typed(text, ["train", "--lr-g=3"])
+    typed = option_names.spelled_as_typed(text, ["train", "--lr-g=3"])
     assert typed == "--lr-g must be less {than} 1"
-    assert spelling.spelled_as_typed(text, ["train"]) == "lr_g must be less {than} 1"
-    assert spelling.spelled(text) == "--lr-g must be less {than} 1"
+    assert option_names.spelled_as_typed(text, ["train"]) == "lr_g must be less {than} 1"
+    assert option_names.spelled(text) == "--lr-g must be less {than} 1"

@@ -1,0 +1,28 @@
+"""The learning rates and the moving average's decay, as functions of the step.
+
+They never depend on the run's planned length: a run resumed to more epochs equals one that was
+planned that long.
+"""
+
+from __future__ import annotations
+
+import math
+
+from ganctl.config.schema import TrainConfig
+
+
+def learning_rate_factor(config: TrainConfig, step: int) -> float:
+    """Return the factor of both learning rates at `step`, counted from 0.
+
+    Linear warm-up, then inverse square root decay, as in Karras et al. 2024 (EDM2), eq. 67.
+    """
+    warmup = min(1.0, (step + 1) / config.lr_warmup_steps) if config.lr_warmup_steps else 1.0
+    decay = math.sqrt(max(1.0, step / config.lr_decay_steps)) if config.lr_decay_steps else 1.0
+    return warmup / decay
+
+
+def ema_decay(config: TrainConfig, step: int) -> float:
+    """Return the weight of the old average at `step`, counted from 0, as in StyleGAN2."""
+    images = (step + 1) * config.batch_size
+    half_life = min(float(config.ema_images), config.ema_ramp * images)
+    return float(0.5 ** (config.batch_size / half_life))
