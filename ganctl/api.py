@@ -1,4 +1,4 @@
-"""`ganctl.train`: a training run from Python, the same as the command's."""
+"""`ganctl.train`: training from Python, with the same result as the command."""
 
 from __future__ import annotations
 

@@ -64,7 +64,7 @@ _ITEM_SIZES = {"torch FloatStorage": 4, "torch LongStorage": 8}
 
 
 def vetted(file: IO[bytes]) -> IO[bytes]:
-    """Return an archive of what torch may read of an open file. Raises CheckpointError.
+    """Return a new archive of the checked content of an open file. Raises CheckpointError.
 
     Members are read only after the pickle proves to be of ganctl's kind: another program's archive
     of gigabytes costs neither memory nor time.

@@ -1,4 +1,4 @@
-"""The rows of a batch that a process, a micro-batch or a dropout mask is concerned with.
+"""The rows of a batch that belong to a process, a micro-batch or a dropout mask.
 
 Everything random is drawn for whole batches and then cut to rows, so that a batch gives the same
 result however many processes and micro-batches it is divided into. Imports no torch: processes
@@ -15,18 +15,18 @@ if TYPE_CHECKING:
 
 
 class Share(NamedTuple):
-    """One of several nearly equal shares of every batch, such as that of one process."""
+    """A share of every batch, such as that of one process; all shares are nearly equal."""
 
     rank: int
-    """Which of the shares, counted from 0."""
+    """Number of this share, counted from 0."""
     num_shares: int
 
     def rows(self, size: int) -> range:
-        """Return its rows of a batch of `size`: all of them if there are fewer rows than shares."""
+        """Return this share's rows of a batch of `size`; all if it has fewer rows than shares."""
         return range(size) if size < self.num_shares else self.of(range(size))
 
     def of(self, rows: range) -> range:
-        """Return its part of `rows`, the one that `torch.tensor_split` gives; possibly empty."""
+        """Return this share of `rows`, as `torch.tensor_split` divides them; it may be empty."""
         each, more = divmod(len(rows), self.num_shares)
         start = self.rank * each + min(self.rank, more)
         return rows[start : start + each + (self.rank < more)]
@@ -75,12 +75,12 @@ class Rows(NamedTuple):
 
 @dataclass(frozen=True)
 class MicroBatch:
-    """Rows that are computed at once: of the whole batch, a process's share, or a piece of that."""
+    """Rows that are computed at once: a whole batch, a process's share, or a part of that share."""
 
     real: range
-    """Rows of its real images, and of the fakes beside them."""
+    """Rows of the real images, and of the fakes beside them."""
     extra: range
-    """Rows of its other fakes: the last batch of an epoch may have fewer real images than fakes."""
+    """Rows of the other fakes: the last batch of an epoch may have fewer real images than fakes."""
     num_reals: int
     """Number of real images in the whole batch."""
     num_fakes: int
@@ -88,7 +88,7 @@ class MicroBatch:
     min_reals: int
     """Number of real images in the smallest of the processes' shares."""
     weight: float = 1.0
-    """Weight of its mean in the mean over the whole batch."""
+    """Weight of this micro-batch's mean in the mean over the whole batch."""
 
     @classmethod
     def whole(cls, num_reals: int, num_fakes: int) -> MicroBatch:
@@ -97,12 +97,12 @@ class MicroBatch:
 
     @property
     def real_rows(self) -> Rows:
-        """Rows of its real images."""
+        """Rows of the real images."""
         return Rows((self.real,), self.num_reals)
 
     @property
     def fake_rows(self) -> Rows:
-        """Rows of its fakes."""
+        """Rows of the fakes."""
         return Rows((self.real, self.extra), self.num_fakes)
 
     def share(self, share: Share) -> MicroBatch:

@@ -60,7 +60,7 @@ class Checkpoint:
     made_by: dict[str, Any] = field(default_factory=dict)
     """Versions, command line, date, device."""
     digest: str = ""
-    """SHA-256 over all of the above, set by `decode`."""
+    """SHA-256 over all fields above, set by `decode`."""
     schema: int = VERSION
     """The file's own schema version, even if it was upgraded; set by `decode`."""
 

@@ -106,7 +106,7 @@ class PackageError(GanctlError):
     def missing(
         cls, what: str | Setting, package: str, extra: str = "", hint: str = ""
     ) -> PackageError:
-        """Return the error that `what` needs `package`, which one of ganctl's extras installs."""
+        """Return the error that `what` needs `package`, which an extra of ganctl installs."""
         wanted = f"'ganctl[{extra}]'" if extra else package
         install = f"Install it: pip install {wanted}"
         also = f". {hint}" if hint else ""
@@ -122,7 +122,7 @@ class RunError(GanctlError):
 
 
 class TrainingError(GanctlError):
-    """A training run that went wrong."""
+    """A training run that failed, such as one that diverged."""
 
 
 class GroupError(GanctlError):

@@ -194,7 +194,7 @@ def share(file: IO[bytes]) -> None:
 
 
 def write_error(path: Path, error: OSError) -> RunError:
-    """Return the error that `path` could not be written, with what to do about it."""
+    """Return the error for a `path` that could not be written, with a hint."""
     free_space = Text("Free some space, then resume training with {}.", Setting("resume", True))
     writable = "Choose a writable location."
     hints: dict[int | None, str | Text] = {

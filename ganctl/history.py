@@ -20,7 +20,7 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Column:
-    """A column of the history: what it is called and how its values are shown."""
+    """A column of the history: its names, and the format of its values."""
 
     name: str
     """Key in checkpoints, JSON and losses.csv."""
@@ -51,7 +51,7 @@ class Column:
 
 
 STEP_METRICS = ("g_loss", "d_loss", "d_real", "d_fake")
-"""What every step measures: both losses, and D(x) and D(G(z)) as probabilities."""
+"""Metrics of every step: both losses, and D(x) and D(G(z)) as probabilities."""
 _on_samples = functools.partial(Column, on_samples=True)
 COLUMNS = {
     column.name: column
@@ -83,7 +83,7 @@ COLUMNS = {
 OPTIONAL = frozenset(column.name for column in COLUMNS.values() if column.on_samples)
 """Columns that are None in epochs in which they were not measured."""
 QUALITY_METRICS = tuple(name for name in COLUMNS if name in OPTIONAL and name != "diversity")
-"""How close an epoch's samples are to real images, by the features of a network."""
+"""Metrics of an epoch's samples against real images, by the features of a network."""
 
 
 @dataclass
@@ -170,7 +170,7 @@ def best(history: Sequence[Row]) -> Row | None:
 
 
 _SETTLED = 1000
-"""Steps before which there are no signs: at first every generator maps all latents to one blob."""
+"""Number of steps before which there are no signs: at first all samples look the same."""
 _SURE = 0.95
 _ALIKE = 0.1
 

@@ -1,4 +1,4 @@
-"""Limits on what is read from files of others: bytes, pixels, members, seconds.
+"""Limits on reading untrusted files: bytes, pixels, members, seconds.
 
 Each is far above what honest files need, and low enough that no file takes much more memory or time
 than the largest honest one. docs/reliability.md says what follows from them.

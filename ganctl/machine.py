@@ -1,4 +1,4 @@
-"""What this machine still has for this process: memory, CPU cores, disk space."""
+"""Resources that are free for this process: memory, CPU cores, disk space."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How close generated images are to real ones: pure functions of their features and logits.
+"""Metrics of generated images against real ones: pure functions of features and logits.
 
 `fake` and `real` are features, float (N, D) and (M, D), and `logits` those of N images, float
 (N, C). Everything is computed in float64. docs/evaluation.md says what each metric means.
@@ -82,7 +82,7 @@ def classifier_score(logits: Tensor) -> float:
 
 @dataclass(frozen=True)
 class Manifold:
-    """How far two sets of features overlap. A feature's ball reaches to its k-th neighbor."""
+    """The overlap of two sets of features. A feature's ball reaches to its k-th neighbor."""
 
     precision: float
     """Fraction of fakes inside the ball of any real, 0 to 1: samples look real."""
@@ -135,7 +135,7 @@ def class_shares(logits: Tensor) -> list[float]:
 
 
 def classes_found(shares: Sequence[float]) -> int:
-    """Return the number of classes with any image: the modes, if each class is one."""
+    """Return the number of classes with any image: the number of modes if each class is one."""
     return sum(share > 0 for share in shares)
 
 

@@ -40,7 +40,7 @@ _MAX_LISTED = 1_000_000
 
 @dataclass(frozen=True, eq=False)
 class Model:
-    """A generator that is ready to draw, and where it comes from."""
+    """A generator that is ready to draw samples, and its origin."""
 
     path: Path
     generator: nn.Module
@@ -171,7 +171,7 @@ class Model:
         return self._between(Sheet, path, side**2, stops, truncation, mode, columns=side)
 
     def require_classes(self) -> tuple[str, ...]:
-        """Return the names of its classes. Raises UsageError if it is unconditional."""
+        """Return the names of the classes. Raises UsageError if the model is unconditional."""
         if not self.classes:
             raise UsageError(
                 f"{self.path} has no classes",

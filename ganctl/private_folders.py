@@ -1,4 +1,4 @@
-"""Folders private to this user, where ganctl keeps what it would otherwise make or fetch again."""
+"""Cache folders that are private to this user."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def folder(name: str) -> Path:
 
 
 def notices() -> list[str]:
-    """Return a line that says where things are kept if that is a temporary folder; else nothing."""
+    """Return a line that names the cache folder if it is a temporary one; else nothing."""
     usual, made = _usual(), folder("images")
     if usual is not None and made == usual / "images":
         return []

@@ -1,4 +1,4 @@
-"""Every random stream: its tag, which sets it apart from all others, and its generator.
+"""The random streams: the tag of each, which makes it unique, and its generator.
 
 NumPy pads entropy with zeros, so `default_rng(1)`, `default_rng([1, 0])` and
 `default_rng([1, 0, 0])` are one stream. Here every key is four 32-bit words, a tag and up to three

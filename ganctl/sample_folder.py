@@ -19,7 +19,7 @@ _PORTABLE_NAME = re.compile(r"\w[\w .+-]{0,79}(?<![ .])")
 
 
 def class_folders(names: Sequence[str]) -> list[str]:
-    """Return a folder's name for each class: the class's own name where it is portable."""
+    """Return a folder name for each class: the class's name if every file system allows it."""
     numbered = [f"class-{number:03d}" for number in range(len(names))]
     folders = [
         name if _PORTABLE_NAME.fullmatch(name) else number

@@ -84,7 +84,7 @@ class Samples:
 
     @functools.cached_property
     def pixels(self) -> Pixels:
-        """All images, uint8 (N, H, W, C). Raises DeviceError if they do not fit into memory."""
+        """The images, uint8 (N, H, W, C). Raises DeviceError if they do not fit into memory."""
         return self._draw_all(_no_progress)
 
     def chunks(self, progress: Progress = _no_progress) -> Iterator[Pixels]:

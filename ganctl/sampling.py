@@ -1,4 +1,4 @@
-"""Images of a generator, which is always used in eval mode and with one batch size."""
+"""Sampling from a generator, always in eval mode and with one batch size."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def inputs_of(
 
 
 def classes_of(seeds: Sequence[int], num_classes: int) -> NDArray[np.int64]:
-    """Return the default class of each seed, (N,)."""
+    """Return the default class of each seed, (N,): the seed modulo `num_classes`."""
     return np.array([seed % num_classes for seed in seeds], np.int64)
 
 

@@ -1,4 +1,4 @@
-"""Seeds, and the classes to draw them in, as a caller gives them."""
+"""Seeds and classes as a caller gives them, checked and converted to numbers."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def keyframes(
 
 
 def pairing_error(num_classes: int, num_seeds: int) -> UsageError:
-    """Return the error that classes and seeds are not as many."""
+    """Return the error for classes and seeds that differ in number."""
     return UsageError(
         f"{counted(num_classes, 'class', 'classes')} cannot be paired with "
         f"{counted(num_seeds, 'seed')}",

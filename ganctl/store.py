@@ -40,7 +40,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
 
 @contextlib.contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """Put the file's name before the message of a CheckpointError that is raised inside."""
+    """Put the file's name before the message of any CheckpointError raised in this context."""
     try:
         yield
     except CheckpointError as error:
@@ -48,7 +48,7 @@ def naming(path: Path) -> Iterator[None]:
 
 
 def checkpoint_path(path: Path) -> Path:
-    """Return the file of `path`, a checkpoint or a run directory. Raises CheckpointError."""
+    """Return the checkpoint file at `path`, a file or a run directory. Raises CheckpointError."""
     if path.is_dir():
         if (path / LATEST).is_file():
             return path / LATEST

@@ -38,7 +38,7 @@ def nearest(word: str, known: Iterable[str]) -> str:
 
 
 def listed(names: Iterable[str], at_most: int = _MAX_NAMES) -> str:
-    """Return the names separated by commas: at most so many, and the beginnings of long ones."""
+    """Return `names` separated by commas: the first `at_most`, long ones shortened."""
     shown = [
         name if len(name) <= _MAX_NAME_CHARS else f"{name[: _MAX_NAME_CHARS - 3]}..."
         for name in names

@@ -108,7 +108,7 @@ def _call(words: list[str], terminal: Terminal) -> int:
 
 
 def _explained(error: Exception, words: Sequence[str]) -> tuple[str | Text, str | Text | None, int]:
-    """Return what to say about an error, a hint, and the exit code."""
+    """Return an error's message, a hint, and the exit code."""
     if isinstance(error, UsageError):
         return spelled_as_typed(error.message, words), error.hint, error.exit_code
     if isinstance(error, GanctlError):
@@ -128,7 +128,7 @@ def _explained(error: Exception, words: Sequence[str]) -> tuple[str | Text, str 
 
 
 def _parser_error(error: Exception, words: Sequence[str]) -> tuple[str, str]:
-    """Return what the parser says, in ganctl's words, and a hint."""
+    """Return a parser error in ganctl's words, and a hint, such as the nearest known option."""
     message = getattr(error, "format_message", error.__str__)()
     context = getattr(error, "ctx", None)
     commands = {command.name for command in app.registered_commands}

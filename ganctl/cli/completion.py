@@ -1,7 +1,7 @@
-"""What a shell offers while a command is typed; nothing here loads torch or reads a checkpoint.
+"""Shell completion of commands; nothing here loads torch or reads a checkpoint.
 
 Each function takes the word so far and returns the words that it may become. A shell starts ganctl
-anew for every Tab, so all of it must be quick. Bash inserts such a word without quotes, and zsh
+for every Tab, so all of it must be quick. Bash inserts such a word without quotes, and zsh
 evaluates it: names from elsewhere are offered only if no shell interprets them.
 """
 
@@ -22,7 +22,7 @@ from ganctl.config.schema import SETTINGS, format_setting
 from ganctl.config.schema import settings as values_of
 
 DATA_NAMES = ("mnist", "stacked-mnist", "fashion-mnist", "kmnist", "emnist", "cifar10")
-"""Those of ganctl.datasets, which loads torch; a test compares them."""
+"""Names of the data sets. ganctl.datasets has them too, but loads torch; a test compares them."""
 _MAX_CONFIG_BYTES = 2**20
 _MAX_ENTRIES = 2000
 _INERT = re.compile(r"(~/)?[\w.,:@+/][\w.,:@+/=-]*")
@@ -44,7 +44,7 @@ seeds = among(("0-15", "0-99", "0,1,2,3"))
 
 
 def settings(incomplete: str) -> list[str]:
-    """Offer names for --set, and of a single one its value in the default preset as well.
+    """Offer names for --set; a single match also comes with its value in the default preset.
 
     Bash adds a space after a single offer, and more has to be typed.
     """
@@ -93,7 +93,7 @@ def _classes(checkpoint: object) -> Sequence[str]:
 
 
 def _inert(words: Iterable[str], incomplete: str) -> list[str]:
-    """Return the words that no shell interprets, with a tilde only if one was typed."""
+    """Return the words that no shell interprets; with a tilde only if the user typed one."""
     return [
         word
         for word in words

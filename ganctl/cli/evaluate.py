@@ -1,4 +1,4 @@
-"""ganctl evaluate: how close a checkpoint's samples are to real images."""
+"""ganctl evaluate: metrics of a checkpoint's samples against real images."""
 
 from __future__ import annotations
 

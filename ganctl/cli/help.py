@@ -1,4 +1,4 @@
-"""How commands are found by their names, and how their --help groups options."""
+"""Commands by their names, which may have two words, and --help with options in groups."""
 
 from __future__ import annotations
 

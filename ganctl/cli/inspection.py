@@ -18,7 +18,7 @@ _COMPARED = [COLUMNS[name] for name in ("epoch", *STEP_METRICS, "diversity", "fr
 
 
 def show(document: Document, terminal: Terminal) -> None:
-    """Show what `ganctl.inspect` returned, of whichever kind it is."""
+    """Show a document of `ganctl.inspect`: a checkpoint, a comparison, or a list of runs."""
     if "runs" in document:
         _show_runs(document, terminal)
     elif "a" in document:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class QuietObserver:
-    """An observer, active while entered, that prints only warnings; the others extend it."""
+    """An observer that prints only warnings; the others extend it. Use it as a context manager."""
 
     wants_samples = False
 

@@ -1,4 +1,4 @@
-"""Settings as a user types them on the command line."""
+"""Settings written as command-line options, for messages and hints."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SET_ONLY = frozenset({
 
 
 def spelled(text: str | Text) -> str:
-    """Return `text` with every setting as the option that gives it."""
+    """Return `text` with every setting written as its command-line option."""
     return text if isinstance(text, str) else text.spelled(option)
 
 

@@ -44,7 +44,7 @@ def setting_option(name: str) -> Any:
 
 
 def _shown_default(name: str) -> str | bool:
-    """Return a setting's default for --help, for each preset if they differ; False: none."""
+    """Return a setting's default for --help, per preset if they differ; False if it has none."""
     shown = {}
     for preset, config in PRESETS.items():
         value = settings(config)[name]

@@ -1,4 +1,4 @@
-"""The processes of one training run: launching them, and which of them prints what.
+"""The processes of a training run: launching them, and choosing which one prints.
 
 Imports torch only when something went wrong.
 """
@@ -31,7 +31,7 @@ _INTERFACES = ("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME")
 
 
 def world_size() -> int:
-    """Return the number of processes of the run that this one was launched for, as torchrun does.
+    """Return the number of processes in this training run, from torchrun's environment variable.
 
     1 for a process that was started by itself.
     """
@@ -51,7 +51,7 @@ def silence_stdout() -> None:
 
 
 def reports_failure() -> bool:
-    """Return whether this process has to print why the run failed: the first that asks.
+    """Return whether this process has to print why the run failed: only the first that calls this.
 
     Not always the process of rank 0: the cause may be known to another one alone, and rank 0 may
     have been killed. The others fail because of the first one.
@@ -90,7 +90,7 @@ def launch(count: int, arguments: Sequence[str]) -> int:
 
 
 class _Workers:
-    """The processes that this one has launched. While entered, signals are passed on to them."""
+    """The processes that this one has launched; within its context they get its signals."""
 
     def __init__(self) -> None:
         self._processes: list[subprocess.Popen[bytes]] = []
@@ -150,7 +150,7 @@ class _Workers:
         self._send(signal.SIGCONT)
 
     def _end(self, number: int) -> None:
-        """Send a signal to the processes, which are killed if it does not end them in time."""
+        """Send a signal to the processes, and kill those that it does not end in time."""
         self._deadline = min(self._deadline, time.monotonic() + _SHUTDOWN_SECONDS)
         self._send(number)
 
@@ -167,7 +167,7 @@ def _environment_number(name: str, default: int) -> int:
 
 
 def _python_options() -> list[str]:
-    """Return options with which Python finds modules where this process does.
+    """Return the options that give another Python the module search path of this process.
 
     `python -m` looks in the user's folder first; the installed command does not.
     """

@@ -98,7 +98,7 @@ def _open(path: Path, terminal: Terminal) -> None:
 
 
 def _commands(run: Run) -> list[tuple[str, str]]:
-    """Return what can be done with a run, and the commands for it."""
+    """Return commands that continue with a run, each after its description."""
     from ganctl import features
 
     path = pasteable(run.path)

@@ -1,4 +1,4 @@
-"""A training run of the command line: watched while it trains, and summed up when it ends."""
+"""Training on the command line: the display while it runs, and the summary at the end."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ganctl.text import counted
 from ganctl.training.session import Session
 
 _STOPPED_BY_ANOTHER = 143
-"""The exit code of a process that stops because another one was told to."""
+"""The exit code of a process that stops because another one got a signal."""
 
 
 def run(session: Session, terminal: Terminal, *, preview: bool, **how: Any) -> StoppedError | None:
@@ -63,7 +63,7 @@ def run(session: Session, terminal: Terminal, *, preview: bool, **how: Any) -> S
 
 
 def _conclude(session: Session, terminal: Terminal) -> None:
-    """Show that there is nothing left to train, and write what a complete run may lack."""
+    """Show that there is nothing left to train, and write files that may be missing."""
     step = session.state.step
     terminal.note(
         f"The run in {session.run.path} is complete: step {step} of {session.total_steps}. To "

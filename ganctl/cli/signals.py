@@ -1,4 +1,4 @@
-"""What a signal does: end the program at once, end it cleanly, or stop after the current step.
+"""Signal handlers: end the program at once, end it cleanly, or stop after the current step.
 
 This module imports little, so that signals are handled before anything large is loaded.
 """
@@ -26,14 +26,14 @@ class Stopped(SystemExit):
 
 
 def exit_at_once_on_signals() -> None:
-    """From here on let a signal end the process with one line, as long as nothing needs cleanup."""
+    """End the process with one line at a signal, from now on, while nothing needs cleanup."""
     for number in not_ignored(_STOPPING):
         signal.signal(number, _exit)
 
 
 @contextlib.contextmanager
 def exit_on_signals() -> Iterator[None]:
-    """While entered, let a signal raise `Stopped`, so that the program cleans up."""
+    """Raise `Stopped` at a signal within this context, so that the program cleans up."""
 
     def stop(number: int, frame: FrameType | None) -> None:
         if _is_importing(frame):
@@ -45,7 +45,7 @@ def exit_on_signals() -> Iterator[None]:
 
 
 class StopSignals:
-    """While entered, the first signal asks for a stop at the end of the step: the object is true.
+    """A context in which the first signal asks for a stop; calling it returns whether one came.
 
     A second SIGINT raises KeyboardInterrupt, unless `interrupts` is false: a process of a group may
     get the same one from the terminal and from its launcher.
@@ -62,7 +62,7 @@ class StopSignals:
 
     @property
     def exit_code(self) -> int:
-        """The exit code that a shell expects after the signal; 0 without one."""
+        """Exit code that a shell expects after the signal; 0 without a signal."""
         return 0 if self.received is None else 128 + self.received
 
     def __enter__(self) -> StopSignals:
@@ -91,7 +91,7 @@ def not_ignored(names: Sequence[str]) -> list[int]:
 def handling(
     names: Sequence[str], handler: Callable[[int, FrameType | None], None]
 ) -> Iterator[None]:
-    """While entered, let `handler` handle the signals of these names that are not ignored."""
+    """Handle the named signals by `handler` within this context, unless they are ignored."""
     previous: dict[int, Any] = {}
     if threading.current_thread() is threading.main_thread():
         previous = {number: signal.signal(number, handler) for number in not_ignored(names)}
@@ -120,7 +120,7 @@ def _exit(number: int, _: FrameType | None) -> None:
 
 
 def _is_importing(frame: FrameType | None) -> bool:
-    """Return whether `frame` is part of an import: extension modules swallow exceptions there."""
+    """Return whether `frame` is part of an import, where extension modules swallow exceptions."""
     while frame and frame.f_code.co_filename != "<frozen importlib._bootstrap>":
         frame = frame.f_back
     return frame is not None

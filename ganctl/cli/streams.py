@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @contextlib.contextmanager
 def tolerant_streams() -> Iterator[None]:
-    """Let no write to stdout or stderr fail while entered; `stdout_error` says what was lost."""
+    """Let no write to stdout or stderr fail in this context; `stdout_error` has the first error."""
     for number in range(3):
         try:
             os.fstat(number)
@@ -61,7 +61,7 @@ class _ClosedStream(io.RawIOBase):
 
 
 class _TolerantStream(io.RawIOBase):
-    """A stream that accepts everything; `error` is the first error of the one that it wraps."""
+    """A stream that never fails; `error` is the first error of the stream that it wraps."""
 
     def __init__(self, raw: io.RawIOBase) -> None:
         self._raw = raw

@@ -1,4 +1,4 @@
-"""The only place that prints: results to stdout, progress and messages to stderr."""
+"""The terminal. Only this module prints: results to stdout, progress and messages to stderr."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _UNBROKEN = re.compile(
 _MAX_CELL_CHARS = 2000
 """Characters of a table's cell: every row is padded to the longest one."""
 _MANY = 1000
-"""Number of items from which on plain output announces the work on them."""
+"""Minimum number of items whose processing plain output announces."""
 
 
 class Terminal:
@@ -41,12 +41,12 @@ class Terminal:
 
     @functools.cached_property
     def out(self) -> Console:
-        """The console for results."""
+        """The console on stdout, for results."""
         return _console(sys.stdout)
 
     @functools.cached_property
     def err(self) -> Console:
-        """The console for everything else."""
+        """The console on stderr, for progress and messages."""
         return _console(sys.stderr)
 
     @property
@@ -68,7 +68,7 @@ class Terminal:
         _print_line(self.out, text)
 
     def content(self, content: RenderableType) -> None:
-        """Print a result of many lines, or a picture, as it is."""
+        """Print a result of many lines, or a picture, without wrapping it."""
         self.out.print(content, soft_wrap=True, end="")
 
     def heading(self, text: str) -> None:
@@ -111,7 +111,7 @@ class Terminal:
             self.out.print(printable("  ".join(padded).rstrip()), soft_wrap=True)
 
     def note(self, text: str | Text) -> None:
-        """Print a message that is no part of the result, unless --quiet was given."""
+        """Print a message to stderr, unless --quiet was given."""
         if not self.quiet:
             _print_line(self.err, spelled(text))
 
@@ -127,7 +127,7 @@ class Terminal:
         *,
         details: Sequence[str] = (),
     ) -> None:
-        """Print what went wrong, the things that are affected, and what to do about it."""
+        """Print an error: what went wrong, what it affects, and what to do about it."""
         for line in (f"ganctl: {spelled(message)}", *(f"  {line}" for line in details)):
             _print_line(self.err, line)
         if hint:
@@ -135,7 +135,7 @@ class Terminal:
 
     @contextlib.contextmanager
     def progress(self) -> Iterator[Callable[[str, int, int], None]]:
-        """Yield a function that shows how far a task is, by its name, items done and total items.
+        """Yield a function that shows a task's progress: its name, items done and total items.
 
         Each task gets a bar, or, where bars cannot be shown, a line if it has many items. Before
         its first call a spinner shows that the program is alive: loading torch alone takes seconds.

@@ -1,4 +1,4 @@
-"""How a training run is shown: the observer that fits the output, and the summary at the end."""
+"""The display of a training run: the observer that fits the output, and the final summary."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _JUDGES = {
 
 
 def observer(terminal: Terminal, steps_per_epoch: int, **screen: Any) -> QuietObserver:
-    """Return the observer that fits the output; `screen` are further options of LiveObserver."""
+    """Return the observer that fits the output; `screen` are LiveObserver's other arguments."""
     if terminal.json_wanted:
         return JsonObserver(terminal, steps_per_epoch)
     if terminal.quiet:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from ganctl.errors import Setting, Text, UsageError
 
 FITS = ("crop", "pad", "stretch")
-"""How an image of another aspect ratio is made to fit: center crop, letterbox, or distorted."""
+"""Ways to fit an image of another aspect ratio: center crop, letterbox, or distort it."""
 AUGMENTATIONS = ("color", "translation", "cutout")
 ALL_AUGMENTATIONS = ",".join(AUGMENTATIONS)
 SIZES = (28, 32, 48, 64, 96, 128)
@@ -82,7 +82,7 @@ def is_side(length: int) -> bool:
 
 @dataclass(frozen=True)
 class ImageSettings:
-    """How images are preprocessed."""
+    """The preprocessing of images: size, channels, fit and background."""
 
     size: tuple[int, int] | None = None
     """(height, width); None: chosen from the images."""

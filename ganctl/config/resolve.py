@@ -1,4 +1,4 @@
-"""A config resolved for the images and the device at hand, and why each value was chosen."""
+"""A config resolved for given images and a device, and why each value was chosen."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from ganctl.errors import Setting, Text, UsageError
 from ganctl.text import counted
 
 _FEW_IMAGES = 5000
-"""With fewer, a discriminator memorizes them unless they are augmented."""
+"""Number of images below which a discriminator memorizes them unless they are augmented."""
 _FROM_IMAGES = "from the images"
 
 
 class ImageFacts(Protocol):
-    """What decides settings about the training images."""
+    """Facts about the training images that settings depend on."""
 
     def __len__(self) -> int: ...
 
@@ -49,7 +49,7 @@ def resolve(
     precision: Callable[[str], str],
     threads: Callable[[TrainConfig], int | None],
 ) -> Resolved:
-    """Return `config` with every value that the images and the device decide.
+    """Return `config` with every value set that depends on the images or the device.
 
     A preset's values are fitted to the images, but for the settings in `chosen`; None: for all.
     `precision` returns what 'auto' is on the device, `threads` the number of threads for the
@@ -105,7 +105,7 @@ def explain(config: TrainConfig, num_images: int) -> dict[str, str]:
 
 
 def _augmentation(num_images: int) -> tuple[str, str]:
-    """Return what `augment = auto` means for so many images, and why."""
+    """Return what `augment = auto` means for this number of images, and why."""
     few = num_images < _FEW_IMAGES
     reason = f"{'fewer than' if few else 'at least'} {_FEW_IMAGES:,} images"
     return ALL_AUGMENTATIONS if few else "none", reason

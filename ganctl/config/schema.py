@@ -25,7 +25,7 @@ PRECISIONS = ("auto", "fp32", "bf16")
 MAX_EPOCHS = 20_000
 """A checkpoint holds a row of history per epoch, and is read only up to a certain size."""
 MIN_MEASURED = 10
-"""Least number of samples that metrics are computed of: some look at five neighbors."""
+"""Minimum number of samples for metrics: some of them need five neighbors."""
 MAX_SEED = 2**32 - 1
 """Seeds are 32-bit, the range that NumPy's frozen RandomState takes."""
 LENGTH_FIELDS = ("epochs", "steps")
@@ -201,16 +201,16 @@ class TrainConfig(Checked):
 
     @property
     def image_settings(self) -> ImageSettings:
-        """How images are preprocessed."""
+        """The preprocessing of images."""
         size = images.parse_size(self.image_size) if self.image_size else None
         return ImageSettings(size, self.image_channels, self.fit, self.background, self.image_key)
 
     def steps_per_epoch(self, num_images: int) -> int:
-        """Return the number of steps, the one of a smaller last batch included."""
+        """Return the number of steps in an epoch; the last batch may be smaller."""
         return math.ceil(num_images / self.batch_size)
 
     def total_steps(self, num_images: int) -> int:
-        """Return the run's length in steps, whichever way it was given."""
+        """Return the run's length in steps, whether it was given in steps or in epochs."""
         if self.steps is not None:
             return self.steps
         assert self.epochs is not None

@@ -1,4 +1,4 @@
-"""Where settings come from: a preset, a file, the environment, options; the last one wins.
+"""The sources of settings: a preset, a file, the environment, options; the last one wins.
 
 See docs/configuration.md.
 """
@@ -31,7 +31,7 @@ STORE_FILE = "GANCTL_STORE"
 """Environment variable: the file through which the processes of one machine find one another."""
 _NOT_SETTINGS = {"GANCTL_DEBUG", STORE_FILE}
 _ARGUMENTS = ("out", "resume", "device", "num_processes", "timeout", "cache_memory", "save_every")
-"""What a training run takes besides settings, from no file and no variable."""
+"""Options of a training run that are not settings: no file or variable can give them."""
 _PRESET = "preset"
 _TOML = "'ganctl config --toml' writes a file to begin with."
 _WIDTH = 96
@@ -39,11 +39,11 @@ _WIDTH = 96
 
 @dataclass(frozen=True)
 class Merged:
-    """A config, and what of it is not the preset's."""
+    """A config, and the settings in it that some source other than the preset gave."""
 
     config: TrainConfig
     changes: dict[str, Any]
-    """What any source but the preset says, by a setting's name."""
+    """Values from all sources but the preset, by the setting's name."""
     sources: dict[str, str]
     """Where each setting's value is from: 'preset fast', a path, 'GANCTL_SEED' or 'option'."""
     is_preset_given: bool

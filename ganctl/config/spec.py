@@ -1,4 +1,4 @@
-"""How a setting is declared: its allowed values, group and help, beside its type and default."""
+"""The declaration of a setting: its allowed values, group and help, beside type and default."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NOT_SET = "not set"
 
 @dataclass(frozen=True)
 class Spec:
-    """What is known of a setting besides its default."""
+    """The declaration of a setting, apart from its type and default."""
 
     group: str = ""
     """The heading below which it is listed; empty: not for users to set."""
@@ -30,9 +30,9 @@ class Spec:
     """A bound that is not allowed itself."""
     choices: tuple[str, ...] = ()
     normalize: Callable[[str], str] | None = None
-    """Return the one spelling of a text that is stored. Raises UsageError."""
+    """Return the normal form of a text, which is what is stored. Raises UsageError."""
     unset: str = NOT_SET
-    """What None means."""
+    """Meaning of None, in words."""
     kind: type = str
     is_optional: bool = False
     """Whether it may be None."""
@@ -58,7 +58,7 @@ class Spec:
 
 
 def require(condition: bool, name: str, value: object, rule: str) -> None:
-    """Raise UsageError that the setting called `name` must be as the `rule` says, if it is not."""
+    """Raise UsageError, saying that `name` must follow the `rule`, unless `condition` is true."""
     if not condition:
         raise UsageError(Text("{} must be {}, not {}", Setting(name), rule, value))
 

@@ -26,9 +26,9 @@ if TYPE_CHECKING:  # processes that only decode images import this module and st
     from torch import Tensor
 
 Progress = Callable[[str, int, int], None]
-"""Called with what is being done, how much of it is done, and how much there is to do."""
+"""A function called with a task's name, the items done, and the total items."""
 NO_CLASSES = "No classes: "
-"""How a notice begins that says why images have no classes."""
+"""Beginning of a notice that says why images have no classes."""
 _BATCHES_AHEAD = 2
 """Number of batches that are read from a file while another one is used."""
 
@@ -75,7 +75,7 @@ class Dataset:
     classes: tuple[str, ...]
     """Names of the classes, which the labels count; empty if networks are not to know them."""
     digest: str
-    """SHA-256 of the images, which tells a resumed run whether they are still the same."""
+    """SHA-256 of the images, by which a resumed run recognizes them."""
     device: torch.device | None = None
     """Device of the batches; None: that of the images."""
     is_mapped: bool = False

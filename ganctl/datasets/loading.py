@@ -1,4 +1,4 @@
-"""The images that a name, a path or the address of an index of shards stands for."""
+"""Loading of images by name, path, or the address of an index of shards."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def untrusted(name: str) -> UsageError:
 
 
 def is_streamed(name: str) -> bool:
-    """Return whether `name` stands for an index of shards, whose images are never held whole."""
+    """Return whether `name` is an index of shards, whose images are streamed."""
     return index.is_index(name) or storage.is_address(name)
 
 

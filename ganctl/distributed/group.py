@@ -113,7 +113,7 @@ class Group:
         return work()
 
     def isolated(self) -> AbstractContextManager[None]:
-        """Hide the group within this context, and refuse whatever would wait for other processes.
+        """Hide the group within this context, and refuse all waiting for other processes.
 
         Otherwise a library that finds a process group would wait in it forever.
         """
@@ -125,7 +125,7 @@ SINGLE = Group()
 
 
 class Processes(Group):
-    """This process as one of several. Before `start` they share only a key-value store."""
+    """A group of several processes. Before `start` they share only a key-value store."""
 
     def __init__(self, store: Store, rank: int, size: int, device: torch.device) -> None:
         self.rank, self.size = rank, size
@@ -185,7 +185,7 @@ class Processes(Group):
 
     @contextlib.contextmanager
     def _heartbeat(self) -> Iterator[None]:
-        """Tell the others, which wait in `run_on_first`, that this process is still at work."""
+        """Signal to the others, which wait in `run_on_first`, that this process still works."""
         world, has_ended = dist.group.WORLD, threading.Event()
 
         def beat() -> None:
@@ -230,7 +230,7 @@ def _any(flags: Sequence[bool], world: dist.ProcessGroup | None) -> tuple[bool, 
 
 @contextlib.contextmanager
 def join_group(device: str) -> Iterator[Group]:
-    """Within this context, be a member of the group that this process was started in.
+    """Join the group that this process was started in, for the time of this context.
 
     SINGLE if it was started by itself. `device` is what `resolve_device` takes; sums are over
     tensors there. Raises GroupError, and what `resolve_device` raises.
@@ -285,7 +285,7 @@ def _local_rank() -> int:
 
 @contextlib.contextmanager
 def _group_errors() -> Iterator[None]:
-    """Raise what PyTorch raises when another process is lost or too slow as a GroupError."""
+    """Convert PyTorch's errors about lost or slow processes to GroupError."""
     try:
         yield
     except (RuntimeError, ValueError) as error:  # from gloo, NCCL (DistError) and the store

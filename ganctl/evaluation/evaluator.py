@@ -1,4 +1,4 @@
-"""Metrics of generated images beside real ones: all of them, or a quick choice for each epoch."""
+"""Metrics of generated and of real images: all of them, or a few quick ones for each epoch."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _NUM_STEPS = 4
 
 @dataclass(frozen=True)
 class Metrics:
-    """How close a set of images is to the test images; explained in docs/evaluation.md."""
+    """The metrics of a set of images against test images; docs/evaluation.md explains them."""
 
     num_samples: int
     frechet_distance: float

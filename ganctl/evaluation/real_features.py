@@ -36,7 +36,7 @@ class RealImages:
 
     @functools.cached_property
     def digest(self) -> str:
-        """SHA-256 of their shape and bytes, as hex."""
+        """SHA-256 of the images' shape and bytes, as hex."""
         digest = start_digest(self._pixels.shape)
         for chunk in chunks(self._pixels):
             digest.update(np.ascontiguousarray(chunk).data)
@@ -48,7 +48,7 @@ class RealImages:
         return cache.key_of("real images", made_with, self.digest, parts)
 
     def cached(self) -> Activations | None:
-        """Return their activations if they are cached."""
+        """Return the images' activations if they are cached."""
         content = cache.find_bytes(self.key(), "features")
         if content is None:
             return None
@@ -56,7 +56,7 @@ class RealImages:
             return Activations(*(torch.from_numpy(arrays[name]) for name in ("features", "logits")))
 
     def extract(self, progress: Callable[[int], None]) -> Activations:
-        """Extract and cache their activations. `progress` gets the number of images done."""
+        """Extract and cache the images' activations. `progress` gets the number of images done."""
         found = extract(self._network, chunks(self._pixels), progress)
         file = io.BytesIO()
         np.savez(file, features=found.features.numpy(), logits=found.logits.numpy())

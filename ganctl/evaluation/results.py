@@ -26,7 +26,7 @@ _SHOWN = (
 
 @dataclass(frozen=True)
 class Evaluation:
-    """How close one checkpoint's samples are to real images."""
+    """The metrics of one checkpoint's samples, and of real images for comparison."""
 
     checkpoint: str
     digest: str
@@ -35,7 +35,7 @@ class Evaluation:
     data: str
     num_test_images: int
     test_images: str
-    """What the images are that samples are compared with: "test images", "held-out images" or
+    """Kind of the images that samples are compared with: "test images", "held-out images" or
     "training images"."""
     features: str
     """The name of the feature network."""

@@ -1,4 +1,4 @@
-"""What checkpoints and runs are, as plain values: `ganctl.inspect`, and what the command shows."""
+"""`ganctl.inspect`: checkpoints and runs as plain values, which the command shows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is wrong with a checkpoint."""
+"""Problems of a checkpoint: weights that are not finite, dead units, signs of trouble."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ganctl.text import counted
 
 @dataclass(frozen=True)
 class Problem:
-    """Something that is wrong: a word or two for a table, and a full description."""
+    """A problem of a checkpoint: a word or two for a table, and a full description."""
 
     kind: str
     text: str

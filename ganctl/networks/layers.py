@@ -77,5 +77,5 @@ class Logit(nn.Linear):
 
 
 def runs_on_this_cpu(x: Tensor) -> bool:
-    """Return whether `x` is computed on this CPU, and not traced to be computed elsewhere."""
+    """Return whether `x` is computed on this CPU, and not traced for another device."""
     return x.device.type == "cpu" and not torch._C._is_tracing()

@@ -1,4 +1,4 @@
-"""One run, or several side by side, as a self-contained HTML file."""
+"""A self-contained HTML file about one run, or several side by side."""
 
 from ganctl.report.page import MAX_BYTES, MAX_RUNS, render
 from ganctl.report.runs import Run, read

@@ -54,7 +54,7 @@ SHOWN = tuple(COLUMNS[name] for spec in (*TRAINING, *QUALITY) for name in spec.m
 
 @dataclass(frozen=True)
 class Line:
-    """One metric of one run."""
+    """A line in a chart: a metric of a run."""
 
     label: str
     color: int
@@ -69,7 +69,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Chart:
-    """One plot."""
+    """A chart of one or more lines over the epochs."""
 
     title: str
     note: str
@@ -80,13 +80,13 @@ class Chart:
 
     @property
     def last(self) -> int:
-        """The last epoch in it."""
+        """The last epoch in the chart."""
         return max(line.epochs[-1] for line in self.lines)
 
 
 @dataclass(frozen=True)
 class Axis:
-    """Values → percent of the way from `low` to `high`."""
+    """An axis, which maps values to percentages of the way from `low` to `high`."""
 
     low: float
     high: float
@@ -100,7 +100,7 @@ class Axis:
         return round(100 * (value - low) / (high - low), 2) if high > low else 50.0
 
     def down(self, value: float) -> float:
-        """Return the percentage from the top."""
+        """Return the position of a value as a percentage from the top."""
         return round(100 - self.at(value), 2)
 
 

@@ -29,7 +29,7 @@ class Frame:
     height: int
     uri: str
     sharp: bool
-    """Whether it has all pixels of the samples, which can then be shown as squares."""
+    """Whether the picture has all pixels of the samples, and can be enlarged without blur."""
 
 
 def frames(run: Run, budget: int) -> list[Frame]:

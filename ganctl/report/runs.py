@@ -1,4 +1,4 @@
-"""What a report says about a run: plain values, from files that anyone may have written."""
+"""The content of a report: plain values of a run, from files that anyone may have written."""
 
 from __future__ import annotations
 
@@ -42,13 +42,13 @@ class Run:
     """The checkpoint that everything is read from."""
     checkpoint: Checkpoint
     problems: Sequence[str] = ()
-    """What is wrong with the checkpoint or with the files beside it."""
+    """Problems of the checkpoint or of the files beside it."""
     commands: Sequence[tuple[str, str]] = ()
-    """What can be done with the run: descriptions and commands."""
+    """Commands that continue with the run, each after its description."""
     sheet: Pixels | None = None
     """Some of the training images as one picture (H, W, C)."""
     notices: Sequence[str] = ()
-    """What could not be shown, and why."""
+    """Notes on what could not be shown, and why."""
 
     @property
     def folder(self) -> RunDirectory:
@@ -154,7 +154,7 @@ class Run:
         }
 
     def environment(self) -> dict[str, str]:
-        """Return what made the checkpoint."""
+        """Return the versions, device and command that made the checkpoint."""
         made_by = self.checkpoint.made_by
         names = [
             name

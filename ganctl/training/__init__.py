@@ -1,1 +1,1 @@
-"""One update, and the epochs made of it."""
+"""Training: the step, the loop over epochs, and starting and resuming a run."""

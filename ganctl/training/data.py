@@ -45,7 +45,7 @@ def require_labels(config: TrainConfig, dataset: ImageDataset, is_chosen: bool) 
 
 
 def require_same(checkpoint: Checkpoint, config: TrainConfig, dataset: ImageDataset) -> None:
-    """Raise RunError unless `dataset` is what the checkpoint's run was trained on."""
+    """Raise RunError unless `dataset` has the images that the checkpoint was trained on."""
     count, known = checkpoint.config.network.num_classes, checkpoint.data["classes"]
     if dataset.digest != str(checkpoint.data["digest"]):
         what = "images"
@@ -67,7 +67,7 @@ def require_same(checkpoint: Checkpoint, config: TrainConfig, dataset: ImageData
 def notices(
     before: TrainConfig, config: TrainConfig, dataset: ImageDataset
 ) -> Iterator[str | Text]:
-    """Yield what the user should know of how a resolved `config` uses the images."""
+    """Yield notes for the user on how a resolved `config` uses the images."""
     size = config.batch_size
     if size < before.batch_size:
         yield f"The batch size is {size}, not {before.batch_size}: there are no more images."
@@ -81,7 +81,7 @@ def notices(
 
 
 def describe(dataset: ImageDataset) -> dict[str, Any]:
-    """Return what a checkpoint records of the images."""
+    """Return the description of the images that a checkpoint records."""
     return {
         "name": dataset.name,
         "num_images": len(dataset),

@@ -1,4 +1,4 @@
-"""What a training run would take: time, memory and disk, measured by a short trial."""
+"""The estimate of a run's time, memory and disk space, measured by a short trial."""
 
 from __future__ import annotations
 

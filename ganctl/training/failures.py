@@ -1,4 +1,4 @@
-"""Failures that end a training run: how they are recognized, and the words for them."""
+"""Failures that end a training run: how they are recognized, and their messages."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def require_finite(state: TrainState, checkpoint: Path) -> None:
 
 
 def compiler_failed(error: Exception) -> TrainingError | None:
-    """Return the words for an error of torch.compile, such as a missing C++ compiler, or None."""
+    """Return the message for an error of torch.compile, such as a missing compiler, or None."""
     if not type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
         return None
     message = " ".join(str(error).split("\n\n")[0].split())

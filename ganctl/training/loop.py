@@ -28,7 +28,7 @@ and of other processes. On a CPU it agrees after every step."""
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a run ended."""
+    """The end of a run: its history, and whether it is finished."""
 
     history: list[Row]
     """One row per epoch; the last one is incomplete if the run ended inside an epoch."""
@@ -37,7 +37,7 @@ class Outcome:
 
 
 class Training:
-    """One run from its present state to its end, or until `should_stop` returns true.
+    """The training of a run from its present state to its end, or until `should_stop()`.
 
     In a group every process trains, and the first one alone writes and reports.
 
@@ -146,7 +146,7 @@ class Training:
         return latents.with_classes(noise, labels, count)
 
     def _read_metrics(self, *, is_last: bool) -> None:
-        """Read metrics and report progress if it is time to; the last step of an epoch always."""
+        """Read metrics and report progress if it is time to, and always after the last step."""
         if is_last:
             self.metrics.read_all()
         if not (self.metrics.read_if_due() or is_last):

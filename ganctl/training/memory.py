@@ -1,4 +1,4 @@
-"""Whether a batch fits into memory, or a smaller one, and whether a checkpoint can be read."""
+"""Checks of memory: whether a batch fits, which smaller one would, and checkpoint sizes."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ _OUT_OF_MEMORY = (
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Return whether this is how a device or the system says that memory has run out."""
+    """Return whether `error` means that the device or the system has run out of memory."""
     message = str(error).lower()
     return isinstance(error, MemoryError | torch.OutOfMemoryError) or (
         isinstance(error, RuntimeError) and any(words in message for words in _OUT_OF_MEMORY)

@@ -1,4 +1,4 @@
-"""All random numbers of a training step: a function of (seed, step) alone."""
+"""The random numbers of a training step: a function of (seed, step) alone."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Noise(NamedTuple):
     seed: int
     """Seed of dropout and augmentation."""
     mirrored: Tensor | None
-    """Which real images are flipped horizontally, bool (batch_size,), or None for none."""
+    """Whether each real image is flipped horizontally, bool (batch_size,); None: none is."""
 
 
 class NoiseSource:

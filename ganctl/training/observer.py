@@ -1,4 +1,4 @@
-"""What a training run reports while it runs, and to whom."""
+"""The interface through which a training run reports its progress and results."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ganctl.images import Pixels
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a run is, after a step."""
+    """The progress of a run after a step."""
 
     step: int
     total_steps: int

@@ -1,4 +1,4 @@
-"""What a run draws: the fixed samples, the loss plot and the animation."""
+"""The pictures in a run's folder: the fixed samples, the loss plot and the animation."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _DRAW_SHARE = 0.003
 _PREVIEW_SHARE = 0.002
 """Share of the time that samples inside an epoch may take."""
 _PREVIEW_SECONDS = 2.0
-"""Least time between samples inside an epoch: more often nobody looks."""
+"""Minimum time between samples inside an epoch: more are of no use to a viewer."""
 _MAX_FRAMES = 120
 _MAX_FRAME_BYTES = 2**29
 """Bytes of all frames of the animation, which are in memory at once."""
@@ -50,7 +50,7 @@ class Pictures:
         return samples
 
     def preview_if_due(self, generator: nn.Module) -> Pixels | None:
-        """Return the same samples, written nowhere, or None if that would take too much time."""
+        """Return the fixed samples without writing them; None if that would take too much time."""
         started = time.monotonic()
         if started < self._next_preview:
             return None
@@ -61,7 +61,7 @@ class Pictures:
         return samples
 
     def draw_if_due(self, history: Sequence[Row]) -> None:
-        """Do as `draw`, unless that would take too much time."""
+        """Call `draw`, unless that would take too much time."""
         if time.monotonic() - self._last_drawn > self._drawing_seconds / _DRAW_SHARE:
             self.draw(history)
 

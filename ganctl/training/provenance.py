@@ -1,4 +1,4 @@
-"""What a run is computed by: device, machine and versions, which decide how results are rounded."""
+"""The device, machine and versions that a run computes with, which decide how it rounds."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def computed_by(device: torch.device, num_processes: int = 1) -> dict[str, str |
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """Return a warning where what computes is not what it was, so that bits may differ."""
+    """Return a warning if the device, machine or versions changed, so that bits may differ."""
     before = {"processes": 1, **before}
     found = [
         f"{name} was {before[name]}, now {now[name]}"

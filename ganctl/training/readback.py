@@ -1,4 +1,4 @@
-"""The metrics of steps on their way from the device into the meter."""
+"""The transfer of step metrics from the device into the meter."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ class MetricsReader:
         self._clock = time.monotonic()
 
     def add(self, measured: StepResult, num_images: int) -> None:
-        """Add what one step measured on `num_images` images."""
+        """Add the metrics of one step on `num_images` images."""
         self._readback.add(torch.cat(measured))
         self.meter.images += num_images
 
     def read_if_due(self) -> bool:
-        """Read what has arrived, if it is time to; return whether anything was read."""
+        """Read the metrics that have arrived, if it is time to; return whether any were read."""
         if self._state.device.type == "cpu":
             is_due = time.monotonic() - self._clock >= _READ_SECONDS
             if is_due:
@@ -60,7 +60,7 @@ class MetricsReader:
         self._read(self._readback.receive(wait=True))
 
     def restart_clock(self) -> None:
-        """Leave the time since the last reading out of the epoch's seconds."""
+        """Restart the clock: the time since the last reading is not counted as training time."""
         self._clock = time.monotonic()
 
     def start_epoch(self) -> None:
@@ -92,7 +92,7 @@ class MetricsReader:
 
 
 def _place_in_step(name: str) -> int:
-    """Return when in a step a value is computed: the first bad one caused the others."""
+    """Return the rank of a value in the order of computation: the first bad one caused the rest."""
     return 0 if name == "d_loss" else 1 if "discriminator" in name else 2
 
 

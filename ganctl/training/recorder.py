@@ -1,4 +1,4 @@
-"""Everything that a training run writes into its folder, and the measurements of its samples."""
+"""The files that a training run writes into its folder, and the metrics of its samples."""
 
 from __future__ import annotations
 
@@ -108,12 +108,12 @@ class Recorder:
         return history
 
     def write_losses(self, history: Sequence[Row]) -> None:
-        """Write losses.csv, which has a column more than checkpoints: the signs of trouble."""
+        """Write losses.csv: the history, with a column for the signs of trouble."""
         rows = [{**row, "signs": ", ".join(sign.name for sign in signs(row))} for row in history]
         self._run.write_losses(rows)
 
     def preview(self) -> bool:
-        """Show the fixed samples as they are inside an epoch, if little time goes into it."""
+        """Show the present fixed samples inside an epoch, if drawing them takes little time."""
         try:
             with self._state.group.isolated():
                 pixels = self._pictures.preview_if_due(self._state.sampler)

@@ -1,4 +1,4 @@
-"""Which settings may change when a run is resumed."""
+"""The settings that may change when a run is resumed."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from ganctl.text import counted
 _MAY_CHANGE = (*LENGTH_FIELDS, "data")
 """The run's length, and where the images are."""
 _MAY_BE_OPEN = ("image_size", "image_channels", "augment", "precision", "threads")
-"""Settings that a run resolves: left open, they stand for the values that it found."""
+"""Settings that a run resolves; given as open on resume, they keep the resolved values."""
 
 
 def changed(config: TrainConfig, changes: Mapping[str, Any]) -> TrainConfig:
-    """Return a run's `config` with `changes`. UsageError if more differs than may."""
+    """Return a run's `config` with `changes`. UsageError if one may not change."""
     old = settings(config)
     differing = [
         name

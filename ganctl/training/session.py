@@ -1,4 +1,4 @@
-"""From a config, or a run directory, to a training run that is ready to start."""
+"""A training run that is ready to start, made from a config or from a run directory."""
 
 from __future__ import annotations
 
@@ -46,16 +46,16 @@ class Session:
     partial: dict[str, Any] = field(default_factory=dict)
     made_by: dict[str, Any] = field(default_factory=dict)
     notices: list[str | Text] = field(default_factory=list)
-    """What the user should know before it starts."""
+    """Notes for the user before the run starts."""
     warnings: list[str] = field(default_factory=list)
-    """What went wrong, or may, though training is possible."""
+    """Problems, actual or possible, that do not prevent training."""
     reasons: dict[str, str] = field(default_factory=dict)
-    """Why settings have values that the user did not choose, by their names."""
+    """Reasons for values that the user did not choose, by setting."""
     resumed_from: IntactCheckpoint | None = None
 
     @property
     def config(self) -> TrainConfig:
-        """The resolved config: nothing is left open."""
+        """The resolved config, in which nothing is left open."""
         return self.state.config
 
     @property
@@ -112,14 +112,14 @@ class Session:
             return training.execute()
 
     def conclude(self, observer: Observer) -> Outcome:
-        """Write the table and pictures that a complete run may lack."""
+        """Write the table and pictures that may be missing from a complete run."""
         with self._folder():
             recorder = self._recorder(observer, self.made_by)
             history = recorder.conclude(Meter.from_dict(self.partial), is_finished=True)
             return Outcome(history, finished=True)
 
     def evaluator(self) -> EpochEvaluator | None:
-        """Return what measures an epoch's samples against images that no generator has seen.
+        """Return the evaluator that compares an epoch's samples with held-out images.
 
         None if samples are not to be measured, no network knows such images, or none are held out.
         Takes seconds.
@@ -148,7 +148,7 @@ class Session:
 
     @contextlib.contextmanager
     def _folder(self) -> Iterator[None]:
-        """Prepare the folder, and keep every other training run out of it."""
+        """Prepare the run's folder and lock it against other training runs."""
         found = self.resumed_from
         with self.run.lock():
             # Checked again, now that no other run can train here.

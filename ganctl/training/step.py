@@ -1,4 +1,4 @@
-"""One training step, of both networks and the moving average: tensors in, tensors out."""
+"""The training step, of both networks and the moving average: tensors in, tensors out."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ _TINY = 1e-12
 
 
 class StepResult(NamedTuple):
-    """What a step has measured, float32 on the device."""
+    """The metrics of a step and the state of its gradients, float32 on the device."""
 
     metrics: Tensor
     """STEP_METRICS of `ganctl.history`, (4,)."""
     gradients: Tensor
-    """A number for each of `gradient_names`, finite if all of that gradient is."""
+    """A number for each of `gradient_names`, finite if every element of that gradient is."""
 
 
 def train_step(
@@ -38,7 +38,7 @@ def train_step(
     noise_seed: int,
     rows: MicroBatch | None = None,
 ) -> StepResult:
-    """Update `state` in place, and return what was measured, without waiting for the device.
+    """Update `state` in place, and return its metrics, without waiting for the device.
 
     One batch of fakes serves both updates. `simultaneous` updates: both gradients are computed
     before either network changes. `alternating` updates: the generator's gradient is that of its
@@ -189,7 +189,7 @@ def _update_average(average: nn.Module, network: nn.Module, decay: float) -> Non
 
 @dataclass(frozen=True)
 class _Inputs:
-    """The images and latents of a micro-batch, and what the discriminator makes of them."""
+    """The images and latents of a micro-batch, and the discriminator's logits for them."""
 
     state: TrainState
     rows: MicroBatch
@@ -199,7 +199,7 @@ class _Inputs:
 
     @property
     def fake_classes(self) -> Tensor | None:
-        """One-hot classes of the fakes, (M, K); the first N are those of the real images."""
+        """Classes of the fakes, one-hot (M, K); the first N are those of the real images."""
         network = self.state.config.network
         return self.latents[:, network.latent_dim :] if network.num_classes else None
 

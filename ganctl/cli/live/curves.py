@@ -22,7 +22,7 @@ _BLANK = 0x2800
 
 
 class Trace:
-    """The metrics along a run in a bounded number of points, which become coarser as it grows."""
+    """The metrics over a run at a bounded number of points, which get coarser as it grows."""
 
     def __init__(self) -> None:
         self.steps: list[float] = []
@@ -97,7 +97,7 @@ class Curves:
 def _dots(
     labels: Sequence[str], colors: Sequence[str], bits: list[list[int]], owners: list[list[int]]
 ) -> Segments:
-    """Return the dots that `draw` gave, with labels at the left."""
+    """Return the dots from `draw` as lines of text, with labels at the left."""
     from rich.segment import Segment, Segments
     from rich.style import Style
 
@@ -114,7 +114,7 @@ def _dots(
 
 
 def resample(steps: Sequence[float], values: Sequence[float], count: int) -> NDArray[np.float64]:
-    """Return `values` at `count` evenly spaced steps: means where they are dense, else between."""
+    """Resample `values` at `count` evenly spaced steps: means if dense, else interpolated."""
     at = np.asarray(steps, np.float64)
     places = np.rint((at - at[0]) / max(1.0, at[-1] - at[0]) * (count - 1)).astype(np.int64)
     numbers = np.bincount(places, minlength=count)

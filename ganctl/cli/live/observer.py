@@ -33,7 +33,7 @@ _TABLE_WIDTH = 61
 class LiveObserver(QuietObserver):
     """An observer with progress bars, curves, the last epochs and, where there is room, samples.
 
-    The screen shows them while this is entered. Afterwards all epochs and warnings are printed.
+    The screen is shown within its context; afterwards all epochs and warnings are printed.
     """
 
     def __init__(
@@ -134,7 +134,7 @@ class LiveObserver(QuietObserver):
         return regions
 
     def _curves_layout(self, top: int, bottom: int, width: int, gap: int) -> dict[Panel, Region]:
-        """Return the regions of both curves, of the first, or of none, so that the table fits."""
+        """Return the regions of both curves, or of one or none if the table needs the room."""
         height = bottom - top
         half = (width - 2) // 2
         if width >= 44 and height < 26:

@@ -27,7 +27,7 @@ _NARROW = 60
 
 
 class Lines:
-    """A panel of a heading and lines of text, the last ones if not all fit."""
+    """A panel of a heading and lines of text; it shows the last ones if not all fit."""
 
     def __init__(self, heading: Callable[[int], Sequence[Text]] = lambda _: ()) -> None:
         self._heading = heading
@@ -61,7 +61,7 @@ class Bars:
         return self._progress, int(time.monotonic() - self._started)
 
     def update(self, progress: Progress) -> None:
-        """Show this progress from now on."""
+        """Replace the progress that the bars show."""
         self._progress = progress
         now = time.monotonic()
         self._recent.append((now, progress.step))
@@ -69,7 +69,7 @@ class Bars:
             self._recent.popleft()
 
     def remaining(self) -> float | None:
-        """Return the seconds to the end of the run at the pace of the last minute, if known."""
+        """Return the estimated seconds to the end of the run, at the last minute's pace."""
         if self._progress is None or self._recent[0] == self._recent[-1]:
             return None
         (first, before), (last, step) = self._recent[0], self._recent[-1]

@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from rich.style import Style
 
 _READABLE = 14
-"""Least height of a sample in pixels, as long as there is room for one."""
+"""Minimum height of a sample in pixels, if there is room for one."""
 _MAX_SAMPLES = 100
 _MAX_SCALE = 4
 _COARSE = ((np.arange(256) * 31 / 255).round() * 255 / 31).round().astype(np.uint8)
-"""Each value as the nearest of 32: nobody sees it, and painting takes half the time."""
+"""Each value rounded to one of 32: invisible, and painting takes half the time."""
 _Pixel = tuple[int, int, int] | None
 
 
@@ -38,7 +38,7 @@ class Preview:
         return self._step, self._pixels is None
 
     def show(self, pixels: Pixels, step: int) -> None:
-        """Show `pixels`, uint8 (N, H, W, C), drawn after `step`, from now on."""
+        """Replace the samples with `pixels`, uint8 (N, H, W, C), drawn after `step`."""
         self._pixels, self._step = pixels, step
 
     def render(self, width: int, height: int) -> RenderableType:

@@ -1,4 +1,4 @@
-"""The whole screen of a terminal, in regions of which only changed lines are written."""
+"""A full-screen display on a terminal, divided into regions; only changed lines are written."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _REFRESH_SECONDS = 0.25
 _RENDERING_SHARE = 0.001
 """Share of the time that rendering a panel may take: after a slow rendering it rests."""
 _FIRST_REST, _LONGEST_REST = 2.0, 16.0
-"""Most seconds that a panel rests, at first and later on: the first rendering is the slowest."""
+"""Maximum seconds that a panel rests, at first and later on: the first rendering is the slowest."""
 _HIDDEN_SECONDS = 1.0
 
 
@@ -35,14 +35,14 @@ class Region:
 
 
 class Panel(Protocol):
-    """Something that fills a region."""
+    """The content of a region of the screen, such as curves or a table."""
 
     @property
     def version(self) -> object:
         """A value that changes whenever the panel would look different in the same region."""
 
     def render(self, width: int, height: int) -> RenderableType:
-        """Return its content for a region of that size; what does not fit is cut off."""
+        """Return the panel's content for a region of this size; what does not fit is cut off."""
 
 
 Layout = Callable[[int, int], Mapping[Panel, Region]]
@@ -50,10 +50,10 @@ Layout = Callable[[int, int], Mapping[Panel, Region]]
 
 
 class Screen:
-    """A screen of panels: the terminal's alternate screen while this is entered.
+    """A screen of panels. Within its context it is the terminal's alternate screen.
 
     A thread paints. Whoever changes a panel holds `lock` and never waits for the terminal, which
-    may be slow or stopped by Ctrl-S. After a change of size everything is painted anew. Ctrl-Z
+    may be slow or stopped by Ctrl-S. After a change of size everything is painted again. Ctrl-Z
     gives the terminal back, and nothing is painted in the background.
     """
 
@@ -154,7 +154,7 @@ class Screen:
 
 @dataclass(frozen=True)
 class _Painted:
-    """A panel as it was painted."""
+    """The last state of a panel that was painted."""
 
     version: object
     lines: list[list[Segment]]
@@ -163,7 +163,7 @@ class _Painted:
 
 
 def _is_in_foreground(console: Console) -> bool:
-    """Return whether the terminal listens to this program, not to a shell that has suspended it."""
+    """Return whether this program is in the foreground of its terminal, not suspended."""
     try:
         return os.tcgetpgrp(console.file.fileno()) == os.getpgrp()
     except (OSError, AttributeError):  # not our controlling terminal, closed, or Windows

@@ -29,7 +29,7 @@ _PNG_BITS = 24
 """Offset of the number of bits per sample in a PNG."""
 UNREADABLE, NO_MEMORY = "cannot be read", "not enough memory to decode it"
 PASSING = (UNREADABLE, NO_MEMORY)
-"""Prefixes of reasons that may be gone next time, although the files are the same."""
+"""Prefixes of reasons that may not apply next time, although the files are the same."""
 
 
 class BadImage(Exception):  # noqa: N818 - a finding about a file, not a failure of the program
@@ -42,7 +42,7 @@ class BadImage(Exception):  # noqa: N818 - a finding about a file, not a failure
 
 @dataclass(frozen=True)
 class Facts:
-    """What the header of an image says."""
+    """Facts from the header of an image."""
 
     width: int
     height: int
@@ -56,7 +56,7 @@ class Facts:
 
 
 class Found(NamedTuple):
-    """What is known of an image once it is decoded."""
+    """Facts about an image that are known once it is decoded."""
 
     brightest: int
     """The largest value of any sample; white is `white_of` its mode."""
@@ -65,7 +65,7 @@ class Found(NamedTuple):
 
 
 Outcome = Found | str
-"""What decoding a file gave: what is known of the image, or why it cannot be used."""
+"""Result of decoding a file: facts about the image, or the reason why it cannot be used."""
 
 
 def white_of(mode: str) -> int:
@@ -96,7 +96,7 @@ def decode(content: Content, settings: ImageSettings) -> Pixels:
 
 
 def examine(content: Content, settings: ImageSettings) -> tuple[Pixels, Found]:
-    """Return what `decode` returns, and what became known of the image. Raises BadImage."""
+    """Return what `decode` returns, and the facts found while decoding. Raises BadImage."""
     if not isinstance(content, bytes):
         pixels, brightest = _fit(_from_array(content), settings)
         return pixels, Found(brightest)

@@ -1,4 +1,4 @@
-"""What an image file demands of its decoder beyond what its size in pixels says."""
+"""Checks for image files that would take too much time or memory to decode."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The format of an image file by its content, whatever its name: what it is, and if it is read."""
+"""The format of an image file by its content, not its name, and whether it can be read."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def pillow_formats(content: bytes) -> tuple[str, ...]:
 
 
 def optional_formats() -> tuple[str, ...]:
-    """Return the formats that this installation reads and another may not."""
+    """Return the formats that only some installations of Pillow can read, and this one can."""
     is_heic = importlib.util.find_spec("pillow_heif") is not None
     return ("AVIF",) * bool(features.check("avif")) + ("HEIC",) * is_heic
 
@@ -147,7 +147,7 @@ def num_frames(image: Image.Image, content: bytes) -> int:
 
 
 def _is_boxed(content: bytes) -> bool:
-    """Return whether it is of ISO's base media format, as AVIF, HEIC and videos are."""
+    """Return whether `content` is in ISO's base media format, as AVIF, HEIC and videos are."""
     return content[4:8] == b"ftyp"
 
 
@@ -226,7 +226,7 @@ def _is_cut_short(content: bytes) -> bool:
 
 
 def _tiff_directories(content: bytes) -> Iterator[bool]:
-    """Yield of each directory whether it is that of a page; Pillow would read all tags of each.
+    """Yield for each directory whether it is a page's; Pillow would read all tags of each.
 
     Raises struct.error where the file ends too early.
     """

@@ -140,7 +140,7 @@ class Slot:
         return _read(final)
 
     def link(self, key: str) -> None:
-        """Have the slot's own key lead to what is stored under `key`. Raises RunError."""
+        """Make the slot's own key an alias of `key`, which has the same images. Raises RunError."""
         if key != self._key:
             files.write_atomic(folder() / f"{self._key}.json", json.dumps({"key": key}).encode())
 

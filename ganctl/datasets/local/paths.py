@@ -14,7 +14,7 @@ _ARCHIVES = (".json", ".npy", ".npz", ".zip", ".tar", ".tgz", ".gz", ".bz2", ".x
 
 
 def is_path(name: str) -> bool:
-    """Return whether `name` is written like a path of images, or is one."""
+    """Return whether `name` looks like a path, or exists as one."""
     separated = "/" in name or os.sep in name
     return separated or name.lower().endswith(_ARCHIVES) or os.path.exists(name)  # noqa: PTH110
 

@@ -1,4 +1,4 @@
-"""What every source of images offers, and what the names of files say about them."""
+"""The interface of every source of images, and rules about the names of files."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _SYSTEM_FILES = frozenset((
     "$recycle.bin", "system volume information", "lost+found",
     "@eadir", "#recycle", "#snapshot", "@recycle", "@tmp", "@recently-snapshot",  # Synology, QNAP
 ))  # fmt: skip
-"""What operating systems and file servers put beside images, above all thumbnails."""
+"""Files that operating systems and file servers put beside images, mostly thumbnails."""
 
 Reason = tuple[str, bool]
 """(why a file is not used, whether that is harmless)."""
@@ -33,7 +33,7 @@ NOT_AN_IMAGE: Reason = ("not an image by its name", True)
 
 @dataclass(frozen=True)
 class Entry:
-    """One image of a source."""
+    """An image of a source."""
 
     name: str
     """Unique in the source, with '/' between folders, and safe to print."""
@@ -64,13 +64,13 @@ class Contents:
     classes: list[str] = field(default_factory=list)
     """Names of all classes, in the order of their numbers; empty if there are none."""
     labels_from: str | None = None
-    """Where the classes come from, such as 'folders' or 'dataset.json'; None without classes."""
+    """Source of the classes, such as 'folders' or 'dataset.json'; None without classes."""
     labels_problem: str | None = None
     """Why labels that are there cannot be used; it is no problem if there are none."""
     notes: list[str] = field(default_factory=list)
     """How splits, classes and samples were recognized, where a user should know."""
     problems: list[Problem] = field(default_factory=list)
-    """What is not used."""
+    """Files and folders that are not used."""
 
 
 class Source(Protocol):
@@ -93,7 +93,7 @@ class Source(Protocol):
 
     @property
     def problems(self) -> Sequence[Problem]:
-        """What was found to be unusable while listing."""
+        """Files that were found to be unusable while listing."""
         return self.contents.problems
 
 
@@ -116,7 +116,7 @@ def is_hidden(name: str) -> bool:
 
 
 def why_unused(name: str, size: int) -> Reason | None:
-    """Return why a file is not used, or None if it is an image by its name."""
+    """Return why a file is not used, or None if its name is that of an image."""
     path = PurePosixPath(name)
     suffix = path.suffix.lower()
     if any(map(is_hidden, path.parts)):

@@ -52,7 +52,7 @@ class Archive(tarfile.TarFile):
 
 
 class _Member(tarfile.TarInfo):
-    """What a header says about a member. tarfile calls these methods by the header's type."""
+    """The facts in a member's header. tarfile calls these methods by the header's type."""
 
     def _proc_member(self, archive: Archive) -> Self:
         if self.type in _EXTENDED:

@@ -1,4 +1,4 @@
-"""Files that tell the classes of images: one list of all of them, or one file beside each image."""
+"""Files with the classes of images: a list of all of them, or a file beside each image."""
 
 from __future__ import annotations
 

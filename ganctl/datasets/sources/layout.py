@@ -1,4 +1,4 @@
-"""What folders of images mean: splits of a data set, classes, or numbered chunks of many images."""
+"""The meaning of folders of images: splits of a data set, classes, or numbered chunks."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Folder:
 
 @dataclass(frozen=True)
 class Layout:
-    """Which folders hold training images, and which folders are classes."""
+    """The folders that hold training images, and those that are classes."""
 
     split_at: int = 0
     """Depth of the folders that are splits."""

@@ -1,4 +1,4 @@
-"""Indexing of tar shards that exist: each is scanned once."""
+"""Indexing of existing tar shards: each is scanned once."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ class EpochOrder:
         rng = Stream.SHARDS.generator(seed=seed, epoch=epoch)
         self._total = int(counts.sum())
         self._shards = rng.permutation(len(counts))
-        self._cut = int(rng.integers(self._total))  # a single shard, too, is cut anew every epoch
+        self._cut = int(rng.integers(self._total))  # a single shard, too, is cut elsewhere
         self._shard_ends = np.cumsum(counts[self._shards])
         self._num_segments = min(batch_size, MAX_SEGMENTS)
         self._rows_per_segment = self._divide(batch_size)
@@ -73,7 +73,7 @@ class EpochOrder:
         return Position(segment, block, number - self._images(segment, block).start)
 
     def shard_ranges(self, segment: int, block: int) -> list[ShardRange]:
-        """Return what a block consists of, in the order in which it is read."""
+        """Return the parts of shards that a block consists of, in the order of reading."""
         images, ranges = self._images(segment, block), list[ShardRange]()
         first = (int(self._segment_starts[segment]) + images.start + self._cut) % self._total
         length = len(images)
@@ -87,7 +87,7 @@ class EpochOrder:
         return ranges
 
     def permutation(self, segment: int, block: int) -> NDArray[np.int64]:
-        """Return how a block is shuffled: for each offset the image's number as it was read."""
+        """Return a block's shuffle: for each offset, the number of the image in reading order."""
         number = block * MAX_SEGMENTS + segment
         rng = Stream.BLOCKS.generator(seed=self._seed, epoch=self._epoch, number=number)
         return rng.permutation(len(self._images(segment, block)))

@@ -21,7 +21,7 @@ from ganctl.errors import DataError, Setting, Text
 from ganctl.text import printable
 
 BLOCK_BYTES = 2**22
-"""Most bytes of encoded images in a block, and as much again of decoded ones if their sizes are
+"""Maximum bytes of encoded images in a block, and as much again of decoded ones if their sizes are
 very uneven: 256 MiB for the blocks of all segments, less for each of several processes."""
 
 

@@ -1,4 +1,4 @@
-"""Files at paths of this machine, or at addresses of object stores and web servers.
+"""Files at local paths, or at addresses of object stores and web servers.
 
 fsspec, https://filesystem-spec.readthedocs.io, reads the latter.
 """
@@ -34,7 +34,7 @@ _WEB = ("http", "https")
 _RETRIES = (0.5, 2.0, 8.0)
 """Seconds before each further attempt after a connection failed."""
 _CHUNK = 2**20
-"""Bytes requested at once: so few that hardly any are requested in vain."""
+"""Bytes requested at once: small enough that few are requested in vain."""
 
 Result = TypeVar("Result")
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:  # processes that only decode images come through here, and st
     import torch
 
 _MAX_BLOCK = 4096
-"""Most images that are shuffled at once, however small they are."""
+"""Maximum number of images that are shuffled at once."""
 _DETECTION_IMAGES, _DETECTION_SHARDS = 256, 8
 """Images, and shards, in which size and channels are detected."""
 _MAX_PROCESSES = 8
