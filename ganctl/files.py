@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
+import io
 import os
 import re
 import secrets
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING, Any
 
-from ganctl.errors import RunError, Setting, Text
+from ganctl.errors import DataError, RunError, Setting, Text
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 _TEMPORARY = re.compile(r"\.ganctl-.+\.tmp")
 _RENAME_ATTEMPTS = 50
@@ -211,6 +216,21 @@ def write_error(path: Path, error: OSError) -> RunError:
 def reason(error: OSError) -> str:
     """Return the system's message without its number."""
     return (error.strerror or str(error) or type(error).__name__).lower()
+
+
+def read_packaged(path: Path, sha256: str, name: str) -> Mapping[str, NDArray[Any]]:
+    """Return the arrays of an .npz that is part of ganctl. Raises DataError if it is damaged."""
+    import numpy as np
+
+    hint = "Reinstall ganctl: pip install --force-reinstall --no-deps ganctl"
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"the {name} cannot be read: {error}", hint) from None
+    if hashlib.sha256(content).hexdigest() != sha256:
+        raise DataError(f"the {name} is damaged: {path} has the wrong SHA-256", hint)
+    arrays: Mapping[str, NDArray[Any]] = np.load(io.BytesIO(content), allow_pickle=False)
+    return arrays
 
 
 def _remove_link(path: Path) -> None:

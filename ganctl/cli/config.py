@@ -16,19 +16,15 @@ from ganctl.errors import UsageError
 
 
 def config(
-    preset: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="PRESET", show_default="fast", autocompletion=completion.presets,
-            help="fast, or dcgan.",
-        ),
-    ] = None,
+    preset: Annotated[str | None, typer.Argument(
+        metavar="PRESET", show_default="fast", autocompletion=completion.presets,
+        help="fast, or dcgan.",
+    )] = None,
     file: ConfigOption = None,
     assignments: SetOption = None,
-    toml: Annotated[
-        bool,
-        typer.Option("--toml", help="Print a TOML file of all settings, with comments."),
-    ] = False,
+    toml: Annotated[bool, typer.Option(
+        "--toml", help="Print a TOML file of all settings, with comments.",
+    )] = False,
     json: JsonOption = False,
 ) -> None:  # fmt: skip
     """Show every setting of a training run, its value, and where the value is from.

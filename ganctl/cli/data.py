@@ -17,11 +17,10 @@ from ganctl.cli.options import (
     QuietOption,
     SizeOption,
     check_suffix,
-    chosen_settings,
+    image_settings,
 )
 from ganctl.cli.survey import show_survey
 from ganctl.cli.terminal import Terminal
-from ganctl.config import presets, schema
 from ganctl.errors import UsageError
 from ganctl.text import counted, in_bytes
 
@@ -30,28 +29,24 @@ if TYPE_CHECKING:
 
 
 def data(
-    path: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="PATH|NAME", show_default=False, help="As train's --data takes it.",
-            autocompletion=completion.data,
-        ),
-    ] = None,
+    path: Annotated[str | None, typer.Argument(
+        metavar="PATH|NAME", show_default=False, help="As train's --data takes it.",
+        autocompletion=completion.data,
+    )] = None,
     size_: SizeOption = None,
     channels: ChannelsOption = None,
     fit: FitOption = None,
     background: BackgroundOption = None,
     image_key: ImageKeyOption = None,
-    skip_bad: Annotated[
-        bool, typer.Option("--skip-bad", help="Report unusable files, but exit with 0.")
-    ] = False,
-    out: Annotated[
-        Path, typer.Option("-o", "--out", metavar="OUT", help="File of the contact sheet, a .png.")
-    ] = Path("contact-sheet.png"),
-    clear_cache: Annotated[
-        bool,
-        typer.Option("--clear-cache", help="Remove all decoded images from the cache."),
-    ] = False,
+    skip_bad: Annotated[bool, typer.Option(
+        "--skip-bad", help="Report unusable files, but exit with 0.",
+    )] = False,
+    out: Annotated[Path, typer.Option(
+        "-o", "--out", metavar="OUT", help="File of the contact sheet, a .png.",
+    )] = Path("contact-sheet.png"),
+    clear_cache: Annotated[bool, typer.Option(
+        "--clear-cache", help="Remove all decoded images from the cache.",
+    )] = False,
     quiet: QuietOption = False,
     json: JsonOption = False,
 ) -> None:  # fmt: skip
@@ -87,14 +82,10 @@ def data(
             "For example: ganctl data photos",
         )
     check_suffix(out, (".png",))
-    changes = chosen_settings(
-        image_size=size_,
-        image_channels=channels,
-        fit=fit,
-        background=background,
+    settings = image_settings(
+        image_size=size_, image_channels=channels, fit=fit, background=background,
         image_key=image_key,
-    )
-    settings = schema.override(presets.preset(presets.DEFAULT_PRESET), changes).image_settings
+    )  # fmt: skip
 
     with terminal.progress() as progress:
         from ganctl import private_folders
@@ -110,15 +101,11 @@ def data(
     if survey.num_images:
         _draw(prepared, out)
     if json:
-        terminal.document(
-            {
-                "path": path,
-                **survey.to_dict(),
-                "image_shape": [*prepared.images.shape[3:], *prepared.images.shape[1:3]],
-                "digest": prepared.digest,
-                "contact_sheet": str(out) if survey.num_images else None,
-            }
-        )
+        terminal.document({
+            "path": path, **survey.to_dict(),
+            "image_shape": [*prepared.images.shape[3:], *prepared.images.shape[1:3]],
+            "digest": prepared.digest, "contact_sheet": str(out) if survey.num_images else None,
+        })  # fmt: skip
     else:
         show_survey(prepared, out, terminal)
     require_usable(prepared, skip_bad=skip_bad, is_listed=True)

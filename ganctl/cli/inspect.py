@@ -19,33 +19,23 @@ _MAX_HEIGHT = 120
 
 
 def inspect(
-    paths: Annotated[
-        list[Path],
-        typer.Argument(
-            metavar="CKPT [OTHER]", show_default=False, autocompletion=checkpoints,
-            help="A .pt file or a run directory (its latest checkpoint); two are compared. Or a "
-            "folder of runs, which are listed.",
-        ),
-    ],
-    weights: Annotated[
-        bool,
-        typer.Option(
-            "--weights",
-            help="Also show each tensor's mean, standard deviation, range, norms, dead units and "
-            "histogram.",
-        ),
-    ] = False,
-    samples: Annotated[
-        bool, typer.Option("--samples", help="Also draw four samples (on a color terminal).")
-    ] = False,
-    sort: Annotated[
-        str | None,
-        typer.Option(
-            "--sort", metavar="|".join(_SORTS), show_default="quality",
-            autocompletion=among(_SORTS),
-            help="Order of the runs: lowest Frechet distance first, newest first, or by name.",
-        ),
-    ] = None,
+    paths: Annotated[list[Path], typer.Argument(
+        metavar="CKPT [OTHER]", show_default=False, autocompletion=checkpoints,
+        help="A .pt file or a run directory (its latest checkpoint); two are compared. Or a folder "
+        "of runs, which are listed.",
+    )],
+    weights: Annotated[bool, typer.Option(
+        "--weights", help="Also show each tensor's mean, standard deviation, range, norms, dead "
+        "units and histogram.",
+    )] = False,
+    samples: Annotated[bool, typer.Option(
+        "--samples", help="Also draw four samples (on a color terminal).",
+    )] = False,
+    sort: Annotated[str | None, typer.Option(
+        "--sort", metavar="|".join(_SORTS), show_default="quality",
+        autocompletion=among(_SORTS),
+        help="Order of the runs: lowest Frechet distance first, newest first, or by name.",
+    )] = None,
     quiet: QuietOption = False,
     json: JsonOption = False,
 ) -> None:  # fmt: skip

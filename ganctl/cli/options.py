@@ -11,10 +11,12 @@ import typer
 
 from ganctl.cli import completion
 from ganctl.cli.option_names import option, spelled
-from ganctl.config.presets import PRESETS
+from ganctl.config.images import ImageSettings
+from ganctl.config.presets import DEFAULT_PRESET, PRESETS, preset
 from ganctl.config.schema import (
     MAX_SEED,
     SETTINGS,
+    override,
     parse_setting,
     parse_value,
     settings,
@@ -46,15 +48,15 @@ def setting_option(name: str) -> Any:
 def _shown_default(name: str) -> str | bool:
     """Return a setting's default for --help, per preset if they differ; False if it has none."""
     shown = {}
-    for preset, config in PRESETS.items():
+    for each, config in PRESETS.items():
         value = settings(config)[name]
         if isinstance(value, bool):
             value = "yes" if value else "no"
-        shown[preset] = SETTINGS[name].unset if value is None else str(value)
+        shown[each] = SETTINGS[name].unset if value is None else str(value)
     values = set(shown.values())
     if len(values) == 1:
         return values.pop().replace(NOT_SET, "") or False
-    return ", ".join(f"{preset}: {value}" for preset, value in shown.items())
+    return ", ".join(f"{each}: {value}" for each, value in shown.items())
 
 
 # fmt: off
@@ -109,6 +111,11 @@ def chosen_settings(assignments: Iterable[str] | None = None, **given: Any) -> d
             raise UsageError(f"{name} is set both by --set and by {option(Setting(name))}")
         assigned[name] = value
     return chosen | assigned
+
+
+def image_settings(**given: str | None) -> ImageSettings:
+    """Return how images are preprocessed: as options say, else as in the default preset."""
+    return override(preset(DEFAULT_PRESET), chosen_settings(**given)).image_settings
 
 
 def parse_bytes(text: str) -> int:

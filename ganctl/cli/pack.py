@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,11 +16,11 @@ from ganctl.cli.options import (
     ImageKeyOption,
     JsonOption,
     QuietOption,
-    chosen_settings,
+    image_settings,
     parse_bytes,
 )
 from ganctl.cli.terminal import Terminal
-from ganctl.config import presets, schema
+from ganctl.config.schema import MAX_SEED
 from ganctl.errors import UsageError
 from ganctl.text import counted, in_bytes
 
@@ -30,43 +29,36 @@ if TYPE_CHECKING:
 
 
 def data_pack(
-    path: Annotated[
-        str,
-        typer.Argument(
-            metavar="PATH", show_default=False, autocompletion=completion.data,
-            help="A folder, .zip, .tar, .npz or .npy of images.",
-        ),
-    ],
-    out: Annotated[
-        str,
-        typer.Option("-o", "--out", metavar="PATTERN", show_default=False,
-                     help="Names of the shards, such as 'shards/{000..}.tar'; or in an object "
-                          "store, 's3://bucket/{000..}.tar'."),
-    ],
-    shard_size: Annotated[
-        str, typer.Option(metavar="SIZE", help="Maximum size of a shard.")
-    ] = "256MB",
-    per_shard: Annotated[
-        int | None,
-        typer.Option(metavar="N", show_default=False, min=1,
-                     help="Number of images per shard, instead of --shard-size."),
-    ] = None,
-    seed: Annotated[
-        int, typer.Option(metavar="N", help="Random seed of the order of the images.", min=0,
-                          max=schema.MAX_SEED)
-    ] = 0,
-    size_: Annotated[
-        str | None,
-        typer.Option("--size", metavar="N|HxW", show_default="files as they are",
-                     help="Resize and store as PNGs of this size, in pixels.")
-    ] = None,
+    path: Annotated[str, typer.Argument(
+        metavar="PATH", show_default=False, autocompletion=completion.data,
+        help="A folder, .zip, .tar, .npz or .npy of images.",
+    )],
+    out: Annotated[str, typer.Option(
+        "-o", "--out", metavar="PATTERN", show_default=False,
+        help="Names of the shards, such as 'shards/{000..}.tar'; or in an object store, "
+        "'s3://bucket/{000..}.tar'.",
+    )],
+    shard_size: Annotated[str, typer.Option(
+        metavar="SIZE", help="Maximum size of a shard.",
+    )] = "256MB",
+    per_shard: Annotated[int | None, typer.Option(
+        metavar="N", show_default=False, min=1,
+        help="Number of images per shard, instead of --shard-size.",
+    )] = None,
+    seed: Annotated[int, typer.Option(
+        metavar="N", help="Random seed of the order of the images.", min=0, max=MAX_SEED,
+    )] = 0,
+    size_: Annotated[str | None, typer.Option(
+        "--size", metavar="N|HxW", show_default="files as they are",
+        help="Resize and store as PNGs of this size, in pixels.",
+    )] = None,
     channels: ChannelsOption = None,
     fit: FitOption = None,
     background: BackgroundOption = None,
     image_key: ImageKeyOption = None,
-    skip_bad: Annotated[
-        bool, typer.Option("--skip-bad", help="Leave out files that cannot be used.")
-    ] = False,
+    skip_bad: Annotated[bool, typer.Option(
+        "--skip-bad", help="Leave out files that cannot be used.",
+    )] = False,
     quiet: QuietOption = False,
     json: JsonOption = False,
 ) -> None:  # fmt: skip
@@ -86,16 +78,15 @@ def data_pack(
     shard_bytes = parse_bytes(shard_size)
     if shard_bytes < 1:
         raise UsageError(f"--shard-size must be more than 0 bytes, not {shard_size}")
-    changes = chosen_settings(
-        image_size=size_, image_channels=channels, fit=fit, background=background
-    )
-    settings = schema.override(presets.preset(presets.DEFAULT_PRESET), changes).image_settings
-    if changes and settings.size is None:
+    settings = image_settings(
+        image_size=size_, image_channels=channels, fit=fit, background=background,
+        image_key=image_key,
+    )  # fmt: skip
+    if settings.size is None and (channels, fit, background) != (None, None, None):
         raise UsageError(
             "--channels, --fit and --background need --size: files are stored as they are",
             "Add a size, such as --size 64, or leave them out.",
         )
-    settings = dataclasses.replace(settings, image_key=image_key)
 
     with terminal.progress() as progress:
         from ganctl.datasets import loading
@@ -118,13 +109,10 @@ def data_pack(
 
 
 def data_index(
-    shards: Annotated[
-        str,
-        typer.Argument(
-            metavar="SHARDS", show_default=False, autocompletion=completion.data,
-            help="One folder's tar shards, as 'shards/{000..127}.tar'.",
-        ),
-    ],
+    shards: Annotated[str, typer.Argument(
+        metavar="SHARDS", show_default=False, autocompletion=completion.data,
+        help="One folder's tar shards, as 'shards/{000..127}.tar'.",
+    )],
     image_key: ImageKeyOption = None,
     quiet: QuietOption = False,
     json: JsonOption = False,

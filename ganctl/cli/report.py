@@ -20,23 +20,20 @@ if TYPE_CHECKING:
 
 
 def report(
-    run: Annotated[
-        Path, typer.Argument(metavar="RUN", help="A run directory, or a .pt file in one.",
-                             show_default=False),
-    ],
-    out: Annotated[
-        Path, typer.Option("-o", "--out", metavar="OUT", help="The .html file to write.")
-    ] = Path("report.html"),
-    compare: Annotated[
-        list[Path] | None,
-        typer.Option("--compare", metavar="RUN", help="Another run to compare with; up to five.",
-                     show_default=False),
-    ] = None,
-    with_images: Annotated[
-        bool,
-        typer.Option("--with-images", help="Show some of the training images, read from their "
-                     "original location; those of MNIST are always shown."),
-    ] = False,
+    run: Annotated[Path, typer.Argument(
+        metavar="RUN", help="A run directory, or a .pt file in one.", show_default=False,
+    )],
+    out: Annotated[Path, typer.Option(
+        "-o", "--out", metavar="OUT", help="The .html file to write.",
+    )] = Path("report.html"),
+    compare: Annotated[list[Path] | None, typer.Option(
+        "--compare", metavar="RUN", help="Another run to compare with; up to five.",
+        show_default=False,
+    )] = None,
+    with_images: Annotated[bool, typer.Option(
+        "--with-images", help="Show some of the training images, read from their original "
+        "location; those of MNIST are always shown.",
+    )] = False,
     open_: Annotated[bool, typer.Option("--open", help="Open the report in a browser.")] = False,
     quiet: QuietOption = False,
     json: JsonOption = False,

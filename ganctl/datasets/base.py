@@ -29,6 +29,7 @@ Progress = Callable[[str, int, int], None]
 """A function called with a task's name, the items done, and the total items."""
 NO_CLASSES = "No classes: "
 """Beginning of a notice that says why images have no classes."""
+_DIGEST_BATCH = 256
 _BATCHES_AHEAD = 2
 """Number of batches that are read from a file while another one is used."""
 
@@ -62,8 +63,22 @@ class ImageDataset(Protocol):
     ) -> Iterator[Batch]: ...
 
 
+class NamedClasses:
+    """What the classes and notices of an `ImageDataset` say."""
+
+    @property
+    def num_classes(self: ImageDataset) -> int:
+        """Number of classes that networks can tell apart: 0 rather than 1."""
+        return len(self.classes) if len(self.classes) > 1 else 0
+
+    @property
+    def no_classes(self: ImageDataset) -> tuple[str, ...]:
+        """Notices that say why there are no classes."""
+        return tuple(line for line in map(str, self.notices) if line.startswith(NO_CLASSES))
+
+
 @dataclass(frozen=True)
-class Dataset:
+class Dataset(NamedClasses):
     """An `ImageDataset` that is whole on one device, or mapped from a file if it is large."""
 
     name: str
@@ -107,18 +122,9 @@ class Dataset:
         return len(self.images)
 
     @property
-    def num_classes(self) -> int:
-        """Number of classes that networks can tell apart: 0 rather than 1."""
-        return len(self.classes) if len(self.classes) > 1 else 0
-
-    @property
     def image_shape(self) -> tuple[int, int, int]:
         _, height, width, channels = self.images.shape
         return (channels, height, width)
-
-    @property
-    def no_classes(self) -> tuple[str, ...]:
-        return reasons_for_no_classes(self.notices)
 
     def to(self, device: torch.device, bound: int | None = None) -> Dataset:
         """Return the same images with batches on `device`.
@@ -196,15 +202,11 @@ class Batch(NamedTuple):
         return pixels.permute(0, 3, 1, 2).float().div_(127.5).sub_(1.0)
 
 
-def reasons_for_no_classes(notices: Sequence[str | Text]) -> tuple[str, ...]:
-    """Return those `notices` that say why there are no classes."""
-    return tuple(line for line in map(str, notices) if line.startswith(NO_CLASSES))
-
-
 def digest_of(images: NDArray[np.uint8]) -> str:
-    """Return the SHA-256, in hex, of the shape and bytes of contiguous images, (N, H, W, C)."""
+    """Return the SHA-256, in hex, of the shape and bytes of images, (N, H, W, C)."""
     digest = start_digest(images.shape)
-    digest.update(images.data)
+    for start in range(0, len(images), _DIGEST_BATCH):  # of a mapped array, little is in memory
+        digest.update(np.ascontiguousarray(images[start : start + _DIGEST_BATCH]).data)
     return digest.hexdigest()
 
 

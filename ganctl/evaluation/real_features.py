@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 import torch
 
-from ganctl.datasets.base import Progress, start_digest
+from ganctl.datasets.base import Progress, digest_of
 from ganctl.datasets.local import cache
 from ganctl.features import Activations, FeatureNetwork, extract
 from ganctl.images import Pixels
@@ -37,10 +37,7 @@ class RealImages:
     @functools.cached_property
     def digest(self) -> str:
         """SHA-256 of the images' shape and bytes, as hex."""
-        digest = start_digest(self._pixels.shape)
-        for chunk in chunks(self._pixels):
-            digest.update(np.ascontiguousarray(chunk).data)
-        return digest.hexdigest()
+        return digest_of(self._pixels)
 
     def key(self, *parts: str | int) -> str:
         """Return the cache key of a value that depends on images, network and `parts` alone."""

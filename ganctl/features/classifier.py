@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 from pathlib import Path
 
@@ -13,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ganctl.errors import DataError
+from ganctl import files
 
 PATH = Path(__file__).with_name("mnist-classifier.npz")
 SHA256 = "ad1deca08831b312da787590fb4637c3344db7c135a1fda894ae46a689df3c3e"
@@ -92,15 +91,7 @@ def to_bytes(classifier: Classifier) -> bytes:
 
 def load(path: Path = PATH) -> Classifier:
     """Return the included classifier in eval mode on the CPU. Raises DataError if it is damaged."""
-    hint = "Reinstall ganctl: pip install --force-reinstall --no-deps ganctl"
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise DataError(f"the classifier of digits cannot be read: {error}", hint) from None
-    if hashlib.sha256(content).hexdigest() != SHA256:
-        raise DataError(f"the classifier of digits is damaged: {path} has another SHA-256", hint)
-    with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-        weights = {name: torch.from_numpy(arrays[name]) for name in arrays.files}
+    arrays = files.read_packaged(path, SHA256, "classifier of digits")
     classifier = Classifier()
-    classifier.load_state_dict(weights)
+    classifier.load_state_dict({name: torch.from_numpy(arrays[name]) for name in arrays})
     return classifier.eval().requires_grad_(False)

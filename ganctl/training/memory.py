@@ -15,7 +15,7 @@ from ganctl.networks import meta_networks
 from ganctl.networks.summary import summarize
 from ganctl.text import in_bytes
 from ganctl.training.state import TrainState
-from ganctl.training.step import train_step
+from ganctl.training.step import trial_step
 
 _AT_LEAST = {"fp32": 1.4, "bf16": 0.8}
 """Memory of a step as a multiple of all layers' fp32 outputs. Measured on a CPU for batches of 256
@@ -106,20 +106,13 @@ def fitting_power(limit: int, below: int) -> int:
 
 
 def _fits(state: TrainState, batch_size: int) -> bool:
-    config, device = state.config.network, state.device
     gc.collect()
-    if device.type == "cuda":
+    if state.device.type == "cuda":
         torch.cuda.empty_cache()
     try:
-        real = torch.zeros(batch_size, *config.image_shape, device=device)
-        noise = torch.zeros(batch_size, config.input_dim, device=device)
-        for number in (
-            0,
-            1,
-        ):  # with the R1 penalty, which may be due now and then only, and without
-            state.step = number
-            train_step(state, real.detach(), noise, noise_seed=0)
-        devices.synchronize(device)
+        trial_step(state, batch_size, number=0)  # with the R1 penalty, which not all steps have
+        trial_step(state, batch_size, number=1)
+        devices.synchronize(state.device)
     except Exception as error:
         if not is_out_of_memory(error):
             raise

@@ -69,6 +69,18 @@ def train_step(
     return StepResult(metrics, _fingerprint(gradients))
 
 
+def trial_step(state: TrainState, batch_size: int, *, number: int = 1) -> None:
+    """Take step `number` on `batch_size` blank images, to see what it takes; spoils `state`.
+
+    An R1 penalty is due in step 0.
+    """
+    network = state.config.network
+    real = torch.zeros(batch_size, *network.image_shape, device=state.device)
+    latents = torch.zeros(batch_size, network.input_dim, device=state.device)
+    state.step = number
+    train_step(state, real, latents, noise_seed=0)
+
+
 def _simultaneous(
     state: TrainState, inputs: list[_Inputs], seed: int
 ) -> tuple[list[Tensor], Tensor]:

@@ -10,7 +10,7 @@ import torch
 from ganctl import devices, machine
 from ganctl.config.schema import TrainConfig
 from ganctl.training.state import TrainState, create
-from ganctl.training.step import train_step
+from ganctl.training.step import trial_step
 
 GAIN = 1.3
 """How much faster steps must be on twice as many threads to be worth them. Threads wait for one
@@ -83,11 +83,7 @@ def _timed(state: TrainState, counts: list[int]) -> dict[int, float]:
 
 def _seconds(state: TrainState, batch: int, steps: int) -> float:
     """Return the seconds that a step takes, without an R1 penalty."""
-    network = state.config.network
-    real = torch.zeros(batch, *network.image_shape, device=state.device)
-    latents = torch.zeros(batch, network.input_dim, device=state.device)
     started = time.perf_counter()
     for _ in range(steps):
-        state.step = 1
-        train_step(state, real, latents, noise_seed=0)
+        trial_step(state, batch)
     return (time.perf_counter() - started) / steps

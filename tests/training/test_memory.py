@@ -7,7 +7,7 @@ from ganctl import devices
 from ganctl.config import presets, schema
 from ganctl.errors import DeviceError, TrainingError
 from ganctl.store import read_checkpoint
-from ganctl.training import loop, memory, session
+from ganctl.training import loop, session
 from ganctl.training.memory import find_fitting_batch, fitting_power, is_out_of_memory, require_room
 from ganctl.training.state import create
 
@@ -81,7 +81,7 @@ def test_a_fitting_batch_is_found_by_trying(tiny_config, monkeypatch, limit, fou
     state = create(tiny_config(batch_size=16), CPU)
     state.device = torch.device("meta")  # anything but a CPU
     step, tried = refusing_more_than(limit)
-    monkeypatch.setattr(memory, "train_step", step)
+    monkeypatch.setattr("ganctl.training.step.train_step", step)
     assert find_fitting_batch(state) == found
     assert sorted(set(tried), reverse=True) == [8, 4, 2][: len(set(tried))]
 
@@ -93,7 +93,7 @@ def test_other_errors_are_raised(tiny_config, monkeypatch):
     def broken(*_, **__):
         raise ValueError("something else")
 
-    monkeypatch.setattr(memory, "train_step", broken)
+    monkeypatch.setattr("ganctl.training.step.train_step", broken)
     with pytest.raises(ValueError, match="something else"):
         find_fitting_batch(state)
 

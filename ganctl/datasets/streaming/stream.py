@@ -16,7 +16,7 @@ from ganctl import machine
 from ganctl.batch import WHOLE, Share
 from ganctl.config.images import ImageSettings
 from ganctl.datasets import detection
-from ganctl.datasets.base import Batch, reasons_for_no_classes
+from ganctl.datasets.base import Batch, NamedClasses
 from ganctl.datasets.decoding.decode import BadImage, Pixels, measure
 from ganctl.datasets.decoding.formats import READABLE
 from ganctl.datasets.local.survey import describe_classes
@@ -42,7 +42,7 @@ _AHEAD_BYTES, _AHEAD = 2**26, range(2, 9)
 
 
 @dataclass(frozen=True)
-class StreamedDataset:
+class StreamedDataset(NamedClasses):
     """An `ImageDataset` of tar shards, whose batches are read and decoded as they are needed."""
 
     name: str
@@ -58,20 +58,12 @@ class StreamedDataset:
     labels_problem: None = None
     num_held_out: int = 0
 
-    @property
-    def no_classes(self) -> tuple[str, ...]:
-        return reasons_for_no_classes(self.notices)
-
     def __len__(self) -> int:
         return int(_counts(self.index, self.limit).sum())
 
     @property
     def classes(self) -> tuple[str, ...]:
         return tuple(known.name for known in self.index.classes)
-
-    @property
-    def num_classes(self) -> int:
-        return len(self.classes) if len(self.classes) > 1 else 0
 
     @property
     def digest(self) -> str:
