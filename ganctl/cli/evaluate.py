@@ -38,7 +38,7 @@ def evaluate(
     quiet: QuietOption = False,
     json: JsonOption = False,
 ) -> None:  # fmt: skip
-    """Measure how close samples are to real test images, beside what real images reach.
+    """Measure how close samples are to real test images, next to the scores that real images reach.
 
     Metrics are comparable only at the same --num-samples and --features. An evaluation takes one to
     three minutes on a CPU and up to 3 GB of memory; most of it goes into the features of all real

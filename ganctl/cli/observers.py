@@ -72,7 +72,7 @@ class PlainObserver(QuietObserver):
         metrics = ", ".join(f"{column.label} {column.text(row[column.name])}" for column in columns)
         each = self._steps_per_epoch
         steps = row["step"] - (row["epoch"] - 1) * each
-        unfinished = "" if steps == each else f" (unfinished, {steps} of {counted(each, 'step')})"
+        unfinished = "" if steps == each else f" (unfinished, {steps:,} of {counted(each, 'step')})"
         self._terminal.note(
             f"epoch {row['epoch']}{unfinished}: {metrics}, "
             f"{row['seconds']:.1f} s, {row['images_per_sec']:.0f} images/s"

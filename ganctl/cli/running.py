@@ -31,7 +31,7 @@ def run(session: Session, terminal: Terminal, *, preview: bool, **how: Any) -> S
     terminal.note(
         f"Training '{config.preset}' on {config.data} ({counted(len(session.dataset), 'image')}), "
         f"{counted(session.total_steps, 'step')} of {config.batch_size}"
-        f"{f', from step {first_step} on' if first_step else ''}; "
+        f"{f', from step {first_step:,} on' if first_step else ''}; "
         f"{devices.describe(session.state.device)}, {config.precision}; into {folder}"
     )
     title = f"{config.preset} on {config.data} → {folder}"

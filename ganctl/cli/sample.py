@@ -70,7 +70,7 @@ def sample(
     quiet: QuietOption = False,
     json: JsonOption = False,
 ) -> None:  # fmt: skip
-    """Draw samples. A seed always gives the same image, whatever else is drawn beside it.
+    """Draw samples. A seed always gives the same image, however many are drawn.
 
     Examples:
 
@@ -103,7 +103,7 @@ def sample(
     kind = "folder" if is_folder else check_suffix(Path(out), (".png", ".npz"), folder_too=True)
     for option, given in (("--grid", grid is not None), ("--label-seeds", label_seeds)):
         if given and kind != ".png":
-            raise UsageError(f"{option} is for a picture", "Write one: -o samples.png")
+            raise UsageError(f"{option} needs a PNG grid", "Write one: -o samples.png")
 
     with terminal.progress() as progress:
         from ganctl.model import load

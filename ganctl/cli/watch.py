@@ -70,7 +70,7 @@ def show_summary(
     trained = f"{duration(last['elapsed_seconds'])} of training"
     images = counted(last["images"], "image")
     terminal.result(
-        f"{trained} over the whole run, {images}; this session, from step {since_step} on, took "
+        f"{trained} over the whole run, {images}; this session, from step {since_step:,} on, took "
         f"{duration(seconds)}."
         if since_step
         else f"{trained}, {images}; {duration(seconds)} in all."

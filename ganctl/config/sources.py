@@ -91,7 +91,7 @@ def read_environment(environment: Mapping[str, str]) -> dict[str, Any]:
         if variable != _PREFIX + name.upper() or name not in (*SETTINGS, _PRESET):
             hint: str | Text = Text("{} can only be given as an option.", Setting(name))
             if name not in _ARGUMENTS:
-                hint = nearest(variable, [_PREFIX + n.upper() for n in (*SETTINGS, _PRESET)])
+                hint = nearest(name, (*SETTINGS, _PRESET))
             raise UsageError(f"unknown environment variable {variable[:80]}", hint)
         found[name] = _parse_from(variable, name, environment[variable])
     return found

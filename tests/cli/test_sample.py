@@ -421,8 +421,8 @@ def test_truncation_one_changes_nothing_and_less_is_a_function_of_seed_and_psi(o
     [
         (["--grid", "4"], "--grid must be columns x rows"),
         (["--grid", "2x2", "-n", 5], "5 images do not fit into a grid of 2x2"),
-        (["--grid", "2x2", "-o", "x.npz"], "--grid is for a picture"),
-        (["--label-seeds", "-o", "x.npz"], "--label-seeds is for a picture"),
+        (["--grid", "2x2", "-o", "x.npz"], "--grid needs a PNG grid"),
+        (["--label-seeds", "-o", "x.npz"], "--label-seeds needs a PNG grid"),
         (["--grid", "2x2", "--per-class", 2], "either --per-class or --grid"),
         (["--grid", "9999x9999"], "a grid of 99,980,001 images is too large"),
         (["--grid", "99999x99999"], "seeds must be from 0 to"),

@@ -149,7 +149,7 @@ def understand(folders: Mapping[Parts, Folder]) -> tuple[Layout, list[str], list
         what, it = (f" and {others:,} more lie", "them") if others else (" lies", "it")
         return layout, notes, [
             f"{NO_CLASSES}{min(beside)[0]}{what} beside the folders {names}. Move {it} elsewhere "
-            "to have the folders as classes."
+            "to use the folders as classes."
         ]  # fmt: skip
     if _are_chunks(tops):
         return layout, notes, [
