@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from ganctl import images, latents
-from ganctl.config.images import stages_for
+from ganctl.config.image_settings import stages_for
 from ganctl.config.presets import PRESETS, preset
 from ganctl.config.schema import override
 from ganctl.networks import build_generator

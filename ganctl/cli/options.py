@@ -11,7 +11,7 @@ import typer
 
 from ganctl.cli import completion
 from ganctl.cli.option_names import option, spelled
-from ganctl.config.images import ImageSettings
+from ganctl.config.image_settings import ImageSettings
 from ganctl.config.presets import DEFAULT_PRESET, PRESETS, preset
 from ganctl.config.schema import (
     MAX_SEED,

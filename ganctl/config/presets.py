@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ganctl.config.images import ALL_AUGMENTATIONS, MIN_STAGES
+from ganctl.config.image_settings import ALL_AUGMENTATIONS, MIN_STAGES
 from ganctl.config.schema import NetworkConfig, TrainConfig
 from ganctl.errors import UsageError
 from ganctl.text import nearest

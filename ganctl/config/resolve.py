@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from ganctl.classes import MAX_CLASSES
-from ganctl.config.images import ALL_AUGMENTATIONS, format_size, stages_for
+from ganctl.config.image_settings import ALL_AUGMENTATIONS, format_size, stages_for
 from ganctl.config.presets import preset, tuned
 from ganctl.config.schema import MAX_EPOCHS, NetworkConfig, TrainConfig, override, settings
 from ganctl.config.spec import specs

@@ -13,8 +13,19 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 from ganctl.classes import MAX_CLASSES
-from ganctl.config import images
-from ganctl.config.images import MAX_SIZE, MAX_STAGES, MIN_SIZE, MIN_STAGES, ImageSettings
+from ganctl.config.image_settings import (
+    ALL_AUGMENTATIONS,
+    FITS,
+    MAX_SIZE,
+    MAX_STAGES,
+    MIN_SIZE,
+    MIN_STAGES,
+    ImageSettings,
+    is_side,
+    normalize_augment,
+    normalize_size,
+    parse_size,
+)
 from ganctl.config.spec import Checked, Spec, require, specs
 from ganctl.errors import Setting, Text, UsageError
 from ganctl.text import nearest
@@ -64,7 +75,7 @@ class NetworkConfig(Checked):
         for name in ("height", "width"):
             size = getattr(self, name)
             rule = f"a multiple of 4 from {MIN_SIZE} to {MAX_SIZE}"
-            require(images.is_side(size), name, size, rule)
+            require(is_side(size), name, size, rule)
             rule = f"a multiple of {2**self.stages}, for {self.stages} stages"
             require(size % 2**self.stages == 0, name, size, rule)
         require(self.channels in (1, 3), "channels", self.channels, "1 or 3")
@@ -96,12 +107,12 @@ class TrainConfig(Checked):
     image_size: Annotated[str | None, Spec(
         IMAGES, f"Training resolution in pixels (N, or HEIGHTxWIDTH); multiples of 4 from "
         f"{MIN_SIZE} to {MAX_SIZE}.",
-        normalize=images.normalize_size, unset="chosen from the images")] = None
+        normalize=normalize_size, unset="chosen from the images")] = None
     image_channels: Annotated[int | None, Spec(
         IMAGES, "1 (grayscale), 3 (RGB) or auto (detected from the images).", unset="auto")] = None
     fit: Annotated[str, Spec(
         IMAGES, Text("crop: center-crop; pad: letterbox on {}; stretch: ignore aspect ratio.",
-                     Setting("background")), choices=images.FITS)] = "crop"
+                     Setting("background")), choices=FITS)] = "crop"
     background: Annotated[str, Spec(
         IMAGES, "Color behind transparent images and beside padded ones: a name or '#ff8800'.",
         )] = "white"
@@ -112,8 +123,8 @@ class TrainConfig(Checked):
         IMAGES, "Flip images horizontally at random (doubles the dataset).")] = False
     augment: Annotated[str, Spec(  # Zhao et al. 2020
         IMAGES, "Differentiable augmentation of real and generated images alike, for small "
-        f"datasets: auto, none, or any of {images.ALL_AUGMENTATIONS}; auto: all of them below "
-        "5,000 images.", normalize=images.normalize_augment)] = "auto"
+        f"datasets: auto, none, or any of {ALL_AUGMENTATIONS}; auto: all of them below "
+        "5,000 images.", normalize=normalize_augment)] = "auto"
     limit: Annotated[int | None, Spec(
         IMAGES, "Train on only N images: the first N of a built-in dataset, a random N of your "
         "own.", 2, _BILLION, unset="all")] = None
@@ -202,7 +213,7 @@ class TrainConfig(Checked):
     @property
     def image_settings(self) -> ImageSettings:
         """The preprocessing of images."""
-        size = images.parse_size(self.image_size) if self.image_size else None
+        size = parse_size(self.image_size) if self.image_size else None
         return ImageSettings(size, self.image_channels, self.fit, self.background, self.image_key)
 
     def steps_per_epoch(self, num_images: int) -> int:

@@ -8,7 +8,7 @@ from statistics import median_low
 
 from PIL import ImageColor
 
-from ganctl.config.images import SIZES, ImageSettings
+from ganctl.config.image_settings import SIZES, ImageSettings
 from ganctl.datasets.decoding.decode import Content, decode
 from ganctl.errors import UsageError
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ganctl.config.images import ImageSettings
+from ganctl.config.image_settings import ImageSettings
 from ganctl.datasets import downloads, mnist, stacked
 from ganctl.datasets.base import Dataset, ImageDataset, Progress
 from ganctl.datasets.decoding.decode import decode

@@ -21,7 +21,7 @@ import numpy as np
 from PIL import Image
 
 from ganctl import machine
-from ganctl.config.images import ImageSettings
+from ganctl.config.image_settings import ImageSettings
 from ganctl.datasets.local import cache, loading
 
 SIZE = 64

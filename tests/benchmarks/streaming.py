@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ganctl.config.images import ImageSettings
+from ganctl.config.image_settings import ImageSettings
 from ganctl.datasets.streaming import packing, stream
 from ganctl.datasets.streaming.index import Index, write
 

@@ -1,7 +1,7 @@
 import pytest
 
 from ganctl.config import presets
-from ganctl.config.images import stages_for
+from ganctl.config.image_settings import stages_for
 from ganctl.config.presets import preset
 from ganctl.config.schema import override
 

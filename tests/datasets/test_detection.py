@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ganctl.config.images import SIZES
+from ganctl.config.image_settings import SIZES
 from ganctl.datasets.detection import LARGEST_DETECTED, detect_size
 
 

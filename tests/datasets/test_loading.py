@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ganctl.config.images import ImageSettings
+from ganctl.config.image_settings import ImageSettings
 from ganctl.datasets import loading
 from ganctl.datasets.local import trained
 from ganctl.datasets.local.survey import Survey

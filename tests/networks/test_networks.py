@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.testing import assert_close
 
-from ganctl.config.images import SIZES, stages_for
+from ganctl.config.image_settings import SIZES, stages_for
 from ganctl.config.presets import PRESETS
 from ganctl.config.schema import override
 from ganctl.errors import CheckpointError

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from ganctl.config.images import stages_for
+from ganctl.config.image_settings import stages_for
 from ganctl.config.presets import PRESETS
 from ganctl.networks.summary import Layer, generator_output_bytes, list_layers, summarize
 

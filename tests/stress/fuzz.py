@@ -29,7 +29,7 @@ with atheris.instrument_imports(include=_INSTRUMENTED):  # before anything else 
     from PIL import Image
 
     from ganctl import checkpoint as schema
-    from ganctl.config.images import ImageSettings
+    from ganctl.config.image_settings import ImageSettings
     from ganctl.datasets.decoding import decode
     from ganctl.datasets.decoding.decode import BadImage
     from ganctl.datasets.sources.opening import open_source

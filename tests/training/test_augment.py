@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from torch.testing import assert_close
 
 from ganctl.batch import Rows
-from ganctl.config.images import AUGMENTATIONS
+from ganctl.config.image_settings import AUGMENTATIONS
 from ganctl.training import augment
 from ganctl.training.augment import Augmentation
 

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import AvifImagePlugin, Image, ImageOps, UnidentifiedImageError
 
-from ganctl.config.images import ImageSettings
+from ganctl.config.image_settings import ImageSettings
 from ganctl.datasets.decoding import color, excess, formats, jpeg
 
 Pixels = NDArray[np.uint8]

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ganctl import text
-from ganctl.config.images import ImageSettings
+from ganctl.config.image_settings import ImageSettings
 from ganctl.datasets import detection
 from ganctl.datasets.base import Dataset, Progress, digest_of
 from ganctl.datasets.decoding.decode import PASSING

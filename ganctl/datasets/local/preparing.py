@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ganctl import machine
-from ganctl.config.images import ImageSettings
+from ganctl.config.image_settings import ImageSettings
 from ganctl.datasets import workers
 from ganctl.datasets.base import Progress, start_digest
 from ganctl.datasets.decoding.decode import BadImage, Facts, Outcome, Pixels, examine, measure

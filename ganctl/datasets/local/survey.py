@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ganctl.config.images import SIZES, ImageSettings
+from ganctl.config.image_settings import SIZES, ImageSettings
 from ganctl.datasets.decoding.decode import Facts, Found, white_of
 from ganctl.datasets.detection import array_shape
 from ganctl.datasets.sources.base import Entry, Problem, Source

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.lib import format as npy
 
 from ganctl import limits
-from ganctl.config.images import MIN_SIZE
+from ganctl.config.image_settings import MIN_SIZE
 from ganctl.datasets.base import NO_CLASSES
 from ganctl.datasets.decoding.decode import UNREADABLE, BadImage, Pixels
 from ganctl.datasets.sources.base import Contents, Entry, Problem, Source, class_order

@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from ganctl import machine
-from ganctl.config.images import ImageSettings
+from ganctl.config.image_settings import ImageSettings
 from ganctl.datasets.base import Progress
 from ganctl.datasets.decoding.decode import BadImage, Outcome, Pixels
 from ganctl.datasets.detection import require_color

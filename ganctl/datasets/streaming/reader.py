@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ganctl.config.images import ImageSettings
+from ganctl.config.image_settings import ImageSettings
 from ganctl.datasets.decoding.decode import BadImage, Pixels, decode
 from ganctl.datasets.detection import array_shape
 from ganctl.datasets.prefetch import Request

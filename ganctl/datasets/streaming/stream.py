@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ganctl import machine
 from ganctl.batch import WHOLE, Share
-from ganctl.config.images import ImageSettings
+from ganctl.config.image_settings import ImageSettings
 from ganctl.datasets import detection
 from ganctl.datasets.base import Batch, NamedClasses
 from ganctl.datasets.decoding.decode import BadImage, Pixels, measure

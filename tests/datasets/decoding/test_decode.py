@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from ganctl import limits
-from ganctl.config.images import ImageSettings
+from ganctl.config.image_settings import ImageSettings
 from ganctl.datasets.decoding.decode import BadImage, Facts, decode, measure
 
 FILES = Path(__file__).parents[2] / "fixtures" / "images"

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ganctl.config.images import ImageSettings
+from ganctl.config.image_settings import ImageSettings
 from ganctl.datasets.decoding.decode import BadImage, Found, decode, examine, measure
 from ganctl.datasets.decoding.jpeg import with_endings
 

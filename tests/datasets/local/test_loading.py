@@ -18,7 +18,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from ganctl.config.images import ImageSettings
+from ganctl.config.image_settings import ImageSettings
 from ganctl.datasets import detection, loading
 from ganctl.datasets.base import Dataset
 from ganctl.datasets.decoding.decode import NO_MEMORY, BadImage

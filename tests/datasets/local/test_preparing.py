@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ganctl.config.images import ImageSettings
+from ganctl.config.image_settings import ImageSettings
 from ganctl.datasets.base import digest_of
 from ganctl.datasets.decoding.decode import BadImage, decode
 from ganctl.datasets.local import preparing

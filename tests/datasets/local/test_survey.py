@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from ganctl.config.images import ImageSettings
+from ganctl.config.image_settings import ImageSettings
 from ganctl.datasets.local.survey import Survey, describe_classes, describe_problems
 from ganctl.datasets.sources.base import Problem
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ganctl.config.images import ImageSettings
+from ganctl.config.image_settings import ImageSettings
 from ganctl.datasets.local import loading
 from ganctl.datasets.streaming import index, indexing, packing
 from ganctl.datasets.streaming.packing import Pattern

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from ganctl.batch import WHOLE, Share
-from ganctl.config.images import ImageSettings
+from ganctl.config.image_settings import ImageSettings
 from ganctl.datasets import loading, prefetch
 from ganctl.datasets.streaming import index, indexing, reader, stream
 from ganctl.datasets.streaming.order import EpochOrder

@@ -24,7 +24,7 @@ from ganctl.checkpoint import encode
 from ganctl.cli import completion
 from ganctl.cli.inspect import inspect
 from ganctl.config import sources as settings
-from ganctl.config.images import ImageSettings
+from ganctl.config.image_settings import ImageSettings
 from ganctl.datasets.decoding import decode
 from ganctl.datasets.decoding.decode import BadImage
 from ganctl.datasets.sources.opening import open_source
