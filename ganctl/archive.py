@@ -63,7 +63,7 @@ _KEY = re.compile("[0-9]{1,9}")
 _ITEM_SIZES = {"torch FloatStorage": 4, "torch LongStorage": 8}
 
 
-def vetted(file: IO[bytes]) -> IO[bytes]:
+def checked_archive(file: IO[bytes]) -> IO[bytes]:
     """Return a new archive of the checked content of an open file. Raises CheckpointError.
 
     Members are read only after the pickle proves to be of ganctl's kind: another program's archive

@@ -48,7 +48,7 @@ class Rows(NamedTuple):
         """Return all rows of a batch."""
         return cls((range(total),), total)
 
-    def __add__(self, other: Rows) -> Rows:  # type: ignore[override]  # not a tuple's
+    def __add__(self, other: Rows) -> Rows:  # type: ignore[override]  # tuples concatenate
         """Return the same rows of both batches, put one after the other."""
         later = (range(r.start + self.total, r.stop + self.total) for r in other.ranges)
         return Rows((*self.ranges, *later), self.total + other.total)

@@ -109,7 +109,7 @@ def encode(checkpoint: Checkpoint) -> bytes:
 def decode(source: bytes | IO[bytes]) -> Checkpoint:
     """Return the checkpoint in bytes or a file of unknown origin. Raises CheckpointError."""
     file = io.BytesIO(source) if isinstance(source, bytes) else source
-    content = _unpickle(archive.vetted(file))
+    content = _unpickle(archive.checked_archive(file))
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise CheckpointError(archive.FOREIGN)
     version: Any = content.get("version")

@@ -6,7 +6,7 @@ import unicodedata
 from collections.abc import Sequence
 
 from ganctl.errors import UsageError
-from ganctl.text import listed, nearest, printable
+from ganctl.text import listed, printable, suggestion
 
 MAX_CLASSES = 1000
 """Largest number of classes that networks can be conditioned on, as one-hot vectors."""
@@ -46,7 +46,9 @@ def find(text: str, names: Sequence[str]) -> int:
     if text.lstrip("-").isdecimal():
         last = len(names) - 1
         raise UsageError(f"class must be a name or 0 to {last}, not {text[:80]}", known)
-    raise UsageError(f"there is no class '{text[:80]}'", known if alike else nearest(text, names))
+    raise UsageError(
+        f"there is no class '{text[:80]}'", known if alike else suggestion(text, names)
+    )
 
 
 def find_several(text: str, names: Sequence[str]) -> list[int]:

@@ -13,7 +13,7 @@ import torch
 
 from ganctl import machine
 from ganctl.errors import DeviceError, Setting, Text, UsageError
-from ganctl.text import counted, nearest
+from ganctl.text import counted, suggestion
 
 KINDS = ("auto", "cpu", "cuda", "mps")
 _USE_CPU = Text("Use {}, or leave it out.", Setting("device", "cpu"))
@@ -27,7 +27,7 @@ def resolve_device(name: str, local_rank: int | None = None) -> torch.device:
     """
     kind, _, index = name.partition(":")
     if kind not in KINDS or (index and (kind != "cuda" or not index.isdecimal())):
-        hint = "Did you mean 'cuda'?" if kind.lower() == "gpu" else nearest(kind, KINDS)
+        hint = "Did you mean 'cuda'?" if kind.lower() == "gpu" else suggestion(kind, KINDS)
         raise UsageError(f"unknown device '{name}'", hint)
     wants_gpu, wants_mps = kind in ("auto", "cuda"), kind in ("auto", "mps")
     count = torch.cuda.device_count() if wants_gpu and torch.cuda.is_available() else 0
@@ -56,7 +56,7 @@ def prepare(device: torch.device) -> None:
     """Change settings of this process that make training on `device` faster; safe to repeat.
 
     glibc hands freed blocks back to the system. A step frees and allocates the same large blocks
-    again, and each page of them would be zeroed anew, tens of thousands of times per step.
+    again, and each page of them would be zeroed again, tens of thousands of times per step.
     """
     if device.type == "cpu" and sys.platform.startswith("linux"):
         m_trim_threshold, m_mmap_max = -1, -4  # malloc.h
@@ -74,7 +74,7 @@ def use_threads(count: int | None) -> None:
 
 def use_idle_threads() -> None:
     """Compute on no more threads than there are idle cores, where rounding does not matter."""
-    torch.set_num_threads(min(torch.get_num_threads(), machine.idle_cores()))
+    torch.set_num_threads(min(torch.get_num_threads(), machine.num_idle_cores()))
 
 
 def describe(device: torch.device) -> str:

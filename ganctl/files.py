@@ -39,7 +39,7 @@ class Disk:
 
     def sync(self, file: IO[bytes]) -> None:
         """Have the system hand everything to the device."""
-        if sys.platform == "darwin":  # whose fsync leaves it in the drive's own cache
+        if sys.platform == "darwin":  # fsync leaves it in the drive's own cache
             import fcntl
 
             with contextlib.suppress(OSError):

@@ -132,7 +132,7 @@ def read_png(file: IO[bytes], shape: tuple[int, ...]) -> Pixels | None:
     try:
         content = io.BytesIO(file.read(2 * math.prod(shape) + 2**16))
         with (
-            warnings.catch_warnings(action="ignore"),  # of Pillow, for sizes refused below
+            warnings.catch_warnings(action="ignore"),  # about sizes that are refused below
             Image.open(content, formats=["PNG"]) as image,
         ):
             if (image.size, image.mode) != ((shape[1], shape[0]), mode):

@@ -23,7 +23,7 @@ def from_seeds(seeds: Iterable[int], latent_dim: int) -> Tensor:
 
     Each row is a function of its own seed alone, the same under every later version of NumPy.
     """
-    rows = [random.standard_normal(latent_dim) for random in rng.of_samples(seeds)]
+    rows = [random.standard_normal(latent_dim) for random in rng.sample_generators(seeds)]
     return torch.from_numpy(np.asarray(rows, dtype=np.float32).reshape(-1, latent_dim))
 
 

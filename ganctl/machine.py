@@ -47,7 +47,7 @@ def free_memory(root: Path = _ROOT) -> int | None:
     return max(0, min(free))
 
 
-def cores(root: Path = _ROOT) -> int:
+def num_cores(root: Path = _ROOT) -> int:
     """Return the number of CPU cores that this process may use, at least 1.
 
     Those of its affinity, or a control group's quota, rounded down: threads that wait for one
@@ -65,20 +65,20 @@ def cores(root: Path = _ROOT) -> int:
     return max(1, min(allowed))
 
 
-def idle_cores() -> int:
-    """Return how many of `cores` were left idle by other programs in the last minute, at least 1.
+def num_idle_cores() -> int:
+    """Return how many of `num_cores` other programs left idle in the last minute, at least 1.
 
     Several threads that must wait for a core at every step are far slower than a single one.
     """
     with contextlib.suppress(OSError, AttributeError):  # not known here
-        return max(1, min(cores(), round((os.cpu_count() or 1) - os.getloadavg()[0])))
-    return cores()
+        return max(1, min(num_cores(), round((os.cpu_count() or 1) - os.getloadavg()[0])))
+    return num_cores()
 
 
 def limit_threads() -> None:
-    """Have libraries that are imported later use `cores` threads: they ignore quotas."""
-    if hasattr(os, "sched_getaffinity") and cores() < len(os.sched_getaffinity(0)):
-        os.environ.setdefault("OMP_NUM_THREADS", str(cores()))
+    """Have libraries that are imported later use `num_cores` threads: they ignore quotas."""
+    if hasattr(os, "sched_getaffinity") and num_cores() < len(os.sched_getaffinity(0)):
+        os.environ.setdefault("OMP_NUM_THREADS", str(num_cores()))
 
 
 def require_memory(num_bytes: int, task: str) -> None:

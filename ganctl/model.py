@@ -26,12 +26,12 @@ from ganctl.seeds import (
     Class,
     as_ranges,
     class_numbers,
-    is_one,
+    is_single_class,
     keyframes,
     pairing_error,
     valid_seeds,
 )
-from ganctl.text import counted, listed, nearest
+from ganctl.text import counted, listed, suggestion
 
 _S = TypeVar("_S", bound=Samples)
 _MAX_LISTED = 1_000_000
@@ -97,7 +97,7 @@ class Model:
             text["classes"] = listed(names)
         elif classes is not None:
             numbers = class_numbers(classes, self.require_classes())
-            if is_one(classes):
+            if is_single_class(classes):
                 labels = np.broadcast_to(np.int64(numbers[0]), count)  # takes no memory
                 text["class"] = self.classes[numbers[0]]
             elif len(numbers) != count:
@@ -272,7 +272,7 @@ def load(path: str | Path, *, ema: bool | None = None) -> Model:
             Text("Leave out {}.", Setting("ema")),
         )
     weights = checkpoint.generator if average is None or ema is False else average
-    with store.naming(file):
+    with store.errors_about(file):
         generator = load_generator(config.network, weights, torch.device("cpu"))
     return Model(
         path=file, generator=generator,
@@ -287,4 +287,4 @@ def _require_walk(frames: int, mode: str, ease: str) -> None:
         raise UsageError(Text("{} must be at least 1, not {}", Setting("frames"), frames))
     for name, word, known in (("mode", mode, latents.MODES), ("easing", ease, latents.EASINGS)):
         if word not in known:
-            raise UsageError(f"unknown {name} '{word}'", nearest(word, known))
+            raise UsageError(f"unknown {name} '{word}'", suggestion(word, known))

@@ -24,7 +24,7 @@ def folder(name: str) -> Path:
     show pictures that others must not see. It is in a temporary folder if the platform's cache
     folder cannot be used. Raises RunError if there is no place for that either.
     """
-    usual = _usual()
+    usual = _platform_folder()
     if usual is not None and _is_private(usual) and _is_private(usual / name):
         return usual / name
     made = _temporary() / name
@@ -34,7 +34,7 @@ def folder(name: str) -> Path:
 
 def notices() -> list[str]:
     """Return a line that names the cache folder if it is a temporary one; else nothing."""
-    usual, made = _usual(), folder("images")
+    usual, made = _platform_folder(), folder("images")
     if usual is not None and made == usual / "images":
         return []
     why = "there is no home folder" if usual is None else f"{usual} cannot be used"
@@ -63,7 +63,7 @@ def use_private_compiler_folder() -> None:
         os.environ[variable] = str(folder("compiled"))
 
 
-def _usual() -> Path | None:
+def _platform_folder() -> Path | None:
     try:
         return platformdirs.user_cache_path("ganctl")
     except RuntimeError:  # no home folder
@@ -104,7 +104,7 @@ def _temporary() -> Path:
             path = Path(tempfile.gettempdir()) / f"ganctl-{os.geteuid()}"
             if _is_private(path, may_be_link=False):
                 return path
-        return _own()
+        return _process_folder()
     except OSError as error:
         raise RunError(
             f"there is no folder for temporary files: {(error.strerror or str(error)).lower()}",
@@ -113,7 +113,7 @@ def _temporary() -> Path:
 
 
 @functools.cache
-def _own() -> Path:
+def _process_folder() -> Path:
     """Return a temporary folder that is removed when this process ends."""
     path = Path(tempfile.mkdtemp(prefix="ganctl-"))
     atexit.register(shutil.rmtree, path, ignore_errors=True)

@@ -82,7 +82,7 @@ class Fixed(enum.IntEnum):
     """The subsets of features over which the kernel distance is averaged."""
 
 
-def of_samples(seeds: Iterable[int]) -> Iterator[np.random.RandomState]:
+def sample_generators(seeds: Iterable[int]) -> Iterator[np.random.RandomState]:
     """Yield the generator of each sample, a function of its seed (0 to 2^32 - 1) alone.
 
     A generator is valid until the next is asked for. NumPy never changes the streams of its

@@ -19,7 +19,7 @@ from ganctl import files, images, machine, sample_folder, videos
 from ganctl.errors import Setting, Text, UsageError
 from ganctl.images import ArrayStream, Pixels
 from ganctl.sampling import Labels, classes_of
-from ganctl.text import counted, listed, nearest
+from ganctl.text import counted, listed, suggestion
 
 if TYPE_CHECKING:
     from ganctl.datasets.base import Progress
@@ -262,7 +262,7 @@ class Samples:
     def _suffix(self, path: Path) -> str:
         suffix = path.suffix.lower()
         if suffix not in self._suffixes:
-            raise UsageError(f"cannot write '{suffix}' files", nearest(suffix, self._suffixes))
+            raise UsageError(f"cannot write '{suffix}' files", suggestion(suffix, self._suffixes))
         return suffix
 
 

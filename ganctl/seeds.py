@@ -36,21 +36,21 @@ def as_ranges(seeds: Sequence[int]) -> str:
     >>> as_ranges([0, 1, 2, 40])
     '0-2,40'
     """
-    if isinstance(seeds, range) and seeds.step == 1:  # which can be too long to be listed
+    if isinstance(seeds, range) and seeds.step == 1:  # it can be too long to list
         return "-".join(map(str, (seeds[0], seeds[-1]) if len(seeds) > 1 else seeds))
     runs = itertools.groupby(enumerate(seeds), lambda pair: pair[1] - pair[0])
     ends = [(run[0][1], run[-1][1]) for run in ([*pairs] for _, pairs in runs)]
     return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in ends)
 
 
-def is_one(classes: Any) -> bool:
+def is_single_class(classes: Any) -> bool:
     """Whether this is one class, not several."""
     return np.ndim(classes) == 0
 
 
 def class_numbers(classes: Any, names: Sequence[str]) -> list[int]:
     """Return the number of the class, or of each of several. Raises UsageError for unknown ones."""
-    return [_number(each, names) for each in ([classes] if is_one(classes) else classes)]
+    return [_number(each, names) for each in ([classes] if is_single_class(classes) else classes)]
 
 
 def keyframes(

@@ -30,7 +30,7 @@ _SAMPLES = "samples"
 def read_checkpoint(path: Path) -> Checkpoint:
     """Return the checkpoint at `path`, a file or a run directory. Raises CheckpointError."""
     file = checkpoint_path(path)
-    with naming(file):
+    with errors_about(file):
         try:
             with file.open("rb") as opened:
                 return checkpoint.decode(opened)
@@ -39,7 +39,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
 
 
 @contextlib.contextmanager
-def naming(path: Path) -> Iterator[None]:
+def errors_about(path: Path) -> Iterator[None]:
     """Put the file's name before the message of any CheckpointError raised in this context."""
     try:
         yield

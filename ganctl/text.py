@@ -30,7 +30,7 @@ def printable(text: str, max_chars: int | None = None) -> str:
     return text if max_chars is None or len(text) <= max_chars else text[: max_chars - 1] + "…"
 
 
-def nearest(word: str, known: Iterable[str]) -> str:
+def suggestion(word: str, known: Iterable[str]) -> str:
     """Return a hint for an unknown `word`: the closest `known` one, or all of them."""
     names = {name.lower(): name for name in known}
     match = difflib.get_close_matches(word.lower(), names, n=1, cutoff=0.5)

@@ -92,7 +92,7 @@ def tiny_checkpoint(tiny_config, tiny_dataset) -> Checkpoint:
 def cache_folder(tmp_path_factory, monkeypatch):
     """Where decoded images are kept: nobody's own cache. Not there yet."""
     folder = tmp_path_factory.mktemp("cache") / "ganctl" / "images"
-    monkeypatch.setattr(private_folders, "_usual", lambda: folder.parent)
+    monkeypatch.setattr(private_folders, "_platform_folder", lambda: folder.parent)
     monkeypatch.setenv("XDG_CACHE_HOME", str(folder.parent.parent))  # for other processes, on Linux
     return folder
 

@@ -118,14 +118,14 @@ def test_a_container_sees_its_own_group_as_the_topmost(root, name):
 def test_cores_are_as_many_as_affinity_and_quota_allow(root, files, expected):
     write(root, {"proc/self/cgroup": "3:cpu:/a\n0::/a\n"})
     write(root, {f"sys/fs/cgroup/{name}": f"{text}\n" for name, text in files.items()})
-    assert machine.cores(root) == expected
+    assert machine.num_cores(root) == expected
 
 
 @pytest.mark.parametrize(("load", "idle"), [(0.2, 8), (5.6, 2), (7.9, 1), (30, 1)])
 def test_cores_that_other_programs_use_are_not_idle(root, monkeypatch, load, idle):
-    monkeypatch.setattr(machine, "cores", lambda: 8)
+    monkeypatch.setattr(machine, "num_cores", lambda: 8)
     monkeypatch.setattr(os, "getloadavg", lambda: (load, 0, 0), raising=False)
-    assert machine.idle_cores() == idle
+    assert machine.num_idle_cores() == idle
 
 
 def test_a_file_larger_than_the_disk_is_refused(tmp_path):

@@ -20,9 +20,9 @@ def temporary(tmp_path, monkeypatch):
     folder = tmp_path / "tmp"
     folder.mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(folder))
-    private_folders._own.cache_clear()
+    private_folders._process_folder.cache_clear()
     yield folder
-    private_folders._own.cache_clear()
+    private_folders._process_folder.cache_clear()
 
 
 def mode(path):
@@ -56,7 +56,7 @@ def test_without_a_usable_home_there_is_a_temporary_folder(
     temporary, cache_folder, monkeypatch, is_home_missing
 ):
     if is_home_missing:
-        monkeypatch.setattr(private_folders, "_usual", lambda: None)
+        monkeypatch.setattr(private_folders, "_platform_folder", lambda: None)
     else:
         cache_folder.parent.write_text("not a folder")
     found = private_folders.folder("images")
@@ -85,7 +85,7 @@ def plant_file(path, tmp_path):
 
 @pytest.mark.parametrize("plant", [plant_link, plant_folder, plant_file])
 def test_what_others_planted_there_is_not_used(temporary, monkeypatch, tmp_path, plant):
-    monkeypatch.setattr(private_folders, "_usual", lambda: None)
+    monkeypatch.setattr(private_folders, "_platform_folder", lambda: None)
     planted = temporary / f"ganctl-{os.geteuid()}"
     plant(planted, tmp_path)
     found = private_folders.folder("images")

@@ -37,7 +37,7 @@ def test_no_two_streams_begin_with_the_same_numbers():
     ]
     pcg = {tuple(stream.generator(**key).integers(2**62, size=2)) for stream, key in keys}
     frozen = {tuple(stream.frozen_generator(**key).bytes(16)) for stream, key in keys}
-    samples = {tuple(generator.bytes(16)) for generator in rng.of_samples(range(300))}
+    samples = {tuple(generator.bytes(16)) for generator in rng.sample_generators(range(300))}
     assert len(pcg) == len(keys)
     assert len(frozen | samples) == len(keys) + len(samples)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ganctl.text import duration, in_bytes, listed, nearest, printable, sparkline
+from ganctl.text import duration, in_bytes, listed, printable, sparkline, suggestion
 
 
 @pytest.mark.parametrize(
@@ -19,11 +19,11 @@ from ganctl.text import duration, in_bytes, listed, nearest, printable, sparklin
     ],
 )
 def test_nearest_names_the_closest_word_or_all_of_them(word, hint):
-    assert nearest(word, ("mnist", "cifar10")) == hint
+    assert suggestion(word, ("mnist", "cifar10")) == hint
 
 
 def test_nearest_keeps_the_spelling_of_the_known_word():
-    assert nearest("fords", ("CARS", "Fords Mustang", "Ford")) == "Did you mean 'Ford'?"
+    assert suggestion("fords", ("CARS", "Fords Mustang", "Ford")) == "Did you mean 'Ford'?"
 
 
 def test_listed_cuts_many_names_and_long_ones():

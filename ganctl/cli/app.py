@@ -22,7 +22,7 @@ from ganctl.cli.streams import stdout_error, tolerant_streams
 from ganctl.cli.terminal import Terminal
 from ganctl.errors import GanctlError, Text, UsageError
 from ganctl.files import reason
-from ganctl.text import nearest
+from ganctl.text import suggestion
 
 _EXIT_CODES = "Exit codes: 0 done; 1 failed; 2 wrong usage; 130/143/129 interrupted."
 app = typer.Typer(
@@ -82,7 +82,7 @@ def run(arguments: Sequence[str] | None) -> int:
         code = _call(words or ["--help"], terminal) or (0 if words else UsageError.exit_code)
         if (lost := stdout_error()) and not code:
             code = 1
-            if not isinstance(lost, BrokenPipeError):  # whoever closed the pipe knows
+            if not isinstance(lost, BrokenPipeError):  # a reader that closed the pipe knows
                 terminal.error(f"stdout cannot be written: {reason(lost)}")
     return code
 
@@ -91,7 +91,7 @@ def _call(words: list[str], terminal: Terminal) -> int:
     try:
         with exit_on_signals():
             code = app(args=words, prog_name="ganctl", standalone_mode=False, obj=words)
-        if code == 130:  # what Typer makes of a KeyboardInterrupt
+        if code == 130:  # Typer's code for a KeyboardInterrupt
             terminal.error("stopped")
         return int(code or 0)
     except Stopped as stopped:
@@ -138,7 +138,7 @@ def _parser_error(error: Exception, words: Sequence[str]) -> tuple[str, str]:
         unknown = getattr(error, "option_name", "")
         message = f"no such option: {unknown}"
         if error.possibilities:
-            hint = f"{nearest(unknown, error.possibilities)} {hint}"
+            hint = f"{suggestion(unknown, error.possibilities)} {hint}"
     message = _value_error(message, error)
     if surplus := re.fullmatch(r"Got unexpected extra argument\(s\) \((.*)\)", message):
         message = f"unexpected argument: {surplus[1]}"

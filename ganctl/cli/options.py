@@ -23,7 +23,7 @@ from ganctl.config.schema import (
 )
 from ganctl.config.spec import NOT_SET
 from ganctl.errors import Setting, UsageError
-from ganctl.text import nearest
+from ganctl.text import suggestion
 
 _METAVARS = {
     "data": "PATH|NAME", "image_size": "N|HxW", "image_channels": "1|3|auto",
@@ -156,6 +156,6 @@ def check_suffix(out: Path, known: tuple[str, ...], folder_too: bool = False) ->
         hint = f"Add one of: {', '.join(known)}.{or_folder}"
         raise UsageError(f"'{out}' has no suffix that says what kind of file to write", hint)
     if suffix not in known:
-        hint = f"{nearest(suffix, known)}{or_folder}"
+        hint = f"{suggestion(suffix, known)}{or_folder}"
         raise UsageError(f"cannot write '{suffix}' files: '{out}'", hint)
     return suffix

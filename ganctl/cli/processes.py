@@ -33,7 +33,7 @@ _INTERFACES = ("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME")
 def world_size() -> int:
     """Return the number of processes in this training run, from torchrun's environment variable.
 
-    1 for a process that was started by itself.
+    1 for a process that was started alone.
     """
     return _environment_number("WORLD_SIZE", 1)
 
@@ -143,7 +143,7 @@ class _Workers:
 
     def _suspend(self, number: int, _: object) -> None:
         """Suspend the processes with this one, and continue them with it."""
-        self._send(number)  # which takes a live screen away, but stops nothing without a shell
+        self._send(number)  # removes a live screen; without a shell it stops nothing
         time.sleep(_SCREEN_SECONDS)
         self._send(signal.SIGSTOP)
         suspend()

@@ -22,7 +22,7 @@ def tolerant_streams() -> Iterator[None]:
         try:
             os.fstat(number)
         except OSError:  # closed: the next file to be opened would get its number, and with it
-            os.open(os.devnull, os.O_RDWR)  # whatever libraries write to stdout or stderr
+            os.open(os.devnull, os.O_RDWR)  # what libraries write to stdout or stderr
     previous = sys.stdout, sys.stderr
     sys.stdout, sys.stderr = _tolerant(sys.stdout), _tolerant(sys.stderr)
     try:

@@ -8,7 +8,7 @@ from typing import Any
 from ganctl.config.image_settings import ALL_AUGMENTATIONS, MIN_STAGES
 from ganctl.config.schema import NetworkConfig, TrainConfig
 from ganctl.errors import UsageError
-from ganctl.text import nearest
+from ganctl.text import suggestion
 
 # fmt: off
 PRESETS: dict[str, TrainConfig] = {
@@ -35,7 +35,7 @@ DEFAULT_PRESET = "fast"
 def preset(name: str) -> TrainConfig:
     """Return the preset called `name`. UsageError names the nearest known one."""
     if name not in PRESETS:
-        raise UsageError(f"unknown preset '{name}'", nearest(name, PRESETS))
+        raise UsageError(f"unknown preset '{name}'", suggestion(name, PRESETS))
     return PRESETS[name]
 
 

@@ -28,7 +28,7 @@ from ganctl.config.image_settings import (
 )
 from ganctl.config.spec import Checked, Spec, require, specs
 from ganctl.errors import Setting, Text, UsageError
-from ganctl.text import nearest
+from ganctl.text import suggestion
 
 ARCHITECTURES = ("dcgan", "fast")
 UPDATES = ("simultaneous", "alternating")
@@ -311,7 +311,7 @@ def parse_value(name: str, text: str) -> Any:
         if name == "preset":
             hint = Text("Choose it with {}.", Setting("preset"))
             raise UsageError("preset is not a setting", hint)
-        raise UsageError(f"unknown setting '{name}'", nearest(name, SETTINGS))
+        raise UsageError(f"unknown setting '{name}'", suggestion(name, SETTINGS))
     spec = SETTINGS[name]
     if spec.is_optional and text.lower() in ("none", spec.unset):
         return None

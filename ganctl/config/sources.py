@@ -24,7 +24,7 @@ from ganctl.config.schema import (
     settings,
 )
 from ganctl.errors import ConfigError, Setting, Text, UsageError
-from ganctl.text import nearest
+from ganctl.text import suggestion
 
 _PREFIX = "GANCTL_"
 STORE_FILE = "GANCTL_STORE"
@@ -91,7 +91,7 @@ def read_environment(environment: Mapping[str, str]) -> dict[str, Any]:
         if variable != _PREFIX + name.upper() or name not in (*SETTINGS, _PRESET):
             hint: str | Text = Text("{} can only be given as an option.", Setting(name))
             if name not in _ARGUMENTS:
-                hint = nearest(name, (*SETTINGS, _PRESET))
+                hint = suggestion(name, (*SETTINGS, _PRESET))
             raise UsageError(f"unknown environment variable {variable[:80]}", hint)
         found[name] = _parse_from(variable, name, environment[variable])
     return found

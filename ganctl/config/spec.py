@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 from ganctl.errors import Setting, Text, UsageError
-from ganctl.text import nearest
+from ganctl.text import suggestion
 
 NOT_SET = "not set"
 
@@ -42,7 +42,7 @@ class Spec:
         if value is None:
             return
         if self.choices and value not in self.choices:
-            raise UsageError(f"unknown {name} '{value}'", nearest(value, self.choices))
+            raise UsageError(f"unknown {name} '{value}'", suggestion(value, self.choices))
         if self.normalize and self.normalize(value) != value:
             require(False, name, value, f"written as {self.normalize(value)}")
         if self.low is not None:

@@ -57,7 +57,7 @@ class ImageDataset(Protocol):
     def labels_problem(self) -> str | None: ...
     def __len__(self) -> int: ...
     def to(self, device: torch.device, bound: int | None = None) -> ImageDataset: ...
-    def some(self, count: int) -> NDArray[np.uint8]: ...
+    def evenly_spaced(self, count: int) -> NDArray[np.uint8]: ...
     def batches(
         self, size: int, numbers: range, *, seed: int, epoch: int, share: Share = WHOLE
     ) -> Iterator[Batch]: ...
@@ -68,7 +68,7 @@ class NamedClasses:
 
     @property
     def num_classes(self: ImageDataset) -> int:
-        """Number of classes that networks can tell apart: 0 rather than 1."""
+        """Number of classes for conditional networks; 0 if there is only one."""
         return len(self.classes) if len(self.classes) > 1 else 0
 
     @property
@@ -134,7 +134,7 @@ class Dataset(NamedClasses):
         """
         if bound is not None and self.images.nbytes > bound:
             return replace(self, device=device)
-        images = self.images.to(device, copy=self.is_mapped)  # which reads them in one go
+        images = self.images.to(device, copy=self.is_mapped)  # a copy reads the file in one go
         labels = self.labels.to(device)
         return replace(self, images=images, labels=labels, device=device, is_mapped=False)
 
@@ -142,7 +142,7 @@ class Dataset(NamedClasses):
         """Return the images, uint8 (n, H, W, C), and labels, int64 (n,), at `indices`."""
         return self.images.index_select(0, indices), self.labels.index_select(0, indices)
 
-    def some(self, count: int) -> NDArray[np.uint8]:
+    def evenly_spaced(self, count: int) -> NDArray[np.uint8]:
         """Return about `count` images, uint8 (n, H, W, C), evenly spaced, or all if fewer."""
         step = -(-len(self) // count)  # the images in folders are sorted by class
         return self.images[::step].cpu().numpy()

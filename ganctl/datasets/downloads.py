@@ -55,7 +55,7 @@ def load(name: str, *, train: bool) -> Named:
         if name == "cifar10":
             return _cifar(dataset_class, root, train=train)
         dataset = dataset_class(root=str(root), train=train, download=True, **arguments)
-    except Exception as error:  # of the network, the file system, or a parser of damaged files
+    except Exception as error:  # the network, the file system, or a parser of damaged files
         reason = (str(error).strip() or type(error).__name__).splitlines()[0][:120].rstrip(":")
         raise DataError(
             f"{name} is not complete in the cache and could not be downloaded ({reason})",

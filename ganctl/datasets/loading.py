@@ -17,7 +17,7 @@ from ganctl.datasets.local.loading import Prepared
 from ganctl.datasets.local.survey import Survey
 from ganctl.datasets.streaming import index, storage, stream
 from ganctl.errors import DataError, Setting, Text, UsageError
-from ganctl.text import nearest, printable
+from ganctl.text import printable, suggestion
 
 EMBEDDED = {"mnist": mnist, "stacked-mnist": stacked}
 """Data sets that are part of ganctl."""
@@ -38,7 +38,9 @@ def resolve(name: str) -> str:
         return name
     if paths.is_path(name):
         return paths.resolve(name)
-    raise DataError(f"unknown data '{name}'", f"{nearest(name, NAMES)} Or give a path that exists.")
+    raise DataError(
+        f"unknown data '{name}'", f"{suggestion(name, NAMES)} Or give a path that exists."
+    )
 
 
 def stem(name: str) -> str:
@@ -59,7 +61,7 @@ def is_trusted(name: str, digest: str) -> bool:
     return name in EMBEDDED or trained.is_known(name, digest)
 
 
-def untrusted(name: str) -> UsageError:
+def untrusted_error(name: str) -> UsageError:
     """Return the error for images that are not trusted and would have to be read."""
     return UsageError(
         f"the checkpoint names images that you never trained on here: {printable(name[:200])}",

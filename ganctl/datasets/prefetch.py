@@ -75,5 +75,5 @@ def _joined(parts: Sequence[Any], device: torch.device) -> Tensor:
     tensors = [torch.as_tensor(part) for part in parts]
     whole = tensors[0] if len(tensors) == 1 else torch.cat(tensors)
     if device.type == "cuda":
-        whole = whole.pin_memory()  # which a GPU reads by itself
+        whole = whole.pin_memory()  # a GPU reads pinned memory directly
     return whole.to(device, non_blocking=True)

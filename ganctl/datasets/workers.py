@@ -30,7 +30,7 @@ Submit = Callable[[Task], Future[Result]]
 _TASKS_PER_WORKER = 3
 """Number of tasks that are running in, or waiting for, each worker."""
 _RESULTS_PER_PROCESS = 32
-"""Number of results that may wait for an earlier one: a bound on memory, and yet so many that this
+"""Number of results that may wait for an earlier one: a bound on memory, and yet enough that this
 process does not run out of work while a worker starts."""
 _STOP_SIGNALS = [
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
@@ -50,7 +50,7 @@ def parallel_map(job: Callable[[Task], Result], num_processes: int) -> Iterator[
         return
     with _pools([num_processes - 1]) as ((pool,), path):
         for _ in range(num_processes - 1):
-            _submit(pool, os.getpid)  # which starts a process
+            _submit(pool, os.getpid)  # starts a process
         yield lambda tasks: _ordered_results(pool, job, path, tasks, num_processes)
 
 

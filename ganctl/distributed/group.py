@@ -51,7 +51,7 @@ class PendingSum:
 
 
 class Group:
-    """A process that trains by itself, and the interface of one of several processes.
+    """A process that trains alone, and the interface of one of several processes.
 
     Methods that need other processes raise GroupError if one of them is lost.
     """
@@ -121,7 +121,7 @@ class Group:
 
 
 SINGLE = Group()
-"""The group of a process that trains by itself."""
+"""The group of a process that trains alone."""
 
 
 class Processes(Group):
@@ -232,7 +232,7 @@ def _any(flags: Sequence[bool], world: dist.ProcessGroup | None) -> tuple[bool, 
 def join_group(device: str) -> Iterator[Group]:
     """Join the group that this process was started in, for the time of this context.
 
-    SINGLE if it was started by itself. `device` is what `resolve_device` takes; sums are over
+    SINGLE if it was started alone. `device` is what `resolve_device` takes; sums are over
     tensors there. Raises GroupError, and what `resolve_device` raises.
     """
     if os.environ.get("WORLD_SIZE", "1") == "1":

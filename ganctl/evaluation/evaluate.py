@@ -37,7 +37,7 @@ def evaluate(
     elif loading.is_trusted(model.config.data, model.data_digest):
         data = model.config.data
     else:
-        raise loading.untrusted(model.config.data)
+        raise loading.untrusted_error(model.config.data)
     network = features.load(choice, model.data, image_shape=model.network.image_shape)
     machine.require_memory(_MEMORY, "comparing samples with real images")
     train, test, kind = _real_images(model, data, progress)
@@ -76,8 +76,8 @@ def _real_images(model: Model, name: str, progress: Progress) -> tuple[Pixels, P
                 f"{len(own):,} training images and {len(held_out):,} held-out ones are too few to "
                 f"evaluate with; at least {MIN_MEASURED} of each are needed"
             )
-        return own.some(len(own)), held_out, "held-out images"
-    images = own.some(_MAX_STREAMED if loading.is_streamed(name) else len(own))
+        return own.evenly_spaced(len(own)), held_out, "held-out images"
+    images = own.evenly_spaced(_MAX_STREAMED if loading.is_streamed(name) else len(own))
     if len(images) < 2 * MIN_MEASURED:
         raise DataError(
             f"{len(images)} images are too few to evaluate with; at least {2 * MIN_MEASURED} are "

@@ -97,7 +97,7 @@ def documents(run: RunDirectory, digest: str) -> list[dict[str, Any]]:
     return [{**one.to_dict(), "current": one.digest == digest} for one in load(run)]
 
 
-def best_known(run: RunDirectory, digest: str) -> Evaluation | None:
+def newest_for(run: RunDirectory, digest: str) -> Evaluation | None:
     """Return the newest evaluation of the checkpoint whose digest is `digest`, else the newest."""
     found = load(run)
     return next((one for one in found if one.digest == digest), found[0] if found else None)

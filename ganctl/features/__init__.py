@@ -15,7 +15,7 @@ from torch import Tensor
 from ganctl.errors import Setting, Text, UsageError
 from ganctl.features.classifier import DigitFeatures, StackedFeatures
 from ganctl.features.inception import InceptionFeatures
-from ganctl.text import nearest
+from ganctl.text import suggestion
 
 __all__ = ["CHOICES", "Activations", "FeatureNetwork", "extract", "is_known", "load"]
 
@@ -78,7 +78,7 @@ def load(
     if weights are not available, and PackageError.
     """
     if choice not in CHOICES and not Path(choice).suffix:
-        raise UsageError(f"unknown features '{choice}'", nearest(choice, CHOICES))
+        raise UsageError(f"unknown features '{choice}'", suggestion(choice, CHOICES))
     known = is_known(data, image_shape)
     if choice == "digits" or (choice == "auto" and known):
         if not known:

@@ -87,7 +87,7 @@ def _published() -> Path:
     try:
         # torch.hub renames a temporary file once its digest is verified.
         torch.hub.download_url_to_file(URL, str(path), SHA256_PREFIX, progress=False)
-    except Exception as error:  # of a network, a file system or a wrong digest
+    except Exception as error:  # the network, the file system, or a wrong digest
         reason = (str(error).strip() or type(error).__name__).splitlines()[0][:120]
         raise DataError(
             f"Inception's weights could not be downloaded ({reason})", _BY_HAND

@@ -11,7 +11,7 @@ from ganctl.inspection.checkpoint import describe, read
 from ganctl.inspection.comparison import compare
 from ganctl.inspection.runs import SORTS, describe_runs, find_runs
 from ganctl.inspection.weights import describe_weights
-from ganctl.text import nearest
+from ganctl.text import suggestion
 
 __all__ = ["find_runs", "inspect"]
 
@@ -41,7 +41,7 @@ def inspect(
     [('mnist-fast', 'unfinished')]
     """
     if sort is not None and sort not in SORTS:
-        raise UsageError(f"unknown order '{sort[:40]}'", nearest(sort, SORTS))
+        raise UsageError(f"unknown order '{sort[:40]}'", suggestion(sort, SORTS))
     path = Path(path)
     runs = find_runs(path) if other is None else []
     if weights and (runs or other is not None):

@@ -26,7 +26,7 @@ def read(path: Path) -> tuple[Path, Checkpoint]:
     """
     file = store.checkpoint_path(path)
     checkpoint = store.read_checkpoint(file)
-    with store.naming(file):
+    with store.errors_about(file):
         require_fit(checkpoint)
     return file, checkpoint
 

@@ -23,7 +23,7 @@ class Problem:
 
 
 def problems(checkpoint: Checkpoint) -> list[Problem]:
-    """Return what is wrong, most serious first: weights, then moments, then the training."""
+    """Return the problems, most serious first: in weights, moments, then the history."""
     found = []
     for part, name, layer, tensor in each_weight(checkpoint):
         trained = checkpoint.step > 0 and name.endswith("weight")
@@ -71,7 +71,7 @@ def _dead(layer: nn.Module, weight: Tensor) -> str:
 
 
 def _signs(history: list[dict[str, Any]]) -> list[Problem]:
-    """Return the signs of trouble in the training, and in which epochs."""
+    """Return the signs of trouble in the history, and in which epochs."""
     epochs: dict[Sign, list[int]] = {}
     for row in history:
         for sign in signs(row):

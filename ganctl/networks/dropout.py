@@ -40,7 +40,7 @@ class Dropout(nn.Module):
         if x.device.type == "cpu":
             return x * self._mask_of_bits(x, rows, self._rng)
         whole = torch.empty_like(x)
-        if rows.total != len(x):  # in the same layout, since it is filled in the order of memory
+        if rows.total != len(x):  # the same layout: masks are drawn in the order of memory
             shape = (rows.total, *x.shape[1:])
             whole = torch.empty_strided(shape, x.stride(), dtype=x.dtype, device=x.device)
         mask = rows.select(whole.bernoulli_(1 - self.p, generator=self._rng))

@@ -76,5 +76,5 @@ def initialize(network: nn.Module, config: NetworkConfig, rng: torch.Generator) 
     if isinstance(network, Generator):
         first = network.layers[0]
         assert isinstance(first, nn.Linear)
-        with torch.no_grad():  # so that a one-hot class weighs about as much as a whole latent
+        with torch.no_grad():  # a one-hot class shall weigh about as much as a whole latent
             first.weight[:, config.latent_dim :].normal_(generator=rng)

@@ -113,7 +113,7 @@ class Run:
 
     def evaluation(self) -> dict[str, str]:
         """Return the newest results of `evaluate`, or nothing if none were kept."""
-        found = results.best_known(self.folder, self.checkpoint.digest)
+        found = results.newest_for(self.folder, self.checkpoint.digest)
         if found is None:
             return {}
         is_current = found.digest == self.checkpoint.digest
@@ -190,7 +190,7 @@ def read(path: Path, *, with_images: bool = False, progress: Progress = lambda *
         damaged = [str(problem) for problem in found.problems]
     else:
         file, checkpoint = store.checkpoint_path(path), store.read_checkpoint(path)
-    with store.naming(file):
+    with store.errors_about(file):
         require_fit(checkpoint)
     wrong = [problem.text for problem in problems(checkpoint)]
     sheet, notice = _training_images(checkpoint, with_images, progress)
@@ -221,7 +221,7 @@ def _training_images(
     )
     if dataset.digest != digest:
         return None, f"{name} is left out: these are not the images that the run was trained on."
-    some = dataset.some(_NUM_IMAGES)
+    some = dataset.evenly_spaced(_NUM_IMAGES)
     return images.grid(some[thinned(range(len(some)), _NUM_IMAGES)]), ""
 
 

@@ -16,7 +16,7 @@ from torch.nn import functional
 from ganctl.batch import Rows
 
 _NUM_DRAWS = 8
-"""Random numbers per image, whichever changes are made."""
+"""Number of random numbers per image, for any choice of changes."""
 _MAX_SHIFT = 1 / 8
 """Largest translation, as a share of height and width."""
 _CUT_SIDE = 1 / 2

@@ -10,7 +10,7 @@ from ganctl.training import memory
 from ganctl.training.state import TrainState
 
 
-def diverged(what: str, step: int, state: TrainState, checkpoint: Path) -> TrainingError:
+def divergence_error(what: str, step: int, state: TrainState, checkpoint: Path) -> TrainingError:
     """Return the error that `what` happened at `step`, after `checkpoint` was saved."""
     config = state.config
     return TrainingError(
@@ -30,11 +30,11 @@ def require_finite(state: TrainState, checkpoint: Path) -> None:
     """Raise TrainingError if any number in the state is NaN or infinite."""
     for name, tensor in state.tensors():
         if not bool(tensor.isfinite().all()):
-            raise diverged(f"{name} was no longer finite", state.step, state, checkpoint)
+            raise divergence_error(f"{name} was no longer finite", state.step, state, checkpoint)
 
 
-def compiler_failed(error: Exception) -> TrainingError | None:
-    """Return the message for an error of torch.compile, such as a missing compiler, or None."""
+def compiler_error(error: Exception) -> TrainingError | None:
+    """Return the error for a failure of torch.compile, such as a missing compiler, or None."""
     if not type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
         return None
     message = " ".join(str(error).split("\n\n")[0].split())
@@ -44,7 +44,7 @@ def compiler_failed(error: Exception) -> TrainingError | None:
     )
 
 
-def out_of_memory(state: TrainState) -> TrainingError:
+def out_of_memory_error(state: TrainState) -> TrainingError:
     """Return the error that a step needs too much memory; may spoil `state`.
 
     Call it when nothing that the step allocated is referenced any more.

@@ -123,12 +123,12 @@ class Training:
                 own,
             )
         except Exception as error:
-            if failed := failures.compiler_failed(error):
+            if failed := failures.compiler_error(error):
                 raise failed from None
             if not memory.is_out_of_memory(error):
                 raise
         if measured is None:  # not in the except clause, where the step's tensors are still held
-            raise failures.out_of_memory(self.state)
+            raise failures.out_of_memory_error(self.state)
         self.metrics.add(measured, batch.size)
 
     def _generator_inputs(self, noise: Tensor, labels: Tensor, own: MicroBatch) -> Tensor:

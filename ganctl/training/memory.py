@@ -110,7 +110,7 @@ def _fits(state: TrainState, batch_size: int) -> bool:
     if state.device.type == "cuda":
         torch.cuda.empty_cache()
     try:
-        trial_step(state, batch_size, number=0)  # with the R1 penalty, which not all steps have
+        trial_step(state, batch_size, number=0)  # with the R1 penalty, if any
         trial_step(state, batch_size, number=1)
         devices.synchronize(state.device)
     except Exception as error:

@@ -88,7 +88,7 @@ class MetricsReader:
             name = min(bad, key=_place_in_step)
             kind = "NaN" if math.isnan(values[name]) else "infinite"
             what = f"{name} became {kind}"
-            raise failures.diverged(what, self._num_read, self._state, self._checkpoint)
+            raise failures.divergence_error(what, self._num_read, self._state, self._checkpoint)
 
 
 def _place_in_step(name: str) -> int:

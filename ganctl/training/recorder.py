@@ -54,7 +54,7 @@ class Recorder:
         self._made_by = made_by
         self._make_evaluator = make_evaluator
         self._pictures = Pictures(run, state.config, observer.on_problem)
-        self._real_variety = variety(dataset.some(_NUM_COMPARED))
+        self._real_variety = variety(dataset.evenly_spaced(_NUM_COMPARED))
 
     def checkpoint(self, meter: Meter) -> Checkpoint:
         """Return the present state as it is saved, with the sums of the unfinished epoch."""
@@ -103,7 +103,7 @@ class Recorder:
         except RunError as error:
             if is_finished:
                 raise
-            # The state is saved, and that is what whoever stopped the run needs to hear first.
+            # The state is saved, which is what matters most to a user who stopped the run.
             self.observer.on_problem(str(error))
         return history
 

@@ -22,7 +22,7 @@ from ganctl.distributed.group import SINGLE, TIMEOUT, Group
 from ganctl.errors import CheckpointError, RunError, Setting, Text, UsageError
 from ganctl.evaluation.evaluator import EpochEvaluator
 from ganctl.history import Meter, Row
-from ganctl.store import IntactCheckpoint, RunDirectory, naming, newest_intact
+from ganctl.store import IntactCheckpoint, RunDirectory, errors_about, newest_intact
 from ganctl.text import counted
 from ganctl.training import data, memory, resuming, threads
 from ganctl.training.loop import Outcome, Training
@@ -32,7 +32,7 @@ from ganctl.training.recorder import Recorder
 from ganctl.training.state import TrainState, create, restore
 
 CACHE_MEMORY = 4 * 2**30
-"""Bytes of images that are kept on the device unless told otherwise."""
+"""Default limit on the bytes of images that are kept on the device."""
 
 
 @dataclass
@@ -207,7 +207,7 @@ def new(
     notices = [*data.notices(config, resolved, dataset)]
     if config.compile and on.type == "cpu":
         compiled = Setting("compile", True)
-        notices.append(Text("{} made training on a CPU slower wherever it was measured.", compiled))
+        notices.append(Text("{} made training on a CPU slower in every measurement.", compiled))
     return Session(
         run, create(resolved, on, group), dataset.to(on, cache_memory), reasons=found.reasons,
         notices=[*private_folders.notices(), *dataset.notices, *notices],
@@ -240,7 +240,7 @@ def resume(
     config = resuming.changed(checkpoint.config, changes)
     is_trusted = loading.is_trusted(config.data, str(checkpoint.data["digest"]))
     if not group.broadcast("data" in changes or is_trusted):
-        raise loading.untrusted(config.data)
+        raise loading.untrusted_error(config.data)
     dataset = data.load(config, out, progress)
     data.require_same(checkpoint, config, dataset)
     _require_shares(config, group)
@@ -251,8 +251,8 @@ def resume(
     resuming.require_length(config, checkpoint.step, len(dataset))
     if config.total_steps(len(dataset)) > checkpoint.step:
         memory.require_room(config, on, has_begun=True)
-    devices.use_threads(threads.shared(config.threads, group.local_size))
-    with naming(found.path):
+    devices.use_threads(threads.threads_per_process(config.threads, group.local_size))
+    with errors_about(found.path):
         if config.network != checkpoint.config.network:
             raise CheckpointError("does not fit the images that it names")
         state = restore(checkpoint, config, on, group)

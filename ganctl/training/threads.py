@@ -25,11 +25,11 @@ _NUM_ROUNDS = 3
 _FEW_IMAGES = 8
 
 
-def shared(count: int | None, num_processes: int) -> int | None:
+def threads_per_process(count: int | None, num_processes: int) -> int | None:
     """Return how many of `count` threads each of several processes on this machine may use."""
     if count is None or num_processes == 1:
         return count
-    return max(1, min(count, machine.cores() // num_processes))
+    return max(1, min(count, machine.num_cores() // num_processes))
 
 
 def choose(config: TrainConfig, device: torch.device, num_processes: int = 1) -> int | None:
@@ -41,9 +41,9 @@ def choose(config: TrainConfig, device: torch.device, num_processes: int = 1) ->
     if device.type != "cpu" or config.threads is not None:
         return config.threads
     if num_processes > 1:
-        return shared(machine.cores(), num_processes)
+        return threads_per_process(machine.num_cores(), num_processes)
     before = torch.get_num_threads()
-    most = min(before, machine.cores())
+    most = min(before, machine.num_cores())
     if most == 1:
         return most
     try:
@@ -56,7 +56,7 @@ def _worthwhile(state: TrainState, most: int) -> int:
     counts = [most]
     while counts[0] > 1:
         counts.insert(0, counts[0] // 2)
-    seconds = _timed(state, counts)
+    seconds = _time_steps(state, counts)
     chosen = 1
     for count in counts:
         if seconds[chosen] > GAIN ** math.log2(count / chosen) * seconds[count]:
@@ -64,24 +64,24 @@ def _worthwhile(state: TrainState, most: int) -> int:
     return chosen
 
 
-def _timed(state: TrainState, counts: list[int]) -> dict[int, float]:
+def _time_steps(state: TrainState, counts: list[int]) -> dict[int, float]:
     """Return the seconds that a step takes on each number of threads, the best of a few rounds."""
     devices.use_threads(1)
     whole = state.config.batch_size
     few = min(whole, _FEW_IMAGES * state.config.accumulate)
-    _seconds(state, few, steps=1)  # warms up
-    per_image = _seconds(state, few, steps=1) / few
+    _seconds_per_step(state, few, steps=1)  # warms up
+    per_image = _seconds_per_step(state, few, steps=1) / few
     batch = max(few, min(whole, int(_MAX_STEP_SECONDS / per_image)))
     steps = math.ceil(_ROUND_SECONDS / (per_image * batch))
     best = dict.fromkeys(counts, math.inf)
     # In turn, so that a machine that slows down for a while slows all of them down.
     for count in counts * _NUM_ROUNDS:
         devices.use_threads(count)
-        best[count] = min(best[count], _seconds(state, batch, steps))
+        best[count] = min(best[count], _seconds_per_step(state, batch, steps))
     return best
 
 
-def _seconds(state: TrainState, batch: int, steps: int) -> float:
+def _seconds_per_step(state: TrainState, batch: int, steps: int) -> float:
     """Return the seconds that a step takes, without an R1 penalty."""
     started = time.perf_counter()
     for _ in range(steps):

@@ -45,7 +45,7 @@ def make(folder: Path, count: int, side: int) -> int:
 def ganctl(folder: Path, count: int) -> None:
     """ganctl's preparation by `count` processes, from nothing."""
     cache.clear()
-    machine.cores = lambda: count
+    machine.num_cores = lambda: count
     loading.prepare(str(folder), ImageSettings((SIZE, SIZE)))
 
 

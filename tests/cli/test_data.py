@@ -45,7 +45,7 @@ def cut(path):
 
 
 def test_the_cache_folder_is_named_if_there_is_no_home_folder(here, ok, monkeypatch):
-    monkeypatch.setattr("ganctl.private_folders._usual", lambda: None)
+    monkeypatch.setattr("ganctl.private_folders._platform_folder", lambda: None)
     monkeypatch.setattr("tempfile.tempdir", str(here))
     (line,) = ok("data", "photos").err.splitlines()
     assert line.startswith(f"Decoded images and downloads are kept in {here}")
@@ -358,7 +358,7 @@ def test_a_signal_ends_all_processes_and_leaves_nothing_behind(here, number, cac
         os.link("many/0.png", f"many/{index}.png")
     source = (
         "import sys\nfrom ganctl.datasets.local import preparing\nfrom ganctl.cli import main\n"
-        "preparing.machine.cores = lambda: 2\n"
+        "preparing.machine.num_cores = lambda: 2\n"
         "preparing._WORTH_A_WORKER = 1\nsys.exit(main(['data', 'many']))"
     )
     process = subprocess.Popen(

@@ -31,7 +31,7 @@ CLASSES = {
 @pytest.fixture(autouse=True)
 def cache(tmp_path, monkeypatch):
     """A separate cache for each test."""
-    monkeypatch.setattr(private_folders, "_usual", lambda: tmp_path)
+    monkeypatch.setattr(private_folders, "_platform_folder", lambda: tmp_path)
     return downloads.cache_dir()
 
 

@@ -55,7 +55,7 @@ def test_only_a_checkpoints_embedded_or_known_images_are_trusted():
     trained.remember("/somewhere/photos", "a")
     assert loading.is_trusted("/somewhere/photos", "a")
     assert not loading.is_trusted("/somewhere/photos", "b")
-    error = loading.untrusted("/somewhere/\x1bphotos")
+    error = loading.untrusted_error("/somewhere/\x1bphotos")
     assert "never trained on here: /somewhere/\\x1bphotos" in str(error)
     assert "data" in str(error.hint)
 

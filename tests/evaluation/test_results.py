@@ -39,8 +39,8 @@ def test_evaluations_are_loaded_newest_first(run):
     for one in (first, second):
         results.save(one, run)
     assert results.load(run) == [second, first]
-    assert results.best_known(run, first.digest) == first
-    assert results.best_known(run, "c" * 64) == second
+    assert results.newest_for(run, first.digest) == first
+    assert results.newest_for(run, "c" * 64) == second
     told = results.documents(run, first.digest)
     assert [one["current"] for one in told] == [False, True]
     assert told[1] == {**first.to_dict(), "current": True}
@@ -63,7 +63,7 @@ def test_at_most_twenty_are_kept(run):
 
 def test_a_run_that_was_never_evaluated_has_none(run):
     assert results.load(run) == []
-    assert results.best_known(run, "a" * 64) is None
+    assert results.newest_for(run, "a" * 64) is None
 
 
 @pytest.mark.parametrize(

@@ -65,7 +65,7 @@ def test_code_in_weights_is_never_run(inception_weights, tmp_path):
 
 
 def test_missing_weights_are_an_error(inception_weights, tmp_path, monkeypatch):
-    monkeypatch.setattr(inception.private_folders, "_usual", lambda: tmp_path / "cache")
+    monkeypatch.setattr(inception.private_folders, "_platform_folder", lambda: tmp_path / "cache")
 
     def fail(*_, **__):
         raise OSError("no network")

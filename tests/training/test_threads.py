@@ -27,10 +27,12 @@ def choose(config, monkeypatch):
     before = torch.get_num_threads()
 
     def call(seconds, **changes):
-        monkeypatch.setattr(threads, "_seconds", lambda *_, **__: seconds[torch.get_num_threads()])
+        monkeypatch.setattr(
+            threads, "_seconds_per_step", lambda *_, **__: seconds[torch.get_num_threads()]
+        )
         return threads.choose(override(config, changes), CPU)
 
-    monkeypatch.setattr(machine, "cores", lambda: 8)
+    monkeypatch.setattr(machine, "num_cores", lambda: 8)
     torch.set_num_threads(8)
     yield call
     assert torch.get_num_threads() == 8, "torch's own number is as it was"
@@ -58,7 +60,7 @@ def test_a_busy_machine_gets_one_thread(choose):
 
 
 def test_no_more_threads_are_tried_than_the_quota_allows(choose, monkeypatch):
-    monkeypatch.setattr(machine, "cores", lambda: 2)
+    monkeypatch.setattr(machine, "num_cores", lambda: 2)
     assert choose({2: 0.01, 1: 0.04}) == 2
 
 
@@ -69,8 +71,8 @@ def test_only_a_few_images_of_a_large_batch_are_timed(config, monkeypatch):
         batches.append(batch)
         return 0.1 * batch
 
-    monkeypatch.setattr(threads, "_seconds", seconds)
-    monkeypatch.setattr(machine, "cores", lambda: 2)
+    monkeypatch.setattr(threads, "_seconds_per_step", seconds)
+    monkeypatch.setattr(machine, "num_cores", lambda: 2)
     monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
     threads.choose(override(config, {"batch_size": 4096}), CPU)
     assert max(batches) == 10, "a second on one thread"
@@ -86,7 +88,7 @@ def test_a_gpu_has_no_number_of_threads(config):
 
 def test_a_single_core_is_not_timed(config, monkeypatch):
     monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
-    monkeypatch.setattr(threads, "_seconds", None)
+    monkeypatch.setattr(threads, "_seconds_per_step", None)
     assert threads.choose(config, CPU) == 1
 
 

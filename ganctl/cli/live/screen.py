@@ -52,7 +52,7 @@ Layout = Callable[[int, int], Mapping[Panel, Region]]
 class Screen:
     """A screen of panels. Within its context it is the terminal's alternate screen.
 
-    A thread paints. Whoever changes a panel holds `lock` and never waits for the terminal, which
+    A thread paints. Code that changes a panel holds `lock` and never waits for the terminal, which
     may be slow or stopped by Ctrl-S. After a change of size everything is painted again. Ctrl-Z
     gives the terminal back, and nothing is painted in the background.
     """

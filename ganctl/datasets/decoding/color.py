@@ -38,7 +38,7 @@ def flattened(image: Image.Image, background: str, bits: int | None = None) -> I
     image = _expanded(image, bits)
     if image.mode not in ("LA", "RGBA"):
         return _in_srgb(image, profile)
-    if profile:  # which says nothing about transparency
+    if profile:  # a profile says nothing about transparency
         alpha = image.getchannel("A")
         image = _in_srgb(image.convert(image.mode[:-1]), profile).convert("RGBA")
         image.putalpha(alpha)

@@ -168,7 +168,7 @@ def _loaded(content: bytes, settings: ImageSettings) -> Image.Image:
     """Return the decoded image, upright; a large JPEG is reduced while it is decoded."""
     assert settings.size is not None
     with _opened(content) as image:
-        longest = int(_OVERSAMPLING * max(settings.size))  # whichever way it is rotated
+        longest = int(_OVERSAMPLING * max(settings.size))  # for any rotation
         is_gray = settings.channels == 1 and image.mode == "RGB" and not color.is_converted(image)
         image.draft("L" if is_gray else None, (longest, longest))
         image.load()

@@ -219,7 +219,7 @@ def _try_remove(path: Path) -> bool:
         if path.is_dir():
             aside = path.with_suffix(".tmp")
             if aside != path:
-                path.rename(aside)  # in one step: no process finds half of it
+                path.rename(aside)  # atomic: no process finds half of it
             shutil.rmtree(aside)
         else:
             path.unlink()

@@ -27,7 +27,7 @@ from ganctl.rng import Stream
 from ganctl.text import counted, printable
 
 FEW = 500
-"""Number of images below which a user is told what to expect."""
+"""Number of images below which a notice says what to expect."""
 _EXAMPLES, _ROW = 64, range(4, 13)
 """Images of a contact sheet, and how many of a class can make a row."""
 
@@ -268,6 +268,6 @@ def _fingerprint(path: str, folder: Folder | None) -> Any:
 def _size_and_time(path: str) -> tuple[int, ...]:
     try:
         status = os.stat(path)  # noqa: PTH116
-    except (OSError, ValueError):  # whoever opens it says why
+    except (OSError, ValueError):  # opening it later reports why
         return ()
     return status.st_size, status.st_mtime_ns

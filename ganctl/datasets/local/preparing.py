@@ -45,7 +45,7 @@ def open_pool(
 ) -> AbstractContextManager[Pool]:
     """Return a pool to read `num_files` of `source`, with several processes if it pays."""
     if num_workers is None:
-        num_workers = min(machine.cores(), num_files // _WORTH_A_WORKER)
+        num_workers = min(machine.num_cores(), num_files // _WORTH_A_WORKER)
     return workers.parallel_map(partial(_work, source), num_workers)
 
 

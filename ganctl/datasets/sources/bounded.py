@@ -121,7 +121,7 @@ class Unpacked:
 
 
 def _remove(path: Path, owner: int) -> None:
-    if os.getpid() == owner:  # and not a forked child
+    if os.getpid() == owner:  # not in a forked child
         with contextlib.suppress(OSError):
             path.unlink()
 

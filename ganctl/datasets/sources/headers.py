@@ -33,7 +33,7 @@ class Archive(tarfile.TarFile):
         self.num_headers = 0
         return super().next()
 
-    def each(self) -> Iterator[tarfile.TarInfo]:
+    def iter_members(self) -> Iterator[tarfile.TarInfo]:
         """Yield each member and forget it. Raises what `next` does."""
         place = -1
         while (member := self.next()) is not None:

@@ -89,7 +89,7 @@ class Layout:
         """Return `path` with the split's folder renamed to what it holds: A for trainA, or ''."""
         if not self.train or self.split_at >= len(path):
             return path
-        rest = _rest(path[self.split_at])
+        rest = _without_split(path[self.split_at])
         return *path[: self.split_at], rest * (len(rest) == 1), *path[self.split_at + 1 :]
 
     def to_dict(self) -> dict[str, Any]:
@@ -127,7 +127,7 @@ def common(paths: Iterable[Parts]) -> Parts:
     return tuple(one for one, _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
 
 
-def understand(folders: Mapping[Parts, Folder]) -> tuple[Layout, list[str], list[str]]:
+def infer(folders: Mapping[Parts, Folder]) -> tuple[Layout, list[str], list[str]]:
     """Return the meaning of `folders`, all that hold images, with notes on splits and on classes.
 
     The topmost folders in which training images differ are classes, unless all of them are called
@@ -157,7 +157,7 @@ def understand(folders: Mapping[Parts, Folder]) -> tuple[Layout, list[str], list
         ]  # fmt: skip
     if not tops:
         return layout, notes, []
-    doubts = _suspicions(train, layout, class_at, sorted(tops))
+    doubts = _suspicion_note(train, layout, class_at, sorted(tops))
     return replace(layout, class_at=class_at), notes, doubts
 
 
@@ -184,23 +184,23 @@ def _splits(folders: Mapping[Parts, Folder], depth: int) -> tuple[Layout, list[s
     held_out = [name for name in rest if ranks[name] == best]
     unused = [name for name in (*rest, "") if name not in (*train, *held_out) and counts[name]]
     note = " ".join(
-        f"{what}: {', '.join(_images(counts[name], name) for name in names[:_NUM_NAMED])}."
+        f"{what}: {', '.join(_counted_images(counts[name], name) for name in names[:_NUM_NAMED])}."
         for what, names in (("Trained on", train), ("Held out", held_out), ("Not used", unused))
         if names
     )
     return Layout(depth, frozenset(train), frozenset(held_out)), [note]
 
 
-def _images(count: int, folder: str) -> str:
+def _counted_images(count: int, folder: str) -> str:
     """Return, for example, '1 image in test/'."""
     return f"{counted(count, 'image')} " + (f"in {folder}/" if folder else "beside these folders")
 
 
-def _suspicions(
+def _suspicion_note(
     train: Iterable[Parts], layout: Layout, class_at: int, names: Collection[str]
 ) -> list[str]:
     """Return a note if some of the classes `names`, or folders in them, look like splits."""
-    like_splits = [name for name in names if _rank(name) and len(_rest(name)) <= 1]
+    like_splits = [name for name in names if _rank(name) and len(_without_split(name)) <= 1]
     if like_splits:
         are, they = ("is a class", "it is a split") if len(like_splits) == 1 else (
             "are classes", "they are splits")  # fmt: skip
@@ -242,7 +242,7 @@ def _are_chunks(tops: Mapping[str, Iterable[Folder]]) -> bool:
 
 def _are_splits(names: Collection[str]) -> bool:
     """Return whether folders are called like splits of one set, such as seg_train and seg_test."""
-    rests = {_rest(name) for name in names}
+    rests = {_without_split(name) for name in names}
     is_one_set = len({rest for rest in rests if len(rest) > 1}) <= 1
     return bool(names) and is_one_set and all(_rank(name) is not None for name in names)
 
@@ -253,7 +253,7 @@ def _rank(name: str) -> int | None:
     return min((_SPLITS[word] for word in words if word in _SPLITS), default=None)
 
 
-def _rest(name: str) -> str:
+def _without_split(name: str) -> str:
     """Return the rest of the name of a split, without numbers: 'seg' of 'seg_train', or 'A'."""
     words = (word for word in _WORDS.findall(name) if word.lower() not in _SPLITS)
     return "".join(word for word in words if not word.isdecimal())

@@ -23,7 +23,7 @@ from ganctl.datasets.sources.base import (
     too_long,
     why_unused,
 )
-from ganctl.datasets.sources.layout import Folder, Parts, common, folders_of, understand
+from ganctl.datasets.sources.layout import Folder, Parts, common, folders_of, infer
 from ganctl.errors import DataError
 from ganctl.text import listed, printable
 
@@ -44,7 +44,7 @@ class Listing(Generic[Place]):
         self._sizes: dict[str, int] = {}
         self._lists: dict[str, Place] = {}
         self._doubts: list[str] = []
-        """Why lists give no classes, which is said only if nothing else gives any."""
+        """Reasons why lists give no classes, reported only if nothing else gives any."""
 
     def add(self, name: str, size: int, place: Place) -> None:
         """Add a file of `size` bytes, found at `place`. Raises DataError if there are too many."""
@@ -87,7 +87,7 @@ class Listing(Generic[Place]):
         folders: dict[Parts, Folder] = {}
         for name, path in paths.items():
             folders.setdefault(path, Folder()).add(name.rpartition("/")[2])
-        layout, notes, doubts = understand(folders)
+        layout, notes, doubts = infer(folders)
         found = Contents(notes=notes, problems=self.problems)
         for name, path in paths.items():
             if layout.is_train(path):

@@ -87,7 +87,7 @@ class Tars(Source):
         path = os.fspath(self._archives[number])
         try:
             with Bounded(path) as file, Archive(fileobj=file) as tar:
-                for member in tar.each():
+                for member in tar.iter_members():
                     name = member.name.removeprefix("./")
                     if climbs(name):
                         listing.refuse(name, "its path leads out of the archive")

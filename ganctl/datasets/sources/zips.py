@@ -54,7 +54,7 @@ class Zip(Source):
     def _content(self, info: zipfile.ZipInfo) -> bytes:
         try:
             with self._opened().open(info) as file:
-                return file.read(info.file_size + 1)  # and no more if the size is wrong
+                return file.read(info.file_size + 1)  # no more, even if the size is wrong
         except DataError as error:  # the archive is gone by now
             raise BadImage(str(error)) from None
         except Exception as error:  # parsers of damaged files can raise anything

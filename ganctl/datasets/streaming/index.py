@@ -93,7 +93,7 @@ class Index:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of what tells these shards from others: names, counts, sizes, classes."""
+        """SHA-256 of what identifies these shards: names, counts, sizes, classes."""
         facts: list[Any] = [[(shard.name, shard.count, shard.size) for shard in self.shards],
                  [(known.label, known.name) for known in self.classes]]  # fmt: skip
         if self.image_key is not None or self.layout != ALL:

@@ -12,7 +12,7 @@ from ganctl import limits
 from ganctl.datasets.base import NO_CLASSES, Progress
 from ganctl.datasets.sources.base import class_order, is_hidden
 from ganctl.datasets.sources.labels import FILES_BESIDE, FOLDERS, LISTS
-from ganctl.datasets.sources.layout import ALL, Folder, Layout, Parts, folders_of, understand
+from ganctl.datasets.sources.layout import ALL, Folder, Layout, Parts, folders_of, infer
 from ganctl.datasets.sources.opening import expand_pattern
 from ganctl.datasets.sources.samples import describe_others, split
 from ganctl.datasets.streaming import index, shards, storage
@@ -60,7 +60,7 @@ def make(
     """
     seen = _Scan(image_key, ALL)
     seen.add(address, names, progress)
-    layout, notes, doubts = understand(seen.folders)
+    layout, notes, doubts = infer(seen.folders)
     if layout.has_splits:
         seen = _Scan(image_key, layout)
         seen.add(address, names, progress)

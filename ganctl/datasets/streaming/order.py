@@ -51,7 +51,7 @@ class EpochOrder:
         rng = Stream.SHARDS.generator(seed=seed, epoch=epoch)
         self._total = int(counts.sum())
         self._shards = rng.permutation(len(counts))
-        self._cut = int(rng.integers(self._total))  # a single shard, too, is cut elsewhere
+        self._cut = int(rng.integers(self._total))  # even for a single shard
         self._shard_ends = np.cumsum(counts[self._shards])
         self._num_segments = min(batch_size, MAX_SEGMENTS)
         self._rows_per_segment = self._divide(batch_size)

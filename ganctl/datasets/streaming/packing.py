@@ -204,7 +204,7 @@ def _write(
     shard_bytes: int,
     per_shard: int | None,
 ) -> list[Shard]:
-    """Fill one shard after another, adding the address of each to `written` before it is begun."""
+    """Fill one shard after another, adding the address of each to `written` before it exists."""
     shards: list[Shard] = []
     number, sample = 0, next(samples, None)
     while sample is not None:
@@ -226,13 +226,14 @@ def _write(
                 if (number - first) % MARK_EVERY == 0:
                     marks.append(tar.offset)
                 for suffix, content in sample.items():
-                    member = tarfile.TarInfo(f"{number:09d}.{suffix}")  # without time and owner
+                    # Without time and owner: the same images give the same bytes.
+                    member = tarfile.TarInfo(f"{number:09d}.{suffix}")
                     member.size = len(content)
                     tar.addfile(member, io.BytesIO(content))
                 tar.members.clear()  # type: ignore[attr-defined]  # it would keep them all
                 number += 1
                 sample = next(samples, None)
-            tar.close()  # which writes its end
+            tar.close()  # writes the end of the archive
             size = file.tell()
         shards.append(Shard(name, number - first, size, np.array(marks, np.int64)))
     return shards

@@ -108,7 +108,7 @@ class Reader:
                 self._ends[segment] = (shard, images.stop, sample.end)
                 content = sample.content
                 if len(content) > room:
-                    with contextlib.suppress(BadImage):  # which is raised again when it is used
+                    with contextlib.suppress(BadImage):  # raised again when the image is used
                         decoded[len(samples)] = decode_sample(sample, self._settings)
                     content = b""
                 room -= len(content)

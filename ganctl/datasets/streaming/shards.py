@@ -128,7 +128,7 @@ def _members(file: IO[bytes]) -> Iterator[tuple[tarfile.TarInfo, int]]:
     """Yield a tar's members and their offsets."""
     offset = file.tell()
     with Archive(fileobj=file) as tar:
-        for member in tar.each():
+        for member in tar.iter_members():
             following = tar.offset
             yield member, offset
             offset = following

@@ -78,7 +78,7 @@ class StreamedDataset(NamedClasses):
         """Return the same data set with batches on `device`, whatever the `bound`."""
         return replace(self, device=device)
 
-    def some(self, count: int) -> Pixels:
+    def evenly_spaced(self, count: int) -> Pixels:
         """Return about `count` images, uint8 (n, H, W, C): the first ones of some shards."""
         pixels = []
         for sample in _first_samples(self.index, self.limit, count):
@@ -191,8 +191,8 @@ def _num_processes(address: str) -> int:
 
     It is a power of two like the number of segments: each process reads segments of its own.
     """
-    if address.startswith("memory://"):  # which only this process can read
+    if address.startswith("memory://"):  # only this process can read it
         return 0
     num_training = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))  # torchrun's
-    spare = min(machine.cores() // num_training - 1, _MAX_PROCESSES)
+    spare = min(machine.num_cores() // num_training - 1, _MAX_PROCESSES)
     return 1 << (spare.bit_length() - 1) if spare > 0 else 0

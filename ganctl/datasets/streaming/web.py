@@ -28,7 +28,7 @@ class WebFiles(HTTPFileSystem):  # type: ignore[misc]
         """Return fsspec's facts of a file. Raises FileNotFoundError, and OSError if unreachable."""
         try:
             facts: dict[str, Any] = await super()._info(url, **options)
-        except FileNotFoundError as error:  # which is what fsspec makes of every failure
+        except FileNotFoundError as error:  # fsspec turns every failure into it
             if not isinstance(cause := error.__cause__, aiohttp.ClientConnectorError):
                 raise
             number = cause.os_error.errno or 0
@@ -69,7 +69,7 @@ def _require_part(answer: aiohttp.ClientResponse, url: str, start: int, end: int
     if answer.headers.get("Content-Encoding", "identity") != "identity":
         raise DataError(
             f"{printable(url)} is sent compressed, although it was requested as it is",
-            "Have it served without HTTP's Content-Encoding.",
+            "Serve it without HTTP's Content-Encoding.",
         )
     is_part = answer.headers.get("Content-Range", "").startswith(f"bytes {start}-{end - 1}/")
     is_whole = answer.status == 200 and start == 0 and answer.content_length == end

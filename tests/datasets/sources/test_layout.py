@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ganctl.datasets.sources.layout import Folder, Layout, folders_of, understand
+from ganctl.datasets.sources.layout import Folder, Layout, folders_of, infer
 
 
 def understood(*names: str):
@@ -13,7 +13,7 @@ def understood(*names: str):
     folders = {}
     for name in names:
         folders.setdefault(folders_of(name), Folder()).add(name.rpartition("/")[2])
-    layout, notes, doubts = understand(folders)
+    layout, notes, doubts = infer(folders)
     assert Layout.from_dict(json.loads(json.dumps(layout.to_dict()))) == layout
     train = {name: layout.class_of(folders_of(name)) for name in names
              if layout.is_train(folders_of(name))}  # fmt: skip

@@ -267,7 +267,7 @@ def test_global_headers_are_not_kept_for_each_member(tmp_path, png, listed):
     path.write_bytes(start + (tmp_path / "rest.tar").read_bytes())
     assert listed(Tars([str(path)])) == {"é/1.png": None, "é/2.png": None}
     with path.open("rb") as file, Archive(fileobj=file) as archive:
-        assert not any(member.pax_headers for member in archive.each())
+        assert not any(member.pax_headers for member in archive.iter_members())
         assert not archive.pax_headers
 
 

@@ -132,8 +132,8 @@ def test_size_and_channels_come_from_the_index_or_are_detected(tmp_path):
     assert data.image_shape == (1, 28, 28)  # the smallest that is chosen
     assert "28x28 grayscale (size and channels detected from the first images)" in data.notices[0]
     assert loading.stem(data.name) == tmp_path.name
-    assert data.some(4).shape == (4, 28, 28, 1)
-    assert len(data.some(1000)) == 11
+    assert data.evenly_spaced(4).shape == (4, 28, 28, 1)
+    assert len(data.evenly_spaced(1000)) == 11
     with pytest.raises(UsageError, match="can only be streamed"):
         loading.load(data.name)
 
