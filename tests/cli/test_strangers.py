@@ -111,7 +111,7 @@ def test_no_command_reads_the_images_that_a_checkpoint_names(
     ok("sample", folder, "-n", "1", "-o", tmp_path / "one.png")
     ok("interpolate", folder, "--frames", "2", "-o", tmp_path / "walk.png")
     said = ok("report", folder, "--with-images", "-o", tmp_path / "report.html").err
-    assert "never trained on here, left out" in said
+    assert "you never trained on these images on this machine" in said
     assert asked == []
     kept = files(cache_folder.parent) if cache_folder.parent.exists() else {}
     assert not any(kept.values()), kept.keys()
