@@ -84,7 +84,7 @@ def _host_restored() -> Iterator[None]:
 
 
 class _Observer:
-    """Passes epochs on, and warns of problems."""
+    """An observer that passes epochs on and warns of problems."""
 
     wants_samples = False
 

@@ -15,7 +15,7 @@ MAX_NAME = 255
 
 
 def stored(names: Sequence[str]) -> list[str]:
-    """Return `names` as a checkpoint stores them: shortened, and none if there are too many."""
+    """Return `names` as checkpoints store them: shortened, or none if there are too many."""
     return [name[:MAX_NAME] for name in names] if len(names) <= MAX_CLASSES else []
 
 

@@ -34,11 +34,11 @@ class Disk:
         return open(path, "xb", opener=_opener(dir_fd))
 
     def flush(self, file: IO[bytes]) -> None:
-        """Hand everything to the system."""
+        """Flush the file's buffer to the operating system."""
         file.flush()
 
     def sync(self, file: IO[bytes]) -> None:
-        """Have the system hand everything to the device."""
+        """Flush the file from the operating system to the device."""
         if sys.platform == "darwin":  # fsync leaves it in the drive's own cache
             import fcntl
 

@@ -117,7 +117,7 @@ class Meter:
         return {**vars(self), "sums": list(self.sums)}
 
     def add(self, metrics: Sequence[float]) -> None:
-        """Add one step's STEP_METRICS."""
+        """Add the STEP_METRICS of one step."""
         self.sums = [total + value for total, value in zip(self.sums, metrics, strict=True)]
         self.steps += 1
 

@@ -159,7 +159,7 @@ def _metric(kind: type, features: Tensor, **options: Any) -> Any:
 
 
 class _Features(nn.Identity):
-    """Takes the place of torchmetrics' feature network: the inputs are features already."""
+    """A stand-in for torchmetrics' feature network: its inputs are features already."""
 
     def __init__(self, num_features: int) -> None:
         super().__init__()

@@ -162,7 +162,7 @@ class Samples:
             files.write_atomic(path, images.png(picture, self.text))
 
     def _repr_png_(self) -> bytes | None:
-        """Return what a notebook shows: the first 256 images. None, and so `repr`, without any."""
+        """Return a PNG of the first 256 images for a notebook; None if there are no images."""
         if not len(self):
             return None
         picture = images.grid(self.pixels[:_MAX_SHOWN], self.columns)

@@ -273,7 +273,7 @@ class RunDirectory:
         self.write(self.losses_table, text.getvalue().encode())
 
     def write_snapshot(self, epoch: int, content: bytes, keep: int) -> None:
-        """Write the checkpoint of `epoch`, and of those up to it keep the newest `keep`, 1 or more.
+        """Write the checkpoint of `epoch`, and keep the newest `keep` (1 or more) up to that epoch.
 
         Later ones exist if a run was resumed from an older checkpoint than its newest; they must
         not push out the one that was just written.

@@ -16,7 +16,7 @@ from ganctl.training.session import Session
 
 
 def show_dry_run(session: Session, terminal: Terminal, merged: Merged) -> None:
-    """Show the settings and why each has its value, the networks, and what training would take."""
+    """Show the settings and why each has its value, the networks, and the estimated cost."""
     reasons = merged.sources | session.reasons
     if session.resumed_from:
         chosen = {name: merged.sources[name] for name in merged.changes}

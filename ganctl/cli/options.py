@@ -114,7 +114,7 @@ def chosen_settings(assignments: Iterable[str] | None = None, **given: Any) -> d
 
 
 def image_settings(**given: str | None) -> ImageSettings:
-    """Return how images are preprocessed: as options say, else as in the default preset."""
+    """Return the preprocessing of images that options give, else the default preset's."""
     return override(preset(DEFAULT_PRESET), chosen_settings(**given)).image_settings
 
 

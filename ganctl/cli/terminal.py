@@ -51,7 +51,7 @@ class Terminal:
 
     @property
     def is_live(self) -> bool:
-        """Whether stderr can show bars that move."""
+        """Whether stderr can show live progress bars."""
         return _is_rich(sys.stderr) and not self.err.legacy_windows
 
     @property

@@ -1,4 +1,4 @@
-"""The sizes that images may have, and what is done to them before a network sees them."""
+"""The sizes that images may have, and the settings of their preprocessing."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ class ImageFacts(Protocol):
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
-        """(C, H, W)."""
+        """The shape of an image, (C, H, W)."""
 
     @property
     def num_classes(self) -> int: ...

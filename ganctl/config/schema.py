@@ -87,7 +87,7 @@ class NetworkConfig(Checked):
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
-        """(C, H, W)."""
+        """The shape of an image, (C, H, W)."""
         return (self.channels, self.height, self.width)
 
 

@@ -64,7 +64,7 @@ class ImageDataset(Protocol):
 
 
 class NamedClasses:
-    """What the classes and notices of an `ImageDataset` say."""
+    """The classes of an `ImageDataset`, and the notices about them."""
 
     @property
     def num_classes(self: ImageDataset) -> int:

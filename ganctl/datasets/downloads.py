@@ -95,7 +95,7 @@ def _unpickled(path: Path) -> dict[str, Any]:
 
 
 class _PlainUnpickler(pickle.Unpickler):
-    """Reads pickles of plain values and NumPy arrays. Raises UnpicklingError for all others."""
+    """An unpickler of plain values and NumPy arrays. Raises UnpicklingError for all others."""
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in _SAFE_GLOBALS:

@@ -212,7 +212,7 @@ class Processes(Group):
 
     @contextlib.contextmanager
     def _messages(self) -> Iterator[None]:
-        """Refuse messages to other processes while isolated, and raise failures as GroupError."""
+        """Convert failures of messages to GroupError, and refuse messages while isolated."""
         self._require_not_isolated()
         with _group_errors():
             yield

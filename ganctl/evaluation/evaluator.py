@@ -50,7 +50,7 @@ class Metrics:
 
 
 class Evaluator:
-    """Computes the metrics of `count` images against real ones, whose features it extracts first.
+    """An evaluator of `count` images against real ones, whose features it extracts first.
 
     Samples are compared with `test`; `train` is what the generator learned from. Both are uint8
     (N, H, W, C).
@@ -131,7 +131,7 @@ class Evaluator:
 
 
 class EpochEvaluator:
-    """Computes the metrics of an epoch, quickly and on few samples.
+    """An evaluator for use after each epoch: quick, and on few samples.
 
     They depend on the number of samples, and cannot be compared with those of an `Evaluator`.
     """

@@ -56,7 +56,7 @@ class Section:
 
 
 def render(runs: Sequence[Run]) -> tuple[bytes, list[Section]]:
-    """Return the page of 1 to MAX_RUNS runs in UTF-8, and what it shows of each.
+    """Return the page about 1 to MAX_RUNS runs, in UTF-8, and the section of each run.
 
     Raises PackageError if Jinja2 is not installed.
     """

@@ -85,7 +85,7 @@ class Run:
         return rows
 
     def facts(self) -> dict[str, str]:
-        """Return the run at a glance."""
+        """Return the main facts about the run, by label."""
         config, data, rows = self.checkpoint.config, self.checkpoint.data, self.rows
         last = rows[-1] if rows else {"epoch": 0, "step": 0}
         timed = next((row for row in rows[::-1] if row.get("elapsed_seconds")), {})
@@ -133,7 +133,7 @@ class Run:
         }
 
     def data(self) -> dict[str, str]:
-        """Return what is known about the training images."""
+        """Return the facts about the training images, by label."""
         data = self.checkpoint.data
         classes = [printable(name, 60) for name in data["classes"][:_MAX_CLASSES]]
         more = len(data["classes"]) - len(classes)

@@ -20,7 +20,7 @@ _WARM_UP, _TIMED = 2, 5
 
 
 def estimate(session: Session) -> dict[str, float | int | None]:
-    """Return what the rest of a run takes, in seconds and bytes; None if unknown.
+    """Return the seconds and bytes that the rest of a run takes; None where unknown.
 
     A few steps are made, which spoil the session's state, and the samples of an epoch are measured.
     """

@@ -36,7 +36,7 @@ class Noise(NamedTuple):
 
 
 class NoiseSource:
-    """The noise of the steps of a run."""
+    """A source of the random numbers of each step of a run."""
 
     def __init__(self, config: TrainConfig, device: torch.device) -> None:
         self._config = config

@@ -27,7 +27,7 @@ class Progress:
 
 
 class Observer(Protocol):
-    """Receives the reports of a run."""
+    """A receiver of the reports of a run."""
 
     @property
     def wants_samples(self) -> bool:

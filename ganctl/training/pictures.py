@@ -31,7 +31,7 @@ _MAX_FRAME_BYTES = 2**29
 
 
 class Pictures:
-    """Draws the pictures in the folder of a run. Raises RunError if one cannot be written."""
+    """The pictures of a run, drawn into its folder. Raises RunError if one cannot be written."""
 
     def __init__(
         self, run: RunDirectory, config: TrainConfig, on_problem: Callable[[str], None]

@@ -24,7 +24,7 @@ _READ_STEPS = 50
 
 
 class MetricsReader:
-    """Adds up the metrics of an epoch, and checks that they and the gradients are finite."""
+    """A reader that adds up an epoch's metrics and checks that they and gradients are finite."""
 
     def __init__(self, state: TrainState, meter: Meter, checkpoint: Path) -> None:
         self.meter = meter
@@ -97,7 +97,7 @@ def _place_in_step(name: str) -> int:
 
 
 class Readback:
-    """Copies rows of numbers, tensors (K,) on `device`, to the host, in order, as lists.
+    """A queue that copies rows of numbers, tensors (K,) on `device`, to the host, as lists.
 
     On CUDA neither side waits for the other; elsewhere receiving waits for the device.
     """

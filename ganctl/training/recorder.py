@@ -24,7 +24,7 @@ _NUM_COMPARED = 1024
 
 
 class Recorder:
-    """Keeps the history of a run and writes its files; only the first process of a group does.
+    """A recorder of a run's history and files; only the first process of a group writes.
 
     `data` and `made_by` are what checkpoints say about the images and about what made them.
     """

@@ -70,7 +70,7 @@ class Session:
 
     @property
     def total_steps(self) -> int:
-        """The run's length."""
+        """The run's length in steps."""
         return self.config.total_steps(len(self.dataset))
 
     @property

@@ -23,7 +23,7 @@ _TINY = 1e-12
 
 
 class StepResult(NamedTuple):
-    """The metrics of a step and the state of its gradients, float32 on the device."""
+    """The metrics of a step, and whether its gradients are finite; float32 on the device."""
 
     metrics: Tensor
     """STEP_METRICS of `ganctl.history`, (4,)."""

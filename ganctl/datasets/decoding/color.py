@@ -72,7 +72,7 @@ def _expanded(image: Image.Image, bits: int | None) -> Image.Image:
 
 
 def _sixteen_bits(image: Image.Image) -> NDArray[np.uint16]:
-    """Return samples, (H, W), from black to white, which Pillow itself does only for 8 bits."""
+    """Return 16-bit samples, (H, W), with 0 for black, which Pillow ensures only for 8 bits."""
     wide = np.asarray(image).astype(np.uint16)
     tags = getattr(image, "tag_v2", {})
     (bits, *_) = tags.get(_BITS, (16,))

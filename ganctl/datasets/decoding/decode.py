@@ -127,7 +127,7 @@ def _from_array(pixels: Pixels) -> Image.Image:
 
 @contextlib.contextmanager
 def _bad_images(content: bytes) -> Iterator[None]:
-    """Turn whatever Pillow raises for a file of this `content` into BadImage.
+    """Convert any error that Pillow raises for a file of this `content` to BadImage.
 
     Pillow's limit on pixels and its warnings are off, and an AVIF is decoded by one thread, as
     there is a process for each core already.

@@ -51,19 +51,19 @@ class _Header(NamedTuple):
 
     @property
     def is_channels_first(self) -> bool:
-        """Whether it is (N, C, H, W), and cannot be (N, H, W, C)."""
+        """Whether the array is (N, C, H, W), and cannot be (N, H, W, C)."""
         shape = self.shape
         return len(shape) == 4 and shape[1] in (1, 3) and shape[3] not in _CHANNELS
 
     @property
     def is_one_image(self) -> bool:
-        """Whether it is (H, W, C)."""
+        """Whether the array is a single image, (H, W, C)."""
         is_layout = len(self.shape) == 3 and self.shape[2] in _CHANNELS
         return self.dtype == np.uint8 and is_layout and min(self.shape[:2]) >= MIN_SIZE
 
     @property
     def are_images(self) -> bool:
-        """Whether it can be trained on."""
+        """Whether the array has images that can be trained on."""
         shape = self.shape
         is_layout = (len(shape) == 3 and shape[2] not in _CHANNELS) or (
             len(shape) == 4 and (shape[3] in _CHANNELS or self.is_channels_first)

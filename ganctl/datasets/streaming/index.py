@@ -221,7 +221,7 @@ def _mismatch(address: str, how: str) -> DataError:
 
 
 def _from_dict(address: str, data: Any) -> Index:
-    """Raises DataError, and whatever reading unexpected values raises."""
+    """Return the index in `data`. Raises DataError, and any error that unexpected values cause."""
     own = data.get("ganctl", {})
     found = tuple(_shard(address, entry) for entry in data["shardlist"])
     is_unique = len({shard.name for shard in found}) == len(found)

@@ -42,7 +42,7 @@ class EpochOrder:
     def __init__(
         self, counts: NDArray[np.int64], batch_size: int, block_size: int, seed: int, epoch: int
     ) -> None:
-        """`counts`, (num_shards,), are the numbers of images; `block_size` are shuffled at once."""
+        """Plan an epoch of `counts` images per shard, (num_shards,), shuffled in `block_size`s."""
         self.counts = counts
         self.batch_size = batch_size
         self._block_size = block_size

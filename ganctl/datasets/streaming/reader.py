@@ -1,4 +1,4 @@
-"""Reading of streamed images: of each segment of an epoch, one block at a time."""
+"""Reading of streamed images, one block of each segment of an epoch at a time."""
 
 from __future__ import annotations
 

@@ -114,7 +114,7 @@ def samples(
 
 @contextlib.contextmanager
 def damage(address: str) -> Iterator[None]:
-    """Turn what goes wrong while a tar is read into a DataError about the one at `address`."""
+    """Convert errors in reading the tar at `address` to a DataError about it."""
     try:
         yield
     except tarfile.TarError as error:

@@ -148,7 +148,7 @@ class RangeFile(io.RawIOBase):
     """A remote file that is read by ranges of bytes, again if a connection fails."""
 
     def __init__(self, address: str) -> None:
-        """Raises DataError if nothing can be read at `address`, UsageError."""
+        """Open the file at `address`. Raises DataError if it cannot be read, UsageError."""
         super().__init__()
         self._address = address
         self._system, self._path = _file_system(address)
