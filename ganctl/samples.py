@@ -22,7 +22,7 @@ from ganctl.sampling import Labels, classes_of
 from ganctl.text import counted, listed, suggestion
 
 if TYPE_CHECKING:
-    from ganctl.datasets.base import Progress
+    from ganctl.datasets.dataset import Progress
 
 ANIMATED = (*(f".{kind}" for kind in images.ANIMATIONS), ".mp4")
 """Suffixes of the animations that a walk can be saved as."""

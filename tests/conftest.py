@@ -12,7 +12,7 @@ from ganctl.checkpoint import Checkpoint
 from ganctl.config import presets, schema
 from ganctl.config.schema import TrainConfig
 from ganctl.datasets import mnist
-from ganctl.datasets.base import Dataset
+from ganctl.datasets.dataset import Dataset
 from ganctl.history import QUALITY_METRICS
 from ganctl.training.state import create
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from ganctl.config.image_settings import ImageSettings
 from ganctl.datasets import downloads, mnist, stacked
-from ganctl.datasets.base import Dataset, ImageDataset, Progress
+from ganctl.datasets.dataset import Dataset, ImageDataset, Progress
 from ganctl.datasets.decoding.decode import decode
 from ganctl.datasets.detection import require_color
 from ganctl.datasets.local import loading as local

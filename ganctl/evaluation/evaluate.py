@@ -5,7 +5,7 @@ from __future__ import annotations
 from ganctl import features, machine
 from ganctl.config.schema import MIN_MEASURED
 from ganctl.datasets import loading
-from ganctl.datasets.base import Progress
+from ganctl.datasets.dataset import Progress
 from ganctl.errors import DataError, Setting, Text, UsageError
 from ganctl.evaluation.evaluator import Evaluator
 from ganctl.evaluation.results import Evaluation

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ganctl import metrics
-from ganctl.datasets.base import Progress
+from ganctl.datasets.dataset import Progress
 from ganctl.datasets.local import cache
 from ganctl.evaluation.real_features import RealImages, activations, chunks
 from ganctl.features import Activations, FeatureNetwork, extract

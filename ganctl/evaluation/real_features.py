@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 import torch
 
-from ganctl.datasets.base import Progress, digest_of
+from ganctl.datasets.dataset import Progress, digest_of
 from ganctl.datasets.local import cache
 from ganctl.features import Activations, FeatureNetwork, extract
 from ganctl.images import Pixels

@@ -12,7 +12,7 @@ from ganctl import images, store
 from ganctl.checkpoint import Checkpoint
 from ganctl.config.schema import format_setting, settings
 from ganctl.datasets import loading
-from ganctl.datasets.base import Progress
+from ganctl.datasets.dataset import Progress
 from ganctl.evaluation import results
 from ganctl.history import COLUMNS, Meter, Row, best, is_complete
 from ganctl.images import Pixels

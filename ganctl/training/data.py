@@ -10,7 +10,7 @@ from ganctl.checkpoint import Checkpoint
 from ganctl.classes import MAX_CLASSES, stored
 from ganctl.config.schema import TrainConfig
 from ganctl.datasets import loading
-from ganctl.datasets.base import ImageDataset, Progress
+from ganctl.datasets.dataset import ImageDataset, Progress
 from ganctl.datasets.local.paths import require_apart
 from ganctl.errors import DataError, RunError, Setting, Text, UsageError
 from ganctl.text import counted

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ganctl import latents
 from ganctl.batch import MicroBatch
-from ganctl.datasets.base import Batch, ImageDataset
+from ganctl.datasets.dataset import Batch, ImageDataset
 from ganctl.history import Meter, Row
 from ganctl.training import failures, memory
 from ganctl.training.noise import NoiseSource

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ganctl.checkpoint import Checkpoint, encode
-from ganctl.datasets.base import ImageDataset
+from ganctl.datasets.dataset import ImageDataset
 from ganctl.errors import RunError
 from ganctl.evaluation.evaluator import EpochEvaluator
 from ganctl.history import Meter, Row, best, new_signs, signs

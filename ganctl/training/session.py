@@ -16,7 +16,7 @@ from ganctl import devices, features, private_folders
 from ganctl.config.resolve import resolve
 from ganctl.config.schema import TrainConfig, from_dict, override, to_dict
 from ganctl.datasets import loading
-from ganctl.datasets.base import ImageDataset, Progress
+from ganctl.datasets.dataset import ImageDataset, Progress
 from ganctl.datasets.local import trained
 from ganctl.distributed.group import SINGLE, TIMEOUT, Group
 from ganctl.errors import CheckpointError, RunError, Setting, Text, UsageError

@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ganctl.datasets import loading, mnist
-from ganctl.datasets.base import Batch, Dataset
+from ganctl.datasets.dataset import Batch, Dataset
 from ganctl.features.classifier import PATH, Classifier, to_bytes
 
 BATCH = 128

@@ -147,7 +147,7 @@ def _training(group, config, images, labels, sent):
     import torch
 
     from ganctl.batch import MicroBatch
-    from ganctl.datasets.base import Dataset
+    from ganctl.datasets.dataset import Dataset
     from ganctl.latents import with_classes
     from ganctl.training.noise import NoiseSource
     from ganctl.training.state import create

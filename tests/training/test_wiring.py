@@ -16,7 +16,7 @@ from ganctl import devices, features, metrics
 from ganctl.config import schema
 from ganctl.config.schema import SETTINGS
 from ganctl.datasets import loading, mnist
-from ganctl.datasets.base import epoch_order
+from ganctl.datasets.dataset import epoch_order
 from ganctl.evaluation.evaluator import EpochEvaluator
 from ganctl.features import extract
 from ganctl.history import QUALITY_METRICS, STEP_METRICS

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ganctl import text
 from ganctl.config.image_settings import ImageSettings
 from ganctl.datasets import detection
-from ganctl.datasets.base import Dataset, Progress, digest_of
+from ganctl.datasets.dataset import Dataset, Progress, digest_of
 from ganctl.datasets.decoding.decode import PASSING
 from ganctl.datasets.decoding.formats import READABLE, optional_formats
 from ganctl.datasets.local import cache, preparing

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from ganctl import machine
 from ganctl.config.image_settings import ImageSettings
 from ganctl.datasets import workers
-from ganctl.datasets.base import Progress, start_digest
+from ganctl.datasets.dataset import Progress, start_digest
 from ganctl.datasets.decoding.decode import BadImage, Facts, Outcome, Pixels, examine, measure
 from ganctl.datasets.detection import array_shape, detect, is_colorful
 from ganctl.datasets.local.survey import Measured, Remarks

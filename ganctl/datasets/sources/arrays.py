@@ -15,7 +15,7 @@ from numpy.lib import format as npy
 
 from ganctl import limits
 from ganctl.config.image_settings import MIN_SIZE
-from ganctl.datasets.base import NO_CLASSES
+from ganctl.datasets.dataset import NO_CLASSES
 from ganctl.datasets.decoding.decode import UNREADABLE, BadImage, Pixels
 from ganctl.datasets.sources.base import Contents, Entry, Problem, Source, class_order
 from ganctl.datasets.sources.bounded import Unpacked, is_bomb

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from itertools import pairwise, takewhile
 from typing import Any
 
-from ganctl.datasets.base import NO_CLASSES
+from ganctl.datasets.dataset import NO_CLASSES
 from ganctl.text import counted, listed
 
 Parts = tuple[str, ...]

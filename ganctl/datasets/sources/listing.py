@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Generic, TypeVar
 
 from ganctl import limits
-from ganctl.datasets.base import NO_CLASSES
+from ganctl.datasets.dataset import NO_CLASSES
 from ganctl.datasets.decoding.decode import BadImage
 from ganctl.datasets.sources import labels
 from ganctl.datasets.sources.base import (

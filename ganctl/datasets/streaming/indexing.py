@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ganctl import limits
-from ganctl.datasets.base import NO_CLASSES, Progress
+from ganctl.datasets.dataset import NO_CLASSES, Progress
 from ganctl.datasets.sources.base import class_order, is_hidden
 from ganctl.datasets.sources.labels import FILES_BESIDE, FOLDERS, LISTS
 from ganctl.datasets.sources.layout import ALL, Folder, Layout, Parts, folders_of, infer

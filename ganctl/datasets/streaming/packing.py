@@ -15,7 +15,7 @@ from PIL import Image
 
 from ganctl import machine
 from ganctl.config.image_settings import ImageSettings
-from ganctl.datasets.base import Progress
+from ganctl.datasets.dataset import Progress
 from ganctl.datasets.decoding.decode import BadImage, Outcome, Pixels
 from ganctl.datasets.detection import require_color
 from ganctl.datasets.local.paths import require_apart

@@ -16,7 +16,7 @@ from ganctl import machine
 from ganctl.batch import WHOLE, Share
 from ganctl.config.image_settings import ImageSettings
 from ganctl.datasets import detection
-from ganctl.datasets.base import Batch, NamedClasses
+from ganctl.datasets.dataset import Batch, NamedClasses
 from ganctl.datasets.decoding.decode import BadImage, Pixels, measure
 from ganctl.datasets.decoding.formats import READABLE
 from ganctl.datasets.local.survey import describe_classes

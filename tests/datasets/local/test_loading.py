@@ -20,7 +20,7 @@ from PIL import Image
 
 from ganctl.config.image_settings import ImageSettings
 from ganctl.datasets import detection, loading
-from ganctl.datasets.base import Dataset
+from ganctl.datasets.dataset import Dataset
 from ganctl.datasets.decoding.decode import NO_MEMORY, BadImage
 from ganctl.datasets.local import loading as local
 from ganctl.datasets.local import preparing

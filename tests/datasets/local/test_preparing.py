@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from ganctl.config.image_settings import ImageSettings
-from ganctl.datasets.base import digest_of
+from ganctl.datasets.dataset import digest_of
 from ganctl.datasets.decoding.decode import BadImage, decode
 from ganctl.datasets.local import preparing
 from ganctl.datasets.local.preparing import (

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ganctl.batch import Share
-from ganctl.datasets.base import Batch, Dataset, epoch_order
+from ganctl.datasets.dataset import Batch, Dataset, epoch_order
 from ganctl.errors import Text
 
 CPU = torch.device("cpu")
