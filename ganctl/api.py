@@ -15,10 +15,9 @@ from ganctl.config.sources import merge, parse
 from ganctl.datasets import loading
 from ganctl.errors import GanctlWarning
 from ganctl.history import Row, Sign
-from ganctl.images import Pixels
 from ganctl.model import Model, load
 from ganctl.training import session as sessions
-from ganctl.training.observer import Progress
+from ganctl.training.observer import Observer
 
 _LOGGER = logging.getLogger("ganctl")
 
@@ -83,17 +82,11 @@ def _host_restored() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-class _Observer:
+class _Observer(Observer):
     """An observer that passes epochs on and warns of problems."""
-
-    wants_samples = False
 
     def __init__(self, on_epoch: Callable[[Row], None] | None) -> None:
         self._on_epoch = on_epoch
-
-    def on_step(self, progress: Progress) -> None: ...
-
-    def on_samples(self, pixels: Pixels, step: int) -> None: ...
 
     def on_epoch(self, row: Row) -> None:
         if self._on_epoch is not None:

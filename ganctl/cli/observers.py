@@ -9,18 +9,15 @@ from ganctl.cli.terminal import Terminal
 from ganctl.files import reason
 from ganctl.history import COLUMNS, STEP_METRICS, with_state
 from ganctl.text import counted
+from ganctl.training.observer import Observer
 
 if TYPE_CHECKING:
     from ganctl.errors import Text
     from ganctl.history import Row, Sign
-    from ganctl.images import Pixels
-    from ganctl.training.observer import Progress
 
 
-class QuietObserver:
+class QuietObserver(Observer):
     """An observer that prints only warnings; the others extend it. Use it as a context manager."""
-
-    wants_samples = False
 
     def __init__(self, terminal: Terminal, steps_per_epoch: int) -> None:
         self._terminal = terminal
@@ -30,12 +27,6 @@ class QuietObserver:
         return self
 
     def __exit__(self, *error: object) -> None: ...
-
-    def on_step(self, progress: Progress) -> None: ...
-
-    def on_samples(self, pixels: Pixels, step: int) -> None: ...
-
-    def on_epoch(self, row: Row) -> None: ...
 
     def on_sign(self, row: Row, sign: Sign) -> None:
         self.warn(f"in epoch {row['epoch']} {sign.meaning}", sign.advice)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
 
 from ganctl.history import Row, Sign
 from ganctl.images import Pixels
@@ -26,14 +25,14 @@ class Progress:
     """Mean of each of STEP_METRICS over the steps since the last report."""
 
 
-class Observer(Protocol):
-    """A receiver of the reports of a run."""
+class Observer:
+    """A receiver of the reports of a run; this one ignores them all."""
 
-    @property
-    def wants_samples(self) -> bool:
-        """Whether samples are also drawn now and then inside an epoch."""
+    wants_samples = False
+    """Whether samples are also drawn now and then inside an epoch."""
 
-    def on_step(self, progress: Progress) -> None: ...
+    def on_step(self, progress: Progress) -> None:
+        """Receive the progress after a step."""
 
     def on_samples(self, pixels: Pixels, step: int) -> None:
         """Receive the fixed samples after `step`, uint8 (N, H, W, C)."""
