@@ -17,6 +17,7 @@ import ganctl
 from ganctl import latents, machine, sampling, store
 from ganctl.classes import names_of
 from ganctl.config.schema import NetworkConfig, TrainConfig
+from ganctl.config.spec import require
 from ganctl.errors import Setting, Text, UsageError
 from ganctl.images import Pixels
 from ganctl.networks import load_generator
@@ -229,11 +230,8 @@ class Model:
         return keyframes(seeds, labels)
 
     def _require_drawable(self, truncation: float) -> None:
-        if not 0 < truncation <= 1:  # NaN, too
-            name = Setting("truncation")
-            raise UsageError(
-                Text("{} must be more than 0 and at most 1, not {:g}", name, truncation)
-            )
+        is_allowed = 0 < truncation <= 1  # NaN is not
+        require(is_allowed, "truncation", f"{truncation:g}", "more than 0 and at most 1")
         machine.require_memory(sampling.drawing_bytes(self.network), f"drawing from {self.path}")
 
     def _shape(self, count: int) -> tuple[int, int, int, int]:
@@ -283,8 +281,7 @@ def load(path: str | Path, *, ema: bool | None = None) -> Model:
 
 
 def _require_walk(frames: int, mode: str, ease: str) -> None:
-    if frames < 1:
-        raise UsageError(Text("{} must be at least 1, not {}", Setting("frames"), frames))
+    require(frames >= 1, "frames", frames, "at least 1")
     for name, word, known in (("mode", mode, latents.MODES), ("easing", ease, latents.EASINGS)):
         if word not in known:
             raise UsageError(f"unknown {name} '{word}'", suggestion(word, known))

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ganctl import files, images, machine, sample_folder, videos
+from ganctl.config.spec import require
 from ganctl.errors import Setting, Text, UsageError
 from ganctl.images import ArrayStream, Pixels
 from ganctl.sampling import Labels, classes_of
@@ -325,6 +326,5 @@ class Walk(Samples):
 
 
 def _require(name: str, number: int | None, maximum: int | None = None) -> None:
-    if number is not None and not 1 <= number <= (maximum or number):
-        bounds = f"1 to {maximum}" if maximum else "at least 1"
-        raise UsageError(Text("{} must be {}, not {}", Setting(name), bounds, number))
+    is_allowed = number is None or 1 <= number <= (maximum or number)
+    require(is_allowed, name, number, f"1 to {maximum}" if maximum else "at least 1")
