@@ -18,11 +18,11 @@ from ganctl.text import duration, in_bytes, listed, printable, sparkline, sugges
         ("", "Known: mnist, cifar10."),
     ],
 )
-def test_nearest_names_the_closest_word_or_all_of_them(word, hint):
+def test_a_suggestion_names_the_closest_word_or_all_of_them(word, hint):
     assert suggestion(word, ("mnist", "cifar10")) == hint
 
 
-def test_nearest_keeps_the_spelling_of_the_known_word():
+def test_a_suggestion_keeps_the_spelling_of_the_known_word():
     assert suggestion("fords", ("CARS", "Fords Mustang", "Ford")) == "Did you mean 'Ford'?"
 
 
