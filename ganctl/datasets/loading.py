@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from ganctl.config.image_settings import ImageSettings
+from ganctl.config.schema import TrainConfig
 from ganctl.datasets import downloads, mnist, stacked
 from ganctl.datasets.dataset import Dataset, ImageDataset, Progress
 from ganctl.datasets.decoding.decode import decode
@@ -74,15 +75,10 @@ def is_streamed(name: str) -> bool:
     return index.is_index(name) or storage.is_address(name)
 
 
-def load_training(
-    name: str,
-    *,
-    limit: int | None = None,
-    settings: ImageSettings = _UNCHANGED,
-    skip_bad: bool = False,
-    progress: Progress | None = None,
-) -> ImageDataset:
-    """Return the same as `load`, or a stream of the first `limit` images if `name` is an index."""
+def load_training(config: TrainConfig, progress: Progress | None = None) -> ImageDataset:
+    """Return the images that `config` names: what `load` returns, or a stream for an index."""
+    name, settings = config.data, config.image_settings
+    limit, skip_bad = config.limit, config.skip_bad
     if is_streamed(name):
         return stream.load(_absolute(name), settings, limit=limit, skip_bad=skip_bad)
     return load(name, limit=limit, settings=settings, skip_bad=skip_bad, progress=progress)

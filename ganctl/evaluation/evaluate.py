@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ganctl import features, machine
-from ganctl.config.schema import MIN_MEASURED
+from ganctl.config.schema import MIN_MEASURED, override
 from ganctl.datasets import loading
 from ganctl.datasets.dataset import Progress
 from ganctl.errors import DataError, Setting, Text, UsageError
@@ -63,9 +63,7 @@ def _real_images(model: Model, name: str, progress: Progress) -> tuple[Pixels, P
         train = loading.load(name, settings=config.image_settings)
         test = loading.load_test(name, settings=config.image_settings)
         return train.images.numpy(), test.images.numpy(), "test images"
-    own = loading.load_training(
-        name, settings=config.image_settings, limit=config.limit, skip_bad=True, progress=progress
-    )
+    own = loading.load_training(override(config, {"data": name, "skip_bad": True}), progress)
     if own.digest != model.data_digest:
         raise DataError(f"the images of '{name}' are not those this run was trained on")
     if loading.has_test(own):

@@ -212,13 +212,7 @@ def _training_images(
     name = config.data[:200]
     if not loading.is_trusted(config.data, digest):
         return None, f"{name} is left out: you never trained on these images on this machine."
-    dataset = loading.load_training(
-        config.data,
-        limit=config.limit,
-        settings=config.image_settings,
-        skip_bad=config.skip_bad,
-        progress=progress,
-    )
+    dataset = loading.load_training(config, progress)
     if dataset.digest != digest:
         return None, f"{name} is left out: these are not the images that the run was trained on."
     some = dataset.evenly_spaced(_NUM_IMAGES)

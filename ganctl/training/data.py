@@ -19,10 +19,7 @@ from ganctl.text import counted
 def load(config: TrainConfig, out: Path, progress: Progress | None) -> ImageDataset:
     """Return the images that `config` names, for a run in the folder `out`."""
     require_apart(config.data, out)
-    return loading.load_training(
-        config.data, limit=config.limit, settings=config.image_settings, skip_bad=config.skip_bad,
-        progress=progress,
-    )  # fmt: skip
+    return loading.load_training(config, progress)
 
 
 def require_labels(config: TrainConfig, dataset: ImageDataset, is_chosen: bool) -> None:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from ganctl.batch import WHOLE, Share
+from ganctl.config import presets, schema
 from ganctl.config.image_settings import ImageSettings
 from ganctl.datasets import loading, prefetch
 from ganctl.datasets.streaming import index, indexing, reader, stream
@@ -127,7 +128,8 @@ def test_reading_processes_do_not_change_the_batches(tmp_path, monkeypatch):
 
 
 def test_size_and_channels_come_from_the_index_or_are_detected(tmp_path):
-    data = loading.load_training(write_shards(tmp_path, [5, 6]))
+    config = schema.override(presets.preset("fast"), {"data": write_shards(tmp_path, [5, 6])})
+    data = loading.load_training(config)
     assert (len(data), data.classes, data.num_classes) == (11, ("0", "1", "2"), 3)
     assert data.image_shape == (1, 28, 28)  # the smallest that is chosen
     assert "28x28 grayscale (size and channels detected from the first images)" in data.notices[0]
