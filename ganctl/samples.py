@@ -129,7 +129,7 @@ class Samples:
         return images.grid(captioned, columns, rows)
 
     def grid(self, **layout: Any) -> Image.Image:
-        """Return `picture`, which takes the same arguments, as a Pillow image."""
+        """Return what `picture` returns for the same arguments, as a Pillow image."""
         return images.to_pil(self.picture(**layout))
 
     def save(

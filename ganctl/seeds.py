@@ -26,7 +26,7 @@ def valid_seeds(seeds: Iterable[int]) -> Sequence[int]:
     # A range can be too long to be visited.
     for seed in seeds[:: max(1, len(seeds) - 1)] if isinstance(seeds, range) else seeds:
         if not 0 <= seed <= MAX_SEED:
-            raise UsageError(f"seeds must be from 0 to {MAX_SEED}, not {seed}")
+            raise UsageError(f"seeds must be from 0 to {MAX_SEED:,}, not {seed}")
     return seeds
 
 

@@ -162,8 +162,8 @@ def _value_error(message: str, error: Exception) -> str:
 _RULES = {
     "int_parsing": "a whole number", "int_parsing_size": "a smaller number",
     "int_from_float": "a whole number", "float_parsing": "a number", "bool_parsing": "yes or no",
-    "greater_than_equal": "at least {ge}", "less_than_equal": "at most {le}",
-    "greater_than": "more than {gt}", "less_than": "less than {lt}",
+    "greater_than_equal": "at least {ge:g}", "less_than_equal": "at most {le:g}",
+    "greater_than": "more than {gt:g}", "less_than": "less than {lt:g}",
 }  # fmt: skip
 """Requirements on a value, by the type of Pydantic's error."""
 

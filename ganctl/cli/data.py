@@ -78,7 +78,7 @@ def data(
         return
     if path is None:
         raise UsageError(
-            "missing argument: a folder, an archive or the name of a data set",
+            "missing argument: a folder, an archive or the name of a dataset",
             "For example: ganctl data photos",
         )
     check_suffix(out, (".png",))

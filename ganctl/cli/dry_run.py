@@ -58,7 +58,7 @@ def _show(report: dict[str, Any], terminal: Terminal) -> None:
         "steps": f"{report['steps']:,} ({report['steps_per_epoch']:,} per epoch)",
         "time": f"{duration(found['seconds'])}, {found['images_per_sec']:,.0f} images/s",
         "memory": in_bytes(memory) if memory else "unknown on this system",
-        "for samples": f"at most {in_bytes(found['samples_memory_bytes'])} of it",
+        "of it, samples": f"at most {in_bytes(found['samples_memory_bytes'])}",
         "disk": f"{in_bytes(found['checkpoint_bytes'])} per checkpoint, in {report['out']}",
     }
     terminal.table(("", ""), rows.items(), left=2)

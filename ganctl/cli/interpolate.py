@@ -104,7 +104,7 @@ def interpolate(
     if walk is not None and not 2 <= walk <= _MAX_SEEDS:
         raise UsageError(f"--walk must be 2 to {_MAX_SEEDS:,}, not {walk}")
     if seed is not None and not 0 <= seed <= MAX_SEED:
-        raise UsageError(f"--seed must be 0 to {MAX_SEED}, not {seed}")
+        raise UsageError(f"--seed must be 0 to {MAX_SEED:,}, not {seed}")
     stops = None if seeds is None and corners is None else parse_seeds(seeds or corners or "")
     steps = frames if frames is not None else 8 if suffix == ".png" else 24
 

@@ -140,7 +140,8 @@ def parse_seeds(text: str) -> list[int]:
         is_short = max(len(first), len(last)) <= _MAX_DIGITS
         start, end = (int(first), int(last or first)) if is_short else (0, -1)
         if not start <= end <= MAX_SEED:
-            raise UsageError(f"'{shown}' is not a range of seeds from 0 to {MAX_SEED}")
+            rule = f"Seeds are from 0 to {MAX_SEED:,}, and a range begins with the lower one: 3-9."
+            raise UsageError(f"'{shown}' is not a range of seeds", rule)
         if end - start + len(seeds) >= MAX_LISTED:
             many = f"more than {MAX_LISTED:,} seeds are too many for a list"
             raise UsageError(many, "Use --seed S -n N.")

@@ -94,7 +94,7 @@ def data_pack(
 
         if path in loading.NAMES:
             raise UsageError(
-                f"{path} cannot be packed: it is a built-in data set",
+                f"{path} cannot be packed: it is a built-in dataset",
                 f"Train on it by its name: ganctl train --data {path}",
             )
         pattern = packing.Pattern.parse(out)

@@ -48,7 +48,7 @@ def run(session: Session, terminal: Terminal, *, preview: bool, **how: Any) -> S
     stopped = None
     if not outcome.finished:
         code = stop.exit_code or _STOPPED_BY_ANOTHER
-        stopped = StoppedError(f"stopped and saved at step {session.state.step}", again, code)
+        stopped = StoppedError(f"stopped and saved at step {session.state.step:,}", again, code)
     if not session.group.is_first:
         return stopped
     if terminal.json_wanted:

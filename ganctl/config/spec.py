@@ -60,7 +60,8 @@ class Spec:
 def require(condition: bool, name: str, value: object, rule: str) -> None:
     """Raise UsageError, saying that `name` must follow the `rule`, unless `condition` is true."""
     if not condition:
-        raise UsageError(Text("{} must be {}, not {}", Setting(name), rule, value))
+        given = f"{value:g}" if isinstance(value, float) else value
+        raise UsageError(Text("{} must be {}, not {}", Setting(name), rule, given))
 
 
 @functools.cache

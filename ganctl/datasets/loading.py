@@ -180,7 +180,7 @@ def _fitted(images: np.ndarray, settings: ImageSettings) -> np.ndarray:
     """Return images, uint8 (N, H, W) or (N, H, W, C), as `settings` want them, or UsageError."""
     if settings.image_key is not None:
         raise UsageError(
-            "image keys are for samples in tars, and a data set has none",
+            "image keys are for samples in tars, and a built-in dataset has none",
             Text("Leave out {}.", Setting("image_key")),
         )
     size, channels = images.shape[1:3], images.shape[3] if images.ndim == 4 else 1

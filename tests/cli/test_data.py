@@ -482,5 +482,5 @@ def test_an_image_key_selects_the_image_of_each_sample(cli, ok, monkeypatch):
 def test_shards_without_images_get_no_index(cli):
     result = cli("data", "index", "none/000.tar")
     assert (result.code, result.out) == (1, "")
-    assert result.err.startswith("ganctl: no images in 000.tar: other files: 4 npy")
+    assert result.err.startswith("ganctl: no images in 000.tar, only other files: 4 npy")
     assert not Path("none/index.json").exists()

@@ -319,7 +319,7 @@ def test_no_port_is_open_to_others_and_sigterm_ends_all_processes(command, tmp_p
     assert out == ""
     assert said.count("ganctl: stopped and saved at step") == 1
     assert said.splitlines()[-1].strip().startswith("To resume: ganctl train --resume")
-    step = int(said.split("saved at step ")[1].split()[0])
+    step = int(said.split("saved at step ")[1].split()[0].replace(",", ""))
     assert store.read_checkpoint(tmp_path / "run").step == step
 
 

@@ -73,7 +73,7 @@ def test_a_signal_saves_the_run_and_gives_its_exit_code(
     step = store.read_checkpoint(out).step
     assert step >= 4
     said, hint = rest.splitlines()[-2:]
-    assert said == f"ganctl: stopped and saved at step {step}"
+    assert said == f"ganctl: stopped and saved at step {step:,}"
     assert hint.startswith("  To resume: ")
     pasted = shlex.split(hint.removeprefix("  To resume: "))
     assert pasted == ["ganctl", "train", "--resume", "--out", str(out)]

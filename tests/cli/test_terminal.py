@@ -148,7 +148,7 @@ def test_a_terminal_breaks_no_words(on_terminal, monkeypatch, columns):
     shown = on_terminal("data").out
     assert max(map(len, shown.splitlines())) <= columns
     assert " ".join(shown.split()).startswith(
-        "ganctl: missing argument: a folder, an archive or the name of a data set "
+        "ganctl: missing argument: a folder, an archive or the name of a dataset "
     )
 
 

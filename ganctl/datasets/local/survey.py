@@ -58,7 +58,8 @@ class Remarks:
             )
         if count := len(self.lacking_end):
             lines.append(
-                f"{counted(count, 'JPEG')} without the last bytes, used as the picture is complete."
+                f"{counted(count, 'JPEG')} without the last bytes: used, because the picture is "
+                "complete."
             )
         for mode, value in self.brightest.items():
             white = white_of(mode)

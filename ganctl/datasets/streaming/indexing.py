@@ -67,8 +67,8 @@ def make(
     if not seen.folders:
         others = ", ".join(f"{count:,} {kind}" for kind, count in seen.others.most_common(_NAMED))
         raise DataError(
-            f"no images in {listed(map(printable, names), _NAMED)}: "
-            + (f"other files: {others}" if others else "there are no files")
+            f"no images in {listed(map(printable, names), _NAMED)}, "
+            + (f"only other files: {others}" if others else "nor any other files")
         )
     counts, labels_from = seen.classes, FILES_BESIDE
     if not counts and not seen.lists:

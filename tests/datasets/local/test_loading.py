@@ -296,7 +296,7 @@ def test_peculiar_images_are_reported_before_training(photos):
     assert data.notices[1:4] == (
         "2 files with several pages or frames, of which only the first is used (3 left out). To "
         "use the others, save each as its own file.",
-        "1 JPEG without the last bytes, used as the picture is complete.",
+        "1 JPEG without the last bytes: used, because the picture is complete.",
         "The 16-bit images are nearly black: their largest value is 4,095 of 65,535. Multiply all "
         "values by 16 and save the images again before training: docs/your-own-images.md shows "
         "how.",

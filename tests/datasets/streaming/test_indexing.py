@@ -144,8 +144,8 @@ def test_the_files_of_a_sample_must_follow_one_another(tmp_path):
 @pytest.mark.parametrize(
     ("members", "said"),
     [
-        ({f"{i}.npy": b"x" for i in range(3)} | {".x": b""}, "000.tar: other files: 3 npy"),
-        ({}, "000.tar: there are no files"),
+        ({f"{i}.npy": b"x" for i in range(3)} | {".x": b""}, "000.tar, only other files: 3 npy"),
+        ({}, "000.tar, nor any other files"),
         ({"test/1.npy": b"x", "README": b"x"}, "other files: 1 npy, 1 README"),
     ],
 )
