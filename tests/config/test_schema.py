@@ -146,7 +146,8 @@ def test_epochs_and_steps_replace_one_another():
     ],
 )
 def test_a_value_out_of_bounds_is_refused_by_name(name, value):
-    with pytest.raises(UsageError, match=f"{name} must be .*, not {value}"):
+    given = f"{value:g}" if isinstance(value, float) else value
+    with pytest.raises(UsageError, match=f"{name} must be .*, not {given}$"):
         override(preset("dcgan"), {name: value})
 
 
