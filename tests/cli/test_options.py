@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from ganctl.cli.options import check_suffix, parse_seeds
 from ganctl.config.schema import MAX_SEED
 from ganctl.errors import UsageError
-from ganctl.samples import seed_ranges
+from ganctl.seeds import as_ranges
 
 seed_lists = st.lists(st.integers(0, MAX_SEED), min_size=1, max_size=20)
 
@@ -45,7 +45,7 @@ def test_a_list_has_at_most_a_million_seeds():
 @given(seed_lists)
 def test_formatted_seeds_are_parsed_back(seeds):
     assert parse_seeds(",".join(map(str, seeds))) == seeds
-    assert parse_seeds(seed_ranges(seeds)) == seeds
+    assert parse_seeds(as_ranges(seeds)) == seeds
 
 
 @given(st.text("0123456789-, x", max_size=12))
