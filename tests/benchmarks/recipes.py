@@ -26,20 +26,9 @@ from ganctl.datasets import loading
 from ganctl.evaluation.evaluator import Evaluator
 from ganctl.sampling import sample_seeds
 from ganctl.training import session as sessions
+from ganctl.training.observer import Observer
 
 _NUM_SAMPLES = 10_000
-
-
-class Silent:
-    """An observer that tells nobody."""
-
-    wants_samples = False
-
-    def on_step(self, progress): ...
-    def on_samples(self, pixels, step): ...
-    def on_epoch(self, row): ...
-    def on_sign(self, row, sign): ...
-    def on_problem(self, problem): ...
 
 
 def config_of(recipe: str, seed: int) -> TrainConfig:
@@ -75,7 +64,7 @@ def measure(recipe: str, seed: int, marks: list[float], evaluator: Evaluator) ->
                 spent_measuring += time.perf_counter() - now
             return len(rows) == len(marks)
 
-        session.train(Silent(), command="recipes", save_every=1e9, should_stop=should_stop)
+        session.train(Observer(), command="recipes", save_every=1e9, should_stop=should_stop)
     return rows
 
 
