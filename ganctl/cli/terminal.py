@@ -120,6 +120,11 @@ class Terminal:
         for line in lines:
             self.note(line)
 
+    def warnings(self, lines: Iterable[str | Text]) -> None:
+        """Print several messages to stderr, also with --quiet."""
+        for line in lines:
+            _print_line(self.err, spelled(line))
+
     def error(
         self,
         message: str | Text,

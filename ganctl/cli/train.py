@@ -94,7 +94,9 @@ def train(
             else:
                 how |= {"chosen": changes, "to_write": not dry_run}
                 session = sessions.new(config, folder, device, **how)
-        terminal.notes([*session.notices, *session.warnings])
+        terminal.notes(session.notices)
+        if group.is_first:
+            terminal.warnings(session.warnings)
         if dry_run:
             from ganctl.cli.dry_run import show_dry_run
 

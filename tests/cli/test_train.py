@@ -332,7 +332,7 @@ def test_a_damaged_latest_falls_back_to_the_newest_snapshot(ok, fast_options, tm
     content = (out / "ckpt.pt").read_bytes()
     (out / "ckpt.pt").write_bytes(content[: len(content) // 2])
     (out / "epoch-0002.pt").unlink()
-    result = ok("train", "--resume", "--out", out)
+    result = ok("train", "--resume", "--out", out, "--quiet")  # which does not hide warnings
     assert f"{out / 'ckpt.pt'} is" in result.err
     assert "step 4" in result.err
     assert weights(out)[0] == 8
