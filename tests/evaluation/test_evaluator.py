@@ -69,6 +69,40 @@ def test_fewer_training_images_are_a_fixed_random_choice(make_evaluator, evaluat
     assert fewer.frechet_distance > evaluator.floor().frechet_distance
 
 
+class SlowNetwork:
+    """The digit classifier, as if a whole dataset took it hours."""
+
+    is_fast = False
+    name, digest = "slow", "slow"
+
+    def __init__(self):
+        self._network = features.load("auto", "mnist")
+        self.num_classes = self._network.num_classes
+
+    def __call__(self, images):
+        return self._network(images)
+
+
+def test_a_slow_network_extracts_no_more_images_than_it_must(pictures):
+    train, test = pictures
+    reports = []
+    evaluator = Evaluator(
+        SlowNetwork(),
+        test=test,
+        train=train,
+        count=50,
+        progress=lambda *report: reports.append(report),
+    )
+    assert {*reports} <= {("extracting features of real images", done, 50) for done in range(51)}
+    assert reports[-1] == ("extracting features of real images", 50, 50)
+    assert evaluator.num_test_images == 50
+    assert evaluator.measure([train[:50]]).nearest_training is None
+    floor = evaluator.floor()
+    assert ("extracting features of training images", 50, 50) in reports
+    assert (floor.num_samples, floor.nearest_training) == (50, None)
+    assert floor.sure_share > 0.9
+
+
 def test_noise_is_far_from_digits(evaluator, pictures):
     noise = np.random.default_rng(0).integers(0, 256, (600, 28, 28, 1), np.uint8)
     floor, found = evaluator.floor(), evaluator.measure([noise[:100], noise[100:]])
