@@ -69,6 +69,16 @@ def test_fewer_training_images_are_a_fixed_random_choice(make_evaluator, evaluat
     assert fewer.frechet_distance > evaluator.floor().frechet_distance
 
 
+def test_the_cached_floor_is_that_of_these_test_images(pictures):
+    train, test = pictures
+    network = features.load("auto", "mnist")
+    first, other = (
+        Evaluator(network, test=images, train=train, count=60).floor()
+        for images in (test[:200], test[200:400])
+    )
+    assert first.frechet_distance != other.frechet_distance
+
+
 class SlowNetwork:
     """The digit classifier, as if a whole dataset took it hours."""
 
