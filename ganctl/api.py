@@ -52,7 +52,7 @@ def train(
     if data is not None:
         changes["data"] = loading.resolve(str(data))
     config = merge(preset, changes).config
-    folder = Path(out or Path("runs") / f"{loading.stem(config.data)}-{config.preset}")
+    folder = Path(out or loading.default_run_folder(config))
     with _host_restored():
         if resume:
             named = {"preset": preset} if preset else {}

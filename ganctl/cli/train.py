@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shlex
-from pathlib import Path
 from typing import Any
 
 import typer
@@ -68,7 +67,7 @@ def train(
     if "data" in changes:
         changes["data"] = loading.resolve(changes["data"])
         config = override(config, {"data": changes["data"]})
-    folder = out or Path("runs") / f"{loading.stem(config.data)}-{config.preset}"
+    folder = out or loading.default_run_folder(config)
     if num_processes > 1 and processes.world_size() == 1:
         raise Stopped(processes.launch(num_processes, context.obj), is_reported=True)
 

@@ -53,6 +53,11 @@ def stem(name: str) -> str:
     return paths.stem(parent if slash and last == index.NAME else name)
 
 
+def default_run_folder(config: TrainConfig) -> Path:
+    """Return the folder of a run that is given none, runs/DATA-PRESET."""
+    return Path("runs") / f"{stem(config.data)}-{config.preset}"
+
+
 def is_trusted(name: str, digest: str) -> bool:
     """Return whether images that only a checkpoint names may be read.
 
