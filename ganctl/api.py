@@ -32,15 +32,15 @@ def train(
     on_epoch: Callable[[Row], None] | None = None,
     **settings: Any,
 ) -> Model:
-    """Train a generator and return it, into the same run directory as `ganctl train`.
+    """Train a generator as `ganctl train` does, into a run directory, and return it.
 
     `data` is the name of a dataset or a path of images (MNIST if left out), `out` the run's folder
     (runs/DATA-PRESET if left out). `settings` are those that `ganctl config` lists, by their names.
     `on_epoch` is called with each epoch's row, as it stands in losses.csv. Notices about the images
     go to the logger `ganctl` at level INFO; problems are `GanctlWarning`s. Prints nothing, restores
     torch's number of threads and random state, and handles no signals: after a KeyboardInterrupt,
-    `resume` continues from the last checkpoint; of `settings`, only the run's length may differ
-    then. Raises a GanctlError.
+    `resume` continues from the last checkpoint. With `resume`, `settings` can change only the run's
+    length. Raises a GanctlError.
 
     >>> losses = []
     >>> model = train(out="runs/short", limit=32, batch_size=16, epochs=1, eval_samples=0,
@@ -73,7 +73,7 @@ def train(
 
 @contextlib.contextmanager
 def _host_restored() -> Iterator[None]:
-    """Restore torch's number of threads and its random state, which are the host program's."""
+    """Restore the host program's number of threads and random state of torch after this context."""
     threads = torch.get_num_threads()
     try:
         with torch.random.fork_rng(devices=[]):  # on a GPU only generators of our own draw

@@ -66,8 +66,8 @@ _ITEM_SIZES = {"torch FloatStorage": 4, "torch LongStorage": 8}
 def checked_archive(file: IO[bytes]) -> IO[bytes]:
     """Return a new archive of the checked content of an open file. Raises CheckpointError.
 
-    Members are read only after the pickle proves to be of ganctl's kind: another program's archive
-    of gigabytes costs neither memory nor time.
+    Members are read only if the pickle can be ganctl's, so that gigabytes of another program's
+    archive cost neither memory nor time.
     """
     _check_start(file)
     try:
@@ -133,8 +133,9 @@ class _LimitedReader:
 def _opened(file: IO[bytes]) -> ZipFile:
     """Return the archive in `file`, whose directory must be of bounded size.
 
-    ZipFile reads the whole directory into ten times its size of memory. Two records hold the size
-    and may disagree, and ZipFile decides which one counts; so the bytes that it reads are counted.
+    ZipFile reads the whole directory, which takes ten times its size in memory. Two records hold
+    the size and may disagree, and ZipFile decides which one to use; so the bytes that it reads are
+    counted.
     """
     archive = ZipFile(_LimitedReader(file, limits.CHECKPOINT_DIRECTORY_BYTES))
     archive.fp = file
@@ -159,7 +160,7 @@ def _check_members(archive: ZipFile, limit: int) -> str:
 def _check_program(program: bytes) -> dict[str, int]:
     """Return the size in bytes of each tensor of a pickle, by its key, without executing it.
 
-    A pickle is a program. This one may make plain values, and tensors in the way of torch.save.
+    A pickle is a program. This one may only make plain values, and tensors as torch.save does.
     """
     sizes: dict[str, int] = {}
     parts = num_chars = depth = 0
@@ -196,10 +197,10 @@ def _check_program(program: bytes) -> dict[str, int]:
 
 
 def _words(program: bytes) -> Iterator[tuple[str, Any]]:
-    """Yield a pickle's opcodes as letters with their arguments, fetches replaced by their values.
+    """Yield each opcode of a pickle, as a letter, with its argument; memo reads are resolved.
 
-    Only strings and globals may be fetched: a few hundred bytes that fetch containers can describe
-    a structure that takes days to walk or to hash.
+    Only strings and globals may be read from the memo: with containers, a few hundred bytes can
+    describe a structure that takes days to walk or to hash.
     """
     memo: dict[object, tuple[str, Any]] = {}
     word: tuple[str, Any] = ("", None)
@@ -234,7 +235,7 @@ def _letter(opcode: str, argument: object) -> str:
 
 
 def _storage(tensor: Sequence[tuple[str, Any]]) -> tuple[str, int]:
-    """Return the key and the size in bytes of a tensor's storage, which it fills exactly."""
+    """Return the key and the size in bytes of a tensor's storage, which it must fill exactly."""
     kind = next(value for letter, value in tensor if letter == "S")
     text, key, device = [value for letter, value in tensor if letter == "s"]
     count, offset, *both = [value for letter, value in tensor if letter == "i"]

@@ -89,7 +89,7 @@ def describe(device: torch.device) -> str:
 def describe_machine() -> str:
     """Return the system and processor in words: 'Linux, AMD EPYC, AVX512'.
 
-    As much of both as decides how results are rounded: no kernel update changes it.
+    It names only what decides how results are rounded, so that no kernel update changes it.
     """
     processor = platform.processor() or platform.machine()
     with contextlib.suppress(OSError, StopIteration):  # `platform` does not know Linux's

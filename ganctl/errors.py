@@ -106,7 +106,7 @@ class PackageError(GanctlError):
     def missing(
         cls, what: str | Setting, package: str, extra: str = "", hint: str = ""
     ) -> PackageError:
-        """Return the error that `what` needs `package`, which an extra of ganctl installs."""
+        """Return an error saying that `what` needs `package`, with the command that installs it."""
         wanted = f"'ganctl[{extra}]'" if extra else package
         install = f"Install it: pip install {wanted}"
         also = f". {hint}" if hint else ""

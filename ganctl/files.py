@@ -167,8 +167,8 @@ def clear_abandoned(folder: Path) -> None:
 def exclusive(path: Path) -> Iterator[Callable[[], bool] | None]:
     """Hold the lock file `path`, or yield None if another process does. A link there is removed.
 
-    What is yielded returns whether the file is still the one that others would ask for, True if
-    that cannot be known. The system releases the lock when this process ends, however it ends. On a
+    The yielded function returns whether the locked file is still the one at `path`; True if that
+    cannot be known. The system releases the lock when this process ends, however it ends. On a
     file system without locks nobody else counts as holding it. Raises RunError if the file cannot
     be made.
     """
@@ -290,7 +290,7 @@ def _lock(file: IO[bytes], *, wait: bool = False) -> None:
 
 
 def _lock_if_free(file: IO[bytes]) -> bool:
-    """Lock `file`, and return whether nobody else has."""
+    """Lock `file` without waiting; return False if another open file has the lock."""
     try:
         _lock(file)
     except OSError as error:

@@ -148,7 +148,7 @@ class Meter:
 
 
 def is_complete(row: Row, steps_per_epoch: int) -> bool:
-    """Whether a row covers a whole epoch: a run can end inside one."""
+    """Return whether a row covers a whole epoch: a run can end inside one."""
     return bool(row["step"] == row["epoch"] * steps_per_epoch)
 
 

@@ -25,8 +25,8 @@ cached pages, which the kernel gives up as soon as memory is needed."""
 def free_memory(root: Path = _ROOT) -> int | None:
     """Return the bytes that this process can still allocate under Linux; None elsewhere.
 
-    What the system has available, unless a control group (of a container or batch system) or the
-    limit of this process (ulimit -v) leaves less. `root` is the file system's, for tests.
+    This is what the system has available, unless a control group (of a container or batch system)
+    or the limit of this process (ulimit -v) leaves less. `root` is the file system's, for tests.
     """
     available = _table(root / "proc/meminfo").get("MemAvailable:")
     if not sys.platform.startswith("linux") or available is None:
@@ -50,8 +50,8 @@ def free_memory(root: Path = _ROOT) -> int | None:
 def num_cores(root: Path = _ROOT) -> int:
     """Return the number of CPU cores that this process may use, at least 1.
 
-    Those of its affinity, or a control group's quota, rounded down: threads that wait for one
-    another use up the rest. `root` is the file system's, for tests.
+    It may use those of its affinity, up to a control group's quota, rounded down: threads that wait
+    for one another use up the rest. `root` is the file system's, for tests.
     """
     affinity = getattr(os, "sched_getaffinity", None)
     allowed = [len(affinity(0)) if affinity else os.cpu_count() or 1]
@@ -76,7 +76,7 @@ def num_idle_cores() -> int:
 
 
 def limit_threads() -> None:
-    """Have libraries that are imported later use `num_cores` threads: they ignore quotas."""
+    """Make libraries that are imported later use `num_cores` threads: they ignore quotas."""
     if hasattr(os, "sched_getaffinity") and num_cores() < len(os.sched_getaffinity(0)):
         os.environ.setdefault("OMP_NUM_THREADS", str(num_cores()))
 
@@ -133,6 +133,6 @@ def _number(path: Path) -> int | None:
 
 
 def _table(path: Path) -> dict[str, int]:
-    """Return the numbers in a file of lines of a name and a number."""
+    """Return {name: number} from a file with a name and a number on each line."""
     pairs = (line.split()[:2] for line in _lines(path))
     return {pair[0]: int(pair[1]) for pair in pairs if len(pair) == 2 and pair[1].isdecimal()}

@@ -42,7 +42,7 @@ def notices() -> list[str]:
 
 
 def use_private_matplotlib_folder() -> None:
-    """Give matplotlib a folder if it would find none and warn. Call this before importing it."""
+    """Give matplotlib a folder if it would warn of finding none. Call this before importing it."""
     homes = (platformdirs.user_config_path, platformdirs.user_cache_path)
     if not os.environ.get("MPLCONFIGDIR") and not all(_is_usable(home) for home in homes):
         os.environ["MPLCONFIGDIR"] = str(folder("matplotlib"))
@@ -52,8 +52,8 @@ def use_private_compiler_folder() -> None:
     """Give torch.compile a private folder unless the user chose one. Call this before importing it.
 
     Optimizers and networks on the meta device import it. Its default is a folder for temporary
-    files that anyone may have made and filled with code; precompiled headers are always there, so
-    they are disabled.
+    files that anyone may have made and filled with code. Precompiled headers are always kept there,
+    so they are disabled.
     """
     os.environ.setdefault("TORCHINDUCTOR_CPP_CACHE_PRECOMPILE_HEADERS", "0")
     variable = "TORCHINDUCTOR_CACHE_DIR"

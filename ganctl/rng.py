@@ -47,7 +47,7 @@ class Stream(enum.Enum):
         self.names = names
 
     def sequence(self, **key: int) -> np.random.SeedSequence:
-        """Return the mixed key. Raises OverflowError unless its numbers are 0 to 2^32 - 1."""
+        """Return the seed sequence of a key. Raises OverflowError unless all are 0 to 2^32 - 1."""
         assert tuple(key) == self.names
         words = [self.tag, *key.values()]
         padding = [0] * (_NUM_WORDS - len(words))

@@ -30,7 +30,7 @@ ANIMATED = (*(f".{kind}" for kind in images.ANIMATIONS), ".mp4")
 _MAX_IMAGES, _MAX_BYTES = 10_000, 2**30
 """Limits of one picture or animation: number of images, bytes of pixels."""
 _MAX_FPS = 50
-"""Browsers show shorter frames slower."""
+"""Maximum frames per second: browsers show shorter frames more slowly."""
 _COPIES = 3
 """Copies of all pixels in memory while a file is made; 2.9 were measured for a grid."""
 _MAX_SHOWN, _MAX_NAMED = 256, 8

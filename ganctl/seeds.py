@@ -44,7 +44,7 @@ def as_ranges(seeds: Sequence[int]) -> str:
 
 
 def is_single_class(classes: Any) -> bool:
-    """Whether this is one class, not several."""
+    """Return whether this is one class, not several."""
     return np.ndim(classes) == 0
 
 

@@ -148,7 +148,7 @@ def _parser_error(error: Exception, words: Sequence[str]) -> tuple[str, str]:
 
 
 def _value_error(message: str, error: Exception) -> str:
-    """Return Pydantic's complaint about a value, if it is one, as ganctl words its own."""
+    """Return `message` in ganctl's words if Pydantic refused a value, otherwise as it is."""
     given: list[Any] = getattr(error.__cause__, "errors", list)()
     name = re.search(r"'([^']+)'", message)
     if not given or name is None:

@@ -46,7 +46,7 @@ seeds = among(("0-15", "0-99", "0,1,2,3"))
 def settings(incomplete: str) -> list[str]:
     """Offer names for --set; a single match also comes with its value in the default preset.
 
-    Bash adds a space after a single offer, and more has to be typed.
+    Bash adds a space after a single offer, although the value must still be typed.
     """
     names = among(sorted(SETTINGS))(incomplete)
     if len(names) != 1:

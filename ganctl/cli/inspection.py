@@ -192,7 +192,7 @@ def _show_weights(rows: list[Document], terminal: Terminal) -> None:
 
 
 def _show_comparison(document: Document, terminal: Terminal) -> None:
-    """Show what two checkpoints differ in, the largest differences of weights first."""
+    """Show how two checkpoints differ, with the largest differences of weights first."""
     a, b, differing = document["a"], document["b"], document["tensors"]
     terminal.result(_verdict(document))
     terminal.lines([("A", a["path"]), ("B", b["path"])])

@@ -114,7 +114,7 @@ def chosen_settings(assignments: Iterable[str] | None = None, **given: Any) -> d
 
 
 def image_settings(**given: str | None) -> ImageSettings:
-    """Return the preprocessing of images that options give, else the default preset's."""
+    """Return the preprocessing that the options ask for; the default preset has the rest."""
     return override(preset(DEFAULT_PRESET), chosen_settings(**given)).image_settings
 
 

@@ -51,10 +51,10 @@ def silence_stdout() -> None:
 
 
 def reports_failure() -> bool:
-    """Return whether this process has to print why the run failed: only the first that calls this.
+    """Return whether this process must print why the run failed: the first one that asks does.
 
-    Not always the process of rank 0: the cause may be known to another one alone, and rank 0 may
-    have been killed. The others fail because of the first one.
+    That is not always rank 0: the cause may be known to another process alone, and rank 0 may have
+    been killed. The others fail because of the first one.
     """
     if world_size() == 1:
         return True
@@ -90,7 +90,7 @@ def launch(count: int, arguments: Sequence[str]) -> int:
 
 
 class _Workers:
-    """The processes that this one has launched; within its context they get its signals."""
+    """The processes that this one has launched. Within its context, they get its signals too."""
 
     def __init__(self) -> None:
         self._processes: list[subprocess.Popen[bytes]] = []

@@ -21,7 +21,7 @@ _STOPPED_BY_ANOTHER = 143
 
 
 def run(session: Session, terminal: Terminal, *, preview: bool, **how: Any) -> StoppedError | None:
-    """Train as `Session.train` does, and show how it goes; return what stopped it, if anything."""
+    """Train as `Session.train` does and show the progress; return what stopped it, if anything."""
     if session.is_complete:
         _conclude(session, terminal)
         return None

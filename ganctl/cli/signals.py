@@ -81,7 +81,7 @@ class StopSignals:
 def not_ignored(names: Sequence[str]) -> list[int]:
     """Return the signals of these names that exist here and are not ignored.
 
-    nohup has SIGHUP ignored, a shell SIGINT of its background programs: it stays so.
+    Those that nohup (SIGHUP) or a shell's background job (SIGINT) ignores stay ignored.
     """
     numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
     return [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]
@@ -103,7 +103,7 @@ def handling(
 
 
 def suspend() -> None:
-    """Suspend this process as Ctrl-Z does by itself; return when it is continued.
+    """Suspend this process as Ctrl-Z does without a handler; return when it is continued.
 
     Returns at once in a session without job control, such as that of `ssh HOST ganctl`.
     """

@@ -95,11 +95,11 @@ class Terminal:
         self.out.print(table)
 
     def lines(self, rows: Iterable[tuple[str, str]]) -> None:
-        """Print names and values on lines that are never folded, so that they can be copied."""
+        """Print names and values on lines that are never wrapped, so that they can be copied."""
         self._plain_table(("", ""), [[printable(cell) for cell in row] for row in rows], left=2)
 
     def _plain_table(self, columns: Sequence[str], rows: list[list[str]], left: int) -> None:
-        """Print whole cells in plain columns: a pipe has no width, and its text is searched."""
+        """Print a table without cutting cells: a pipe has no width, and its text is searched."""
         lines = [list(columns), *rows] if any(columns) else rows
         widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
         widths[-1] *= len(widths) > left  # a left-aligned last column needs no padding
@@ -142,8 +142,8 @@ class Terminal:
     def progress(self) -> Iterator[Callable[[str, int, int], None]]:
         """Yield a function that shows a task's progress: its name, items done and total items.
 
-        Each task gets a bar, or, where bars cannot be shown, a line if it has many items. Before
-        its first call a spinner shows that the program is alive: loading torch alone takes seconds.
+        Each task gets a bar or, where bars cannot be shown, a line if it has many items. Until the
+        function is called, a spinner shows that the program is alive: loading torch takes seconds.
         """
         if self.json_wanted or self.quiet:
             yield lambda task, done, total: None
@@ -208,7 +208,7 @@ def _console(stream: IO[str]) -> Console:
 
 
 def _print_line(console: Console, text: str) -> None:
-    """Print a line of prose, which a terminal shows broken between words."""
+    """Print a line of prose, wrapped between words on a terminal."""
     text = printable(text)
     if _is_rich(console.file):
         text = wrapped(text, console.width)
@@ -216,9 +216,9 @@ def _print_line(console: Console, text: str) -> None:
 
 
 def wrapped(text: str, width: int) -> str:
-    """Break `text` between words into lines of at most `width` cells, indented as the first is.
+    """Wrap `text` between words into lines of at most `width` cells, indented as the first is.
 
-    A command, and what is quoted, is not broken, so that it can be copied.
+    Commands and quotations are not broken, so that they can be copied.
 
     >>> wrapped("  To resume: ganctl train --resume --out runs/mnist-fast", 20)
     '  To resume:\\n  ganctl train --resume --out runs/mnist-fast'

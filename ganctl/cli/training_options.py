@@ -62,7 +62,7 @@ JsonLinesOption = Annotated[bool, typer.Option(
 def with_settings(command: Callable[..., None]) -> Callable[..., None]:
     """Return `command` with an option for each setting in place of its parameter `settings`.
 
-    It gets those that were given, --set's among them, as a dict by their names.
+    `command` gets the settings that were given, including those of --set, as a dict by name.
     """
     own = dict(inspect.signature(command, eval_str=True).parameters)
     own["assignments"] = _parameter("assignments", SetOption)

@@ -34,7 +34,7 @@ def observer(terminal: Terminal, steps_per_epoch: int, **screen: Any) -> QuietOb
 
 
 def summary_epochs(count: int) -> list[int]:
-    """Return the first, 40 %, 60 %, 80 % and last of `count` epochs: of 50, 1 20 30 40 50."""
+    """Return the first epoch, those at 40, 60 and 80 %, and the last: of 50, 1 20 30 40 50."""
     return sorted({1, *(max(1, round(count * share / 10)) for share in (4, 6, 8, 10))})
 
 
@@ -49,7 +49,7 @@ def show_summary(
 ) -> None:
     """Show some epochs' metrics, how often the discriminator is fooled, times, and the best epoch.
 
-    `seconds` is the time since `since_step`, where this session began, with all that it did.
+    `seconds` is the total time of this session, which began at `since_step`.
     """
     columns = [COLUMNS[name] for name in STEP_METRICS]
     heading = "losses"

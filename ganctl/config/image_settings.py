@@ -51,7 +51,7 @@ def normalize_size(text: str) -> str:
 
 
 def stages_for(height: int, width: int) -> int:
-    """Return how many times images of this size are halved: evenly, and down to 4 pixels at most.
+    """Return how many times images of this size can be halved evenly, to no less than 4 pixels.
 
     >>> stages_for(28, 28), stages_for(64, 64), stages_for(48, 128), stages_for(100, 100)
     (2, 4, 3, 2)
@@ -65,7 +65,7 @@ def stages_for(height: int, width: int) -> int:
 
 
 def normalize_augment(text: str) -> str:
-    """Return 'color,cutout' for 'cutout, color': the order of their application. UsageError."""
+    """Return 'color,cutout' for 'cutout, color': the order of application. Raises UsageError."""
     names = {name.strip() for name in text.split(",")}
     if names in ({"auto"}, {"none"}):
         return names.pop()

@@ -41,14 +41,14 @@ def preset(name: str) -> TrainConfig:
 
 _PIXELS = 28 * 28
 _IMAGES_SEEN = 600_000
-"""Half as many as a run on MNIST sees: fewer images have less to teach."""
+"""Least number of images seen in a run: half as many as on MNIST, as fewer have less to teach."""
 _MAX_EPOCHS = 1000
 _R1_AUGMENTED = 2e-4
-"""Per pixel, divided by the batch size: the heuristic of StyleGAN2-ADA's program."""
+"""R1 weight per pixel and image of a batch: the heuristic of StyleGAN2-ADA's program."""
 
 
 def tuned(config: TrainConfig, num_images: int) -> dict[str, tuple[Any, str]]:
-    """Return what settings of `config` become for `num_images` images of its shape, and why.
+    """Return the settings of `config` that are fitted to `num_images` images: values and reasons.
 
     The gradient that R1 penalizes is a sum over the image's values, so its weight grows with their
     number (as in Karras et al. 2020, StyleGAN2, appendix B). All augmentations together hold the

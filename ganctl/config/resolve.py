@@ -51,7 +51,7 @@ def resolve(
 ) -> Resolved:
     """Return `config` with every value set that depends on the images or the device.
 
-    A preset's values are fitted to the images, but for the settings in `chosen`; None: for all.
+    A preset's values are fitted to the images, except for the settings in `chosen` (None: all).
     `precision` returns what 'auto' is on the device, `threads` the number of threads for the
     otherwise finished config. Raises UsageError if the config does not fit the images.
     """

@@ -34,11 +34,11 @@ ARCHITECTURES = ("dcgan", "fast")
 UPDATES = ("simultaneous", "alternating")
 PRECISIONS = ("auto", "fp32", "bf16")
 MAX_EPOCHS = 20_000
-"""A checkpoint holds a row of history per epoch, and is read only up to a certain size."""
+"""Maximum number of epochs: checkpoints have a row for each, and must not become too large."""
 MIN_MEASURED = 10
 """Minimum number of samples for metrics: some of them need five neighbors."""
 MAX_SEED = 2**32 - 1
-"""Seeds are 32-bit, the range that NumPy's frozen RandomState takes."""
+"""Largest seed: 32 bits, the range that NumPy's frozen RandomState takes."""
 LENGTH_FIELDS = ("epochs", "steps")
 """The settings that may change when a run is resumed."""
 
@@ -270,7 +270,7 @@ def to_dict(config: TrainConfig) -> dict[str, Any]:
 
 
 def from_dict(data: object) -> TrainConfig:
-    """Return the config that `to_dict` wrote; types, names and bounds are checked. UsageError."""
+    """Rebuild the config that `to_dict` returned; everything is checked. Raises UsageError."""
     config: TrainConfig = _build(TrainConfig, data, "config")
     return config
 
@@ -297,7 +297,7 @@ _KINDS = {bool: "true or false", int: "a whole number", float: "a number"}
 
 
 def parse_setting(text: str) -> tuple[str, Any]:
-    """Return a setting's name and value from `name=value` as a user writes it. UsageError."""
+    """Return a setting's name and value from a user's `name=value`. Raises UsageError."""
     name, separator, value = text.partition("=")
     name = name.strip().replace("-", "_")
     if not separator or not name:

@@ -28,7 +28,7 @@ from ganctl.text import suggestion
 
 _PREFIX = "GANCTL_"
 STORE_FILE = "GANCTL_STORE"
-"""Environment variable: the file through which the processes of one machine find one another."""
+"""Environment variable that names the file through which the processes of a machine meet."""
 _NOT_SETTINGS = {"GANCTL_DEBUG", STORE_FILE}
 _ARGUMENTS = ("out", "resume", "device", "num_processes", "timeout", "cache_memory", "save_every")
 """Options of a training run that are not settings: no file or variable can give them."""
@@ -81,7 +81,7 @@ def merge(
 
 
 def read_environment(environment: Mapping[str, str]) -> dict[str, Any]:
-    """Return the settings, and the preset, of GANCTL_ variables that are not empty. UsageError."""
+    """Return the settings and the preset from GANCTL_ variables that are set. Raises UsageError."""
     found: dict[str, Any] = {}
     for variable in sorted(environment):
         name = variable.removeprefix(_PREFIX).lower()
@@ -98,7 +98,7 @@ def read_environment(environment: Mapping[str, str]) -> dict[str, Any]:
 
 
 def read_file(path: Path) -> dict[str, Any]:
-    """Return the settings, and the preset, of a TOML file. Raises ConfigError, UsageError."""
+    """Return the settings and the preset from a TOML file. Raises ConfigError, UsageError."""
     try:
         if not path.is_file():
             raise ConfigError(f"there is no file {path}")

@@ -66,7 +66,7 @@ def require(condition: bool, name: str, value: object, rule: str) -> None:
 
 @functools.cache
 def specs(cls: type) -> dict[str, Spec]:
-    """Return what is declared of each field of a dataclass here, by its name."""
+    """Return the declaration of each field of a `Checked` dataclass, by name."""
     found = {}
     for name, hint in typing.get_type_hints(cls, include_extras=True).items():
         is_declared = typing.get_origin(hint) is Annotated

@@ -211,7 +211,7 @@ def digest_of(images: NDArray[np.uint8]) -> str:
 
 
 def start_digest(shape: tuple[int, ...]) -> hashlib._Hash:
-    """Return the `digest_of` images of `shape`, (N, H, W, C), before their bytes are added."""
+    """Return the hash that `digest_of` starts with for images of `shape`, (N, H, W, C)."""
     return hashlib.sha256(repr(shape).encode())
 
 

@@ -13,7 +13,7 @@ from ganctl.datasets.decoding.decode import Content, decode
 from ganctl.errors import UsageError
 
 LARGEST_DETECTED = 64
-"""Most photographs are larger than every size, but 128x128 takes hours on a CPU: ask for it."""
+"""Largest size that is detected: photographs are larger, but 128x128 takes hours on a CPU."""
 
 
 def detect(

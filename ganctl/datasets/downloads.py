@@ -42,7 +42,7 @@ def cache_dir() -> Path:
 def load(name: str, *, train: bool) -> Named:
     """Return images of `name`, uint8 (N, H, W) or (N, H, W, 3), labels, (N,), and class names.
 
-    Raises DataError, with the place for the files, if they are not cached and cannot be downloaded.
+    Raises DataError, whose hint says where files belong, if they cannot be downloaded.
     """
     import torchvision.datasets
 
@@ -73,7 +73,7 @@ def load(name: str, *, train: bool) -> Named:
 
 
 def _cifar(dataset_class: Any, root: Path, *, train: bool) -> Named:
-    """Return what torchvision would, whose own reader runs any code in its pickles."""
+    """Return CIFAR's images as torchvision does, whose own reader runs any code in its pickles."""
     dataset = dataset_class.__new__(dataset_class)
     dataset.root = str(root)
     dataset.download()

@@ -54,7 +54,7 @@ def stem(name: str) -> str:
 
 
 def default_run_folder(config: TrainConfig) -> Path:
-    """Return the folder of a run that is given none, runs/DATA-PRESET."""
+    """Return the default folder of a run, runs/DATA-PRESET."""
     return Path("runs") / f"{stem(config.data)}-{config.preset}"
 
 
@@ -182,7 +182,7 @@ def _named(name: str, settings: ImageSettings, *, train: bool, limit: int | None
 
 
 def _fitted(images: np.ndarray, settings: ImageSettings) -> np.ndarray:
-    """Return images, uint8 (N, H, W) or (N, H, W, C), as `settings` want them, or UsageError."""
+    """Return uint8 images, (N, H, W) or (N, H, W, C), fitted to `settings`. Raises UsageError."""
     if settings.image_key is not None:
         raise UsageError(
             "image keys are for samples in tars, and a built-in dataset has none",

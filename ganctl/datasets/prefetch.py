@@ -16,7 +16,7 @@ if TYPE_CHECKING:  # workers, which only decode images, import this module and s
 
 
 class Request(NamedTuple):
-    """Images that are wanted: rows of the batch of one step."""
+    """A request for images: rows of the batch of one step."""
 
     step: int
     """Number of the step in its epoch."""

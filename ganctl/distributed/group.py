@@ -32,7 +32,7 @@ T = TypeVar("T")
 TIMEOUT = 300.0
 """Default number of seconds to wait for a process that does not respond."""
 _STARTUP_TIMEOUT = timedelta(hours=1)
-"""Longer while processes read images: one may have more to decode than the others."""
+"""Timeout while processes read images: one may have much more to decode than the others."""
 
 
 class PendingSum:
@@ -230,9 +230,9 @@ def _any(flags: Sequence[bool], world: dist.ProcessGroup | None) -> tuple[bool, 
 
 @contextlib.contextmanager
 def join_group(device: str) -> Iterator[Group]:
-    """Join the group that this process was started in, for the time of this context.
+    """Join the group that this process was started in, within this context.
 
-    SINGLE if it was started alone. `device` is what `resolve_device` takes; sums are over
+    Yields SINGLE if it was started alone. `device` is what `resolve_device` takes; sums are over
     tensors there. Raises GroupError, and what `resolve_device` raises.
     """
     if os.environ.get("WORLD_SIZE", "1") == "1":

@@ -52,7 +52,7 @@ def evaluate(
 
 
 def _real_images(model: Model, name: str, progress: Progress) -> tuple[Pixels, Pixels, str]:
-    """Return the training images, those that samples are compared with, and what the latter are.
+    """Return the training images, the images to compare samples with, and the kind of the latter.
 
     Without held-out images, samples are compared with one half of the training images, and the
     other half takes the place of the training images. Raises DataError if `name` has other images

@@ -77,7 +77,7 @@ class Evaluator:
 
     @property
     def num_test_images(self) -> int:
-        """Number of images compared with: all, or as many as samples if that would take hours."""
+        """Number of test images used: all, or as many as samples if all would take hours."""
         return len(self._test)
 
     def measure(self, samples: Iterable[Pixels]) -> Metrics:
@@ -133,7 +133,7 @@ class Evaluator:
 class EpochEvaluator:
     """An evaluator for use after each epoch: quick, and on few samples.
 
-    They depend on the number of samples, and cannot be compared with those of an `Evaluator`.
+    Its metrics depend on the number of samples, and are not comparable with an `Evaluator`'s.
     """
 
     def __init__(self, network: FeatureNetwork, *, test: Pixels) -> None:
@@ -144,8 +144,8 @@ class EpochEvaluator:
     def measure(self, samples: Iterable[Pixels]) -> dict[str, float | None]:
         """Return QUALITY_METRICS of generated images, uint8 chunks (n, H, W, C).
 
-        The Frechet distance is that to 2,000 test images, the others compare with as many as there
-        are samples. A metric that is not finite is None.
+        The Frechet distance is that to 2,000 test images; the other metrics use as many test images
+        as there are samples. A metric that is not finite is None.
         """
         found = extract(self._network, samples)
         shares = metrics.class_shares(found.logits)

@@ -54,7 +54,7 @@ class Evaluation:
         return evaluation
 
     def rows(self) -> list[tuple[str, str, str, str]]:
-        """Return the rows of a table: label, of the samples, of real images, which is better."""
+        """Return table rows: label, value of samples, value of real images, which is better."""
         table = []
         for metric in _SHOWN:
             samples, real = (
@@ -98,7 +98,7 @@ def documents(run: RunDirectory, digest: str) -> list[dict[str, Any]]:
 
 
 def newest_for(run: RunDirectory, digest: str) -> Evaluation | None:
-    """Return the newest evaluation of the checkpoint whose digest is `digest`, else the newest."""
+    """Return the newest evaluation of the checkpoint with this digest, or else of any."""
     found = load(run)
     return next((one for one in found if one.digest == digest), found[0] if found else None)
 

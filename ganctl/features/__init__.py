@@ -58,7 +58,7 @@ class Activations:
 
 
 def is_known(data: str, image_shape: tuple[int, int, int] | None = None) -> bool:
-    """Whether the included classifier knows the images of a built-in dataset.
+    """Return whether the included classifier knows the images of a built-in dataset.
 
     `image_shape` is (C, H, W) if they were resized or converted.
     """

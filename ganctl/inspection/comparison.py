@@ -71,7 +71,7 @@ def _difference(a: Tensor | None, b: Tensor | None) -> tuple[str, float | None]:
 
 
 def _num_equal_epochs(a: Checkpoint, b: Checkpoint) -> int:
-    """Return the number of first epochs with the same metrics in both."""
+    """Return how many epochs, from the first one on, have the same metrics in both."""
     number = 0
     for one, other in zip(a.history, b.history, strict=False):
         if any(one[name] != other[name] for name in one.keys() - _TIMES):

@@ -51,14 +51,14 @@ def each_weight(checkpoint: Checkpoint) -> Iterator[tuple[str, str, nn.Module, T
 
 
 def num_dead_units(layer: nn.Module, weight: Tensor) -> tuple[int, int]:
-    """Return how many units of a layer (filters of a convolution) are zero, and of how many."""
+    """Return the number of units of a layer (filters of a convolution) that are 0, and of all."""
     units = units_of(layer, weight)
     alive = units.reshape(len(units), -1).any(1)
     return len(units) - int(alive.sum()), len(units)
 
 
 def units_of(layer: nn.Module, weight: Tensor) -> Tensor:
-    """Return `weight` with its units along the first axis."""
+    """Return `weight` with the layer's units, its outputs, along the first axis."""
     return weight.movedim(1 if isinstance(layer, nn.ConvTranspose2d) else 0, 0)
 
 

@@ -18,7 +18,7 @@ _MAX_RUNS = 1000
 
 
 def find_runs(folder: Path) -> list[Path]:
-    """Return the run directories in `folder`, the first thousand by name; none if it is a run."""
+    """Return the first 1,000 run directories in `folder` by name; none if it is itself a run."""
     if not folder.is_dir() or RunDirectory(folder).is_run():
         return []
     found = (path for path in sorted(folder.iterdir()) if RunDirectory(path).is_run())

@@ -13,7 +13,7 @@ from ganctl.networks import dcgan, fast
 
 _ARCHITECTURES = {"dcgan": dcgan, "fast": fast}
 _MEMORY_FORMAT = torch.channels_last
-"""Faster than the default on CPUs and tensor cores; the same everywhere, for equal bits."""
+"""Layout of all networks: fast on CPUs and tensor cores; one everywhere, for equal bits."""
 
 
 def build_generator(config: NetworkConfig, rng: torch.Generator | None = None) -> nn.Module:

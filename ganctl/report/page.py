@@ -22,7 +22,7 @@ from ganctl.text import printable
 MAX_RUNS = 6
 """Number of runs that can be compared: as many colors can be told apart."""
 MAX_BYTES = 5_000_000
-"""A page is smaller than this."""
+"""Upper bound of the size of a page in bytes."""
 _PICTURE_BYTES = 2_700_000
 """Bytes of all pictures together; in the page they take a third more."""
 _SHEET_SIDE = 640
@@ -110,14 +110,14 @@ def render(runs: Sequence[Run]) -> tuple[bytes, list[Section]]:
 
 
 def table(runs: Sequence[Mapping[str, str]]) -> Table:
-    """Return the values of several runs side by side, without names that have none."""
+    """Return the values of several runs side by side; a name without any value is left out."""
     names = dict.fromkeys(name for values in runs for name in values)
     rows = [(name, [values.get(name, "") for values in runs]) for name in names]
     return [(name, values) for name, values in rows if any(values)]
 
 
 def _colors() -> str:
-    """Return the rules that give --c, the color of a line, to the classes c0, c1, ..."""
+    """Return the CSS rules that set --c, the color of a line, for the classes c0, c1, ..."""
     light = "".join(f".c{n} {{ --c: {each.light}; }}\n" for n, each in enumerate(palette.SERIES))
     dark = "".join(f".c{n} {{ --c: {each.dark}; }}\n" for n, each in enumerate(palette.SERIES))
     return f"{light}@media (prefers-color-scheme: dark) {{\n{dark}}}\n"

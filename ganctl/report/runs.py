@@ -167,7 +167,7 @@ class Run:
         }
 
     def starts(self) -> list[dict[str, str]]:
-        """Return the starts and resumes of the run: of many, the first one and the latest."""
+        """Return the starts and resumes of the run; if there are many, the first and the latest."""
         first, later = (starts := self.folder.read_starts())[:1], starts[1:]
         names = ("date", "from_step", "device", "command")
         return [
@@ -220,7 +220,7 @@ def _training_images(
 
 
 def thinned(items: Sequence[T], most: int) -> list[T]:
-    """Return at most `most` items, evenly spaced: the last one, and with two or more the first."""
+    """Return at most `most` items, evenly spaced, with the last and, if several, the first."""
     if len(items) <= most or most == 1:
         return list(items[-most:])
     return [items[round(index * (len(items) - 1) / (most - 1))] for index in range(most)]

@@ -11,7 +11,7 @@ from ganctl.training.state import TrainState
 
 
 def divergence_error(what: str, step: int, state: TrainState, checkpoint: Path) -> TrainingError:
-    """Return the error that `what` happened at `step`, after `checkpoint` was saved."""
+    """Return an error saying that `what` happened at `step`, after `checkpoint` was saved."""
     config = state.config
     return TrainingError(
         f"{what} at step {step}; training was stopped there",
@@ -45,7 +45,7 @@ def compiler_error(error: Exception) -> TrainingError | None:
 
 
 def out_of_memory_error(state: TrainState) -> TrainingError:
-    """Return the error that a step needs too much memory; may spoil `state`.
+    """Return an error saying that a step needs too much memory; may spoil `state`.
 
     Call it when nothing that the step allocated is referenced any more.
     """

@@ -45,7 +45,7 @@ class NoiseSource:
         self._ahead: dict[int, Noise] = {}
 
     def draw(self, step: int, rows: Rows | None = None) -> Noise:
-        """Return the noise of `step`, counted from 0, with `rows` of the latents (all)."""
+        """Return the noise of `step`, counted from 0, with `rows` of the latents (None: all)."""
         rows = rows or Rows.all_of(self._config.batch_size)
         numbers = tuple(itertools.chain.from_iterable(rows.ranges))
         if step not in self._ahead or numbers != self._rows:

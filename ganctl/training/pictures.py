@@ -102,7 +102,7 @@ class Pictures:
 
 
 def read_samples(config: TrainConfig, paths: Iterable[Path]) -> Iterator[tuple[Path, Pixels]]:
-    """Yield the pictures of a run's samples, uint8 (H, W, C); skip files that are none."""
+    """Yield the pictures of a run's samples, uint8 (H, W, C); skip all other files."""
     shape = _shape(config)
     for path in paths:
         with contextlib.suppress(OSError):

@@ -64,7 +64,7 @@ class MetricsReader:
         self._clock = time.monotonic()
 
     def start_epoch(self) -> None:
-        """Begin with an empty meter."""
+        """Start an epoch with an empty meter."""
         self.meter = Meter()
         self.restart_clock()
 

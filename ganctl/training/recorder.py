@@ -57,7 +57,7 @@ class Recorder:
         self._real_variety = variety(dataset.evenly_spaced(_NUM_COMPARED))
 
     def checkpoint(self, meter: Meter) -> Checkpoint:
-        """Return the present state as it is saved, with the sums of the unfinished epoch."""
+        """Return the present state as a checkpoint, with the sums of the unfinished epoch."""
         return self._state.checkpoint(
             history=self.history, partial=meter.to_dict(), data=self._data, made_by=self._made_by
         )
@@ -171,5 +171,5 @@ class Recorder:
 
     @functools.cached_property
     def _evaluator(self) -> EpochEvaluator | None:
-        """Made at the end of the first epoch, not before: it takes seconds."""
+        """The evaluator, made only at the end of the first epoch, as that takes seconds."""
         return self._make_evaluator()

@@ -11,13 +11,13 @@ from ganctl.errors import Setting, Text, UsageError
 from ganctl.text import counted
 
 _MAY_CHANGE = (*LENGTH_FIELDS, "data")
-"""The run's length, and where the images are."""
+"""Settings that may change on resume: the run's length, and where the images are."""
 _MAY_BE_OPEN = ("image_size", "image_channels", "augment", "precision", "threads")
 """Settings that a run resolves; given as open on resume, they keep the resolved values."""
 
 
 def changed(config: TrainConfig, changes: Mapping[str, Any]) -> TrainConfig:
-    """Return a run's `config` with `changes`. UsageError if one may not change."""
+    """Return a run's `config` with `changes`. Raises UsageError if one may not change."""
     old = settings(config)
     differing = [
         name

@@ -175,7 +175,7 @@ def new(
     cache_memory: int = CACHE_MEMORY,
     progress: Progress | None = None,
 ) -> Session:
-    """Return a run from its beginning; nothing is written or computed before all is known to fit.
+    """Return a new run; nothing is written or computed before everything is known to fit.
 
     `chosen` names the settings that the user chose: others are fitted to the images, and classes
     that were asked for must exist. None: `config` is taken as it is. Without `to_write` (a dry
@@ -223,7 +223,7 @@ def resume(
     cache_memory: int = CACHE_MEMORY,
     progress: Progress | None = None,
 ) -> Session:
-    """Return the run in `out` from its newest undamaged checkpoint on.
+    """Return the run in `out`, ready to continue from its newest undamaged checkpoint.
 
     `changes` are the settings that the user gave: only the run's length may differ from the
     checkpoint, and the path of the images, if they are the same. The rest is as in `new`. Raises a

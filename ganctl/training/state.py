@@ -89,7 +89,7 @@ class TrainState:
         data: dict[str, Any],
         made_by: dict[str, Any],
     ) -> Checkpoint:
-        """Return the state as a checkpoint, without a copy, with what else checkpoints hold."""
+        """Return a checkpoint of the state and the arguments; tensors are not copied."""
         return Checkpoint(
             config=self.config, step=self.step,
             history=history, partial=partial, data=data, made_by=made_by,

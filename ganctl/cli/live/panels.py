@@ -38,7 +38,7 @@ class Lines:
         return len(self._lines)  # none is ever removed
 
     def add(self, line: Callable[[int], Text]) -> None:
-        """Add a function from the panel's width to a line."""
+        """Add a line, given as a function that returns it for the width of the panel."""
         self._lines.append(line)
 
     def render(self, width: int, height: int) -> Text:
@@ -123,7 +123,7 @@ def clock(seconds: float) -> str:
 
 
 def fitting(width: int) -> list[str]:
-    """Return the columns of the table that fit into `width` cells."""
+    """Return the columns of the table of epochs that fit into `width` cells."""
     columns = list(WIDTHS)
     for name in _OMITTED_FIRST:
         if sum(WIDTHS[column] for column in columns) + 2 * (len(columns) - 1) > width:
@@ -132,12 +132,12 @@ def fitting(width: int) -> list[str]:
 
 
 def table_line(cells: Mapping[str, str], width: int, style: str = "") -> Text:
-    """Return a line of the table, from its cells by column."""
+    """Return a line of the table of epochs, given its cells by column."""
     return Text("  ".join(cells[name].rjust(WIDTHS[name]) for name in fitting(width)), style)
 
 
 def table_head(width: int) -> Text:
-    """Return the headings of the table."""
+    """Return the line of headings of the table of epochs."""
     return table_line({name: COLUMNS[name].short for name in WIDTHS}, width, "bold")
 
 

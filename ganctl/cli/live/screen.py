@@ -50,11 +50,11 @@ Layout = Callable[[int, int], Mapping[Panel, Region]]
 
 
 class Screen:
-    """A screen of panels. Within its context it is the terminal's alternate screen.
+    """A screen of panels, shown on the terminal's alternate screen within its context.
 
     A thread paints. Code that changes a panel holds `lock` and never waits for the terminal, which
-    may be slow or stopped by Ctrl-S. After a change of size everything is painted again. Ctrl-Z
-    gives the terminal back, and nothing is painted in the background.
+    may be slow or stopped by Ctrl-S. After a resize everything is painted again. Ctrl-Z gives the
+    terminal back, and nothing is painted in the background.
     """
 
     def __init__(self, console: Console, layout: Layout) -> None:

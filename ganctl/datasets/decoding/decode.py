@@ -24,7 +24,7 @@ Content = bytes | Pixels
 """A file's bytes, or the pixels of an image from an array: uint8 (H, W) or (H, W, C of 1 to 4)."""
 
 _OVERSAMPLING = 2.0
-"""Much larger images are first reduced quickly, to at least this multiple of the wanted size."""
+"""Multiple of the wanted size to which much larger images are first reduced, quickly."""
 _PNG_BITS = 24
 """Offset of the number of bits per sample in a PNG."""
 UNREADABLE, NO_MEMORY = "cannot be read", "not enough memory to decode it"

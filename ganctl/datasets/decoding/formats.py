@@ -115,7 +115,7 @@ def why_not_decoded(error: Exception, content: bytes) -> str:
 def why_misread(image: Image.Image) -> str | None:
     """Return why Pillow would decode an opened image wrongly, or None.
 
-    It takes uncompressed separate planes of 16 bits for planes of 8.
+    It reads uncompressed separate planes of 16-bit samples as planes of 8-bit samples.
     """
     tags = getattr(image, "tag_v2", {})
     is_planar = tags.get(_PLANES) == _SEPARATE and len(image.getbands()) > 1
@@ -168,7 +168,7 @@ def _unsupported(what: str) -> str:
 
 
 def _why_not_opened(name: str, content: bytes) -> str | None:
-    """Return what Pillow's reader of the format `name` does not support; None if it is damaged.
+    """Return what Pillow does not support in a file of the format `name`; None if it is damaged.
 
     `Image.open` does not say why it fails.
     """
@@ -182,7 +182,7 @@ def _why_not_opened(name: str, content: bytes) -> str | None:
 
 
 def _why_not_tiff(content: bytes) -> str | None:
-    """Return the samples or the compression of a TIFF as unsupported; None if it is damaged."""
+    """Return which samples or compression of a TIFF Pillow lacks; None if the file is damaged."""
     file = io.BytesIO(content)
     try:
         tags = TiffImagePlugin.ImageFileDirectory_v2(content[: 16 if _is_big(content) else 8])
@@ -226,9 +226,9 @@ def _is_cut_short(content: bytes) -> bool:
 
 
 def _tiff_directories(content: bytes) -> Iterator[bool]:
-    """Yield for each directory whether it is a page's; Pillow would read all tags of each.
+    """Yield for each directory of a TIFF whether it is that of a page.
 
-    Raises struct.error where the file ends too early.
+    Pillow would read all tags of each. Raises struct.error where the file ends too early.
     """
     order = "<" if content.startswith(b"II") else ">"
     count, entry, offset, first = ("Q", 20, "Q", 8) if _is_big(content) else ("H", 12, "I", 4)

@@ -64,7 +64,7 @@ def find(key: str) -> Stored | None:
     """Return what is stored under `key`; None if there is nothing, or it is damaged.
 
     The images count as in use while their mapping exists. Only the files' sizes, and the digests of
-    everything but the pixels, are checked: no more is read than a small file.
+    everything but the pixels, are checked: the pixels are not read.
     """
     with contextlib.suppress(*_DAMAGE):
         reference = folder() / f"{key}.json"
@@ -149,8 +149,8 @@ class Slot:
 def reserve(key: str, on_wait: Callable[[], None]) -> Iterator[Slot]:
     """Yield a slot for the images of `key`, once no other process is making them.
 
-    `on_wait` is called while one is. What was written and not stored is removed. An OSError becomes
-    a DataError.
+    `on_wait` is called if there is one to wait for. What was written but not stored is removed. An
+    OSError becomes a DataError.
     """
     try:
         with _locked(folder() / f"{key}.lock", on_wait):
@@ -270,6 +270,6 @@ def _digest(content: bytes) -> str:
 
 
 def sync(file: IO[bytes]) -> None:
-    """Flush `file` and have the device keep what was written."""
+    """Flush `file` to the device, so that a power cut loses nothing."""
     files.disk.flush(file)
     files.disk.sync(file)

@@ -55,7 +55,7 @@ class Prepared:
     def examples(self) -> tuple[NDArray[np.intp], int | None]:
         """Return the indices of images for a contact sheet, and its columns if a row is a class.
 
-        They are spread evenly, with as many of each class.
+        They are evenly spaced within each class, with the same number of each if there are enough.
         """
         classes = self.survey.classes
         if not classes:
@@ -114,7 +114,7 @@ def prepare(
     held_out: bool = False,
     progress: Progress | None = None,
 ) -> Prepared:
-    """Return the usable images that `load` would, with a survey. Raises UsageError, DataError."""
+    """Return the usable images at `path`, and a survey of all. Raises UsageError, DataError."""
     detection.require_color(settings.background)
     report = progress or (lambda *_: None)
     is_folder = os.path.isdir(path) and settings.image_key is None  # noqa: PTH112
@@ -136,7 +136,7 @@ def prepare(
 def require_usable(prepared: Prepared, *, skip_bad: bool, is_listed: bool = False) -> None:
     """Raise DataError if these images cannot be trained on.
 
-    It lists the files at fault, unless that was done already (`is_listed`).
+    The error lists the unusable files, unless `is_listed` says that this was done before.
     """
     survey, path = prepared.survey, printable(prepared.path)
     if survey.problems and not (skip_bad and survey.num_images):
@@ -256,7 +256,7 @@ def _key(files: Any, settings: ImageSettings, limit: int | None) -> str:
 def _fingerprint(path: str, folder: Folder | None) -> Any:
     """Return a value that changes if names, sizes or times of the files at `path` do.
 
-    `folder` is what lies there, if it is one.
+    `folder` is the folder at `path`, if there is one.
     """
     if folder is not None:
         found = sorted(one for one in folder.found if isinstance(one, File))

@@ -130,11 +130,11 @@ def map_chunks(
     progress: Progress,
     target: Callable[[int], _Target] | None = None,
 ) -> Iterator[tuple[Sequence[Entry], Any]]:
-    """Yield chunks of `entries`, each with what `pool` makes of it.
+    """Yield chunks of `entries`, each with the result of `pool` for it.
 
-    That is facts and digests without `settings`, and with them (pixels of the good images, outcomes
-    of all). If there is a `target`, the pixels go to the one of the chunk's first number, and only
-    their number is returned.
+    Without `settings` the result is facts and digests, with them (pixels of the usable images,
+    outcomes of all). If a `target` is given, the pixels are written to `target(index of the chunk's
+    first entry)`, and only their number is returned.
     """
     if not entries:
         return
@@ -176,7 +176,7 @@ def _write_header(file: IO[bytes], shape: tuple[int, ...]) -> int:
 
 
 def _has_color(source: Source, facts: Mapping[Entry, Facts], background: str) -> bool:
-    """Return whether some image needs three channels; of many that may, a sample is checked."""
+    """Return whether some image needs three channels; if many may, only a sample is checked."""
     unclear = [entry for entry, fact in facts.items() if not _is_gray(fact.mode)]
     for entry in unclear[:: -(-len(unclear) // _MAX_COLOR_CHECKS) or 1]:
         with contextlib.suppress(BadImage):

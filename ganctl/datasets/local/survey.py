@@ -23,7 +23,7 @@ _SIDES = (1, *SIZES, 256, 512, 1024, 2048)
 _COMMON_SIZES = 20
 """Number of sizes that are counted by name."""
 _DARK = 4
-"""Images whose largest value is below this fraction of white are nearly black."""
+"""The largest value in a nearly black image, times this, is below white."""
 _NAMED = 20
 """Number of problems that are listed."""
 
@@ -133,7 +133,7 @@ class Survey:
         classes: dict[str, int],
         settings: ImageSettings,
     ) -> Survey:
-        """Return the survey of `count` images that are alike, none of them damaged."""
+        """Return the survey of `count` intact images of the same size, mode and settings."""
         facts = [Facts(width, height, mode, "array")] * count
         return cls(
             num_files=count,
@@ -172,7 +172,7 @@ class Survey:
         )
 
     def histogram(self) -> list[tuple[str, int]]:
-        """Return (range of short sides in pixels, number of images) from the least to the most."""
+        """Return (range of short sides in pixels, number of images), the shortest sides first."""
         ranges = [f"{low} to {high - 1}" for low, high in pairwise(_SIDES)]
         return [
             (text, self.short_sides.get(side, 0))
@@ -186,7 +186,7 @@ class Survey:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Survey:
-        """Return the survey that `to_dict` gave, also if it has been through JSON since."""
+        """Rebuild the survey that `to_dict` returned, also after a round trip through JSON."""
         settings, remarks = data["settings"], data["remarks"]
         size = {"size": settings["size"] and tuple(settings["size"])}
         frames = {"frames": [*map(tuple, remarks["frames"])]}

@@ -1,7 +1,7 @@
 """A record of the images that this user has trained on, on this machine.
 
 A checkpoint names the images that it was trained on by a path or an address, and may come from
-anyone. Because of that, only images are read that this user trained on before, or names.
+anyone. So only images that this user has trained on before, or names, are read.
 """
 
 from __future__ import annotations

@@ -74,7 +74,7 @@ class Contents:
 
 
 class Source(Protocol):
-    """Images by name. It can be pickled: another process opens what it reads again."""
+    """A source of images by name. It can be pickled: the copy opens its own files."""
 
     contents: Contents
 
@@ -98,7 +98,7 @@ class Source(Protocol):
 
 
 def class_order(labels: Iterable[str]) -> list[str]:
-    """Return each class once, sorted, and as numbers if all of them are."""
+    """Return each class once, sorted; by number if all of them are numbers."""
     names = set(labels)
     if all(name.isascii() and name.isdecimal() for name in names):
         return sorted(names, key=lambda name: (len(name.lstrip("0")), name.lstrip("0"), name))
@@ -111,7 +111,7 @@ def climbs(name: str) -> bool:
 
 
 def is_hidden(name: str) -> bool:
-    """Return whether a file or folder is ignored for its name, since no person put it there."""
+    """Return whether the name of a file or folder says that a system put it there, not a person."""
     return name.startswith(".") or name.lower() in _SYSTEM_FILES
 
 

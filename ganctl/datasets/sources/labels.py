@@ -82,7 +82,7 @@ def beside(content: bytes, suffix: str) -> str | None:
 
 
 def _json(text: str) -> Iterator[tuple[Any, Any]]:
-    """Yield the rows of {"labels": [["00000/img00000000.png", 3], ...]}, or {"labels": null}."""
+    """Yield (name, class) from {"labels": [["00000/img0.png", 3], ...]}, or {"labels": null}."""
     data = json.loads(text)
     if not isinstance(data, dict) or "labels" not in data:
         raise NoLabels("it has no 'labels'")
@@ -96,7 +96,7 @@ def _json(text: str) -> Iterator[tuple[Any, Any]]:
 
 
 def _jsonl(text: str) -> Iterator[tuple[Any, Any]]:
-    """Yield the rows of lines such as {"file_name": "0.png", "label": "cat"}."""
+    """Yield (name, class) from lines such as {"file_name": "0.png", "label": "cat"}."""
     has_labels = False
     for number, line in enumerate(text.split("\n"), 1):
         if not line.strip():
@@ -113,9 +113,10 @@ def _jsonl(text: str) -> Iterator[tuple[Any, Any]]:
 
 
 def _csv(text: str) -> Iterator[tuple[Any, Any]]:
-    """Yield the rows of lines such as 0.png,cat below a line file_name,label; also with ; or tabs.
+    """Yield (name, class) from lines such as 0.png,cat below a heading, file_name,label.
 
-    Without such a first line, two columns are an image's name and its class.
+    The separator can also be ; or a tab. Without a heading there must be two columns: an image's
+    name and its class.
     """
     head = text.partition("\n")[0]
     delimiter = max(_DELIMITERS, key=head.count)

@@ -26,7 +26,7 @@ _SPLITS = {
 """Rank of each split: 0 is trained on, and the next one that is there is held out."""
 _WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+|[0-9]+")
 _CHUNK_DIGITS, _CHUNK_STEP = 3, 100
-"""Folders 0 to 9, and 00 to 99, are classes; 00000, 01000, ... are not."""
+"""Least digits and step of chunks' numbers, such as 00000, 01000, ...; 0 to 99 are classes."""
 _MAX_DIGITS = 18
 _NUM_NAMED = 3
 
@@ -86,7 +86,7 @@ class Layout:
         return None if at is None or at >= len(merged) else merged[at]
 
     def merged(self, path: Parts) -> Parts:
-        """Return `path` with the split's folder renamed to what it holds: A for trainA, or ''."""
+        """Return `path` with only the rest of the split's name: A for trainA, '' for train."""
         if not self.train or self.split_at >= len(path):
             return path
         rest = _without_split(path[self.split_at])
@@ -130,7 +130,7 @@ def common(paths: Iterable[Parts]) -> Parts:
 def infer(folders: Mapping[Parts, Folder]) -> tuple[Layout, list[str], list[str]]:
     """Return the meaning of `folders`, all that hold images, with notes on splits and on classes.
 
-    The topmost folders in which training images differ are classes, unless all of them are called
+    The topmost folders in which training images differ are classes, unless all of them are named
     like splits or only number chunks, or an image lies beside them.
     """
     layout, notes = _splits(folders, len(common(folders)))
@@ -241,14 +241,14 @@ def _are_chunks(tops: Mapping[str, Iterable[Folder]]) -> bool:
 
 
 def _are_splits(names: Collection[str]) -> bool:
-    """Return whether folders are called like splits of one set, such as seg_train and seg_test."""
+    """Return whether folders are named like splits of one set, such as seg_train and seg_test."""
     rests = {_without_split(name) for name in names}
     is_one_set = len({rest for rest in rests if len(rest) > 1}) <= 1
     return bool(names) and is_one_set and all(_rank(name) is not None for name in names)
 
 
 def _rank(name: str) -> int | None:
-    """Return the rank of the split that a folder is called like; None if it is not."""
+    """Return the rank of the split that a folder is named after; None if it is none."""
     words = (word.lower() for word in _WORDS.findall(name))
     return min((_SPLITS[word] for word in words if word in _SPLITS), default=None)
 

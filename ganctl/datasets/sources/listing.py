@@ -118,7 +118,7 @@ class Listing(Generic[Place]):
     def _from_list(
         self, paths: Mapping[str, Parts], found: Contents, read: Callable[[Place], bytes]
     ) -> tuple[str, Mapping[str, str]] | None:
-        """Return the list nearest to the training images and its classes by their names, or None.
+        """Return (name of the nearest list of labels, {image: class}), or None if there is none.
 
         It must be in a folder that has all training images. Sharded archives have no lists.
         """

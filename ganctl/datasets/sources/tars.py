@@ -135,7 +135,7 @@ def _unpacked(path: str) -> str | Unpacked:
 
 
 def _other_images(names: Iterable[str], image_key: str | None) -> dict[str, str]:
-    """Return the fields of images that are not the image of their sample, by their names."""
+    """Return {name: field} of the images that are not chosen as the image of their sample."""
     best: dict[str, tuple[int, str]] = {}
     for name in names:
         key, field = split(name)

@@ -28,7 +28,7 @@ from ganctl.errors import DataError
 from ganctl.text import counted, printable
 
 MARK_EVERY = 64
-"""Number of samples from one whose offset is in the index to the next."""
+"""The index has the offset of every sample whose number is a multiple of this."""
 NAME = "index.json"
 _SUFFIX = ".json"
 _MAX_COUNT = 2**53
@@ -101,7 +101,7 @@ class Index:
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
     def summary(self) -> dict[str, Any]:
-        """Return the JSON-like values that commands which make an index print."""
+        """Return JSON-like values, which are printed by the commands that make an index."""
         return {
             "index": self.address,
             "num_images": self.num_images,

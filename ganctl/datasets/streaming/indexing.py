@@ -54,7 +54,7 @@ def index_shards(pattern: str, progress: Progress, image_key: str | None = None)
 def make(
     address: str, names: Sequence[str], progress: Progress, image_key: str | None = None
 ) -> Index:
-    """Return the index, to be written to `address`, of the shards called `names` beside it.
+    """Return the index of the shards called `names`, to be written beside them, to `address`.
 
     Raises UsageError, and DataError, also if there are no images.
     """
@@ -116,7 +116,7 @@ class _Scan:
         progress("scanning shards", len(names), len(names))
 
     def notes(self) -> list[str]:
-        """Return what a user should know of the shards, apart from their folders."""
+        """Return notes for the user about the shards, except those about their folders."""
         notes = describe_others(self._unused_fields)
         num_images = sum(shard.count for shard in self.shards)
         if unlabelled := num_images - self.classes.total() if self.classes else 0:

@@ -42,7 +42,7 @@ class EpochOrder:
     def __init__(
         self, counts: NDArray[np.int64], batch_size: int, block_size: int, seed: int, epoch: int
     ) -> None:
-        """Plan an epoch of `counts` images per shard, (num_shards,), shuffled in `block_size`s."""
+        """Plan an epoch of `counts` images per shard, (num_shards,), in blocks of `block_size`."""
         self.counts = counts
         self.batch_size = batch_size
         self._block_size = block_size
@@ -97,7 +97,7 @@ class EpochOrder:
         return np.diff(-(-np.arange(self._num_segments + 1) * size // self._num_segments))
 
     def _first_block(self, segment: int) -> int:
-        """Return the length of block 0: segments come to new blocks at different steps."""
+        """Return the length of block 0, such that segments reach new blocks at different steps."""
         return self._block_size * (segment + 1) // self._num_segments
 
     def _images(self, segment: int, block: int) -> range:

@@ -28,7 +28,7 @@ very uneven: 256 MiB for the blocks of all segments, less for each of several pr
 class Reader:
     """Reader of an epoch's images, which holds the current block of each segment.
 
-    It is quick if the requests follow one another.
+    It is fast if requests come in the order of the steps.
     """
 
     def __init__(
@@ -47,8 +47,8 @@ class Reader:
     def __call__(self, request: Request) -> tuple[Pixels, NDArray[np.int64]]:
         """Return images, uint8 (n, H, W, C), and their labels, (n,).
 
-        Raises DataError for a damaged shard, and for a bad image unless they are skipped; from then
-        on always, so that requests made ahead do not fail all over again, which may take long.
+        Raises DataError for a damaged shard, and for a bad image unless bad ones are skipped. Every
+        later call raises it again at once: requests made ahead might take long to fail.
         """
         if self._error is not None:
             raise self._error
@@ -70,7 +70,7 @@ class Reader:
         return self._usable(self._blocks[segment], offset)
 
     def _usable(self, block: _Block, offset: int) -> tuple[Pixels, int]:
-        """Return the image at `offset`, or the next usable one of the block if bad are skipped."""
+        """Return the image at `offset`, or the next usable one if bad ones are skipped."""
         for number in (*block.order[offset:], *block.order[:offset]):
             try:
                 pixels = block.decoded.get(number)
@@ -122,7 +122,7 @@ class Reader:
 
 @dataclass(frozen=True)
 class _Block:
-    """Consecutive samples of a segment, in one piece of memory: many small ones leave gaps."""
+    """Consecutive samples of a segment. Their contents are one piece, to fragment no memory."""
 
     number: int
     content: bytes
@@ -133,7 +133,7 @@ class _Block:
     shards: list[int]
     """The shard of each sample."""
     decoded: dict[int, Pixels]
-    """Images whose contents have no room."""
+    """Decoded images, by number, of samples whose contents did not fit."""
     order: list[int]
     """The numbers of the samples, shuffled."""
 

@@ -145,7 +145,7 @@ def size_of(file: IO[bytes]) -> int:
 
 
 class RangeFile(io.RawIOBase):
-    """A remote file that is read by ranges of bytes, again if a connection fails."""
+    """A remote file that is read in ranges of bytes, with retries if a connection fails."""
 
     def __init__(self, address: str) -> None:
         """Open the file at `address`. Raises DataError if it cannot be read, UsageError."""

@@ -79,7 +79,7 @@ class StreamedDataset(NamedClasses):
         return replace(self, device=device)
 
     def evenly_spaced(self, count: int) -> Pixels:
-        """Return about `count` images, uint8 (n, H, W, C): the first ones of some shards."""
+        """Return about `count` images, uint8 (n, H, W, C), the first of evenly spaced shards."""
         pixels = []
         for sample in _first_samples(self.index, self.limit, count):
             with contextlib.suppress(BadImage):
@@ -155,13 +155,13 @@ def load(
 
 
 def _counts(index: Index, limit: int | None) -> NDArray[np.int64]:
-    """Return how many images of each shard are used, (num_shards,): in all the first `limit`."""
+    """Return how many images of each shard are used, (num_shards,): in total the first `limit`."""
     ends = np.cumsum([0, *(shard.count for shard in index.shards)])
     return np.diff(ends if limit is None else np.minimum(ends, limit))
 
 
 def _first_samples(index: Index, limit: int | None, count: int) -> Iterator[Sample]:
-    """Yield about `count` samples: as many from the beginning of each of some shards."""
+    """Yield about `count` samples, the first ones of evenly spaced shards."""
     counts = _counts(index, limit)
     used = np.flatnonzero(counts)
     chosen = used[np.linspace(0, len(used) - 1, min(len(used), _DETECTION_SHARDS)).astype(int)]
@@ -187,7 +187,7 @@ def _detect(index: Index, limit: int | None, settings: ImageSettings) -> ImageSe
 
 
 def _num_processes(address: str) -> int:
-    """Return how many processes read for this one; 0: a thread.
+    """Return the number of processes that read images for this one; 0 means a thread.
 
     It is a power of two like the number of segments: each process reads segments of its own.
     """

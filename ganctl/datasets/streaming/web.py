@@ -40,7 +40,7 @@ class WebFiles(HTTPFileSystem):  # type: ignore[misc]
     async def _cat_file(self, url: str, start: int, end: int, **_: Any) -> bytes:
         """Return bytes `start` to `end`, and one more if the server sends more.
 
-        Raises DataError if it sends anything but that part, unchanged; OSError.
+        Raises DataError if it sends anything but that part, unchanged, and OSError.
         """
         idle = limits.IDLE_SECONDS
         seconds = idle + (end - start) / limits.SLOWEST_BYTES
