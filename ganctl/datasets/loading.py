@@ -16,6 +16,7 @@ from ganctl.datasets.local import loading as local
 from ganctl.datasets.local import paths, trained
 from ganctl.datasets.local.loading import Prepared
 from ganctl.datasets.local.survey import Survey
+from ganctl.datasets.local.whole import WholeImages
 from ganctl.datasets.streaming import index, storage, stream
 from ganctl.errors import DataError, Setting, Text, UsageError
 from ganctl.text import printable, suggestion
@@ -155,6 +156,18 @@ def prepare(name: str, settings: ImageSettings, *, progress: Progress | None = N
         resolved,
     )
     return Prepared(name, seen.images.numpy(), seen.labels.numpy(), seen.digest, survey, resolved)
+
+
+def open_whole(name: str, *, limit: int | None = None, background: str = "white") -> WholeImages:
+    """Return the training images called `name` or stored at that path, at their own sizes.
+
+    Nothing is decoded yet. With a `limit` they are random ones. Raises what `load` raises.
+    """
+    name = resolve(name)
+    _require_whole(name)
+    if name not in NAMES:
+        return WholeImages.at(name, limit=limit, background=background)
+    return WholeImages.of_array(name, load(name).images.numpy(), limit=limit)
 
 
 def _absolute(name: str) -> str:

@@ -268,7 +268,7 @@ def test_broken_files_stop_training_unless_skipped(here, ok, cli):
     assert result.code == 1
     lines = result.err.splitlines()
     assert lines[0] == f"ganctl: 1 of 12 files in {here / 'photos'} cannot be used"
-    assert lines[1:] == ["  cat/0.png: truncated", "  Add --skip-bad to train without them."]
+    assert lines[1:] == ["  cat/0.png: truncated", "  Add --skip-bad to leave them out."]
     assert not Path("run").exists()
     result = ok("train", "--data", "photos", *QUICK, "--out", "run", "--skip-bad")
     assert "cat/0.png: truncated" in result.err

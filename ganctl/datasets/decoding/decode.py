@@ -101,20 +101,25 @@ def examine(content: Content, settings: ImageSettings) -> tuple[Pixels, Found]:
         pixels, brightest = _fit(_from_array(content), settings)
         return pixels, Found(brightest)
     with _bad_images(content):
-        try:
-            image, lacks_end = _loaded(content, settings), False
-        except OSError as error:
-            if not formats.is_truncated(error):
-                raise
-            # If every ending gives the same picture, nothing of it depends on the lost bytes.
-            pictures = (_loaded(ended, settings) for ended in jpeg.with_endings(content))
-            first = next(pictures, None)
-            if first is None or any(other != first for other in pictures):
-                raise
-            image, lacks_end = first, True
-        bits = content[_PNG_BITS] if content.startswith(b"\x89PNG") else None
-        pixels, brightest = _fit(image, settings, bits)
+        image, lacks_end = _complete(content, settings)
+        pixels, brightest = _fit(image, settings, _bits(content))
         return pixels, Found(brightest, lacks_end)
+
+
+def decode_whole(content: Content, background: str) -> Pixels:
+    """Return the image at its own size, uint8 (H, W, 3), or (H, W, 1) if it is gray only.
+
+    It is upright, in sRGB and over `background` as in `decode`, but neither cropped nor resized.
+    Raises BadImage.
+    """
+    if not isinstance(content, bytes):
+        image = _opaque(_from_array(content), background)
+    else:
+        with _bad_images(content):
+            image = _opaque(_complete(content, None)[0], background, _bits(content))
+    pixels = np.asarray(image).reshape(image.height, image.width, -1)
+    is_gray = pixels.shape[2] == 1 or bool((pixels == pixels[..., :1]).all())
+    return pixels[..., :1] if is_gray else pixels
 
 
 def _from_array(pixels: Pixels) -> Image.Image:
@@ -164,13 +169,36 @@ def _opened(content: bytes) -> Iterator[Image.Image]:
         yield image
 
 
-def _loaded(content: bytes, settings: ImageSettings) -> Image.Image:
-    """Return the decoded image, upright; a large JPEG is reduced while it is decoded."""
-    assert settings.size is not None
+def _complete(content: bytes, settings: ImageSettings | None) -> tuple[Image.Image, bool]:
+    """Return what `_loaded` returns, and whether only bytes after the picture are missing."""
+    try:
+        return _loaded(content, settings), False
+    except OSError as error:
+        if not formats.is_truncated(error):
+            raise
+        # If every ending gives the same picture, nothing of it depends on the lost bytes.
+        pictures = (_loaded(ended, settings) for ended in jpeg.with_endings(content))
+        first = next(pictures, None)
+        if first is None or any(other != first for other in pictures):
+            raise
+        return first, True
+
+
+def _bits(content: bytes) -> int | None:
+    """Return the number of bits per sample in the file, if known."""
+    return content[_PNG_BITS] if content.startswith(b"\x89PNG") else None
+
+
+def _loaded(content: bytes, settings: ImageSettings | None) -> Image.Image:
+    """Return the decoded image, upright; for `settings` a large JPEG is reduced meanwhile."""
     with _opened(content) as image:
-        longest = int(_OVERSAMPLING * max(settings.size))  # for any rotation
-        is_gray = settings.channels == 1 and image.mode == "RGB" and not color.is_converted(image)
-        image.draft("L" if is_gray else None, (longest, longest))
+        if settings is not None:
+            assert settings.size is not None
+            longest = int(_OVERSAMPLING * max(settings.size))  # for any rotation
+            is_gray = (
+                settings.channels == 1 and image.mode == "RGB" and not color.is_converted(image)
+            )
+            image.draft("L" if is_gray else None, (longest, longest))
         image.load()
         with contextlib.suppress(Exception):  # EXIF data may be damaged, and the image not
             ImageOps.exif_transpose(image, in_place=True)
@@ -187,20 +215,25 @@ def _orientation(image: Image.Image, content: bytes) -> int:
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
 
+def _opaque(image: Image.Image, background: str, bits: int | None = None) -> Image.Image:
+    """Return the image in mode L or RGB, in sRGB, over `background`. Raises BadImage."""
+    if image.mode in ("I", "F"):
+        raise BadImage(
+            "32-bit or signed samples, which do not say what is white: save it with 8 or 16 bits"
+        )
+    return color.flattened(image, background, bits)
+
+
 def _fit(
     image: Image.Image, settings: ImageSettings, bits: int | None = None
 ) -> tuple[Pixels, int]:
     """Return the image as a network sees it, and its brightest sample: see `Found`."""
     assert settings.size is not None
     assert settings.channels is not None
-    if image.mode in ("I", "F"):
-        raise BadImage(
-            "32-bit or signed samples, which do not say what is white: save it with 8 or 16 bits"
-        )
     brightest = color.brightest(image) if white_of(image.mode) > 255 else None
     height, width = settings.size
     mode = "L" if settings.channels == 1 else "RGB"
-    image = color.flattened(image, settings.background, bits)
+    image = _opaque(image, settings.background, bits)
     if mode == "L" and image.mode != "L":
         image = image.convert("L")
     if settings.fit == "pad":

@@ -18,10 +18,11 @@ from ganctl.datasets.dataset import Dataset, Progress, digest_of
 from ganctl.datasets.decoding.decode import PASSING
 from ganctl.datasets.decoding.formats import READABLE, optional_formats
 from ganctl.datasets.local import cache, preparing
+from ganctl.datasets.local.paths import fingerprint
 from ganctl.datasets.local.survey import Remarks, Survey, describe_classes, describe_problems
 from ganctl.datasets.sources.base import Problem, Source
-from ganctl.datasets.sources.folder import File, Folder
-from ganctl.datasets.sources.opening import expand_pattern, open_source
+from ganctl.datasets.sources.folder import Folder
+from ganctl.datasets.sources.opening import open_source
 from ganctl.errors import DataError, Setting, Text, UsageError
 from ganctl.rng import Stream
 from ganctl.text import counted, printable
@@ -119,7 +120,7 @@ def prepare(
     report = progress or (lambda *_: None)
     is_folder = os.path.isdir(path) and settings.image_key is None  # noqa: PTH112
     folder = Folder(path) if is_folder else None
-    files = [_fingerprint(path, folder), held_out]
+    files = [fingerprint(path, folder), held_out]
     key = _key(files, settings, limit)
     stored = cache.find(key)
     if stored is None:
@@ -138,21 +139,31 @@ def require_usable(prepared: Prepared, *, skip_bad: bool, is_listed: bool = Fals
 
     The error lists the unusable files, unless `is_listed` says that this was done before.
     """
-    survey, path = prepared.survey, printable(prepared.path)
+    require_intact(prepared.survey, prepared.path, skip_bad=skip_bad, is_listed=is_listed)
+    if prepared.survey.num_images == 1:
+        raise DataError(
+            f"only one image in {printable(prepared.path)}",
+            "A generator learns from hundreds of images or more.",
+        )
+
+
+def require_intact(survey: Survey, path: str, *, skip_bad: bool, is_listed: bool = False) -> None:
+    """Raise DataError if there are no images at `path`, or bad ones that may not be skipped.
+
+    The error lists the unusable files, unless `is_listed` says that this was done before.
+    """
     if survey.problems and not (skip_bad and survey.num_images):
         count, files = len(survey.problems), counted(survey.num_files, "file")
-        message = f"{count:,} of {files} in {path} cannot be used"
+        message = f"{count:,} of {files} in {printable(path)} cannot be used"
         hint: str | Text = READABLE
         if survey.num_images:
-            hint = Text("Add {} to train without them.", Setting("skip_bad", True))
+            hint = Text("Add {} to leave them out.", Setting("skip_bad", True))
         at_fault = survey.problems
     elif not survey.num_images:
         others = len(survey.ignored)
         found = counted(others, "other file") if others else "it is empty"
-        message, hint, at_fault = f"no images in {path}: {found}", READABLE, survey.ignored
-    elif survey.num_images == 1:
-        message, at_fault = f"only one image in {path}", ()
-        hint = "A generator learns from hundreds of images or more."
+        message, hint = f"no images in {printable(path)}: {found}", READABLE
+        at_fault = survey.ignored
     else:
         return
     raise DataError(message, hint, details=[] if is_listed else describe_problems(at_fault))
@@ -251,23 +262,3 @@ def _spread(indices: NDArray[np.intp], count: int) -> NDArray[np.intp]:
 
 def _key(files: Any, settings: ImageSettings, limit: int | None) -> str:
     return cache.key_of(files, dataclasses.astuple(settings), limit, optional_formats())
-
-
-def _fingerprint(path: str, folder: Folder | None) -> Any:
-    """Return a value that changes if names, sizes or times of the files at `path` do.
-
-    `folder` is the folder at `path`, if there is one.
-    """
-    if folder is not None:
-        found = sorted(one for one in folder.found if isinstance(one, File))
-        wrong = sorted((one.name, one.reason) for one in folder.found if isinstance(one, Problem))
-        return [os.path.realpath(path), [*found, *wrong]]
-    return [[os.path.realpath(part), *_size_and_time(part)] for part in expand_pattern(path)]
-
-
-def _size_and_time(path: str) -> tuple[int, ...]:
-    try:
-        status = os.stat(path)  # noqa: PTH116
-    except (OSError, ValueError):  # opening it later reports why
-        return ()
-    return status.st_size, status.st_mtime_ns

@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
+from typing import Any
 
+from ganctl.datasets.sources.base import Problem
+from ganctl.datasets.sources.folder import File, Folder
 from ganctl.datasets.sources.opening import KINDS, expand_pattern
 from ganctl.errors import DataError, Setting, Text, UsageError
 from ganctl.text import printable
@@ -49,3 +52,23 @@ def require_apart(path: str, out: Path) -> None:
             f"'{out}' lies in the folder of the images; pictures written there would become some",
             Text("Choose another location with {}.", Setting("out")),
         )
+
+
+def fingerprint(path: str, folder: Folder | None) -> Any:
+    """Return a value that changes if names, sizes or times of the files at `path` do.
+
+    `folder` is the folder at `path`, if there is one.
+    """
+    if folder is not None:
+        found = sorted(one for one in folder.found if isinstance(one, File))
+        wrong = sorted((one.name, one.reason) for one in folder.found if isinstance(one, Problem))
+        return [os.path.realpath(path), [*found, *wrong]]
+    return [[os.path.realpath(part), *_size_and_time(part)] for part in expand_pattern(path)]
+
+
+def _size_and_time(path: str) -> tuple[int, ...]:
+    try:
+        status = os.stat(path)  # noqa: PTH116
+    except (OSError, ValueError):  # opening it later reports why
+        return ()
+    return status.st_size, status.st_mtime_ns

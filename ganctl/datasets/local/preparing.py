@@ -44,9 +44,13 @@ def open_pool(
     source: Source, num_files: int, num_workers: int | None = None
 ) -> AbstractContextManager[Pool]:
     """Return a pool to read `num_files` of `source`, with several processes if it pays."""
-    if num_workers is None:
-        num_workers = min(machine.num_cores(), num_files // _WORTH_A_WORKER)
-    return workers.parallel_map(partial(_work, source), num_workers)
+    count = num_workers_for(num_files) if num_workers is None else num_workers
+    return workers.parallel_map(partial(_work, source), count)
+
+
+def num_workers_for(num_files: int) -> int:
+    """Return how many processes, with this one, are worth starting to read `num_files`."""
+    return min(machine.num_cores(), num_files // _WORTH_A_WORKER)
 
 
 def measure_all(

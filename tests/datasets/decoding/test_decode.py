@@ -14,7 +14,7 @@ from PIL import Image
 
 from ganctl import limits
 from ganctl.config.image_settings import ImageSettings
-from ganctl.datasets.decoding.decode import BadImage, Facts, decode, measure
+from ganctl.datasets.decoding.decode import BadImage, Facts, decode, decode_whole, measure
 
 FILES = Path(__file__).parents[2] / "fixtures" / "images"
 RED, GREEN, BLUE, GRAY = (255, 0, 0), (0, 255, 0), (0, 0, 255), (128,) * 3
@@ -392,3 +392,41 @@ def reason_against(work, content: bytes) -> str | None:
     except BadImage as error:
         return error.reason
     return None
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_a_whole_image_has_the_pixels_of_training_at_its_own_size(name):
+    content = (FILES / name).read_bytes()
+    facts = measure(content)
+    settings = ImageSettings((facts.height, facts.width), 3, "stretch")
+    pixels = decode_whole(content, "white")
+    assert pixels.shape == (facts.height, facts.width, pixels.shape[2])
+    assert (np.broadcast_to(pixels, (*pixels.shape[:2], 3)) == decode(content, settings)).all()
+    assert pixels.shape[2] == (1 if name.startswith(("gray", "black")) else 3)
+
+
+def test_a_large_jpeg_is_decoded_whole():
+    image = Image.effect_noise((900, 700), 60).convert("RGB")
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG")
+    expected = np.asarray(Image.open(io.BytesIO(buffer.getvalue())))
+    whole = decode_whole(buffer.getvalue(), "white")
+    assert (np.broadcast_to(whole, expected.shape) == expected).all()
+
+
+def test_whole_images_are_upright_and_over_the_background():
+    upright = decode_whole((FILES / "exif-1.jpg").read_bytes(), "white")
+    turned = decode_whole((FILES / "exif-6.jpg").read_bytes(), "white")
+    assert upright.shape == turned.shape
+    green = decode_whole((FILES / "rgba.png").read_bytes(), "#00ff00")
+    white = decode_whole((FILES / "rgba.png").read_bytes(), "white")
+    assert (green != white).any()
+
+
+def test_bad_whole_images():
+    with pytest.raises(BadImage, match="32-bit"):
+        decode_whole((FILES / "gray-32.tif").read_bytes(), "white")
+    with pytest.raises(BadImage):
+        decode_whole((FILES / "rgb.png").read_bytes()[:60], "white")
+    with pytest.raises(BadImage, match="not an image"):
+        decode_whole(np.zeros((4, 4, 9), np.uint8), "white")
