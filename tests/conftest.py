@@ -28,7 +28,7 @@ def _tiny_arrays() -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.fixture(scope="session")
 def tiny_config():
-    """A preset's recipe with small networks; on the tiny data an epoch is 3 steps."""
+    """Return a preset with small networks; on the tiny data an epoch has 3 steps."""
 
     def make(preset: str = "fast", **changes) -> TrainConfig:
         small = {
@@ -50,20 +50,20 @@ def tiny_config():
 
 @pytest.fixture(scope="session")
 def tiny_dataset() -> Dataset:
-    """What `loading.load("mnist")` gives under `tiny_mnist`."""
+    """The data set that `loading.load("mnist")` returns with `tiny_mnist`."""
     return Dataset.from_arrays("mnist", *_tiny_arrays())
 
 
 @pytest.fixture
 def tiny_mnist(monkeypatch):
-    """Have `loading.load("mnist")` give a few dozen images of noise, at once."""
+    """Make `loading.load("mnist")` return a few dozen images of noise, at once."""
     monkeypatch.setattr(mnist, "load_train", _tiny_arrays)
     monkeypatch.setattr(mnist, "load_test", _tiny_arrays)
 
 
 @pytest.fixture
 def tiny_checkpoint(tiny_config, tiny_dataset) -> Checkpoint:
-    """A checkpoint of tiny networks as a training writes it after its first epoch."""
+    """A checkpoint of tiny networks as a training run writes it after its first epoch."""
     state = create(tiny_config(), CPU)
     row = {
         "epoch": 1, "step": 3, "images": 40, "seconds": 0.5, "elapsed_seconds": 0.5,
@@ -90,7 +90,7 @@ def tiny_checkpoint(tiny_config, tiny_dataset) -> Checkpoint:
 
 @pytest.fixture(autouse=True)
 def cache_folder(tmp_path_factory, monkeypatch):
-    """Where decoded images are kept: nobody's own cache. Not there yet."""
+    """The cache folder of this test, not the user's. It does not exist yet."""
     folder = tmp_path_factory.mktemp("cache") / "ganctl" / "images"
     monkeypatch.setattr(private_folders, "_platform_folder", lambda: folder.parent)
     monkeypatch.setenv("XDG_CACHE_HOME", str(folder.parent.parent))  # for other processes, on Linux
@@ -98,7 +98,7 @@ def cache_folder(tmp_path_factory, monkeypatch):
 
 
 def draw(path, size=(40, 30), mode="RGB", number=0):
-    """Save an image of its own colours at `path`: each `number` another."""
+    """Save an image at `path`, with different colors for each `number`."""
     path.parent.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng([number, *size])
     channels = len(mode)
@@ -120,5 +120,5 @@ def photos(tmp_path):
 
 @pytest.fixture(autouse=True)
 def every_step_is_read(monkeypatch):
-    """Metrics are read by the clock on a CPU: here after every step, for tests that count them."""
+    """Read metrics after every step, for tests that count them, instead of at time intervals."""
     monkeypatch.setattr("ganctl.training.readback._READ_SECONDS", 0.0)

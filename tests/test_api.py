@@ -1,4 +1,4 @@
-"""`ganctl.train`: the command's training, from a program."""
+"""`ganctl.train`: training from a program, with the results of the command."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Torch reads only ganctl's own archives, and these unchanged."""
+"""Only ganctl's own archives are passed to torch, with unchanged content."""
 
 import io
 import struct
@@ -122,7 +122,7 @@ def test_a_directory_of_megabytes_is_not_read(by_zip64):
 
 
 def pickled(program: bytes) -> bytes:
-    """Return an archive of that pickle alone."""
+    """Return an archive that has only this pickle."""
     target = io.BytesIO()
     with zipfile.ZipFile(target, "w") as file:
         file.writestr(zipfile.ZipInfo("archive/data.pkl"), b"\x80\x02" + program + b".")
@@ -145,7 +145,7 @@ def test_the_cost_of_reading_is_bounded_by_the_length_of_the_pickle(program, wor
 
 @pytest.mark.parametrize("num_unknown", [0, 11])
 def test_the_longest_history_is_within_bounds(num_unknown):
-    """Most of its strings are the names of all columns, repeated in every row."""
+    """Most strings in a history are names of columns, which every row repeats."""
     names = sorted(COLUMNS)
     unknown = dict.fromkeys(names[:num_unknown])
     rows = [

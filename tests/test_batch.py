@@ -66,7 +66,7 @@ def num_fakes(part):
 
 
 def rows(parts):
-    """The sorted rows of the real images, and of all fakes."""
+    """Return the sorted rows of the real images, and of all fakes."""
     real = [row for part in parts for row in part.real]
     return sorted(real), sorted([*real, *(row for part in parts for row in part.extra)])
 
@@ -94,7 +94,7 @@ def test_a_process_reads_the_real_images_of_its_share(batch, processes):
 @given(BATCHES, PROCESSES, COUNTS)
 @example((3, 0), 2, 2)
 def test_every_process_has_equally_many_micro_batches(batch, processes, count):
-    """Otherwise one would wait, in batch normalization, for another that has none left."""
+    """A process with more would wait in batch normalization for one that has none left."""
     own = shares(batch, processes)
     split = [share.split(count) for share in own]
     assert len({len(parts) for parts in split}) == 1
@@ -112,7 +112,7 @@ def test_weights_add_up_to_one(batch, processes, count):
 
 @given(BATCHES, PROCESSES, COUNTS)
 def test_the_weighted_sum_of_the_means_is_the_mean_of_the_batch(batch, processes, count):
-    """For real images always, and for fakes if there is one for each real image."""
+    """This is true for real images, and for fakes if there is one for each real image."""
     values = np.random.default_rng(0).random(sum(batch))
     parts = [part for share in shares(batch, processes) for part in share.split(count)]
     together = sum(part.weight * values[part.real].mean() for part in parts)

@@ -33,7 +33,7 @@ ROW = {
 
 
 def small(**changes) -> Checkpoint:
-    """A valid checkpoint with hardly any weights: the schema does not know the networks."""
+    """Return a valid checkpoint with few weights: the schema does not know the networks."""
 
     def table():
         return {"weight": torch.arange(6.0).view(2, 3)}
@@ -240,7 +240,7 @@ def test_a_compressed_archive_is_not_unpacked():
 
 
 def test_an_archive_whose_members_share_their_bytes_is_refused():
-    """Stored, yet larger unpacked than the file: each entry of the directory is doubled."""
+    """Each entry of the directory is doubled, so that the members unpack to more than the file."""
     data = encode(small(generator={"weight": torch.zeros(10_000)}))
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         start, count = archive.start_dir, 2 * len(archive.infolist())
@@ -366,7 +366,7 @@ def test_invalid_content_is_refused(change, complaint):
 
 
 def test_parts_shared_over_and_over_are_refused_without_walking_them():
-    """The file has a few kilobytes; a walk through it would take 30**9 steps."""
+    """A walk through this file of a few kilobytes would take 30**9 steps."""
     for depth in (3, 9):  # where the first is walked, the second is not reached
         shared = [1]
         for _ in range(depth):
@@ -451,7 +451,7 @@ def test_a_tensor_that_ganctl_does_not_write_is_refused(name):
 
 
 def test_an_older_version_is_upgraded_step_by_step(monkeypatch):
-    """With two invented newer versions: this one is the only one there is."""
+    """Two newer versions are invented, since there is only one so far."""
     data = encode(small())
     monkeypatch.setattr(checkpoint, "VERSION", VERSION + 2)
     monkeypatch.setitem(checkpoint.UPGRADES, VERSION, lambda content: {**content, "step": 10})
@@ -495,7 +495,7 @@ def test_a_checkpoint_from_before_the_first_release_is_refused_in_plain_words(re
 
 @pytest.mark.parametrize("preset", ["fast", "dcgan"])
 def test_checkpoints_of_the_first_schema_can_always_be_read(preset):
-    """Written by ganctl 0.1.0, after 6 steps of 4 per epoch."""
+    """The checkpoints were written by ganctl 0.1.0, after 6 steps, with 4 per epoch."""
     found = decode((FIXTURES / f"schema-1-{preset}.pt").read_bytes())
     assert (found.config.preset, found.step, found.made_by["ganctl"]) == (preset, 6, "0.1.0")
     assert [row["step"] for row in found.history] == [4]

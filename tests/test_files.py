@@ -287,7 +287,7 @@ def test_the_next_file_of_an_abandoned_ones_name_is_not_removed(tmp_path, monkey
     path.write_bytes(b"abandoned")
 
     def late(file):
-        path.rename(tmp_path / "file")  # finished, and begun again
+        path.rename(tmp_path / "file")  # finished, and started again
         path.write_bytes(b"the next one")
         lock(file)
 

@@ -25,7 +25,7 @@ def numbered(count, channels=1, height=2, width=3):
     [
         (-1.0, 0),
         (1.0, 255),
-        (0.0, 128),  # 127.5, to the even neighbour
+        (0.0, 128),  # 127.5, to the even neighbor
         (-1.5, 0),
         (2.0, 255),
         (0.5 / 127.5 - 1 - 1e-4, 0),

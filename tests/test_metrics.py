@@ -35,7 +35,7 @@ def test_frechet_distance_agrees_with_scipy(clouds):
 
 
 def test_kernel_distance_is_the_unbiased_estimate():
-    """With as many as one subset holds, every subset is the whole."""
+    """With as many features as a subset has, every subset is the whole set."""
     rng = np.random.default_rng(0)
     fake, real = rng.standard_normal((200, 5)) + 0.5, rng.standard_normal((200, 5))
 
@@ -131,7 +131,7 @@ MEASURED = {
 
 @pytest.mark.parametrize("name", MEASURED)
 def test_metrics_never_communicate_with_other_processes(name, monkeypatch):
-    """In a process group of the host program they would wait for ever."""
+    """They would otherwise wait forever in a process group of the host program."""
     dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
     try:
         for operation in ("barrier", "all_gather", "all_reduce", "broadcast"):

@@ -19,7 +19,7 @@ NAMES = ["zero", "one", "<b>"]
 
 @pytest.fixture
 def written(tiny_checkpoint, tiny_config, tmp_path):
-    """Writes a checkpoint with changed settings and returns its path."""
+    """Write a checkpoint with changed settings; return its path."""
 
     def write(preset="fast", classes=(), **changes):
         config = schema.override(tiny_config(preset, **changes), {"num_classes": len(classes)})

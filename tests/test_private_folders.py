@@ -1,4 +1,4 @@
-"""Private folders for what is kept, also where there is no home folder."""
+"""Private cache folders, also where there is no home folder."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""What the README says is what CI runs, and what the pages link to, and show, is there.
+"""The README shows what CI runs, and the targets of all links and pictures of the pages exist.
 
-The site's own build (.ci/run) checks the links among the pages of docs/ as it resolves them; here
-all are checked as a code host resolves them, the README's and the changelog's, too.
+The build of the site (.ci/run) checks the links among the pages of docs/ as it resolves them. Here
+all links are checked as a code host resolves them, also in the README and the changelog.
 """
 
 import functools
@@ -30,14 +30,14 @@ def test_ci_runs_the_readmes_test_command() -> None:
 
 
 def anchors(page: Path) -> set[str]:
-    """The page's headings as a code host names them."""
+    """Return the anchors that a code host gives to the page's headings."""
     text = re.sub(r"^```.*?^```", "", page.read_text("utf-8"), flags=re.DOTALL | re.MULTILINE)
     headings = re.findall(r"^#+ (.+)$", text, flags=re.MULTILINE)
     return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 def dead_links(page: Path) -> list[str]:
-    """The page's links to files and headings that are not there."""
+    """Return the page's links to files and headings that do not exist."""
     links = re.findall(r"\]\(([^)\s]+)\)", page.read_text("utf-8"))
     dead = []
     for link in (link for link in links if "://" not in link):
@@ -49,7 +49,7 @@ def dead_links(page: Path) -> list[str]:
 
 
 def pictures(page: Path) -> list[tuple[Path, str]]:
-    """The page's pictures, each with the paragraph before it and the two after it."""
+    """Return the page's pictures, each with the paragraph before it and the two after it."""
     blocks = page.read_text("utf-8").split("\n\n")
     return [
         (page.parent / picture[1], "\n".join(blocks[max(i - 1, 0) : i] + blocks[i + 1 : i + 3]))
@@ -81,7 +81,7 @@ def test_every_picture_is_shown() -> None:
 
 
 def test_the_python_reference_has_every_name() -> None:
-    """A name of `members` that is no more would be passed over in silence."""
+    """The site's build would silently skip a name in `members` that no longer exists."""
     page = (ROOT / "docs/api.md").read_text("utf-8")
     entries = re.findall(r"^::: ganctl\.(\w+)(?:\n.+\n +members: \[(.+)\])?", page, re.MULTILINE)
     assert {name for name, _ in entries} == {*ganctl.__all__} - {"__version__"}
@@ -91,12 +91,12 @@ def test_the_python_reference_has_every_name() -> None:
 
 
 def ganctl_commands(page: str) -> list[list[str]]:
-    """The words after `ganctl` of every command line, the command's name as one of them."""
+    """Return the words after `ganctl` of each command line; the command's name is one word."""
     return [named(redirected(words)[0]) for words in command_lines(page)]
 
 
 def command_lines(page: str) -> list[list[str]]:
-    """The words after `ganctl` of every command line in the page's shell blocks, up to a pipe."""
+    """Return the words after `ganctl` of each line in the page's shell blocks, up to a pipe."""
     blocks = "\n".join(re.findall(r"```sh\n(.+?)```", page, flags=re.DOTALL))
     blocks = blocks.replace("\\\n", " ")
     lines = re.findall(r"^(?:.*/)?ganctl ([^|\n]+)", blocks, flags=re.MULTILINE)
@@ -104,13 +104,13 @@ def command_lines(page: str) -> list[list[str]]:
 
 
 def redirected(words: list[str]) -> tuple[list[str], str | None]:
-    """`words` up to a >, and the file after it."""
+    """Return `words` up to a >, and the file after it."""
     at = words.index(">") if ">" in words else None
     return words[:at], None if at is None else words[at + 1]
 
 
 def named(words: list[str]) -> list[str]:
-    """`words` with the command's name as one of them, be it of two: 'data pack'."""
+    """Return `words` with the command's name as one word, even if it has two: 'data pack'."""
     name = " ".join(words[:2])
     known = {command.name for command in app.registered_commands}
     return [name, *words[2:]] if name in known else words
@@ -127,13 +127,13 @@ def test_the_readme_shows_every_command() -> None:
     ids=" ".join,
 )
 def test_every_option_that_is_shown_parses(words: list[str]) -> None:
-    """Commands are parsed, not run; an option that is no more is refused here as to a user."""
+    """Commands are parsed but not run; an option that no longer exists is refused."""
     name, *arguments = words
     typer.main.get_command(app).commands[name].make_context(name, arguments)
 
 
 def test_an_option_that_is_no_more_would_not_parse() -> None:
-    """Else the test above would prove nothing."""
+    """Parsing refuses unknown options, so that the test above proves something."""
     (words,) = ganctl_commands("```sh\nganctl sample run --no-such-option 4  # a grid\n```")
     with pytest.raises(typer.TyperException, match="--no-such-option"):
         test_every_option_that_is_shown_parses(words)
@@ -141,12 +141,12 @@ def test_an_option_that_is_no_more_would_not_parse() -> None:
 
 CHEAP = {"LIMIT": 256, "EPOCHS": 1, "BASE_CHANNELS": 4, "LATENT_DIM": 8, "EVAL_SAMPLES": 10,
          "NUM_SAMPLES": 10, "THREADS": 1}  # fmt: skip
-"""Settings from the environment: all that the commands do is done, with little of everything."""
+"""Settings from the environment that make all commands fast."""
 
 
 @pytest.fixture
 def reader(tmp_path, photos, monkeypatch):
-    """What someone who follows a page has: photographs, and WebDataset shards."""
+    """A folder with what a reader who follows a page has: photographs and WebDataset shards."""
     monkeypatch.chdir(tmp_path)
     for name, value in CHEAP.items():
         monkeypatch.setenv(f"GANCTL_{name}", str(value))

@@ -1,4 +1,4 @@
-"""No two random streams can be equal: a generator's key can be read back from its state."""
+"""No two random streams are equal, since a generator's state reveals its key."""
 
 import itertools
 
@@ -77,7 +77,7 @@ def test_each_use_has_other_random_numbers(uses, seed):
 def key_of(generator):
     """Return the four words that `generator` was seeded with, by inverting each step of seeding.
 
-    As in NumPy's bit_generator.pyx (mix_entropy, generate_state) and pcg64.h (srandom).
+    See NumPy's bit_generator.pyx (mix_entropy, generate_state) and pcg64.h (srandom).
     """
     state = generator.bit_generator.state["state"]
     multiplier, whole = 0x2360ED051FC65DA44385DF649FCCF645, 2**128

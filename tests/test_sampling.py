@@ -22,7 +22,7 @@ from ganctl.sampling import (
 
 @pytest.fixture(scope="module", params=PRESETS)
 def config(request):
-    """Networks of `fast` with classes, of `dcgan` without."""
+    """Networks of `fast` with classes, and of `dcgan` without."""
     config = preset(request.param)
     return override(config, {"num_classes": 10 if config.conditional else 0}).network
 
@@ -38,7 +38,7 @@ def generator(config):
 
 @pytest.fixture(scope="module")
 def alone(generator, config):
-    """Draws the image of a single seed."""
+    """Draw the image of a single seed."""
     pictures = {}
 
     def draw(seed):

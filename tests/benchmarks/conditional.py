@@ -2,8 +2,8 @@
 
     python tests/benchmarks/conditional.py RUN [--per-class 100] [-o GRID.png]
 
-Seeds 0, 1, 2, ... of each class, judged by the shipped classifier; the grid has the first ten of
-each, a row each, as `ganctl sample RUN --per-class 10` draws it.
+Seeds 0, 1, 2, ... of each class are judged by the included classifier. The grid has the first ten
+of each, one class per row, as `ganctl sample RUN --per-class 10` draws it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ IN_GRID = 10
 
 
 def main() -> None:
-    """Print the share that is right, of all and of each class."""
+    """Print the share of correct classes, in total and per class."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("run", type=Path)
     parser.add_argument("--per-class", type=int, default=100)

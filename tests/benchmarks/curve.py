@@ -21,7 +21,7 @@ from typing import Any
 def measure(
     run: Path, epochs: Sequence[int], num_samples: int, seconds_per_epoch: float | None
 ) -> list[dict[str, Any]]:
-    """A row for each of `epochs`, or of all that were kept: what `ganctl evaluate` measures."""
+    """Return the metrics of `ganctl evaluate` for each of `epochs`, or of all snapshots."""
     from ganctl import features, store
     from ganctl.datasets import loading
     from ganctl.evaluation.evaluator import Evaluator
@@ -52,7 +52,7 @@ def measure(
 
 
 def draw(tables: Sequence[Path], out: Path, floor: float | None) -> None:
-    """Frechet distance against seconds of training, a line a table, both axes logarithmic."""
+    """Plot the Frechet distance of each table against seconds of training, on logarithmic axes."""
     import matplotlib
 
     matplotlib.use("agg")

@@ -20,7 +20,7 @@ BATCH = 256
 
 
 def plain(steps: int) -> list[float]:
-    """Seconds of each step of the transcription."""
+    """Return the seconds of each step of the plain implementation."""
     import torch
     from torch import nn
 
@@ -73,7 +73,7 @@ def plain(steps: int) -> list[float]:
 
 
 def ours(steps: int, precision: str) -> list[float]:
-    """Seconds of each step of ganctl's."""
+    """Return the seconds of each step of ganctl."""
     import torch
 
     from ganctl import devices, latents
@@ -98,7 +98,7 @@ def ours(steps: int, precision: str) -> list[float]:
 
 
 def _child(which: str, options: argparse.Namespace) -> float:
-    """The median step's seconds, measured in a process of its own, the first step left out."""
+    """Return the median seconds of a step in a separate process, without the first step."""
     command = [sys.executable, __file__, "--child", which, "--steps", str(options.steps)]
     if options.threads:
         command += ["--threads", str(options.threads)]

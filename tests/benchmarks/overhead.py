@@ -4,7 +4,7 @@
 
 Runs `ganctl train` in this process with a clock around each update; all the rest of the command's
 time (loading torch and the data, batches, metrics, samples, checkpoints, plots) is overhead.
-Measuring the samples of every epoch is told apart.
+The time for measuring the samples of each epoch is shown separately.
 """
 
 from __future__ import annotations

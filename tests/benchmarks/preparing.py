@@ -2,10 +2,10 @@
 
     python tests/benchmarks/preparing.py [--images 10000] [--side 256] [--rounds 3]
 
-In turn, over the same JPEGs, which are generated first: ganctl with one process and with two (every
-file looked at and compared, a size chosen, decoded to 64x64, stored), its second start, and
-torchvision's ImageFolder with Resize and CenterCrop to 64x64, in this process and through a
-DataLoader with two workers, into one tensor. Needs two cores to itself.
+They take turns with the same JPEGs, which are generated first: ganctl with one process and with two
+(it measures and compares every file, chooses a size, decodes to 64x64 and stores), ganctl's second
+start, and torchvision's ImageFolder with Resize and CenterCrop to 64x64, in this process and
+through a DataLoader with two workers, into one tensor. Needs two cores to itself.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ SIZE = 64
 
 
 def make(folder: Path, count: int, side: int) -> int:
-    """Write `count` JPEGs, smooth with fine noise, in ten classes; returns their bytes."""
+    """Write `count` JPEGs, smooth with fine noise, in ten classes; return their size in bytes."""
     rng = np.random.default_rng(0)
     total = 0
     for number in range(count):
@@ -43,21 +43,21 @@ def make(folder: Path, count: int, side: int) -> int:
 
 
 def ganctl(folder: Path, count: int) -> None:
-    """ganctl's preparation by `count` processes, from nothing."""
+    """Prepare the images with `count` processes of ganctl and an empty cache."""
     cache.clear()
     machine.num_cores = lambda: count
     loading.prepare(str(folder), ImageSettings((SIZE, SIZE)))
 
 
 def again(folder: Path) -> None:
-    """ganctl's second start."""
+    """Load the images that ganctl has already prepared."""
     reserve, cache.reserve = cache.reserve, None  # which decoding would need
     loading.prepare(str(folder), ImageSettings((SIZE, SIZE)))
     cache.reserve = reserve
 
 
 def torchvision(folder: Path, count: int) -> None:
-    """torchvision's images as one tensor, by `count` workers (0: this process)."""
+    """Load the images into one tensor with `count` workers of torchvision (0: this process)."""
     import torch  # here, since ganctl's workers import this file, as they never import its own
     from torch.utils.data import DataLoader
     from torchvision.datasets import ImageFolder
@@ -69,7 +69,7 @@ def torchvision(folder: Path, count: int) -> None:
 
 
 def main() -> None:
-    """Print each one's median seconds, least and greatest, and the ratios that matter."""
+    """Print the median, minimum and maximum seconds of each, and their main ratios."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--images", type=int, default=10_000)
     parser.add_argument("--side", type=int, default=256)

@@ -2,8 +2,8 @@
 
     python tests/benchmarks/processes.py [--rounds 3] [--processes 2] [OPTIONS OF ganctl train ...]
 
-In turn: one process on one core; so many processes on a core each; one process on as many cores.
-Counted is the time of updates, epochs' ends apart, as losses.csv has it. Needs the cores to itself.
+These take turns: one process on one core, N processes on one core each, and one process on N cores.
+The time is that of the steps alone, as in losses.csv. Needs the cores to itself.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 
 
 def images_per_sec(options: list[str], cores: set[int]) -> float:
-    """Of one training, its last epoch, on `cores` alone."""
+    """Return the images per second in the last epoch of a training run on `cores`."""
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "ganctl", "train", "--out", f"{folder}/run", *options]
         subprocess.run(
@@ -33,7 +33,7 @@ def images_per_sec(options: list[str], cores: set[int]) -> float:
 
 
 def main() -> None:
-    """Print each way's median, least and greatest, and the ratios to one process on one core."""
+    """Print the median, minimum and maximum of each, and the ratios to one process on one core."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--processes", type=int, default=2)

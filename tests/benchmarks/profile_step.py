@@ -2,8 +2,8 @@
 
     python tests/benchmarks/profile_step.py [--preset dcgan] [--steps 10] [--precision auto]
 
-A training step as the loop makes it (batch, noise, update, moving average), on the CPU. Operators
-are put together by what they are for; what is left of the wall-clock time is Python and dispatch.
+The step is that of the training loop (batch, noise, update, moving average), on the CPU. Operators
+are grouped by purpose; the rest of the wall-clock time is Python and dispatch.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ KINDS = {
 
 
 def kind_of(operator: str) -> str:
-    """What an operator is for."""
+    """Return the purpose of an operator."""
     name = operator.lower()
     for kind, parts in KINDS.items():
         if any(part in name for part in parts):
@@ -48,7 +48,7 @@ def kind_of(operator: str) -> str:
 
 
 def main() -> None:
-    """Print the shares."""
+    """Print the share of the time that each group of operators takes."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--preset", default="dcgan")
     parser.add_argument("--steps", type=int, default=10)

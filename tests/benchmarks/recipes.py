@@ -4,8 +4,8 @@
         "" "r1_weight=1" "base_channels=24 lr_g=2e-3 lr_d=2e-3" "preset=dcgan"
 
 Each recipe is a line of settings on top of a preset ("": `fast` as it is). All train by ganctl's
-own loop; the seconds are those it takes, measuring not included. The recipes take turns, a seed
-each, so that a machine that slows down for an hour slows all of them down. Metrics are those of
+own loop; its seconds are counted without measuring. The recipes take turns, one seed at a
+time, so that a machine that slows down for an hour slows all of them down. Metrics are those of
 `ganctl evaluate`, for 10,000 samples.
 """
 
@@ -32,7 +32,7 @@ _NUM_SAMPLES = 10_000
 
 
 def config_of(recipe: str, seed: int) -> TrainConfig:
-    """The recipe as a config that never ends by itself."""
+    """Return the recipe as a config without an end."""
     words = recipe.split()
     names = [word.partition("=")[2] for word in words if word.startswith("preset=")]
     changes = dict(schema.parse_setting(w) for w in words if not w.startswith("preset="))
@@ -41,7 +41,7 @@ def config_of(recipe: str, seed: int) -> TrainConfig:
 
 
 def measure(recipe: str, seed: int, marks: list[float], evaluator: Evaluator) -> list[dict]:
-    """A row at each of `marks`, seconds of training."""
+    """Return a row of metrics for each of `marks`, in seconds of training."""
     rows = []
     spent_measuring = 0.0
     with tempfile.TemporaryDirectory() as folder:

@@ -2,9 +2,9 @@
 
     python tests/benchmarks/sampling.py RUN [--num-samples 4096] [--rounds 5]
 
-Both in one process, in turn, each round: the seconds of `sample_seeds` (latents drawn, generator in
-its one batch size, pixels made), and those of nothing but forward passes in the best of a few large
-batches. Start-up and writing files are not in it.
+Each round times both in the same process: `sample_seeds` (latents, the generator in its fixed batch
+size, pixels), and forward passes alone, in the best of a few large batch sizes. Start-up and
+writing files are not counted.
 """
 
 from __future__ import annotations

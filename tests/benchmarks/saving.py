@@ -2,8 +2,8 @@
 
     python tests/benchmarks/saving.py [--saves 20] [--out DIR]
 
-A save is all that a training does for it: reading the metrics, checking that every tensor is
-finite, the digest, and the write with everything flushed to the device, in the folder DIR.
+A save includes reading the metrics, checking that every tensor is finite, the digest, and a write
+into the folder DIR that is flushed to the device.
 """
 
 from __future__ import annotations

@@ -6,15 +6,15 @@
 
 No two images of a set are equal, and the same versions of the packages give the same images.
 
-digits: ten digits in the handwriting of 13 people, a folder each, grey, 8x8 and an edge
+digits: ten digits in the handwriting of 13 people, one folder per digit, grayscale, 8x8 and an edge
 of two pixels; scikit-learn's, from Alpaydin & Kaynak 1998, UCI, CC BY 4.0.
-letters: A to Z in the hundred fonts that trdg (MIT) ships, each under its maker's licence; a folder
-a letter, grey, 32x32.
+letters: A to Z in the hundred fonts of trdg (MIT), each under its maker's license; one folder per
+letter, grayscale, 32x32.
 avatars: heads of cartoon people, RGB, 128x128; python-avatars (MIT), drawings by Pablo Stanley.
 sky: parts of the Hubble eXtreme Deep Field, RGB, 64x64; scikit-image; NASA, public domain.
 tissue: parts of a stained slice of colon, RGB, 64x64; scikit-image; no known restrictions.
-textures: parts of photographs of brick, grass and gravel, a folder each, grey, 64x64; scikit-image;
-CC0.
+textures: parts of photographs of brick, grass and gravel, one folder per texture, grayscale, 64x64;
+scikit-image; CC0.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _NUM_AVATARS = 6000
 
 
 def digits() -> Named:
-    """What scikit-learn ships, its 17 shades spread over 256, with a black edge."""
+    """Return scikit-learn's digits, with 17 shades scaled to 256 and a black edge."""
     from sklearn.datasets import load_digits
 
     found = load_digits()
@@ -46,7 +46,7 @@ def digits() -> Named:
 
 
 def letters() -> Named:
-    """A to Z in every font, as large as the square allows, white on black as MNIST's digits are."""
+    """Return A to Z in every font, as large as fits, white on black like MNIST's digits."""
     import importlib.util
 
     spec = importlib.util.find_spec("trdg")  # itself it would import more than fonts
@@ -65,7 +65,7 @@ def letters() -> Named:
 
 
 def avatars() -> Named:
-    """Heads on white: any hair, eyes, mouth, beard, glasses and clothes beside one another."""
+    """Return heads on white, each with random hair, eyes, mouth, beard, glasses and clothes."""
     import python_avatars as parts
     import resvg_py
 
@@ -82,17 +82,17 @@ def avatars() -> Named:
 
 
 def sky() -> Named:
-    """Overlapping squares of the Hubble Deep Field."""
+    """Return overlapping squares of the Hubble eXtreme Deep Field."""
     return _parts("hubble_deep_field", step=16)
 
 
 def tissue() -> Named:
-    """Overlapping squares of colon, stained brown where a protein is."""
+    """Return overlapping squares of a slice of colon, in which a protein is stained brown."""
     return _parts("immunohistochemistry", step=8)
 
 
 def textures() -> Named:
-    """Overlapping squares of three photos, each a class."""
+    """Return overlapping squares of three photographs, each of which is a class."""
     for name in ("brick", "grass", "gravel"):
         for path, image in _parts(name, step=14):
             yield f"{name}/{path}", image

@@ -2,7 +2,7 @@
 
     python tests/benchmarks/startup.py CHECKPOINT [--rounds 7]
 
-Whole processes, in turn: `ganctl --help`, `ganctl --version`, `python -c "import torch"`, and
+Times whole processes in turn: `ganctl --help`, `ganctl --version`, `python -c "import torch"`, and
 `ganctl sample CHECKPOINT -n 16`.
 """
 
@@ -18,14 +18,14 @@ from pathlib import Path
 
 
 def seconds(command: list[str]) -> float:
-    """Wall-clock time of one run of `command`."""
+    """Return the wall-clock seconds of one run of `command`."""
     start = time.perf_counter()
     subprocess.run(command, check=True, capture_output=True)
     return time.perf_counter() - start
 
 
 def main() -> None:
-    """Print each command's median, least and greatest time."""
+    """Print the median, minimum and maximum seconds of each command."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("checkpoint")
     parser.add_argument("--rounds", type=int, default=7)

@@ -25,7 +25,7 @@ from ganctl.datasets.streaming import packing, stream
 from ganctl.datasets.streaming.index import Index, write
 
 _DIFFERENT = 1000
-"""Images that are drawn; the shards repeat them, which reading and decoding them cannot know."""
+"""Number of different images; the shards repeat them, which does not speed up reading."""
 
 
 def main() -> None:
@@ -66,7 +66,7 @@ def make(folder: Path, gigabytes: float) -> None:
 
 
 def _jpeg(number: int) -> bytes:
-    """A drawing with as much detail as a photograph has, and as many bytes."""
+    """Return a drawing with as much detail and as many bytes as a photograph."""
     rng = np.random.default_rng(number)
     image = Image.fromarray(rng.integers(0, 256, (64, 64, 3), dtype=np.uint8))
     buffer = io.BytesIO()
@@ -89,7 +89,7 @@ def read_all(options: argparse.Namespace) -> None:
 
 
 class Memory:
-    """Watches the memory that a process and its children take, twice a second."""
+    """A watcher that measures the memory of a process and its children twice a second."""
 
     def __init__(self, process: int) -> None:
         self._process = process
@@ -113,7 +113,7 @@ class Memory:
                 continue
 
     def summary(self) -> dict[str, list[float]]:
-        """MB at each tenth of the time, all processes together, without what they share."""
+        """Return the MB of all processes, without shared memory, at each tenth of the time."""
         places = np.linspace(0, len(self._sums) - 1, 11).astype(int)
         return {"megabytes": [round(self._sums[place]) for place in places],
                 "largest": [round(max(self._sums))]}  # fmt: skip

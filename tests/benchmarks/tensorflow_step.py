@@ -5,7 +5,7 @@
 
 The TensorFlow step is written as the tutorial on deep convolutional GANs has it: Keras layers,
 one tf.function, two gradient tapes. Each runs in a process of its own, in turn, and the ratio is
-taken pair by pair, since a machine's speed drifts. Python of this script: the one with ganctl.
+taken pair by pair, since a machine's speed drifts. Run this script with the Python that has ganctl.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ BATCH = 256
 
 
 def tensorflow(steps: int) -> list[float]:
-    """Seconds of each step in TensorFlow; the first one traces it."""
+    """Return the seconds of each step in TensorFlow; the first step traces it."""
     import tensorflow as tf
     from tensorflow.keras import layers
 
@@ -89,7 +89,7 @@ def tensorflow(steps: int) -> list[float]:
 
 
 def run(python: str, script: Path, arguments: list[str]) -> float:
-    """The median of the seconds that a process of its own prints last, the first left out."""
+    """Return the median of the seconds that a separate process prints last, without the first."""
     quiet = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""}
     done = subprocess.run(
         [python, script, *arguments], capture_output=True, text=True, check=True, env=quiet

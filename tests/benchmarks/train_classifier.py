@@ -26,7 +26,7 @@ BATCH = 128
 
 
 def jittered(images: Tensor) -> Tensor:
-    """Each image turned by up to 12 degrees, scaled by up to a tenth, shifted by up to 2 pixels."""
+    """Rotate each image by up to 12 degrees, scale it by up to 10 %, shift it by up to 2 pixels."""
     count = len(images)
     angle = (torch.rand(count) * 2 - 1) * 0.21
     scale = 1 + (torch.rand(count) * 2 - 1) * 0.1
@@ -38,7 +38,7 @@ def jittered(images: Tensor) -> Tensor:
 
 
 def accuracy(classifier: Classifier) -> float:
-    """The share of the test images that are classified right."""
+    """Return the share of test images that are classified correctly."""
     images, labels = mnist.load_test()
     test = Dataset.from_arrays("test", images, labels)
     classifier.eval()

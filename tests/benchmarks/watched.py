@@ -2,11 +2,10 @@
 
     python tests/benchmarks/watched.py [OPTIONS OF ganctl train ...]
 
-The program trains in a terminal of 140x40 cells with 24-bit colours. Counted are the seconds inside
-the observer's calls and inside the drawing of samples for the preview, by the clock of the thread
-that trains, which they hold up; and those of a processor that the painting thread takes, which it
-may share with the training. Unlike two whole trainings compared (watching.py), this is not drowned
-by what else the machine does.
+The program trains in a terminal of 140x40 cells with 24-bit colors. Three times are counted: the
+wall-clock seconds inside the observer's calls and inside the drawing of preview samples, both of
+which hold up training, and the CPU seconds of the painting thread, which may run beside it. Unlike
+a comparison of two training runs (watching.py), this is not lost in the noise of other programs.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ seconds: Counter[str] = Counter()
 
 
 def counted(owner: type, name: str, kind: str, clock=time.perf_counter) -> None:
-    """Have the method's seconds added to `kind`."""
+    """Wrap a method so that its seconds are added to `kind`."""
     method = getattr(owner, name)
 
     @functools.wraps(method)
@@ -41,7 +40,7 @@ def counted(owner: type, name: str, kind: str, clock=time.perf_counter) -> None:
 
 
 def train(out: str, options: list[str]) -> None:
-    """What runs in the terminal."""
+    """Train inside the terminal, and write the seconds of each kind to a file."""
     from ganctl.cli import main
     from ganctl.cli.live import observer, screen
     from ganctl.training import pictures, session
@@ -57,7 +56,7 @@ def train(out: str, options: list[str]) -> None:
 
 
 def run(options: list[str]) -> None:
-    """Train once, and print each share of the training's seconds."""
+    """Train once, and print the share of the training time that each kind takes."""
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, __file__, "--inside", folder, *options]
         with Emulator(command, 140, 40, emulate=False) as terminal:

@@ -2,8 +2,8 @@
 
     python tests/benchmarks/watching.py [--pairs N] [OPTIONS OF ganctl train ...]
 
-Both ways the program runs in a terminal of 140x40 cells with 24-bit colours, in turns. Told are
-the seconds by the clock, which others on the machine disturb, and those of processors.
+Both runs of a pair are in a terminal of 140x40 cells with 24-bit colors. Prints wall-clock seconds,
+which other programs on the machine disturb, and CPU seconds.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from emulator import Emulator
 
 
 def seconds(*options: str) -> tuple[float, float]:
-    """Of one training: by the clock, of processors."""
+    """Return the wall-clock seconds and the CPU seconds of one training run."""
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "ganctl", "train", "--out", f"{folder}/run", *options]
         before = resource.getrusage(resource.RUSAGE_CHILDREN)

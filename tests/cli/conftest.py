@@ -1,4 +1,4 @@
-"""One tiny trained run that every command's tests read, and ways to call the command line."""
+"""A tiny trained run that every command's tests read, and ways to call the command line."""
 
 from __future__ import annotations
 

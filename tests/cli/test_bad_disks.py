@@ -1,4 +1,4 @@
-"""The system itself says no: full, limited, read-only, vanished; and the clock is wrong."""
+"""Disks that are full, limited, read-only or removed, and a clock that is wrong."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.usefixtures("_no_plot")
 
 @contextlib.contextmanager
 def file_size_limit(num_bytes):
-    """No file of this process may grow past so many bytes."""
+    """Limit the size of the files that this process writes to `num_bytes` within this context."""
     resource = pytest.importorskip("resource")
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (num_bytes, hard))
@@ -60,7 +60,7 @@ def assert_whole(folder):
 
 
 def go_on(ok, options, out):
-    """As the user would: resume, or begin anew where nothing was saved yet."""
+    """Continue as a user would: resume, or start again if nothing was saved yet."""
     ok("train", *([] if store.RunDirectory(out).is_run() else options), "--out", out,
        *(["--resume"] if store.RunDirectory(out).is_run() else []))  # fmt: skip
 
@@ -71,7 +71,7 @@ def same_end(out, run):
     assert all(ended.generator[name].equal(expected.generator[name]) for name in ended.generator)
 
 
-def test_a_training_on_a_full_disk_stops_and_goes_on_once_there_is_room(
+def test_a_run_on_a_full_disk_stops_and_resumes_once_there_is_room(
     cli, ok, run, fast_options, small_disk
 ):
     disk, remount = small_disk
@@ -95,7 +95,7 @@ def test_a_training_on_a_full_disk_stops_and_goes_on_once_there_is_room(
 
 
 @pytest.mark.parametrize("limit", [0, 900, 3000, 30_000])
-def test_a_limit_on_file_sizes_stops_a_training(cli, ok, run, fast_options, tmp_path, limit):
+def test_a_limit_on_file_sizes_stops_a_run(cli, ok, run, fast_options, tmp_path, limit):
     out, options = tmp_path / "run", [*fast_options, "--epochs", "2"]
     with file_size_limit(limit):
         result = cli("train", *options, "--out", out)
@@ -131,7 +131,7 @@ def test_a_read_only_disk(cli, ok, run, fast_options, small_disk):
     same_end(out, run)
 
 
-def test_a_folder_that_is_removed_under_a_training(cli, fast_options, tmp_path, monkeypatch):
+def test_a_folder_that_is_removed_during_training(cli, fast_options, tmp_path, monkeypatch):
     out = tmp_path / "run"
     monkeypatch.setattr(
         observers.PlainObserver, "on_step", lambda _, p: p.step == 5 and shutil.rmtree(out)
@@ -143,7 +143,7 @@ def test_a_folder_that_is_removed_under_a_training(cli, fast_options, tmp_path, 
 
 @pytest.mark.parametrize("save_every", ["1e-9", "120"], ids=["to a save", "to an epoch's end"])
 @pytest.mark.parametrize("running", [False, True])
-def test_a_training_leaves_alone_what_began_anew_in_its_folder(
+def test_a_run_leaves_alone_another_run_that_started_in_its_folder(
     cli, ok, fast_options, tmp_path, monkeypatch, request, save_every, running
 ):
     out, begun, contents = tmp_path / "run", {}, request.getfixturevalue("files")
@@ -169,7 +169,7 @@ def test_a_training_leaves_alone_what_began_anew_in_its_folder(
 @pytest.mark.parametrize("now", [0.0, 1e8, 4e9])
 def test_a_clock_that_is_wrong_changes_nothing(cli, ok, run, fast_options, tmp_path, monkeypatch,
                                                now):  # fmt: skip
-    """Set back by decades between two starts and in mid-run: durations come from another clock."""
+    """The clock is set back by decades, since durations come from another clock."""
     out = tmp_path / "run"
     ok("train", *fast_options, "--steps", "4", "--out", out)
     monkeypatch.setattr(time, "time", lambda: now)

@@ -200,7 +200,7 @@ def test_a_terminal_shows_a_progress_bar(here, on_terminal):
 
 
 def test_torch_is_not_imported(here, python):
-    """Neither the command nor the processes that decode wait for it."""
+    """Neither the command nor the decoding processes wait for torch to load."""
     done = python(
         "import sys, ganctl.cli\n"
         "code = ganctl.cli.main(['data', 'photos'])\n"
@@ -349,7 +349,7 @@ def test_mnist_in_another_size_is_not_measured(here, ok):
 @pytest.mark.skipif(sys.platform != "linux", reason="signals, and a cache where XDG says")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_all_processes_and_leaves_nothing_behind(here, number, cache_folder):
-    """It comes to all processes while two workers are decoding."""
+    """The signal reaches all processes while two workers are decoding."""
     buffer = io.BytesIO()
     Image.effect_noise((1500, 1500), 60).save(buffer, "PNG", compress_level=1)
     Path("many").mkdir()
@@ -394,7 +394,7 @@ def tar_of(path, names):
 
 @pytest.fixture
 def layouts(here):
-    """Folders and tars as people have them, in the current folder."""
+    """Make folders and tars as people have them in the current folder."""
     names = [f"{number:02}.png" for number in range(6)]
     chunks = [f"{number // 3:05}/img{number:08}.png" for number in range(6)]
     for folder, files in {

@@ -1,7 +1,7 @@
 """Training as users do it: everything that is on by default is on, and only the data is small.
 
-Other tests train tiny networks without metrics, plots or a second thread, for speed; what only goes
-wrong with them on shows here.
+For speed, other tests train tiny networks without metrics, plots or a second thread. What fails
+only with these is found here.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ LITTLE = ("--limit", "320")  # ten steps an epoch
 
 @pytest.fixture(autouse=True)
 def every_step_is_read():
-    """Metrics are read by the clock, as they are where nobody counts them."""
+    """Override the fixture of this name: metrics are read at intervals of time, as by default."""
 
 
 @pytest.fixture(autouse=True)
@@ -32,7 +32,7 @@ def _any_number_of_threads(monkeypatch):
 
 
 def check(folder, epochs, *, measured=True, processes=1):
-    """Check that a run of some epochs has left all that a user is promised."""
+    """Check that a run of `epochs` has left every file that users are promised."""
     run, found = store.RunDirectory(folder), store.read_checkpoint(folder)
     assert [row["epoch"] for row in found.history] == list(range(1, epochs + 1))
     for row in found.history:
@@ -98,7 +98,7 @@ def test_by_two_processes_killed_and_resumed_by_torchrun(command, tmp_path):
 
 @pytest.fixture
 def images(tmp_path):
-    """64 images in two classes, of more than one size."""
+    """A folder of 64 images in two classes, of more than one size."""
     for number in range(64):
         path = tmp_path / "images" / ("cat" if number % 2 else "dog") / f"{number}.jpg"
         path.parent.mkdir(parents=True, exist_ok=True)

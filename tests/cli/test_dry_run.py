@@ -84,7 +84,7 @@ def test_a_resumed_run_shows_the_remaining_steps(ok, run, files):
 
 
 def test_it_takes_a_few_steps_whatever_the_settings_are(ok, fast_options, tmp_path, monkeypatch):
-    """Though the penalty may be due every thousandth step only."""
+    """Even a penalty that is due only every thousandth step does not take more."""
     steps = []
 
     def counted(*arguments, **options):

@@ -18,7 +18,7 @@ from ganctl.evaluation import evaluate, evaluator
 
 @pytest.fixture
 def few_real_images(monkeypatch):
-    """Replaces MNIST by a few hundred digits."""
+    """Replace MNIST by a few hundred digits."""
     train, test = mnist.load_train(), mnist.load_test()
     monkeypatch.setattr(mnist, "load_train", lambda: tuple(array[:300] for array in train))
     monkeypatch.setattr(mnist, "load_test", lambda: tuple(array[:200] for array in test))
@@ -134,7 +134,7 @@ def test_invalid_numbers_of_samples(cli, run, number):
 
 
 class Means:
-    """A feature network whose features are the means of both halves."""
+    """A feature network whose features are the means of an image's two halves."""
 
     name, digest, is_fast, num_classes = "means", "0", True, 0
 

@@ -1,4 +1,4 @@
-"""One rule for exit codes: 2 for what was typed, 1 for what it needs; see ganctl.errors."""
+"""Exit codes: 2 if what was typed is wrong, 1 if something is missing; see ganctl.errors."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ FOREIGN = re.compile(
     r"Input should|argument\(s\)|codec|\b(None|True|False)\b"
     r"|(?<![\d.,])1 (images|files|shards|classes|samples|steps|epochs|runs|seeds|units)\b"
 )
-"""Pydantic's and Python's words, and the plural of one."""
+"""A pattern for Pydantic's and Python's own words, and for a plural of one."""
 MISSING = [
     # files and folders
     "sample nothing.pt", "interpolate nothing.pt", "inspect nothing.pt", "inspect RUN nothing.pt",
@@ -64,7 +64,7 @@ WRONG = [
 
 @pytest.fixture
 def code_of(cli, run, dcgan_run, photos, tmp_path, monkeypatch):
-    """Call a line in a folder that has some odd files in it; returns its exit code."""
+    """Run a command line in a folder that has some odd files in it; return its exit code."""
     monkeypatch.chdir(tmp_path)
     for name, content in {
         "notes.txt": "none", "broken.zip": "PK none", "broken.npz": "none", "broken.tar": "none",

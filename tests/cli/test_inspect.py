@@ -32,7 +32,7 @@ def altered_from(tmp_path):
 
 @pytest.fixture
 def altered(run, altered_from):
-    """Do the same with the checkpoint of `run`."""
+    """Write the checkpoint of `run` with changes and a digest that fits."""
     return functools.partial(altered_from, run)
 
 

@@ -33,7 +33,7 @@ def frames(path):
 
 @pytest.fixture
 def picture_of(ok, run, tmp_path):
-    """Draws the image of a seed, or of a seed and a class, with `sample`."""
+    """Draw the image of a seed, or of a seed and a class, with `sample`."""
 
     def draw(seed, label=None):
         out = tmp_path / "one.png"

@@ -1,4 +1,4 @@
-"""docs/ganctl.schema.json and docs/json.md: every command's --json is what they say."""
+"""Every command's --json is what docs/ganctl.schema.json and docs/json.md say."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_a_document_is_what_is_documented(
 
 
 @pytest.mark.usefixtures("_no_plot")
-def test_a_training_is_what_is_documented(ok, fast_options, documented, tmp_path):
+def test_the_json_of_train_is_as_documented(ok, fast_options, documented, tmp_path):
     words = ("train", *fast_options, "--json", "--steps", "5", "--out")
     lines = [json.loads(line) for line in ok(*words, tmp_path / "run").out.splitlines()]
     for line in lines[:-1]:
@@ -62,7 +62,7 @@ def test_a_training_is_what_is_documented(ok, fast_options, documented, tmp_path
 
 
 def test_another_document_would_be_refused(ok, documented):
-    """Else the tests above would prove nothing."""
+    """The schema is strict enough for the tests above to prove something."""
     document = json.loads(ok("config", "--json").out)
     for spoil in (
         lambda it: it.pop("preset"),
@@ -101,7 +101,7 @@ def test_the_schema_is_one_and_knows_every_command():
 
 
 def _objects(node):
-    """Each part of a schema that names the keys of an object."""
+    """Yield each part of a schema that names the keys of an object."""
     if isinstance(node, dict):
         if isinstance(node.get("properties"), dict):
             yield node

@@ -107,7 +107,7 @@ class _UnforeseenError(Exception):
 
 @pytest.fixture
 def _broken(monkeypatch, request):
-    """Make the store raise the parameter."""
+    """Make the store raise the exception that the test is parametrized with."""
 
     def raises(_):
         raise request.param
@@ -206,7 +206,7 @@ GROUPS = ["Images", "Run", "Recipe and networks", "Machine", "Saving", "Output"]
 
 
 def test_options_of_train_are_grouped_in_every_kind_of_help(ok, monkeypatch):
-    """In plain help, in boxes and in docs/cli.md, with the most needed groups first."""
+    """Plain help, boxes and docs/cli.md all have the most important groups first."""
     plain = ok("train", "--help").out
     assert re.findall(r"^(\w[\w ]+):$", plain, re.M)[-6:] == GROUPS
     monkeypatch.setattr(terminals, "_is_rich", lambda _: True)

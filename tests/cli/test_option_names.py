@@ -1,4 +1,4 @@
-"""How settings in messages and hints are spelled on the command line."""
+"""The spelling of settings in messages and hints on the command line."""
 
 import pytest
 from typer.main import get_command

@@ -79,7 +79,7 @@ def test_without_a_store_rank_0_reports_the_failure(monkeypatch, rank):
 @posix
 @pytest.mark.parametrize("code", [0, 1, 130, 143])
 def test_the_launcher_itself_prints_nothing(cli, tmp_path, monkeypatch, code):
-    """Not even after Ctrl-C, which the terminal sends to the launcher."""
+    """It is silent even after Ctrl-C, which the terminal sends to the launcher."""
     monkeypatch.setattr(processes, "launch", lambda *_: code)
     result = cli("train", "--num-processes", "2", "--out", tmp_path / "run")
     assert (result.code, result.out, result.err) == (code, "", "")
@@ -152,7 +152,7 @@ def test_an_ignored_signal_stays_ignored():
 
 @linux
 def test_ctrl_z_suspends_the_workers_until_the_launcher_continues(monkeypatch):
-    """They are in sessions of their own, which the terminal's SIGTSTP does not reach."""
+    """The workers are in sessions of their own, which the terminal's SIGTSTP does not reach."""
     signal.signal(signal.SIGTSTP, signal.SIG_DFL)
     monkeypatch.setattr(processes, "_SCREEN_SECONDS", 0.01)
     suspended = []
@@ -194,7 +194,7 @@ def options(fast_options):
 
 
 def listening(pid):
-    """The addresses on which a process accepts connections."""
+    """Return the addresses on which a process accepts connections."""
     links = [
         str(entry.readlink()) for entry in Path(f"/proc/{pid}/fd").iterdir() if entry.is_symlink()
     ]
@@ -244,7 +244,7 @@ def test_after_a_killed_process_all_restart_and_end_with_the_same_bits(ok, tmp_p
 
 @linux
 def test_two_launchers_train_one_run(tmp_path, options):
-    """As on two machines; here both have the loopback address."""
+    """The launchers could be on two machines; here both use the loopback address."""
     with socket.create_server(("localhost", 0)) as free:
         port = free.getsockname()[1]
     launchers = [
@@ -263,7 +263,7 @@ def test_two_launchers_train_one_run(tmp_path, options):
         for launcher in launchers:
             launcher.kill()
     assert [launcher.returncode for launcher in launchers] == [0, 0], said
-    assert sorted(bool(out) for out, _ in said) == [False, True]  # one process speaks
+    assert sorted(bool(out) for out, _ in said) == [False, True]  # only one process prints
     made_by = store.read_checkpoint(tmp_path / "run").made_by
     assert made_by["processes"] == 2
 

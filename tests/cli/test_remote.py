@@ -1,4 +1,4 @@
-"""Training on shards in an object store: moto's server, which speaks S3's protocol."""
+"""Training on shards in an object store, which is moto's server with the protocol of S3."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ TINY = ("--size", "8", "--batch-size", "4", "--device", "cpu", "--precision", "f
 
 @pytest.fixture
 def bucket(monkeypatch):
-    """The address of an empty bucket."""
+    """Make an empty bucket; return its address."""
     for name, value in (
         ("AWS_ACCESS_KEY_ID", "someone"), ("AWS_SECRET_ACCESS_KEY", "secret"),
         ("AWS_DEFAULT_REGION", "us-east-1"), ("AWS_CONFIG_FILE", "/dev/null"),

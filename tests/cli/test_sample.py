@@ -327,7 +327,7 @@ def test_samples_of_earlier_calls_are_never_mixed_with_new_ones(ok, cli, run, dc
     out = tmp_path / "x"
     ok("sample", run, "-n", 3, "-o", f"{out}/")
     (out / "mine.png").write_bytes(b"mine")
-    ok("sample", run, "-n", 4, "-o", out)  # all of the old ones are made anew
+    ok("sample", run, "-n", 4, "-o", out)  # all old ones are replaced
     for options in (["-n", 2], ["--seeds", "1-4"], ["--per-class", 1]):
         before = {path: path.read_bytes() for path in out.rglob("*.png")}
         result = cli("sample", run, *options, "-o", out)

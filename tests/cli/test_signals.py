@@ -28,7 +28,7 @@ SIGNALS = {"SIGINT": 130, "SIGTERM": 143, "SIGHUP": 129}
 
 @pytest.fixture(autouse=True)
 def _signals_are_heard():
-    """Signals as at a terminal: shells ignore SIGINT of background programs, nohup SIGHUP."""
+    """Handle signals as in a terminal, although a shell or nohup may have had them ignored."""
     heard = {signal.SIGINT: signal.default_int_handler, signal.SIGHUP: signal.SIG_DFL}
     previous = {number: signal.signal(number, handler) for number, handler in heard.items()}
     yield

@@ -1,4 +1,4 @@
-"""Files that somebody else made, or can change: what no command does, whatever they hold."""
+"""Files that somebody else made or can change: what commands never do, whatever is in them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from ganctl.evaluation.evaluator import Metrics
 
 @pytest.fixture
 def planted(run, tmp_path):
-    """A run as a stranger's archive may hold it: what is written there is a link out of it."""
+    """A run as in a stranger's archive: every file that a run writes is a link to elsewhere."""
     folder, home = tmp_path / "run", tmp_path / "home"
     shutil.copytree(run, folder)
     (home / "samples").mkdir(parents=True)
@@ -55,7 +55,7 @@ def test_a_resume_changes_nothing_outside_the_run(ok, planted, files):
 
 @pytest.fixture
 def requests():
-    """The address of a server on this machine, and what it was asked for."""
+    """The address of a server on this machine, and the paths that were requested from it."""
     asked = []
 
     class Handler(http.server.BaseHTTPRequestHandler):
@@ -78,7 +78,7 @@ def requests():
 
 @pytest.fixture
 def naming(run, tmp_path):
-    """A run directory, as a stranger may make one, that was trained on images of any name."""
+    """Make a run directory, as a stranger can, that claims to be trained on the given images."""
 
     def make(data):
         folder = tmp_path / "sent"
@@ -128,7 +128,7 @@ def test_images_that_the_user_named_or_trained_on_are_read(
     monkeypatch.setattr("ganctl.features.load", lambda *_, **__: None)  # an extra
     options = [*fast_options, "--size", "16", "--batch-size", "4", "--steps", "1"]
     ok("train", *options, "--data", photos, "--out", folder)
-    assert "12 images are too few to evaluate with" in evaluated().err  # which it has looked at
+    assert "12 images are too few to evaluate with" in evaluated().err  # these were read
     shutil.rmtree(private_folders.folder("trained"))
     assert "add --data" in evaluated().err
     assert "12 images are too few to evaluate with" in evaluated("--data", photos).err
@@ -143,12 +143,12 @@ def test_images_that_the_user_named_or_trained_on_are_read(
 
 
 EVIL = "\x1b]52;c;eA==\x07\x1b[31337m\x9b31m\u202e\u2066\r\nEVIL"
-"""Writes to the clipboard, steers a terminal, turns text around, begins a line of its own."""
+"""Text that writes to the clipboard, steers a terminal, reverses text and begins a new line."""
 
 
 @pytest.fixture
 def evil(run, tmp_path):
-    """A run with EVIL in every text that it holds, its own name included; and one to go on with."""
+    """A run with EVIL in its name and every text in it, and one like it that can be resumed."""
     found = store.read_checkpoint(run)
     config = found.config
     for name, value in schema.settings(config).items():
@@ -195,7 +195,7 @@ def evil_images(photos, tmp_path):
 
 
 def is_harmless(said):
-    """Whether nothing in a program's output steers a terminal but what ganctl itself sends."""
+    """Return whether only ganctl's own sequences in a program's output steer a terminal."""
     rest = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", said.replace("\x1b[31337m", "\0"))
     steering = {char for char in rest if not char.isprintable()} - {"\n", "\r"}
     return not steering and not re.search(r"^EVIL", rest, re.MULTILINE)
@@ -206,7 +206,7 @@ def is_harmless(said):
 def test_no_stored_text_steers_a_terminal(
     cli, on_terminal, evil, evil_images, tmp_path, monkeypatch, way
 ):
-    monkeypatch.chdir(tmp_path)  # for what is written there unless told otherwise
+    monkeypatch.chdir(tmp_path)  # the commands' default place for output
     folder, other = evil
     calls = [
         ("inspect", folder),

@@ -96,7 +96,7 @@ def test_a_result_that_cannot_be_written_is_a_failure_in_one_line(call, run, arg
 def test_a_process_without_streams_finishes_the_run(
     command, fast_options, tmp_path, streams, expected
 ):
-    """Even at the interpreter's exit, which flushes its buffers."""
+    """Nothing fails even at the interpreter's exit, which flushes its buffers."""
     if "/dev/full" in streams and not FULL.exists():
         pytest.skip("no /dev/full here")
     out = tmp_path / "run"

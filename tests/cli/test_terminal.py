@@ -1,4 +1,4 @@
-"""What is printed, and how it looks on a terminal and elsewhere."""
+"""Output on a terminal and elsewhere."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def test_help_has_no_color_on_request(on_terminal, monkeypatch, name, value):
 @pytest.mark.parametrize("options", [[], ["--json"]])
 @pytest.mark.parametrize("name", ["inspect", "interpolate"])
 def test_a_pipe_whose_encoding_lacks_characters(run, tmp_path, name, options, encoding):
-    """As under LC_ALL=C and in every pipe on Windows: only bars and arrows may be lost."""
+    """Under LC_ALL=C and in every pipe on Windows, only bars and arrows may be lost."""
     folder = tmp_path / "läufe"
     folder.mkdir()
     (folder / "ckpt.pt").write_bytes((run / "ckpt.pt").read_bytes())
@@ -153,7 +153,7 @@ def test_a_terminal_breaks_no_words(on_terminal, monkeypatch, columns):
 
 
 def test_a_long_cell_is_cut(capsys):
-    """Every row is padded to the longest cell, and files of others can hold any."""
+    """Every row is padded to the longest cell, and a stranger's file can have one of any length."""
     long = "x" * 4_000_000
     rows = [(long, "a", long), *[("run", "b", "c")] * 100]
     Terminal().table(("", "run", "name"), rows, left=2)

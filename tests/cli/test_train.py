@@ -1,4 +1,4 @@
-"""ganctl train: the run directory, what is shown, and going on."""
+"""ganctl train: the run directory, what is shown, and resuming."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.usefixtures("_no_plot")
 
 
 def weights(path):
-    """Every tensor of a checkpoint, by name, and its step."""
+    """Return every tensor of a checkpoint by name, and its step."""
     checkpoint = store.read_checkpoint(path)
     tables = {
         "generator": checkpoint.generator,
@@ -147,9 +147,9 @@ def test_any_setting_can_be_set(ok, tmp_path, fast_options):
 
 @pytest.mark.parametrize(("seconds", "saves"), [("1e-9", (9, 11)), ("120", (3,))])
 def test_save_every(ok, fast_options, tmp_path, monkeypatch, seconds, saves):
-    """At the start, at both epochs' ends, and as often as asked for: after each of 8 steps.
+    """A run of 8 steps saves at the start, at the end of both epochs, and every `seconds`.
 
-    Where both fall on one step, saving twice does no harm.
+    If two of these fall on one step, it is saved twice, which does no harm.
     """
     written = []
     write = store.write_atomic
@@ -198,7 +198,7 @@ def test_as_json(ok, fast_options, tmp_path):
     assert end["last"] == {key: value for key, value in lines[1].items() if key != "event"}
 
 
-# Going on
+# Resuming
 
 
 def test_a_run_is_a_function_of_its_settings(ok, run, fast_options, tmp_path):
@@ -212,7 +212,7 @@ def test_a_run_is_a_function_of_its_settings(ok, run, fast_options, tmp_path):
 
 @pytest.mark.parametrize("preset", ["fast", "dcgan"])
 def test_a_resumed_run_ends_with_the_same_bits(ok, fast_options, dcgan_options, tmp_path, preset):
-    """Stopped inside an epoch, then after one."""
+    """The run is stopped inside an epoch, and then after one."""
     options = fast_options if preset == "fast" else dcgan_options
     ok("train", *options, "--epochs", "3", "--out", tmp_path / "whole")
     parts = tmp_path / "parts"
@@ -237,7 +237,7 @@ def test_a_complete_run_says_so_and_how_to_train_further(ok, copy, files):
     assert "complete" in result.err
     assert "--epochs" in result.err
     after = files(copy)
-    assert after.pop("losses.png") == b"a plot"  # drawn anew, and not for real here
+    assert after.pop("losses.png") == b"a plot"  # drawn again, here by a stand-in
     assert after == {name: content for name, content in before.items() if name != "losses.png"}
 
 
@@ -264,7 +264,7 @@ def test_a_complete_run_gets_its_latest_checkpoint_back(ok, fast_options, tmp_pa
 
 
 def test_a_complete_run_says_so_in_json(ok, copy):
-    """A script that reads the last line finds one, and it is the only one."""
+    """It prints one line, so that a script that reads the last line finds it."""
     result = ok("train", "--resume", "--out", copy, "--json")
     assert [json.loads(line) for line in result.out.splitlines()] == [
         {
@@ -352,7 +352,7 @@ def test_other_images_under_the_same_name_are_refused(cli, copy, files, monkeypa
 
 
 def _nan_at(step):
-    """train_step, with a loss that is NaN from `step` on."""
+    """Return a train_step whose loss is NaN from `step` on."""
 
     def broken(state, *arguments, **options):
         measured = step_of_old(state, *arguments, **options)
@@ -377,7 +377,7 @@ def test_a_loss_that_is_not_finite_ends_the_run(cli, fast_options, tmp_path, mon
 
 
 def test_exploding_weights_end_the_run(cli, fast_options, tmp_path):
-    """Adam without its second average takes steps without bound: the real thing."""
+    """The weights really explode: without its second average Adam takes steps of any size."""
     out = tmp_path / "run"
     result = cli("train", *fast_options, "--steps", "2000", "--lr-g", "1", "--lr-d", "1",
                  "--set", "beta1=0.99", "--set", "beta2=0", "--set", "r1_weight=1e6",
@@ -460,4 +460,4 @@ def test_conditional_requires_classes(cli, fast_options, tmp_path, monkeypatch, 
     assert not out.exists()
     assert (
         cli("train", *fast_options, "--steps", "1", "--out", out).code == 0
-    )  # the default is told
+    )  # the default is named

@@ -53,7 +53,7 @@ ELSEWHERE = {
 
 @pytest.fixture
 def given(cli, monkeypatch):
-    """The config and the other arguments that a run would begin with, by their names."""
+    """Return the config and the other arguments that a run would begin with, by name."""
 
     def of(*words):
         found = {}
@@ -101,7 +101,7 @@ def test_an_option_that_is_not_a_setting_reaches_its_argument(given, option):
     assert {**after, name: before.get(name)} == {name: None, **before}
 
 
-def test_classes_that_are_asked_for_are_chosen(given):
+def test_requested_classes_are_chosen(given):
     assert given("--conditional")["chosen"] == {"conditional": True}
     assert given("--preset", "dcgan", "--conditional")["config"].conditional is True
 

@@ -30,7 +30,7 @@ def test_a_summary_goes_from_the_first_epoch_to_the_last(count):
 
 
 def rows_of(count):
-    """Rows of epochs of 100 steps; the 30th has the lowest Frechet distance."""
+    """Return rows of epochs of 100 steps, of which the 30th has the lowest Frechet distance."""
     return [
         {"epoch": n, "step": 100 * n, "g_loss": 0.5, "d_loss": 1.25, "d_real": 0.75, "d_fake": 0.3,
          "images": 60_000 * n, "seconds": 61.0, "elapsed_seconds": 61.0 * n,
@@ -75,7 +75,7 @@ def test_the_summary_distinguishes_training_time_from_all_of_it(capsys, since_st
 
 
 def test_the_summary_of_a_run_that_ended_inside_an_epoch(capsys):
-    """Its last row is marked, and never the best epoch."""
+    """The last row is marked as incomplete, and is never the best epoch."""
     history = rows_of(32)
     history[-1] |= {"step": 3150, "frechet_distance": 0.01}
     out = summary(capsys, history)

@@ -1,7 +1,7 @@
-"""What joins the commands to the core: options reach the pictures, and figures their labels.
+"""The wiring of commands to the core: options reach the pictures, and metrics their labels.
 
-Pictures are computed here from seeds and the generator alone. Metrics are told apart by their
-values: each label must stand beside the value that is its own, in every place that shows it.
+Pictures are computed here from seeds and the generator alone. All metrics have different values, so
+that each label must be beside its own value in every place that shows it.
 """
 
 import csv
@@ -33,7 +33,7 @@ def loaded(run):
 
 
 def pictures(path, columns):
-    """The pictures of a grid or strip that is not enlarged, uint8 (N, H, W)."""
+    """Return the images of a grid or strip that is not enlarged, uint8 (N, H, W)."""
     whole = np.asarray(Image.open(path))
     rows = whole.shape[0] // SIDE
     cells = whole.reshape(rows, SIDE, columns, SIDE).swapaxes(1, 2)
@@ -41,7 +41,7 @@ def pictures(path, columns):
 
 
 def drawn(loaded, points):
-    """The pictures of the generator's inputs, uint8 (N, H, W)."""
+    """Return the images that the generator draws from its inputs, uint8 (N, H, W)."""
     return np.concatenate([*sampling.sample_latents(loaded.generator, points, loaded.network)])[
         ..., 0
     ]
@@ -52,7 +52,7 @@ def drawn(loaded, points):
 
 @pytest.mark.parametrize("psi", [1.0, 0.5])
 @pytest.mark.parametrize("kind", ["grid.png", "array.npz", "folder/"])
-def test_samples_are_drawn_with_the_truncation_asked_for(ok, run, loaded, tmp_path, psi, kind):
+def test_samples_are_drawn_with_the_requested_truncation(ok, run, loaded, tmp_path, psi, kind):
     out = tmp_path / kind
     written = f"{out}/" if kind.endswith("/") else out
     seeds = ",".join(map(str, SEEDS))
@@ -80,7 +80,7 @@ WALKS = {
 
 
 def walked(loaded, options, *, sheet=False):
-    """The pictures of a walk or a sheet with these options, from the latents on."""
+    """Return the images of a walk or a sheet with these options, computed from the latents."""
     names = options.get("class")
     labels = None if names is None else [int(name) for name in names.split(",")]
     labels = labels * (len(SEEDS) // len(labels)) if labels else None
@@ -127,7 +127,7 @@ def test_every_option_of_a_sheet_reaches_its_pictures(ok, run, loaded, tmp_path,
 
 
 def test_the_options_of_walks_differ(loaded):
-    """Else the tests above would prove nothing."""
+    """Each option changes the images, so that the tests above prove something."""
     shown = [walked(loaded, options).tobytes() for options in WALKS.values()]
     assert len({*shown}) == len(WALKS)
     sheets = [walked(loaded, how, sheet=True).tobytes() for how in WALKS.values()
@@ -136,7 +136,7 @@ def test_the_options_of_walks_differ(loaded):
 
 
 @pytest.mark.parametrize("ema", [True, False])
-def test_pictures_are_those_of_the_weights_asked_for(ok, run, tmp_path, ema):
+def test_pictures_are_those_of_the_requested_weights(ok, run, tmp_path, ema):
     chosen = model.load(run, ema=ema)
     option = "--ema" if ema else "--no-ema"
     ok("sample", run, "-n", 4, option, "--upscale", 1, "-o", tmp_path / "grid.png")
@@ -186,7 +186,7 @@ def test_every_png_says_what_made_it(ok, run, loaded, tmp_path, words, seeds, mo
 
 
 def numbered(offset):
-    """Metrics that can all be told apart."""
+    """Return metrics that all have different values."""
     values = {field.name: offset + index / 8 for index, field in
               enumerate(dataclasses.fields(Metrics))}  # fmt: skip
     shares = [(offset + number) / 100 for number in range(10)]
@@ -210,7 +210,7 @@ LABELS = {
 
 
 def cells(text):
-    """The rows of plain tables, each as its cells."""
+    """Return the rows of plain tables as lists of cells."""
     return [re.split(r" {2,}", line.strip()) for line in text.splitlines()]
 
 
@@ -218,7 +218,7 @@ def number(text):
     return float(text.rstrip("%").replace(",", "")) / (100 if text.endswith("%") else 1)
 
 
-def test_the_table_of_evaluate_has_each_figure_beside_its_label(capsys):
+def test_the_table_of_evaluate_has_each_metric_beside_its_label(capsys):
     figures, floor = (dataclasses.asdict(numbered(offset)) for offset in (2.0, 4.0))
     evaluation = Evaluation(
         checkpoint="ckpt.pt", digest="0", step=8, ema=True, data="mnist", num_test_images=200,
@@ -275,7 +275,7 @@ def test_inspect_shows_each_loss_below_its_label(ok, told_apart):
     assert json.loads(ok("inspect", told_apart, "--json").out)["history"][-1] == ROW
 
 
-def test_a_list_of_runs_has_each_figure_in_its_column(ok, told_apart):
+def test_a_list_of_runs_has_each_metric_in_its_column(ok, told_apart):
     (found,) = json.loads(ok("inspect", told_apart.parent, "--json").out)["runs"]
     assert (found["step"], found["best_frechet_distance"]) == (8, ROW["frechet_distance"])
     header, row = [line for line in cells(ok("inspect", told_apart.parent).out) if len(line) > 3]
@@ -283,7 +283,7 @@ def test_a_list_of_runs_has_each_figure_in_its_column(ok, told_apart):
     assert (by_name["epochs"], by_name["best FD"]) == ("2 of 2", "2.00")
 
 
-def test_a_line_of_a_log_has_each_figure_beside_its_name(capsys):
+def test_a_line_of_a_log_has_each_metric_beside_its_name(capsys):
     PlainObserver(Terminal(), 4).on_epoch(ROW)
     said = capsys.readouterr().err
     for text in ("epoch 2:", "generator loss 1.111", "discriminator loss 0.222", "D(x) 0.733",
@@ -304,7 +304,7 @@ def test_the_last_table_of_a_run_has_each_loss_below_its_label(capsys, loaded):
     assert f"{ROW['frechet_distance']:.2f}" in shown
 
 
-def test_the_table_of_losses_has_each_figure_in_its_column(told_apart):
+def test_the_table_of_losses_has_each_metric_in_its_column(told_apart):
     *_, last = csv.DictReader(io.StringIO((told_apart / "losses.csv").read_text("utf-8")))
     assert {name: float(last[name]) for name in ROW} == ROW
 
@@ -316,7 +316,7 @@ def test_an_epochs_line_of_json_is_its_row(ok, tmp_path, fast_options):
     assert {name: first[name] for name in row} == row
 
 
-def test_the_report_has_each_figure_beside_its_label(ok, told_apart, tmp_path):
+def test_the_report_has_each_metric_beside_its_label(ok, told_apart, tmp_path):
     ok("report", told_apart, "-o", tmp_path / "report.html")
     page = (tmp_path / "report.html").read_text("utf-8")
     text = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", page))

@@ -1,4 +1,4 @@
-"""Whatever is wrong is said in two plain lines, and nothing half-done is left behind."""
+"""Wrong input is explained in at most two plain lines, and nothing half-done is left behind."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ pytestmark = pytest.mark.usefixtures("_no_plot")
 
 @pytest.fixture
 def refused(cli, tmp_path, files, monkeypatch):
-    """Call `ganctl` in an empty folder with something wrong; returns its stderr.
+    """Call `ganctl` in an empty folder with something wrong; return its stderr.
 
-    Only with `announced` may a training that was about to begin have said so before.
+    Only with `announced` may the line that announces a training run come first.
     """
     monkeypatch.chdir(tmp_path)
 
@@ -52,14 +52,14 @@ def refused(cli, tmp_path, files, monkeypatch):
 
 
 class _RunsCode:
-    """Unpickled without restrictions, this makes a folder."""
+    """An object that makes a folder when it is unpickled without restrictions."""
 
     def __reduce__(self):
         return os.mkdir, ("the-code-ran",)
 
 
 def _make(kind, whole, path):
-    """A file, or a folder, that is not a checkpoint of this ganctl."""
+    """Make a file or folder at `path` that is not a checkpoint of this version of ganctl."""
     content = torch.load(whole, weights_only=True)
     if kind == "missing":
         return
@@ -127,7 +127,7 @@ def test_what_is_no_checkpoint(refused, run, tmp_path, command, kind, words):
 
 
 def test_the_hostile_pickle_is_hostile(tmp_path, monkeypatch):
-    """Else the test above would prove nothing."""
+    """Its code runs without restrictions, so that the test above proves something."""
     monkeypatch.chdir(tmp_path)
     pickle.loads(pickle.dumps(_RunsCode()))
     assert Path("the-code-ran").is_dir()
@@ -160,14 +160,14 @@ def test_a_place_for_a_report_that_cannot_be_written(refused, run, tmp_path, out
 
 @pytest.mark.parametrize("out", ["file", "file/run"])
 def test_a_place_for_a_run_that_cannot_be_written(refused, fast_options, tmp_path, out):
-    """Found before anything is announced or computed."""
+    """It is refused before anything is announced or computed."""
     (tmp_path / "file").write_text("not a folder")
     assert out in refused("train", *fast_options, "--steps", "1", "--out", out, code=1)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="no /proc here")
 def test_a_place_for_a_run_that_root_seems_to_be_able_to_write_to(refused, fast_options):
-    """Nobody can; to root the permissions say otherwise, and only the attempt tells."""
+    """The permissions allow root to write there, but nobody can: only the attempt shows it."""
     arguments = (*fast_options, "--steps", "1", "--out", "/proc/run")
     assert "\nganctl: /proc/run" in "\n" + refused("train", *arguments, code=1, announced=True)
 
@@ -350,7 +350,7 @@ def test_wrong_options_of_interpolate(refused, run, options, words):
     ],
 )
 def test_more_pixels_than_one_file_should_hold(refused, run, monkeypatch, arguments):
-    """Refused before the first is drawn."""
+    """They are refused before the first image is drawn."""
 
     def draws(*_):
         raise AssertionError
@@ -376,7 +376,7 @@ words = st.one_of(
 
 
 def options(*names):
-    """Some of these options, each with whatever value."""
+    """Return a strategy for some of these options, each with any value."""
     pairs = st.lists(st.tuples(st.sampled_from(names), words), max_size=4)
     return pairs.map(lambda given: [part for pair in given for part in pair])
 
@@ -415,7 +415,7 @@ def test_any_options_of_interpolate(cli, tmp_path, arguments, loop):
             "--limit", "--num-samples", "--keep", "--save-every", "--preset", "--device", "--set")
 )  # fmt: skip
 def test_any_options_of_train(cli, tmp_path, arguments):
-    """The folder is not empty, so that even a right command goes no further than that."""
+    """The folder is not empty, so that even a correct command does not start training."""
     (tmp_path / "something").touch()
     result = cli("train", *arguments, "--out", tmp_path)
     assert_plain(result)
@@ -448,7 +448,7 @@ def test_a_name_too_long_and_a_thing_that_is_no_file(refused):
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="known under Linux alone")
 def test_a_batch_that_does_not_fit_into_memory(python, tmp_path):
-    """A process that may take no more than a gigabyte more than it has."""
+    """The process may allocate only one more gigabyte."""
     done = python(
         "import resource, sys, pathlib, torch, ganctl.cli\n"
         "pages = int(pathlib.Path('/proc/self/statm').read_text().split()[0])\n"

@@ -7,7 +7,7 @@ from ganctl.config.schema import override
 
 
 def fast(shape=(1, 28, 28), **changes):
-    """`fast` for images of `shape`, augmented or not, as a run settles it."""
+    """Return preset `fast` resolved for images of `shape`, by default without augmentation."""
     channels, height, width = shape
     settled = {"channels": channels, "height": height, "width": width,
                "stages": stages_for(height, width), "augment": "none"}  # fmt: skip
@@ -15,7 +15,7 @@ def fast(shape=(1, 28, 28), **changes):
 
 
 def tuned(config, num_images):
-    """The values alone."""
+    """Return the tuned values without the reasons."""
     return {name: value for name, (value, _) in presets.tuned(config, num_images).items()}
 
 

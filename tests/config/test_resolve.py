@@ -1,4 +1,4 @@
-"""What the images and the device decide of a config, and why."""
+"""The settings that depend on the images or the device, and the reasons for their values."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ganctl.errors import UsageError
 
 @dataclass
 class Facts:
-    """Images of which only the facts are known."""
+    """The facts about images that settings depend on, without any pixels."""
 
     count: int = 60_000
     image_shape: tuple[int, int, int] = (1, 28, 28)

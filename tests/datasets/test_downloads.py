@@ -1,4 +1,4 @@
-"""torchvision itself is not tested: only what is made of its results and of its failures."""
+"""Data sets from torchvision. Only the use of its results and errors is tested."""
 
 import gzip
 import hashlib
@@ -206,7 +206,7 @@ def test_cifar_class_names_come_from_its_own_file(cifar):
 
 
 def test_pickles_of_python_2_are_read():
-    """Return the pickle of an array as NumPy wrote it in 2009, and as CIFAR-10 has it."""
+    """The pickle has an array as NumPy wrote it in 2009, like those of CIFAR-10."""
     written = (
         b"\x80\x02cnumpy.core.multiarray\n_reconstruct\nq\x01cnumpy\nndarray\nq\x02K\x00\x85q\x03"
         b"U\x01bq\x04\x87q\x05Rq\x06(K\x01K\x02\x85q\x07cnumpy\ndtype\nq\x08U\x02u1q\tK\x00K\x01\x87"

@@ -20,7 +20,7 @@ def requests(count):
 
 
 def read(request):
-    """Images whose every pixel is their step, and their rows as labels."""
+    """Return images whose every pixel is the step, and the rows as labels."""
     rows = np.array(request.rows)
     return np.full((len(rows), 2, 2, 1), request.step, np.uint8), rows
 

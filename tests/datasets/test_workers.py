@@ -166,7 +166,7 @@ def _is_alive(process):
         os.kill(process, 0)
     except ProcessLookupError:
         return False
-    try:  # a zombie, whom nobody has asked for its exit code, is not
+    try:  # a zombie, whose exit code nobody has read, is not
         return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
     except OSError:
         return False

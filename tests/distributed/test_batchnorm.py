@@ -46,7 +46,7 @@ def values(shape, seed, mean=0.0, dtype=torch.float32):
 
 
 def passed(module, x, gradient):
-    """The output, and the gradients of the input and of both parameters."""
+    """Return the output, and the gradients of the input and of both parameters."""
     x = x.detach().requires_grad_()
     output = module(x)
     gradients = torch.autograd.grad(output, [x, module.weight, module.bias], gradient)
@@ -105,7 +105,7 @@ def test_names_weights_and_buffers_are_kept():
 
 
 def test_a_network_in_eval_mode_needs_no_other_process():
-    """The first process draws samples by itself."""
+    """The first process draws samples while the others wait."""
     group = Threads(2)  # the other is never there
     module = synchronized(nn.Sequential(layer(4)), group)[0].eval()
     x = values((2, 3, 4, 4), 0)

@@ -21,13 +21,13 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs fork")
 
 
 def settled(config, **changes):
-    """The config as a session resolves it for the tiny images; an epoch's last batch is small."""
+    """Return the config resolved for the tiny images; the last batch of an epoch is smaller."""
     return schema.override(config, {"num_classes": 0, "conditional": False, **changes})
 
 
 @pytest.fixture(scope="module")
 def results(tiny_config, tiny_dataset, tmp_path_factory):
-    """For each case, the results of the first of two processes, the second, and a single one."""
+    """The results of each case: of the first of two processes, the second, and a single one."""
     cases = {
         "fast": settled(
             tiny_config("fast", epochs=4), num_classes=10, conditional=True, mirror=True,
@@ -58,7 +58,7 @@ def test_both_processes_have_the_same_bits(results, case):
 
 @pytest.mark.parametrize("case", ["fast", "relativistic", "dcgan"])
 def test_the_losses_are_those_of_a_single_process(results, case):
-    """With classes, augmentation, a penalty, micro-batches, dropout and batch normalization."""
+    """The cases have classes, augmentation, R1, micro-batches, dropout and batch normalization."""
     first, _, single = results[case]
     assert np.ptp(single.metrics, axis=0).min() > 1e-4
     assert np.allclose(first.metrics, single.metrics, rtol=1e-9, atol=0)
@@ -100,7 +100,7 @@ def test_a_single_process_is_the_whole_group():
 
 
 @pytest.mark.parametrize("size", [None, "1"])
-def test_a_process_started_by_itself_is_a_single_one(monkeypatch, size):
+def test_a_process_started_alone_is_a_single_one(monkeypatch, size):
     monkeypatch.delenv("WORLD_SIZE", raising=False)
     if size:
         monkeypatch.setenv("WORLD_SIZE", size)
@@ -124,7 +124,7 @@ def test_an_incomplete_environment_is_refused(monkeypatch, rank):
 
 @pytest.fixture
 def single():
-    """The only member of a group of one, which uses the same store and process groups."""
+    """The only process of a group of one, with a store and process groups like those of several."""
     made = Processes(dist.HashStore(), 0, 1, CPU)
     made.start(10)
     yield made
@@ -151,7 +151,7 @@ def test_an_isolated_process_refuses_whatever_needs_the_others(single, name):
 
 
 def test_a_library_finds_no_group_in_an_isolated_process(single):
-    """Otherwise it would wait for the others, as torchmetrics does."""
+    """A library that finds a group, such as torchmetrics, would wait for the other processes."""
 
     def work():
         assert not dist.is_initialized()
@@ -172,7 +172,7 @@ def test_the_others_wait_for_the_first_as_long_as_it_lives(tmp_path):
     assert "does not respond" in lost
 
 
-def test_sums_have_the_memory_layout_that_is_asked_for(single):
+def test_sums_have_the_requested_memory_layout(single):
     own = torch.arange(2.0 * 3 * 4 * 4).view(2, 3, 4, 4)
     like = torch.empty(2, 3, 4, 4).to(memory_format=torch.channels_last)
     whole, other = single.begin_sum([own, torch.ones(5)], like=[like, torch.empty(5)]).wait()

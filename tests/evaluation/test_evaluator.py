@@ -1,4 +1,4 @@
-"""Real images are close to real images, everything else is not."""
+"""Metrics find real images close to other real images, and everything else far from them."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ from ganctl.history import QUALITY_METRICS
 
 @pytest.fixture(scope="module")
 def pictures():
-    """Real digits: (train, test)."""
+    """Real digits for training and for testing: (train, test)."""
     train, test = loading.load("mnist"), loading.load_test("mnist")
     return train.images[:600].numpy(), test.images[:500].numpy()
 
@@ -141,7 +141,7 @@ def test_the_fewest_samples_that_can_be_measured(evaluator, pictures):
 
 
 def test_epoch_evaluator_agrees_with_evaluator(pictures, make_evaluator):
-    """On as many real images as samples."""
+    """With as many test images as samples, both return the same metrics."""
     train, test = pictures
     epoch_evaluator = EpochEvaluator(features.load("auto", "mnist"), test=test)
     found, full = epoch_evaluator.measure([train[:500]]), make_evaluator(500).measure([train[:500]])

@@ -10,7 +10,7 @@ from ganctl.evaluation.real_features import RealImages, activations
 
 
 class Network:
-    """Counts the images whose features it extracts."""
+    """A feature network that counts the images whose features it extracts."""
 
     name, digest, is_fast, num_classes = "a network", "its weights", True, 2
 

@@ -1,4 +1,4 @@
-"""What is wrong with a checkpoint, in words."""
+"""Descriptions of the problems of a checkpoint."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ def test_a_generator_is_rebuilt_bit_for_bit(config):
 
 @pytest.mark.filterwarnings("ignore:.*torch.jit.trace:FutureWarning")
 def test_a_traced_generator_draws_the_same_images_in_batches_of_any_size(config):
-    """Traced with nothing cached, as by a program that only exports it."""
+    """It is traced before anything is cached, as in a program that only exports it."""
     fourier._transforms.cache_clear()
     generator = build_generator(config, torch.Generator().manual_seed(3)).eval()
     few, many = torch.randn(2, config.input_dim), torch.randn(5, config.input_dim)
@@ -83,7 +83,7 @@ def test_weights_that_do_not_fit_are_refused_by_name(config, change, complaint):
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("size", [*SIZES, 8, 12, 100, 256])
 def test_both_networks_fit_images_of_every_size(preset, channels, size):
-    """On the meta device, which costs nothing."""
+    """The networks are on the meta device, where nothing is computed."""
     images = {"height": size, "width": size, "channels": channels, "stages": stages_for(size, size)}
     config = override(PRESETS[preset], {**images, "num_classes": 3}).network
     tables = summarize(config)

@@ -1,4 +1,6 @@
-"""What axe-core finds in pages: python tests/report/accessibility.py axe.min.js PAGE.html ...
+"""Check the accessibility of pages with axe-core.
+
+    python tests/report/accessibility.py axe.min.js PAGE.html ...
 
 Needs Chromium, Playwright, and axe-core's script: npm pack axe-core.
 """
@@ -15,7 +17,7 @@ WIDTHS = {1280: 800, 360: 740}
 
 
 def main(script: str, pages: list[str]) -> int:
-    """Print what each page violates in light and dark, wide and narrow; the number of that."""
+    """Print the violations of each page, light and dark, wide and narrow; return their number."""
     found = 0
     with sync_playwright() as playwright:
         chromium = shutil.which("chromium") or shutil.which("google-chrome")

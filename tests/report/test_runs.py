@@ -1,4 +1,4 @@
-"""What a report says about a run, for any content of its files."""
+"""The facts about a run in a report, whatever its files contain."""
 
 import dataclasses
 

@@ -1,4 +1,4 @@
-"""A disk that fails, stalls or kills the program at a chosen one of the calls made to it."""
+"""A disk that fails, stalls or kills the program at a chosen system call."""
 
 from __future__ import annotations
 

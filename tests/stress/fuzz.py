@@ -3,9 +3,9 @@
     pip install -e '.[test,fuzz]'
     python tests/stress/fuzz.py TARGET CORPUS [--seconds 3600]
 
-An input fails that ends in anything but a result or a failure in plain words, that takes more than
-5 seconds, or more than 2 GiB in all. CORPUS is a folder that is filled, and used again; an input
-that failed is left in it as crash-*, timeout-* or oom-*.
+An input fails if it gives anything but a result or a GanctlError, or takes more than 5 seconds or
+2 GiB. CORPUS is a folder of inputs, which is extended and can be used again; failed inputs are left
+in it as crash-*, timeout-* or oom-*.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class Targets:
         tarfile.calc_chksums = lambda block: (tarfile.nti(block[148:156]),)
 
     def checkpoint(self, data: bytes) -> None:
-        """A file, or a pickle within one."""
+        """Read a checkpoint: `data` is the file, or the pickle in one."""
         schema.decode(data if data.startswith(b"PK") else self._base.with_program(data))
 
     def checkpoint_seeds(self) -> Iterator[bytes]:
@@ -73,7 +73,7 @@ class Targets:
         yield self._base.members()["archive/data.pkl"]
 
     def tar(self, data: bytes) -> None:
-        """An archive, which is listed, decoded and read as a shard."""
+        """List a tar, decode its images, and read it as a shard."""
         path = self._file("x.tar", data)
         source = open_source(str(path))
         for entry in source.entries[:9]:
@@ -86,7 +86,7 @@ class Targets:
             yield strangers.tar(kind)[: 2**13]
 
     def npz(self, data: bytes) -> None:
-        """An archive, or the number of a member and the bytes that replace it."""
+        """Read an .npz: `data` is the file, or the number of a member and its content."""
         if not data.startswith(b"PK"):
             names = ["images.npy", "labels.npy", "classes.npy"]
             members = {name: _npy(array) for name, array in zip(names, _ARRAYS, strict=True)}
@@ -102,7 +102,7 @@ class Targets:
         yield strangers.arrays()
 
     def zip(self, data: bytes) -> None:
-        """An archive."""
+        """Read a zip of images."""
         source = open_source(str(self._file("x.zip", data)))
         for entry in source.entries[:9]:
             with contextlib.suppress(BadImage):
@@ -112,7 +112,7 @@ class Targets:
         yield strangers.archive_of_images()
 
     def index(self, data: bytes) -> None:
-        """An index of shards."""
+        """Read an index of shards."""
         found = index.read(str(self._file("index.json", data)))
         assert index.read(str(self._file("index.json", found.to_json()))).digest == found.digest
 
@@ -120,7 +120,7 @@ class Targets:
         yield strangers.index_of_shards()
 
     def image(self, data: bytes) -> None:
-        """An image: its header, and its pixels if they are few."""
+        """Read the header of an image, and its pixels if they are few."""
         with contextlib.suppress(BadImage):
             facts = decode.measure(data)
             if facts.width * facts.height < 2**16:

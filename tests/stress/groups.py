@@ -29,7 +29,7 @@ def together(job, arguments):
         futures = [processes.submit(_quietly, job, *each) for each in arguments]
         try:
             return [future.result(_SECONDS) for future in futures]
-        except BaseException:  # one may wait for another for good
+        except BaseException:  # one may wait forever for another
             for child in set(multiprocessing.active_children()) - others:
                 child.kill()
             raise
@@ -38,7 +38,7 @@ def together(job, arguments):
 def command(arguments_of_each):
     """Run `ganctl ARGUMENTS` in processes as torchrun does; return each exit code and stderr.
 
-    `arguments_of_each` are a list for each process.
+    `arguments_of_each` has a list of arguments for each process.
     """
     from torch.distributed import TCPStore
 
@@ -104,7 +104,8 @@ def steps(path, rank, size, cases):
 def slow_work(path, rank, timeout=1.5):
     """Let the first of two work for longer than `timeout`, and then not respond for as long.
 
-    What each got of the work, and the error of who was left waiting. `path` is as in `steps`.
+    Returns what this process got of the work, and the message of its GroupError, if any. `path` is
+    as in `steps`.
     """
     import torch
     from torch import distributed as dist
@@ -126,7 +127,7 @@ def slow_work(path, rank, timeout=1.5):
 
 
 def _counting():
-    """Record collective operations in the list that is returned."""
+    """Return a list in which collective operations are recorded from now on."""
     from torch import distributed as dist
 
     sent = []
@@ -210,7 +211,7 @@ def begun(process, folder, step=1):
 
 
 def members(process):
-    """Return the ids of the processes that it started."""
+    """Return the ids of the processes that `process` has started."""
     listed = subprocess.run(["ps", "-o", "pid=", "--ppid", str(process.pid)],
                             capture_output=True, text=True, check=False)  # fmt: skip
     return [int(pid) for pid in listed.stdout.split() if _is_member(int(pid))]

@@ -4,11 +4,11 @@
 
 Each run is a process of its own that goes through the whole command line. It is killed at a
 random moment (with --points, at every call that it makes to the disk, in turn).
-Then every checkpoint that lies in its folder must load, ckpt.pt must be there if any was ever
-renamed to it and hold the step of the last one that was, and no more steps may be lost than
---save-every allows. It is started again with --resume (anew where it was killed before its first
-checkpoint), must begin at that step, and so on until it ends. Its weights, optimizers, history,
-losses.csv, best.pt, snapshots and sample pictures must equal those of a run that was left alone.
+Then every checkpoint in its folder must load; once a checkpoint was saved, ckpt.pt must exist and
+have the step that was saved last; and no more steps may be lost than --save-every allows. The run
+is started again with --resume (or from the beginning if nothing was saved), must continue at that
+step, and is killed again, until it ends. Its weights, optimizers, history, losses.csv, best.pt,
+snapshots and sample pictures must equal those of a run that was left alone.
 """
 
 from __future__ import annotations
@@ -77,13 +77,13 @@ class Tally:
 
 
 class Witness:
-    """Counts of what a run does, in memory that outlives it: what must be found after a kill."""
+    """Counts of the steps and saves of a run, in memory that outlives its process."""
 
     def __init__(self) -> None:
         self._trained, self._saved = RawValue("q"), RawValue("q")
 
     def watch(self) -> None:
-        """Count in this process and those that it starts."""
+        """Count steps and saves in this process and those that it starts."""
         plain_step, plain_rename = loop.train_step, files.Disk.rename
 
         def train_step(*arguments: Any) -> Any:
@@ -105,12 +105,12 @@ class Witness:
 
     @property
     def trained(self) -> int:
-        """Steps of the current run."""
+        """Number of steps that the current run has trained."""
         return self._trained.value
 
     @property
     def saved(self) -> int | None:
-        """Number of them in the last checkpoint that was renamed to ckpt.pt, if any was."""
+        """Number of these steps that the last ckpt.pt has; None if none was written."""
         return self._saved.value if self._saved.value >= 0 else None
 
 
@@ -185,10 +185,10 @@ def outcome(folder: Path) -> dict[str, object]:
 
 
 def look(folder: Path, before: Seen) -> Seen:
-    """Return what a run left, killed or not; nothing that was there `before` may be lost.
+    """Check and return what a run has left, killed or not, after `before`.
 
-    Every checkpoint is whole; the latest is no older than the last that was saved, and its step is
-    the one before and what was trained since: nothing began anew.
+    Checks that every checkpoint is whole, that the latest is no older than the last one saved, and
+    that its step counts on from `before`: the run did not start again.
     """
     run = RunDirectory(folder)
     first, saved = before.step or 0, witness.saved
@@ -210,7 +210,7 @@ def look(folder: Path, before: Seen) -> Seen:
 
 
 def note_kill(folder: Path, seen: Seen, lost: int, tally: Tally) -> None:
-    """Count what a kill hit."""
+    """Count a kill, and at what moment it came."""
     tally.kills += 1
     tally.most_lost = max(tally.most_lost, lost)
     if seen.step is None:
@@ -229,7 +229,7 @@ def one_run(
     killed: Callable[[list[str]], bool],
     may_lose: int,
 ) -> None:
-    """Call `killed`, which starts and may kill a run, until it returns that it did not."""
+    """Call `killed`, which starts and may kill a run, until it was not killed; check its end."""
     arguments, seen, ended_itself = [*arguments, "--out", str(folder)], Seen(), False
     while not ended_itself:
         witness.forget()
@@ -251,7 +251,7 @@ def one_run(
 
 
 def run_to_end(arguments: list[str], log: Path) -> None:
-    """Return the content of a run that was left alone."""
+    """Train to the end without a kill."""
     code = end_of(start(arguments, log))
     assert code == 0, f"exit code {code}: {log.read_text()}"
 

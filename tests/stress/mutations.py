@@ -3,12 +3,11 @@
     python tests/stress/mutations.py [--count 20000] [--seed 0] [--only FAMILY] [--keep FOLDER]
 
 A file is a function of (seed, family, index). A child process reads each, under limits on CPU time
-and address space: what kills it is blamed on the file it was reading. A file fails that ends in
-anything but a result or a GanctlError; that executes anything; or that takes more memory than its
-judge allows. A checkpoint must be equal to the original, to the last bit. Where only its digest
-stood in the way, it is read once more as if a forger had made it match: if that gives a checkpoint,
-`inspect`, `sample` and a resume must take it, or refuse it in plain words. Failures are kept in a
-folder.
+and address space: if it is killed, the file that it was reading is to blame. A file fails if it
+gives anything but a result or a GanctlError, executes anything, or takes more memory than its judge
+allows. A checkpoint that is read must equal the original bit by bit. If only its digest is wrong,
+it is read again as if a forger had made the digest match: `inspect`, `sample` and a resume must
+then use it or refuse it in plain words. Failures are kept in a folder.
 """
 
 from __future__ import annotations
@@ -64,7 +63,7 @@ FAMILIES = (*CHECKPOINTS, *strangers.KINDS)
 
 @dataclass
 class Row:
-    """Counts of what became of a family's files."""
+    """Counts of the results of a family's files."""
 
     files: int = 0
     outcomes: dict[str, int] = field(default_factory=dict)
@@ -75,19 +74,19 @@ class Row:
 
 @dataclass(frozen=True)
 class Job:
-    """One file to make."""
+    """A job: a mutated file to make and judge."""
 
     family: str
     index: int
 
     @property
     def kind(self) -> str:
-        """Kind of file that is mutated: checkpoints, or the family's own."""
+        """Kind of the mutated file: a checkpoint, unless the family has its own kind."""
         return "checkpoints" if self.family in CHECKPOINTS else self.family
 
 
 class Mutations:
-    """All files of one seed."""
+    """The mutated files of one seed."""
 
     def __init__(self, seed: int, keep: Path) -> None:
         self.seed = seed

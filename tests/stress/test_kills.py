@@ -17,7 +17,7 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 
 
 @pytest.mark.parametrize("options", [["--kills", "12"], ["--points", "--epochs", "1"]])
-def test_killed_trainings_end_with_the_same_bits(options: list[str]) -> None:
+def test_killed_runs_end_with_the_same_bits(options: list[str]) -> None:
     """A dozen kills at random moments, and one in place of and after each call to the disk."""
     script = Path(__file__).with_name("kills.py")
     done = subprocess.run(

@@ -25,7 +25,7 @@ NAMED = {"black": "#14161a", "red": "#d05050", "green": "#6db36d", "brown": "#d9
 
 
 def color(name: str, default: str) -> str:
-    """Return Pillow's name of a color of pyte."""
+    """Return the name that Pillow has for a color of pyte."""
     if name == "default":
         return default
     return NAMED.get(name, f"#{name}" if len(name) == 6 else default)

@@ -1,4 +1,4 @@
-"""What a training run would take."""
+"""The estimate of the time, memory and disk space that a training run takes."""
 
 import pytest
 

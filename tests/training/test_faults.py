@@ -1,4 +1,4 @@
-"""A training whose disk fails at any one call: something whole is left to go on from."""
+"""A training run whose disk fails at any call leaves an intact checkpoint to resume from."""
 
 import csv
 import errno
@@ -39,7 +39,7 @@ def outcome(run, without_times):
 
 
 def steps_saved(calls):
-    """The step in each checkpoint of a run of 3 steps an epoch, once `calls` were made."""
+    """Return the step of each checkpoint after `calls`, in a run of 3 steps per epoch."""
     state, saved = 0, {}
     for point, name in calls:
         if point == "rename" and name.endswith(".pt"):
@@ -54,7 +54,7 @@ def steps_found(run):
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["in a call's place", "after a call"])
-def test_whatever_call_fails_the_run_goes_on_to_the_same_end(
+def test_whatever_call_fails_the_resumed_run_has_the_same_end(
     tmp_path, tiny_config, train, without_times, monkeypatch, after
 ):
     config = tiny_config(epochs=2, snapshot_every=1, keep=1, base_channels=1, eval_samples=10)

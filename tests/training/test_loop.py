@@ -120,7 +120,7 @@ def test_a_finished_run_resumed_changes_nothing(tmp_path, tiny_config, train):
     assert sample_files(tmp_path / "run") == samples
 
 
-# What a run tells and writes.
+# What a run reports and writes.
 
 
 def test_an_observer_is_called_for_every_step_and_epoch(finished):
@@ -215,7 +215,7 @@ def test_a_row_has_the_means_over_the_steps_of_its_epoch(tmp_path, tiny_config, 
     assert len(set(sums)) == 3
 
 
-# How near the samples are to real images
+# How close the samples are to real images
 
 
 def test_every_epoch_is_measured_and_the_best_is_kept(

@@ -15,7 +15,7 @@ CPU = torch.device("cpu")
 
 
 def refusing_more_than(limit):
-    """train_step on a device with room for so many images."""
+    """Return a train_step with memory for `limit` images, and a list of the sizes tried."""
 
     def step(state, real, noise, noise_seed):
         tried.append(len(real))

@@ -47,7 +47,7 @@ def test_a_process_draws_its_rows_of_the_whole_batch(tiny_config, monkeypatch, b
         assert part.mirrored.equal(whole.mirrored)
 
 
-def test_half_of_the_images_are_mirrored_if_asked_for(tiny_config):
+def test_half_of_the_images_are_mirrored_if_requested(tiny_config):
     assert NoiseSource(tiny_config(), CPU).draw(0).mirrored is None
     mirrored = NoiseSource(tiny_config(mirror=True, batch_size=4096), CPU).draw(0).mirrored
     assert mirrored.dtype == torch.bool

@@ -23,7 +23,7 @@ def test_foreign_files_are_not_frames_of_the_animation(tmp_path, tiny_config, tr
         run.sample(epoch).write_bytes(content)
     run.sample(20).mkdir()
     if hasattr(os, "mkfifo"):
-        os.mkfifo(run.sample(21))  # whoever opens it waits for a writer
+        os.mkfifo(run.sample(21))  # opening it would wait for a writer
     outcome, recorder = train(session.resume(run.path, {"epochs": 3}, "cpu"))
     assert outcome.finished
     assert recorder.problems == []
@@ -63,7 +63,7 @@ def test_variety_is_the_mean_deviation_of_a_pixel():
 
 
 def test_previews_take_a_small_share_of_the_time(monkeypatch, tiny_config, tmp_path):
-    """And none at all once there was no memory for them."""
+    """Once there was no memory for them, there are none at all."""
     now, drawn = [100.0], []
     monkeypatch.setattr(pictures, "time", SimpleNamespace(monotonic=lambda: now[0]))
     shown = pictures.Pictures(RunDirectory(tmp_path), tiny_config(), print)

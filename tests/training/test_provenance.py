@@ -1,4 +1,4 @@
-"""What a run is computed by."""
+"""The device, machine and versions that compute a run."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""What a run writes, and how its samples are measured."""
+"""The files that a run writes, and the metrics of its samples."""
 
 import csv
 import json

@@ -1,4 +1,4 @@
-"""Which settings may change when a run is resumed."""
+"""The settings that may change when a run is resumed."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What is refused before anything is written, and what a resumed run is told."""
+"""Errors before anything is written, and the notices and warnings of a resumed run."""
 
 import dataclasses
 import errno
@@ -161,7 +161,7 @@ def test_two_runs_never_share_a_folder(stopped, train):
 
 @pytest.mark.parametrize("lost", [False, True])
 def test_a_run_that_was_trained_meanwhile_is_not_touched(stopped, train, lost):
-    if lost:  # both go on from the snapshot, which stays as it is
+    if lost:  # both continue from the snapshot, which stays as it is
         (stopped / "ckpt.pt").unlink()
     early, late = (session.resume(stopped, {}, "cpu") for _ in range(2))
     train(early)
@@ -407,7 +407,7 @@ def test_what_was_not_recorded_is_not_reported_as_changed(stopped):
 
 
 def with_classes(monkeypatch, names, labels=None):
-    """Have the tiny data's images be in classes called `names`."""
+    """Put the images of the tiny data into classes called `names`."""
     images, own = mnist.load_train()
     monkeypatch.setattr(mnist, "load_train", lambda: (images, own if labels is None else labels))
     monkeypatch.setattr(mnist, "CLASSES", tuple(names))
@@ -477,7 +477,7 @@ def test_a_conditional_run_refuses_too_many_classes(tmp_path, tiny_config, monke
 
 
 def test_classes_may_be_of_very_different_sizes(tmp_path, tiny_config, monkeypatch, train):
-    """One image of the first, 39 of the second, none of the third."""
+    """The classes have 1, 39 and 0 images."""
     with_classes(monkeypatch, ("rare", "common", "absent"), np.arange(40) > 0)
     outcome, _ = train(session.new(tiny_config(), tmp_path / "run", "cpu"))
     assert outcome.finished

@@ -114,9 +114,9 @@ def batches_and_noise(count, batch=8, latent_dim=100, dtype=torch.float32):
 def assert_same_state(state, generator, discriminator, g_adam, d_adam):
     """Check that weights, running statistics and moments agree up to fp32 rounding.
 
-    A weight moves by up to the rate, 1e-4, a step: 2e-7 is a 500th of that. Only where a gradient
-    is itself no more than rounding may Adam, which divides by it, move a weight anywhere within
-    the rate: fewer than one in 1,000.
+    A step moves a weight by up to the rate, 1e-4; the tolerance, 2e-7, is a 500th of that. Adam
+    divides by the gradient, so a gradient that is only a rounding error can move its weight by
+    anything within the rate: this may happen to fewer than one in 1,000.
     """
     for network, plain, ours, theirs in (
         (state.generator, generator, state.optimizer_g, g_adam),
@@ -142,8 +142,8 @@ def assert_same_state(state, generator, discriminator, g_adam, d_adam):
 def dcgan(tiny_config):
     """A full-size dcgan before its first step, in float64.
 
-    In float32 some one of the half a million values that meet a LeakyReLU lies within rounding of
-    its kink on one machine or another, and all gradients behind it differ.
+    In float32, one of the half a million inputs of LeakyReLUs may be rounded to the other side of
+    the kink on some machines, and all gradients behind it then differ.
     """
     changes = {"base_channels": 64, "latent_dim": 100, "batch_size": 8}
     state = create(tiny_config("dcgan", **changes), CPU)

@@ -1,4 +1,4 @@
-"""Which number of threads is chosen; timings are made up."""
+"""The choice of the number of threads, from made-up timings."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def config():
 
 @pytest.fixture
 def choose(config, monkeypatch):
-    """`choose` on eight threads, of which `seconds` says how long an update takes on each."""
+    """Call `threads.choose` on eight cores; `seconds` has a step's time by number of threads."""
     before = torch.get_num_threads()
 
     def call(seconds, **changes):
@@ -46,15 +46,14 @@ def test_threads_are_chosen_by_their_gain(choose):
 
 
 def test_a_small_gain_is_not_worth_another_thread(choose):
-    """On a machine that becomes busy two threads are many times slower than one."""
+    """If the machine becomes busy, two threads are many times slower than one."""
     assert choose({8: 0.0120, 4: 0.0122, 2: 0.0127, 1: 0.0130}) == 1
     assert choose({8: 0.0100, 4: 0.0095, 2: 0.0190, 1: 0.0380}) == 4
     assert choose({8: 0.0095, 4: 0.0380, 2: 0.0390, 1: 0.0400}) == 8
 
 
 def test_a_busy_machine_gets_one_thread(choose):
-    """Steps that take long are timed like others: 40 of them took 45 s on two threads, 2.7 s on
-    one."""
+    """Two busy cores can be much slower than one: 40 steps took 45 s on two, 2.7 s on one."""
     assert choose({8: 9.0, 4: 4.0, 2: 1.1, 1: 0.07}) == 1
     assert choose({8: 0.3, 4: 0.5, 2: 0.9, 1: 1.7}) == 8
 

@@ -1,7 +1,7 @@
 """The connections between the parts of a training run.
 
 The parts have tests of their own. Here hooks on both networks record every image, class and latent
-of a run on images that can be told apart, and the record is compared with what the settings say.
+of a run on distinct images, and the record is compared with what the settings say.
 """
 
 import functools
@@ -196,7 +196,7 @@ def test_whatever_the_discriminator_judges_is_augmented(recorded, updates, augme
     reals = data.permute(0, 3, 1, 2) / 127.5 - 1
     for step in range(record.num_steps):
         fakes = next(made for at, _, made in record.drawn if at == step)
-        for images, _ in record.of_step(step):  # reals, fakes, fakes anew, and R1's reals
+        for images, _ in record.of_step(step):  # reals, fakes, fakes again, and R1's reals
             kept = [*is_in(images, reals), *is_in(images, fakes)]
             # By translation alone one image in 49 stays where it is.
             assert sum(kept) <= len(images) // 4

@@ -127,7 +127,7 @@ def test_without_a_preview_the_table_has_the_whole_width():
 
 
 def test_after_the_run_all_epochs_and_warnings_are_printed(monkeypatch):
-    """Though the screen had room for few rows; epochs of earlier sessions are not repeated."""
+    """The screen has room for few rows only. Epochs of earlier sessions are not printed again."""
     monkeypatch.setattr(screens, "_REFRESH_SECONDS", 0.01)
     live = observer_of(60, 16, history=[row_of(epoch) for epoch in range(1, 6)])
     with live:
@@ -167,7 +167,7 @@ def run_of(fast_options, out, *options):
 
 
 def is_whole(text, width):
-    """Return whether the screen has everything that is always there, from top to bottom."""
+    """Return whether the screen has everything that it always shows, from top to bottom."""
     first, *_, last = text.split("\n")
     return (
         first.find(STOP) == width - len(STOP)
@@ -252,7 +252,7 @@ print("THE END")
     ids=["wider", "taller", "larger", "narrower and larger", "shorter and taller", "to and fro"],
 )
 def test_a_resized_terminal_keeps_nothing_of_the_live_screen(sizes):
-    """Neither while it is shown, in its former size, nor afterwards, above the table."""
+    """The screen of the former size is removed at once, and the last one at the end."""
     with emulator.Emulator([sys.executable, "-c", _SHOW], 80, 24) as terminal:
         terminal.run(functools.partial(is_whole, width=80))
         for width, height in sizes:
@@ -273,7 +273,7 @@ def test_a_resized_terminal_keeps_nothing_of_the_live_screen(sizes):
 
 @pytest.mark.skipif(shutil.which("tmux") is None, reason="needs tmux")
 def test_tmux_keeps_nothing_of_the_live_screen_in_its_history(tmp_path):
-    """It did for a window that grew during a run."""
+    """A window that grew during a run used to scroll lines of the screen into the history."""
     (tmp_path / "show.py").write_text(_SHOW)
     sized = ("COLUMNS", "LINES")  # which say another size than the window's
     environment = {name: value for name, value in os.environ.items() if name not in sized}

@@ -32,7 +32,7 @@ def test_the_remaining_time_follows_the_pace_so_far(monkeypatch):
 
 @pytest.mark.parametrize("steps", [3, 5])
 def test_the_bar_says_that_samples_are_measured(steps):
-    """At an epoch's end and at the run's; the bar starts again with every epoch."""
+    """Samples are measured at the end of an epoch and of the run; the bar then starts again."""
     bars, said, shares = Bars(), [], []
     for step in range(1, steps + 1):
         epoch, index = divmod(step - 1, 3)

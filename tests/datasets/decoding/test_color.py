@@ -32,7 +32,7 @@ def corners(content, channels=3):
 
 
 def png(bits, kind, left, right, clear, palette=b""):
-    """An 8x8 PNG with a bit depth that Pillow cannot write; `clear` is its tRNS chunk."""
+    """Return an 8x8 PNG with a bit depth that Pillow cannot write; `clear` is its tRNS chunk."""
 
     def chunk(name, data):
         check = struct.pack(">I", zlib.crc32(name + data))
@@ -78,7 +78,7 @@ def test_a_transparent_entry_of_a_palette_shows_the_background(bits):
 
 
 def swapped_profile():
-    """sRGB with red and blue swapped, so that a missing conversion is noticed."""
+    """Return sRGB's profile with red and blue swapped, so that a missing conversion is noticed."""
     content = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
     (count,) = struct.unpack_from(">I", content, 128)
     places = {}
@@ -91,7 +91,7 @@ def swapped_profile():
 
 
 def gray_profile():
-    """Linear light."""
+    """Return a grayscale profile of linear light."""
     name = b"linear\0"
     tags = {
         b"desc": b"desc" + bytes(4) + struct.pack(">I", len(name)) + name + bytes(79),

@@ -1,4 +1,4 @@
-"""The fixtures were made by other programs: see tests/fixtures/images/README.md."""
+"""Decoding of images that other programs made: see tests/fixtures/images/README.md."""
 
 import io
 import struct

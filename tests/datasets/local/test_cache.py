@@ -23,7 +23,7 @@ LABELS = np.array([0, 1, 1, 0])
 
 
 def nobody():
-    """Fail, as nothing would end the wait."""
+    """Fail, since nobody would end the wait for another process."""
     raise AssertionError("waiting")
 
 

@@ -33,7 +33,7 @@ ASKED = ImageSettings()
 
 @pytest.fixture
 def once(monkeypatch):
-    """A list that grows with every file that is decoded or measured."""
+    """Return a list to which every file that is decoded or measured is added."""
     calls = []
     for module, name in ((detection, "decode"), (preparing, "examine"), (preparing, "measure")):
         original = getattr(module, name)
@@ -198,7 +198,7 @@ def test_a_limit_draws_always_the_same_images_from_all_classes(tmp_path):
     assert len(loading.load(path, limit=1000)) == 100
 
 
-# What stops a training
+# Errors
 
 
 def test_broken_files_are_refused_by_name_or_skipped(photos):
@@ -259,7 +259,7 @@ def test_an_unknown_background_color_is_refused(photos, color):
         loading.load(str(photos), settings=settings)
 
 
-# What is said
+# Notices
 
 
 def test_notices_describe_the_images(photos):
@@ -311,7 +311,7 @@ def test_peculiar_images_are_reported_before_training(photos):
 @pytest.mark.parametrize(("brightest", "is_said"), [(63, True), (64, False), (0, True)])
 @pytest.mark.parametrize("fit", ["crop", "pad"])
 def test_nearly_black_images_are_reported(tmp_path, brightest, is_said, fit):
-    """Such as masks whose values are numbers of classes; their padding is white."""
+    """Masks whose values are numbers of classes are nearly black; their padding is white."""
     images = np.zeros((20, 8, 12), np.uint8)
     images[7] = brightest
     np.savez(tmp_path / "x.npz", images=images)
@@ -378,7 +378,7 @@ def test_a_contact_sheet_has_examples_of_all_classes(counts, shown, columns):
 
 
 def test_a_hostile_folder_is_scanned_safely(photos):
-    """Loops, pipes, unreadable files and odd names are listed; none stops or hangs the scan."""
+    """Loops, pipes, unreadable files and odd names are listed, and none hangs or ends the scan."""
     if sys.platform == "win32":
         pytest.skip("no pipes or links to be made here")
     (photos / "loop").symlink_to(photos, target_is_directory=True)
@@ -401,7 +401,7 @@ def test_a_hostile_folder_is_scanned_safely(photos):
 
 
 def _bomb() -> bytes:
-    """The header of a PNG of 60000 x 60000 pixels."""
+    """Return the header of a PNG of 60,000 x 60,000 pixels."""
     import struct
     import zlib
 
@@ -438,7 +438,7 @@ def test_a_file_that_is_no_archive_is_refused_by_name(tmp_path, kind, content):
 
 
 def test_decoded_images_equal_the_drawn_ones(tmp_path):
-    """From files to mapped pixels."""
+    """The pixels stay the same from the files to the mapped array."""
     for number in range(3):
         picture = np.full((64, 64, 3), 80 * number, np.uint8)
         picture[:, :32] = (255, 0, 10 * number)

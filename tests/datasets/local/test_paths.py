@@ -26,7 +26,7 @@ def test_a_name_has_precedence_over_a_folder(tmp_path, monkeypatch):
 
 
 def test_a_tilde_is_expanded(tmp_path, monkeypatch):
-    """In a file of settings or the environment no shell has expanded it."""
+    """No shell expands a tilde in a file of settings or in the environment."""
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("USERPROFILE", str(tmp_path))
     monkeypatch.chdir(tmp_path)

@@ -19,7 +19,7 @@ def fixtures() -> Path:
 
 @pytest.fixture(scope="session")
 def png() -> bytes:
-    """A file with an image."""
+    """The content of a PNG file."""
     buffer = io.BytesIO()
     Image.fromarray(np.arange(64, dtype=np.uint8).reshape(8, 8)).save(buffer, "PNG")
     return buffer.getvalue()
@@ -27,13 +27,13 @@ def png() -> bytes:
 
 @pytest.fixture(scope="session")
 def listed():
-    """A source as {name: label}."""
+    """Return {name: label} of a source."""
     return lambda source: {entry.name: entry.label for entry in source.entries}
 
 
 @pytest.fixture(scope="session")
 def harm():
-    """A source's problems that are not harmless, as {name: reason}."""
+    """Return {name: reason} of a source's problems that are not harmless."""
     return lambda source: {
         problem.name: problem.reason for problem in source.problems if not problem.harmless
     }
@@ -41,7 +41,7 @@ def harm():
 
 @pytest.fixture(scope="session")
 def harmless():
-    """A source's harmless problems, as {name: reason}."""
+    """Return {name: reason} of a source's harmless problems."""
     return lambda source: {
         problem.name: problem.reason for problem in source.problems if problem.harmless
     }

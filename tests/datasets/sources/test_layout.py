@@ -9,7 +9,7 @@ from ganctl.datasets.sources.layout import Folder, Layout, folders_of, infer
 
 
 def understood(*names: str):
-    """({training image: class}, held-out images, notes about splits, notes about classes)."""
+    """Return ({training image: class}, held-out images, notes on splits, notes on classes)."""
     folders = {}
     for name in names:
         folders.setdefault(folders_of(name), Folder()).add(name.rpartition("/")[2])

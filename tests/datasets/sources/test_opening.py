@@ -78,7 +78,7 @@ def test_a_fork_has_its_own_file_position(folder, tmp_path, kind):
     theirs = reader.recv()
     child.join()
     assert theirs[0] == ours[0]  # the same file
-    assert theirs[1] != ours[1]  # opened anew
+    assert theirs[1] != ours[1]  # opened again
     source.read(source.entries[0])  # a child takes no temporary file with it
 
 

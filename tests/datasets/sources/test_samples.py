@@ -5,7 +5,7 @@ from ganctl.datasets.sources.samples import is_image, is_label, rank, split
 
 @pytest.mark.parametrize(
     ("name", "key", "field"),
-    [  # the last ones in no time
+    [  # the last ones must take no time
         ("000.png", "000", "png"),
         ("a/000.seg.PNG", "a/000", "seg.png"),
         ("frame.0001.png", "frame.0001", "png"),

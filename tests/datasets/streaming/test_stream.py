@@ -26,7 +26,7 @@ GRAY = ImageSettings((8, 8), 1)
 
 @pytest.fixture(autouse=True)
 def _in_this_process(monkeypatch):
-    """Another process would take half a second to start; one test uses some."""
+    """Read in this process, since another one takes half a second to start; one test uses some."""
     monkeypatch.setattr(stream, "_num_processes", lambda _: 0)
 
 

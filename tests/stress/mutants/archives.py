@@ -165,7 +165,7 @@ LARGE_DIRECTORIES = (200_000, 1_000_000)
 
 
 def large_directories(base: Base, rng: random.Random, index: int) -> bytes:
-    """Make endless members without bytes, with the size of their list in one or two end records."""
+    """Make a very long list of empty members, whose size is in one or two end records."""
     by_zip64, same_names = bool(index & 1), bool(index & 2)
     count = LARGE_DIRECTORIES[index // 4]
     data = zipped(base.members())

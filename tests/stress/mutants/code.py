@@ -124,7 +124,7 @@ class _Evil:
 
 
 def _plain_arguments(arguments: tuple[Any, ...]) -> bytes:
-    """Return instructions that push the values, none of which is a call."""
+    """Return instructions that push plain values and call nothing."""
     code = b""
     for value in arguments:
         plain = value if isinstance(value, str | int | bytes | float | list | tuple | dict) else "x"

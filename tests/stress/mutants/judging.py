@@ -1,4 +1,4 @@
-"""Judges of mutated checkpoints: how a file is read, and what is promised about it."""
+"""Judges that read mutated checkpoints and check what is promised about reading them."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def memory_bound(size: int, pickle_size: int) -> int:
 
 
 def frozen(value: Any) -> Any:
-    """Return a value that `==` compares to the last bit and to the type."""
+    """Return a value that `==` compares bit by bit and by type."""
     if isinstance(value, torch.Tensor):
         return (value.dtype, tuple(value.shape), value.contiguous().numpy().tobytes())
     if isinstance(value, dict):
@@ -59,7 +59,7 @@ class Wrong(Exception):  # noqa: N818
 
 @dataclass
 class Reading:
-    """How a file was read."""
+    """The result of reading a file."""
 
     outcome: str
     """equal, refused, or accepted (refused only because of its digest)."""
@@ -86,7 +86,7 @@ class Judge:
         raise NotImplementedError
 
     def prepare(self, data: bytes) -> None:
-        """Write a file to where it is read from."""
+        """Write a file to the place that it is read from."""
 
     def outcome(self, data: bytes) -> str:
         """Return equal, refused or accepted."""

@@ -169,7 +169,7 @@ def _row(value: float) -> bytes:
 
 
 def large(base: Base, rng: random.Random, index: int) -> bytes:
-    """Make up to eight megabytes of next to nothing, as a checkpoint's history."""
+    """Make histories of up to eight megabytes that hold hardly any values."""
     begin, parts, end = LARGE[index % len(LARGE)](rng)
     size = LARGE_SIZES[index // len(LARGE)]
     code = [base.members()["archive/data.pkl"][:-1], text_code("history"), begin]

@@ -309,7 +309,7 @@ def runs(base: Base, rng: random.Random, index: int) -> bytes:
 
 
 class Stranger(Judge):
-    """A judge of what a reader makes of a file."""
+    """A judge of what a program reads from a stranger's file."""
 
     def __init__(self, bases: list[bytes], folder: Path) -> None:
         super().__init__(folder)
@@ -335,7 +335,7 @@ class Stranger(Judge):
         return 40 * size + 3 * limits.FREE_BYTES + 2**25
 
     def made_of(self, data: bytes) -> Any:
-        """Return what the program makes of a file."""
+        """Return what the program reads from a file."""
         raise NotImplementedError
 
 
