@@ -126,7 +126,7 @@ class TrainingError(GanctlError):
 
 
 class GroupError(GanctlError):
-    """Another process of a training run that has ended or does not answer."""
+    """The loss of another process of a training run, which has ended or does not respond."""
 
 
 class StoppedError(GanctlError):

@@ -112,7 +112,7 @@ def test_weights_add_up_to_one(batch, processes, count):
 
 @given(BATCHES, PROCESSES, COUNTS)
 def test_the_weighted_sum_of_the_means_is_the_mean_of_the_batch(batch, processes, count):
-    """This is true for real images, and for fakes if there is one for each real image."""
+    """The weights are right for real images, and for fakes if there is one for each real image."""
     values = np.random.default_rng(0).random(sum(batch))
     parts = [part for share in shares(batch, processes) for part in share.split(count)]
     together = sum(part.weight * values[part.real].mean() for part in parts)

@@ -54,7 +54,7 @@ def test_the_page():
 
 @pytest.mark.usefixtures("tiny_mnist")
 def test_the_notebook(tmp_path, monkeypatch):
-    """Its cells run one after the other, and once more; here it trains for a step."""
+    """The cells of the notebook run in order, and then once more; here it trains for one step."""
     monkeypatch.chdir(tmp_path)
     book = json.loads((ROOT / "docs" / "notebook.ipynb").read_text("utf-8"))
     cells = ["".join(cell["source"]) for cell in book["cells"] if cell["cell_type"] == "code"]

@@ -253,7 +253,7 @@ def test_a_file_that_is_removed_before_it_is_locked_is_created_again(tmp_path, m
 
 
 def test_a_writer_waits_for_a_program_that_is_about_to_remove_its_file(tmp_path, monkeypatch):
-    """It then creates the file again: a lock on a removed file protects nothing."""
+    """The writer then creates the file again: a lock on a removed file protects nothing."""
     fcntl = pytest.importorskip("fcntl")
     removers = []
 

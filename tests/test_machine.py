@@ -61,7 +61,7 @@ def test_without_control_groups_all_available_memory_is_free(root, monkeypatch):
 
 @on_linux
 def test_reclaimable_cached_pages_count_as_free(root):
-    """Otherwise a container that has read its images could allocate nothing."""
+    """A container that has read its images must still be able to allocate memory."""
     group_v2(root, "", 3_000_000, 2_900_000, cached=2_000_000)
     assert machine.free_memory(root) == 2_100_000
 

@@ -131,7 +131,7 @@ MEASURED = {
 
 @pytest.mark.parametrize("name", MEASURED)
 def test_metrics_never_communicate_with_other_processes(name, monkeypatch):
-    """They would otherwise wait forever in a process group of the host program."""
+    """In a process group of the host program, the metrics would wait forever."""
     dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
     try:
         for operation in ("barrier", "all_gather", "all_reduce", "broadcast"):

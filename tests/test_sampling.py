@@ -92,7 +92,7 @@ def test_chunks_are_drawn_lazily(config, generator):
 
 @pytest.mark.parametrize("count", [1, CHUNK + 1])
 def test_batch_size_is_always_the_same(config, generator, count):
-    """Another shape may choose another kernel, which may round differently."""
+    """For another batch size torch may choose another kernel, which may round differently."""
     shapes = []
     hook = generator.register_forward_hook(lambda _, inputs, __: shapes.append(inputs[0].shape))
     list(sample_seeds(generator, range(count), config))

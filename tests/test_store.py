@@ -142,7 +142,7 @@ def test_the_newest_snapshots_are_kept(run):
 
 
 def test_a_snapshot_is_never_pushed_out_by_later_ones(run):
-    """Later ones exist if a run was resumed from an older checkpoint than its newest."""
+    """Later snapshots exist if a run was resumed from an older checkpoint than its newest."""
     for epoch in (3, 6, 9):
         run.write_snapshot(epoch, b"damaged later", keep=3)
     run.write_snapshot(2, b"whole", keep=1)

@@ -65,7 +65,7 @@ class NetworkConfig(Checked):
     stages: Annotated[int, Spec(low=MIN_STAGES, high=MAX_STAGES)] = 2
     """How many times the generator doubles the images' sides, and the discriminator halves them."""
     num_classes: Annotated[int, Spec(low=0, high=MAX_CLASSES)] = 0
-    """0: not conditional."""
+    """Number of classes that the networks are conditioned on; 0: not conditional."""
     height: int = 28
     width: int = 28
     channels: int = 1

@@ -39,7 +39,7 @@ _WIDTH = 96
 
 @dataclass(frozen=True)
 class Merged:
-    """A config, and the settings in it that some source other than the preset gave."""
+    """A config, and those of its settings that come from other sources than the preset."""
 
     config: TrainConfig
     changes: dict[str, Any]

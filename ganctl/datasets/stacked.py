@@ -14,7 +14,7 @@ from ganctl.rng import Stream
 NUM_TRAIN, NUM_TEST = 128_000, 26_000
 """The usual number of training images, and of samples whose modes are counted."""
 CLASSES = ()
-"""Empty, since networks that know the mode of an image cover all modes."""
+"""Names of the classes: none, since networks that know an image's mode cover all modes."""
 
 
 def load_train() -> Arrays:

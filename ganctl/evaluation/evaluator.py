@@ -40,7 +40,7 @@ class Metrics:
     classifier_score: float
     sure_share: float
     class_shares: list[float]
-    """Empty if the feature network does not know the classes of these images."""
+    """Fraction of images in each class; empty if the feature network does not know the classes."""
     classes_found: int | None
     class_divergence: float | None
     """Kullback-Leibler divergence of the classes from equal shares, in nats."""
@@ -50,10 +50,10 @@ class Metrics:
 
 
 class Evaluator:
-    """An evaluator of `count` images against real ones, whose features it extracts first.
+    """An evaluator that compares `count` samples with real images.
 
-    Samples are compared with `test`; `train` is what the generator learned from. Both are uint8
-    (N, H, W, C).
+    The features of the real images are extracted first. Samples are compared with `test`; `train`
+    is what the generator learned from. Both are uint8 (N, H, W, C).
     """
 
     def __init__(

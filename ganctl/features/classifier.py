@@ -58,7 +58,7 @@ class DigitFeatures:
 
 
 class StackedFeatures(DigitFeatures):
-    """The same network for images with a digit in each of three channels, hundreds first."""
+    """The included classifier for images with a digit in each of three channels, hundreds first."""
 
     name = "mnist-classifier, channel by channel"
     is_fast = False

@@ -16,7 +16,7 @@ class Progress:
     step: int
     total_steps: int
     epoch: int
-    """Counted from 1."""
+    """Number of the current epoch, counted from 1."""
     epochs: int
     step_in_epoch: int
     steps_per_epoch: int

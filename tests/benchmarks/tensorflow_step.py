@@ -3,8 +3,8 @@
     python -m venv tf && tf/bin/pip install tensorflow-cpu
     python tests/benchmarks/tensorflow_step.py --tensorflow tf/bin/python [--rounds 5] [--steps 8]
 
-The TensorFlow step is written as the tutorial on deep convolutional GANs has it: Keras layers,
-one tf.function, two gradient tapes. Each runs in a process of its own, in turn, and the ratio is
+The TensorFlow step is that of the tutorial on deep convolutional GANs: Keras layers, one
+tf.function, two gradient tapes. Each runs in a process of its own, in turn, and the ratio is
 taken pair by pair, since a machine's speed drifts. Run this script with the Python that has ganctl.
 """
 

@@ -154,7 +154,7 @@ TYPED = {
 
 @pytest.fixture
 def among_strangers(as_installed):
-    """The same, beside folders and a run whose names and classes are code."""
+    """The folder of `as_installed`, with folders and a run whose names and classes are code."""
     for name in ("x\\$(touch P)", "x;touch P", "x`touch P`", "xyz"):
         (as_installed / "theirs" / name).mkdir(parents=True)
     (as_installed / "other" / "$(touch P)").mkdir(parents=True)

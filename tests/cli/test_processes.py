@@ -79,7 +79,7 @@ def test_without_a_store_rank_0_reports_the_failure(monkeypatch, rank):
 @posix
 @pytest.mark.parametrize("code", [0, 1, 130, 143])
 def test_the_launcher_itself_prints_nothing(cli, tmp_path, monkeypatch, code):
-    """It is silent even after Ctrl-C, which the terminal sends to the launcher."""
+    """The launcher is silent even after Ctrl-C, which the terminal sends to it."""
     monkeypatch.setattr(processes, "launch", lambda *_: code)
     result = cli("train", "--num-processes", "2", "--out", tmp_path / "run")
     assert (result.code, result.out, result.err) == (code, "", "")

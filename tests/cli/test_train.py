@@ -264,7 +264,7 @@ def test_a_complete_run_gets_its_latest_checkpoint_back(ok, fast_options, tmp_pa
 
 
 def test_a_complete_run_says_so_in_json(ok, copy):
-    """It prints one line, so that a script that reads the last line finds it."""
+    """The command prints one line, so that a script that reads the last line finds it."""
     result = ok("train", "--resume", "--out", copy, "--json")
     assert [json.loads(line) for line in result.out.splitlines()] == [
         {
@@ -423,7 +423,7 @@ def test_a_collapse_is_warned_of_once(cli, fast_options, tmp_path, monkeypatch, 
 
 @pytest.mark.parametrize("preset", ["fast", "dcgan"])
 def test_a_run_of_the_first_schema_can_be_resumed(ok, tmp_path, preset):
-    """Every command reads it; the samples are the same as then, to rounding."""
+    """Every command reads the checkpoint; its samples are those of that version, up to rounding."""
     fixture = Path(__file__).parents[1] / "fixtures" / f"schema-1-{preset}"
     (tmp_path / "run").mkdir()
     shutil.copy(fixture.with_suffix(".pt"), tmp_path / "run" / "ckpt.pt")

@@ -127,7 +127,7 @@ def test_what_is_no_checkpoint(refused, run, tmp_path, command, kind, words):
 
 
 def test_the_hostile_pickle_is_hostile(tmp_path, monkeypatch):
-    """Its code runs without restrictions, so that the test above proves something."""
+    """The pickle's code runs without restrictions, so that the test above proves something."""
     monkeypatch.chdir(tmp_path)
     pickle.loads(pickle.dumps(_RunsCode()))
     assert Path("the-code-ran").is_dir()
@@ -160,7 +160,7 @@ def test_a_place_for_a_report_that_cannot_be_written(refused, run, tmp_path, out
 
 @pytest.mark.parametrize("out", ["file", "file/run"])
 def test_a_place_for_a_run_that_cannot_be_written(refused, fast_options, tmp_path, out):
-    """It is refused before anything is announced or computed."""
+    """A run is refused before anything is announced or computed."""
     (tmp_path / "file").write_text("not a folder")
     assert out in refused("train", *fast_options, "--steps", "1", "--out", out, code=1)
 
@@ -350,7 +350,7 @@ def test_wrong_options_of_interpolate(refused, run, options, words):
     ],
 )
 def test_more_pixels_than_one_file_should_hold(refused, run, monkeypatch, arguments):
-    """They are refused before the first image is drawn."""
+    """Too many pixels are refused before the first image is drawn."""
 
     def draws(*_):
         raise AssertionError

@@ -51,7 +51,7 @@ def test_a_generator_is_rebuilt_bit_for_bit(config):
 
 @pytest.mark.filterwarnings("ignore:.*torch.jit.trace:FutureWarning")
 def test_a_traced_generator_draws_the_same_images_in_batches_of_any_size(config):
-    """It is traced before anything is cached, as in a program that only exports it."""
+    """The generator is traced before anything is cached, as in a program that only exports it."""
     fourier._transforms.cache_clear()
     generator = build_generator(config, torch.Generator().manual_seed(3)).eval()
     few, many = torch.randn(2, config.input_dim), torch.randn(5, config.input_dim)

@@ -72,7 +72,7 @@ class Tally:
     trainings: int = 0
     resumed: int = 0
     most_lost: int = 0
-    """Most steps lost by one kill."""
+    """Largest number of steps lost by one kill."""
     where: Counter[str] = field(default_factory=Counter)
 
 
@@ -110,7 +110,7 @@ class Witness:
 
     @property
     def saved(self) -> int | None:
-        """Number of these steps that the last ckpt.pt has; None if none was written."""
+        """Number of trained steps that the last ckpt.pt has; None if none was written."""
         return self._saved.value if self._saved.value >= 0 else None
 
 

@@ -63,7 +63,7 @@ def test_variety_is_the_mean_deviation_of_a_pixel():
 
 
 def test_previews_take_a_small_share_of_the_time(monkeypatch, tiny_config, tmp_path):
-    """Once there was no memory for them, there are none at all."""
+    """There are no more previews once there was no memory for them."""
     now, drawn = [100.0], []
     monkeypatch.setattr(pictures, "time", SimpleNamespace(monotonic=lambda: now[0]))
     shown = pictures.Pictures(RunDirectory(tmp_path), tiny_config(), print)

@@ -308,7 +308,7 @@ def test_r1_is_part_of_the_gradient_at_every_interval_and_never_of_the_metrics(t
 
 @pytest.mark.parametrize("logit", [-200.0, -30.0, 0.0, 4.0])
 def test_the_generator_learns_even_if_the_discriminator_is_certain(tiny_config, logit):
-    """Its gradient is rescaled from the discriminator's, which is tiny for extreme logits."""
+    """The generator's gradient is rescaled from the discriminator's, which may be tiny."""
     state = create(tiny_config("dcgan", beta1=0.0), CPU)
     for module in state.discriminator.modules():
         if isinstance(module, Dropout):

@@ -154,7 +154,7 @@ class Screen:
 
 @dataclass(frozen=True)
 class _Painted:
-    """The last state of a panel that was painted."""
+    """The state of a panel when it was last painted."""
 
     version: object
     lines: list[list[Segment]]

@@ -46,7 +46,7 @@ class Facts:
 
     width: int
     height: int
-    """In pixels, after the rotation that the camera asks for."""
+    """Height in pixels, after the rotation that the camera has recorded."""
     mode: str
     """Pillow's name for the kind of pixels: L, RGB, P, RGBA, CMYK, I;16 ..."""
     format: str

@@ -47,7 +47,7 @@ _UNSUPPORTED = {
     rb"(?s).{128}DICM": "DICOM",
     rb"(?is)\s*(<\?xml.*?)?<svg": "SVG",
 }
-"""Other formats of images, by the pattern that they begin with."""
+"""Image formats that cannot be read, by the pattern that their files begin with."""
 _NOT_IMAGES = {
     rb"(?is)\s*(<!--.*?-->\s*)?<(!doctype html|html)": "a web page: download the image again",
     rb"version https://git-lfs": "a Git LFS pointer: git lfs pull fetches the image",

@@ -24,7 +24,7 @@ def with_endings(content: bytes) -> Iterator[bytes]:
 
 
 def is_split(content: bytes) -> bool:
-    """Return whether a JPEG's first scan lacks components: a decoder holds all scans in memory."""
+    """Return whether a JPEG's first scan lacks components: a decoder must then hold all scans."""
     num_components = 0
     with contextlib.suppress(IndexError, struct.error):
         for marker, start in _segments(content):

@@ -85,7 +85,7 @@ def decode_all(
 ) -> tuple[NDArray[np.int64], list[Problem], Remarks, str]:
     """Decode all images into the empty `file`, as an .npy: uint8 (N, H, W, C).
 
-    Each process writes its own pixels, by the file's name: they are too many to travel between
+    Each process opens the file and writes its own pixels, which are too many to send between
     processes. Returns the labels (N,), 0 without classes, the files that could not be decoded, the
     remarks on the others, and the `digest_of` the images. Raises OSError if the file cannot be
     written.

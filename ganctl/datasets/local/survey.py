@@ -81,7 +81,7 @@ class Measured:
     problems: list[Problem]
     duplicates: list[tuple[str, str]]
     settings: ImageSettings
-    """With size and channels set, unless there are no images to detect them in."""
+    """Preprocessing, with size and channels set unless there are no images to detect them in."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,12 +116,12 @@ class Survey:
     problems: tuple[Problem, ...] = ()
     """Images that cannot be used."""
     ignored: tuple[Problem, ...] = ()
-    """Other files."""
+    """Files that are not used, without any image being lost."""
     duplicates: tuple[tuple[str, str], ...] = ()
     """(name, first file with the same content); they are used, as copies may be intended."""
     remarks: Remarks = field(default_factory=Remarks)
     settings: ImageSettings
-    """With size and channels set, unless there are no images to detect them in."""
+    """Preprocessing, with size and channels set unless there are no images to detect them in."""
 
     @classmethod
     def of_array(

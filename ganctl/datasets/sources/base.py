@@ -36,11 +36,11 @@ class Entry:
     """An image of a source."""
 
     name: str
-    """Unique in the source, with '/' between folders, and safe to print."""
+    """Name that is unique in the source, with '/' between folders, and safe to print."""
     label: str | None
     """Name of its class; None for all images of a source that has no classes."""
     size: int
-    """In bytes, according to the file system or the archive."""
+    """Size in bytes, according to the file system or the archive."""
 
 
 @dataclass(frozen=True)

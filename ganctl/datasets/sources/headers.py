@@ -19,7 +19,7 @@ _EXTENDED = (
     tarfile.GNUTYPE_LONGLINK,
 )  # fmt: skip
 _MAX_DIGITS = 20
-"""Most digits that a number in an extended header may have."""
+"""Maximum number of digits of a number in an extended header."""
 
 
 class Archive(tarfile.TarFile):

@@ -20,7 +20,7 @@ ImageFolder, and by custom; the first one that is there is used."""
 BESIDE = ("cls", "json")
 """Suffixes of WebDataset's files beside an image; the first one that is there is used."""
 FILES_BESIDE, FOLDERS = "files beside the images", "folders"
-"""Other places that classes come from, as `Contents.labels_from` names them."""
+"""Names in `Contents.labels_from` of sources of classes that are not lists."""
 _FILE_KEYS = ("file_name", "filename", "file", "image", "path")
 _CLASS_KEYS = ("label", "class")
 _DELIMITERS = ",;\t"

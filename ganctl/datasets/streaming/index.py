@@ -41,7 +41,7 @@ class Class:
     """A class of images."""
 
     label: str
-    """Its label in the .cls or .json files beside images."""
+    """Label of the class in the .cls or .json files beside images."""
     name: str
     count: int
     """Number of its images."""
@@ -65,10 +65,10 @@ class Index:
     """Facts about shards: a few numbers for each, none per image."""
 
     address: str
-    """Its absolute path or its address; the shards are in the same folder."""
+    """Absolute path or address of the index; the shards are in the same folder."""
     shards: tuple[Shard, ...]
     classes: tuple[Class, ...] = ()
-    """Empty if the images have no labels."""
+    """Classes of the images; empty if they have no labels."""
     image_size: tuple[int, int] | None = None
     """(height, width) of the images, or the best one to train at; None if not known."""
     image_channels: int | None = None

@@ -48,7 +48,7 @@ class StreamedDataset(NamedClasses):
     name: str
     index: Index
     settings: ImageSettings
-    """With size and channels set."""
+    """Preprocessing of the images, with size and channels set."""
     limit: int | None = None
     """Number of images to use, the first ones; None: all."""
     skip_bad: bool = False

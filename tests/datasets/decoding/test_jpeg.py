@@ -48,7 +48,7 @@ def test_a_jpeg_that_lacks_some_of_its_picture_is_truncated(kind, left):
 
 
 def test_a_progressive_jpeg_cut_between_two_scans_is_truncated():
-    """Its picture is decoded completely, but blurred: later scans are missing."""
+    """The picture is complete but blurred, since the later scans are missing."""
     whole = jpeg(progressive=True)
     scans = [place for place in range(len(whole)) if whole.startswith(b"\xff\xda", place)]
     tables = [place for place in range(len(whole)) if whole.startswith(b"\xff\xc4", place)]

@@ -289,7 +289,7 @@ def test_the_cache_is_in_the_platforms_cache_folder(monkeypatch, tmp_path):
 
 
 def test_no_file_stays_open(cache_folder):
-    """Otherwise long programs with several runs would run out of file descriptors."""
+    """Long programs with several runs must not run out of file descriptors."""
     if not Path("/proc/self/fd").exists():
         pytest.skip("no /proc here")
     store()
