@@ -50,8 +50,8 @@ def free_memory(root: Path = _ROOT) -> int | None:
 def num_cores(root: Path = _ROOT) -> int:
     """Return the number of CPU cores that this process may use, at least 1.
 
-    It may use those of its affinity, up to a control group's quota, rounded down: threads that wait
-    for one another use up the rest. `root` is the file system's, for tests.
+    The limits are its affinity and a control group's quota, rounded down: threads that wait for one
+    another use up the rest. `root` is the file system's, for tests.
     """
     affinity = getattr(os, "sched_getaffinity", None)
     allowed = [len(affinity(0)) if affinity else os.cpu_count() or 1]

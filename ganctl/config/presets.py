@@ -44,7 +44,7 @@ _IMAGES_SEEN = 600_000
 """Least number of images seen in a run: half as many as on MNIST, as fewer have less to teach."""
 _MAX_EPOCHS = 1000
 _R1_AUGMENTED = 2e-4
-"""R1 weight per pixel and image of a batch: the heuristic of StyleGAN2-ADA's program."""
+"""R1 weight times batch size, per pixel: the heuristic of StyleGAN2-ADA's program."""
 
 
 def tuned(config: TrainConfig, num_images: int) -> dict[str, tuple[Any, str]]:

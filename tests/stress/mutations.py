@@ -100,7 +100,10 @@ class Mutations:
         }
 
     def jobs(self, count: int, only: str | None) -> list[Job]:
-        """Return `count` jobs, as many of each family; from 10,000 on, all of finite families."""
+        """Return about `count` jobs, the same number for each family that has so many.
+
+        From 10,000 on, families with a fixed number of files get all of them.
+        """
         names = [only] if only else list(FAMILIES)
         whole = count >= 10_000
         ends = {

@@ -170,7 +170,7 @@ def _opened(content: bytes) -> Iterator[Image.Image]:
 
 
 def _complete(content: bytes, settings: ImageSettings | None) -> tuple[Image.Image, bool]:
-    """Return what `_loaded` returns, and whether only bytes after the picture are missing."""
+    """Return the decoded image, and whether only bytes after its picture are lost."""
     try:
         return _loaded(content, settings), False
     except OSError as error:

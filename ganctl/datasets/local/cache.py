@@ -149,7 +149,7 @@ class Slot:
 def reserve(key: str, on_wait: Callable[[], None]) -> Iterator[Slot]:
     """Yield a slot for the images of `key`, once no other process is making them.
 
-    `on_wait` is called if there is one to wait for. What was written but not stored is removed. An
+    `on_wait` is called now and then while one is. What was written but not stored is removed. An
     OSError becomes a DataError.
     """
     try:

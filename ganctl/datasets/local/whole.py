@@ -24,7 +24,7 @@ from ganctl.datasets.sources.opening import open_source
 from ganctl.rng import Stream
 
 _CHUNK_IMAGES, _CHUNK_PIXELS = 64, 2**22
-"""Limits of the images that are decoded in one go; a larger one is decoded alone."""
+"""Limits of a chunk of images that is decoded at once; a larger image is decoded alone."""
 _CHUNKS_AHEAD = 2
 """Number of chunks per process that are decoded ahead: a bound on memory."""
 
@@ -43,24 +43,24 @@ class WholeImages:
         limit: int | None = None,
         background: str = "white",
     ) -> None:
-        """Use images whose content `identity`, JSON-like, stands for. Raises UsageError."""
+        """Use the images of a source; JSON-like `identity` stands for them. Raises UsageError."""
         require_color(background)
         self._source, self._limit, self._background = source, limit, background
         self._is_in_memory = isinstance(source, Memory)
         self._facts: dict[Entry, Facts] = {}
         self.key = cache.key_of("whole", identity, limit, background, optional_formats())
-        """A function of the images, by which results computed from them are cached."""
+        """Cache key of results that are computed from these images."""
 
     @classmethod
     def at(cls, path: str, *, limit: int | None = None, background: str = "white") -> WholeImages:
-        """Return the images at `path`, of which none is opened. Raises UsageError, DataError."""
+        """Return the images at `path` without opening any. Raises UsageError, DataError."""
         folder = Folder(path) if os.path.isdir(path) else None  # noqa: PTH112
         identity = fingerprint(path, folder)
         return cls(folder or open_source(path), identity, limit=limit, background=background)
 
     @classmethod
     def of_array(cls, name: str, images: Pixels, *, limit: int | None = None) -> WholeImages:
-        """Return the images uint8 (N, H, W) or (N, H, W, C), called `name`."""
+        """Return images from an array called `name`, uint8 (N, H, W) or (N, H, W, C)."""
         return cls(Memory(name, images), digest_of(images), limit=limit)
 
     def measure(self, progress: Progress) -> Survey:

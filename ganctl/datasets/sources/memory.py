@@ -7,7 +7,7 @@ from ganctl.datasets.sources.base import Contents, Entry, Source
 
 
 class Memory(Source):
-    """The images uint8 (N, H, W) or (N, H, W, C), which are called NAME[0], NAME[1], ..."""
+    """The images of an array, uint8 (N, H, W) or (N, H, W, C), called NAME[0], NAME[1], ..."""
 
     def __init__(self, name: str, images: Pixels) -> None:
         self._images = images
