@@ -114,7 +114,7 @@ def test_batch_size_decreases_with_image_size(name):
     sizes = [chunk_size(sized(name, side)) for side in (32, 64, 128, 256)]
     assert sizes == sorted(sizes, reverse=True)
     assert 1 < sizes[-1] < 16
-    for side in (28, 64, 256):
+    for side in (28, 64, 256, 512):
         network = sized(name, side)
         assert (
             drawing_bytes(network) == chunk_size(network) * generator_output_bytes(network) <= 2**27

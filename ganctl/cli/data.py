@@ -27,6 +27,9 @@ from ganctl.text import counted, in_bytes
 if TYPE_CHECKING:
     from ganctl.datasets.local.loading import Prepared
 
+_MAX_SIDE = 256
+"""Longest side in pixels of an image on the contact sheet."""
+
 
 def data(
     path: Annotated[str | None, typer.Argument(
@@ -125,9 +128,12 @@ def _clear_cache(terminal: Terminal) -> None:
 
 
 def _draw(prepared: Prepared, out: Path) -> None:
+    import numpy as np
+
     from ganctl import files, images
 
     chosen, columns = prepared.examples()
     factor = images.preview_factor(prepared.images.shape[1])
-    picture = images.grid(images.enlarge(prepared.images[chosen], factor), columns)
+    shown = (images.shrink(prepared.images[index], _MAX_SIDE) for index in chosen)
+    picture = images.grid(images.enlarge(np.stack([*shown]), factor), columns)
     files.write_atomic(out, images.png(picture))

@@ -65,7 +65,7 @@ def show_survey(prepared: Prepared, out: Path, terminal: Terminal) -> None:
             terminal.lines(files[:_MAX_FILES])
         if len(files) > _MAX_FILES:
             terminal.result(f"... and {len(files) - _MAX_FILES:,} more, which --json lists")
-    terminal.notes(remarks.messages())
+    terminal.notes([*prepared.advice(), *remarks.messages()])
 
 
 def _most_common(counts: Mapping[str, int], num_kinds: int = 0) -> str:

@@ -12,8 +12,10 @@ AUGMENTATIONS = ("color", "translation", "cutout")
 ALL_AUGMENTATIONS = ",".join(AUGMENTATIONS)
 SIZES = (28, 32, 48, 64, 96, 128)
 """Sizes that are chosen from the images; other multiples of 4 can be given."""
-MIN_SIZE, MAX_SIZE = 8, 256
-MIN_STAGES, MAX_STAGES = 2, 5
+MIN_SIZE, MAX_SIZE = 8, 1024
+MIN_STAGES, MAX_STAGES = 2, 8
+_FEW_PIXELS = 16
+"""Height or width of the smallest layer of good networks, at most."""
 
 
 def parse_size(text: str) -> tuple[int, int]:
@@ -55,6 +57,8 @@ def stages_for(height: int, width: int) -> int:
 
     >>> stages_for(28, 28), stages_for(64, 64), stages_for(48, 128), stages_for(100, 100)
     (2, 4, 3, 2)
+    >>> stages_for(256, 256), stages_for(512, 512), stages_for(1024, 1024)
+    (6, 7, 8)
     """
     fitting = [
         stages
@@ -62,6 +66,20 @@ def stages_for(height: int, width: int) -> int:
         if height % 2**stages == width % 2**stages == 0 and min(height, width) >= 4 * 2**stages
     ]
     return max(fitting, default=MIN_STAGES)
+
+
+def smoother_size(height: int, width: int) -> tuple[int, int] | None:
+    """Return the nearest size that is halved to less than 16 pixels, None if this one is.
+
+    >>> smoother_size(64, 64), smoother_size(100, 100), smoother_size(1000, 1020)
+    (None, (96, 96), (1024, 1024))
+    """
+    if min(height, width) >> stages_for(height, width) < _FEW_PIXELS:
+        return None
+    step = 4
+    while min(height, width) >= _FEW_PIXELS * step:
+        step *= 2
+    return step * round(height / step), step * round(width / step)
 
 
 def normalize_augment(text: str) -> str:

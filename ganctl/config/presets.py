@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ganctl.config.image_settings import ALL_AUGMENTATIONS, MIN_STAGES
+from ganctl.config.image_settings import ALL_AUGMENTATIONS, MIN_STAGES, format_size
 from ganctl.config.schema import NetworkConfig, TrainConfig
 from ganctl.errors import UsageError
 from ganctl.text import suggestion
@@ -43,6 +43,10 @@ _PIXELS = 28 * 28
 _IMAGES_SEEN = 600_000
 """Least number of images seen in a run: half as many as on MNIST, as fewer have less to teach."""
 _MAX_EPOCHS = 1000
+_LOWEST_RATE_AT = 5
+"""Number of stages, those of 128x128, from which on rates are the same: no layer is wider."""
+_PICTURE_SIDE = 3072
+"""Longest side, in pixels, of the picture of samples that is drawn after each epoch."""
 _R1_AUGMENTED = 2e-4
 """R1 weight times batch size, per pixel: the heuristic of StyleGAN2-ADA's program."""
 
@@ -54,14 +58,15 @@ def tuned(config: TrainConfig, num_images: int) -> dict[str, tuple[Any, str]]:
     number (as in Karras et al. 2020, StyleGAN2, appendix B). All augmentations together hold the
     discriminator back enough for the weak R1 of StyleGAN2-ADA (Karras et al. 2020); a strong one
     hides fine detail from it. Each further stage doubles the widest layers, and wider layers take
-    lower learning rates (Yang et al. 2022, table 3). A small dataset is seen more often. See
-    docs/how-it-works.md.
+    lower learning rates (Yang et al. 2022, table 3). A small dataset is seen more often. Fewer
+    samples of large images are drawn. See docs/how-it-works.md.
     """
     if config.preset != "fast":
         return {}
     channels, height, width = config.network.image_shape
     stages = config.network.stages
-    rate, rate_reason = 0.5 ** (stages - MIN_STAGES), f"lower for networks of {stages} stages"
+    rate = 0.5 ** (min(stages, _LOWEST_RATE_AT) - MIN_STAGES)
+    rate_reason = f"lower for networks of {stages} stages"
     weight = config.r1_weight * channels * height * width / _PIXELS
     weight_reason = f"scaled to the values of an image, {channels}x{height}x{width}"
     if config.augment == ALL_AUGMENTATIONS:
@@ -75,4 +80,7 @@ def tuned(config: TrainConfig, num_images: int) -> dict[str, tuple[Any, str]]:
     if config.epochs is not None:
         epochs = max(config.epochs, min(_MAX_EPOCHS, math.ceil(_IMAGES_SEEN / num_images)))
         found["epochs"] = epochs, f"more for only {num_images:,} images"
+    num_samples = (_PICTURE_SIDE // max(height, width)) ** 2
+    if num_samples < config.num_samples:
+        found["num_samples"] = num_samples, f"fewer of {format_size(height, width)} pixels"
     return found

@@ -12,6 +12,7 @@ from ganctl.config.presets import preset, tuned
 from ganctl.config.schema import MAX_EPOCHS, NetworkConfig, TrainConfig, override, settings
 from ganctl.config.spec import specs
 from ganctl.errors import Setting, Text, UsageError
+from ganctl.limits import IMAGE_PIXELS
 from ganctl.text import counted
 
 _FEW_IMAGES = 5000
@@ -82,6 +83,7 @@ def resolve(
         for name, (value, reason) in tuned(found, count).items():
             if name not in chosen:
                 change(reason, **{name: value})
+    _require_room_for_samples(found)
     change("the fastest, by a short benchmark", threads=threads(found))
     return Resolved(found, reasons)
 
@@ -109,6 +111,18 @@ def _augmentation(num_images: int) -> tuple[str, str]:
     few = num_images < _FEW_IMAGES
     reason = f"{'fewer than' if few else 'at least'} {_FEW_IMAGES:,} images"
     return ALL_AUGMENTATIONS if few else "none", reason
+
+
+def _require_room_for_samples(config: TrainConfig) -> None:
+    network = config.network
+    most = IMAGE_PIXELS // (network.height * network.width)
+    if config.num_samples > most:
+        size = format_size(network.height, network.width)
+        raise UsageError(
+            f"{config.num_samples:,} samples of {size} pixels are too many for a picture after "
+            "each epoch",
+            Text("The most is {}.", Setting("num_samples", most)),
+        )
 
 
 def _require_fit(config: TrainConfig, images: ImageFacts) -> None:

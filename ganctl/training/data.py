@@ -8,6 +8,7 @@ from typing import Any
 
 from ganctl.checkpoint import Checkpoint
 from ganctl.classes import MAX_CLASSES, stored
+from ganctl.config.image_settings import format_size, smoother_size
 from ganctl.config.schema import TrainConfig
 from ganctl.datasets import loading
 from ganctl.datasets.dataset import ImageDataset, Progress
@@ -68,6 +69,15 @@ def notices(
     size = config.batch_size
     if size < before.batch_size:
         yield f"The batch size is {size}, not {before.batch_size}: there are no more images."
+    network = config.network
+    if (better := smoother_size(network.height, network.width)) is not None:
+        sides = f"{network.height >> network.stages}x{network.width >> network.stages}"
+        yield Text(
+            f"Images of {network.height}x{network.width} can be halved only {network.stages} "
+            f"times, to {sides} pixels, which makes large and poor networks; {{}} suits them "
+            "better.",
+            Setting("image_size", format_size(*better)),
+        )
     if dataset.num_classes and not config.conditional:
         unused = f"The images have {counted(dataset.num_classes, 'class', 'classes')}, "
         unused += "which are not used"

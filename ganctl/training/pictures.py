@@ -28,6 +28,8 @@ _PREVIEW_SECONDS = 2.0
 _MAX_FRAMES = 120
 _MAX_FRAME_BYTES = 2**29
 """Bytes of all frames of the animation, which are in memory at once."""
+_FRAME_SIDE = 1280
+"""Longest side of a frame in pixels; larger pictures are reduced."""
 
 
 class Pictures:
@@ -96,9 +98,12 @@ class Pictures:
     def _frames(self) -> list[Pixels]:
         """Return the samples of all epochs, thinned out."""
         paths = [path for path in self._run.samples() if path.is_file()]
-        most = max(2, min(_MAX_FRAMES, _MAX_FRAME_BYTES // math.prod(_shape(self._config))))
+        height, width, channels = _shape(self._config)
+        frame_bytes = min(height, _FRAME_SIDE) * min(width, _FRAME_SIDE) * channels
+        most = max(2, min(_MAX_FRAMES, _MAX_FRAME_BYTES // frame_bytes))
         every = max(1, math.ceil(len(paths) / most))
-        return [frame for _, frame in read_samples(self._config, paths[::-1][::every][::-1])]
+        pictures = read_samples(self._config, paths[::-1][::every][::-1])
+        return [images.shrink(picture, _FRAME_SIDE) for _, picture in pictures]
 
 
 def read_samples(config: TrainConfig, paths: Iterable[Path]) -> Iterator[tuple[Path, Pixels]]:

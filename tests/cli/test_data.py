@@ -113,6 +113,11 @@ def test_the_contact_sheet_shows_preprocessed_images(here, ok):
     np.testing.assert_array_equal(sheet[:64:2, :64:2], np.load(stored)[0])
 
 
+def test_large_images_are_reduced_on_the_contact_sheet(here, ok):
+    ok("data", "photos", "--size", "512")
+    assert picture("contact-sheet.png").shape == (3 * 256, 4 * 256, 3)
+
+
 def test_json_is_one_document(here, ok):
     result = ok("data", "photos", "--channels", "1", "--json")
     assert result.err == ""

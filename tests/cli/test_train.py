@@ -461,3 +461,14 @@ def test_conditional_requires_classes(cli, fast_options, tmp_path, monkeypatch, 
     assert (
         cli("train", *fast_options, "--steps", "1", "--out", out).code == 0
     )  # the default is named
+
+
+def test_large_images(ok, photos, tmp_path):
+    run = tmp_path / "run"
+    ok("train", "--data", photos, "--size", "256", "--steps", "1", "--batch-size", "2", "--device",
+       "cpu", "--precision", "fp32", "--threads", "1", "--set", "base_channels=1",
+       "--set", "num_samples=2", "--out", run)  # fmt: skip
+    network = store.read_checkpoint(run).config.network
+    assert (network.image_shape, network.stages) == ((3, 256, 256), 6)
+    with Image.open(run / "samples" / "epoch-0001.png") as picture:
+        assert picture.size == (512, 256)

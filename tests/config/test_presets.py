@@ -47,6 +47,17 @@ def test_larger_images_get_lower_rates_and_a_stronger_penalty(size, augment):
         assert override(fast(), larger).r1_weight > fast().r1_weight
 
 
+@pytest.mark.parametrize("size", [256, 512, 1024])
+def test_rates_are_lowered_as_far_as_for_128_pixels(size):
+    assert tuned(fast((3, size, size)), 60_000)["lr_g"] == 5e-4
+
+
+@pytest.mark.parametrize(("size", "count"), [(256, None), (512, 36), (1024, 9)])
+def test_fewer_samples_of_large_images_are_drawn(size, count):
+    assert tuned(fast((3, size, size)), 600).get("num_samples") == count
+    assert "num_samples" not in tuned(fast((3, size, size), num_samples=4), 600)
+
+
 @pytest.mark.parametrize(
     ("num_images", "epochs"), [(10, 1000), (600, 1000), (6000, 100), (30_000, 20), (10**6, 20)]
 )

@@ -121,3 +121,14 @@ def test_a_preset_as_it_is_has_little_to_explain():
     config = resolved(preset("dcgan"), Facts()).config
     assert explain(config, 60_000).keys() \
         == {"image_size", "image_channels", "precision", "threads"}  # fmt: skip
+
+
+def test_a_picture_of_too_many_large_samples_is_refused():
+    large = Facts(image_shape=(3, 1024, 1024))
+    assert resolved(preset("fast"), large).config.num_samples == 9
+    config = override(preset("fast"), {"num_samples": 64})
+    assert resolved(config, large, chosen={"num_samples"}).config.num_samples == 64
+    config = override(config, {"num_samples": 65})
+    with pytest.raises(UsageError, match="65 samples of 1024 pixels") as caught:
+        resolved(config, large, chosen={"num_samples"})
+    assert "num_samples=64" in str(caught.value.hint)

@@ -121,7 +121,7 @@ def test_epochs_and_steps_replace_one_another():
         ("base_channels", 513),
         ("height", 30),
         ("width", 4),
-        ("width", 260),
+        ("width", 1028),
         ("channels", 2),
         ("lr_g", 0.0),
         ("lr_g", math.nan),

@@ -81,7 +81,7 @@ def test_weights_that_do_not_fit_are_refused_by_name(config, change, complaint):
 
 @pytest.mark.parametrize("preset", PRESETS)
 @pytest.mark.parametrize("channels", [1, 3])
-@pytest.mark.parametrize("size", [*SIZES, 8, 12, 100, 256])
+@pytest.mark.parametrize("size", [*SIZES, 8, 12, 100, 256, 512, 1024])
 def test_both_networks_fit_images_of_every_size(preset, channels, size):
     """The networks are on the meta device, where nothing is computed."""
     images = {"height": size, "width": size, "channels": channels, "stages": stages_for(size, size)}
@@ -89,12 +89,13 @@ def test_both_networks_fit_images_of_every_size(preset, channels, size):
     tables = summarize(config)
     assert tables["generator"][-1].output_shape == (channels, size, size)
     assert tables["discriminator"][-1].output_shape == (1,)
-    if size in SIZES:  # what a run of any of these takes: four copies, of 4 bytes each
-        assert sum(row.num_parameters for table in tables.values() for row in table) < 30_000_000
+    if size != 100:  # what a run of any of these takes: four copies, of 4 bytes each
+        count = sum(row.num_parameters for table in tables.values() for row in table)
+        assert count < (30_000_000 if size in SIZES else 70_000_000)
 
 
 @given(
-    sides=st.tuples(*[st.integers(2, 64).map(lambda quarter: 4 * quarter)] * 2),
+    sides=st.tuples(*[st.integers(2, 256).map(lambda quarter: 4 * quarter)] * 2),
     preset=st.sampled_from(sorted(PRESETS)),
 )
 def test_both_networks_fit_images_that_are_not_square(sides, preset):
@@ -106,15 +107,18 @@ def test_both_networks_fit_images_that_are_not_square(sides, preset):
 
 
 @pytest.mark.parametrize("preset", PRESETS)
-@pytest.mark.parametrize("shape", [(3, 32, 32), (1, 48, 64), (3, 128, 128)])
+@pytest.mark.parametrize(
+    "shape",
+    [(3, 32, 32), (1, 48, 64), (3, 128, 128), (3, 256, 256), (3, 512, 512), (3, 1024, 1024)],
+)
 def test_networks_for_larger_images_can_be_trained(tiny_config, preset, shape):
     channels, height, width = shape
     images = {"channels": channels, "height": height, "width": width}
     config = tiny_config(
-        preset, batch_size=4, base_channels=2, r1_weight=1.0, **images,
+        preset, batch_size=2, base_channels=1, r1_weight=1.0, **images,
         stages=stages_for(height, width),
     )  # fmt: skip
     state = create(config, torch.device("cpu"))
-    metrics = train_step(state, torch.zeros(4, *shape), torch.ones(4, 8), noise_seed=0).metrics
+    metrics = train_step(state, torch.zeros(2, *shape), torch.ones(2, 8), noise_seed=0).metrics
     assert metrics.isfinite().all()
     assert all(tensor.isfinite().all() for _, tensor in state.tensors())

@@ -53,6 +53,14 @@ def test_the_memory_of_the_animation_is_limited(tmp_path, tiny_config, train, mo
     assert len(drawn._frames()) == 2
 
 
+def test_frames_of_the_animation_are_reduced(tmp_path, tiny_config, train, monkeypatch):
+    run = RunDirectory(tmp_path / "run")
+    train(session.new(tiny_config(epochs=2), run.path, "cpu"))
+    monkeypatch.setattr(pictures, "_FRAME_SIDE", 50)
+    drawn = pictures.Pictures(run, read_checkpoint(run.path).config, print)
+    assert [frame.shape for frame in drawn._frames()] == 2 * [(50, 50, 1)]
+
+
 def test_variety_is_the_mean_deviation_of_a_pixel():
     pictures = np.zeros((2, 2, 2, 1), np.uint8)
     assert variety(pictures) == 0

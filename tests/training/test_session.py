@@ -430,6 +430,13 @@ def test_a_notice_says_that_classes_are_not_used(tmp_path, tiny_config):
     ]
 
 
+def test_a_notice_names_a_size_that_networks_can_halve_more_often(tmp_path, tiny_config):
+    config = tiny_config(image_size="100x68", conditional=True)
+    (notice,) = session.new(config, tmp_path / "run", "cpu").notices
+    assert str(notice).startswith("Images of 100x68 can be halved only 2 times, to 25x17 pixels")
+    assert "image_size='96x64'" in str(notice)
+
+
 @pytest.mark.parametrize("names", [(), ("all of them",)])
 def test_at_most_one_class_trains_unconditionally(tmp_path, tiny_config, monkeypatch, names):
     with_classes(monkeypatch, names, np.zeros(40, np.uint8))

@@ -17,6 +17,7 @@ from ganctl.datasets import detection
 from ganctl.datasets.dataset import Dataset, Progress, digest_of
 from ganctl.datasets.decoding.decode import PASSING
 from ganctl.datasets.decoding.formats import READABLE, optional_formats
+from ganctl.datasets.detection import LARGEST_DETECTED
 from ganctl.datasets.local import cache, preparing
 from ganctl.datasets.local.paths import fingerprint
 from ganctl.datasets.local.survey import Remarks, Survey, describe_classes, describe_problems
@@ -52,6 +53,21 @@ class Prepared:
     def training_size(self) -> str:
         """The training size in words: '64x64 RGB (size and channels detected)'."""
         return detection.describe(self.images.shape[1:], self.asked)
+
+    def advice(self) -> list[Text]:
+        """Return what other settings would keep more of the images."""
+        lines = []
+        side = self.survey.median_side
+        is_detected = self.asked.size is None and self.images.shape[1] == LARGEST_DETECTED
+        if is_detected and side >= 2 * LARGEST_DETECTED:
+            lines.append(
+                Text(
+                    f"Half of the images have {side:,} pixels or more on the short side: {{}} "
+                    "keeps more detail and takes about four times as long.",
+                    Setting("image_size", str(2 * LARGEST_DETECTED)),
+                )
+            )
+        return lines
 
     def examples(self) -> tuple[NDArray[np.intp], int | None]:
         """Return the indices of images for a contact sheet, and its columns if a row is a class.
@@ -180,6 +196,7 @@ def notices(prepared: Prepared) -> list[str | Text]:
     ]
     if survey.num_held_out:
         lines.append("Held-out images are only compared with samples, by 'ganctl evaluate'.")
+    lines += prepared.advice()
     if count := survey.num_enlarged:
         lines.append(f"{counted(count, 'image')} smaller than that will be enlarged.")
     if count := len(survey.duplicates):

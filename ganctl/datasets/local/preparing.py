@@ -27,6 +27,8 @@ from ganctl.datasets.sources.base import Entry, Problem, Source
 
 _CHUNK_FILES, _CHUNK_BYTES = 64, 2**23
 """Limits of a task: at most a second's work, however large the files are."""
+_CHUNK_PIXEL_BYTES = 2**25
+"""Limit of the decoded images of a task, which a process holds in memory."""
 _WORTH_A_WORKER = 300
 """Number of files that are worth another process, which takes half a second to start."""
 _MAX_COLOR_CHECKS = 256
@@ -144,7 +146,10 @@ def map_chunks(
         return
     done = 0
     progress(doing, done, len(entries))
-    chunks = list(_chunks(entries))
+    max_files = _CHUNK_FILES
+    if settings is not None:
+        max_files = min(max_files, max(1, _CHUNK_PIXEL_BYTES // math.prod(array_shape(settings))))
+    chunks = list(_chunks(entries, max_files))
     firsts = itertools.accumulate(map(len, chunks), initial=0)
     results = pool(
         (settings, chunk, target(first) if target else None)
@@ -236,10 +241,10 @@ def _decode(
     return pixels[:count], outcomes
 
 
-def _chunks(entries: Sequence[Entry]) -> Iterator[Sequence[Entry]]:
+def _chunks(entries: Sequence[Entry], max_files: int) -> Iterator[Sequence[Entry]]:
     first = size = 0
     for position, entry in enumerate(entries):
-        if position - first == _CHUNK_FILES or (position > first and size >= _CHUNK_BYTES):
+        if position - first == max_files or (position > first and size >= _CHUNK_BYTES):
             yield entries[first:position]
             first, size = position, 0
         size += entry.size

@@ -274,6 +274,18 @@ def test_notices_describe_the_images(photos):
     assert len(told) == 4
 
 
+@pytest.mark.parametrize(("side", "is_said"), [(100, False), (128, True)])
+def test_large_images_can_be_trained_on_at_a_larger_size(tmp_path, side, is_said):
+    for number in range(2):
+        Image.new("RGB", (side, side), (number, 0, 0)).save(tmp_path / f"{number}.png")
+    prepared = loading.prepare(str(tmp_path), ImageSettings())
+    assert prepared.images.shape[1:3] == (64, 64)
+    advice = [*map(str, prepared.advice())]
+    assert any("image_size='128' keeps more detail" in line for line in advice) == is_said
+    asked = loading.prepare(str(tmp_path), ImageSettings((64, 64)))
+    assert asked.advice() == []
+
+
 def test_classes_without_a_usable_image_are_named(photos):
     for path in (photos / "cat").iterdir():
         path.write_bytes(b"")

@@ -19,6 +19,7 @@ from ganctl.datasets.decoding.decode import BadImage, decode
 from ganctl.datasets.local import preparing
 from ganctl.datasets.local.preparing import (
     decode_all,
+    map_chunks,
     measure_all,
     open_pool,
 )
@@ -210,7 +211,7 @@ def test_progress_reaches_its_end_in_both_stages(monkeypatch):
 def test_large_files_come_in_small_chunks(monkeypatch):
     entries = [Entry(str(k), None, size) for k, size in enumerate([5, 5, 20, 1, 1, 1])]
     monkeypatch.setattr(preparing, "_CHUNK_BYTES", 10)
-    assert [[entry.size for entry in chunk] for chunk in preparing._chunks(entries)] == [
+    assert [[entry.size for entry in chunk] for chunk in preparing._chunks(entries, 64)] == [
         [5, 5], [20], [1, 1, 1]
     ]  # fmt: skip
 
@@ -241,3 +242,18 @@ def test_a_survey_round_trips_through_json():
     assert survey.problems
     assert survey.duplicates
     assert Survey.from_dict(json.loads(json.dumps(survey.to_dict()))) == survey
+
+
+def test_few_large_images_are_in_memory_at_once():
+    entries = [Entry(f"{number}.png", None, 100) for number in range(100)]
+    sizes = []
+
+    def pool(tasks):
+        for _, chunk, _ in tasks:
+            sizes.append(len(chunk))
+            yield None
+
+    for side in (64, 1024):
+        settings = ImageSettings((side, side), 4)
+        list(map_chunks(pool, settings, entries, "decoding", quiet))
+    assert sizes == [64, 36, *[8] * 12, 4]
