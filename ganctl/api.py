@@ -11,11 +11,12 @@ from typing import Any
 
 import torch
 
-from ganctl.config.sources import merge, parse
+from ganctl.config.sources import merge, parse, require_one_beginning
 from ganctl.datasets import loading
 from ganctl.errors import GanctlWarning
 from ganctl.history import Row, Sign
 from ganctl.model import Model, load
+from ganctl.training import origin as origins
 from ganctl.training import session as sessions
 from ganctl.training.observer import Observer
 
@@ -29,18 +30,20 @@ def train(
     preset: str | None = None,
     device: str = "auto",
     resume: bool = False,
+    init_from: str | Path | None = None,
     on_epoch: Callable[[Row], None] | None = None,
     **settings: Any,
 ) -> Model:
     """Train a generator as `ganctl train` does, into a run directory, and return it.
 
     `data` is the name of a dataset or a path of images (MNIST if left out), `out` the run's folder
-    (runs/DATA-PRESET if left out). `settings` are those that `ganctl config` lists, by their names.
-    `on_epoch` is called with each epoch's row, as it stands in losses.csv. Notices about the images
-    go to the logger `ganctl` at level INFO; problems are `GanctlWarning`s. Prints nothing, restores
-    torch's number of threads and random state, and handles no signals: after a KeyboardInterrupt,
-    `resume` continues from the last checkpoint. With `resume`, `settings` can change only the run's
-    length. Raises a GanctlError.
+    (runs/DATA-PRESET if left out). `init_from` is a checkpoint whose weights a new run begins with;
+    its preset, size and networks are taken over, too, but for what you choose. `settings` are those
+    that `ganctl config` lists, by their names. `on_epoch` is called with each epoch's row, as it
+    stands in losses.csv. Notices about the images go to the logger `ganctl` at level INFO; problems
+    are `GanctlWarning`s. Prints nothing, restores torch's number of threads and random state, and
+    handles no signals: after a KeyboardInterrupt, `resume` continues from the last checkpoint. With
+    `resume`, `settings` can change only the run's length. Raises a GanctlError.
 
     >>> losses = []
     >>> model = train(out="runs/short", limit=32, batch_size=16, epochs=1, eval_samples=0,
@@ -51,14 +54,16 @@ def train(
     changes = {name: parse(name, value) for name, value in settings.items()}
     if data is not None:
         changes["data"] = loading.resolve(str(data))
-    config = merge(preset, changes).config
+    require_one_beginning(resume, init_from)
+    origin = None if init_from is None else origins.read(Path(init_from))
+    config = merge(preset or (origin.preset if origin else None), changes).config
     folder = Path(out or loading.default_run_folder(config))
     with _host_restored():
         if resume:
             named = {"preset": preset} if preset else {}
             session = sessions.resume(folder, changes | named, device)
         else:
-            session = sessions.new(config, folder, device, chosen=changes)
+            session = sessions.new(config, folder, device, chosen=changes, origin=origin)
         for notice in session.notices:
             _LOGGER.info("%s", notice)
         for warning in session.warnings:

@@ -30,6 +30,18 @@ def test_train_returns_the_generator_and_writes_a_run_directory(tmp_path):
 
 
 @pytest.mark.usefixtures("tiny_mnist")
+def test_a_run_begins_with_the_weights_of_a_checkpoint(tmp_path):
+    small = {"limit": 32, "batch_size": 16, "steps": 1, "eval_samples": 0, "device": "cpu"}
+    ganctl.train(out=tmp_path / "first", base_channels=3, **small)
+    second = ganctl.train(out=tmp_path / "second", init_from=tmp_path / "first", seed=4, **small)
+    assert second.network.base_channels == 3
+    made_by = ganctl.inspect(tmp_path / "second")["made_by"]
+    assert made_by["init_from"] == str(tmp_path / "first")
+    assert made_by["init_from_new"] == "nothing"
+    with pytest.raises(GanctlError, match="init_from begins a new run, and resume=True continues"):
+        ganctl.train(out=tmp_path / "second", init_from=tmp_path / "first", resume=True)
+
+
 def test_notices_are_logged_and_problems_are_warnings(tmp_path, monkeypatch, caplog):
     caplog.set_level(logging.INFO, "ganctl")
     with warnings.catch_warnings():

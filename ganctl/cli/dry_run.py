@@ -27,6 +27,7 @@ def show_dry_run(session: Session, terminal: Terminal, merged: Merged) -> None:
         "device": devices.describe(session.state.device),
         "out": str(session.run.path),
         "data": {"name": session.dataset.name, "num_images": len(session.dataset)},
+        "init_from": session.beginning.facts() if session.beginning else None,
         "steps": session.total_steps - session.state.step,
         "steps_per_epoch": session.steps_per_epoch,
         **describe_networks(session.config.network),

@@ -14,6 +14,12 @@ Document = dict[str, Any]
 _MAX_ROWS = 20
 _WIDE = 70
 """Columns of a terminal that the whole table of losses takes."""
+_TAKEN = {
+    "init_from_digest": "begun from",
+    "init_from_taken": "taken there",
+    "init_from_new": "begun anew",
+}
+"""What `made_by` says about the checkpoint that a run began with, and its labels."""
 _COMPARED = [COLUMNS[name] for name in ("epoch", *STEP_METRICS, "diversity", "frechet_distance")]
 
 
@@ -66,6 +72,7 @@ def _show_checkpoint(document: Document, terminal: Terminal) -> None:
                         f"Python {made.get('python', '?')}"),
             ("made on", f"{first['date']}, {made.get('device', '?')}"),
             *([("last resumed", str(last["date"]))] if was_resumed else []),
+            *([("begun from", _origin(made))] if "init_from" in made else []),
             ("size", f"{in_bytes(document['bytes'])}, {_schema(document)}"),
         ],
         left=2,
@@ -76,6 +83,7 @@ def _show_checkpoint(document: Document, terminal: Terminal) -> None:
             *([("resumed by", str(last["command"]))] if was_resumed else []),
             ("digest", document["digest"]),
             ("data digest", data["digest"]),
+            *((label, str(made[name])) for name, label in _TAKEN.items() if name in made),
         ]
     )
     terminal.heading("settings other than the preset's")
@@ -101,6 +109,12 @@ def _show_checkpoint(document: Document, terminal: Terminal) -> None:
     _show_evaluation(document, terminal)
     if "weights" in document:
         _show_weights(document["weights"], terminal)
+
+
+def _origin(made: Document) -> str:
+    """Return the checkpoint that a run began with the weights of."""
+    data, step = (made.get(f"init_from_{name}", "?") for name in ("data", "step"))
+    return f"{made['init_from']}, step {step}, trained on {data}"
 
 
 def _progress(document: Document) -> str:

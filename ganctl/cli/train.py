@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+from dataclasses import replace
 from typing import Any
 
 import typer
@@ -14,7 +15,7 @@ from ganctl.cli.options import ConfigOption, QuietOption, parse_bytes
 from ganctl.cli.signals import Stopped
 from ganctl.cli.terminal import Terminal
 from ganctl.config.schema import override
-from ganctl.config.sources import merge
+from ganctl.config.sources import Merged, merge, require_one_beginning
 from ganctl.errors import UsageError
 
 
@@ -24,6 +25,7 @@ def train(
     preset: options.PresetOption = None,
     out: options.OutOption = None,
     resume: options.ResumeOption = False,
+    init_from: options.InitFromOption = None,
     dry_run: options.DryRunOption = False,
     file: ConfigOption = None,
     device: options.DeviceOption = "auto",
@@ -50,32 +52,28 @@ def train(
     ganctl train --resume --epochs 40
 
     ganctl train --config run.toml --seed 3
+
+    ganctl train --data photos --init-from runs/heads-fast
     """
     if not save_every > 0:  # NaN too
         raise UsageError(f"--save-every must be more than 0 seconds, not {save_every:g}")
     if dry_run and max(num_processes, processes.world_size()) > 1:
         raise UsageError("--dry-run is done by one process", "Leave out --num-processes.")
     cache_bytes = parse_bytes(cache_memory)
+    require_one_beginning(resume, init_from)
     # A resumed run keeps its settings, whatever the environment says.
-    merged = merge(preset, settings, file=file, environment={} if resume else os.environ)
-    config, changes = merged.config, merged.changes
-
-    from ganctl.datasets import loading
-    from ganctl.datasets.detection import require_color
-
-    require_color(config.background)
-    if "data" in changes:
-        changes["data"] = loading.resolve(changes["data"])
-        config = override(config, {"data": changes["data"]})
-    folder = out or loading.default_run_folder(config)
+    how: Any = {"file": file, "environment": {} if resume else os.environ}
+    merged = _merged(preset, settings, **how)
     if num_processes > 1 and processes.world_size() == 1:
         raise Stopped(processes.launch(num_processes, context.obj), is_reported=True)
 
     # Everything above is quick; torch is loaded from here on.
     with Terminal(json_wanted=json, quiet=quiet or processes.world_size() > 1).progress():
         from ganctl.cli import running
+        from ganctl.datasets import loading
         from ganctl.distributed.group import join_group
         from ganctl.store import RunDirectory
+        from ganctl.training import origin as origins
         from ganctl.training import session as sessions
 
     with join_group(device) as group:
@@ -83,15 +81,20 @@ def train(
             processes.silence_stdout()
             json, quiet = False, True
         terminal = Terminal(json_wanted=json, quiet=quiet)
+        origin = None if init_from is None else origins.read(init_from)
+        if origin and not merged.is_preset_given:
+            merged = _merged(origin.preset, settings, **how)
+        config, changes = merged.config, merged.changes
+        folder = out or loading.default_run_folder(config)
         if processes.num_restarts():  # one of them had failed: all resume from what was saved
             resume = group.broadcast(RunDirectory(folder).is_run())
         with terminal.progress() as progress:
-            how: Any = {"group": group, "cache_memory": cache_bytes, "progress": progress}
+            how = {"group": group, "cache_memory": cache_bytes, "progress": progress}
             if resume:
                 named = {"preset": config.preset} if merged.is_preset_given else {}
                 session = sessions.resume(folder, changes | named, device, **how)
             else:
-                how |= {"chosen": changes, "to_write": not dry_run}
+                how |= {"chosen": changes, "origin": origin, "to_write": not dry_run}
                 session = sessions.new(config, folder, device, **how)
         terminal.notes(session.notices)
         if group.is_first:
@@ -108,3 +111,17 @@ def train(
     # Out here a failure no longer reaches the other processes.
     if stopped:
         raise stopped if group.is_first else Stopped(stopped.exit_code, is_reported=True)
+
+
+def _merged(preset: str | None, settings: dict[str, Any], **sources: Any) -> Merged:
+    """Return the settings from all sources, with the path of the images resolved."""
+    merged = merge(preset, settings, **sources)
+
+    from ganctl.datasets import loading
+    from ganctl.datasets.detection import require_color
+
+    require_color(merged.config.background)
+    if "data" not in merged.changes:
+        return merged
+    data = {"data": loading.resolve(merged.changes["data"])}
+    return replace(merged, config=override(merged.config, data), changes=merged.changes | data)

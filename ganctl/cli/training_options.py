@@ -20,7 +20,7 @@ from ganctl.config.schema import GROUPS, MACHINE, RECIPE, RUN, SAVING, SETTINGS
 OUTPUT = "Output"
 _MAX_SECONDS = 86_400
 _NOT_SETTINGS = {
-    RUN: ("preset", "out", "resume", "dry_run"),
+    RUN: ("preset", "out", "resume", "init_from", "dry_run"),
     RECIPE: ("file", "assignments"),
     MACHINE: ("device", "num_processes", "timeout", "cache_memory"),
     SAVING: ("save_every",),
@@ -36,6 +36,10 @@ OutOption = Annotated[Path | None, typer.Option(
     "-o", "--out", metavar="DIR", show_default="runs/DATA-PRESET", help="Folder of the run.")]
 ResumeOption = Annotated[bool, typer.Option(
     "--resume", help="Resume the run in --out from its latest checkpoint.")]
+InitFromOption = Annotated[Path | None, typer.Option(
+    "--init-from", metavar="CKPT", show_default=False, autocompletion=completion.checkpoints,
+    help="Begin a new run with the weights of a checkpoint, a .pt file or a run directory. Preset, "
+    "size and networks are as there unless you choose them.")]
 DryRunOption = Annotated[bool, typer.Option(
     "--dry-run", help="Show settings, networks, time and memory, without training.")]
 DeviceOption = Annotated[str, typer.Option(

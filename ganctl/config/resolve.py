@@ -9,7 +9,14 @@ from typing import Any, Protocol
 from ganctl.classes import MAX_CLASSES
 from ganctl.config.image_settings import ALL_AUGMENTATIONS, format_size, stages_for
 from ganctl.config.presets import preset, tuned
-from ganctl.config.schema import MAX_EPOCHS, NetworkConfig, TrainConfig, override, settings
+from ganctl.config.schema import (
+    MAX_EPOCHS,
+    SETTINGS,
+    NetworkConfig,
+    TrainConfig,
+    override,
+    settings,
+)
 from ganctl.config.spec import specs
 from ganctl.errors import Setting, Text, UsageError
 from ganctl.limits import IMAGE_PIXELS
@@ -18,6 +25,10 @@ from ganctl.text import counted
 _FEW_IMAGES = 5000
 """Number of images below which a discriminator memorizes them unless they are augmented."""
 _FROM_IMAGES = "from the images"
+_NETWORKS = tuple(name for name in specs(NetworkConfig) if name in SETTINGS)
+"""Settings of the networks that users may change."""
+FOLLOWED = (*_NETWORKS, "image_size")
+"""Settings that decide whether the weights of another run fit."""
 
 
 class ImageFacts(Protocol):
@@ -88,10 +99,21 @@ def resolve(
     return Resolved(found, reasons)
 
 
-def explain(config: TrainConfig, num_images: int) -> dict[str, str]:
+def followed(config: TrainConfig, other: TrainConfig, chosen: Collection[str]) -> dict[str, Any]:
+    """Return the settings of `other` with which its weights fit, but for those in `chosen`.
+
+    The architecture of another preset counts as chosen.
+    """
+    values = settings(other)
+    kept = {*chosen, "architecture"} if config.preset != other.preset else chosen
+    return {name: values[name] for name in FOLLOWED if name not in kept}
+
+
+def explain(config: TrainConfig, num_images: int, *, has_origin: bool = False) -> dict[str, str]:
     """Return why a resolved `config` differs from its preset, setting by setting.
 
-    Only what follows from the config and the number of images is known for certain.
+    Only what follows from the config and the number of images is known for certain, and for a run
+    that began with the weights of another (`has_origin`), not whether settings were taken from it.
     """
     base, found = settings(preset(config.preset)), settings(config)
     shape = {name: found[name] for name in specs(NetworkConfig)}
@@ -100,8 +122,10 @@ def explain(config: TrainConfig, num_images: int) -> dict[str, str]:
     derived["augment"] = _augmentation(num_images)
     derived["batch_size"] = num_images, f"only {counted(num_images, 'image')}"
     reasons = {name: reason for name, (value, reason) in derived.items() if found[name] == value}
-    reasons |= dict.fromkeys(shape.keys() - {"base_channels", "latent_dim"}, _FROM_IMAGES)
+    reasons |= dict.fromkeys(shape.keys() - {*_NETWORKS}, _FROM_IMAGES)
     reasons |= dict.fromkeys(("image_size", "image_channels"), f"{_FROM_IMAGES}, or set")
+    if has_origin:
+        reasons |= dict.fromkeys(FOLLOWED, "as in the checkpoint that it began from, or set")
     reasons |= dict.fromkeys(("precision", "threads"), "chosen for the device, or set")
     return {name: reasons.get(name, "set") for name in found if found[name] != base[name]}
 

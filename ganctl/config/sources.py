@@ -30,7 +30,16 @@ _PREFIX = "GANCTL_"
 STORE_FILE = "GANCTL_STORE"
 """Environment variable that names the file through which the processes of a machine meet."""
 _NOT_SETTINGS = {"GANCTL_DEBUG", STORE_FILE}
-_ARGUMENTS = ("out", "resume", "device", "num_processes", "timeout", "cache_memory", "save_every")
+_ARGUMENTS = (
+    "out",
+    "resume",
+    "init_from",
+    "device",
+    "num_processes",
+    "timeout",
+    "cache_memory",
+    "save_every",
+)
 """Options of a training run that are not settings: no file or variable can give them."""
 _PRESET = "preset"
 _TOML = "'ganctl config --toml' writes a file to begin with."
@@ -78,6 +87,16 @@ def merge(
         changes |= values
         sources |= origins
     return Merged(override(config, changes), changes, sources, chosen is not None)
+
+
+def require_one_beginning(resume: bool, init_from: object) -> None:
+    """Raise UsageError if a run shall both be resumed and begin from another checkpoint."""
+    if resume and init_from is not None:
+        names = Setting("init_from"), Setting("resume", True)
+        raise UsageError(
+            Text("{} begins a new run, and {} continues one", *names),
+            Text("Leave out {}: a run to resume has its weights already.", names[0]),
+        )
 
 
 def read_environment(environment: Mapping[str, str]) -> dict[str, Any]:

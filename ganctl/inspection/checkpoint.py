@@ -43,7 +43,9 @@ def describe(path: Path, checkpoint: Checkpoint) -> dict[str, Any]:
         "made_by": checkpoint.made_by,
         "data": checkpoint.data,
         "config": settings(config),
-        "reasons": explain(config, checkpoint.data["num_images"]),
+        "reasons": explain(
+            config, checkpoint.data["num_images"], has_origin="init_from" in checkpoint.made_by
+        ),
         "step": checkpoint.step,
         "total_steps": checkpoint.total_steps,
         "steps_per_epoch": checkpoint.steps_per_epoch,

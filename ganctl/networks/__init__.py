@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from ganctl.config.schema import NetworkConfig
 from ganctl.errors import CheckpointError
 from ganctl.networks import dcgan, fast
+from ganctl.networks.layers import Place
 
 _ARCHITECTURES = {"dcgan": dcgan, "fast": fast}
 _MEMORY_FORMAT = torch.channels_last
@@ -46,6 +47,19 @@ def _build(
 def meta_networks(config: NetworkConfig) -> dict[str, nn.Module]:
     """Return both networks on the meta device, by their names in a checkpoint."""
     return {"generator": build_generator(config), "discriminator": build_discriminator(config)}
+
+
+def tensors_by_place(config: NetworkConfig) -> dict[str, dict[Place, list[str]]]:
+    """Return the names of the tensors at each place of both networks, by the networks' names."""
+    found: dict[str, dict[Place, list[str]]] = {}
+    places = _ARCHITECTURES[config.architecture].places(config)
+    for part, network in meta_networks(config).items():
+        tensors = network.state_dict()
+        owners = dict.fromkeys(name.rpartition(".")[0] for name in tensors)
+        found[part] = {place: [] for place in places[part]}
+        for owner, place in zip(owners, places[part], strict=True):
+            found[part][place] += [name for name in tensors if name.rpartition(".")[0] == owner]
+    return found
 
 
 def load_generator(

@@ -15,7 +15,15 @@ from torch import nn
 from ganctl.config.schema import NetworkConfig
 from ganctl.networks import fourier, thin
 from ganctl.networks.dropout import Dropout
-from ganctl.networks.layers import Discriminator, Generator, Logit, ToImage, ToVector, num_channels
+from ganctl.networks.layers import (
+    Discriminator,
+    Generator,
+    Logit,
+    Place,
+    ToImage,
+    ToVector,
+    num_channels,
+)
 
 _SLOPE = 0.3  # Keras's LeakyReLU
 _MOMENTUM, _EPSILON = 0.01, 1e-3  # Keras's 0.99 is torch's 1 - 0.99
@@ -66,6 +74,24 @@ def discriminator(config: NetworkConfig) -> Discriminator:
         channels = outputs
     pixels = (config.height >> config.stages) * (config.width >> config.stages)
     return Discriminator(*layers, ToVector(), Logit(channels * pixels, config.num_classes))
+
+
+def places(config: NetworkConfig) -> dict[str, list[Place]]:
+    """Return the place of each layer that has weights, in their order, of both networks.
+
+    Stages are counted from the image, as in `fast`. A convolution and its normalization have a
+    place together.
+    """
+    depth = f"{config.stages} stages"
+    generator = [Place(f"from latents to {depth}", class_axis=1)] * 2 + [
+        Place(f"refine {depth}")
+    ] * 2
+    for stage in reversed(range(1, config.stages)):
+        generator += [Place(f"enlarge to stage {stage}")] * 2
+    discriminator = [Place("from image")]
+    discriminator += [Place(f"reduce stage {stage}") for stage in range(1, config.stages)]
+    discriminator += [Place(f"judge {depth}", class_axis=0)]
+    return {"generator": [*generator, Place("to image")], "discriminator": discriminator}
 
 
 def initialize(network: nn.Module, _: NetworkConfig, rng: torch.Generator) -> None:

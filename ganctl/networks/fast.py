@@ -12,7 +12,15 @@ from torch import nn
 
 from ganctl.config.schema import NetworkConfig
 from ganctl.networks import thin
-from ganctl.networks.layers import Discriminator, Generator, Logit, ToImage, ToVector, num_channels
+from ganctl.networks.layers import (
+    Discriminator,
+    Generator,
+    Logit,
+    Place,
+    ToImage,
+    ToVector,
+    num_channels,
+)
 
 _SLOPE = 0.2
 
@@ -58,6 +66,22 @@ def discriminator(config: NetworkConfig) -> Discriminator:
         ToVector(),
         Logit(outputs * height * width, config.num_classes),
     )
+
+
+def places(config: NetworkConfig) -> dict[str, list[Place]]:
+    """Return the place of each layer that has weights, in their order, of both networks.
+
+    Stages are counted from the image: there a filter sees pixels, and has a width, that do not
+    depend on how many stages there are. The layers at the other end belong to their number.
+    """
+    depth = f"{config.stages} stages"
+    generator = [Place(f"from latents to {depth}", class_axis=1)]
+    for stage in reversed(range(1, config.stages)):
+        generator += [Place(f"enlarge to stage {stage}"), Place(f"refine stage {stage}")]
+    discriminator = [Place("from image")]
+    discriminator += [Place(f"reduce stage {stage}") for stage in range(1, config.stages)]
+    discriminator += [Place(f"reduce {depth}"), Place(f"judge {depth}", class_axis=0)]
+    return {"generator": [*generator, Place("to image")], "discriminator": discriminator}
 
 
 def initialize(network: nn.Module, config: NetworkConfig, rng: torch.Generator) -> None:

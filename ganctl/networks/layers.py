@@ -2,8 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Place:
+    """The place of a layer in networks of one architecture, whatever their sizes are.
+
+    Layers at the same place of two networks do the same, so that one can begin with the weights of
+    the other, if they are of the same shape.
+    """
+
+    name: str
+    class_axis: int | None = None
+    """The axis of its weights that ends with one entry per class; None if there is none."""
 
 
 class _Network(nn.Module):

@@ -101,6 +101,7 @@ class Run:
             "Steps": f"{self.checkpoint.step:,}",
             "Preset": f"{_short(config.preset)}, seed {config.seed}",
             "Data": f"{_short(data['name'])}, {counted(data['num_images'], 'image')}",
+            "Begun from": _short(self._origin()),
             "Training time": duration(seconds) if seconds else "",
             "Images per second": f"{num_images / seconds:,.0f}" if seconds and num_images else "",
             "Generator": f"{sum(t.numel() for t in self.checkpoint.generator.values()):,} weights",
@@ -110,6 +111,13 @@ class Run:
             "Best epoch": f"{lowest['epoch']:,} (Frechet distance "
             f"{_text(lowest, 'frechet_distance')})" if lowest else "",
         }  # fmt: skip
+
+    def _origin(self) -> str:
+        """Return the checkpoint that the run began with, and its images; nothing if it had none."""
+        made_by = self.checkpoint.made_by
+        if "init_from" not in made_by:
+            return ""
+        return f"{made_by['init_from']}, trained on {made_by.get('init_from_data', '?')}"
 
     def evaluation(self) -> dict[str, str]:
         """Return the newest results of `evaluate`, or nothing if none were kept."""

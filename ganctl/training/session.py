@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from ganctl import devices, features, private_folders
-from ganctl.config.resolve import resolve
+from ganctl.config.resolve import followed, resolve
 from ganctl.config.schema import TrainConfig, from_dict, override, to_dict
 from ganctl.datasets import loading
 from ganctl.datasets.dataset import ImageDataset, Progress
@@ -27,6 +27,7 @@ from ganctl.text import counted
 from ganctl.training import data, memory, resuming, threads
 from ganctl.training.loop import Outcome, Training
 from ganctl.training.observer import Observer
+from ganctl.training.origin import Beginning, Origin
 from ganctl.training.provenance import computed_by, differences
 from ganctl.training.recorder import Recorder
 from ganctl.training.state import TrainState, create, restore
@@ -52,6 +53,8 @@ class Session:
     reasons: dict[str, str] = field(default_factory=dict)
     """Reasons for values that the user did not choose, by setting."""
     resumed_from: IntactCheckpoint | None = None
+    beginning: Beginning | None = None
+    """What a new run took from another checkpoint."""
 
     @property
     def config(self) -> TrainConfig:
@@ -99,6 +102,7 @@ class Session:
             "from_step": self.state.step,
             "save_every": save_every,
             **computed_by(self.state.device, self.group.size),
+            **(self.beginning.record() if self.beginning else {}),
         }
         made_by = {**(self.made_by or start), "last_command": command, "last_date": now}
         devices.prepare(self.state.device)
@@ -170,6 +174,7 @@ def new(
     device: str,
     *,
     chosen: Collection[str] | None = None,
+    origin: Origin | None = None,
     group: Group = SINGLE,
     to_write: bool = True,
     cache_memory: int = CACHE_MEMORY,
@@ -178,12 +183,19 @@ def new(
     """Return a new run; nothing is written or computed before everything is known to fit.
 
     `chosen` names the settings that the user chose: others are fitted to the images, and classes
-    that were asked for must exist. None: `config` is taken as it is. Without `to_write` (a dry
-    run) the folder may be in use. Images of up to `cache_memory` bytes are kept on the device,
-    which changes no bit of the run. `progress` follows the preparation of images. Raises a
-    GanctlError.
+    that were asked for must exist. None: `config` is taken as it is. The run begins with the
+    weights of `origin` and has, where nothing else was chosen, its size and networks. Without
+    `to_write` (a dry run) the folder may be in use. Images of up to `cache_memory` bytes are kept
+    on the device, which changes no bit of the run. `progress` follows the preparation of images.
+    Raises a GanctlError.
     """
     config = override(config, {"data": loading.resolve(config.data)})
+    as_there: dict[str, Any] = {}
+    if origin is not None:
+        group.require_same(origin.checkpoint.digest, "checkpoint to begin from")
+        if chosen is not None:
+            as_there = followed(config, origin.checkpoint.config, chosen)
+            config, chosen = override(config, as_there), {*chosen, *as_there}
     run = RunDirectory(out)
     if to_write and group.is_first:
         run.require_new()
@@ -208,9 +220,15 @@ def new(
     if config.compile and on.type == "cpu":
         compiled = Setting("compile", True)
         notices.append(Text("{} made training on a CPU slower in every measurement.", compiled))
+    state = create(resolved, on, group)
+    beginning = None
+    if origin is not None:
+        beginning = origin.fill(state, dataset.classes)
+        notices.append(beginning.notice())
+        found.reasons.update(dict.fromkeys(as_there, f"as in {origin.path}"))
     return Session(
-        run, create(resolved, on, group), dataset.to(on, cache_memory), reasons=found.reasons,
-        notices=[*private_folders.notices(), *dataset.notices, *notices],
+        run, state, dataset.to(on, cache_memory), reasons=found.reasons,
+        notices=[*private_folders.notices(), *dataset.notices, *notices], beginning=beginning,
     )  # fmt: skip
 
 

@@ -46,8 +46,8 @@ OTHERS = {
     "dry_run": ("--dry-run", "to_write", False),
 }
 ELSEWHERE = {
-    "context", "preset", "file", "resume", "num_processes", "no_preview", "quiet", "json",
-    "save_every", "timeout",
+    "context", "preset", "file", "resume", "init_from", "num_processes", "no_preview", "quiet",
+    "json", "save_every", "timeout",
 }  # fmt: skip
 
 
