@@ -80,6 +80,8 @@ class Fixed(enum.IntEnum):
 
     KERNEL_SUBSETS = 0
     """The subsets of features over which the kernel distance is averaged."""
+    PATCHES = 1
+    """The patches of the patch distance, and the directions in which they are compared."""
 
 
 def sample_generators(seeds: Iterable[int]) -> Iterator[np.random.RandomState]:

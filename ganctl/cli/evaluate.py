@@ -32,8 +32,9 @@ def evaluate(
     )] = None,
     features: Annotated[str, typer.Option(
         "--features", metavar="KIND|PATH",
-        help="The feature network: auto, digits (the classifier included in ganctl), inception "
-        "(an extra), or a file of Inception's weights.",
+        help="The feature network: auto, digits (the classifier included in ganctl), imagenet "
+        "(extra 'features'), inception (extra 'inception'), torchvision:NAME, dinov2:NAME, a file "
+        "of Inception's weights, or none (patches only).",
     )] = "auto",
     quiet: QuietOption = False,
     json: JsonOption = False,

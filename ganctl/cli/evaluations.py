@@ -9,6 +9,8 @@ from ganctl.cli.terminal import Terminal
 if TYPE_CHECKING:
     from ganctl.evaluation.results import Evaluation
 
+_MORE = "pip install 'ganctl[features]' adds the Frechet distance, precision and recall."
+
 
 def show_evaluation(evaluation: Evaluation, terminal: Terminal, *, heading: str) -> None:
     """Show which images were compared, and the metrics of both."""
@@ -22,7 +24,11 @@ def show_evaluation(evaluation: Evaluation, terminal: Terminal, *, heading: str)
         terminal.result(
             "None of these images were held out: a generator that copies them would look perfect."
         )
-    terminal.result(f"features: {evaluation.features}")
+    patches = f"patches of {evaluation.num_patch_images:,} images of each"
+    if evaluation.features is None:
+        terminal.result(f"features: none, {patches}. {_MORE}")
+    else:
+        terminal.result(f"features: {evaluation.features}; {patches}")
     rows = evaluation.rows()
     terminal.table(("", "samples", "real images", "better is"), rows)
     if any(better == ">= real" for *_, better in rows):

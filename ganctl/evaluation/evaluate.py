@@ -25,7 +25,8 @@ def evaluate(
     """Compare samples of `model`, seeds 0 to `num_samples` - 1, with real images.
 
     `data` names the images that it was trained on, None those that the checkpoint names; `choice`
-    is the feature network (see `features.load`). Raises UsageError, DataError or DeviceError.
+    is the feature network (see `features.load`); without one the patch distance is all that is
+    measured. Raises UsageError, DataError, PackageError or DeviceError.
     """
     if not MIN_MEASURED <= num_samples <= _MAX_SAMPLES:
         raise UsageError(
@@ -45,7 +46,8 @@ def evaluate(
     return Evaluation(
         checkpoint=str(model.path), digest=model.digest, step=model.step, ema=model.ema,
         data=model.data, num_test_images=evaluator.num_test_images, test_images=kind,
-        features=network.name,
+        features=None if network is None else network.name,
+        num_patch_images=evaluator.num_patch_images,
         metrics=evaluator.measure(model.sample(range(num_samples)).chunks()),
         floor=evaluator.floor(),
     )  # fmt: skip

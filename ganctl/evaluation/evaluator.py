@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import json
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
+from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from ganctl import metrics
+from ganctl import metrics, patches
 from ganctl.datasets.dataset import Progress
 from ganctl.datasets.local import cache
 from ganctl.evaluation.real_features import RealImages, activations, chunks
@@ -31,14 +35,17 @@ class Metrics:
     """The metrics of a set of images against test images; docs/evaluation.md explains them."""
 
     num_samples: int
-    frechet_distance: float
-    kernel_distance: float
-    precision: float
-    recall: float
-    density: float
-    coverage: float
-    classifier_score: float
-    sure_share: float
+    patch_distance: float
+    frechet_distance: float | None
+    """None without a feature network, like all that follow."""
+    kernel_distance: float | None
+    precision: float | None
+    recall: float | None
+    density: float | None
+    coverage: float | None
+    classifier_score: float | None
+    """None if the feature network's classes say nothing about these images, like `sure_share`."""
+    sure_share: float | None
     class_shares: list[float]
     """Fraction of images in each class; empty if the feature network does not know the classes."""
     classes_found: int | None
@@ -53,22 +60,114 @@ class Evaluator:
     """An evaluator that compares `count` samples with real images.
 
     The features of the real images are extracted first. Samples are compared with `test`; `train`
-    is what the generator learned from. Both are uint8 (N, H, W, C).
+    is what the generator learned from. Both are uint8 (N, H, W, C). Without a network the patch
+    distance is all that is measured.
     """
 
     def __init__(
         self,
-        network: FeatureNetwork,
+        network: FeatureNetwork | None,
         *,
         test: Pixels,
         train: Pixels,
         count: int,
         progress: Progress = lambda *_: None,
     ) -> None:
+        self._progress = progress
+        chosen = Stream.FLOOR.generator().permutation(len(train))[:count]
+        self._patches = _PatchComparison(test, train, np.sort(chosen))
+        self._features = None
+        if network is not None:
+            self._features = _FeatureComparison(network, test, train, chosen, count, progress)
+
+    @property
+    def num_patch_images(self) -> int:
+        """Number of samples, and of images compared with, that the patch distance is about."""
+        return self._patches.count
+
+    @property
+    def num_test_images(self) -> int:
+        """Number of test images used: all, or as many as samples if all would take hours."""
+        return self._patches.count if self._features is None else self._features.num_test_images
+
+    def measure(self, samples: Iterable[Pixels]) -> Metrics:
+        """Return the metrics of generated images, uint8 chunks (n, H, W, C).
+
+        There must be at least `MIN_MEASURED` of them. Without a network no more of them are drawn
+        than the patch distance needs.
+        """
+        first: list[Pixels] = []
+        watched = _keep_first(samples, self._patches.count, first)
+        found: dict[str, Any] = {}
+        if self._features is not None:
+            found = self._features.measure(watched)
+        else:
+            self._watch(watched)
+        pixels = np.concatenate(first)
+        self._progress("comparing patches", 0, 1)
+        return _metrics(len(pixels), self._patches.distance(pixels), found)
+
+    def floor(self) -> Metrics:
+        """Return the metrics of random training images, which samples can hardly beat.
+
+        `nearest_training` is that of the test images instead. The result is cached.
+        """
+        if self._features is None:
+            return _metrics(self._patches.count, self._patches.floor(), {})
+        key = self._features.floor_key()
+        if (kept := cache.find_bytes(key, "floor")) is not None:
+            return Metrics(**json.loads(kept))
+        floor = _metrics(0, self._patches.floor(), self._features.floor())
+        cache.keep_bytes(key, "floor", json.dumps(asdict(floor)).encode())
+        return floor
+
+    def _watch(self, samples: Iterable[Pixels]) -> None:
+        """Draw as many samples as the patch distance needs."""
+        done, task = 0, "drawing samples"
+        self._progress(task, 0, self._patches.count)
+        for chunk in samples:
+            done += len(chunk)
+            self._progress(task, min(done, self._patches.count), self._patches.count)
+            if done >= self._patches.count:
+                return
+
+
+class _PatchComparison:
+    """The patches of test images, and the training images at `chosen`, which give the floor."""
+
+    def __init__(self, test: Pixels, train: Pixels, chosen: NDArray[np.intp]) -> None:
+        self.count = min(patches.NUM_IMAGES, len(test), len(chosen))
+        self._pixels, self._train = test, train
+        self._chosen = chosen[patches.places(len(chosen), self.count)]
+        self._test = patches.patches_of(patches.evenly_spaced(test, self.count))
+
+    def distance(self, images: Pixels) -> float:
+        """Return the patch distance of images to the test images."""
+        if len(images) < self.count:
+            return patches.distance(images, self._pixels)
+        return patches.compare(patches.patches_of(images), self._test)
+
+    def floor(self) -> float:
+        """Return the patch distance of the training images."""
+        return self.distance(self._train[self._chosen])
+
+
+class _FeatureComparison:
+    """The features of test images, and of the training images that give the floor."""
+
+    def __init__(
+        self,
+        network: FeatureNetwork,
+        test: Pixels,
+        train: Pixels,
+        chosen: NDArray[np.intp],
+        count: int,
+        progress: Progress,
+    ) -> None:
         self._network, self._count, self._progress = network, count, progress
-        self._chosen = Stream.FLOOR.generator().permutation(len(train))[:count]
+        self._chosen = chosen
         if not network.is_fast:
-            test, train = test[:count], train[self._chosen]
+            test, train = test[:count], train[chosen]
         self._test_images, self._floor_images = (RealImages(network, one) for one in (test, train))
         sets = [self._test_images, self._floor_images][: 2 if network.is_fast else 1]
         found = activations(sets, "extracting features of real images", progress)
@@ -80,11 +179,8 @@ class Evaluator:
         """Number of test images used: all, or as many as samples if all would take hours."""
         return len(self._test)
 
-    def measure(self, samples: Iterable[Pixels]) -> Metrics:
-        """Return the metrics of generated images, uint8 chunks (n, H, W, C).
-
-        There must be at least `MIN_MEASURED` of them.
-        """
+    def measure(self, samples: Iterable[Pixels]) -> dict[str, Any]:
+        """Return the metrics of generated images by name."""
         task = "drawing samples"
         self._progress(task, 0, self._count)
         found = extract(
@@ -92,26 +188,22 @@ class Evaluator:
         )
         return self._compare(found, "comparing samples with test images", nearest_of=found)
 
-    def floor(self) -> Metrics:
-        """Return the metrics of random training images, which samples can hardly beat.
+    def floor_key(self) -> str:
+        """Return the key of the cached floor."""
+        return self._floor_images.key("floor", self._test_images.digest, self._count)
 
-        `nearest_training` is that of the test images instead. The result is cached.
-        """
-        key = self._floor_images.key("floor", self._test_images.digest, self._count)
-        if (kept := cache.find_bytes(key, "floor")) is not None:
-            return Metrics(**json.loads(kept))
+    def floor(self) -> dict[str, Any]:
+        """Return the metrics of the training images by name."""
         if self._train is None:
             task = "extracting features of training images"
             (found,) = activations([self._floor_images], task, self._progress)
         else:
             found = self._train[torch.from_numpy(self._chosen)]
-        floor = self._compare(
+        return self._compare(
             found, "comparing training images with test images", nearest_of=self._test
         )
-        cache.keep_bytes(key, "floor", json.dumps(asdict(floor)).encode())
-        return floor
 
-    def _compare(self, found: Activations, task: str, *, nearest_of: Activations) -> Metrics:
+    def _compare(self, found: Activations, task: str, *, nearest_of: Activations) -> dict[str, Any]:
         progress = functools.partial(self._progress, task)
         progress(0, _NUM_STEPS)
         nearest = None
@@ -120,14 +212,32 @@ class Evaluator:
             nearest = float(table.median())
         values = _compare(found, self._frechet, self._test.features, progress)
         shares = metrics.class_shares(found.logits) if self._network.num_classes else []
-        return Metrics(
-            num_samples=len(found),
+        return {
             **values,
-            class_shares=shares,
-            classes_found=metrics.classes_found(shares) if shares else None,
-            class_divergence=metrics.uniform_divergence(shares) if shares else None,
-            nearest_training=nearest,
-        )
+            "num_samples": len(found),
+            "class_shares": shares,
+            "classes_found": metrics.classes_found(shares) if shares else None,
+            "class_divergence": metrics.uniform_divergence(shares) if shares else None,
+            "nearest_training": nearest,
+        }
+
+
+def _metrics(num_samples: int, patch_distance: float, found: Mapping[str, Any]) -> Metrics:
+    """Return metrics of `num_samples`, or of as many as `found` says, which may be empty."""
+    names = [field.name for field in dataclasses.fields(Metrics)]
+    empty: dict[str, Any] = {**dict.fromkeys(names), "class_shares": []}
+    values = {"num_samples": num_samples, "patch_distance": patch_distance}
+    return Metrics(**{**empty, **values, **found})
+
+
+def _keep_first(chunks: Iterable[Pixels], count: int, kept: list[Pixels]) -> Iterator[Pixels]:
+    """Yield all chunks, and put the first `count` images in them into `kept`."""
+    missing = count
+    for chunk in chunks:
+        if missing > 0:
+            kept.append(chunk[:missing])
+            missing -= len(kept[-1])
+        yield chunk
 
 
 class EpochEvaluator:
@@ -148,15 +258,13 @@ class EpochEvaluator:
         as there are samples. A metric that is not finite is None.
         """
         found = extract(self._network, samples)
-        shares = metrics.class_shares(found.logits)
+        shares = metrics.class_shares(found.logits) if self._network.num_classes else []
         values = {
             **_compare(found, self._frechet, self._test.features[: len(found)]),
-            "smallest_class": min(shares),
-            "largest_class": max(shares),
+            "smallest_class": min(shares, default=None),
+            "largest_class": max(shares, default=None),
         }
-        return {
-            name: values[name] if math.isfinite(values[name]) else None for name in QUALITY_METRICS
-        }
+        return {name: _finite(values[name]) for name in QUALITY_METRICS}
 
 
 def _compare(
@@ -164,18 +272,33 @@ def _compare(
     frechet: metrics.Frechet,
     real: Tensor,
     progress: Callable[[int, int], None] = lambda *_: None,
-) -> dict[str, float]:
-    """Return the metrics that compare images with `real` features, or need their logits alone."""
+) -> dict[str, float | None]:
+    """Return the metrics that compare images with `real` features, or need their logits alone.
+
+    Those of the logits are None if there are none.
+    """
     fake, logits = found.features, found.logits
-    steps: tuple[Callable[[], dict[str, float]], ...] = (
+    steps: tuple[Callable[[], Mapping[str, float | None]], ...] = (
         lambda: {"frechet_distance": frechet.distance(fake)},
         lambda: {"kernel_distance": metrics.kernel_distance(fake, real)},
         lambda: asdict(metrics.manifold(fake, real)),
-        lambda: {"classifier_score": metrics.classifier_score(logits),
-                 "sure_share": metrics.sure_share(logits)},
-    )  # fmt: skip
-    values: dict[str, float] = {}
+        lambda: _class_metrics(logits),
+    )
+    values: dict[str, float | None] = {}
     for done, step in enumerate(steps, 1):
         values |= step()
         progress(done, _NUM_STEPS)
     return values
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None
+
+
+def _class_metrics(logits: Tensor) -> dict[str, float | None]:
+    if not logits.shape[1]:
+        return {"classifier_score": None, "sure_share": None}
+    return {
+        "classifier_score": metrics.classifier_score(logits),
+        "sure_share": metrics.sure_share(logits),
+    }

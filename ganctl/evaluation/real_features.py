@@ -18,8 +18,8 @@ from ganctl.datasets.local import cache
 from ganctl.features import Activations, FeatureNetwork, extract
 from ganctl.images import Pixels
 
-_FORMAT = 1
-"""Part of every key; increased when features of the same images change."""
+_FORMAT = 2
+"""Part of every key; increased when features of the same images change, or what is kept."""
 _CHUNK = 256
 """Number of real images per batch: as many as a generator draws."""
 

@@ -17,6 +17,7 @@ _NUMBER_LIMIT = 10**15
 """Numbers in a file are smaller than this, or the file is damaged."""
 _JSON_NAMES = {"metrics": "figures"}
 _SHOWN = (
+    Column("patch_distance", "patch distance", format=".4f", better="lower"),
     *(COLUMNS[name] for name in QUALITY_METRICS if not name.endswith("_class")),
     Column("classes_found", "classes found", format=",d", better="higher"),
     Column("class_divergence", "classes, KL from uniform", format=".4f", better="lower"),
@@ -37,8 +38,10 @@ class Evaluation:
     test_images: str
     """Kind of the images that samples are compared with: "test images", "held-out images" or
     "training images"."""
-    features: str
-    """The name of the feature network."""
+    features: str | None
+    """The name of the feature network; None if patches alone were compared."""
+    num_patch_images: int
+    """Number of images of each set whose patches were compared."""
     metrics: Metrics
     floor: Metrics
     """The metrics of real images, which hardly any generator can beat."""

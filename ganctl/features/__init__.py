@@ -13,13 +13,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ganctl.errors import Setting, Text, UsageError
+from ganctl.features import imagenet, named
 from ganctl.features.classifier import DigitFeatures, StackedFeatures
+from ganctl.features.imagenet import EXTRA, ImageNetFeatures
 from ganctl.features.inception import InceptionFeatures
 from ganctl.text import suggestion
 
-__all__ = ["CHOICES", "Activations", "FeatureNetwork", "extract", "is_known", "load"]
+__all__ = ["CHOICES", "EXTRA", "Activations", "FeatureNetwork", "extract", "is_known", "load"]
 
-CHOICES = ("auto", "digits", "inception")
+CHOICES = ("auto", "digits", "imagenet", "inception", "none")
 _CPU = torch.device("cpu")
 _DIGITS = {"mnist": (DigitFeatures, (1, 28, 28)), "stacked-mnist": (StackedFeatures, (3, 28, 28))}
 
@@ -37,7 +39,10 @@ class FeatureNetwork(Protocol):
     """Number of classes of such images that its logits distinguish; 0 if it knows none of them."""
 
     def __call__(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Map uint8 (N, H, W, C) to features, float (N, D), and logits, float (N, K)."""
+        """Map uint8 (N, H, W, C) to features, float (N, D), and logits, float (N, K).
+
+        K is 0 if its classes say nothing about such images.
+        """
         ...
 
 
@@ -70,25 +75,39 @@ def load(
     data: str,
     device: torch.device = _CPU,
     image_shape: tuple[int, int, int] | None = None,
-) -> FeatureNetwork:
+) -> FeatureNetwork | None:
     """Return the feature network for images of the dataset `data`.
 
-    `choice` is one of CHOICES ("auto" means "digits" for digits and "inception" otherwise) or a
-    file of Inception's weights; `image_shape` is that of `is_known`. Raises UsageError, DataError
-    if weights are not available, and PackageError.
+    `choice` is one of CHOICES, a network that `named.load` knows, or a file of Inception's weights.
+    "auto" means "digits" for digits, otherwise "imagenet" where that extra is installed, otherwise
+    "none", and that is no network. `image_shape` is that of `is_known`. Raises UsageError,
+    DataError if weights are not available, and PackageError.
     """
-    if choice not in CHOICES and not Path(choice).suffix:
-        raise UsageError(f"unknown features '{choice}'", suggestion(choice, CHOICES))
     known = is_known(data, image_shape)
-    if choice == "digits" or (choice == "auto" and known):
+    if choice == "auto":
+        others = "imagenet" if imagenet.is_installed() else "none"
+        choice = "digits" if known else others
+    if choice == "none":
+        return None
+    if choice == "imagenet":
+        return ImageNetFeatures(device, max(image_shape[1:]) if image_shape else 0)
+    if choice == "digits":
         if not known:
             what = f"{data} of this size" if is_known(data) else data
             raise UsageError(
                 f"the classifier of digits does not know {what}",
-                Text("Give {}.", Setting("features", "inception")),
+                Text("Give {}.", Setting("features", "imagenet")),
             )
         return _DIGITS[data][0](device)
-    return InceptionFeatures(device, None if choice in CHOICES else Path(choice))
+    if named.is_named(choice):
+        return named.load(choice, device)
+    if choice not in CHOICES and not Path(choice).suffix:
+        raise UsageError(
+            f"unknown features '{choice}'",
+            suggestion(choice, CHOICES)
+            + " Or give a network by name, such as torchvision:resnet50 or dinov2:vits14.",
+        )
+    return InceptionFeatures(device, None if choice == "inception" else Path(choice))
 
 
 def extract(

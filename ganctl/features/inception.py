@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import tempfile
-import warnings
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from ganctl import private_folders
 from ganctl.errors import DataError, PackageError, Setting, Text
+from ganctl.features.preparing import as_rgb, file_digest, published, read_weights
 
 URL = (
     "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/"
@@ -39,11 +36,11 @@ class InceptionFeatures:
             raise PackageError.missing(
                 Setting("features", "inception"), "torch-fidelity", "inception"
             ) from None
-        path = weights or _published()
+        path = weights or published(URL, "Inception's weights", _BY_HAND, SHA256_PREFIX)
         with tempfile.TemporaryDirectory() as folder:
             # torch-fidelity would run code in a pickle: it gets one written here.
             trusted = Path(folder) / "weights.pth"
-            torch.save(_read(path), trusted)
+            torch.save(read_weights(path, "Inception's weights", _BY_HAND), trusted)
             try:
                 network = FeatureExtractorInceptionV3(
                     self.name, ["2048", "logits_unbiased"],
@@ -51,14 +48,13 @@ class InceptionFeatures:
                 )  # fmt: skip
             except Exception:
                 raise DataError(f"{path} does not hold Inception's weights", _BY_HAND) from None
-        with path.open("rb") as file:
-            self.digest = f"{hashlib.file_digest(file, 'sha256').hexdigest()} {device.type}"
+        self.digest = f"{file_digest(path)} {device.type}"
         self._network = network.to(device)
         self._device = device
 
     def __call__(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Map uint8 (N, H, W, C), C 1 or 3, to features (N, 2048) and logits (N, 1008)."""
-        rgb = images.to(self._device).permute(0, 3, 1, 2).expand(-1, 3, -1, -1)
+        """Map uint8 (N, H, W, C), C 1, 3 or 4, to features (N, 2048) and logits (N, 1008)."""
+        rgb = as_rgb(images.to(self._device)).round().to(torch.uint8)
         features, logits = self._network(rgb)
         return features, logits
 
@@ -68,28 +64,3 @@ _BY_HAND = Text(
     URL,
     Setting("features", "PATH"),
 )
-
-
-def _read(path: Path) -> Any:
-    try:
-        with warnings.catch_warnings(action="ignore"):
-            return torch.load(path, map_location="cpu", weights_only=True)
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror or error}", _BY_HAND) from None
-    except Exception:  # torch raises many types
-        raise DataError(f"{path} does not hold Inception's weights", _BY_HAND) from None
-
-
-def _published() -> Path:
-    path = private_folders.folder("features") / URL.rpartition("/")[2]
-    if path.exists():
-        return path
-    try:
-        # torch.hub renames a temporary file once its digest is verified.
-        torch.hub.download_url_to_file(URL, str(path), SHA256_PREFIX, progress=False)
-    except Exception as error:  # the network, the file system, or a wrong digest
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:120]
-        raise DataError(
-            f"Inception's weights could not be downloaded ({reason})", _BY_HAND
-        ) from None
-    return path

@@ -133,7 +133,8 @@ class Run:
             "Compared with": _short(
                 f"{found.num_test_images:,} {found.test_images} of {found.data}"
             ),
-            "Features": _short(found.features),
+            "Features": _short(found.features or "none"),
+            "Patches": f"of {found.num_patch_images:,} images of each",
             **{
                 label: f"{samples} (real images: {real})"
                 for label, samples, real, _ in found.rows()

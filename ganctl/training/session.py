@@ -132,7 +132,8 @@ class Session:
         is_known = features.is_known(config.data, config.network.image_shape)
         if not (config.eval_samples and is_known and loading.has_test(self.dataset)):
             return None
-        network = features.load("auto", config.data, self.state.device)
+        network = features.load("digits", config.data, self.state.device)
+        assert network is not None
         test = loading.load_test(config.data, settings=config.image_settings)
         return EpochEvaluator(network, test=test.images.numpy())
 

@@ -125,6 +125,46 @@ def test_modes_are_counted(ok, fast_options, tmp_path, monkeypatch):
     assert "\nclasses\n" not in shown, "a thousand columns are no table"
 
 
+@pytest.fixture
+def run_on_own_images(ok, fast_options, tmp_path):
+    """A run on 24 images of noise, of 8x8 pixels in color."""
+    (tmp_path / "own").mkdir()
+    for number in range(24):
+        Image.effect_noise((8, 8), 90).convert("RGB").save(tmp_path / "own" / f"{number}.png")
+    ok("train", *fast_options, "--data", tmp_path / "own", "--size", "8", "--limit", "24",
+       "--batch-size", "4", "--steps", "1", "--out", tmp_path / "run")  # fmt: skip
+    return tmp_path / "run"
+
+
+def test_own_images_by_default(ok, run_on_own_images, documented):
+    report = json.loads(ok("evaluate", run_on_own_images, "-n", "12", "--json").out)
+    documented("evaluate", report)
+    assert report["features"] == "efficientnet-lite0 at 128 pixels"
+    assert (report["num_patch_images"], report["figures"]["num_samples"]) == (12, 12)
+    for each in (report["figures"], report["floor"]):
+        assert each["frechet_distance"] > 0 < each["patch_distance"]
+        assert (each["classifier_score"], each["class_shares"]) == (None, [])
+    shown = ok("evaluate", run_on_own_images, "-n", "12").out
+    assert "features: efficientnet-lite0 at 128 pixels; patches of 12 images of each" in shown
+    assert re.search(r"^patch distance +0\.\d{4} +0\.\d{4} +lower$", shown, re.M)
+    assert "classifier" not in shown
+
+
+def test_own_images_without_a_network(ok, run_on_own_images, documented, monkeypatch):
+    monkeypatch.setattr("ganctl.features.imagenet.is_installed", lambda: False)
+    result = ok("evaluate", run_on_own_images, "-n", "12")
+    assert (
+        "features: none, patches of 12 images of each. pip install 'ganctl[features]'" in result.out
+    )
+    assert re.search(r"^patch distance +0\.\d{4} +0\.\d{4} +lower$", result.out, re.M)
+    assert "\nFrechet distance " not in result.out
+    report = json.loads(ok("evaluate", run_on_own_images, "-n", "12", "--json").out)
+    documented("evaluate", report)
+    assert (report["features"], report["figures"]["frechet_distance"]) == (None, None)
+    ok("inspect", run_on_own_images)
+    ok("report", run_on_own_images, "-o", run_on_own_images / "report.html")
+
+
 @pytest.mark.parametrize("number", ["-1", "0", "6", "60001", "x"])
 def test_invalid_numbers_of_samples(cli, run, number):
     result = cli("evaluate", run, "--num-samples", number)

@@ -56,7 +56,9 @@ def test_metrics_are_the_same_with_cached_features(make_evaluator, pictures, cac
     kept = make_evaluator(40, progress=lambda doing, *_: told.append(doing))
     assert kept.measure([samples]) == figures
     assert kept.floor() == floor
-    assert {*told} == {"drawing samples", "comparing samples with test images"}
+    assert {*told} == {
+        "drawing samples", "comparing samples with test images", "comparing patches"
+    }  # fmt: skip
     cache.clear()
     again = make_evaluator(40)
     assert (again.measure([samples]), again.floor()) == (figures, floor)
@@ -77,6 +79,26 @@ def test_the_cached_floor_is_that_of_these_test_images(pictures):
         for images in (test[:200], test[200:400])
     )
     assert first.frechet_distance != other.frechet_distance
+
+
+class NoClasses:
+    """A network whose classes say nothing about digits."""
+
+    name, digest, is_fast, num_classes = "no classes", "0", True, 0
+
+    def __call__(self, images):
+        features = images.float().flatten(1)[:, 200:600:8]
+        return features, features[:, :0]
+
+
+def test_classes_that_say_nothing_are_not_measured(pictures):
+    train, test = pictures
+    found = Evaluator(NoClasses(), test=test, train=train, count=60).measure([train[:60]])
+    assert found.frechet_distance > 0
+    assert (found.classifier_score, found.sure_share, found.class_shares) == (None, None, [])
+    quick = EpochEvaluator(NoClasses(), test=test).measure([train[:60]])
+    unknown = ["classifier_score", "sure_share", "smallest_class", "largest_class"]
+    assert [name for name in quick if quick[name] is None] == unknown
 
 
 class SlowNetwork:
@@ -111,6 +133,29 @@ def test_a_slow_network_extracts_no_more_images_than_it_must(pictures):
     assert ("extracting features of training images", 50, 50) in reports
     assert (floor.num_samples, floor.nearest_training) == (50, None)
     assert floor.sure_share > 0.9
+
+
+def test_without_a_network_patches_are_compared(pictures):
+    train, test = pictures
+    reports = []
+    evaluator = Evaluator(None, test=test, train=train, count=600,
+                          progress=lambda *report: reports.append(report))  # fmt: skip
+    drawn = []
+
+    def samples():
+        for start in range(0, 600, 100):
+            drawn.append(start)
+            yield train[start : start + 100]
+
+    found, floor = evaluator.measure(samples()), evaluator.floor()
+    assert (found.num_samples, evaluator.num_patch_images, evaluator.num_test_images) == (500,) * 3
+    assert drawn == [0, 100, 200, 300, 400], "no more are drawn than are compared"
+    assert reports[1] == ("drawing samples", 100, 500)
+    known = {name for name, value in vars(found).items() if value not in (None, [])}
+    assert known == {"num_samples", "patch_distance"}
+    assert 0 < found.patch_distance < 2 * floor.patch_distance
+    noisy = evaluator.measure([train ^ 16])
+    assert noisy.patch_distance > 3 * floor.patch_distance
 
 
 def test_noise_is_far_from_digits(evaluator, pictures):

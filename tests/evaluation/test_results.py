@@ -18,12 +18,13 @@ NUMBERS = {
 
 def evaluation(digest="a" * 64, frechet=3.25, num_samples=50, **changes):
     metrics = Metrics(
-        num_samples=num_samples, frechet_distance=frechet, **NUMBERS, class_shares=[0.5, 0.5],
-        classes_found=2, class_divergence=0.0, nearest_training=None,
+        num_samples=num_samples, patch_distance=0.03, frechet_distance=frechet, **NUMBERS,
+        class_shares=[0.5, 0.5], classes_found=2, class_divergence=0.0, nearest_training=None,
     )  # fmt: skip
     found = Evaluation(
         checkpoint="run/ckpt.pt", digest=digest, step=7, ema=True, data="mnist",
-        num_test_images=200, test_images="test images", features="digits", metrics=metrics,
+        num_test_images=200, test_images="test images", features="digits", num_patch_images=50,
+        metrics=metrics,
         floor=dataclasses.replace(metrics, frechet_distance=0.5),
     )  # fmt: skip
     return dataclasses.replace(found, **changes)
@@ -75,7 +76,7 @@ def test_a_run_that_was_never_evaluated_has_none(run):
         lambda it: it.update(figures=None),
         lambda it: it["figures"].update(precision="high"),
         lambda it: it["figures"].update(recall=float("nan")),
-        lambda it: it["figures"].update(density=None),
+        lambda it: it["figures"].update(patch_distance=None),
         lambda it: it["floor"].update(class_shares=7),
         lambda it: it["floor"].update(class_shares=["x"]),
         lambda it: it["floor"].update(class_shares=[10**400]),
@@ -104,4 +105,14 @@ def test_rows_have_metrics_of_samples_and_of_real_images():
     assert rows["Frechet distance"] == ["3.25", "0.50", "lower"]
     assert rows["precision"] == ["0.500", "0.500", "higher"]
     assert rows["classifier is sure"] == ["96.0%", "96.0%", "higher"]
+    assert rows["patch distance"] == ["0.0300", "0.0300", "lower"]
     assert "nearest training image" not in rows
+
+
+def test_patches_alone_are_an_evaluation(run):
+    empty = dict.fromkeys((*NUMBERS, "frechet_distance", "classes_found", "class_divergence"))
+    metrics = dataclasses.replace(evaluation().metrics, **empty, class_shares=[])
+    found = evaluation(features=None, metrics=metrics, floor=metrics)
+    results.save(found, run)
+    assert results.load(run) == [found]
+    assert [label for label, *_ in found.rows()] == ["patch distance"]

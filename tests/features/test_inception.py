@@ -11,7 +11,7 @@ import torch
 
 from ganctl import features
 from ganctl.errors import DataError, PackageError
-from ganctl.features import inception
+from ganctl.features import inception, preparing
 
 
 class _Inception(torch.nn.Module):
@@ -65,7 +65,8 @@ def test_code_in_weights_is_never_run(inception_weights, tmp_path):
 
 
 def test_missing_weights_are_an_error(inception_weights, tmp_path, monkeypatch):
-    monkeypatch.setattr(inception.private_folders, "_platform_folder", lambda: tmp_path / "cache")
+    monkeypatch.setattr(preparing.private_folders, "_platform_folder", lambda: tmp_path / "cache")
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
 
     def fail(*_, **__):
         raise OSError("no network")
@@ -78,12 +79,12 @@ def test_missing_weights_are_an_error(inception_weights, tmp_path, monkeypatch):
         features.load(str(tmp_path / "none.pth"), "mnist")
     cached = tmp_path / "cache" / "features" / inception.URL.rpartition("/")[2]
     cached.write_bytes(inception_weights.read_bytes())
-    assert features.load("auto", "cifar10").name == "inception-v3-compat"
+    assert features.load("inception", "cifar10").name == "inception-v3-compat"
 
 
 def test_inception_is_an_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "torch_fidelity.feature_extractor_inceptionv3", None)
     monkeypatch.setitem(sys.modules, "torch_fidelity", None)
     with pytest.raises(PackageError, match="torch-fidelity, which is not installed") as caught:
-        features.load("auto", "cifar10")
+        features.load("inception", "cifar10")
     assert "ganctl[inception]" in str(caught.value.hint)

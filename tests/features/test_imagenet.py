@@ -1,0 +1,84 @@
+"""EfficientNet-Lite0, with the weights that its package carries."""
+
+import importlib.util
+import shutil
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from ganctl import features
+from ganctl.errors import DataError, PackageError
+from ganctl.features import imagenet
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def network():
+    return features.load("imagenet", "photos", CPU, (3, 64, 64))
+
+
+def test_features_are_those_of_an_image_alone(network):
+    images = np.random.default_rng(0).integers(0, 256, (19, 24, 32, 3), np.uint8)
+    whole = features.extract(network, [images])
+    assert (whole.features.shape, whole.logits.shape) == ((19, 1280), (19, 0))
+    assert whole.features.dtype == torch.float32
+    parts = features.extract(network, [images[:1], images[1:4], images[4:]])
+    assert parts.features.equal(whole.features)
+    gray = features.extract(network, [images[:2, ..., :1]])
+    assert gray.features.equal(features.extract(network, [images[:2][..., [0, 0, 0]]]).features)
+
+
+def test_a_drawing_of_a_clock_is_a_clock(network):
+    """Weights, layers, normalization and size fit one another."""
+    rows, columns = np.mgrid[:128, :128] - 63.5
+    radius, angle = np.hypot(rows, columns), np.arctan2(rows, columns)
+    face = np.full((128, 128), 200, np.uint8)
+    face[radius < 58] = 245
+    face[abs(radius - 58) < 3] = 30
+    face[(abs(np.sin(6 * angle)) < 0.15) & (radius > 45) & (radius < 54)] = 20
+    face[(abs(angle + 1.57) < 0.07) & (radius < 43)] = 10
+    face[(abs(angle - 0.4) < 0.1) & (radius < 28)] = 10
+    features_found, _ = network(torch.from_numpy(face)[None, :, :, None])
+    head = network._network._fc
+    logits = features_found[0] @ head.weight.T + head.bias
+    assert int(logits.argmax()) in (409, 892), "analog clock, wall clock"
+
+
+def test_large_images_are_seen_larger():
+    assert imagenet.ImageNetFeatures(CPU, 128).name == "efficientnet-lite0 at 128 pixels"
+    assert imagenet.ImageNetFeatures(CPU, 132).name == "efficientnet-lite0 at 224 pixels"
+
+
+def test_damaged_weights_are_refused(tmp_path, monkeypatch):
+    (original,) = importlib.util.find_spec(imagenet._WEIGHTS).submodule_search_locations
+    copy = tmp_path / imagenet._FILE
+    copy.parent.mkdir()
+    shutil.copy(Path(original) / imagenet._FILE, copy)
+    spec = SimpleNamespace(submodule_search_locations=[str(tmp_path)])
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: spec)
+    assert len(imagenet._read()) > 100
+    content = bytearray(copy.read_bytes())
+    content[10_000] ^= 1
+    copy.write_bytes(content)
+    with pytest.raises(DataError, match=r"are damaged: .* has the wrong SHA-256") as caught:
+        imagenet._read()
+    assert "--force-reinstall" in caught.value.hint
+    copy.unlink()
+    with pytest.raises(DataError, match="cannot be read"):
+        imagenet._read()
+
+
+def test_packages_that_are_missing_are_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, imagenet._NETWORK, None)
+    with pytest.raises(PackageError, match="is not installed") as caught:
+        features.load("imagenet", "photos")
+    assert "ganctl[features]" in caught.value.hint
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    assert not imagenet.is_installed()
+    with pytest.raises(PackageError, match="is not installed"):
+        imagenet._read()
