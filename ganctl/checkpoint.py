@@ -56,7 +56,8 @@ class Checkpoint:
     partial: dict[str, Any]
     """Sums over the steps of the unfinished epoch."""
     data: dict[str, Any]
-    """The training images: name, num_images, image_shape, digest, and the names of the classes."""
+    """The images: name, num_images (trained on), image_shape, digest (of all), num_held_out,
+    held_out_digest, and the names of the classes."""
     made_by: dict[str, Any] = field(default_factory=dict)
     """Versions, command line, date, device."""
     digest: str = ""
@@ -257,7 +258,9 @@ def _is_row(row: object) -> bool:
 def _is_data(data: dict[Any, Any]) -> bool:
     shape, classes = data.get("image_shape"), data.get("classes")
     return (
-        all(type(data.get(name)) is str for name in ("name", "digest"))
+        all(type(data.get(name)) is str for name in ("name", "digest", "held_out_digest"))
+        and type(data.get("num_held_out")) is int
+        and 0 <= data["num_held_out"] < _MAX_COUNT
         and type(data.get("num_images")) is int
         and 0 < data["num_images"] < _MAX_COUNT
         and isinstance(shape, list)

@@ -48,7 +48,9 @@ class Model:
     data: str
     """The name of the dataset it was trained on."""
     data_digest: str
-    """Digest of all training images."""
+    """Digest of all images of the dataset, held-out ones included."""
+    held_out_digest: str
+    """Digest of which of these images were held out; empty if none were."""
     classes: tuple[str, ...]
     """The names of its classes; none if it is unconditional."""
     ema: bool
@@ -275,6 +277,7 @@ def load(path: str | Path, *, ema: bool | None = None) -> Model:
     return Model(
         path=file, generator=generator,
         data=checkpoint.data["name"], data_digest=checkpoint.data["digest"],
+        held_out_digest=checkpoint.data["held_out_digest"],
         classes=names_of(config.network.num_classes, checkpoint.data["classes"]),
         ema=weights is average, digest=checkpoint.digest, step=checkpoint.step, config=config,
     )  # fmt: skip

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ganctl.datasets.dataset import Rows
 from ganctl.images import Pixels
 from ganctl.rng import Fixed
 
@@ -30,7 +31,7 @@ _CHUNK_VALUES = 2**23
 _BINOMIAL = (1 / 16, 4 / 16, 6 / 16, 4 / 16, 1 / 16)
 
 
-def distance(images: Pixels, others: Pixels) -> float:
+def distance(images: Pixels, others: Pixels | Rows) -> float:
     """Return the sliced Wasserstein distance of the patches of two sets of images of one shape.
 
     Karras et al. 2018 (Progressive growing of GANs), section 5: the mean over the levels of
@@ -43,7 +44,7 @@ def distance(images: Pixels, others: Pixels) -> float:
     return compare(*(patches_of(evenly_spaced(each, count)) for each in (images, others)))
 
 
-def evenly_spaced(images: Pixels, count: int) -> Pixels:
+def evenly_spaced(images: Pixels | Rows, count: int) -> Pixels:
     """Return `count` of the images, evenly from the first to the last, or all if fewer."""
     chosen: Pixels = images[places(len(images), count)]
     return chosen

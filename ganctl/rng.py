@@ -41,6 +41,8 @@ class Stream(enum.Enum):
     """The digits in each test image of Stacked MNIST."""
     SEEDS = 10, ("seed",)
     """Random seeds of samples."""
+    HOLDOUT = 11, ()
+    """The choice of held-out images, and the order of held-out and test images."""
 
     def __init__(self, tag: int, names: tuple[str, ...]) -> None:
         self.tag = tag

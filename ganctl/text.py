@@ -56,6 +56,16 @@ def counted(number: int, noun: str, plural: str = "") -> str:
     return f"{number:,} {noun if number == 1 else plural or f'{noun}s'}"
 
 
+def counted_images(number: int, num_held_out: int) -> str:
+    """Return a number of training images, and how many others are held out if any are.
+
+    >>> counted_images(5400, 600), counted_images(60000, 0)
+    ('5,400 images, 600 held out', '60,000 images')
+    """
+    others = f", {num_held_out:,} held out" if num_held_out else ""
+    return counted(number, "image") + others
+
+
 def in_bytes(number: float) -> str:
     """Return a number of bytes with a decimal unit.
 

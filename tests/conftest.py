@@ -80,6 +80,8 @@ def tiny_checkpoint(tiny_config, tiny_dataset) -> Checkpoint:
             "num_images": NUM_IMAGES,
             "image_shape": [1, 28, 28],
             "digest": tiny_dataset.digest,
+            "num_held_out": 0,
+            "held_out_digest": "",
             "classes": list(tiny_dataset.classes),
         },
         made_by={"ganctl": "0", "device": "cpu, 1 thread"},

@@ -53,6 +53,8 @@ def small(**changes) -> Checkpoint:
             "num_images": 40,
             "image_shape": [1, 28, 28],
             "digest": "0",
+            "num_held_out": 0,
+            "held_out_digest": "",
             "classes": ["a", "b"],
         },
         "made_by": {"ganctl": "0", "date": "today"},

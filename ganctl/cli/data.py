@@ -106,6 +106,7 @@ def data(
     if json:
         terminal.document({
             "path": path, **survey.to_dict(),
+            "num_training": prepared.num_training, "num_held_out": prepared.num_held_out,
             "image_shape": [*prepared.images.shape[3:], *prepared.images.shape[1:3]],
             "digest": prepared.digest, "contact_sheet": str(out) if survey.num_images else None,
         })  # fmt: skip

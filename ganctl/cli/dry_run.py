@@ -10,7 +10,7 @@ from ganctl.cli.terminal import Terminal
 from ganctl.config.schema import format_setting, settings
 from ganctl.config.sources import Merged
 from ganctl.inspection.checkpoint import describe_networks
-from ganctl.text import counted, duration, in_bytes
+from ganctl.text import counted_images, duration, in_bytes
 from ganctl.training.estimate import estimate
 from ganctl.training.session import Session
 
@@ -26,7 +26,11 @@ def show_dry_run(session: Session, terminal: Terminal, merged: Merged) -> None:
         "reasons": reasons,
         "device": devices.describe(session.state.device),
         "out": str(session.run.path),
-        "data": {"name": session.dataset.name, "num_images": len(session.dataset)},
+        "data": {
+            "name": session.dataset.name,
+            "num_images": len(session.dataset),
+            "num_held_out": session.dataset.num_held_out,
+        },
         "init_from": session.beginning.facts() if session.beginning else None,
         "steps": session.total_steps - session.state.step,
         "steps_per_epoch": session.steps_per_epoch,
@@ -55,7 +59,7 @@ def _show(report: dict[str, Any], terminal: Terminal) -> None:
     terminal.heading("estimate (from a short trial run, discarded)")
     rows = {
         "device": report["device"],
-        "data": f"{data['name']}, {counted(data['num_images'], 'image')}",
+        "data": f"{data['name']}, {counted_images(data['num_images'], data['num_held_out'])}",
         "steps": f"{report['steps']:,} ({report['steps_per_epoch']:,} per epoch)",
         "time": f"{duration(found['seconds'])}, {found['images_per_sec']:,.0f} images/s",
         "memory": in_bytes(memory) if memory else "unknown on this system",

@@ -7,7 +7,7 @@ from typing import Any
 from ganctl.cli.terminal import Terminal
 from ganctl.config.schema import format_setting
 from ganctl.history import COLUMNS, STEP_METRICS, best
-from ganctl.text import counted, in_bytes, listed, printable, sparkline
+from ganctl.text import counted, counted_images, in_bytes, listed, printable, sparkline
 
 Document = dict[str, Any]
 
@@ -59,14 +59,14 @@ def _show_checkpoint(document: Document, terminal: Terminal) -> None:
     last = {name: made.get(f"last_{name}", first[name]) for name in first}
     was_resumed = last != first
     terminal.heading(document["path"])
-    images = f"{counted(data['num_images'], 'image')}, {_shape(data['image_shape'])}"
+    images = counted_images(data["num_images"], data["num_held_out"])
     terminal.table(
         ("", ""),
         [
             ("state", "; ".join(document["problems"]) or "ok: all weights are finite"),
             ("progress", _progress(document)),
             ("preset", f"{config['preset']}, seed {config['seed']}, {config['precision']}"),
-            ("data", f"{data['name']}: {images}"),
+            ("data", f"{data['name']}: {images}, {_shape(data['image_shape'])}"),
             ("classes", _classes(document)),
             ("made by", f"ganctl {made.get('ganctl', '?')}, torch {made.get('torch', '?')}, "
                         f"Python {made.get('python', '?')}"),

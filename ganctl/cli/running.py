@@ -13,7 +13,7 @@ from ganctl.cli.terminal import Terminal
 from ganctl.cli.watch import observer, show_summary
 from ganctl.errors import StoppedError
 from ganctl.history import Row, with_state
-from ganctl.text import counted
+from ganctl.text import counted, counted_images
 from ganctl.training.session import Session
 
 _STOPPED_BY_ANOTHER = 143
@@ -28,8 +28,9 @@ def run(session: Session, terminal: Terminal, *, preview: bool, **how: Any) -> S
     config, folder = session.config, session.run.path
     again = f"To resume: ganctl train --resume --out {pasteable(folder)}"
     first_step, started = session.state.step, time.monotonic()
+    images = counted_images(len(session.dataset), session.dataset.num_held_out)
     terminal.note(
-        f"Training '{config.preset}' on {config.data} ({counted(len(session.dataset), 'image')}), "
+        f"Training '{config.preset}' on {config.data} ({images}), "
         f"{counted(session.total_steps, 'step')} of {config.batch_size}"
         f"{f', from step {first_step:,} on' if first_step else ''}; "
         f"{devices.describe(session.state.device)}, {config.precision}; into {folder}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ganctl.text import counted
+from ganctl.text import counted, counted_images
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,7 +31,7 @@ def show_survey(prepared: Prepared, out: Path, terminal: Terminal) -> None:
             ("sizes, width x height", _most_common(survey.sizes, survey.num_sizes)),
             ("training size", f"{prepared.training_size}, {survey.settings.fit}"),
             ("classes from", survey.labels_from or ""),
-            ("held out", f"{survey.num_held_out:,}" * bool(survey.num_held_out)),
+            ("trained on", _trained_on(prepared)),
             ("enlarged", f"{survey.num_enlarged:,}" * bool(survey.num_enlarged)),
             ("contact sheet", str(out)),
         ]
@@ -66,6 +66,14 @@ def show_survey(prepared: Prepared, out: Path, terminal: Terminal) -> None:
         if len(files) > _MAX_FILES:
             terminal.result(f"... and {len(files) - _MAX_FILES:,} more, which --json lists")
     terminal.notes([*prepared.advice(), *remarks.messages()])
+
+
+def _trained_on(prepared: Prepared) -> str:
+    """Return how many images are trained on, if that is not all of them."""
+    if not prepared.num_held_out:
+        return ""
+    images = counted_images(prepared.num_training, prepared.num_held_out)
+    return images if prepared.has_test_images else f"{images}; --holdout 0 trains on all"
 
 
 def _most_common(counts: Mapping[str, int], num_kinds: int = 0) -> str:

@@ -11,6 +11,7 @@ from ganctl.config.image_settings import ALL_AUGMENTATIONS, format_size, stages_
 from ganctl.config.presets import preset, tuned
 from ganctl.config.schema import (
     MAX_EPOCHS,
+    MIN_MEASURED,
     SETTINGS,
     NetworkConfig,
     TrainConfig,
@@ -29,10 +30,13 @@ _NETWORKS = tuple(name for name in specs(NetworkConfig) if name in SETTINGS)
 """Settings of the networks that users may change."""
 FOLLOWED = (*_NETWORKS, "image_size")
 """Settings that decide whether the weights of another run fit."""
+_HOLDOUT, _MIN_TO_HOLD_OUT, _MAX_HELD_OUT = 0.1, 1000, 5000
+"""The share of the images that is held out, the fewest images of which any are, and the number of
+held-out images that is enough."""
 
 
 class ImageFacts(Protocol):
-    """Facts about the training images that settings depend on."""
+    """Facts about all images, before any are held out, that settings depend on."""
 
     def __len__(self) -> int: ...
 
@@ -42,6 +46,10 @@ class ImageFacts(Protocol):
 
     @property
     def num_classes(self) -> int: ...
+
+    @property
+    def has_test_images(self) -> bool:
+        """Whether there are test images beside these."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +75,7 @@ def resolve(
     `precision` returns what 'auto' is on the device, `threads` the number of threads for the
     otherwise finished config. Raises UsageError if the config does not fit the images.
     """
-    count, (channels, height, width) = len(images), images.image_shape
+    channels, height, width = images.image_shape
     found = config
     reasons: dict[str, str] = {}
 
@@ -76,9 +84,14 @@ def resolve(
         before, found = settings(found), override(found, values)
         reasons.update({name: reason for name in values if values[name] != before[name]})
 
+    if config.holdout is None:
+        share, reason = auto_holdout(len(images), has_test_images=images.has_test_images)
+        change(reason, holdout=share)
+    _require_holdout(found, images)
+    count = len(images) - found.num_held_out(len(images))
     if chosen is not None and "batch_size" not in chosen:
         change(f"only {counted(count, 'image')}", batch_size=min(config.batch_size, count))
-    _require_fit(found, images)
+    _require_fit(found, count, images.num_classes)
     size = format_size(height, width)
     change("chosen from the images", image_size=size, image_channels=channels)
     if config.augment == "auto":
@@ -109,17 +122,36 @@ def followed(config: TrainConfig, other: TrainConfig, chosen: Collection[str]) -
     return {name: values[name] for name in FOLLOWED if name not in kept}
 
 
-def explain(config: TrainConfig, num_images: int, *, has_origin: bool = False) -> dict[str, str]:
+def auto_holdout(num_images: int, *, has_test_images: bool) -> tuple[float, str]:
+    """Return which share of all images `holdout = auto` holds out, and why.
+
+    Of large datasets it is smaller: more images would make metrics no better, and are missed in
+    training.
+    """
+    if has_test_images:
+        return 0.0, "the dataset has test images"
+    if num_images < _MIN_TO_HOLD_OUT:
+        return 0.0, f"fewer than {_MIN_TO_HOLD_OUT:,} images"
+    if _HOLDOUT * num_images > _MAX_HELD_OUT:  # two digits can be read and typed
+        return float(f"{_MAX_HELD_OUT / num_images:.2g}"), f"about {_MAX_HELD_OUT:,} are enough"
+    return _HOLDOUT, f"at least {_MIN_TO_HOLD_OUT:,} images, no test images"
+
+
+def explain(
+    config: TrainConfig, num_images: int, num_held_out: int, *, has_origin: bool = False
+) -> dict[str, str]:
     """Return why a resolved `config` differs from its preset, setting by setting.
 
-    Only what follows from the config and the number of images is known for certain, and for a run
-    that began with the weights of another (`has_origin`), not whether settings were taken from it.
+    `num_images` are trained on; `num_held_out` others are held-out or test images. Only what
+    follows from the config and these numbers is known for certain, and for a run that began with
+    the weights of another (`has_origin`), not whether settings were taken from it.
     """
     base, found = settings(preset(config.preset)), settings(config)
     shape = {name: found[name] for name in specs(NetworkConfig)}
     like = shape | {"batch_size": config.batch_size, "augment": config.augment}
     derived = tuned(override(preset(config.preset), like), num_images)
     derived["augment"] = _augmentation(num_images)
+    derived["holdout"] = _likely_holdout(config, num_images, num_held_out)
     derived["batch_size"] = num_images, f"only {counted(num_images, 'image')}"
     reasons = {name: reason for name, (value, reason) in derived.items() if found[name] == value}
     reasons |= dict.fromkeys(shape.keys() - {*_NETWORKS}, _FROM_IMAGES)
@@ -128,6 +160,14 @@ def explain(config: TrainConfig, num_images: int, *, has_origin: bool = False) -
         reasons |= dict.fromkeys(FOLLOWED, "as in the checkpoint that it began from, or set")
     reasons |= dict.fromkeys(("precision", "threads"), "chosen for the device, or set")
     return {name: reasons.get(name, "set") for name in found if found[name] != base[name]}
+
+
+def _likely_holdout(config: TrainConfig, num_images: int, num_held_out: int) -> tuple[float, str]:
+    """Return what `holdout = auto` means for a dataset of which only the numbers are known."""
+    if config.holdout:
+        return auto_holdout(num_images + num_held_out, has_test_images=False)
+    share, reason = auto_holdout(num_images, has_test_images=num_held_out > 0)
+    return (share, reason) if share == 0 else (0.0, "the dataset has test images, or set")
 
 
 def _augmentation(num_images: int) -> tuple[str, str]:
@@ -149,8 +189,27 @@ def _require_room_for_samples(config: TrainConfig) -> None:
         )
 
 
-def _require_fit(config: TrainConfig, images: ImageFacts) -> None:
-    count = len(images)
+def _require_holdout(config: TrainConfig, images: ImageFacts) -> None:
+    if not config.holdout:
+        return
+    share = Setting("holdout", config.holdout)
+    if images.has_test_images:
+        raise UsageError(
+            "nothing is held out of these images: they have test images, which samples are "
+            "compared with",
+            Text("Leave out {}.", Setting("holdout")),
+        )
+    count = config.num_held_out(len(images))
+    if count < MIN_MEASURED:
+        raise UsageError(
+            Text("{} holds out {} of {}, and metrics need at least {}",
+                 share, f"{count:,}", counted(len(images), "image"), MIN_MEASURED),
+            Text("Give a larger share, or train on all images: {}.", Setting("holdout", 0)),
+        )  # fmt: skip
+
+
+def _require_fit(config: TrainConfig, count: int, num_classes: int) -> None:
+    """Raise UsageError if `config` does not fit `count` training images."""
     if config.batch_size > count:
         raise UsageError(
             f"a batch of {config.batch_size:,} is larger than the data, {counted(count, 'image')}",
@@ -163,9 +222,9 @@ def _require_fit(config: TrainConfig, images: ImageFacts) -> None:
             f"and a run has at most {MAX_EPOCHS:,}",
             Text("Give fewer {} or a smaller {}.", Setting("steps"), Setting("batch_size")),
         )
-    if config.conditional and images.num_classes > MAX_CLASSES:
+    if config.conditional and num_classes > MAX_CLASSES:
         raise UsageError(
-            f"the images have {images.num_classes:,} classes, and conditional networks take at "
+            f"the images have {num_classes:,} classes, and conditional networks take at "
             f"most {MAX_CLASSES:,}",
             Text("Train without them: {}.", Setting("conditional", False)),
         )

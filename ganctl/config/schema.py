@@ -126,8 +126,12 @@ class TrainConfig(Checked):
         f"datasets: auto, none, or any of {ALL_AUGMENTATIONS}; auto: all of them below "
         "5,000 images.", normalize=normalize_augment)] = "auto"
     limit: Annotated[int | None, Spec(
-        IMAGES, "Train on only N images: the first N of a built-in dataset, a random N of your "
-        "own.", 2, _BILLION, unset="all")] = None
+        IMAGES, "Use only N images: the first N of a built-in dataset, a random N of your own.",
+        2, _BILLION, unset="all")] = None
+    holdout: Annotated[float | None, Spec(
+        IMAGES, "Share of the images to hold out: they are never trained on, and samples are "
+        "compared with them. auto: 0.1 (of large datasets 5,000 images), none under 1,000 images "
+        "or if there are test images.", 0, 0.5, unset="auto")] = None
     skip_bad: Annotated[bool, Spec(
         IMAGES, "Skip unreadable files instead of refusing to start.")] = False
 
@@ -215,6 +219,10 @@ class TrainConfig(Checked):
         """The preprocessing of images."""
         size = parse_size(self.image_size) if self.image_size else None
         return ImageSettings(size, self.image_channels, self.fit, self.background, self.image_key)
+
+    def num_held_out(self, num_images: int) -> int:
+        """Return how many of all images are held out; none while that is still open."""
+        return round(num_images * (self.holdout or 0.0))
 
     def steps_per_epoch(self, num_images: int) -> int:
         """Return the number of steps in an epoch; the last batch may be smaller."""

@@ -9,6 +9,7 @@ mapped from a file, or a `StreamedDataset`. A `Batch` is some of its images on t
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple, Protocol
@@ -17,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ganctl.batch import WHOLE, Share
+from ganctl.datasets import holdout
 from ganctl.datasets.prefetch import Request, prefetch
 from ganctl.errors import Text
 from ganctl.rng import Stream
@@ -52,11 +54,17 @@ class ImageDataset(Protocol):
     @property
     def no_classes(self) -> tuple[str, ...]: ...
     @property
+    def has_test_images(self) -> bool: ...
+    @property
     def num_held_out(self) -> int: ...
+    @property
+    def held_out_digest(self) -> str: ...
     @property
     def labels_problem(self) -> str | None: ...
     def __len__(self) -> int: ...
     def to(self, device: torch.device, bound: int | None = None) -> ImageDataset: ...
+    def hold_out(self, count: int) -> ImageDataset: ...
+    def held_out_images(self) -> Dataset | None: ...
     def evenly_spaced(self, count: int) -> NDArray[np.uint8]: ...
     def batches(
         self, size: int, numbers: range, *, seed: int, epoch: int, share: Share = WHOLE
@@ -77,28 +85,55 @@ class NamedClasses:
         return tuple(line for line in map(str, self.notices) if line.startswith(NO_CLASSES))
 
 
+class Rows:
+    """Some rows of an array of images, (N, H, W, C), which are read only when they are indexed."""
+
+    def __init__(self, images: NDArray[np.uint8], rows: NDArray[np.int64]) -> None:
+        self._images = images
+        self._rows = rows
+        self.shape = (len(rows), *images.shape[1:])
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, which: slice | NDArray[np.int64]) -> NDArray[np.uint8]:
+        """Return a copy of these images, uint8 (n, H, W, C)."""
+        found: NDArray[np.uint8] = self._images[self._rows[which]]
+        return found
+
+
 @dataclass(frozen=True)
 class Dataset(NamedClasses):
     """An `ImageDataset` that is whole on one device, or mapped from a file if it is large."""
 
     name: str
     """Name of the data set, path of the images, or address of the index of shards."""
-    images: Tensor
-    """uint8 (N, H, W, C): channels last, so that batches have the layout that networks want."""
+    stored: Tensor
+    """uint8 (M, H, W, C): channels last, so that batches have the layout that networks want."""
     labels: Tensor
     """int64 (N,), on the device of the images."""
     classes: tuple[str, ...]
     """Names of the classes, which the labels count; empty if networks are not to know them."""
     digest: str
-    """SHA-256 of the images, by which a resumed run recognizes them."""
+    """SHA-256 of all images, held-out ones included, by which a resumed run recognizes them."""
+    rows: Tensor | None = None
+    """int64 (N,): which of the stored images are in the data set; None: all. A file is not copied
+    to leave some out."""
     device: torch.device | None = None
     """Device of the batches; None: that of the images."""
     is_mapped: bool = False
     """Whether the images are in a file from which batches are read as they are needed."""
     notices: tuple[str | Text, ...] = ()
     """What a user should know about the images before training."""
+    has_test_images: bool = False
+    """Whether there are test images beside these: `loading.load_test` has them."""
     num_held_out: int = 0
-    """Number of images held out to compare samples with: `loading.load_test` has them."""
+    """Number of images that are kept to compare samples with, as far as it is known: those that
+    `hold_out` took, or the test images at a path."""
+    held_out: Dataset | None = None
+    """The images that `hold_out` took, in random order and where they are stored."""
+    held_out_digest: str = ""
+    """SHA-256 of which images these are; empty without them."""
     labels_problem: str | None = None
     """Why the labels that are there cannot be used; then there are no classes."""
 
@@ -119,12 +154,51 @@ class Dataset(NamedClasses):
         return cls(name, *tensors, tuple(classes), digest_of(images))
 
     def __len__(self) -> int:
-        return len(self.images)
+        return len(self.labels)
+
+    @property
+    def images(self) -> Tensor:
+        """The images, uint8 (N, H, W, C): a copy if they are only some of those stored."""
+        return self.stored if self.rows is None else self.stored.index_select(0, self.rows)
+
+    @property
+    def pixels(self) -> NDArray[np.uint8] | Rows:
+        """The images on the CPU, uint8 (N, H, W, C), read when they are indexed."""
+        pixels = self.stored.cpu().numpy()
+        return pixels if self.rows is None else Rows(pixels, self.rows.cpu().numpy())
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
-        _, height, width, channels = self.images.shape
+        _, height, width, channels = self.stored.shape
         return (channels, height, width)
+
+    def select(self, rows: NDArray[np.int64]) -> Dataset:
+        """Return the data set of the images at `rows`, (n,), in that order; nothing is copied."""
+        import torch
+
+        chosen = torch.from_numpy(rows).to(self.stored.device)
+        among = chosen if self.rows is None else self.rows[chosen]
+        return replace(self, rows=among, labels=self.labels[chosen])
+
+    def hold_out(self, count: int) -> Dataset:
+        """Return all but `count` of the images, which the result has as `held_out`.
+
+        `holdout.choose` says which.
+        """
+        if not count:
+            return self
+        chosen = holdout.choose(self.labels.cpu().numpy(), count)
+        kept = np.delete(np.arange(len(self)), chosen)
+        return replace(
+            self.select(kept),
+            num_held_out=count,
+            held_out=self.select(chosen),
+            held_out_digest=holdout.digest_of(chosen),
+        )
+
+    def held_out_images(self) -> Dataset | None:
+        """Return the images that `hold_out` took, in random order; None if it took none."""
+        return self.held_out
 
     def to(self, device: torch.device, bound: int | None = None) -> Dataset:
         """Return the same images with batches on `device`.
@@ -132,20 +206,25 @@ class Dataset(NamedClasses):
         If the images take at most `bound` bytes, they are copied to the device. Otherwise they stay
         where they are, in a file or on the CPU.
         """
-        if bound is not None and self.images.nbytes > bound:
+        num_bytes = len(self) * math.prod(self.image_shape)
+        if bound is not None and num_bytes > bound:
             return replace(self, device=device)
-        images = self.images.to(device, copy=self.is_mapped)  # a copy reads the file in one go
-        labels = self.labels.to(device)
-        return replace(self, images=images, labels=labels, device=device, is_mapped=False)
+        copy = self.is_mapped and self.rows is None  # a copy reads the file in one go
+        images, labels = self.images.to(device, copy=copy), self.labels.to(device)
+        return replace(
+            self, stored=images, rows=None, labels=labels, device=device, is_mapped=False
+        )
 
     def fetch(self, indices: Tensor) -> tuple[Tensor, Tensor]:
         """Return the images, uint8 (n, H, W, C), and labels, int64 (n,), at `indices`."""
-        return self.images.index_select(0, indices), self.labels.index_select(0, indices)
+        rows = indices if self.rows is None else self.rows.index_select(0, indices)
+        return self.stored.index_select(0, rows), self.labels.index_select(0, indices)
 
     def evenly_spaced(self, count: int) -> NDArray[np.uint8]:
         """Return about `count` images, uint8 (n, H, W, C), evenly spaced, or all if fewer."""
         step = -(-len(self) // count)  # the images in folders are sorted by class
-        return self.images[::step].cpu().numpy()
+        some = slice(None, None, step)
+        return self.stored[some if self.rows is None else self.rows[some]].cpu().numpy()
 
     def batches(
         self, size: int, numbers: range, *, seed: int, epoch: int, share: Share = WHOLE
@@ -155,8 +234,8 @@ class Dataset(NamedClasses):
         The order of the images is a function of (seed, epoch) alone. Images that are not on the
         device of the batches are read ahead.
         """
-        device = self.device or self.images.device
-        order = epoch_order(len(self), seed=seed, epoch=epoch).to(self.images.device)
+        device = self.device or self.stored.device
+        order = epoch_order(len(self), seed=seed, epoch=epoch).to(self.stored.device)
         sizes = ((number, min(size, len(order) - number * size)) for number in numbers)
         requests = (Request(number, share.rows(count), count) for number, count in sizes)
 
@@ -169,7 +248,7 @@ class Dataset(NamedClasses):
 
         for request, pixels, labels in (
             ((request, *read(request)) for request in requests)
-            if self.images.device == device and not self.is_mapped
+            if self.stored.device == device and not self.is_mapped
             else prefetch(read, requests, device, num_ahead=_BATCHES_AHEAD)
         ):
             yield Batch(pixels, labels, request.rows.start, request.batch_size)
@@ -202,7 +281,7 @@ class Batch(NamedTuple):
         return pixels.permute(0, 3, 1, 2).float().div_(127.5).sub_(1.0)
 
 
-def digest_of(images: NDArray[np.uint8]) -> str:
+def digest_of(images: NDArray[np.uint8] | Rows) -> str:
     """Return the SHA-256, in hex, of the shape and bytes of images, (N, H, W, C)."""
     digest = start_digest(images.shape)
     for start in range(0, len(images), _DIGEST_BATCH):  # of a mapped array, little is in memory

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -82,7 +83,16 @@ def is_streamed(name: str) -> bool:
 
 
 def load_training(config: TrainConfig, progress: Progress | None = None) -> ImageDataset:
-    """Return the images that `config` names: what `load` returns, or a stream for an index."""
+    """Return the images that a resolved `config` trains on, without those that it holds out."""
+    dataset = load_all(config, progress)
+    return dataset.hold_out(config.num_held_out(len(dataset)))
+
+
+def load_all(config: TrainConfig, progress: Progress | None = None) -> ImageDataset:
+    """Return the images that `config` names before any are held out.
+
+    That is what `load` returns, or a stream for an index.
+    """
     name, settings = config.data, config.image_settings
     limit, skip_bad = config.limit, config.skip_bad
     if is_streamed(name):
@@ -128,9 +138,21 @@ def load_test(
     return _named(name, settings, train=False)
 
 
-def has_test(dataset: ImageDataset) -> bool:
-    """Return whether `load_test` has images that were held out of training on `dataset`."""
-    return dataset.name in NAMES or dataset.num_held_out > 0
+def has_held_out(dataset: ImageDataset) -> bool:
+    """Return whether there are images to compare samples with that `dataset` does not train on."""
+    return dataset.has_test_images or dataset.num_held_out > 0
+
+
+def load_held_out(
+    dataset: ImageDataset, settings: ImageSettings, *, progress: Progress | None = None
+) -> Dataset:
+    """Return the images that samples of a generator trained on `dataset` are compared with.
+
+    They are the held-out or the test images, none of which is trained on; those at a path are in
+    random order, so that the first ones stand for all. Raises what `load_test` raises.
+    """
+    found = dataset.held_out_images()
+    return load_test(dataset.name, settings=settings, progress=progress) if found is None else found
 
 
 def prepare(name: str, settings: ImageSettings, *, progress: Progress | None = None) -> Prepared:
@@ -155,7 +177,15 @@ def prepare(name: str, settings: ImageSettings, *, progress: Progress | None = N
         dict(zip(native.classes, counts.tolist(), strict=False)),
         resolved,
     )
-    return Prepared(name, seen.images.numpy(), seen.labels.numpy(), seen.digest, survey, resolved)
+    return Prepared(
+        name,
+        seen.images.numpy(),
+        seen.labels.numpy(),
+        seen.digest,
+        survey,
+        resolved,
+        has_test_images=True,
+    )
 
 
 def open_whole(name: str, *, limit: int | None = None, background: str = "white") -> WholeImages:
@@ -191,7 +221,8 @@ def _named(name: str, settings: ImageSettings, *, train: bool, limit: int | None
         images, labels = module.load_train() if train else module.load_test()
         classes = module.CLASSES
     images = _fitted(images[:limit], settings)
-    return Dataset.from_arrays(name, images, labels[:limit], classes=classes)
+    found = Dataset.from_arrays(name, images, labels[:limit], classes=classes)
+    return replace(found, has_test_images=True)
 
 
 def _fitted(images: np.ndarray, settings: ImageSettings) -> np.ndarray:

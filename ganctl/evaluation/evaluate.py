@@ -5,7 +5,7 @@ from __future__ import annotations
 from ganctl import features, machine
 from ganctl.config.schema import MIN_MEASURED, override
 from ganctl.datasets import loading
-from ganctl.datasets.dataset import Progress
+from ganctl.datasets.dataset import Dataset, ImageDataset, Progress, Rows
 from ganctl.errors import DataError, Setting, Text, UsageError
 from ganctl.evaluation.evaluator import Evaluator
 from ganctl.evaluation.results import Evaluation
@@ -53,7 +53,9 @@ def evaluate(
     )  # fmt: skip
 
 
-def _real_images(model: Model, name: str, progress: Progress) -> tuple[Pixels, Pixels, str]:
+def _real_images(
+    model: Model, name: str, progress: Progress
+) -> tuple[Pixels | Rows, Pixels | Rows, str]:
     """Return the training images, the images to compare samples with, and the kind of the latter.
 
     Without held-out images, samples are compared with one half of the training images, and the
@@ -63,24 +65,29 @@ def _real_images(model: Model, name: str, progress: Progress) -> tuple[Pixels, P
     config = model.config
     if name == config.data in loading.NAMES:
         train = loading.load(name, settings=config.image_settings)
-        test = loading.load_test(name, settings=config.image_settings)
-        return train.images.numpy(), test.images.numpy(), "test images"
+        test = loading.load_held_out(train, config.image_settings)
+        return train.pixels, test.pixels, "test images"
     own = loading.load_training(override(config, {"data": name, "skip_bad": True}), progress)
-    if own.digest != model.data_digest:
+    if (own.digest, own.held_out_digest) != (model.data_digest, model.held_out_digest):
         raise DataError(f"the images of '{name}' are not those this run was trained on")
-    if loading.has_test(own):
-        test = loading.load_test(name, settings=config.image_settings, progress=progress)
-        held_out = test.images.numpy()
+    if loading.has_held_out(own):
+        test = loading.load_held_out(own, config.image_settings, progress=progress)
+        held_out = test.pixels
         if min(len(own), len(held_out)) < MIN_MEASURED:
             raise DataError(
                 f"{len(own):,} training images and {len(held_out):,} held-out ones are too few to "
                 f"evaluate with; at least {MIN_MEASURED} of each are needed"
             )
-        return own.evenly_spaced(len(own)), held_out, "held-out images"
-    images = own.evenly_spaced(_MAX_STREAMED if loading.is_streamed(name) else len(own))
+        return _pixels(own), held_out, "held-out images"
+    images = _pixels(own)
     if len(images) < 2 * MIN_MEASURED:
         raise DataError(
             f"{len(images)} images are too few to evaluate with; at least {2 * MIN_MEASURED} are "
             "needed"
         )
     return images[1::2], images[::2], "training images"
+
+
+def _pixels(dataset: ImageDataset) -> Pixels | Rows:
+    """Return all images of `dataset`, uint8 (N, H, W, C), or as many streamed ones as are read."""
+    return dataset.pixels if isinstance(dataset, Dataset) else dataset.evenly_spaced(_MAX_STREAMED)

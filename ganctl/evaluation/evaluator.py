@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ganctl import metrics, patches
-from ganctl.datasets.dataset import Progress
+from ganctl.datasets.dataset import Progress, Rows
 from ganctl.datasets.local import cache
 from ganctl.evaluation.real_features import RealImages, activations, chunks
 from ganctl.features import Activations, FeatureNetwork, extract
@@ -68,8 +68,8 @@ class Evaluator:
         self,
         network: FeatureNetwork | None,
         *,
-        test: Pixels,
-        train: Pixels,
+        test: Pixels | Rows,
+        train: Pixels | Rows,
         count: int,
         progress: Progress = lambda *_: None,
     ) -> None:
@@ -135,7 +135,7 @@ class Evaluator:
 class _PatchComparison:
     """The patches of test images, and the training images at `chosen`, which give the floor."""
 
-    def __init__(self, test: Pixels, train: Pixels, chosen: NDArray[np.intp]) -> None:
+    def __init__(self, test: Pixels | Rows, train: Pixels | Rows, chosen: NDArray[np.intp]) -> None:
         self.count = min(patches.NUM_IMAGES, len(test), len(chosen))
         self._pixels, self._train = test, train
         self._chosen = chosen[patches.places(len(chosen), self.count)]
@@ -158,8 +158,8 @@ class _FeatureComparison:
     def __init__(
         self,
         network: FeatureNetwork,
-        test: Pixels,
-        train: Pixels,
+        test: Pixels | Rows,
+        train: Pixels | Rows,
         chosen: NDArray[np.intp],
         count: int,
         progress: Progress,
@@ -246,7 +246,7 @@ class EpochEvaluator:
     Its metrics depend on the number of samples, and are not comparable with an `Evaluator`'s.
     """
 
-    def __init__(self, network: FeatureNetwork, *, test: Pixels) -> None:
+    def __init__(self, network: FeatureNetwork, *, test: Pixels | Rows) -> None:
         self._network = network
         self._test = extract(network, chunks(test[:_NUM_EPOCH_TEST]))
         self._frechet = metrics.Frechet(self._test.features)

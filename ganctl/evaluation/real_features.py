@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 import torch
 
-from ganctl.datasets.dataset import Progress, digest_of
+from ganctl.datasets.dataset import Progress, Rows, digest_of
 from ganctl.datasets.local import cache
 from ganctl.features import Activations, FeatureNetwork, extract
 from ganctl.images import Pixels
@@ -27,7 +27,7 @@ _CHUNK = 256
 class RealImages:
     """Real images, uint8 (N, H, W, C), as seen by one feature network."""
 
-    def __init__(self, network: FeatureNetwork, pixels: Pixels) -> None:
+    def __init__(self, network: FeatureNetwork, pixels: Pixels | Rows) -> None:
         self._network = network
         self._pixels = pixels
 
@@ -77,7 +77,7 @@ def activations(sets: Sequence[RealImages], task: str, progress: Progress) -> li
     return [cached[images] for images in sets]
 
 
-def chunks(images: Pixels) -> Iterator[Pixels]:
+def chunks(images: Pixels | Rows) -> Iterator[Pixels]:
     """Yield `images` in batches."""
     for start in range(0, len(images), _CHUNK):
         yield images[start : start + _CHUNK]

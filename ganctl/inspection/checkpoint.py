@@ -44,7 +44,8 @@ def describe(path: Path, checkpoint: Checkpoint) -> dict[str, Any]:
         "data": checkpoint.data,
         "config": settings(config),
         "reasons": explain(
-            config, checkpoint.data["num_images"], has_origin="init_from" in checkpoint.made_by
+            config, checkpoint.data["num_images"], checkpoint.data["num_held_out"],
+            has_origin="init_from" in checkpoint.made_by,
         ),
         "step": checkpoint.step,
         "total_steps": checkpoint.total_steps,

@@ -18,7 +18,7 @@ from ganctl.history import COLUMNS, Meter, Row, best, is_complete
 from ganctl.images import Pixels
 from ganctl.inspection.problems import problems
 from ganctl.store import RunDirectory
-from ganctl.text import counted, duration, printable
+from ganctl.text import counted_images, duration, printable
 from ganctl.training.state import require_fit
 
 T = TypeVar("T")
@@ -100,7 +100,8 @@ class Run:
             + (", the last one incomplete" if is_partial else ""),
             "Steps": f"{self.checkpoint.step:,}",
             "Preset": f"{_short(config.preset)}, seed {config.seed}",
-            "Data": f"{_short(data['name'])}, {counted(data['num_images'], 'image')}",
+            "Data": f"{_short(data['name'])}, "
+            + counted_images(data["num_images"], data["num_held_out"]),
             "Begun from": _short(self._origin()),
             "Training time": duration(seconds) if seconds else "",
             "Images per second": f"{num_images / seconds:,.0f}" if seconds and num_images else "",
@@ -149,7 +150,7 @@ class Run:
         shape = " x ".join(map(str, data["image_shape"][:4]))
         return {
             "Name": _short(data["name"]),
-            "Images": f"{data['num_images']:,}",
+            "Images": counted_images(data["num_images"], data["num_held_out"]),
             "Shape": f"{_short(shape)} (channels x height x width)",
             "Classes": (", ".join(classes) or "none") + (f" and {more:,} more" if more else ""),
             "Digest": _short(data["digest"]),

@@ -18,9 +18,9 @@ from ganctl.text import counted
 
 
 def load(config: TrainConfig, out: Path, progress: Progress | None) -> ImageDataset:
-    """Return the images that `config` names, for a run in the folder `out`."""
+    """Return the images that `config` names, for a run in the folder `out`; none are held out."""
     require_apart(config.data, out)
-    return loading.load_training(config, progress)
+    return loading.load_all(config, progress)
 
 
 def require_labels(config: TrainConfig, dataset: ImageDataset, is_chosen: bool) -> None:
@@ -43,12 +43,17 @@ def require_labels(config: TrainConfig, dataset: ImageDataset, is_chosen: bool) 
 
 
 def require_same(checkpoint: Checkpoint, config: TrainConfig, dataset: ImageDataset) -> None:
-    """Raise RunError unless `dataset` has the images that the checkpoint was trained on."""
+    """Raise RunError unless `dataset` has the images that the checkpoint was trained on.
+
+    It must hold out the same ones.
+    """
     count, known = checkpoint.config.network.num_classes, checkpoint.data["classes"]
     if dataset.digest != str(checkpoint.data["digest"]):
         what = "images"
     elif count and known not in (stored(dataset.classes), [*map(str, range(count))]):
         what = "classes"
+    elif dataset.held_out_digest != checkpoint.data["held_out_digest"]:
+        what = "classes"  # they decide which images are held out
     else:
         return
     raise RunError(
@@ -66,6 +71,13 @@ def notices(
     before: TrainConfig, config: TrainConfig, dataset: ImageDataset
 ) -> Iterator[str | Text]:
     """Yield notes for the user on how a resolved `config` uses the images."""
+    if config.holdout:
+        total = len(dataset) + dataset.num_held_out
+        yield Text(
+            "{} of the {} images are held out: they are never trained on, and samples are compared "
+            "with them; {} trains on all.",
+            f"{dataset.num_held_out:,}", f"{total:,}", Setting("holdout", 0),
+        )  # fmt: skip
     size = config.batch_size
     if size < before.batch_size:
         yield f"The batch size is {size}, not {before.batch_size}: there are no more images."
@@ -94,5 +106,7 @@ def describe(dataset: ImageDataset) -> dict[str, Any]:
         "num_images": len(dataset),
         "image_shape": list(dataset.image_shape),
         "digest": dataset.digest,
+        "num_held_out": dataset.num_held_out,
+        "held_out_digest": dataset.held_out_digest,
         "classes": stored(dataset.classes),
     }

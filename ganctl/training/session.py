@@ -130,12 +130,12 @@ class Session:
         """
         config = self.config
         is_known = features.is_known(config.data, config.network.image_shape)
-        if not (config.eval_samples and is_known and loading.has_test(self.dataset)):
+        if not (config.eval_samples and is_known and loading.has_held_out(self.dataset)):
             return None
         network = features.load("digits", config.data, self.state.device)
         assert network is not None
-        test = loading.load_test(config.data, settings=config.image_settings)
-        return EpochEvaluator(network, test=test.images.numpy())
+        test = loading.load_held_out(self.dataset, config.image_settings)
+        return EpochEvaluator(network, test=test.pixels)
 
     def _recorder(self, observer: Observer, made_by: dict[str, Any]) -> Recorder:
         return Recorder(
@@ -203,9 +203,9 @@ def new(
     if config.compile:
         private_folders.use_private_compiler_folder()
     on = _device(device, group)
-    dataset = data.load(config, out, progress)
-    group.require_same(dataset.digest, "images")
-    data.require_labels(config, dataset, chosen is not None and "conditional" in chosen)
+    images = data.load(config, out, progress)
+    group.require_same(images.digest, "images")
+    data.require_labels(config, images, chosen is not None and "conditional" in chosen)
 
     def num_threads(finished: TrainConfig) -> int | None:
         _require_shares(finished, group)
@@ -213,9 +213,11 @@ def new(
         return threads.choose(finished, on, group.local_size)
 
     precision = functools.partial(devices.resolve_precision, device=on)
-    found = resolve(config, dataset, chosen=chosen, precision=precision, threads=num_threads)
+    found = resolve(config, images, chosen=chosen, precision=precision, threads=num_threads)
     # What was found by timing may not be the same everywhere.
     resolved = from_dict(group.broadcast(to_dict(found.config)))
+    dataset = images.hold_out(resolved.num_held_out(len(images)))
+    group.require_same(dataset.held_out_digest, "classes")
     devices.use_threads(resolved.threads)
     notices = [*data.notices(config, resolved, dataset)]
     if config.compile and on.type == "cpu":
@@ -260,12 +262,13 @@ def resume(
     is_trusted = loading.is_trusted(config.data, str(checkpoint.data["digest"]))
     if not group.broadcast("data" in changes or is_trusted):
         raise loading.untrusted_error(config.data)
-    dataset = data.load(config, out, progress)
+    images = data.load(config, out, progress)
+    dataset = images.hold_out(config.num_held_out(len(images)))
     data.require_same(checkpoint, config, dataset)
     _require_shares(config, group)
     precision = functools.partial(devices.resolve_precision, device=on)
     config = resolve(
-        config, dataset, chosen=None, precision=precision, threads=lambda config: config.threads
+        config, images, chosen=None, precision=precision, threads=lambda config: config.threads
     ).config
     resuming.require_length(config, checkpoint.step, len(dataset))
     if config.total_steps(len(dataset)) > checkpoint.step:

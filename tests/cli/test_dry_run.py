@@ -43,7 +43,7 @@ def test_as_json(ok, fast_options, tmp_path):
     assert report["config"]["batch_size"] == 16
     assert report["config"]["base_channels"] == 4
     assert (report["steps"], report["steps_per_epoch"]) == (7, 4)
-    assert report["data"] == {"name": "mnist", "num_images": 64}
+    assert report["data"] == {"name": "mnist", "num_images": 64, "num_held_out": 0}
     reasons = report["reasons"]
     assert (reasons["batch_size"], reasons["beta2"]) == ("option", "preset fast")
     assert (reasons["num_classes"], reasons["augment"]) == (

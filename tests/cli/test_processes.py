@@ -14,6 +14,7 @@ from ipaddress import ip_address
 from pathlib import Path
 
 import groups
+import numpy as np
 import pytest
 from torch.distributed import TCPStore
 
@@ -333,6 +334,21 @@ def test_one_failure_ends_all_processes_with_one_message(tmp_path, options):
     assert "another process" not in said + says_more
     assert "Traceback" not in said + says_more
     assert not (tmp_path / "run" / "ckpt.pt").exists()
+
+
+@posix
+def test_all_processes_hold_out_the_same_images(ok, tmp_path, options):
+    np.save(
+        tmp_path / "images.npy", np.random.default_rng(0).integers(0, 256, (80, 8, 8), np.uint8)
+    )
+    own = ["--data", tmp_path / "images.npy", "--holdout", "0.2", "--limit", "80", "--out"]
+    arguments = ["train", *options, "--epochs", "1", *own]
+    assert [code for code, _ in groups.command([[*arguments, tmp_path / "two"]] * 2)] == [0, 0]
+    ok(*arguments, tmp_path / "one")
+    two, one = (groups.saved(tmp_path / name) for name in ("two", "one"))
+    assert two.data == one.data
+    assert (two.data["num_images"], two.data["num_held_out"]) == (64, 16)
+    assert two.history[0]["g_loss"] == pytest.approx(one.history[0]["g_loss"], rel=1e-4)
 
 
 @posix

@@ -20,6 +20,7 @@ class Facts:
     count: int = 60_000
     image_shape: tuple[int, int, int] = (1, 28, 28)
     num_classes: int = 0
+    has_test_images: bool = True
 
     def __len__(self):
         return self.count
@@ -43,7 +44,7 @@ def test_open_settings_get_a_value_and_a_reason():
     assert config.network.num_classes == 10
     of_network = {"channels", "height", "width", "stages", "num_classes"}
     assert found.reasons.keys() == of_network | {
-        "image_size", "image_channels", "augment", "precision", "threads",
+        "image_size", "image_channels", "augment", "holdout", "precision", "threads",
     }  # fmt: skip
     assert all(found.reasons.values())
 
@@ -108,7 +109,7 @@ def test_a_finished_config_explains_what_differs_from_its_preset():
     images = Facts(20, (3, 64, 64), num_classes=2)
     config = override(preset("fast"), {"seed": 7, "lr_g": 1e-5})
     found = resolved(config, images, ("seed", "lr_g"))
-    reasons = explain(found.config, len(images))
+    reasons = explain(found.config, len(images), 0)
     before, after = settings(preset("fast")), settings(found.config)
     assert reasons.keys() == {name for name in before if before[name] != after[name]}
     derived = ("lr_d", "epochs", "batch_size", "augment", "num_classes", "stages")
@@ -119,8 +120,8 @@ def test_a_finished_config_explains_what_differs_from_its_preset():
 
 def test_a_preset_as_it_is_has_little_to_explain():
     config = resolved(preset("dcgan"), Facts()).config
-    assert explain(config, 60_000).keys() \
-        == {"image_size", "image_channels", "precision", "threads"}  # fmt: skip
+    assert explain(config, 60_000, 0).keys() \
+        == {"image_size", "image_channels", "holdout", "precision", "threads"}  # fmt: skip
 
 
 def test_a_picture_of_too_many_large_samples_is_refused():
@@ -132,3 +133,64 @@ def test_a_picture_of_too_many_large_samples_is_refused():
     with pytest.raises(UsageError, match="65 samples of 1024 pixels") as caught:
         resolved(config, large, chosen={"num_samples"})
     assert "num_samples=64" in str(caught.value.hint)
+
+
+@pytest.mark.parametrize(
+    ("count", "share", "num_held_out", "reason"),
+    [
+        (999, 0.0, 0, "fewer than 1,000 images"),
+        (1000, 0.1, 100, "at least 1,000 images, no test images"),
+        (50_000, 0.1, 5000, "at least 1,000 images, no test images"),
+        (60_000, 0.083, 4980, "about 5,000 are enough"),
+        (10**7, 0.0005, 5000, "about 5,000 are enough"),
+    ],
+)
+def test_a_share_is_held_out_where_there_are_no_test_images(count, share, num_held_out, reason):
+    found = resolved(preset("fast"), Facts(count, has_test_images=False))
+    assert (found.config.holdout, found.reasons["holdout"]) == (share, reason)
+    assert found.config.num_held_out(count) == num_held_out
+    assert explain(found.config, count - num_held_out, num_held_out)["holdout"] == reason
+    with_test = resolved(preset("fast"), Facts(count))
+    assert with_test.config.holdout == 0
+    assert with_test.reasons["holdout"] == "the dataset has test images"
+
+
+def test_a_share_that_was_chosen_is_kept():
+    config = override(preset("fast"), {"holdout": 0.25})
+    found = resolved(config, Facts(100, has_test_images=False), chosen={"holdout"})
+    assert found.config.holdout == 0.25
+    assert "holdout" not in found.reasons
+    assert explain(found.config, 75, 25)["holdout"] == "set"
+    none = override(preset("fast"), {"holdout": 0.0})
+    found = resolved(none, Facts(5000, has_test_images=False), chosen={"holdout"})
+    assert found.config.num_held_out(5000) == 0
+    assert "or set" in explain(found.config, 5000, 0)["holdout"]
+
+
+def test_held_out_images_do_not_count_as_training_images():
+    """5,200 images are many, 4,680 are few; a batch has at most as many as are trained on."""
+    facts = Facts(5200, has_test_images=False)
+    assert resolved(preset("fast"), facts).config.augment == "color,translation,cutout"
+    none = override(preset("fast"), {"holdout": 0.0})
+    assert resolved(none, facts).config.augment == "none"
+    half = override(preset("fast"), {"holdout": 0.5, "batch_size": 64})
+    facts = Facts(100, has_test_images=False)
+    assert resolved(half, facts, chosen={"holdout"}).config.batch_size == 50
+    with pytest.raises(UsageError, match="larger than the data, 50 images"):
+        resolved(half, facts, chosen={"holdout", "batch_size"})
+
+
+@pytest.mark.parametrize(
+    ("share", "facts", "message", "hint"),
+    [
+        (0.1, Facts(5000), "they have test images", "Leave out holdout"),
+        (0.5, Facts(3, has_test_images=False), "holdout=0.5 holds out 2 of 3 images", "holdout=0"),
+        (0.01, Facts(900, has_test_images=False), "9 of 900 images, and metrics need at least 10",
+         "Give a larger share, or train on all images: holdout=0."),
+    ],
+)  # fmt: skip
+def test_a_share_that_cannot_be_held_out_is_refused(share, facts, message, hint):
+    config = override(preset("fast"), {"holdout": share})
+    with pytest.raises(UsageError, match=message) as caught:
+        resolved(config, facts, chosen={"holdout"})
+    assert hint in str(caught.value.hint)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ganctl.batch import Share
-from ganctl.datasets.dataset import Batch, Dataset, epoch_order
+from ganctl.datasets.dataset import Batch, Dataset, digest_of, epoch_order
 from ganctl.errors import Text
 
 CPU = torch.device("cpu")
@@ -92,7 +92,7 @@ def mapped(tmp_path, count=50):
     np.save(tmp_path / "images.npy", pixels)
     file = np.load(tmp_path / "images.npy", mmap_mode="c")
     whole = Dataset.from_arrays("some", pixels, labels, classes="abc")
-    return whole, dataclasses.replace(whole, images=torch.from_numpy(file), is_mapped=True)
+    return whole, dataclasses.replace(whole, stored=torch.from_numpy(file), is_mapped=True)
 
 
 @pytest.mark.parametrize("first", [0, 2])
@@ -154,3 +154,44 @@ def test_the_notices_that_say_why_there_are_no_classes():
     notices = ("12 images", "No classes: stray.png lies beside the folders.", Text("Add {}.", 1))
     found = dataclasses.replace(dataset(COLOR), notices=notices)
     assert found.no_classes == ("No classes: stray.png lies beside the folders.",)
+
+
+@pytest.mark.parametrize("bound", [None, 0])
+def test_held_out_images_are_in_no_batch_and_the_file_is_not_copied(tmp_path, bound):
+    whole, in_file = mapped(tmp_path)
+    kept = in_file.hold_out(10)
+    held_out = kept.held_out_images()
+    assert (len(kept), kept.num_held_out, len(held_out)) == (40, 10, 10)
+    assert kept.stored is held_out.stored is in_file.stored
+    assert kept.digest == whole.digest
+    ready = kept.to(CPU, bound=bound)
+    assert ready.is_mapped == (bound == 0)
+    both = [
+        *ready.batches(8, range(5), seed=3, epoch=1),
+        *held_out.batches(10, range(1), seed=0, epoch=0),
+    ]
+    found = {
+        image.numpy().tobytes(): int(label)
+        for batch in both
+        for image, label in zip(batch.pixels, batch.labels, strict=True)
+    }
+    wanted = zip(whole.images.numpy(), whole.labels.tolist(), strict=True)
+    assert found == {image.tobytes(): label for image, label in wanted}
+    shares = [[*ready.batches(8, range(5), seed=3, epoch=1, share=Share(r, 2))] for r in range(2)]
+    for number, alone in enumerate(ready.batches(8, range(5), seed=3, epoch=1)):
+        assert torch.cat([share[number].pixels for share in shares]).equal(alone.pixels)
+
+
+def test_held_out_images_can_be_read_like_any_others(tmp_path):
+    whole, in_file = mapped(tmp_path)
+    kept = in_file.hold_out(10)
+    np.testing.assert_array_equal(kept.pixels[:], kept.images.numpy())
+    np.testing.assert_array_equal(kept.evenly_spaced(8), kept.images.numpy()[::5])
+    np.testing.assert_array_equal(kept.pixels[np.array([3, 1])], kept.images.numpy()[[3, 1]])
+    assert (len(kept.pixels), kept.pixels.shape) == (40, (40, 8, 8, 3))
+    assert digest_of(kept.pixels) == digest_of(kept.images.numpy())
+    assert in_file.hold_out(0) is in_file
+    assert whole.held_out_images() is None
+    assert (whole.held_out_digest, len(kept.held_out_digest)) == ("", 64)
+    others = dataclasses.replace(whole, labels=whole.labels.flip(0)).hold_out(10)
+    assert others.held_out_digest != kept.held_out_digest

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from ganctl import text
 from ganctl.config.image_settings import ImageSettings
-from ganctl.datasets import detection
+from ganctl.config.resolve import auto_holdout
+from ganctl.datasets import detection, holdout
 from ganctl.datasets.dataset import Dataset, Progress, digest_of
 from ganctl.datasets.decoding.decode import PASSING
 from ganctl.datasets.decoding.formats import READABLE, optional_formats
@@ -48,6 +49,8 @@ class Prepared:
     survey: Survey
     asked: ImageSettings
     """The settings before size and channels were detected."""
+    has_test_images: bool = False
+    """Whether there are test images beside these."""
 
     @property
     def training_size(self) -> str:
@@ -68,6 +71,21 @@ class Prepared:
                 )
             )
         return lines
+
+    @property
+    def num_held_out(self) -> int:
+        """Number of test images as far as it is known, or of the images that training holds out.
+
+        The latter is that of `holdout = auto`.
+        """
+        if self.has_test_images:
+            return self.survey.num_held_out
+        return round(len(self.images) * auto_holdout(len(self.images), has_test_images=False)[0])
+
+    @property
+    def num_training(self) -> int:
+        """Number of images that are trained on."""
+        return len(self.images) - (0 if self.has_test_images else self.num_held_out)
 
     def examples(self) -> tuple[NDArray[np.intp], int | None]:
         """Return the indices of images for a contact sheet, and its columns if a row is a class.
@@ -96,9 +114,10 @@ def load(
 ) -> Dataset:
     """Return the images to train on at `path`, or those `held_out` to compare samples with.
 
-    They are decoded once, and mapped from the cache afterwards. With a `limit`, that many are drawn
-    at random, always the same: the first ones could be all of one class. Raises UsageError, and
-    DataError if there are not two images, or if some cannot be used, unless `skip_bad`.
+    The latter are in random order, so that the first ones stand for all. Images are decoded once,
+    and mapped from the cache afterwards. With a `limit`, that many are drawn at random, always the
+    same: the first ones could be all of one class. Raises UsageError, and DataError if there are
+    not two images, or if some cannot be used, unless `skip_bad`.
     """
     import torch
 
@@ -110,7 +129,7 @@ def load(
             "Those in a folder 'test' or 'val' are held out.",
         )
     require_usable(prepared, skip_bad=skip_bad)
-    return Dataset(
+    found = Dataset(
         path,
         torch.from_numpy(prepared.images),
         torch.from_numpy(prepared.labels),
@@ -118,9 +137,11 @@ def load(
         prepared.digest,
         is_mapped=True,
         notices=tuple(notices(prepared)),
+        has_test_images=prepared.has_test_images,
         num_held_out=survey.num_held_out,
         labels_problem=survey.labels_problem,
     )
+    return found.select(holdout.shuffled(len(found))) if held_out else found
 
 
 def prepare(
@@ -147,7 +168,15 @@ def prepare(
                 source: Source = folder or open_source(path, settings.image_key)
                 stored = _decode(source, files, settings, limit, slot, report, held_out)
     survey = Survey.from_dict(stored.meta["survey"])
-    return Prepared(path, stored.images, stored.labels, stored.meta["digest"], survey, settings)
+    return Prepared(
+        path,
+        stored.images,
+        stored.labels,
+        stored.meta["digest"],
+        survey,
+        settings,
+        has_test_images=survey.num_held_out > 0,
+    )
 
 
 def require_usable(prepared: Prepared, *, skip_bad: bool, is_listed: bool = False) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from ganctl import machine
 from ganctl.batch import WHOLE, Share
 from ganctl.config.image_settings import ImageSettings
-from ganctl.datasets import detection
-from ganctl.datasets.dataset import Batch, NamedClasses
+from ganctl.datasets import detection, holdout
+from ganctl.datasets.dataset import Batch, Dataset, NamedClasses
 from ganctl.datasets.decoding.decode import BadImage, Pixels, measure
 from ganctl.datasets.decoding.formats import READABLE
 from ganctl.datasets.local.survey import describe_classes
@@ -36,6 +36,8 @@ _MAX_BLOCK = 4096
 """Maximum number of images that are shuffled at once."""
 _DETECTION_IMAGES, _DETECTION_SHARDS = 256, 8
 """Images, and shards, in which size and channels are detected."""
+_MAX_HELD_OUT = 20_000
+"""Maximum number of held-out images that are read to compare samples with."""
 _MAX_PROCESSES = 8
 _AHEAD_BYTES, _AHEAD = 2**26, range(2, 9)
 """Batches that are read ahead: as many as take that many bytes, within limits."""
@@ -55,11 +57,27 @@ class StreamedDataset(NamedClasses):
     """Whether an image that cannot be decoded is replaced by its neighbor."""
     notices: tuple[str | Text, ...] = ()
     device: torch.device | None = None
-    labels_problem: None = None
     num_held_out: int = 0
+    """Number of the images that `hold_out` took: the last ones of some shards."""
+    labels_problem: None = None
+    has_test_images: bool = False
 
     def __len__(self) -> int:
-        return int(_counts(self.index, self.limit).sum())
+        return int(self._counts.sum())
+
+    @property
+    def _held_out(self) -> NDArray[np.int64]:
+        """How many images of each shard are held out, (num_shards,)."""
+        return holdout.per_shard(_counts(self.index, self.limit), self.num_held_out)
+
+    @property
+    def _counts(self) -> NDArray[np.int64]:
+        """How many images of each shard are in the data set, (num_shards,): its first ones."""
+        return _counts(self.index, self.limit) - self._held_out
+
+    @property
+    def held_out_digest(self) -> str:
+        return holdout.digest_of(self._held_out) if self.num_held_out else ""
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -78,10 +96,29 @@ class StreamedDataset(NamedClasses):
         """Return the same data set with batches on `device`, whatever the `bound`."""
         return replace(self, device=device)
 
+    def hold_out(self, count: int) -> StreamedDataset:
+        """Return all but `count` of the images: the last ones of some shards are left out."""
+        return replace(self, num_held_out=count)
+
+    def held_out_images(self) -> Dataset | None:
+        """Return the images that `hold_out` took, read and decoded now; None if it took none.
+
+        They are in random order, and at most 20,000. Those that cannot be decoded are left out.
+        """
+        if not self.num_held_out:
+            return None
+        pixels = self._decoded(_last_samples(self.index, self._counts, self._held_out))
+        pixels = pixels[holdout.shuffled(len(pixels))]
+        return Dataset.from_arrays(self.name, pixels, np.zeros(len(pixels)))
+
     def evenly_spaced(self, count: int) -> Pixels:
         """Return about `count` images, uint8 (n, H, W, C), the first of evenly spaced shards."""
+        return self._decoded(_first_samples(self.index, self._counts, count))
+
+    def _decoded(self, samples: Iterable[Sample]) -> Pixels:
+        """Return the images of `samples`, uint8 (n, H, W, C), without those that are damaged."""
         pixels = []
-        for sample in _first_samples(self.index, self.limit, count):
+        for sample in samples:
             with contextlib.suppress(BadImage):
                 pixels.append(decode_sample(sample, self.settings))
         shape = detection.array_shape(self.settings)
@@ -101,7 +138,7 @@ class StreamedDataset(NamedClasses):
         encoded_bytes = self.index.num_bytes // self.index.num_images
         block_size = reader.BLOCK_BYTES // max(encoded_bytes, image_bytes)
         block_size = min(max(1, block_size), _MAX_BLOCK)
-        order = EpochOrder(_counts(self.index, self.limit), size, block_size, seed, epoch)
+        order = EpochOrder(self._counts, size, block_size, seed, epoch)
         ahead = min(max(_AHEAD_BYTES // (size * image_bytes), _AHEAD.start), _AHEAD.stop)
         sizes = ((number, order.num_rows(number)) for number in numbers)
         for request, pixels, labels in prefetch(
@@ -143,8 +180,9 @@ def load(
         channels=settings.channels or index.image_channels,
     )
     is_known = None not in (known.size, known.channels)
-    chosen = known if is_known else _detect(index, limit, known)
-    count = int(_counts(index, limit).sum())
+    counts = _counts(index, limit)
+    chosen = known if is_known else _detect(index, counts, known)
+    count = int(counts.sum())
     notice = (
         f"{counted(count, 'image')} in {counted(len(index.shards), 'shard')} of {name}"
         + describe_classes(len(index.classes), index.labels_from)
@@ -160,9 +198,8 @@ def _counts(index: Index, limit: int | None) -> NDArray[np.int64]:
     return np.diff(ends if limit is None else np.minimum(ends, limit))
 
 
-def _first_samples(index: Index, limit: int | None, count: int) -> Iterator[Sample]:
-    """Yield about `count` samples, the first ones of evenly spaced shards."""
-    counts = _counts(index, limit)
+def _first_samples(index: Index, counts: NDArray[np.int64], count: int) -> Iterator[Sample]:
+    """Yield about `count` samples, of the first `counts` ones of evenly spaced shards."""
     used = np.flatnonzero(counts)
     chosen = used[np.linspace(0, len(used) - 1, min(len(used), _DETECTION_SHARDS)).astype(int)]
     for shard in chosen.tolist():
@@ -170,10 +207,22 @@ def _first_samples(index: Index, limit: int | None, count: int) -> Iterator[Samp
         yield from index.samples(shard, range(each))
 
 
-def _detect(index: Index, limit: int | None, settings: ImageSettings) -> ImageSettings:
+def _last_samples(
+    index: Index, first: NDArray[np.int64], counts: NDArray[np.int64]
+) -> Iterator[Sample]:
+    """Yield the `counts` samples of each shard from its `first` on, (num_shards,) both."""
+    left = _MAX_HELD_OUT
+    for shard in np.flatnonzero(counts).tolist():
+        start, count = int(first[shard]), min(int(counts[shard]), left)
+        left -= count
+        if count:
+            yield from index.samples(shard, range(start, start + count))
+
+
+def _detect(index: Index, counts: NDArray[np.int64], settings: ImageSettings) -> ImageSettings:
     """Return `settings` with the size and channels that suit the first images."""
     sides, has_color = list[int](), False
-    for sample in _first_samples(index, limit, _DETECTION_IMAGES):
+    for sample in _first_samples(index, counts, _DETECTION_IMAGES):
         with contextlib.suppress(BadImage):
             facts = measure(sample.content)
             sides.append(min(facts.width, facts.height))

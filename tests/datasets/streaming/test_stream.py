@@ -283,3 +283,34 @@ def test_batches_are_on_the_training_device(tmp_path):
     assert batch.images().shape == (4, 1, 8, 8)
     assert batch.pixels.dtype == torch.uint8
     assert np.ptp(batch.pixels.numpy(), axis=(1, 2, 3)).max() == 0
+
+
+@pytest.mark.parametrize(("counts", "limit"), [([100, 30, 0, 50], None), ([100, 80], 150)])
+def test_the_last_images_of_shards_are_held_out(tmp_path, counts, limit):
+    data = stream.load(write_shards(tmp_path, counts), GRAY, limit=limit)
+    total = len(data)
+    kept = data.hold_out(round(0.2 * total))
+    held_out = kept.held_out_images()
+    left = held_out.images[:, 0, 0, 0].tolist()
+    assert (len(kept), kept.num_held_out) == (total - len(left), len(left))
+    assert len(left) == round(0.2 * total)
+    assert left != sorted(left), "in random order"
+    assert sorted(n for _, _, numbers in shown(kept, 16) for n in numbers) == sorted(
+        {*range(total)} - {*left}
+    )
+    assert not {*left} & {*kept.evenly_spaced(1000)[:, 0, 0, 0].tolist()}
+    parts = [shown(kept, 16, share=Share(rank, 2)) for rank in range(2)]
+    both = [n for part in parts for _, _, numbers in part for n in numbers]
+    assert sorted(both) == sorted({*range(total)} - {*left})
+    assert kept.digest == data.digest
+    assert data.held_out_images() is None
+    digests = [each.held_out_digest for each in (data, kept, data.hold_out(5))]
+    assert digests[0] == ""
+    assert len({*digests}) == 3
+
+
+def test_at_most_so_many_held_out_images_are_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(stream, "_MAX_HELD_OUT", 7)
+    data = stream.load(write_shards(tmp_path, [50, 50]), GRAY).hold_out(20)
+    assert len(data.held_out_images()) == 7
+    assert len(data) == 80

@@ -35,6 +35,8 @@ def original(preset: str) -> Checkpoint:
             "num_images": 40,
             "image_shape": [1, 8, 8],
             "digest": "0",
+            "num_held_out": 0,
+            "held_out_digest": "",
             "classes": ["a", "b"],
         },
         made_by={"ganctl": "0", "device": "cpu", "number": 1},
