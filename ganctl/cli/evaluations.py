@@ -35,3 +35,5 @@ def show_evaluation(evaluation: Evaluation, terminal: Terminal, *, heading: str)
         terminal.result(
             ">= real: samples closer to training images than real images are may be copies."
         )
+    if evaluation.warning:
+        terminal.error(f"warning: {evaluation.warning}")

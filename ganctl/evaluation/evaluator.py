@@ -166,12 +166,14 @@ class _FeatureComparison:
     ) -> None:
         self._network, self._count, self._progress = network, count, progress
         self._chosen = chosen
+        has_all_training = network.is_fast or len(train) <= count
         if not network.is_fast:
             test, train = test[:count], train[chosen]
+            self._chosen = np.arange(len(train))
         self._test_images, self._floor_images = (RealImages(network, one) for one in (test, train))
-        sets = [self._test_images, self._floor_images][: 2 if network.is_fast else 1]
+        sets = [self._test_images, self._floor_images][: 2 if has_all_training else 1]
         found = activations(sets, "extracting features of real images", progress)
-        self._test, self._train = found[0], found[1] if network.is_fast else None
+        self._test, self._train = found[0], found[1] if has_all_training else None
         self._frechet = metrics.Frechet(self._test.features)
 
     @property

@@ -15,6 +15,9 @@ from ganctl.store import RunDirectory
 _MAX_SAVED = 20
 _NUMBER_LIMIT = 10**15
 """Numbers in a file are smaller than this, or the file is damaged."""
+_COPIES_BELOW = 0.5
+"""Samples whose distance to training images is less than this fraction of that of real images are
+probably copies."""
 _JSON_NAMES = {"metrics": "figures"}
 _SHOWN = (
     Column("patch_distance", "patch distance", format=".4f", better="lower"),
@@ -46,9 +49,21 @@ class Evaluation:
     floor: Metrics
     """The metrics of real images, which hardly any generator can beat."""
 
+    @property
+    def warning(self) -> str | None:
+        """A warning if samples look like copies of training images, else None."""
+        ours, real = self.metrics.nearest_training, self.floor.nearest_training
+        if ours is None or real is None or ours >= _COPIES_BELOW * real:
+            return None
+        return (
+            "samples are probably copies of training images: half of them are within "
+            f"{ours:.2f} of one, and half of the {self.test_images} only within {real:.2f}"
+        )
+
     def to_dict(self) -> dict[str, Any]:
-        """Return JSON-like values, in which `metrics` is called "figures"."""
-        return {_JSON_NAMES.get(name, name): value for name, value in asdict(self).items()}
+        """Return JSON-like values with the `warning`; `metrics` is called "figures"."""
+        values = {_JSON_NAMES.get(name, name): value for name, value in asdict(self).items()}
+        return {**values, "warning": self.warning}
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> Evaluation:

@@ -140,6 +140,7 @@ class Run:
                 label: f"{samples} (real images: {real})"
                 for label, samples, real, _ in found.rows()
             },
+            **({"Warning": found.warning} if found.warning else {}),
         }
 
     def data(self) -> dict[str, str]:

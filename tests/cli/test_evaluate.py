@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -219,3 +220,37 @@ def test_own_images_are_compared_with_those_that_were_held_out(
     else:
         assert numbers == [[*range(1, 20, 2)], [*range(0, 20, 2)]]
         assert report["test_images"] == "training images"
+
+
+class Copies:
+    """A generator that returns its training images."""
+
+    def __init__(self, folder):
+        paths = sorted(folder.iterdir())
+        self._pixels = np.stack([np.asarray(Image.open(path)) for path in paths])[..., None]
+
+    def chunks(self):
+        yield self._pixels
+
+
+def test_copies_of_training_images_are_called_copies(
+    ok, fast_options, documented, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("ganctl.features.load", lambda *_, **__: Means())
+    for number in range(60):
+        path = tmp_path / "own" / ("train" if number < 40 else "test") / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (8, 8), 4 * number).save(path)
+    run = tmp_path / "run"
+    ok("train", *fast_options, "--data", tmp_path / "own", "--size", "8", "--limit", "40",
+       "--batch-size", "4", "--steps", "1", "--out", run)  # fmt: skip
+    words = ("evaluate", run, "-n", "40")
+    monkeypatch.setattr("ganctl.model.Model.sample", lambda *_: Copies(tmp_path / "own" / "train"))
+    said = "samples are probably copies of training images: half of them are within 0.00 of one"
+    assert f"warning: {said}" in ok(*words).err
+    report = json.loads(ok(*words, "--json").out)
+    documented("evaluate", report)
+    assert report["warning"].startswith(said)
+    assert said in ok("inspect", run).err
+    ok("report", run, "-o", tmp_path / "report.html")
+    assert said in (tmp_path / "report.html").read_text()

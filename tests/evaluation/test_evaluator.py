@@ -204,3 +204,11 @@ def test_metrics_that_are_not_finite_are_none(pictures, monkeypatch):
     monkeypatch.setattr(metrics, "classifier_score", lambda _: float("nan"))
     found = epoch_evaluator.measure([pictures[0][:20]])
     assert [name for name in found if found[name] is None] == ["classifier_score"]
+
+
+def test_a_slow_network_knows_the_nearest_of_as_many_training_images_as_samples(pictures):
+    train, test = pictures
+    few = train[:50]
+    evaluator = Evaluator(SlowNetwork(), test=test[:50], train=few, count=50)
+    assert evaluator.measure([few]).nearest_training == pytest.approx(0, abs=1e-3)
+    assert evaluator.floor().nearest_training > 0.5

@@ -116,3 +116,24 @@ def test_patches_alone_are_an_evaluation(run):
     results.save(found, run)
     assert results.load(run) == [found]
     assert [label for label, *_ in found.rows()] == ["patch distance"]
+
+
+@pytest.mark.parametrize(
+    ("ours", "real", "is_warned"),
+    [
+        (0.0, 1.0, True),
+        (0.49, 1.0, True),
+        (0.5, 1.0, False),
+        (1.2, 1.0, False),
+        (None, None, False),
+    ],
+)
+def test_samples_far_closer_to_training_images_than_real_ones_are_probably_copies(
+    ours, real, is_warned
+):
+    found = evaluation()
+    samples = dataclasses.replace(found.metrics, nearest_training=ours)
+    floor = dataclasses.replace(found.floor, nearest_training=real)
+    found = dataclasses.replace(found, metrics=samples, floor=floor)
+    assert (found.warning is not None) == is_warned
+    assert found.to_dict()["warning"] == found.warning
