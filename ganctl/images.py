@@ -14,26 +14,69 @@ from numpy.typing import ArrayLike, NDArray
 from PIL import Image, ImageDraw, ImageFont
 from PIL.PngImagePlugin import PngInfo
 
+from ganctl.config.image_settings import RGBA
+
 if TYPE_CHECKING:
     from torch import Tensor
 
 Pixels = NDArray[np.uint8]
-"""uint8 (N, H, W, C) for images, (H, W, C) for a picture; C is 1 or 3."""
+"""uint8 (N, H, W, C) for images, (H, W, C) for a picture; C is 1, 3 or 4, RGBA as in a PNG."""
+_SQUARE = 8
+"""Side in pixels of a checkerboard's squares."""
 PREVIEW_SIZE = 84
 """Height in pixels that small images are enlarged to."""
 
 
 def to_pixels(images: Tensor) -> Pixels:
-    """Convert float (N, C, H, W) in [-1, 1] to uint8 (N, H, W, C); other values are clipped."""
-    scaled = images.detach().float().add(1.0).mul(127.5).round().clamp(0, 255)
-    pixels: Pixels = scaled.byte().permute(0, 2, 3, 1).cpu().numpy()
+    """Convert float (N, C, H, W) in [-1, 1] to uint8 (N, H, W, C); other values are clipped.
+
+    It is the inverse of `to_tensor`: colors of RGBA images are divided by alpha.
+    """
+    scaled = images.detach().float().add(1.0).mul(127.5)
+    if scaled.shape[1] == RGBA:
+        alpha = scaled[:, 3:].round().clamp(0, 255)
+        scaled[:, :3] *= (alpha > 0) * (255 / alpha.clamp(min=1))
+    pixels: Pixels = scaled.round().clamp(0, 255).byte().permute(0, 2, 3, 1).cpu().numpy()
     return pixels
+
+
+def to_tensor(pixels: Tensor) -> Tensor:
+    """Convert uint8 (N, H, W, C) to float32 (N, C, H, W) in [-1, 1], as networks see images.
+
+    Colors of RGBA images are multiplied by alpha (Porter & Duff 1984), so that invisible colors,
+    which files leave to chance, are the same everywhere, and sums over pixels weigh each color by
+    its visibility.
+    """
+    images = pixels.permute(0, 3, 1, 2).float()
+    if images.shape[1] == RGBA:
+        images[:, :3] *= images[:, 3:] / 255
+    return images.div_(127.5).sub_(1.0)
+
+
+def over_white(pixels: Pixels) -> Pixels:
+    """Return RGBA images or pictures (..., 4) as RGB over white, (..., 3); others unchanged."""
+    return _over(pixels, np.full((1, 3), 255, np.uint8)) if pixels.shape[-1] == RGBA else pixels
+
+
+def over_checkerboard(picture: Pixels) -> Pixels:
+    """Return an RGBA picture (H, W, 4) as RGB over a checkerboard; others unchanged."""
+    if picture.shape[-1] != RGBA:
+        return picture
+    rows, columns = (np.arange(side) // _SQUARE for side in picture.shape[:2])
+    board = np.where((rows[:, None] + columns) % 2, 255, 204).astype(np.uint8)
+    return _over(picture, board[..., None])
+
+
+def _over(pixels: Pixels, background: Pixels) -> Pixels:
+    colors, alpha = pixels[..., :3].astype(np.uint16), pixels[..., 3:].astype(np.uint16)
+    return ((colors * alpha + background * (255 - alpha) + 127) // 255).astype(np.uint8)
 
 
 def grid(pixels: Pixels, columns: int | None = None, rows: int | None = None) -> Pixels:
     """Return images (N, H, W, C) side by side in one picture, row by row, without gaps.
 
-    It is as square as N allows unless `columns` or `rows` are given; empty places are black.
+    It is as square as N allows unless `columns` or `rows` are given; empty places are black, or
+    transparent.
     """
     count, height, width, channels = pixels.shape
     columns = columns or math.ceil(math.sqrt(count))
@@ -58,7 +101,7 @@ def add_captions(pixels: Pixels, captions: Sequence[str]) -> Pixels:
     for picture, caption in zip(framed, captions, strict=True):
         text = Image.new("L", (wide, band), 255)
         ImageDraw.Draw(text).text((wide / 2, band / 2), caption, 0, font, anchor="mm")
-        picture[height:] = np.asarray(text)[..., None]
+        picture[height:, :, :3] = np.asarray(text)[..., None]
     return framed
 
 
@@ -108,19 +151,39 @@ ANIMATIONS: Mapping[str, Mapping[str, Any]] = {
     "apng": {"format": "PNG"},
 }
 """Pillow's options that write each kind of animation without loss."""
+_CLEAR, _CLEAR_INDEX = 2, 255
+"""A GIF's way to remove a frame before the next one, and the color that is transparent."""
 
 
 def animation(frames: Sequence[Pixels], kind: str, *, milliseconds: int, hold: int = 1) -> bytes:
     """Encode pictures (H, W, C) of one size as an endless animation of a kind in ANIMATIONS.
 
-    Each frame is shown for `milliseconds`, the last one `hold` times as long.
+    Each frame is shown for `milliseconds`, the last one `hold` times as long. In a GIF pixels are
+    either transparent or opaque.
     """
-    first, *others = [to_pil(frame) for frame in frames]
+    options = dict(ANIMATIONS[kind])
+    if kind == "gif" and frames[0].shape[-1] == RGBA:
+        options["disposal"] = _CLEAR
+        first, *others = map(_with_one_bit_alpha, frames)
+    else:
+        first, *others = map(to_pil, frames)
     durations = [milliseconds] * len(others) + [milliseconds * hold]
     buffer = io.BytesIO()
     timing: dict[str, Any] = {"duration": durations if others else durations[0], "loop": 0}
-    first.save(buffer, save_all=True, append_images=others, **timing, **ANIMATIONS[kind])
+    first.save(buffer, save_all=True, append_images=others, **timing, **options)
     return buffer.getvalue()
+
+
+def _with_one_bit_alpha(frame: Pixels) -> Image.Image:
+    """Return an RGBA frame (H, W, 4) with 255 colors, and transparent where alpha is below half."""
+    colors = Image.fromarray(np.ascontiguousarray(frame[..., :3]))
+    indexed = colors.quantize(_CLEAR_INDEX, Image.Quantize.MEDIANCUT)
+    indices = np.where(frame[..., 3] < 128, _CLEAR_INDEX, np.asarray(indexed)).astype(np.uint8)
+    image = Image.fromarray(indices)
+    palette = indexed.getpalette() or []
+    image.putpalette(palette + [0] * (3 * (_CLEAR_INDEX + 1) - len(palette)))
+    image.info["transparency"] = _CLEAR_INDEX
+    return image
 
 
 def read_png(file: IO[bytes], shape: tuple[int, ...]) -> Pixels | None:
@@ -128,7 +191,7 @@ def read_png(file: IO[bytes], shape: tuple[int, ...]) -> Pixels | None:
 
     No more of a file is read or unpacked than such a PNG could take.
     """
-    mode = "L" if shape[-1] == 1 else "RGB"
+    mode = {1: "L", 3: "RGB", 4: "RGBA"}[shape[-1]]
     try:
         content = io.BytesIO(file.read(2 * math.prod(shape) + 2**16))
         with (
@@ -143,7 +206,7 @@ def read_png(file: IO[bytes], shape: tuple[int, ...]) -> Pixels | None:
 
 
 def to_pil(picture: Pixels) -> Image.Image:
-    """Return a picture (H, W, C) as a Pillow image of mode L or RGB."""
+    """Return a picture (H, W, C) as a Pillow image of mode L, RGB or RGBA."""
     return Image.fromarray(picture[..., 0] if picture.shape[-1] == 1 else picture)
 
 

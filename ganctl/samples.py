@@ -53,7 +53,7 @@ class Samples:
     draw: Callable[[], Iterator[Pixels]]
     """Draws all images in chunks, uint8 (n, H, W, C)."""
     shape: tuple[int, int, int, int]
-    """(N, H, W, C); C is 1 or 3."""
+    """(N, H, W, C); C is 1, 3 or 4."""
     seeds: Sequence[int]
     """The seed of each image, or the seeds that a walk or a sheet goes between."""
     labels: Labels | None = None
@@ -101,7 +101,7 @@ class Samples:
             progress(task, done, len(self))
 
     def pil(self) -> list[Image.Image]:
-        """Return each image as a Pillow image of mode L or RGB, in its original size."""
+        """Return each image as a Pillow image of mode L, RGB or RGBA, in its original size."""
         return [images.to_pil(picture) for picture in self.pixels]
 
     def picture(

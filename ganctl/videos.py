@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ganctl.errors import PackageError
-from ganctl.images import Pixels
+from ganctl.images import Pixels, over_white
 
 _INSTEAD = "Or make a .gif, .webp or .apng."
 _QUALITY = "15"
@@ -32,7 +32,7 @@ def mp4(frames: Sequence[Pixels], fps: int) -> bytes:
     """Encode pictures (H, W, C) of one size as an H.264 video that every player can show.
 
     Its colors have half the resolution (yuv420p), so sides are even: the last row or column of an
-    odd side is repeated. Raises PackageError without the extra.
+    odd side is repeated. RGBA pictures are shown over white. Raises PackageError without the extra.
     """
     require_encoder()
     import av
@@ -44,7 +44,7 @@ def mp4(frames: Sequence[Pixels], fps: int) -> bytes:
         stream.height, stream.width = height + height % 2, width + width % 2
         stream.pix_fmt = "yuv420p"
         for picture in frames:
-            even = np.pad(picture, ((0, height % 2), (0, width % 2), (0, 0)), "edge")
+            even = np.pad(over_white(picture), ((0, height % 2), (0, width % 2), (0, 0)), "edge")
             rgb = np.ascontiguousarray(np.broadcast_to(even, (*even.shape[:2], 3)))
             container.mux(stream.encode(av.VideoFrame.from_ndarray(rgb, "rgb24")))
         container.mux(stream.encode())

@@ -52,6 +52,62 @@ def test_every_byte_survives_scaling_and_back():
     assert np.array_equal(images.to_pixels(scaled)[0, :, :, 0], values[0, 0].numpy())
 
 
+def rgba(*pixels):
+    """Return a picture of one row."""
+    return np.array([pixels], np.uint8)
+
+
+def test_transparency_survives_scaling_and_back():
+    values = torch.arange(256, dtype=torch.uint8)
+    alpha, color = torch.meshgrid(values[1:], values, indexing="ij")
+    pixels = torch.stack([color, color.flip(1), color, alpha], -1)[None]
+    scaled = images.to_tensor(pixels)
+    assert scaled.shape == (1, 4, 255, 256)
+    assert (scaled[:, :3] <= scaled[:, 3:] + 1e-6).all()  # premultiplied
+    assert np.array_equal(images.to_pixels(scaled), pixels.numpy())
+
+
+def test_invisible_colors_are_black():
+    pixels = torch.tensor([[[[200, 100, 50, 0]]]], dtype=torch.uint8)
+    assert (images.to_tensor(pixels) == -1).all()
+    brighter_than_opaque = torch.tensor([1.0, 0.5, -1.0, -1.0]).view(1, 4, 1, 1)
+    assert images.to_pixels(brighter_than_opaque).tolist() == [[[[0, 0, 0, 0]]]]
+
+
+def test_transparent_pictures_are_shown_over_white_or_a_checkerboard():
+    picture = rgba((10, 20, 30, 255), (10, 20, 30, 0), (0, 100, 255, 128))
+    assert images.over_white(picture).tolist() == [[[10, 20, 30], [255] * 3, [127, 177, 255]]]
+    board = images.over_checkerboard(np.zeros((16, 16, 4), np.uint8))
+    assert board.shape == (16, 16, 3)
+    assert (board[0, 0], board[0, 8], board[8, 8]) == pytest.approx([204, 255, 204])
+    for opaque in (numbered(1)[0], numbered(1, 3)[0]):
+        assert images.over_white(opaque) is images.over_checkerboard(opaque) is opaque
+
+
+def test_captions_of_transparent_images_are_opaque():
+    framed = images.add_captions(np.zeros((1, 8, 8, 4), np.uint8), ["7"])[0]
+    assert (framed[8:, :, 3] == 255).all()
+    assert framed[8:, :, 0].min() < 128
+
+
+@pytest.mark.parametrize("kind", images.ANIMATIONS)
+def test_animations_are_transparent(kind):
+    """Also where an earlier frame was not."""
+    frames = [np.zeros((8, 8, 4), np.uint8) for _ in range(3)]
+    for number, frame in enumerate(frames):
+        frame[2 * number : 2 * number + 3, 1:5] = (250, 100, 0, 255)
+        frame[7] = (0, 0, 250, 60)
+    content = images.animation(frames, kind, milliseconds=100)
+    with Image.open(io.BytesIO(content)) as animation:
+        assert animation.n_frames == 3
+        for number, frame in enumerate(frames):
+            animation.seek(number)
+            shown = np.asarray(animation.convert("RGBA"))
+            alpha = np.where(frame[..., 3] < 128, 0, 255) if kind == "gif" else frame[..., 3]
+            np.testing.assert_array_equal(shown[..., 3], alpha)
+            np.testing.assert_array_equal(shown[alpha == 255], frame[alpha == 255])
+
+
 @pytest.mark.parametrize(
     ("count", "layout"),
     [

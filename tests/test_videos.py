@@ -12,11 +12,13 @@ from ganctl import videos
 from ganctl.errors import PackageError
 
 
-@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("channels", [1, 3, 4])
 def test_mp4_round_trip(channels):
     av = pytest.importorskip("av")
     shades = [0, 80, 160, 240]
     frames = [np.full((15, 16, channels), shade, np.uint8) for shade in shades]
+    if channels == 4:  # black, the less opaque the lighter: over white it is as bright
+        frames = [(255 - frame) * np.array([0, 0, 0, 1], np.uint8) for frame in frames]
     with av.open(io.BytesIO(videos.mp4(frames, 10))) as container:
         stream = container.streams.video[0]
         assert (stream.width, stream.height, stream.average_rate) == (16, 16, 10)

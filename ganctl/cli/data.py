@@ -137,4 +137,4 @@ def _draw(prepared: Prepared, out: Path) -> None:
     factor = images.preview_factor(prepared.images.shape[1])
     shown = (images.shrink(prepared.images[index], _MAX_SIDE) for index in chosen)
     picture = images.grid(images.enlarge(np.stack([*shown]), factor), columns)
-    files.write_atomic(out, images.png(picture))
+    files.write_atomic(out, images.png(images.over_checkerboard(picture)))

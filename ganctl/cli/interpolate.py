@@ -20,6 +20,7 @@ from ganctl.cli.options import (
     parse_seeds,
 )
 from ganctl.cli.terminal import Terminal
+from ganctl.config.image_settings import RGBA
 from ganctl.config.schema import MAX_SEED
 from ganctl.errors import UsageError
 from ganctl.text import counted
@@ -127,6 +128,8 @@ def interpolate(
         else:
             drawn = model.interpolate(stops, loop=loop, **how)
             drawn.save(out, upscale=upscale, fps=fps, progress=progress)
+    if suffix == ".mp4" and drawn.shape[-1] == RGBA:
+        terminal.note("An .mp4 has no transparency: its frames are shown over white.")
     labels = None if drawn.labels is None else [*drawn.labels]
     names = None if labels is None else [model.classes[label] for label in labels]
     if json:

@@ -26,7 +26,7 @@ from ganctl.errors import Setting, UsageError
 from ganctl.text import suggestion
 
 _METAVARS = {
-    "data": "PATH|NAME", "image_size": "N|HxW", "image_channels": "1|3|auto",
+    "data": "PATH|NAME", "image_size": "N|HxW", "image_channels": "1|3|4|auto",
     "background": "COLOR", "augment": "LIST", "image_key": "FIELD", "holdout": "SHARE",
 }  # fmt: skip
 _METAVARS_BY_KIND = {int: "N", float: "F", str: "NAME"}

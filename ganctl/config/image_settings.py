@@ -12,6 +12,9 @@ AUGMENTATIONS = ("color", "translation", "cutout")
 ALL_AUGMENTATIONS = ",".join(AUGMENTATIONS)
 SIZES = (28, 32, 48, 64, 96, 128)
 """Sizes that are chosen from the images; other multiples of 4 can be given."""
+RGBA = 4
+CHANNELS = {1: "grayscale", 3: "RGB", RGBA: "RGBA"}
+"""Numbers of channels that images may have, with their names. The fourth is opacity, alpha."""
 MIN_SIZE, MAX_SIZE = 8, 1024
 MIN_STAGES, MAX_STAGES = 2, 8
 _FEW_PIXELS = 16
@@ -105,7 +108,7 @@ class ImageSettings:
     size: tuple[int, int] | None = None
     """(height, width); None: chosen from the images."""
     channels: int | None = None
-    """1 (grayscale) or 3 (RGB); None: detected from the images."""
+    """One of CHANNELS; None: 1 or 3, detected from the images."""
     fit: str = "crop"
     """One of FITS."""
     background: str = "white"

@@ -15,6 +15,7 @@ from typing import Annotated, Any
 from ganctl.classes import MAX_CLASSES
 from ganctl.config.image_settings import (
     ALL_AUGMENTATIONS,
+    CHANNELS,
     FITS,
     MAX_SIZE,
     MAX_STAGES,
@@ -78,7 +79,7 @@ class NetworkConfig(Checked):
             require(is_side(size), name, size, rule)
             rule = f"a multiple of {2**self.stages}, for {self.stages} stages"
             require(size % 2**self.stages == 0, name, size, rule)
-        require(self.channels in (1, 3), "channels", self.channels, "1 or 3")
+        require(self.channels in CHANNELS, "channels", self.channels, "1, 3 or 4")
 
     @property
     def input_dim(self) -> int:
@@ -109,7 +110,8 @@ class TrainConfig(Checked):
         f"{MIN_SIZE} to {MAX_SIZE}.",
         normalize=normalize_size, unset="chosen from the images")] = None
     image_channels: Annotated[int | None, Spec(
-        IMAGES, "1 (grayscale), 3 (RGB) or auto (detected from the images).", unset="auto")] = None
+        IMAGES, "1 (grayscale), 3 (RGB), 4 (RGBA: keeps transparency) or auto (1 or 3, detected "
+        "from the images).", unset="auto")] = None
     fit: Annotated[str, Spec(
         IMAGES, Text("crop: center-crop; pad: letterbox on {}; stretch: ignore aspect ratio.",
                      Setting("background")), choices=FITS)] = "crop"
@@ -200,7 +202,8 @@ class TrainConfig(Checked):
     def __post_init__(self) -> None:
         super().__post_init__()
         channels = self.image_channels
-        require(channels in (None, 1, 3), "image_channels", channels, "1, 3 or auto")
+        is_allowed = channels is None or channels in CHANNELS
+        require(is_allowed, "image_channels", channels, "1, 3, 4 or auto")
         if (self.epochs is None) == (self.steps is None):
             lengths = map(Setting, LENGTH_FIELDS)
             raise UsageError(Text("a run needs a length: {} or {}", *lengths))

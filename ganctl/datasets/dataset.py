@@ -21,6 +21,7 @@ from ganctl.batch import WHOLE, Share
 from ganctl.datasets import holdout
 from ganctl.datasets.prefetch import Request, prefetch
 from ganctl.errors import Text
+from ganctl.images import to_tensor
 from ganctl.rng import Stream
 
 if TYPE_CHECKING:  # processes that only decode images import this module and start faster without
@@ -278,7 +279,7 @@ class Batch(NamedTuple):
         if mirrored is not None:
             flipped = mirrored[self.first :][: len(pixels)].to(pixels.device, non_blocking=True)
             pixels = torch.where(flipped[:, None, None, None], pixels.flip(2), pixels)
-        return pixels.permute(0, 3, 1, 2).float().div_(127.5).sub_(1.0)
+        return to_tensor(pixels)
 
 
 def digest_of(images: NDArray[np.uint8] | Rows) -> str:

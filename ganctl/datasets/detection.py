@@ -8,7 +8,7 @@ from statistics import median_low
 
 from PIL import ImageColor
 
-from ganctl.config.image_settings import SIZES, ImageSettings
+from ganctl.config.image_settings import CHANNELS, SIZES, ImageSettings
 from ganctl.datasets.decoding.decode import Content, decode
 from ganctl.errors import UsageError
 
@@ -55,7 +55,7 @@ def describe(shape: tuple[int, ...], asked: ImageSettings, sample: str = "") -> 
     height, width, channels = shape
     detected = [name for name in ("size", "channels") if getattr(asked, name) is None]
     note = f" ({' and '.join(detected)} detected{sample})" if detected else ""
-    return f"{height}x{width} {'RGB' if channels == 3 else 'grayscale'}{note}"
+    return f"{height}x{width} {CHANNELS[channels]}{note}"
 
 
 def require_color(background: str) -> None:

@@ -17,6 +17,7 @@ from ganctl.features import imagenet, named
 from ganctl.features.classifier import DigitFeatures, StackedFeatures
 from ganctl.features.imagenet import EXTRA, ImageNetFeatures
 from ganctl.features.inception import InceptionFeatures
+from ganctl.images import over_white
 from ganctl.text import suggestion
 
 __all__ = ["CHOICES", "EXTRA", "Activations", "FeatureNetwork", "extract", "is_known", "load"]
@@ -117,12 +118,13 @@ def extract(
 ) -> Activations:
     """Return the activations of all images in `chunks`, each uint8 (n, H, W, C).
 
+    Feature networks see RGBA images over white.
     `progress` gets the number of images done.
     """
     pairs, done = [], 0
     with torch.inference_mode():
         for chunk in chunks:
-            pairs.append(network(torch.from_numpy(chunk)))
+            pairs.append(network(torch.from_numpy(over_white(chunk))))
             done += len(chunk)
             progress(done)
     features, logits = zip(*pairs, strict=True)

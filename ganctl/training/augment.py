@@ -14,9 +14,12 @@ from torch import Tensor
 from torch.nn import functional
 
 from ganctl.batch import Rows
+from ganctl.config.image_settings import RGBA
 
 _NUM_DRAWS = 8
 """Number of random numbers per image, for any choice of changes."""
+_LEAST_AREA = 1e-3
+"""Opaque share of an image below which its mean color is that of a darker one: there is none."""
 _MAX_SHIFT = 1 / 8
 """Largest translation, as a share of height and width."""
 _CUT_SIDE = 1 / 2
@@ -52,6 +55,8 @@ class Augmentation:
 def _color(images: Tensor, draws: Tensor) -> Tensor:
     """Change brightness by up to 0.5, saturation to 0 to 2 times, contrast to 0.5 to 1.5 times."""
     brightness, saturation, contrast = draws[:, :3, None, None, None].unbind(1)
+    if images.shape[1] == RGBA:
+        return _color_of_visible(images, brightness - 0.5, 2 * saturation, contrast + 0.5)
     images = images + (brightness - 0.5)
     if images.shape[1] > 1:
         gray = images.mean(1, keepdim=True)
@@ -60,12 +65,31 @@ def _color(images: Tensor, draws: Tensor) -> Tensor:
     return mean + (images - mean) * (contrast + 0.5)
 
 
+def _color_of_visible(
+    images: Tensor, brightness: Tensor, saturation: Tensor, contrast: Tensor
+) -> Tensor:
+    """Change the colors of RGBA images, premultiplied as `images.to_tensor` has them; not alpha."""
+    alpha = (images[:, 3:] + 1) / 2
+    colors = (images[:, :3] + 1 + brightness * alpha) / 2
+    gray = colors.mean(1, keepdim=True)
+    colors = gray + (colors - gray) * saturation
+    whole, area = (x.mean((1, 2, 3), keepdim=True) for x in (colors, alpha))
+    mean = alpha * (whole / area.clamp(min=_LEAST_AREA))
+    colors = mean + (colors - mean) * contrast
+    return torch.cat([2 * colors - 1, images[:, 3:]], 1)
+
+
+def _outside(images: Tensor) -> float:
+    """Return the value of pixels that come from nowhere: gray, or transparent in RGBA images."""
+    return -1.0 if images.shape[1] == RGBA else 0.0
+
+
 def _translation(images: Tensor, draws: Tensor) -> Tensor:
-    """Shift by whole pixels; pixels from outside the image are gray, 0."""
+    """Shift by whole pixels; pixels from outside the image are gray, 0, or transparent."""
     height, width = images.shape[2:]
     rows = _shifted(height, draws[:, 3])
     columns = _shifted(width, draws[:, 4])
-    padded = functional.pad(images, (1, 1, 1, 1)).permute(0, 2, 3, 1)
+    padded = functional.pad(images, (1, 1, 1, 1), value=_outside(images)).permute(0, 2, 3, 1)
     each = torch.arange(len(images), device=images.device)[:, None, None]
     return padded[each, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
 
@@ -79,10 +103,12 @@ def _shifted(length: int, draws: Tensor) -> Tensor:
 
 
 def _cutout(images: Tensor, draws: Tensor) -> Tensor:
-    """Turn a rectangle of half the sides gray, 0; it may be partly outside the image."""
+    """Turn a rectangle of half the sides gray, 0, or transparent; part of it may be outside."""
     height, width = images.shape[2:]
     rows, columns = _cut(height, draws[:, 5]), _cut(width, draws[:, 6])
     kept = ~(rows[:, None, :, None] & columns[:, None, None, :])
+    if (outside := _outside(images)) != 0:
+        return torch.where(kept, images, outside)
     return images * kept
 
 

@@ -103,7 +103,8 @@ class Pictures:
         most = max(2, min(_MAX_FRAMES, _MAX_FRAME_BYTES // frame_bytes))
         every = max(1, math.ceil(len(paths) / most))
         pictures = read_samples(self._config, paths[::-1][::every][::-1])
-        return [images.shrink(picture, _FRAME_SIDE) for _, picture in pictures]
+        shrunk = (images.shrink(picture, _FRAME_SIDE) for _, picture in pictures)
+        return [images.over_white(picture) for picture in shrunk]
 
 
 def read_samples(config: TrainConfig, paths: Iterable[Path]) -> Iterator[tuple[Path, Pixels]]:

@@ -472,3 +472,28 @@ def test_large_images(ok, photos, tmp_path):
     assert (network.image_shape, network.stages) == ((3, 256, 256), 6)
     with Image.open(run / "samples" / "epoch-0001.png") as picture:
         assert picture.size == (512, 256)
+
+
+def test_transparent_images(ok, tmp_path):
+    folder, run = tmp_path / "symbols", tmp_path / "run"
+    folder.mkdir()
+    for number in range(4):
+        symbol = Image.new("RGBA", (32, 32))
+        symbol.paste((10, 90 * number % 256, 0, 255), (8, 8, 20 + number, 24))
+        symbol.save(folder / f"{number}.png")
+    ok("train", "--data", folder, "--channels", "4", "--steps", "2", "--batch-size", "2",
+       "--device", "cpu", "--precision", "fp32", "--threads", "1", "--set", "base_channels=2",
+       "--set", "num_samples=4", "--out", run)  # fmt: skip
+    config = store.read_checkpoint(run).config
+    assert config.network.image_shape == (4, 32, 32)
+    assert config.augment == "color,translation,cutout"
+    with Image.open(run / "samples" / "epoch-0001.png") as picture:
+        assert picture.mode == "RGBA"
+    with Image.open(run / "training.gif") as animation:
+        assert "transparency" not in animation.info
+    ok("sample", run, "-n", "3", "-o", tmp_path / "samples.npz")
+    assert np.load(tmp_path / "samples.npz")["arr_0"].shape == (3, 32, 32, 4)
+    ok("sample", run, "-n", "2", "--label-seeds", "-o", tmp_path / "grid.png")
+    with Image.open(tmp_path / "grid.png") as grid:
+        assert grid.mode == "RGBA"
+    ok("report", run, "-o", tmp_path / "report.html")

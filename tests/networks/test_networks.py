@@ -80,7 +80,7 @@ def test_weights_that_do_not_fit_are_refused_by_name(config, change, complaint):
 
 
 @pytest.mark.parametrize("preset", PRESETS)
-@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("channels", [1, 3, 4])
 @pytest.mark.parametrize("size", [*SIZES, 8, 12, 100, 256, 512, 1024])
 def test_both_networks_fit_images_of_every_size(preset, channels, size):
     """The networks are on the meta device, where nothing is computed."""

@@ -173,3 +173,52 @@ def test_a_cut_uses_one_number_for_rows_and_another_for_columns(length):
         assert cut(_5=number) == (expected, middle)
         assert cut(_6=number) == (middle, expected)
         assert cut(_3=number, _4=number, _7=number) == (middle, middle)
+
+
+def transparent(count=16, height=16, width=24):
+    """Return RGBA images as networks see them, and their straight colors in [0, 1]."""
+    batch = (images(count, 4, height, width) + 1) / 2
+    alpha = batch[:, 3:].clamp(0.3, 0.9)
+    alpha[:, :, :3] = 0
+    return torch.cat([batch[:, :3] * alpha, alpha], 1) * 2 - 1, batch[:, :3]
+
+
+def straight(batch):
+    """Return the straight colors, in [0, 1], of the visible pixels."""
+    return ((batch[:, :3] + 1) / (batch[:, 3:] + 1))[:, :, 3:]
+
+
+def test_color_changes_no_transparency():
+    batch, _ = transparent()
+    changed = Augmentation("color", 0)(batch)
+    assert changed[:, 3].equal(batch[:, 3])
+    assert_close(changed[:, :, :3], batch[:, :, :3])  # nothing to be seen
+    assert not changed.equal(batch)
+
+
+def test_color_of_transparent_images_changes_as_of_opaque_ones():
+    opaque = images(8, 3)
+    batch = torch.cat([opaque, torch.ones(8, 1, 16, 24)], 1)
+    assert_close(
+        Augmentation("color", 3)(batch)[:, :3], Augmentation("color", 3)(opaque), rtol=0, atol=1e-5
+    )
+
+
+def test_color_does_not_depend_on_how_opaque_an_image_is():
+    batch, colors = transparent()
+    half = torch.cat([colors * 0.5, torch.full_like(colors[:, :1], 0.5)], 1) * 2 - 1
+    full = torch.cat([colors, torch.ones_like(colors[:, :1])], 1) * 2 - 1
+    change = Augmentation("color", 3)(half), Augmentation("color", 3)(full)
+    assert_close(*map(straight, change), rtol=0, atol=1e-4)
+    empty = torch.full_like(batch, -1.0).requires_grad_()
+    changed = Augmentation("color", 3)(empty)
+    assert_close(changed, empty)
+    changed.sum().backward()
+    assert empty.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("name", ["translation", "cutout"])
+def test_what_is_missing_is_transparent(name):
+    changed = Augmentation(name, 0)(torch.ones(16, 4, 16, 24))
+    assert changed.unique().tolist() == [-1, 1]
+    assert (changed == changed[:, :1]).all()

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ganctl.images import Pixels, to_pil
+from ganctl.images import Pixels, over_white, to_pil
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -93,7 +93,7 @@ def contact_sheet(pixels: Pixels, across: int, down: int) -> tuple[Pixels, NDArr
     for index, sample in enumerate(pixels[: columns * rows]):
         top, left = index // columns * (height + 1), index % columns * (width + 1)
         place = np.s_[top : top + height, left : left + width]
-        image = to_pil(sample)
+        image = to_pil(over_white(sample))
         kind = Image.Resampling.NEAREST if height > pixels.shape[1] else Image.Resampling.LANCZOS
         picture[place] = np.asarray(image.resize((width, height), kind).convert("RGB"))
         shown[place] = True

@@ -1,4 +1,4 @@
-"""The pixels of a decoded image, in any of Pillow's modes → opaque 8-bit grayscale or sRGB."""
+"""The pixels of a decoded image, in any of Pillow's modes → 8-bit grayscale or sRGB."""
 
 from __future__ import annotations
 
@@ -28,8 +28,17 @@ def brightest(image: Image.Image) -> int:
     return int(_sixteen_bits(image).max())
 
 
-def flattened(image: Image.Image, background: str, bits: int | None = None) -> Image.Image:
-    """Return the image in mode L or RGB, in sRGB, over `background` where it is transparent.
+def flattened(image: Image.Image, background: str) -> Image.Image:
+    """Return what `converted` returned in mode L or RGB, over `background`."""
+    if image.mode not in ("LA", "RGBA"):
+        return image
+    canvas = Image.new("RGBA", image.size, background)
+    canvas.alpha_composite(image.convert("RGBA"))
+    return canvas.convert("RGB")
+
+
+def converted(image: Image.Image, bits: int | None = None) -> Image.Image:
+    """Return the image in sRGB: in mode L or RGB, or in LA or RGBA if it can be transparent.
 
     `bits` is the number of bits per sample in the file, if known: Pillow does not scale the color
     that stands for transparency to 8 bits.
@@ -42,9 +51,7 @@ def flattened(image: Image.Image, background: str, bits: int | None = None) -> I
         alpha = image.getchannel("A")
         image = _in_srgb(image.convert(image.mode[:-1]), profile).convert("RGBA")
         image.putalpha(alpha)
-    canvas = Image.new("RGBA", image.size, background)
-    canvas.alpha_composite(image.convert("RGBA"))
-    return canvas.convert("RGB")
+    return image
 
 
 def _profile(image: Image.Image) -> bytes | None:

@@ -25,6 +25,8 @@ Content = bytes | Pixels
 
 _OVERSAMPLING = 2.0
 """Multiple of the wanted size to which much larger images are first reduced, quickly."""
+_OPAQUE = (255, 255)
+"""Smallest and largest alpha of an opaque image."""
 _PNG_BITS = 24
 """Offset of the number of bits per sample in a PNG."""
 UNREADABLE, NO_MEMORY = "cannot be read", "not enough memory to decode it"
@@ -60,6 +62,8 @@ class Found(NamedTuple):
 
     brightest: int
     """The largest value of any sample; white is `white_of` its mode."""
+    is_transparent: bool = False
+    """Whether the file's image is not opaque everywhere."""
     lacks_end: bool = False
     """Whether a JPEG's last bytes are missing although its picture is complete."""
 
@@ -89,8 +93,9 @@ def measure(content: Content) -> Facts:
 def decode(content: Content, settings: ImageSettings) -> Pixels:
     """Return the image as uint8 (H, W, C), of the size and channels that `settings` must have.
 
-    It is upright, in sRGB, over the background where it is transparent, and reduced without
-    aliasing. Raises BadImage.
+    It is upright, in sRGB, and reduced without aliasing. With four channels it keeps its
+    transparency and is black where nothing is to be seen, otherwise it is over the background.
+    Raises BadImage.
     """
     return examine(content, settings)[0]
 
@@ -98,12 +103,11 @@ def decode(content: Content, settings: ImageSettings) -> Pixels:
 def examine(content: Content, settings: ImageSettings) -> tuple[Pixels, Found]:
     """Return what `decode` returns, and the facts found while decoding. Raises BadImage."""
     if not isinstance(content, bytes):
-        pixels, brightest = _fit(_from_array(content), settings)
-        return pixels, Found(brightest)
+        return _fit(_from_array(content), settings)
     with _bad_images(content):
         image, lacks_end = _complete(content, settings)
-        pixels, brightest = _fit(image, settings, _bits(content))
-        return pixels, Found(brightest, lacks_end)
+        pixels, found = _fit(image, settings, _bits(content))
+        return pixels, found._replace(lacks_end=lacks_end)
 
 
 def decode_whole(content: Content, background: str) -> Pixels:
@@ -113,10 +117,11 @@ def decode_whole(content: Content, background: str) -> Pixels:
     Raises BadImage.
     """
     if not isinstance(content, bytes):
-        image = _opaque(_from_array(content), background)
+        image = _converted(_from_array(content))
     else:
         with _bad_images(content):
-            image = _opaque(_complete(content, None)[0], background, _bits(content))
+            image = _converted(_complete(content, None)[0], _bits(content))
+    image = color.flattened(image, background)
     pixels = np.asarray(image).reshape(image.height, image.width, -1)
     is_gray = pixels.shape[2] == 1 or bool((pixels == pixels[..., :1]).all())
     return pixels[..., :1] if is_gray else pixels
@@ -215,32 +220,36 @@ def _orientation(image: Image.Image, content: bytes) -> int:
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
 
-def _opaque(image: Image.Image, background: str, bits: int | None = None) -> Image.Image:
-    """Return the image in mode L or RGB, in sRGB, over `background`. Raises BadImage."""
+def _converted(image: Image.Image, bits: int | None = None) -> Image.Image:
+    """Return the image in mode L, LA, RGB or RGBA, in sRGB. Raises BadImage."""
     if image.mode in ("I", "F"):
         raise BadImage(
             "32-bit or signed samples, which do not say what is white: save it with 8 or 16 bits"
         )
-    return color.flattened(image, background, bits)
+    return color.converted(image, bits)
 
 
 def _fit(
     image: Image.Image, settings: ImageSettings, bits: int | None = None
-) -> tuple[Pixels, int]:
-    """Return the image as a network sees it, and its brightest sample: see `Found`."""
+) -> tuple[Pixels, Found]:
+    """Return the image as a network sees it, and the facts found."""
     assert settings.size is not None
     assert settings.channels is not None
     brightest = color.brightest(image) if white_of(image.mode) > 255 else None
     height, width = settings.size
-    mode = "L" if settings.channels == 1 else "RGB"
-    image = _opaque(image, settings.background, bits)
-    if mode == "L" and image.mode != "L":
-        image = image.convert("L")
+    mode = {1: "L", 3: "RGB", 4: "RGBA"}[settings.channels]
+    image = _converted(image, bits)
+    is_transparent = image.mode in ("LA", "RGBA") and image.getchannel("A").getextrema() != _OPAQUE
+    if mode != "RGBA":
+        image = color.flattened(image, settings.background)
+    if mode != "RGB":
+        image = image.convert(mode)
     if settings.fit == "pad":
         scale = min(width / image.width, height / image.height)
         inner = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
         resized = _resized(image, inner, mode)
-        canvas = Image.new(mode, (width, height), settings.background)
+        background = settings.background if mode != "RGBA" else (0, 0, 0, 0)
+        canvas = Image.new(mode, (width, height), background)
         corner = ((width - inner[0]) // 2, (height - inner[1]) // 2)
         canvas.paste(Image.fromarray(resized), corner)
         pixels = np.asarray(canvas)
@@ -248,8 +257,10 @@ def _fit(
         box = _center_crop(image, width / height) if settings.fit == "crop" else None
         resized = pixels = _resized(image, (width, height), mode, box)
     if brightest is None:
-        brightest = int(resized.max())
-    return pixels.reshape(height, width, settings.channels), brightest
+        is_opaque = mode == "RGBA" and not is_transparent
+        brightest = int((resized[..., :3] if is_opaque else resized).max())
+    found = Found(brightest, is_transparent)
+    return pixels.reshape(height, width, settings.channels), found
 
 
 def _center_crop(image: Image.Image, aspect: float) -> tuple[float, float, float, float]:
@@ -266,6 +277,12 @@ def _resized(
     mode: str,
     box: tuple[float, float, float, float] | None = None,
 ) -> Pixels:
+    is_resized = image.size != size or box not in (None, (0, 0, *size))
+    if is_resized and mode == "RGBA":
+        image = image.convert("RGBa")  # Pillow would do so, too, but slowly for large images
     # Bicubic with antialiasing: a third faster than Lanczos, and with less ringing.
     image = image.resize(size, Image.Resampling.BICUBIC, box, reducing_gap=_OVERSAMPLING)
-    return np.asarray(image if image.mode == mode else image.convert(mode))
+    pixels = np.asarray(image if image.mode == mode else image.convert(mode))
+    if mode == "RGBA":
+        pixels = np.where(pixels[..., 3:] > 0, pixels, 0).astype(np.uint8)
+    return pixels

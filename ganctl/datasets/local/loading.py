@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ganctl import text
-from ganctl.config.image_settings import ImageSettings
+from ganctl.config.image_settings import RGBA, ImageSettings
 from ganctl.config.resolve import auto_holdout
 from ganctl.datasets import detection, holdout
 from ganctl.datasets.dataset import Dataset, Progress, digest_of
@@ -68,6 +68,23 @@ class Prepared:
                     f"Half of the images have {side:,} pixels or more on the short side: {{}} "
                     "keeps more detail and takes about four times as long.",
                     Setting("image_size", str(2 * LARGEST_DETECTED)),
+                )
+            )
+        count = self.survey.remarks.num_transparent
+        settings = self.survey.settings
+        if count and settings.channels != RGBA:
+            lines.append(
+                Text(
+                    f"{counted(count, 'image')} with transparent parts, shown over "
+                    f"{printable(settings.background)}; {{}} keeps them transparent.",
+                    Setting("image_channels", RGBA),
+                )
+            )
+        elif settings.channels == RGBA and not count:
+            lines.append(
+                Text(
+                    "No image has transparent parts: {} gives the same images, faster.",
+                    Setting("image_channels", 3),
                 )
             )
         return lines

@@ -36,6 +36,8 @@ class Remarks:
     """(name, number of pages or frames) of files with several, of which the first is used."""
     lacking_end: list[str] = field(default_factory=list)
     """Names of JPEGs without their last bytes, whose pictures are complete."""
+    num_transparent: int = 0
+    """Number of images that are not opaque everywhere."""
     brightest: dict[str, int] = field(default_factory=dict)
     """Largest value in the images of each mode, whose white is `decoding.white_of` it."""
 
@@ -45,6 +47,7 @@ class Remarks:
             self.frames.append((name, facts.frames))
         if found.lacks_end:
             self.lacking_end.append(name)
+        self.num_transparent += found.is_transparent
         self.brightest[facts.mode] = max(found.brightest, self.brightest.get(facts.mode, 0))
 
     def messages(self) -> list[str]:

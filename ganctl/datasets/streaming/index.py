@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ganctl import limits
+from ganctl.config.image_settings import CHANNELS
 from ganctl.datasets.sources.base import climbs
 from ganctl.datasets.sources.labels import FOLDERS
 from ganctl.datasets.sources.layout import ALL, Layout, folders_of
@@ -233,7 +234,7 @@ def _from_dict(address: str, data: Any) -> Index:
     )
     size, channels = own.get("image_size"), own.get("image_channels")
     image_key, labels_from = own.get("image_key"), own.get("labels_from")
-    if channels not in (None, 1, 3):
+    if channels is not None and channels not in CHANNELS:
         raise ValueError
     return Index(
         address,

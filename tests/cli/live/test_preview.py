@@ -87,3 +87,9 @@ def test_the_version_of_a_preview_changes_with_its_samples():
         preview.show(np.zeros((1, 2, 2, 1), np.uint8), step)
         versions.append(preview.version)
     assert len(set(versions)) == 3
+
+
+def test_transparent_samples_are_shown_over_white():
+    picture, shown = contact_sheet(np.zeros((1, 8, 8, 4), np.uint8), 8, 8)
+    assert shown.all()
+    assert (picture == 255).all()

@@ -14,7 +14,7 @@ from PIL import Image
 
 from ganctl import limits
 from ganctl.config.image_settings import ImageSettings
-from ganctl.datasets.decoding.decode import BadImage, Facts, decode, decode_whole, measure
+from ganctl.datasets.decoding.decode import BadImage, Facts, decode, decode_whole, examine, measure
 
 FILES = Path(__file__).parents[2] / "fixtures" / "images"
 RED, GREEN, BLUE, GRAY = (255, 0, 0), (0, 255, 0), (0, 0, 255), (128,) * 3
@@ -430,3 +430,52 @@ def test_bad_whole_images():
         decode_whole((FILES / "rgb.png").read_bytes()[:60], "white")
     with pytest.raises(BadImage, match="not an image"):
         decode_whole(np.zeros((4, 4, 9), np.uint8), "white")
+
+
+KEPT = ImageSettings((8, 8), 4)
+
+
+def test_four_channels_keep_transparency():
+    pixels = np.zeros((8, 8, 4), np.uint8)
+    pixels[:4] = (200, 100, 50, 77)
+    pixels[4:] = (1, 2, 3, 0)  # colors that nobody sees
+    found, facts = examine(encoded(Image.fromarray(pixels)), KEPT)
+    assert facts.is_transparent
+    np.testing.assert_array_equal(found[:4], pixels[:4])
+    assert (found[4:] == 0).all()
+
+
+def test_invisible_colors_do_not_bleed_when_an_image_is_reduced():
+    pixels = np.full((64, 64, 4), (255, 0, 0, 0), np.uint8)
+    pixels[16:48, 16:48] = (0, 0, 255, 255)
+    found = decode(encoded(Image.fromarray(pixels)), KEPT)
+    visible = found[found[..., 3] > 0]
+    assert (visible[:, 2] > visible[:, 0] + 200).all()
+    assert found[0, 0].tolist() == [0, 0, 0, 0]
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "CMYK"])
+def test_images_without_transparency_are_opaque(mode):
+    kind = "TIFF" if mode == "CMYK" else "PNG"
+    image = Image.new("RGB", (12, 8), "orange").convert(mode)
+    found, facts = examine(encoded(image, kind), KEPT)
+    assert found.shape == (8, 8, 4)
+    assert (found[..., 3] == 255).all()
+    assert not facts.is_transparent
+
+
+def test_a_transparent_color_of_a_palette_is_kept():
+    image = Image.new("P", (8, 8), 0)
+    image.putpalette([255, 0, 0, 0, 255, 0])
+    image.paste(1, (0, 0, 8, 4))
+    found, facts = examine(encoded(image, transparency=0), KEPT)
+    assert facts.is_transparent
+    assert found[0, 0].tolist() == [0, 255, 0, 255]
+    assert found[7, 7].tolist() == [0, 0, 0, 0]
+
+
+def test_padding_is_transparent():
+    content = encoded(Image.new("RGB", (16, 8), "red"))
+    found = decode(content, ImageSettings((8, 8), 4, "pad"))
+    assert found[0].tolist() == [[0, 0, 0, 0]] * 8
+    assert found[4].tolist() == [[255, 0, 0, 255]] * 8

@@ -286,6 +286,26 @@ def test_large_images_can_be_trained_on_at_a_larger_size(tmp_path, side, is_said
     assert asked.advice() == []
 
 
+@pytest.mark.parametrize(
+    ("alpha", "channels", "advice"),
+    [
+        (100, None, "2 images with transparent parts, shown over white; image_channels=4 keeps"),
+        (100, 4, None),
+        (255, 4, "No image has transparent parts: image_channels=3 gives the same images"),
+        (255, None, None),
+    ],
+)
+def test_transparency_is_reported(tmp_path, alpha, channels, advice):
+    for number in range(2):
+        image = Image.new("RGBA", (32, 32), (number, 90, 0, alpha))
+        image.save(tmp_path / f"{number}.png")
+    for _ in range(2):  # decoded, and from the cache
+        prepared = loading.prepare(str(tmp_path), ImageSettings(channels=channels))
+        assert prepared.images.shape[3] == (channels or 3)
+        said = [*map(str, prepared.advice())]
+        assert [line[: len(advice)] for line in said] == [advice] if advice else said == []
+
+
 def test_classes_without_a_usable_image_are_named(photos):
     for path in (photos / "cat").iterdir():
         path.write_bytes(b"")
