@@ -173,6 +173,9 @@ class TrainConfig(Checked):
         RECIPE, "Gamma of the R1 gradient penalty (0: none).", 0, 1_000_000)] = 0.0
     r1_interval: Annotated[int, Spec(  # Karras et al. 2020 (StyleGAN2), section 3.1
         RECIPE, "Steps from one R1 penalty to the next (lazy regularization).", 1, 1_000_000)] = 1
+    freeze_d: Annotated[int, Spec(  # Mo et al. 2020
+        RECIPE, Text("Do not train the discriminator's first N layers, those at the image, in a "
+                     "run that begins with {} (FreezeD).", Setting("init_from")), 0, 1000)] = 0
     ema_images: Annotated[int, Spec(
         RECIPE, "Half-life of the moving average of the generator's weights, in images (0: no "
         "average).", 0, _BILLION)] = 0

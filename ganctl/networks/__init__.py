@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ganctl.config.schema import NetworkConfig
-from ganctl.errors import CheckpointError
+from ganctl.errors import CheckpointError, Setting, Text, UsageError
 from ganctl.networks import dcgan, fast
 from ganctl.networks.layers import Place
 
@@ -60,6 +60,24 @@ def tensors_by_place(config: NetworkConfig) -> dict[str, dict[Place, list[str]]]
         for owner, place in zip(owners, places[part], strict=True):
             found[part][place] += [name for name in tensors if name.rpartition(".")[0] == owner]
     return found
+
+
+def first_layers(config: NetworkConfig, count: int) -> list[str]:
+    """Return the names of the tensors of the discriminator's first `count` layers.
+
+    These are at the image; the last layer, which gives the logits, is none of them. Raises
+    UsageError if there are fewer.
+    """
+    if not count:
+        return []
+    *layers, _ = tensors_by_place(config)["discriminator"].values()
+    if count > len(layers):
+        size = f"{config.height}x{config.width}"
+        raise UsageError(
+            Text("{} is too many layers", Setting("freeze_d", count)),
+            f"The discriminator of {size} pixels has {len(layers)} before its last.",
+        )
+    return [name for names in layers[:count] for name in names]
 
 
 def load_generator(

@@ -13,6 +13,7 @@ from ganctl.config import presets
 from ganctl.config.image_settings import format_size
 from ganctl.config.schema import TrainConfig, settings
 from ganctl.errors import CheckpointError, Setting, Text, UsageError
+from ganctl.networks import first_layers
 from ganctl.networks.transfer import Transfer, transfer
 from ganctl.text import listed, printable
 from ganctl.training.state import TrainState, require_fit
@@ -39,7 +40,7 @@ class Origin:
         """Copy the checkpoint's weights to a new `state` wherever they fit.
 
         `classes` are the names of the images' classes; those of the same name in the checkpoint are
-        continued. Raises UsageError if nothing fits.
+        continued. Raises UsageError if nothing fits, or a layer that is to be frozen does not.
         """
         old, new = self.checkpoint.config.network, state.config.network
         known = names_of(old.num_classes, self.checkpoint.data["classes"])
@@ -58,6 +59,13 @@ class Origin:
         }
         if not any(each.taken for each in transfers.values()):
             raise self._nothing_fits(state.config)
+        for name in first_layers(new, state.config.freeze_d):
+            if name in transfers["discriminator"].new:
+                raise UsageError(
+                    f"the discriminator's {name} does not fit that of {self.path}: it begins anew "
+                    "and cannot be frozen",
+                    Text("Leave out {}.", Setting("freeze_d")),
+                )
         if state.ema is not None:
             average = self.checkpoint.generator_ema or self.checkpoint.generator
             transfer("generator", state.ema, new, average, old, same)

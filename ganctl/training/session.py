@@ -22,6 +22,7 @@ from ganctl.distributed.group import SINGLE, TIMEOUT, Group
 from ganctl.errors import CheckpointError, RunError, Setting, Text, UsageError
 from ganctl.evaluation.evaluator import EpochEvaluator
 from ganctl.history import Meter, Row
+from ganctl.networks import first_layers
 from ganctl.store import IntactCheckpoint, RunDirectory, errors_about, newest_intact
 from ganctl.text import counted
 from ganctl.training import data, memory, resuming, threads
@@ -191,6 +192,11 @@ def new(
     Raises a GanctlError.
     """
     config = override(config, {"data": loading.resolve(config.data)})
+    if config.freeze_d and origin is None:
+        raise UsageError(
+            Text("{} keeps layers as they were, and this run begins anew", Setting("freeze_d")),
+            Text("Begin from a checkpoint with {}, or leave it out.", Setting("init_from")),
+        )
     as_there: dict[str, Any] = {}
     if origin is not None:
         group.require_same(origin.checkpoint.digest, "checkpoint to begin from")
@@ -209,6 +215,7 @@ def new(
 
     def num_threads(finished: TrainConfig) -> int | None:
         _require_shares(finished, group)
+        first_layers(finished.network, finished.freeze_d)
         memory.require_room(finished, on)
         return threads.choose(finished, on, group.local_size)
 

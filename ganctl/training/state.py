@@ -15,8 +15,15 @@ from ganctl.checkpoint import Checkpoint, Weights
 from ganctl.config.schema import TrainConfig
 from ganctl.distributed.batchnorm import synchronized
 from ganctl.distributed.group import SINGLE, Group
+from ganctl.errors import CheckpointError, UsageError
 from ganctl.history import Row
-from ganctl.networks import build_discriminator, build_generator, check_weights, meta_networks
+from ganctl.networks import (
+    build_discriminator,
+    build_generator,
+    check_weights,
+    first_layers,
+    meta_networks,
+)
 from ganctl.rng import Stream
 from ganctl.training.schedules import learning_rate_factor
 
@@ -106,11 +113,17 @@ class TrainState:
 
 
 def create(config: TrainConfig, device: torch.device, group: Group = SINGLE) -> TrainState:
-    """Return the state before the first step; its weights are a function of the config's seed."""
+    """Return the state before the first step; its weights are a function of the config's seed.
+
+    Raises UsageError if more layers are frozen than there are.
+    """
     seeds = Stream.WEIGHTS.sequence(seed=config.seed).generate_state(2, np.uint64)
     rng_g, rng_d = (torch.Generator().manual_seed(int(seed >> 1)) for seed in seeds)
     generator = build_generator(config.network, rng_g).to(device)
     discriminator = build_discriminator(config.network, rng_d).to(device)
+    frozen = first_layers(config.network, config.freeze_d)
+    for name, parameter in discriminator.named_parameters():
+        parameter.requires_grad_(name not in frozen)
     if group.size > 1:
         generator = synchronized(generator, group)
     ema = None
@@ -161,6 +174,10 @@ def require_fit(checkpoint: Checkpoint) -> None:
     Allocates nothing: once all tensors fit, the networks are no larger than the file.
     """
     networks = meta_networks(checkpoint.config.network)
+    try:
+        first_layers(checkpoint.config.network, checkpoint.config.freeze_d)
+    except UsageError as error:
+        raise CheckpointError(f"has an invalid configuration: {error.message}") from None
     weights = {"generator": [checkpoint.generator], "discriminator": [checkpoint.discriminator]}
     if checkpoint.config.ema_images or checkpoint.generator_ema is not None:
         weights["generator"].append(checkpoint.generator_ema or {})
@@ -172,10 +189,15 @@ def require_fit(checkpoint: Checkpoint) -> None:
             check_weights(dict(network.named_parameters()), table)
 
 
+def trained(network: nn.Module) -> list[nn.Parameter]:
+    """Return the parameters of `network` that steps change: all but the frozen ones."""
+    return [parameter for parameter in network.parameters() if parameter.requires_grad]
+
+
 def _take_step(
     network: nn.Module, optimizer: Adam, learning_rate: float, gradients: Sequence[Tensor]
 ) -> None:
-    for parameter, gradient in zip(network.parameters(), gradients, strict=True):
+    for parameter, gradient in zip(trained(network), gradients, strict=True):
         # Fused Adam reads both in the order of memory; R1's gradients come in another layout.
         same = gradient.stride() == parameter.stride()
         parameter.grad = gradient if same else torch.empty_like(parameter).copy_(gradient)

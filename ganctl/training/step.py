@@ -16,7 +16,7 @@ from ganctl.networks.dropout import seed_dropout, set_dropout_rows
 from ganctl.rng import Use
 from ganctl.training.augment import Augmentation
 from ganctl.training.schedules import ema_decay
-from ganctl.training.state import TrainState
+from ganctl.training.state import TrainState, trained
 
 _TINY = 1e-12
 """A derivative by a logit below this adds nothing to a gradient in fp32, but can be divided by."""
@@ -109,7 +109,7 @@ def _simultaneous(
             slopes.append(torch.ones_like(penalty))
         *d_gradients, d_by_images = torch.autograd.grad(
             outputs,
-            [*state.discriminator.parameters(), fake],
+            [*trained(state.discriminator), fake],
             [slope.to(output.dtype) for slope, output in zip(slopes, outputs, strict=True)],
         )
         d_mean.add(batch.rows.weight, d_gradients)
@@ -145,7 +145,7 @@ def _alternating(
         d_loss = loss.discriminator(real_pred, fake_pred)
         penalty = _penalty(state, batch)
         objective = d_loss if penalty is None else d_loss + penalty
-        d_gradients = torch.autograd.grad(objective, list(state.discriminator.parameters()))
+        d_gradients = torch.autograd.grad(objective, trained(state.discriminator))
         d_mean.add(batch.rows.weight, d_gradients)
         # Micro-batches are there to save memory, so the fakes of several are generated again.
         kept = fake if len(inputs) == 1 else None
@@ -253,16 +253,18 @@ class _Mean:
         self._tensors = list(torch._foreach_add(self._tensors, terms)) if self._tensors else terms
 
     def begin_sum(self) -> PendingSum:
-        parameters = list(self._network.parameters())
+        parameters = trained(self._network)
         others = self._tensors[len(parameters) :]
         return self._group.begin_sum(self._tensors, like=[*parameters, *others])
 
 
 def gradient_names(state: TrainState) -> list[str]:
-    """Return the names of all parameters, in the order of `StepResult.gradients`."""
+    """Return the names of all trained parameters, in the order of `StepResult.gradients`."""
     return [
-        *(f"discriminator {name}" for name, _ in state.discriminator.named_parameters()),
-        *(f"generator {name}" for name, _ in state.generator.named_parameters()),
+        f"{part} {name}"
+        for part in ("discriminator", "generator")
+        for name, parameter in getattr(state, part).named_parameters()
+        if parameter.requires_grad
     ]
 
 

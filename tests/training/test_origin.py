@@ -195,3 +195,11 @@ def test_what_is_followed_decides_shapes():
     assert {*resolve.FOLLOWED} <= values.keys()
     found = resolve.followed(config, presets.preset("dcgan"), {"latent_dim"})
     assert found == {"base_channels": 64, "image_size": None}
+
+
+def test_layers_can_be_frozen_only_if_they_are_taken(first, begin, tiny_config, tmp_path):
+    with pytest.raises(UsageError, match=r"layers.0.weight does not fit .* cannot be frozen"):
+        begin(first, freeze_d=1)  # grayscale there, color here
+    begin(first, freeze_d=3, image_channels=1)
+    with pytest.raises(UsageError, match="this run begins anew"):
+        session.new(tiny_config(freeze_d=1), tmp_path / "anew", "cpu")

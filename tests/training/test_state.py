@@ -5,12 +5,13 @@ import torch
 
 from ganctl.checkpoint import decode, encode
 from ganctl.config.presets import PRESETS
-from ganctl.errors import CheckpointError
+from ganctl.errors import CheckpointError, UsageError
 from ganctl.history import Meter
 from ganctl.latents import from_seeds
+from ganctl.networks import first_layers
 from ganctl.store import RunDirectory
 from ganctl.training.recorder import Recorder
-from ganctl.training.state import create, restore
+from ganctl.training.state import create, restore, trained
 from ganctl.training.step import train_step
 
 CPU = torch.device("cpu")
@@ -136,3 +137,31 @@ def test_a_checkpoint_holds_the_state(tiny_config, tiny_dataset, recorder, tmp_p
     saved = Recorder(state, tiny_dataset, run, recorder(), data={}, made_by={}).checkpoint(Meter())
     assert (saved.step, saved.config) == (2, state.config)
     assert saved.generator.keys() == state.generator.state_dict().keys()
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_frozen_layers_stay_as_they_are_and_resume_exactly(tiny_config, checkpoint_of, preset):
+    config = tiny_config(preset, freeze_d=2, r1_weight=0.5, r1_interval=2)
+    before = create(config, CPU)
+    at_first = {name: t.clone() for name, t in before.discriminator.state_dict().items()}
+    original = updated(before, 3)
+    frozen = first_layers(config.network, 2)
+    assert len(frozen) == 4  # two weights and two biases
+    for name, tensor in original.discriminator.state_dict().items():
+        assert tensor.equal(at_first[name]) == (name in frozen)
+    for moments in original.moments()["optimizer_d"].values():
+        assert [bool(t.any()) for name, t in moments.items()] == [n not in frozen for n in moments]
+    restored = restore(checkpoint_of(original), original.config, CPU)
+    assert same(updated(restored), updated(original))
+
+
+def test_all_but_the_last_layer_can_be_frozen_and_no_more(tiny_config, checkpoint_of):
+    state = create(tiny_config("dcgan", freeze_d=2), CPU)
+    assert len(trained(state.discriminator)) == 2  # weight and bias
+    with pytest.raises(UsageError, match="freeze_d=3 is too many layers") as caught:
+        create(tiny_config("dcgan", freeze_d=3), CPU)
+    assert caught.value.hint == "The discriminator of 28x28 pixels has 2 before its last."
+    config = tiny_config("dcgan", freeze_d=3)
+    forged = dataclasses.replace(checkpoint_of(state), config=config)
+    with pytest.raises(CheckpointError, match="invalid configuration: freeze_d=3 is too many"):
+        restore(forged, config, CPU)

@@ -16,7 +16,7 @@ from ganctl.history import STEP_METRICS
 from ganctl.networks.dropout import Dropout
 from ganctl.training.schedules import ema_decay
 from ganctl.training.state import create
-from ganctl.training.step import train_step
+from ganctl.training.step import gradient_names, train_step
 
 CPU = torch.device("cpu")
 
@@ -456,3 +456,24 @@ def test_a_compiled_step_is_close_to_an_eager_one(tiny_config, preset, monkeypat
             metrics = train_step(state, real, z, noise_seed=0).metrics
         outcomes.append(metrics)
     assert_close(outcomes[1], outcomes[0], rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("updates", UPDATES)
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_the_other_layers_learn_as_if_none_was_frozen(tiny_config, updates, accumulate):
+    """With the penalty, which differentiates through the frozen layers, in the first step."""
+    changes = {"updates": updates, "accumulate": accumulate, "r1_weight": 0.5}
+    (real,), (z,) = batches_and_noise(1, latent_dim=8)
+    states = [create(tiny_config("fast", freeze_d=count, **changes), CPU) for count in (0, 2)]
+    measured = [train_step(state, real, z, 0) for state in states]
+    for state, found in zip(states, measured, strict=True):
+        assert len(gradient_names(state)) == len(found.gradients)
+    # The loss of the generator may already be that of the updated discriminator.
+    assert_close(measured[1].metrics[1:], measured[0].metrics[1:])
+    whole, frozen = (dict(state.tensors()) for state in states)
+    names = {name for name in gradient_names(states[1]) if name.startswith("discriminator")}
+    assert len(gradient_names(states[0])) == len(gradient_names(states[1])) + 4
+    for name in names:
+        moment = name.replace("discriminator", "optimizer_d exp_avg_sq")
+        assert frozen[moment].any()
+        assert_close(frozen[moment], whole[moment], rtol=1e-4, atol=1e-9)
