@@ -8,29 +8,34 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from ganctl.api import train
     from ganctl.errors import GanctlError, GanctlWarning
+    from ganctl.evaluation.comparison import Comparison, compare_images
     from ganctl.inspection import inspect
     from ganctl.model import Model, load
     from ganctl.samples import Samples, Walk
 
 __version__ = "0.1.0"
 __all__ = [
+    "Comparison",
     "GanctlError",
     "GanctlWarning",
     "Model",
     "Samples",
     "Walk",
     "__version__",
+    "compare_images",
     "inspect",
     "load",
     "train",
 ]
 
 _HOMES = {
+    "Comparison": "ganctl.evaluation.comparison",
     "GanctlError": "ganctl.errors",
     "GanctlWarning": "ganctl.errors",
     "Model": "ganctl.model",
     "Samples": "ganctl.samples",
     "Walk": "ganctl.samples",
+    "compare_images": "ganctl.evaluation.comparison",
     "inspect": "ganctl.inspection",
     "load": "ganctl.model",
     "train": "ganctl.api",

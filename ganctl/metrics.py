@@ -128,6 +128,11 @@ def nearest_distances(points: Tensor, others: Tensor) -> Tensor:
     return torch.cat([table.amin(1) for table in _distances(points.double(), others.double())])
 
 
+def nearest_others(points: Tensor) -> Tensor:
+    """Return the distance of each of `points`, (N, D), to the nearest other one: float64 (N,)."""
+    return _radii(points.double(), 1)
+
+
 def class_shares(logits: Tensor) -> list[float]:
     """Return the fraction of images in each class; they sum to 1."""
     counts = torch.bincount(logits.argmax(1), minlength=logits.shape[1])

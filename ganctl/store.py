@@ -63,6 +63,11 @@ def checkpoint_path(path: Path) -> Path:
     return path
 
 
+def is_checkpoint(path: Path) -> bool:
+    """Return whether `path` looks like a checkpoint: a .pt file, or the folder of a run."""
+    return (path / LATEST).is_file() if path.is_dir() else path.suffix == ".pt"
+
+
 @dataclass(frozen=True)
 class IntactCheckpoint:
     """The newest checkpoint of a run that can be read."""

@@ -1,18 +1,21 @@
-"""ganctl evaluate: metrics of a checkpoint's samples against real images."""
+"""ganctl evaluate: metrics of a checkpoint's samples, or of any images, against real images."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ganctl.cli import completion
-from ganctl.cli.evaluations import show_evaluation
-from ganctl.cli.options import CheckpointArgument, EmaOption, JsonOption, QuietOption
+from ganctl.cli.evaluations import show_comparison, show_evaluation
+from ganctl.cli.option_names import pasteable
+from ganctl.cli.options import EmaOption, JsonOption, QuietOption
 from ganctl.cli.terminal import Terminal
-from ganctl.errors import RunError
+from ganctl.errors import RunError, UsageError
 
 if TYPE_CHECKING:
+    from ganctl.datasets.dataset import Progress
     from ganctl.evaluation.results import Evaluation
 
 _MAX_CLASSES = 20
@@ -20,10 +23,19 @@ _MAX_CLASSES = 20
 
 
 def evaluate(
-    ckpt: CheckpointArgument,
-    num_samples: Annotated[int, typer.Option(
-        "--num-samples", "-n", metavar="N", help="Number of samples, seeds 0 to N-1.",
-    )] = 10_000,
+    source: Annotated[str, typer.Argument(
+        metavar="CKPT|IMAGES", show_default=False, autocompletion=completion.data,
+        help="A .pt file or a run directory (its latest). Or images: a folder, archive or name.",
+    )],
+    real: Annotated[str | None, typer.Argument(
+        metavar="[IMAGES]", show_default=False, autocompletion=completion.data,
+        help="The real images to compare with. Needed for images; for a checkpoint, instead of "
+        "those that belong to its training images.",
+    )] = None,
+    num_samples: Annotated[int | None, typer.Option(
+        "--num-samples", "-n", metavar="N", show_default="10000; all images of a set",
+        help="Number of samples, seeds 0 to N-1; or of the first images, drawn at random.",
+    )] = None,
     ema: EmaOption = None,
     data: Annotated[str | None, typer.Option(
         "--data", metavar="PATH|NAME", show_default="those that the checkpoint names",
@@ -36,6 +48,9 @@ def evaluate(
         "(extra 'features'), inception (extra 'inception'), torchvision:NAME, dinov2:NAME, a file "
         "of Inception's weights, or none (patches only).",
     )] = "auto",
+    skip_bad: Annotated[bool, typer.Option(
+        "--skip-bad", help="Leave out files that cannot be used, instead of refusing all images.",
+    )] = False,
     quiet: QuietOption = False,
     json: JsonOption = False,
 ) -> None:  # fmt: skip
@@ -45,36 +60,83 @@ def evaluate(
     three minutes on a CPU and up to 3 GB of memory; most of it goes into the features of all real
     images, which are extracted once. The result is kept with the run; inspect and report show it.
 
+    Two sets of images, of any program and any sizes, are compared without a checkpoint. Next to
+    each metric stands that of one random half of the real images against the other.
+
     Examples:
 
     ganctl evaluate runs/mnist-fast
 
     ganctl evaluate ckpt.pt --num-samples 2000 --json
+
+    ganctl evaluate samples/ photos/
+
+    ganctl evaluate runs/photos-fast other-photos/
     """
     terminal = Terminal(json_wanted=json, quiet=quiet)
+    if real is not None and data is not None:
+        raise UsageError("--data names training images, not IMAGES", "Leave out --data.")
+    if real is None and skip_bad:
+        raise UsageError(
+            "--skip-bad is for two sets of images",
+            "Leave it out: with a checkpoint, files that cannot be used are always left out.",
+        )
     with terminal.progress() as progress:
         from ganctl import devices, private_folders
-        from ganctl.evaluation import evaluate as evaluation
-        from ganctl.evaluation import results
-        from ganctl.model import load
-        from ganctl.store import RunDirectory
+        from ganctl.evaluation import comparison
 
-        model = load(ckpt, ema=ema)
+        if real is None and comparison.are_images(source):
+            raise UsageError(
+                f"'{source}' is not a checkpoint, and images need others to be compared with",
+                f"Name those, too: ganctl evaluate {pasteable(Path(source))} IMAGES",
+            )
         devices.use_idle_threads()
         terminal.notes(private_folders.notices())
-        result = evaluation.evaluate(
-            model, num_samples=num_samples, data=data, choice=features, progress=progress
-        )
+        if real is None:
+            result = _evaluated(source, ema, num_samples, data, features, progress, terminal)
+        else:
+            compared = comparison.compare_images(
+                source, real, features=features, num_samples=num_samples, ema=ema,
+                skip_bad=skip_bad, on_progress=progress,
+            )  # fmt: skip
+    if real is not None:
+        terminal.notes(compared.file_notes())
+    if json:
+        terminal.document((result if real is None else compared).to_dict())
+    elif real is None:
+        _show(result, terminal)
+    else:
+        show_comparison(compared, terminal)
+
+
+def _evaluated(
+    path: str,
+    ema: bool | None,
+    num_samples: int | None,
+    data: str | None,
+    features: str,
+    progress: Progress,
+    terminal: Terminal,
+) -> Evaluation:
+    """Evaluate a checkpoint, and keep the result with its run."""
+    from ganctl.evaluation import evaluate as evaluation
+    from ganctl.evaluation import results
+    from ganctl.evaluation.evaluator import DEFAULT_SAMPLES
+    from ganctl.model import load
+    from ganctl.store import RunDirectory
+
+    model = load(path, ema=ema)
+    count = DEFAULT_SAMPLES if num_samples is None else num_samples
+    result = evaluation.evaluate(
+        model, num_samples=count, data=data, choice=features, progress=progress
+    )
     run = RunDirectory(model.path.parent)
     if run.read_starts():
         try:
             results.save(result, run)
         except RunError as error:
             terminal.error(f"warning: not kept with the run: {error.message}", error.hint)
-    if json:
-        terminal.document(result.to_dict())
-    else:
-        _show(result, terminal)
+    return result
 
 
 def _show(evaluation: Evaluation, terminal: Terminal) -> None:

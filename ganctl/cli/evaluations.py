@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from ganctl.cli.terminal import Terminal
 
 if TYPE_CHECKING:
+    from ganctl.evaluation.comparison import Comparison
     from ganctl.evaluation.results import Evaluation
 
 _MORE = "pip install 'ganctl[features]' adds the Frechet distance, precision and recall."
@@ -37,3 +38,29 @@ def show_evaluation(evaluation: Evaluation, terminal: Terminal, *, heading: str)
         )
     if evaluation.warning:
         terminal.error(f"warning: {evaluation.warning}")
+
+
+def show_comparison(comparison: Comparison, terminal: Terminal) -> None:
+    """Show which two sets of images were compared, and the metrics beside the floor."""
+    sets = (("A", comparison.a), ("B", comparison.b))
+    terminal.heading("A against B")
+    terminal.table(
+        ("", "images", "size", "left out", ""),
+        [(letter, f"{len(one):,}", one.size, f"{one.num_skipped:,}", one.name)
+         for letter, one in sets],
+    )  # fmt: skip
+    terminal.result(
+        f"features: {comparison.features}; every image is seen whole, from its own size"
+    )
+    terminal.table(("", "A against B", "floor", "better is"), comparison.rows())
+    if comparison.floor:
+        count = comparison.floor.num_samples
+        terminal.result(
+            f"floor: one random half of B against the other, {count:,} and "
+            f"{len(comparison.b) - count:,} images"
+        )
+        terminal.result(
+            ">= real: images closer to B than those of B are to each other may be copies."
+        )
+    for note in comparison.notes():
+        terminal.result(note)

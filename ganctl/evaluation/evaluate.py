@@ -7,7 +7,7 @@ from ganctl.config.schema import MIN_MEASURED, override
 from ganctl.datasets import loading
 from ganctl.datasets.dataset import Dataset, ImageDataset, Progress, Rows
 from ganctl.errors import DataError, Setting, Text, UsageError
-from ganctl.evaluation.evaluator import Evaluator
+from ganctl.evaluation.evaluator import DEFAULT_SAMPLES, Evaluator
 from ganctl.evaluation.results import Evaluation
 from ganctl.images import Pixels
 from ganctl.model import Model
@@ -20,7 +20,12 @@ _MEMORY = 1_500_000_000
 
 
 def evaluate(
-    model: Model, *, num_samples: int, data: str | None, choice: str, progress: Progress
+    model: Model,
+    *,
+    num_samples: int,
+    data: str | None,
+    choice: str,
+    progress: Progress,
 ) -> Evaluation:
     """Compare samples of `model`, seeds 0 to `num_samples` - 1, with real images.
 
@@ -31,7 +36,7 @@ def evaluate(
     if not MIN_MEASURED <= num_samples <= _MAX_SAMPLES:
         raise UsageError(
             f"metrics need {MIN_MEASURED} to {_MAX_SAMPLES:,} samples, not {num_samples}",
-            Text("Give {}.", Setting("num_samples", 10_000)),
+            Text("Give {}.", Setting("num_samples", DEFAULT_SAMPLES)),
         )
     if data is not None:
         data = loading.resolve(data)

@@ -24,9 +24,11 @@ from ganctl.history import QUALITY_METRICS
 from ganctl.images import Pixels
 from ganctl.rng import Stream
 
+DEFAULT_SAMPLES = 10_000
+"""Number of samples of a checkpoint that are evaluated unless another number is given."""
 _NUM_EPOCH_TEST = 2000
 """Number of test images that an epoch's samples are compared with."""
-_NUM_STEPS = 4
+NUM_STEPS = 4
 """Number of steps of a comparison."""
 
 
@@ -35,7 +37,8 @@ class Metrics:
     """The metrics of a set of images against test images; docs/evaluation.md explains them."""
 
     num_samples: int
-    patch_distance: float
+    patch_distance: float | None
+    """None for two sets of images, whose sizes may differ."""
     frechet_distance: float | None
     """None without a feature network, like all that follow."""
     kernel_distance: float | None
@@ -105,7 +108,7 @@ class Evaluator:
             self._watch(watched)
         pixels = np.concatenate(first)
         self._progress("comparing patches", 0, 1)
-        return _metrics(len(pixels), self._patches.distance(pixels), found)
+        return as_metrics(len(pixels), self._patches.distance(pixels), found)
 
     def floor(self) -> Metrics:
         """Return the metrics of random training images, which samples can hardly beat.
@@ -113,11 +116,11 @@ class Evaluator:
         `nearest_training` is that of the test images instead. The result is cached.
         """
         if self._features is None:
-            return _metrics(self._patches.count, self._patches.floor(), {})
+            return as_metrics(self._patches.count, self._patches.floor(), {})
         key = self._features.floor_key()
         if (kept := cache.find_bytes(key, "floor")) is not None:
             return Metrics(**json.loads(kept))
-        floor = _metrics(0, self._patches.floor(), self._features.floor())
+        floor = as_metrics(0, self._patches.floor(), self._features.floor())
         cache.keep_bytes(key, "floor", json.dumps(asdict(floor)).encode())
         return floor
 
@@ -207,24 +210,14 @@ class _FeatureComparison:
 
     def _compare(self, found: Activations, task: str, *, nearest_of: Activations) -> dict[str, Any]:
         progress = functools.partial(self._progress, task)
-        progress(0, _NUM_STEPS)
+        progress(0, NUM_STEPS)
         nearest = None
         if self._train is not None:
-            table = metrics.nearest_distances(nearest_of.features, self._train.features)
-            nearest = float(table.median())
-        values = _compare(found, self._frechet, self._test.features, progress)
-        shares = metrics.class_shares(found.logits) if self._network.num_classes else []
-        return {
-            **values,
-            "num_samples": len(found),
-            "class_shares": shares,
-            "classes_found": metrics.classes_found(shares) if shares else None,
-            "class_divergence": metrics.uniform_divergence(shares) if shares else None,
-            "nearest_training": nearest,
-        }
+            nearest = metrics.nearest_distances(nearest_of.features, self._train.features)
+        return compare(self._network, found, self._test, self._frechet, nearest, progress)
 
 
-def _metrics(num_samples: int, patch_distance: float, found: Mapping[str, Any]) -> Metrics:
+def as_metrics(num_samples: int, patch_distance: float | None, found: Mapping[str, Any]) -> Metrics:
     """Return metrics of `num_samples`, or of as many as `found` says, which may be empty."""
     names = [field.name for field in dataclasses.fields(Metrics)]
     empty: dict[str, Any] = {**dict.fromkeys(names), "class_shares": []}
@@ -262,18 +255,45 @@ class EpochEvaluator:
         found = extract(self._network, samples)
         shares = metrics.class_shares(found.logits) if self._network.num_classes else []
         values = {
-            **_compare(found, self._frechet, self._test.features[: len(found)]),
+            **_distances(found, self._frechet, self._test.features[: len(found)]),
             "smallest_class": min(shares, default=None),
             "largest_class": max(shares, default=None),
         }
         return {name: _finite(values[name]) for name in QUALITY_METRICS}
 
 
-def _compare(
+def compare(
+    network: FeatureNetwork,
+    found: Activations,
+    real: Activations,
+    frechet: metrics.Frechet,
+    nearest: Tensor | None,
+    progress: Callable[[int, int], None],
+    num_neighbors: int | None = None,
+) -> dict[str, Any]:
+    """Return the metrics by name of images against `real` ones, which `frechet` was made of.
+
+    `nearest` has distances to the nearest image that may have been copied, (N,), if known. Only the
+    first `num_neighbors` of both sets, or all, are searched for neighbors: that takes a time
+    proportional to the product of their numbers.
+    """
+    shares = metrics.class_shares(found.logits) if network.num_classes else []
+    return {
+        **_distances(found, frechet, real.features, progress, num_neighbors),
+        "num_samples": len(found),
+        "class_shares": shares,
+        "classes_found": metrics.classes_found(shares) if shares else None,
+        "class_divergence": metrics.uniform_divergence(shares) if shares else None,
+        "nearest_training": None if nearest is None else float(nearest.median()),
+    }
+
+
+def _distances(
     found: Activations,
     frechet: metrics.Frechet,
     real: Tensor,
     progress: Callable[[int, int], None] = lambda *_: None,
+    num_neighbors: int | None = None,
 ) -> dict[str, float | None]:
     """Return the metrics that compare images with `real` features, or need their logits alone.
 
@@ -283,13 +303,13 @@ def _compare(
     steps: tuple[Callable[[], Mapping[str, float | None]], ...] = (
         lambda: {"frechet_distance": frechet.distance(fake)},
         lambda: {"kernel_distance": metrics.kernel_distance(fake, real)},
-        lambda: asdict(metrics.manifold(fake, real)),
+        lambda: asdict(metrics.manifold(fake[:num_neighbors], real[:num_neighbors])),
         lambda: _class_metrics(logits),
     )
     values: dict[str, float | None] = {}
     for done, step in enumerate(steps, 1):
         values |= step()
-        progress(done, _NUM_STEPS)
+        progress(done, NUM_STEPS)
     return values
 
 

@@ -24,6 +24,28 @@ _CHUNK = 256
 """Number of real images per batch: as many as a generator draws."""
 
 
+def key_of(network: FeatureNetwork, *parts: str | int) -> str:
+    """Return the cache key of a value that depends on `network` and `parts` alone."""
+    made_with = [_FORMAT, torch.__version__, network.name, network.digest]
+    return cache.key_of("real images", made_with, parts)
+
+
+def find(key: str) -> Activations | None:
+    """Return the activations that `keep` stored under `key`, if they are there."""
+    content = cache.find_bytes(key, "features")
+    if content is None:
+        return None
+    with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+        return Activations(*(torch.from_numpy(arrays[name]) for name in ("features", "logits")))
+
+
+def keep(key: str, found: Activations) -> None:
+    """Cache the activations `found` under `key`."""
+    file = io.BytesIO()
+    np.savez(file, features=found.features.numpy(), logits=found.logits.numpy())
+    cache.keep_bytes(key, "features", file.getvalue())
+
+
 class RealImages:
     """Real images, uint8 (N, H, W, C), as seen by one feature network."""
 
@@ -41,23 +63,16 @@ class RealImages:
 
     def key(self, *parts: str | int) -> str:
         """Return the cache key of a value that depends on images, network and `parts` alone."""
-        made_with = [_FORMAT, torch.__version__, self._network.name, self._network.digest]
-        return cache.key_of("real images", made_with, self.digest, parts)
+        return key_of(self._network, self.digest, *parts)
 
     def cached(self) -> Activations | None:
         """Return the images' activations if they are cached."""
-        content = cache.find_bytes(self.key(), "features")
-        if content is None:
-            return None
-        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-            return Activations(*(torch.from_numpy(arrays[name]) for name in ("features", "logits")))
+        return find(self.key())
 
     def extract(self, progress: Callable[[int], None]) -> Activations:
         """Extract and cache the images' activations. `progress` gets the number of images done."""
         found = extract(self._network, chunks(self._pixels), progress)
-        file = io.BytesIO()
-        np.savez(file, features=found.features.numpy(), logits=found.logits.numpy())
-        cache.keep_bytes(self.key(), "features", file.getvalue())
+        keep(self.key(), found)
         return found
 
 

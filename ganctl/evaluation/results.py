@@ -72,15 +72,8 @@ class Evaluation:
         return evaluation
 
     def rows(self) -> list[tuple[str, str, str, str]]:
-        """Return table rows: label, value of samples, value of real images, which is better."""
-        table = []
-        for metric in _SHOWN:
-            samples, real = (
-                metric.text(getattr(each, metric.name)) for each in (self.metrics, self.floor)
-            )
-            if samples and real and (self.metrics.class_shares or metric.name != "sure_share"):
-                table.append((metric.label, samples, real, metric.better))
-        return table
+        """Return the rows of a table: label, of the samples, of real images, which is better."""
+        return metric_rows(self.metrics, self.floor)
 
 
 def save(evaluation: Evaluation, run: RunDirectory) -> None:
@@ -119,6 +112,25 @@ def newest_for(run: RunDirectory, digest: str) -> Evaluation | None:
     """Return the newest evaluation of the checkpoint with this digest, or else of any."""
     found = load(run)
     return next((one for one in found if one.digest == digest), found[0] if found else None)
+
+
+def metric_rows(
+    metrics: Metrics, floor: Metrics | None, nearest: str = "nearest training image"
+) -> list[tuple[str, str, str, str]]:
+    """Return a row for each metric: its label, its value, the `floor`, which is better.
+
+    `nearest` is the label of the distance to the nearest image.
+    """
+    table = []
+    for metric in _SHOWN:
+        value, real = (
+            metric.text(getattr(each, metric.name)) if each else "" for each in (metrics, floor)
+        )
+        is_shown = value and (real or floor is None)
+        if is_shown and (metrics.class_shares or metric.name != "sure_share"):
+            label = nearest if metric.name == "nearest_training" else metric.label
+            table.append((label, value, real, metric.better))
+    return table
 
 
 def _rebuild(kind: Any, content: Mapping[str, Any]) -> Any:

@@ -43,6 +43,8 @@ class DigitFeatures:
 
     name = "mnist-classifier"
     is_fast = True
+    image_shape = (28, 28, 1)
+    """The only shape of images, (H, W, C), that it knows."""
     num_classes = NUM_CLASSES
 
     def __init__(self, device: torch.device) -> None:
@@ -62,6 +64,7 @@ class StackedFeatures(DigitFeatures):
 
     name = "mnist-classifier, channel by channel"
     is_fast = False
+    image_shape = (28, 28, 3)
     num_classes = NUM_CLASSES**3
 
     def __call__(self, images: Tensor) -> tuple[Tensor, Tensor]:

@@ -254,3 +254,72 @@ def test_copies_of_training_images_are_called_copies(
     assert said in ok("inspect", run).err
     ok("report", run, "-o", tmp_path / "report.html")
     assert said in (tmp_path / "report.html").read_text()
+
+
+@pytest.fixture
+def sets(tmp_path, monkeypatch):
+    """Two folders of images: A of 12, B of 24 and of another size, with two classes."""
+    monkeypatch.setattr("ganctl.features.load", lambda *_, **__: Means())
+    rng = np.random.default_rng(0)
+    for name, count, side in (("A", 12, 8), ("B", 24, 12)):
+        for number in range(count):
+            path = tmp_path / name / "xy"[number % 2] / f"{number}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(rng.integers(0, 256, (side, side, 3), np.uint8)).save(path)
+    return tmp_path / "A", tmp_path / "B"
+
+
+def test_two_sets_of_images(ok, sets, documented):
+    a, b = sets
+    shown = ok("evaluate", a, b).out
+    assert re.search(rf"^A +12 +8x8 +0 +{a}$", shown, re.M)
+    assert re.search(rf"^B +24 +12x12 +0 +{b}$", shown, re.M)
+    assert "features: means" in shown
+    for label in ("Frechet distance", "coverage", "nearest image of B"):
+        assert re.search(rf"^{label} +-?[\d.]+ +-?[\d.]+ +(lower|higher|>= real)$", shown, re.M)
+    assert "12 and 12 images" in shown
+    report = json.loads(ok("evaluate", a, b, "--json").out)
+    documented("evaluate-two", report)
+    assert (report["a"]["num_images"], report["b"]["sizes"]) == (12, {"12x12": 24})
+    few = json.loads(ok("evaluate", b, a, "-n", "11", "--json").out)
+    documented("evaluate-two", few)
+    assert (few["a"]["num_images"], few["floor"]) == (11, None)
+
+
+def test_samples_of_a_checkpoint_against_other_images(ok, run, sets, documented):
+    report = json.loads(ok("evaluate", run, sets[1], "-n", "10", "--json").out)
+    documented("evaluate-two", report)
+    assert report["a"]["sizes"] == {"28x28": 10}
+    assert not (run / "evaluation.json").exists(), "only an evaluation of its own images is kept"
+
+
+def test_bad_files_of_a_set(cli, ok, sets):
+    a, b = sets
+    (b / "x" / "bad.png").write_bytes(b"no image")
+    result = cli("evaluate", a, b)
+    assert (result.code, "Add --skip-bad" in result.err) == (1, True)
+    result = ok("evaluate", a, b, "--skip-bad")
+    assert "bad.png" in result.err
+    assert re.search(r"^B +24 +12x12 +1 ", result.out, re.M)
+
+
+def test_wrong_sets_are_refused_in_plain_words(cli, run, sets, tmp_path):
+    a, b = sets
+    for words, code, said in (
+        ((a,), 2, "Name those, too: ganctl evaluate"),
+        (("mnist",), 2, "Name those, too"),
+        ((run, run), 2, "is a checkpoint"),
+        ((a, run), 2, "Give the checkpoint first"),
+        ((a, b, "--data", "mnist"), 2, "Leave out --data"),
+        ((a, b, "--ema"), 2, "--ema is for the samples"),
+        ((run, "--skip-bad"), 2, "for two sets"),
+        ((a, tmp_path / "nowhere"), 1, "nothing at"),
+        ((tmp_path / "nowhere", b), 1, "nothing at"),
+        ((a, a / "x" / "0.png"), 1, "not a supported kind"),
+        ((run, run / "losses.csv"), 1, "not a supported kind"),
+        ((a, b, "-n", "13"), 2, "has 12 images, fewer than 13"),
+        ((a, b, "-n", "3"), 2, "num-samples"),
+    ):
+        result = cli("evaluate", *words)
+        assert (result.code, result.out) == (code, ""), words
+        assert said in result.err, words

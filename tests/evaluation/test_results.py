@@ -76,7 +76,7 @@ def test_a_run_that_was_never_evaluated_has_none(run):
         lambda it: it.update(figures=None),
         lambda it: it["figures"].update(precision="high"),
         lambda it: it["figures"].update(recall=float("nan")),
-        lambda it: it["figures"].update(patch_distance=None),
+        lambda it: it["figures"].update(num_samples=None),
         lambda it: it["floor"].update(class_shares=7),
         lambda it: it["floor"].update(class_shares=["x"]),
         lambda it: it["floor"].update(class_shares=[10**400]),

@@ -19,7 +19,12 @@ _ARCHIVES = (".json", ".npy", ".npz", ".zip", ".tar", ".tgz", ".gz", ".bz2", ".x
 def is_path(name: str) -> bool:
     """Return whether `name` looks like a path, or exists as one."""
     separated = "/" in name or os.sep in name
-    return separated or name.lower().endswith(_ARCHIVES) or os.path.exists(name)  # noqa: PTH110
+    return separated or is_archive(name) or os.path.exists(name)  # noqa: PTH110
+
+
+def is_archive(name: str) -> bool:
+    """Return whether `name` ends like an archive or an array of images."""
+    return name.lower().endswith(_ARCHIVES)
 
 
 def resolve(path: str) -> str:
