@@ -12,12 +12,13 @@ from ganctl.cli.options import (
     BackgroundOption,
     ChannelsOption,
     FitOption,
+    HoldoutOption,
     ImageKeyOption,
     JsonOption,
     QuietOption,
     SizeOption,
     check_suffix,
-    image_settings,
+    data_config,
 )
 from ganctl.cli.survey import show_survey
 from ganctl.cli.terminal import Terminal
@@ -41,6 +42,7 @@ def data(
     fit: FitOption = None,
     background: BackgroundOption = None,
     image_key: ImageKeyOption = None,
+    holdout: HoldoutOption = None,
     skip_bad: Annotated[bool, typer.Option(
         "--skip-bad", help="Report unusable files, but exit with 0.",
     )] = False,
@@ -85,9 +87,9 @@ def data(
             "For example: ganctl data photos",
         )
     check_suffix(out, (".png",))
-    settings = image_settings(
+    config = data_config(
         image_size=size_, image_channels=channels, fit=fit, background=background,
-        image_key=image_key,
+        image_key=image_key, holdout=holdout,
     )  # fmt: skip
 
     with terminal.progress() as progress:
@@ -99,7 +101,7 @@ def data(
         path = loading.resolve(path)
         require_apart(path, out)
         terminal.notes(private_folders.notices())
-        prepared = loading.prepare(path, settings, progress=progress)
+        prepared = loading.prepare(path, config.image_settings, progress=progress).hold_out(config)
     survey = prepared.survey
     if survey.num_images:
         _draw(prepared, out)

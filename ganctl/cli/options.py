@@ -16,6 +16,7 @@ from ganctl.config.presets import DEFAULT_PRESET, PRESETS, preset
 from ganctl.config.schema import (
     MAX_SEED,
     SETTINGS,
+    TrainConfig,
     override,
     parse_setting,
     parse_value,
@@ -65,6 +66,7 @@ ChannelsOption = Annotated[str | None, setting_option("image_channels")]
 FitOption = Annotated[str | None, setting_option("fit")]
 BackgroundOption = Annotated[str | None, setting_option("background")]
 ImageKeyOption = Annotated[str | None, setting_option("image_key")]
+HoldoutOption = Annotated[str | None, setting_option("holdout")]
 ConfigOption = Annotated[Path | None, typer.Option(
     "--config", metavar="FILE", show_default=False, autocompletion=completion.configs,
     help="Read settings from a TOML file, such as 'ganctl config --toml' writes.")]
@@ -113,9 +115,14 @@ def chosen_settings(assignments: Iterable[str] | None = None, **given: Any) -> d
     return chosen | assigned
 
 
+def data_config(**given: str | None) -> TrainConfig:
+    """Return the config that options about images ask for; the default preset has the rest."""
+    return override(preset(DEFAULT_PRESET), chosen_settings(**given))
+
+
 def image_settings(**given: str | None) -> ImageSettings:
     """Return the preprocessing that the options ask for; the default preset has the rest."""
-    return override(preset(DEFAULT_PRESET), chosen_settings(**given)).image_settings
+    return data_config(**given).image_settings
 
 
 def parse_bytes(text: str) -> int:

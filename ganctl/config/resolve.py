@@ -84,10 +84,8 @@ def resolve(
         before, found = settings(found), override(found, values)
         reasons.update({name: reason for name in values if values[name] != before[name]})
 
-    if config.holdout is None:
-        share, reason = auto_holdout(len(images), has_test_images=images.has_test_images)
-        change(reason, holdout=share)
-    _require_holdout(found, images)
+    share, reason = find_holdout(config, len(images), has_test_images=images.has_test_images)
+    change(reason, holdout=share)
     count = len(images) - found.num_held_out(len(images))
     if chosen is not None and "batch_size" not in chosen:
         change(f"only {counted(count, 'image')}", batch_size=min(config.batch_size, count))
@@ -120,6 +118,16 @@ def followed(config: TrainConfig, other: TrainConfig, chosen: Collection[str]) -
     values = settings(other)
     kept = {*chosen, "architecture"} if config.preset != other.preset else chosen
     return {name: values[name] for name in FOLLOWED if name not in kept}
+
+
+def find_holdout(
+    config: TrainConfig, num_images: int, *, has_test_images: bool
+) -> tuple[float, str]:
+    """Return which share of all images `config` holds out, and why. Raises UsageError."""
+    if config.holdout is None:
+        return auto_holdout(num_images, has_test_images=has_test_images)
+    _require_holdout(config, num_images, has_test_images=has_test_images)
+    return config.holdout, "set"
 
 
 def auto_holdout(num_images: int, *, has_test_images: bool) -> tuple[float, str]:
@@ -189,21 +197,21 @@ def _require_room_for_samples(config: TrainConfig) -> None:
         )
 
 
-def _require_holdout(config: TrainConfig, images: ImageFacts) -> None:
+def _require_holdout(config: TrainConfig, num_images: int, *, has_test_images: bool) -> None:
     if not config.holdout:
         return
     share = Setting("holdout", config.holdout)
-    if images.has_test_images:
+    if has_test_images:
         raise UsageError(
             "nothing is held out of these images: they have test images, which samples are "
             "compared with",
             Text("Leave out {}.", Setting("holdout")),
         )
-    count = config.num_held_out(len(images))
+    count = config.num_held_out(num_images)
     if count < MIN_MEASURED:
         raise UsageError(
             Text("{} holds out {} of {}, and metrics need at least {}",
-                 share, f"{count:,}", counted(len(images), "image"), MIN_MEASURED),
+                 share, f"{count:,}", counted(num_images, "image"), MIN_MEASURED),
             Text("Give a larger share, or train on all images: {}.", Setting("holdout", 0)),
         )  # fmt: skip
 

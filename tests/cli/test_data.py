@@ -132,6 +132,19 @@ def test_json_is_one_document(here, ok):
     ).classes == {"cat": 5, "dog": 7}
 
 
+@pytest.mark.parametrize("share", ["0.2", "0", "auto"])
+def test_as_many_images_are_held_out_as_train_holds_out(here, ok, share):
+    np.save("many.npy", np.zeros((1000, 12, 12), np.uint8))
+    given = ("--data", "many.npy", "--holdout", share)
+    plan = json.loads(ok("train", *given, *QUICK, "--dry-run", "--json").out)["data"]
+    shown = json.loads(ok("data", *given[1:], "--json").out)
+    assert (shown["num_training"], shown["num_held_out"]) == (
+        plan["num_images"], plan["num_held_out"]
+    )  # fmt: skip
+    told = ok("data", *given[1:]).out
+    assert (f"{plan['num_held_out']} held out; --holdout 0 trains on all" in told) == (share != "0")
+
+
 @pytest.mark.usefixtures("tiny_mnist")
 def test_a_built_in_data_set(here, ok):
     result = ok("data", "mnist", "--size", "32")
@@ -177,6 +190,9 @@ def test_a_source_without_images_is_refused(here, cli):
         (["photos", "-o", "photos/x.png"], "lies in the folder of the images"),
         (["photos", "--size", "7"], "The nearest is --size 8"),
         (["photos", "--background", "reddish"], "is not a color"),
+        (["photos", "--holdout", "0.6"], "--holdout must be 0 to 0.5, not 0.6"),
+        (["photos", "--holdout", "0.5"], "--holdout 0.5 holds out 6 of 12 images"),
+        (["mnist", "--holdout", "0.1"], "Leave out --holdout."),
     ],
 )
 def test_wrong_usage(here, cli, files, arguments, words):

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from ganctl import text
 from ganctl.config.image_settings import RGBA, ImageSettings
-from ganctl.config.resolve import auto_holdout
+from ganctl.config.resolve import find_holdout
+from ganctl.config.schema import TrainConfig, override
 from ganctl.datasets import detection, holdout
 from ganctl.datasets.dataset import Dataset, Progress, digest_of
 from ganctl.datasets.decoding.decode import PASSING
@@ -51,6 +52,8 @@ class Prepared:
     """The settings before size and channels were detected."""
     has_test_images: bool = False
     """Whether there are test images beside these."""
+    num_held_out: int = 0
+    """Number of images that `hold_out` took, or of test images, as far as it is known."""
 
     @property
     def training_size(self) -> str:
@@ -89,15 +92,19 @@ class Prepared:
             )
         return lines
 
-    @property
-    def num_held_out(self) -> int:
-        """Number of test images as far as it is known, or of the images that training holds out.
+    def hold_out(self, config: TrainConfig) -> Prepared:
+        """Return the same images and the number of those that `config` holds out.
 
-        The latter is that of `holdout = auto`.
+        Raises UsageError if its share does not fit the images.
         """
-        if self.has_test_images:
-            return self.survey.num_held_out
-        return round(len(self.images) * auto_holdout(len(self.images), has_test_images=False)[0])
+        count = len(self.images)
+        if not count:
+            return self
+        share, _ = find_holdout(config, count, has_test_images=self.has_test_images)
+        if not share:
+            return self
+        held_out = override(config, {"holdout": share}).num_held_out(count)
+        return dataclasses.replace(self, num_held_out=held_out)
 
     @property
     def num_training(self) -> int:
@@ -193,6 +200,7 @@ def prepare(
         survey,
         settings,
         has_test_images=survey.num_held_out > 0,
+        num_held_out=survey.num_held_out,
     )
 
 
