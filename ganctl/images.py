@@ -25,6 +25,8 @@ _SQUARE = 8
 """Side in pixels of a checkerboard's squares."""
 PREVIEW_SIZE = 84
 """Height in pixels that small images are enlarged to."""
+_SHEET_SIDE = 256
+"""Longest side in pixels of an image on a sheet."""
 
 
 def to_pixels(images: Tensor) -> Pixels:
@@ -85,6 +87,16 @@ def grid(pixels: Pixels, columns: int | None = None, rows: int | None = None) ->
     padded[:count] = pixels
     table = padded.reshape(rows, columns, height, width, channels).swapaxes(1, 2)
     return table.reshape(rows * height, columns * width, channels)
+
+
+def sheet(pixels: Iterable[Pixels], columns: int | None = None) -> Pixels:
+    """Return images (H, W, C) of one size as a picture to look at.
+
+    It is a grid of the images, enlarged to about PREVIEW_SIZE or reduced to at most 256 pixels;
+    transparent ones are shown over a checkerboard.
+    """
+    shown = [enlarge(shrink(image, _SHEET_SIDE), preview_factor(len(image))) for image in pixels]
+    return over_checkerboard(grid(np.stack(shown), columns))
 
 
 def add_captions(pixels: Pixels, captions: Sequence[str]) -> Pixels:

@@ -84,6 +84,8 @@ class Fixed(enum.IntEnum):
     """The subsets of features over which the kernel distance is averaged."""
     PATCHES = 1
     """The patches of the patch distance, and the directions in which they are compared."""
+    AUGMENTED_SHEET = 2
+    """The augmentations on the sheet that shows them."""
 
 
 def sample_generators(seeds: Iterable[int]) -> Iterator[np.random.RandomState]:

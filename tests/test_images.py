@@ -275,6 +275,15 @@ def test_webp_is_lossless_unless_a_quality_is_given(channels):
     assert len(images.webp(picture, 10)) < len(images.webp(picture))
 
 
+def test_a_sheet_enlarges_small_images_and_reduces_large_ones():
+    small = np.arange(3 * 28 * 20, dtype=np.uint8).reshape(3, 28, 20, 1)
+    picture = images.sheet(small, columns=3)
+    assert picture.shape == (84, 3 * 60, 1)
+    np.testing.assert_array_equal(picture[::3, 60:120:3], small[1])
+    assert images.sheet(np.zeros((3, 512, 256, 3), np.uint8)).shape == (2 * 256, 2 * 128, 3)
+    assert images.sheet(np.zeros((1, 128, 128, 4), np.uint8)).shape == (128, 128, 3)
+
+
 @pytest.mark.parametrize("channels", [1, 3])
 def test_shrink_limits_the_longer_side_and_never_enlarges(channels):
     picture = np.full((40, 80, channels), 7, np.uint8)

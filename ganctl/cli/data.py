@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from ganctl.cli import completion
 from ganctl.cli.options import (
+    AugmentOption,
     BackgroundOption,
     ChannelsOption,
     FitOption,
@@ -25,12 +26,6 @@ from ganctl.cli.terminal import Terminal
 from ganctl.errors import UsageError
 from ganctl.text import counted, in_bytes
 
-if TYPE_CHECKING:
-    from ganctl.datasets.local.loading import Prepared
-
-_MAX_SIDE = 256
-"""Longest side in pixels of an image on the contact sheet."""
-
 
 def data(
     path: Annotated[str | None, typer.Argument(
@@ -43,12 +38,14 @@ def data(
     background: BackgroundOption = None,
     image_key: ImageKeyOption = None,
     holdout: HoldoutOption = None,
+    augment: AugmentOption = None,
     skip_bad: Annotated[bool, typer.Option(
         "--skip-bad", help="Report unusable files, but exit with 0.",
     )] = False,
-    out: Annotated[Path, typer.Option(
-        "-o", "--out", metavar="OUT", help="File of the contact sheet, a .png.",
-    )] = Path("contact-sheet.png"),
+    out: Annotated[Path | None, typer.Option(
+        "-o", "--out", metavar="OUT", help="File of the sheet, a .png.",
+        show_default="contact-sheet.png, or augmented.png with --augment",
+    )] = None,
     clear_cache: Annotated[bool, typer.Option(
         "--clear-cache", help="Remove all decoded images from the cache.",
     )] = False,
@@ -60,6 +57,9 @@ def data(
     The exit code is 1 if files would stop a training run; they are listed, with the reason. The
     images are decoded once: a training run with the same options starts at once.
 
+    With --augment the sheet shows instead how the discriminator sees augmented images: each row is
+    one image, unchanged and then augmented six times.
+
     Two further commands prepare images for streaming: 'ganctl data pack' writes them into tar
     shards, and 'ganctl data index' indexes shards that exist. Each has a --help of its own.
 
@@ -68,6 +68,8 @@ def data(
     ganctl data photos
 
     ganctl data photos.zip --size 64 --fit pad --background black -o sheet.png
+
+    ganctl data photos --augment auto -o augmented.png
 
     ganctl data pack photos -o 'shards/{000..}.tar'
 
@@ -86,14 +88,15 @@ def data(
             "missing argument: a folder, an archive or the name of a dataset",
             "For example: ganctl data photos",
         )
+    out = out or Path("augmented.png" if augment else "contact-sheet.png")
     check_suffix(out, (".png",))
     config = data_config(
         image_size=size_, image_channels=channels, fit=fit, background=background,
-        image_key=image_key, holdout=holdout,
+        image_key=image_key, holdout=holdout, augment=augment,
     )  # fmt: skip
 
     with terminal.progress() as progress:
-        from ganctl import private_folders
+        from ganctl import files, images, private_folders
         from ganctl.datasets import loading
         from ganctl.datasets.local.loading import require_usable
         from ganctl.datasets.local.paths import require_apart
@@ -102,18 +105,28 @@ def data(
         require_apart(path, out)
         terminal.notes(private_folders.notices())
         prepared = loading.prepare(path, config.image_settings, progress=progress).hold_out(config)
-    survey = prepared.survey
-    if survey.num_images:
-        _draw(prepared, out)
+        survey, augmented = prepared.survey, None
+        if survey.num_images:
+            if augment:
+                from ganctl.training import augmented_sheet
+
+                augmented = augmented_sheet.draw(prepared, config)
+                picture = augmented.picture
+            else:
+                chosen, columns = prepared.examples()
+                picture = images.sheet((prepared.images[index] for index in chosen), columns)
+            files.write_atomic(out, images.png(picture))
     if json:
         terminal.document({
             "path": path, **survey.to_dict(),
             "num_training": prepared.num_training, "num_held_out": prepared.num_held_out,
             "image_shape": [*prepared.images.shape[3:], *prepared.images.shape[1:3]],
-            "digest": prepared.digest, "contact_sheet": str(out) if survey.num_images else None,
+            "digest": prepared.digest,
+            "contact_sheet": str(out) if survey.num_images and not augment else None,
+            "augmented_sheet": augmented and {"path": str(out), **augmented.facts()},
         })  # fmt: skip
     else:
-        show_survey(prepared, out, terminal)
+        show_survey(prepared, out, augmented, terminal)
     require_usable(prepared, skip_bad=skip_bad, is_listed=True)
 
 
@@ -128,15 +141,3 @@ def _clear_cache(terminal: Terminal) -> None:
     if in_use:
         sets = counted(in_use, "set of images that is", "sets of images that are")
         terminal.result(f"Kept {sets} in use by a running ganctl process.")
-
-
-def _draw(prepared: Prepared, out: Path) -> None:
-    import numpy as np
-
-    from ganctl import files, images
-
-    chosen, columns = prepared.examples()
-    factor = images.preview_factor(prepared.images.shape[1])
-    shown = (images.shrink(prepared.images[index], _MAX_SIDE) for index in chosen)
-    picture = images.grid(images.enlarge(np.stack([*shown]), factor), columns)
-    files.write_atomic(out, images.png(images.over_checkerboard(picture)))

@@ -66,6 +66,9 @@ ChannelsOption = Annotated[str | None, setting_option("image_channels")]
 FitOption = Annotated[str | None, setting_option("fit")]
 BackgroundOption = Annotated[str | None, setting_option("background")]
 ImageKeyOption = Annotated[str | None, setting_option("image_key")]
+AugmentOption = Annotated[str | None, typer.Option(
+    "--augment", metavar="LIST", show_default=False,
+    help="Draw a sheet of augmented images instead. LIST is as for train: auto, for example.")]
 HoldoutOption = Annotated[str | None, setting_option("holdout")]
 ConfigOption = Annotated[Path | None, typer.Option(
     "--config", metavar="FILE", show_default=False, autocompletion=completion.configs,

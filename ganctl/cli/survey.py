@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from ganctl.cli.terminal import Terminal
     from ganctl.datasets.local.loading import Prepared
+    from ganctl.training.augmented_sheet import AugmentedSheet
 
 _MAX_CLASSES, _MAX_FILES = 50, 50
 """Classes and files of each list that are shown; --json has all."""
@@ -19,8 +20,10 @@ _BAR = 30
 """Characters of the longest bar of the histogram."""
 
 
-def show_survey(prepared: Prepared, out: Path, terminal: Terminal) -> None:
-    """Show the survey of `prepared` images, whose contact sheet is the file `out`."""
+def show_survey(
+    prepared: Prepared, out: Path, augmented: AugmentedSheet | None, terminal: Terminal
+) -> None:
+    """Show the survey of `prepared` images, whose sheet in the file `out` may be `augmented`."""
     survey = prepared.survey
     terminal.heading(prepared.path)
     rows = [("images", f"{survey.num_images:,} of {counted(survey.num_files, 'file')}")]
@@ -33,7 +36,7 @@ def show_survey(prepared: Prepared, out: Path, terminal: Terminal) -> None:
             ("classes from", survey.labels_from or ""),
             ("trained on", _trained_on(prepared)),
             ("enlarged", f"{survey.num_enlarged:,}" * bool(survey.num_enlarged)),
-            ("contact sheet", str(out)),
+            ("augmented images" if augmented else "contact sheet", str(out)),
         ]
     terminal.table(("", ""), [row for row in rows if row[1]], left=2)
     for note in survey.notes:
@@ -66,6 +69,8 @@ def show_survey(prepared: Prepared, out: Path, terminal: Terminal) -> None:
         if len(files) > _MAX_FILES:
             terminal.result(f"... and {len(files) - _MAX_FILES:,} more, which --json lists")
     terminal.notes([*prepared.advice(), *remarks.messages()])
+    if augmented:
+        terminal.note(augmented.describe(prepared.num_training))
 
 
 def _trained_on(prepared: Prepared) -> str:

@@ -93,7 +93,7 @@ def resolve(
     size = format_size(height, width)
     change("chosen from the images", image_size=size, image_channels=channels)
     if config.augment == "auto":
-        augment, reason = _augmentation(count)
+        augment, reason = auto_augment(count)
         change(reason, augment=augment)
     change("chosen for this device", precision=precision(config.precision))
     num_classes = images.num_classes if config.conditional else 0
@@ -145,6 +145,13 @@ def auto_holdout(num_images: int, *, has_test_images: bool) -> tuple[float, str]
     return _HOLDOUT, f"at least {_MIN_TO_HOLD_OUT:,} images, no test images"
 
 
+def auto_augment(num_images: int) -> tuple[str, str]:
+    """Return what `augment = auto` means for this number of training images, and why."""
+    few = num_images < _FEW_IMAGES
+    reason = f"{'fewer than' if few else 'at least'} {_FEW_IMAGES:,} images"
+    return ALL_AUGMENTATIONS if few else "none", reason
+
+
 def explain(
     config: TrainConfig, num_images: int, num_held_out: int, *, has_origin: bool = False
 ) -> dict[str, str]:
@@ -158,7 +165,7 @@ def explain(
     shape = {name: found[name] for name in specs(NetworkConfig)}
     like = shape | {"batch_size": config.batch_size, "augment": config.augment}
     derived = tuned(override(preset(config.preset), like), num_images)
-    derived["augment"] = _augmentation(num_images)
+    derived["augment"] = auto_augment(num_images)
     derived["holdout"] = _likely_holdout(config, num_images, num_held_out)
     derived["batch_size"] = num_images, f"only {counted(num_images, 'image')}"
     reasons = {name: reason for name, (value, reason) in derived.items() if found[name] == value}
@@ -176,13 +183,6 @@ def _likely_holdout(config: TrainConfig, num_images: int, num_held_out: int) -> 
         return auto_holdout(num_images + num_held_out, has_test_images=False)
     share, reason = auto_holdout(num_images, has_test_images=num_held_out > 0)
     return (share, reason) if share == 0 else (0.0, "the dataset has test images, or set")
-
-
-def _augmentation(num_images: int) -> tuple[str, str]:
-    """Return what `augment = auto` means for this number of images, and why."""
-    few = num_images < _FEW_IMAGES
-    reason = f"{'fewer than' if few else 'at least'} {_FEW_IMAGES:,} images"
-    return ALL_AUGMENTATIONS if few else "none", reason
 
 
 def _require_room_for_samples(config: TrainConfig) -> None:

@@ -132,6 +132,34 @@ def test_json_is_one_document(here, ok):
     ).classes == {"cat": 5, "dog": 7}
 
 
+def test_augmented_images_are_drawn_instead_of_the_contact_sheet(here, ok):
+    result = ok("data", "photos", "--augment", "auto")
+    assert result.err == (
+        "Each row is one of 8 images: unchanged, then augmented 6 times by color, translation, "
+        "cutout (auto: fewer than 5,000 images, 12 to train on).\n"
+    )
+    assert "augmented images       augmented.png" in result.out
+    assert "contact sheet" not in result.out
+    assert not Path("contact-sheet.png").exists()
+    sheet = picture("augmented.png")
+    assert sheet.shape == (8 * 84, 7 * 84, 3)
+    stored = np.load(next(cache.folder().glob("*/images.npy")))
+    np.testing.assert_array_equal(sheet[:84:3, :84:3], stored[0])
+    assert not (sheet[:, :84] == sheet[:, 84:168]).all()
+    result = ok("data", "photos", "--augment", "cutout, color", "-o", "a.png", "--json")
+    assert result.err == ""
+    document = json.loads(result.out)
+    assert document["contact_sheet"] is None
+    assert document["augmented_sheet"] == {
+        "path": "a.png", "augment": "color,cutout", "reason": "set", "num_images": 8,
+        "num_draws": 6,
+    }  # fmt: skip
+    told = ok("data", "photos", "--augment", "none", "-o", "n.png").err
+    assert "nothing is augmented. --augment color,translation,cutout shows what" in told
+    columns = np.split(picture("n.png"), 7, axis=1)
+    assert all((column == columns[0]).all() for column in columns)
+
+
 @pytest.mark.parametrize("share", ["0.2", "0", "auto"])
 def test_as_many_images_are_held_out_as_train_holds_out(here, ok, share):
     np.save("many.npy", np.zeros((1000, 12, 12), np.uint8))
@@ -175,10 +203,11 @@ def test_broken_files_are_listed_and_exit_with_1(here, cli):
 
 def test_a_source_without_images_is_refused(here, cli):
     Path("empty").mkdir()
-    result = cli("data", "empty")
-    assert result.code == 1
-    assert "no images in" in result.err
-    assert not Path("contact-sheet.png").exists()
+    for options in ((), ("--augment", "auto", "--holdout", "0.2")):
+        result = cli("data", "empty", *options)
+        assert result.code == 1
+        assert "no images in" in result.err
+        assert not list(here.glob("*.png"))
 
 
 @pytest.mark.parametrize(
@@ -190,6 +219,9 @@ def test_a_source_without_images_is_refused(here, cli):
         (["photos", "-o", "photos/x.png"], "lies in the folder of the images"),
         (["photos", "--size", "7"], "The nearest is --size 8"),
         (["photos", "--background", "reddish"], "is not a color"),
+        (["photos", "--augment", "blur"], "unknown augmentation 'blur'"),
+        (["photos", "--augment", ""], "unknown augmentation ''"),
+        (["photos", "--augment", "auto", "-o", "x.jpg"], "cannot write '.jpg' files"),
         (["photos", "--holdout", "0.6"], "--holdout must be 0 to 0.5, not 0.6"),
         (["photos", "--holdout", "0.5"], "--holdout 0.5 holds out 6 of 12 images"),
         (["mnist", "--holdout", "0.1"], "Leave out --holdout."),

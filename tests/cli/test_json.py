@@ -32,6 +32,7 @@ DOCS = Path(__file__).parents[2] / "docs"
         ("inspect-two", ["inspect", "RUN", "DCGAN"]),
         ("inspect-folder", ["inspect", "RUN/.."]),
         ("data", ["data", "PHOTOS", "-o", "OUT.png", "--skip-bad"]),
+        ("data", ["data", "PHOTOS", "-o", "OUT.png", "--skip-bad", "--augment", "auto"]),
         ("data-clear-cache", ["data", "--clear-cache"]),
         ("data-pack", ["data", "pack", "PHOTOS", "-o", "OUT/{0..}.tar", "--skip-bad"]),
         ("config", ["config"]),

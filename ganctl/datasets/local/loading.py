@@ -118,11 +118,11 @@ class Prepared:
         """
         classes = self.survey.classes
         if not classes:
-            return _spread(np.arange(len(self.images)), _EXAMPLES), None
+            return spread(np.arange(len(self.images)), _EXAMPLES), None
         each = max(1, _EXAMPLES // len(classes))
         members = [np.flatnonzero(self.labels == k) for k in range(len(classes))]
-        chosen = [_spread(some, each) for some in members if len(some)]
-        chosen = [chosen[index] for index in _spread(np.arange(len(chosen)), _EXAMPLES)]
+        chosen = [spread(some, each) for some in members if len(some)]
+        chosen = [chosen[index] for index in spread(np.arange(len(chosen)), _EXAMPLES)]
         is_even = each in _ROW and all(len(some) == each for some in chosen)
         return np.concatenate(chosen), each if is_even else None
 
@@ -324,7 +324,7 @@ def _is_incomplete(survey: Survey) -> bool:
     return any(problem.reason.startswith(PASSING) for problem in survey.problems)
 
 
-def _spread(indices: NDArray[np.intp], count: int) -> NDArray[np.intp]:
+def spread(indices: NDArray[np.intp], count: int) -> NDArray[np.intp]:
     """Return `count` of `indices`, or all, evenly from the first to the last."""
     places = np.linspace(0, len(indices) - 1, min(count, len(indices))).round().astype(np.intp)
     chosen: NDArray[np.intp] = indices[places]
