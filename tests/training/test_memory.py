@@ -27,7 +27,7 @@ def refusing_more_than(limit):
 
 
 @pytest.mark.parametrize(
-    ("free", "batch_size", "suggested"), [(2e9, 4096, 1024), (2e8, 4096, 64), (5e6, 256, 2)]
+    ("free", "batch_size", "suggested"), [(2e9, 4096, 512), (2e8, 4096, 64), (5e6, 256, 2)]
 )
 def test_a_batch_that_cannot_fit_is_refused(monkeypatch, free, batch_size, suggested):
     config = schema.override(
