@@ -34,7 +34,7 @@ def show_dry_run(session: Session, terminal: Terminal, merged: Merged) -> None:
         "init_from": session.beginning.facts() if session.beginning else None,
         "steps": session.total_steps - session.state.step,
         "steps_per_epoch": session.steps_per_epoch,
-        **describe_networks(session.config.network),
+        **describe_networks(session.config),
         "estimate": estimate(session),
     }
     if terminal.json_wanted:

@@ -37,11 +37,12 @@ def show_networks(document: Document, terminal: Terminal) -> None:
     """Show the layers of both networks, one table each."""
     for name in ("generator", "discriminator"):
         network = document[name]
-        kept = network["parameters"] - network["trained"]
+        kept = network["parameters"] - network["trained"] - network["frozen"]
         average = " (and its moving average)" if name == "generator" and document.get("ema") else ""
         terminal.heading(
             f"{name}{average}: {network['parameters']:,} parameters"
             + (f", {kept:,} of them running statistics" if kept else "")
+            + (f", {network['frozen']:,} of them frozen" if network["frozen"] else "")
         )
         terminal.table(
             ("layer", "kind", "output shape", "parameters"),

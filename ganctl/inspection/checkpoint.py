@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +10,11 @@ from ganctl import store
 from ganctl.checkpoint import Checkpoint
 from ganctl.classes import names_of
 from ganctl.config.resolve import explain
-from ganctl.config.schema import NetworkConfig, settings
+from ganctl.config.schema import TrainConfig, settings
 from ganctl.evaluation import results
 from ganctl.history import Meter
 from ganctl.inspection.problems import problems
+from ganctl.networks import first_layers
 from ganctl.networks.summary import summarize
 from ganctl.store import RunDirectory
 from ganctl.training.schedules import learning_rate_factor
@@ -54,7 +56,7 @@ def describe(path: Path, checkpoint: Checkpoint) -> dict[str, Any]:
         "conditional": config.network.num_classes > 0,
         "classes": names_of(config.network.num_classes or len(known), known),
         "ema": checkpoint.generator_ema is not None,
-        **describe_networks(config.network),
+        **describe_networks(config),
         "optimizers": {
             name: {"kind": "Adam", "rate": rate, "betas": [config.beta1, config.beta2],
                    "rate_now": rate * learning_rate_factor(config, checkpoint.step)}
@@ -67,20 +69,24 @@ def describe(path: Path, checkpoint: Checkpoint) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def describe_networks(config: NetworkConfig) -> dict[str, Any]:
+def describe_networks(config: TrainConfig) -> dict[str, Any]:
     """Return the layers of both networks of `config`, with parameters counted as Keras does."""
-    return {
-        name: {
+    frozen = {name.rpartition(".")[0] for name in first_layers(config.network, config.freeze_d)}
+    found = {}
+    for part, layers in summarize(config.network).items():
+        is_frozen = [part == "discriminator" and layer.name in frozen for layer in layers]
+        num_frozen = sum(layer.num_trained for layer in itertools.compress(layers, is_frozen))
+        found[part] = {
             "layers": [
                 {"name": layer.name, "kind": layer.kind, "output_shape": [*layer.output_shape],
                  "parameters": layer.num_parameters}
                 for layer in layers
             ],
             "parameters": sum(layer.num_parameters for layer in layers),
-            "trained": sum(layer.num_trained for layer in layers),
-        }
-        for name, layers in summarize(config).items()
-    }  # fmt: skip
+            "trained": sum(layer.num_trained for layer in layers) - num_frozen,
+            "frozen": num_frozen,
+        }  # fmt: skip
+    return found
 
 
 def _unfinished(checkpoint: Checkpoint) -> dict[str, Any] | None:

@@ -15,6 +15,7 @@ import ganctl
 from ganctl import checkpoint, store
 from ganctl.config.schema import settings
 from ganctl.datasets import loading
+from ganctl.networks import first_layers
 
 
 @pytest.fixture
@@ -74,6 +75,20 @@ def test_layers_with_their_parameter_counts(ok, run):
 def test_running_statistics_are_counted_separately(ok, dcgan_run):
     generator = json.loads(ok("inspect", dcgan_run, "--json").out)["generator"]
     assert 0 < generator["trained"] < generator["parameters"]
+
+
+def test_frozen_parameters_are_counted_separately(ok, run, altered_from):
+    found = store.read_checkpoint(run)
+    altered = altered_from(run, config=dataclasses.replace(found.config, freeze_d=1))
+    documents = [json.loads(ok("inspect", path, "--json").out) for path in (run, altered)]
+    whole, part = (document["discriminator"] for document in documents)
+    held = first_layers(found.config.network, 1)
+    frozen = sum(found.discriminator[name].numel() for name in held)
+    assert (whole["frozen"], part["frozen"]) == (0, frozen)
+    assert part["trained"] == whole["trained"] - frozen
+    assert part["parameters"] == whole["parameters"]
+    assert documents[0]["generator"] == documents[1]["generator"]
+    assert f"{frozen:,} of them frozen" in ok("inspect", altered).out
 
 
 def test_as_json(ok, run):
