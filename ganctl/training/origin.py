@@ -44,11 +44,8 @@ class Origin:
         """
         old, new = self.checkpoint.config.network, state.config.network
         known = names_of(old.num_classes, self.checkpoint.data["classes"])
-        same = {
-            number: known.index(name)
-            for number, name in enumerate(names_of(new.num_classes, classes))
-            if name in known
-        }
+        names = names_of(new.num_classes, classes)
+        same = {number: known.index(name) for number, name in enumerate(names) if name in known}
         copies = {
             "generator": (state.generator, self.checkpoint.generator),
             "discriminator": (state.discriminator, self.checkpoint.discriminator),
@@ -69,7 +66,7 @@ class Origin:
         if state.ema is not None:
             average = self.checkpoint.generator_ema or self.checkpoint.generator
             transfer("generator", state.ema, new, average, old, same)
-        return Beginning(self, transfers)
+        return Beginning(self, transfers, tuple(names[number] for number in same))
 
     def _nothing_fits(self, config: TrainConfig) -> UsageError:
         theirs, ours = settings(self.checkpoint.config), settings(config)
@@ -95,6 +92,8 @@ class Beginning:
     origin: Origin
     transfers: dict[str, Transfer]
     """By the network's name."""
+    continued: tuple[str, ...] = ()
+    """Names of the classes whose weights were taken from classes of the same name."""
 
     def facts(self) -> dict[str, str | int]:
         """Return which checkpoint it was, and what was taken from it."""
@@ -123,7 +122,15 @@ class Beginning:
             f"Begins from {self.origin.path} (step {checkpoint.step:,}, {data} "
             f"at {format_size(network.height, network.width)}): {self._taken()}. "
             + (f"New: {new}." if new else "Nothing begins anew.")
+            + self._about_classes()
         )
+
+    def _about_classes(self) -> str:
+        """Return which classes continue others, if any do."""
+        if not self.continued:
+            return ""
+        what = "number" if all(map(str.isdecimal, self.continued)) else "name"
+        return f" Classes that continue those of the same {what}: {listed(self.continued)}."
 
     def _taken(self) -> str:
         counts = (

@@ -95,6 +95,7 @@ def test_the_size_and_the_networks_are_as_there_unless_chosen(first, begin):
     assert line.startswith(f"Begins from {first} (step 4, mnist at 28): ")
     assert "tensors of the generator, " in line
     assert "the classes of" in line
+    assert "continue" not in line
 
 
 def test_classes_of_the_same_name_are_continued(first, begin, tmp_path, tiny_config):
@@ -102,7 +103,11 @@ def test_classes_of_the_same_name_are_continued(first, begin, tmp_path, tiny_con
     found = origin.Origin(first, old)
     config = schema.override(tiny_config(old.config.preset, conditional=True), {"seed": 5})
     state = session.new(config, tmp_path / "x", "cpu").state
-    found.fill(state, ["7", "7b", *"345689", "x", "0"])
+    beginning = found.fill(state, ["7", "7b", *"345689", "x", "0"])
+    assert beginning.continued == tuple("73456890")
+    assert "Classes that continue those of the same number: 7, 3, " in beginning.notice()
+    named = dataclasses.replace(beginning, continued=("cat", "7"))
+    assert named.notice().endswith("Classes that continue those of the same name: cat, 7.")
     name = "layers.0.weight"
     ours, theirs = state.generator.state_dict()[name], old.generator[name]
     latent_dim = old.config.network.latent_dim
