@@ -102,7 +102,7 @@ def data_pack(
             loading.resolve(path), pattern, settings=settings, shard_bytes=shard_bytes,
             per_shard=per_shard, seed=seed, skip_bad=skip_bad, progress=progress,
         )  # fmt: skip
-    terminal.notes(packed.remarks.messages())
+    terminal.notes(packed.notices())
     for problem in packed.left_out:
         terminal.note(f"Left out: {problem.name}: {problem.reason}")
     _show(packed.index, terminal, left_out=[vars(problem) for problem in packed.left_out])

@@ -73,20 +73,13 @@ class Prepared:
                     Setting("image_size", str(2 * LARGEST_DETECTED)),
                 )
             )
-        count = self.survey.remarks.num_transparent
-        settings = self.survey.settings
-        if count and settings.channels != RGBA:
+        remarks, settings = self.survey.remarks, self.survey.settings
+        if lost := remarks.lost_transparency(settings):
+            lines.append(lost)
+        elif settings.channels == RGBA and not remarks.num_transparent:
             lines.append(
                 Text(
-                    f"{counted(count, 'image')} with transparent parts, shown over "
-                    f"{printable(settings.background)}; {{}} keeps them transparent.",
-                    Setting("image_channels", RGBA),
-                )
-            )
-        elif settings.channels == RGBA and not count:
-            lines.append(
-                Text(
-                    "No image has transparent parts: {} gives the same images, faster.",
+                    "No image has transparent parts: {} gives the same images.",
                     Setting("image_channels", 3),
                 )
             )

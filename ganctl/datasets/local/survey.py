@@ -12,11 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from ganctl.config.image_settings import SIZES, ImageSettings
+from ganctl.config.image_settings import RGBA, SIZES, ImageSettings
 from ganctl.datasets.decoding.decode import Facts, Found, white_of
 from ganctl.datasets.detection import array_shape
 from ganctl.datasets.sources.base import Entry, Problem, Source
-from ganctl.text import counted
+from ganctl.errors import Setting, Text
+from ganctl.text import counted, printable
 
 _SIDES = (1, *SIZES, 256, 512, 1024, 2048)
 """Lower bounds of the bars of the histogram of short sides, in pixels."""
@@ -49,6 +50,17 @@ class Remarks:
             self.lacking_end.append(name)
         self.num_transparent += found.is_transparent
         self.brightest[facts.mode] = max(found.brightest, self.brightest.get(facts.mode, 0))
+
+    def lost_transparency(self, settings: ImageSettings) -> Text | None:
+        """Return how many images `settings` make opaque, and what keeps them as they are."""
+        count = self.num_transparent
+        if not count or settings.channels == RGBA:
+            return None
+        return Text(
+            f"{counted(count, 'image')} {'has' if count == 1 else 'have'} transparent parts, which "
+            f"are shown over {printable(settings.background)}; {{}} keeps them transparent.",
+            Setting("image_channels", RGBA),
+        )
 
     def messages(self) -> list[str]:
         """Return a line for each kind of peculiarity, with what to do about it."""

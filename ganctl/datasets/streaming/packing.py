@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from ganctl import machine
-from ganctl.config.image_settings import ImageSettings
+from ganctl.config.image_settings import RGBA, ImageSettings
 from ganctl.datasets.dataset import Progress
 from ganctl.datasets.decoding.decode import BadImage, Outcome, Pixels
 from ganctl.datasets.detection import require_color
@@ -94,6 +94,24 @@ class Packed:
     """Images that could not be used."""
     remarks: Remarks
     """Peculiarities of the images that were packed."""
+    settings: ImageSettings
+    """The settings with which the images were decoded."""
+    as_png: bool
+    """Whether the decoded images were stored, not the files as they are."""
+
+    def notices(self) -> list[str | Text]:
+        """Return what a user should know about the images that were packed."""
+        lines: list[str | Text] = [*self.remarks.messages()]
+        if (lost := self.remarks.lost_transparency(self.settings)) and self.as_png:
+            lines.append(lost)
+        elif lost:
+            lines.append(
+                Text(
+                    "The transparent parts of images are stored, too: train with {} to keep them.",
+                    Setting("image_channels", RGBA),
+                )
+            )
+        return lines
 
 
 def pack(
@@ -155,7 +173,10 @@ def pack(
             for shard in written:
                 storage.remove(shard)
             raise
-    return Packed(packed, tuple(sorted(bad, key=lambda problem: problem.name)), remarks)
+    return Packed(
+        packed, tuple(sorted(bad, key=lambda problem: problem.name)), remarks,
+        measured.settings, as_png,
+    )  # fmt: skip
 
 
 def _samples(

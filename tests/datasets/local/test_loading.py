@@ -289,7 +289,11 @@ def test_large_images_can_be_trained_on_at_a_larger_size(tmp_path, side, is_said
 @pytest.mark.parametrize(
     ("alpha", "channels", "advice"),
     [
-        (100, None, "2 images with transparent parts, shown over white; image_channels=4 keeps"),
+        (
+            100,
+            None,
+            "2 images have transparent parts, which are shown over white; ",
+        ),
         (100, 4, None),
         (255, 4, "No image has transparent parts: image_channels=3 gives the same images"),
         (255, None, None),

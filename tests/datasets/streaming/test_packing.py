@@ -11,7 +11,7 @@ from PIL import Image
 
 from ganctl.config.image_settings import ImageSettings
 from ganctl.datasets.local import loading
-from ganctl.datasets.streaming import index, indexing, packing
+from ganctl.datasets.streaming import index, indexing, packing, stream
 from ganctl.datasets.streaming.packing import Pattern
 from ganctl.errors import DataError, RunError, UsageError
 
@@ -67,6 +67,29 @@ def test_peculiar_images_are_reported(photos, pack):
     remarks = pack(photos).remarks
     assert remarks.frames == [("cat/a.gif", 3)]
     assert len(remarks.messages()) == 1
+
+
+@pytest.mark.parametrize(
+    ("settings", "notice"),
+    [
+        (AS_THEY_ARE, ["parts of images are stored, too: train with image_channels=4"]),
+        (ImageSettings((28, 28)), ["4 images have transparent parts, which are shown over white"]),
+        (ImageSettings((28, 28), 4), []),
+    ],
+)
+def test_transparency_is_kept_or_its_loss_is_said(tmp_path, pack, settings, notice):
+    (tmp_path / "icons").mkdir()
+    for number in range(4):
+        image = Image.new("RGBA", (28, 28), (200, 90, 0, 60 * number))
+        image.save(tmp_path / "icons" / f"{number}.png")
+    packed = pack(tmp_path / "icons", settings)
+    said = [*map(str, packed.notices())]
+    assert len(said) == len(notice)
+    assert all(words in line for words, line in zip(notice, said, strict=True))
+    is_lost = settings.size and settings.channels is None
+    streamed = stream.load(packed.index.address, ImageSettings(channels=4))
+    alphas = streamed.evenly_spaced(4)[..., 3]
+    assert len(np.unique(alphas)) == (1 if is_lost else 4)
 
 
 def test_the_index_equals_that_of_scanned_shards(photos, tmp_path, pack):
