@@ -24,7 +24,7 @@ from ganctl import archive
 from ganctl.classes import MAX_CLASSES, MAX_NAME
 from ganctl.config.schema import TrainConfig, from_dict, to_dict
 from ganctl.errors import CheckpointError, UnreadableError, UsageError
-from ganctl.history import COLUMNS, OPTIONAL, Row, best
+from ganctl.history import COLUMNS, OPTIONAL, Row
 
 FORMAT = "ganctl"
 VERSION = 1
@@ -85,11 +85,9 @@ class Checkpoint:
         """Whether the run has reached its planned length."""
         return self.step >= self.total_steps
 
-    @property
-    def best_frechet_distance(self) -> float | None:
-        """Lowest Frechet distance of all epochs; None if none was measured."""
-        row = best(self.history)
-        return None if row is None else row["frechet_distance"]
+    def lowest(self, metric: str) -> float | None:
+        """Return the lowest value of a metric in all epochs; None if it was never measured."""
+        return min((row[metric] for row in self.history if row[metric] is not None), default=None)
 
 
 def encode(checkpoint: Checkpoint) -> bytes:

@@ -66,6 +66,7 @@ COLUMNS = {
         Column("d_real", "D(x)", subject="real images"),
         Column("d_fake", "D(G(z))", subject="generated images"),
         _on_samples("diversity", "diversity", format=".2f"),
+        _on_samples("patch_distance", "patch distance", "patches", ".4f", "lower"),
         _on_samples("frechet_distance", "Frechet distance", "Frechet", ".2f", "lower"),
         _on_samples("kernel_distance", "kernel distance", format=".4f", better="lower"),
         _on_samples("precision", "precision", better="higher"),
@@ -83,7 +84,7 @@ COLUMNS = {
 OPTIONAL = frozenset(column.name for column in COLUMNS.values() if column.on_samples)
 """Columns that are None in epochs in which they were not measured."""
 QUALITY_METRICS = tuple(name for name in COLUMNS if name in OPTIONAL and name != "diversity")
-"""Metrics of an epoch's samples against real images, by the features of a network."""
+"""Metrics of an epoch's samples against real images, by a network's features or by patches."""
 
 
 @dataclass
@@ -163,10 +164,21 @@ def with_state(row: Row, steps_per_epoch: int) -> Row:
     return {**row, "complete": is_complete(row, steps_per_epoch), "signs": names}
 
 
+def quality_metric(history: Sequence[Mapping[str, Any]]) -> Column:
+    """Return the column by which the best of these epochs is chosen.
+
+    This is the patch distance if some epochs have one and none has a Frechet distance.
+    """
+    names = ("frechet_distance", "patch_distance")
+    found = (name for name in names if any(row.get(name) is not None for row in history))
+    return COLUMNS[next(found, names[0])]
+
+
 def best(history: Sequence[Row]) -> Row | None:
-    """Return the first row with the lowest Frechet distance; None if none was measured."""
-    measured = [row for row in history if row.get("frechet_distance") is not None]
-    return min(measured, key=lambda row: float(row["frechet_distance"]), default=None)
+    """Return the first row with the lowest `quality_metric`; None if none was measured."""
+    name = quality_metric(history).name
+    measured = [row for row in history if row.get(name) is not None]
+    return min(measured, key=lambda row: float(row[name]), default=None)
 
 
 _SETTLED = 1000

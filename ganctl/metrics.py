@@ -25,6 +25,8 @@ SURE = 0.95
 """Minimum probability at which a classifier counts as sure."""
 _CHUNK = 1000
 """Number of rows of a distance matrix that are in memory at once."""
+_MANY_FEATURES = 512
+"""Number of features above which a quicker form of the Frechet distance is worth other bits."""
 _SUBSETS, _SUBSET_SIZE = 100, 1000
 
 private_folders.use_private_matplotlib_folder()  # torchmetrics imports matplotlib
@@ -37,13 +39,17 @@ class Frechet:
     """
 
     def __init__(self, real: Tensor) -> None:
-        from torchmetrics.image.fid import FrechetInceptionDistance
+        self._real = _moments(real) if real.shape[1] > _MANY_FEATURES else None
+        if self._real is None:
+            from torchmetrics.image.fid import FrechetInceptionDistance
 
-        self._metric = _metric(FrechetInceptionDistance, real, reset_real_features=False)
-        self._metric.update(real.double(), real=True)
+            self._metric = _metric(FrechetInceptionDistance, real, reset_real_features=False)
+            self._metric.update(real.double(), real=True)
 
     def distance(self, fake: Tensor) -> float:
         """Return the distance of `fake`, which has at least two rows."""
+        if self._real is not None:
+            return _distance_of_many(_moments(fake), self._real)
         self._metric.reset()
         self._metric.update(fake.double(), real=False)
         return float(self._metric.compute())
@@ -156,6 +162,29 @@ def uniform_divergence(shares: Sequence[float]) -> float:
 def sure_share(logits: Tensor) -> float:
     """Return the fraction of images whose class has a probability of at least SURE."""
     return _fraction(logits.double().softmax(1).amax(1) >= SURE)
+
+
+def _moments(features: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the mean of features, float64 (D,), and a root R of their covariance R^T R, (K, D).
+
+    K is at most D: few features are their own root.
+    """
+    features = features.double()
+    mean = features.mean(0)
+    root = (features - mean) / math.sqrt(len(features) - 1)
+    return mean, root if len(root) <= root.shape[1] else torch.linalg.qr(root, mode="r").R
+
+
+def _distance_of_many(moments: tuple[Tensor, Tensor], others: tuple[Tensor, Tensor]) -> float:
+    """Return the Frechet distance of two sets of many features, in a fraction of the usual time.
+
+    The trace of (C C')^(1/2) is the sum of the singular values of R R'^T if R and R' are roots of
+    both covariances.
+    """
+    (mean, root), (other_mean, other_root) = moments, others
+    overlap = torch.linalg.svdvals(root @ other_root.T).sum()
+    variances = root.square().sum() + other_root.square().sum()
+    return max(0.0, float((mean - other_mean).square().sum() + variances - 2 * overlap))
 
 
 def _metric(kind: type, features: Tensor, **options: Any) -> Any:

@@ -501,7 +501,8 @@ def test_checkpoints_of_the_first_schema_can_always_be_read(preset):
     found = decode((FIXTURES / f"schema-1-{preset}.pt").read_bytes())
     assert (found.config.preset, found.step, found.made_by["ganctl"]) == (preset, 6, "0.1.0")
     assert [row["step"] for row in found.history] == [4]
-    assert all(found.history[0][name] is not None for name in QUALITY_METRICS)
+    missing = [name for name in QUALITY_METRICS if found.history[0][name] is None]
+    assert missing == ["patch_distance"], "digits have a feature network"
     assert (found.config.eval_samples, found.config.threads) == (20, 1)
     assert found.config.conditional == (preset == "fast")
     again = decode(encode(found))

@@ -14,6 +14,7 @@ from ganctl.history import (
     best,
     epoch_label,
     new_signs,
+    quality_metric,
     signs,
 )
 
@@ -22,6 +23,15 @@ SUMS = [float(number) for number in range(len(STEP_METRICS))]
 
 
 # Columns and rows.
+
+
+def test_the_best_epoch_without_a_network_is_that_of_the_patches():
+    rows = [{"patch_distance": value, "frechet_distance": None} for value in (None, 3.0, 2.0, 2.5)]
+    assert best(rows) is rows[2]
+    assert quality_metric(rows) is COLUMNS["patch_distance"]
+    rows[3] = {"patch_distance": None, "frechet_distance": 9.0}
+    assert best(rows) is rows[3], "a run that got a network later"
+    assert quality_metric([]) is COLUMNS["frechet_distance"]
 
 
 def test_each_column_is_known_by_its_name_and_by_one_label():

@@ -139,3 +139,15 @@ def test_metrics_never_communicate_with_other_processes(name, monkeypatch):
         MEASURED[name](torch.randn(20, 4), torch.randn(20, 4))
     finally:
         dist.destroy_process_group()
+
+
+def test_many_features_have_the_same_frechet_distance(monkeypatch):
+    real, fake = (torch.from_numpy(np.random.default_rng(n).normal(n, 1 + n, (60, 40)))
+                  for n in (0, 1))  # fmt: skip
+    expected = metrics.Frechet(real).distance(fake)
+    monkeypatch.setattr(metrics, "_MANY_FEATURES", 30)
+    quick = metrics.Frechet(real)
+    assert quick.distance(fake) == pytest.approx(expected, rel=1e-6)
+    assert quick.distance(real) == pytest.approx(0, abs=1e-6)
+    few = real[:20]  # fewer than features
+    assert quick.distance(few) > 0

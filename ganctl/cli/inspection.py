@@ -6,7 +6,7 @@ from typing import Any
 
 from ganctl.cli.terminal import Terminal
 from ganctl.config.schema import format_setting
-from ganctl.history import COLUMNS, STEP_METRICS, best
+from ganctl.history import COLUMNS, STEP_METRICS, best, quality_metric
 from ganctl.text import counted, counted_images, in_bytes, listed, printable, sparkline
 
 Document = dict[str, Any]
@@ -20,7 +20,7 @@ _TAKEN = {
     "init_from_new": "begun anew",
 }
 """What `made_by` says about the checkpoint that a run began with, and its labels."""
-_COMPARED = [COLUMNS[name] for name in ("epoch", *STEP_METRICS, "diversity", "frechet_distance")]
+_COMPARED = [COLUMNS[name] for name in ("epoch", *STEP_METRICS, "diversity")]
 
 
 def show(document: Document, terminal: Terminal) -> None:
@@ -147,7 +147,8 @@ def _show_history(document: Document, terminal: Terminal) -> None:
     history, unfinished = document["history"], document["unfinished"]
     every = -(-len(history) // _MAX_ROWS)
     rows = [row for index, row in enumerate(history) if index % every == 0 or row is history[-1]]
-    columns = [COLUMNS[name] for name in (*STEP_METRICS, "diversity", "frechet_distance")]
+    quality = quality_metric(history)
+    columns = [*(COLUMNS[name] for name in (*STEP_METRICS, "diversity")), quality]
     if not (was_measured := best(history) is not None):
         columns.pop()
     elif terminal.shows_pictures and terminal.out.width < _WIDE:
@@ -160,7 +161,7 @@ def _show_history(document: Document, terminal: Terminal) -> None:
         terminal.heading("losses: no step is done yet")
         return
     samples = counted(document["config"]["eval_samples"], "sample")
-    measured = f"; Frechet distance of {samples}" if was_measured else ""
+    measured = f"; {quality.label} of {samples}" if was_measured else ""
     terminal.heading(f"losses{measured}")
     terminal.table(("epoch", *(column.short for column in columns)), cells)
     if history:
@@ -217,8 +218,12 @@ def _show_comparison(document: Document, terminal: Terminal) -> None:
         (column.label, *(column.text(each["last"].get(column.name)) for each in (a, b)))
         for column in _COMPARED
     ]
-    distances = (_number(each["best_frechet_distance"], ".2f") for each in (a, b))
-    rows.append(("best Frechet distance", *distances))
+    for name in ("frechet_distance", "patch_distance"):
+        column = COLUMNS[name]
+        best_values = [column.text(each[f"best_{name}"]) for each in (a, b)]
+        if any(best_values):
+            last = (column.text(each["last"].get(name)) for each in (a, b))
+            rows += [(column.label, *last), (f"best {column.label}", *best_values)]
     terminal.table(("last epoch", "A", "B"), rows)
     equal = document["losses_equal_epochs"]
     terminal.result(f"epochs with equal metrics, from the first one on: {equal:,}")
@@ -263,13 +268,16 @@ def _verdict(document: Document) -> str:
 def _show_runs(document: Document, terminal: Terminal) -> None:
     """Show one row per run, and below the table the problems of each."""
     rows = document["runs"]
+    headings = {"frechet_distance": "best FD", "patch_distance": "best patches"}
+    if all(row["best_patch_distance"] is None for row in rows):
+        del headings["patch_distance"]
     terminal.heading(f"{document['path']}: {counted(len(rows), 'run')}")
     terminal.table(
-        ("", "run", "preset", "data", "epochs", "best FD", "date"),
+        ("", "run", "preset", "data", "epochs", *headings.values(), "date"),
         [
             (row["state"], row["name"], row["preset"], row["data"],
              "" if row["epoch"] is None else f"{row['epoch']:.4g} of {row['epochs']:g}",
-             _number(row["best_frechet_distance"], ".2f"), row["date"][:10])
+             *(COLUMNS[name].text(row[f"best_{name}"]) for name in headings), row["date"][:10])
             for row in rows
         ],
         left=4,

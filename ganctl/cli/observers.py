@@ -58,7 +58,7 @@ class PlainObserver(QuietObserver):
     """An observer that prints a line of text per epoch to stderr."""
 
     def on_epoch(self, row: Row) -> None:
-        names = (*STEP_METRICS, "frechet_distance")
+        names = (*STEP_METRICS, "frechet_distance", "patch_distance")
         columns = [COLUMNS[name] for name in names if row[name] is not None]
         metrics = ", ".join(f"{column.label} {column.text(row[column.name])}" for column in columns)
         each = self._steps_per_epoch

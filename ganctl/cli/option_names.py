@@ -12,8 +12,9 @@ from ganctl.errors import Setting, Text
 _RENAMED = {"image_size": "--size", "image_channels": "--channels"}
 _NEGATED = {"conditional": "--unconditional"}
 SET_ONLY = frozenset({
-    "architecture", "base_channels", "beta1", "beta2", "ema_images", "ema_ramp", "eval_samples",
-    "loss", "lr_decay_steps", "lr_warmup_steps", "r1_interval", "r1_weight", "updates",
+    "architecture", "base_channels", "beta1", "beta2", "ema_images", "ema_ramp", "eval_every",
+    "eval_samples", "loss", "lr_decay_steps", "lr_warmup_steps", "r1_interval", "r1_weight",
+    "updates",
 })  # fmt: skip
 """Settings that have no option of their own, and are given by --set."""
 

@@ -40,7 +40,9 @@ def run(session: Session, terminal: Terminal, *, preview: bool, **how: Any) -> S
     try:
         with (
             StopSignals(interrupts=session.group.size == 1) as stop,
-            observer(terminal, session.steps_per_epoch, **show) as watching,
+            observer(
+                terminal, session.steps_per_epoch, quality=session.quality, **show
+            ) as watching,
         ):
             outcome = session.train(watching, should_stop=stop, **how)
     except KeyboardInterrupt:

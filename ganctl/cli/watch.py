@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from ganctl.cli.observers import JsonObserver, PlainObserver, QuietObserver
 from ganctl.cli.terminal import Terminal
-from ganctl.history import COLUMNS, STEP_METRICS, best, epoch_label, is_complete
+from ganctl.history import COLUMNS, STEP_METRICS, best, epoch_label, is_complete, quality_metric
 from ganctl.text import counted, duration
 
 if TYPE_CHECKING:
@@ -53,9 +53,10 @@ def show_summary(
     """
     columns = [COLUMNS[name] for name in STEP_METRICS]
     heading = "losses"
+    quality = quality_metric(history)
     if best(history):
-        columns.append(COLUMNS["frechet_distance"])
-        heading += f"; Frechet distance of {counted(config.eval_samples, 'sample')}"
+        columns.append(quality)
+        heading += f"; {quality.label} of {counted(config.eval_samples, 'sample')}"
     terminal.heading(heading)
     rows = [
         [epoch_label(row, steps_per_epoch), *(column.text(row[column.name]) for column in columns)]
@@ -78,6 +79,6 @@ def show_summary(
     # best.pt is chosen among complete epochs, and this says which one it is.
     if kept := best([row for row in history if is_complete(row, steps_per_epoch)]):
         terminal.result(
-            f"Best epoch: {kept['epoch']} (Frechet distance {kept['frechet_distance']:.2f}, "
+            f"Best epoch: {kept['epoch']} ({quality.label} {quality.text(kept[quality.name])}, "
             f"{counted(config.eval_samples, 'sample')})."
         )

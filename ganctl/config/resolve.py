@@ -68,12 +68,15 @@ def resolve(
     chosen: Collection[str] | None,
     precision: Callable[[str], str],
     threads: Callable[[TrainConfig], int | None],
+    eval_every: Callable[[TrainConfig, int], int],
 ) -> Resolved:
     """Return `config` with every value set that depends on the images or the device.
 
     A preset's values are fitted to the images, except for the settings in `chosen` (None: all).
-    `precision` returns what 'auto' is on the device, `threads` the number of threads for the
-    otherwise finished config. Raises UsageError if the config does not fit the images.
+    `precision` returns what 'auto' is on the device. For the otherwise finished config, `threads`
+    returns the number of threads, and `eval_every`, which is also given the number of training
+    images, that of epochs between measurements. Raises UsageError if the config does not fit the
+    images.
     """
     channels, height, width = images.image_shape
     found = config
@@ -106,6 +109,7 @@ def resolve(
             if name not in chosen:
                 change(reason, **{name: value})
     _require_room_for_samples(found)
+    change("so that measuring takes little time", eval_every=eval_every(found, count))
     change("the fastest, by a short benchmark", threads=threads(found))
     return Resolved(found, reasons)
 
@@ -174,6 +178,7 @@ def explain(
     if has_origin:
         reasons |= dict.fromkeys(FOLLOWED, "as in the checkpoint that it began from, or set")
     reasons |= dict.fromkeys(("precision", "threads"), "chosen for the device, or set")
+    reasons["eval_every"] = "so that measuring takes little time, or set"
     return {name: reasons.get(name, "set") for name in found if found[name] != base[name]}
 
 

@@ -198,8 +198,11 @@ class TrainConfig(Checked):
     num_samples: Annotated[int, Spec(
         SAVING, "Number of samples drawn after each epoch, from seeds 0, 1, 2, ...", 1, 1024)] = 16
     eval_samples: Annotated[int, Spec(
-        SAVING, "Number of samples measured after each epoch, where there is a classifier of such "
-        "images (0: none).", 0, 5000)] = 1000
+        SAVING, "Number of samples that are measured at once (0: none).", 0, 5000)] = 1000
+    eval_every: Annotated[int | None, Spec(
+        SAVING, "Measure samples every N epochs, and after the last one; auto: digits after every "
+        "epoch, other images so rarely that it takes up to 3 % of the training.", 1, MAX_EPOCHS,
+        unset="auto")] = None
     # fmt: on
 
     def __post_init__(self) -> None:

@@ -241,24 +241,31 @@ class EpochEvaluator:
     Its metrics depend on the number of samples, and are not comparable with an `Evaluator`'s.
     """
 
-    def __init__(self, network: FeatureNetwork, *, test: Pixels | Rows) -> None:
+    def __init__(self, network: FeatureNetwork | None, *, test: Pixels | Rows) -> None:
+        """Prepare to compare samples with `test`: by patches if there is no network."""
         self._network = network
-        self._test = extract(network, chunks(test[:_NUM_EPOCH_TEST]))
-        self._frechet = metrics.Frechet(self._test.features)
+        self._images = test[:_NUM_EPOCH_TEST]
+        if network is not None:
+            self._test = extract(network, chunks(self._images))
+            self._frechet = metrics.Frechet(self._test.features)
 
     def measure(self, samples: Iterable[Pixels]) -> dict[str, float | None]:
         """Return QUALITY_METRICS of generated images, uint8 chunks (n, H, W, C).
 
         The Frechet distance is that to 2,000 test images; the other metrics use as many test images
-        as there are samples. A metric that is not finite is None.
+        as there are samples. A metric that is not finite is None. So are all but the patch distance
+        if there is no network; if there is one, the patch distance is, as it tells less.
         """
-        found = extract(self._network, samples)
-        shares = metrics.class_shares(found.logits) if self._network.num_classes else []
-        values = {
-            **_distances(found, self._frechet, self._test.features[: len(found)]),
-            "smallest_class": min(shares, default=None),
-            "largest_class": max(shares, default=None),
-        }
+        values: dict[str, float | None] = dict.fromkeys(QUALITY_METRICS)
+        if self._network is None:
+            pixels = np.concatenate(list(samples))
+            values["patch_distance"] = patches.distance(pixels, self._images)
+        else:
+            found = extract(self._network, samples)
+            shares = metrics.class_shares(found.logits) if self._network.num_classes else []
+            values |= _distances(found, self._frechet, self._test.features[: len(found)])
+            values["smallest_class"] = min(shares, default=None)
+            values["largest_class"] = max(shares, default=None)
         return {name: _finite(values[name]) for name in QUALITY_METRICS}
 
 

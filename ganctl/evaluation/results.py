@@ -20,7 +20,6 @@ _COPIES_BELOW = 0.5
 probably copies."""
 _JSON_NAMES = {"metrics": "figures"}
 _SHOWN = (
-    Column("patch_distance", "patch distance", format=".4f", better="lower"),
     *(COLUMNS[name] for name in QUALITY_METRICS if not name.endswith("_class")),
     Column("classes_found", "classes found", format=",d", better="higher"),
     Column("class_divergence", "classes, KL from uniform", format=".4f", better="lower"),

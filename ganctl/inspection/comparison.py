@@ -41,7 +41,8 @@ def _summary(path: Path, checkpoint: Checkpoint) -> dict[str, Any]:
         "digest": checkpoint.digest,
         "step": checkpoint.step,
         "last": checkpoint.history[-1] if checkpoint.history else {},
-        "best_frechet_distance": checkpoint.best_frechet_distance,
+        "best_frechet_distance": checkpoint.lowest("frechet_distance"),
+        "best_patch_distance": checkpoint.lowest("patch_distance"),
     }
 
 

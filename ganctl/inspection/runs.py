@@ -30,7 +30,8 @@ def describe_runs(
 ) -> list[dict[str, Any]]:
     """Return one row per run: by quality, the lowest Frechet distance first, by date or by name.
 
-    One checkpoint is in memory at a time. A run that cannot be read has a row, too.
+    By quality, runs without a Frechet distance come next, the lowest patch distance first. One
+    checkpoint is in memory at a time. A run that cannot be read has a row, too.
     """
     rows = []
     for number, path in enumerate(runs):
@@ -38,11 +39,17 @@ def describe_runs(
         rows.append({"name": path.name, "path": str(path), **_described(path)})
     rows.sort(key=lambda row: row["name"])
     if sort == "quality":
-        distance = "best_frechet_distance"
-        rows.sort(key=lambda row: math.inf if row[distance] is None else row[distance])
+        rows.sort(key=_quality)
     elif sort == "date":
         rows.sort(key=lambda row: row["date"], reverse=True)
     return rows
+
+
+def _quality(row: dict[str, Any]) -> tuple[float, float]:
+    """Return what orders runs by quality; an unknown distance comes last."""
+    distances = (row["best_frechet_distance"], row["best_patch_distance"])
+    frechet, patches = (math.inf if distance is None else distance for distance in distances)
+    return frechet, patches
 
 
 def _described(path: Path) -> dict[str, Any]:
@@ -51,7 +58,7 @@ def _described(path: Path) -> dict[str, Any]:
     except CheckpointError as error:
         return {
             "state": "unreadable", "preset": "", "data": "", "step": None, "epoch": None,
-            "epochs": None, "best_frechet_distance": None, "date": "",
+            "epochs": None, "best_frechet_distance": None, "best_patch_distance": None, "date": "",
             "problems": [error.message],
         }  # fmt: skip
     made_by, found = checkpoint.made_by, problems(checkpoint)
@@ -63,7 +70,8 @@ def _described(path: Path) -> dict[str, Any]:
         "step": checkpoint.step,
         "epoch": checkpoint.epoch,
         "epochs": checkpoint.total_steps / checkpoint.steps_per_epoch,
-        "best_frechet_distance": checkpoint.best_frechet_distance,
+        "best_frechet_distance": checkpoint.lowest("frechet_distance"),
+        "best_patch_distance": checkpoint.lowest("patch_distance"),
         "date": str(made_by.get("last_date", made_by.get("date", ""))),
         "problems": [problem.text for problem in found],
     }

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from ganctl.config.schema import NetworkConfig
-from ganctl.networks import meta_networks
+from ganctl.networks import build_discriminator, build_generator, meta_networks
 from ganctl.networks.layers import num_channels
 
 
@@ -70,6 +72,33 @@ def list_layers(network: nn.Module, *input_shapes: tuple[int, ...]) -> list[Laye
     for hook in hooks:
         hook.remove()
     return layers
+
+
+def multiplications(config: NetworkConfig) -> dict[str, int]:
+    """Return the multiplications of both networks for one image, by the networks' names.
+
+    Those of convolutions and linear layers count. Nothing is on the meta device, which would make
+    torch import its compiler, and that takes a second.
+    """
+    inputs: dict[str, list[Tensor]] = {
+        "generator": [torch.zeros(2, config.input_dim)],
+        "discriminator": [torch.zeros(2, *config.image_shape), torch.zeros(2, config.num_classes)],
+    }
+    counts = dict.fromkeys(inputs, 0)
+
+    def count(name: str, module: Any, inputs: tuple[Tensor], output: Tensor) -> None:
+        # Each value that a transposed convolution takes, and each one that others make.
+        values = inputs[0] if isinstance(module, nn.ConvTranspose2d) else output
+        counts[name] += values[0].numel() * module.weight[0].numel()
+
+    for name, build in (("generator", build_generator), ("discriminator", build_discriminator)):
+        network = build(config, torch.Generator())
+        for module in network.modules():
+            if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+                module.register_forward_hook(functools.partial(count, name))
+        with torch.no_grad():
+            network(*inputs[name])
+    return counts
 
 
 def generator_output_bytes(config: NetworkConfig) -> int:

@@ -6,7 +6,6 @@ every width; text is placed apart from what is stretched.
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -41,6 +40,7 @@ TRAINING = (
 )
 QUALITY = (
     ChartSpec("Frechet distance", ("frechet_distance",), "lower is better", may_be_log=True),
+    ChartSpec("Patch distance", ("patch_distance",), "lower is better", may_be_log=True),
     ChartSpec("Precision and recall", ("precision", "recall"), "higher is better"),
     ChartSpec("Density and coverage", ("density", "coverage"), "higher is better"),
     ChartSpec("Kernel distance", ("kernel_distance",), "lower is better", may_be_log=True),
@@ -155,13 +155,10 @@ def _chart(
 def _line(
     label: str, color: int, column: Column, rows: list[Row], across: Axis, axis: Axis
 ) -> Line:
-    rows = thinned(rows, MAX_POINTS)
-    path = ""
-    for is_known, group in itertools.groupby(rows, lambda row: row.get(column.name) is not None):
-        if is_known:  # the line is broken where a value is not known, and a single point is a dot
-            points = [f"{across.at(r['epoch']):g} {axis.down(r[column.name]):g}" for r in group]
-            path += "M" + "L".join(points) + ("h0" if len(points) == 1 else "")
-    known = [row for row in rows if row.get(column.name) is not None]
+    # The line connects the values that are known: most runs measure few of their epochs.
+    known = thinned([row for row in rows if row.get(column.name) is not None], MAX_POINTS)
+    points = [f"{across.at(row['epoch']):g} {axis.down(row[column.name]):g}" for row in known]
+    path = "M" + "L".join(points) + ("h0" if len(points) == 1 else "") if points else ""
     return Line(
         label=label,
         color=color,

@@ -14,7 +14,7 @@ from ganctl.config.schema import format_setting, settings
 from ganctl.datasets import loading
 from ganctl.datasets.dataset import Progress
 from ganctl.evaluation import results
-from ganctl.history import COLUMNS, Meter, Row, best, is_complete
+from ganctl.history import COLUMNS, Meter, Row, best, is_complete, quality_metric
 from ganctl.images import Pixels
 from ganctl.inspection.problems import problems
 from ganctl.store import RunDirectory
@@ -90,7 +90,8 @@ class Run:
         last = rows[-1] if rows else {"epoch": 0, "step": 0}
         timed = next((row for row in rows[::-1] if row.get("elapsed_seconds")), {})
         seconds, num_images = timed.get("elapsed_seconds"), timed.get("images")
-        distances = [row for row in rows if row.get("frechet_distance") is not None]
+        quality = quality_metric(rows)
+        distances = [row for row in rows if row.get(quality.name) is not None]
         lowest = best(rows)
         is_finished = self.checkpoint.is_finished
         is_partial = not is_complete(last, self.checkpoint.steps_per_epoch) and not is_finished
@@ -108,9 +109,9 @@ class Run:
             "Generator": f"{sum(t.numel() for t in self.checkpoint.generator.values()):,} weights",
             "Generator loss": _text(last, "g_loss"),
             "Discriminator loss": _text(last, "d_loss"),
-            "Frechet distance": _text(distances[-1], "frechet_distance") if distances else "",
-            "Best epoch": f"{lowest['epoch']:,} (Frechet distance "
-            f"{_text(lowest, 'frechet_distance')})" if lowest else "",
+            quality.label.capitalize(): _text(distances[-1], quality.name) if distances else "",
+            "Best epoch": f"{lowest['epoch']:,} ({quality.label} "
+            f"{_text(lowest, quality.name)})" if lowest else "",
         }  # fmt: skip
 
     def _origin(self) -> str:

@@ -13,6 +13,7 @@ from ganctl.checkpoint import encode
 from ganctl.latents import draw
 from ganctl.rng import Stream
 from ganctl.sampling import drawing_bytes, sample_seeds
+from ganctl.training import cadence
 from ganctl.training.session import Session
 from ganctl.training.step import train_step
 
@@ -22,7 +23,8 @@ _WARM_UP, _TIMED = 2, 5
 def estimate(session: Session) -> dict[str, float | int | None]:
     """Return the seconds and bytes that the rest of a run takes; None where unknown.
 
-    A few steps are made, which spoil the session's state, and the samples of an epoch are measured.
+    A few steps are made, which spoil the session's state. Samples of digits are measured; the time
+    that measuring others takes follows from that of the steps.
     """
     config, state = session.config, session.state
     devices.prepare(state.device)
@@ -31,10 +33,14 @@ def estimate(session: Session) -> dict[str, float | int | None]:
     per_step = _time_step(session, number=1)
     if config.r1_weight:  # due in each step whose number r1_interval divides
         per_step += max(0.0, _time_step(session, number=0) - per_step) / config.r1_interval
-    once, per_epoch = _time_measuring(session)
+    num_measured = math.ceil(num_epochs / (config.eval_every or 1))
+    if (in_steps := cadence.in_steps(config)) is None:
+        once, each = _time_measuring(session)
+    else:
+        once = each = in_steps * per_step if config.eval_samples else 0.0
     empty = state.checkpoint(history=[], partial={}, data={}, made_by={})
     return {
-        "seconds": num_steps * per_step + once + num_epochs * per_epoch,
+        "seconds": num_steps * per_step + once + num_measured * each,
         "images_per_sec": config.batch_size / per_step,
         "peak_memory_bytes": _peak_memory(state.device),
         "samples_memory_bytes": drawing_bytes(config.network),
@@ -60,7 +66,7 @@ def _time_step(session: Session, number: int) -> float:
 
 
 def _time_measuring(session: Session) -> tuple[float, float]:
-    """Return the seconds that measuring samples takes: once per run, and after each epoch."""
+    """Return the seconds that measuring digits takes: once per run, and after each epoch."""
     started = time.perf_counter()
     evaluator = session.evaluator()
     ready = time.perf_counter()

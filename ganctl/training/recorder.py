@@ -9,7 +9,7 @@ from typing import Any
 
 from ganctl.checkpoint import Checkpoint, encode
 from ganctl.datasets.dataset import ImageDataset
-from ganctl.errors import RunError
+from ganctl.errors import DataError, PackageError, RunError
 from ganctl.evaluation.evaluator import EpochEvaluator
 from ganctl.history import Meter, Row, best, new_signs, signs
 from ganctl.sampling import sample_seeds
@@ -46,6 +46,7 @@ class Recorder:
         self._state = state
         self._config = state.config
         self._steps_per_epoch = state.config.steps_per_epoch(len(dataset))
+        self._total_steps = state.config.total_steps(len(dataset))
         self._run = run
         self.latest = run.latest
         """The checkpoint that was saved last."""
@@ -163,7 +164,10 @@ class Recorder:
         return None
 
     def _measure_quality(self) -> dict[str, float | None]:
-        if self._evaluator is None:
+        """Measure this epoch's samples, if that is due."""
+        is_last = self._state.step >= self._total_steps
+        is_due = is_last or self._epoch % (self._config.eval_every or 1) == 0
+        if not is_due or self._evaluator is None:
             return {}
         seeds = range(self._config.eval_samples)
         samples = sample_seeds(self._state.sampler, seeds, self._config.network)
@@ -171,5 +175,9 @@ class Recorder:
 
     @functools.cached_property
     def _evaluator(self) -> EpochEvaluator | None:
-        """The evaluator, made only at the end of the first epoch, as that takes seconds."""
-        return self._make_evaluator()
+        """The evaluator, made only when samples are first measured, as that takes seconds."""
+        try:
+            return self._make_evaluator()
+        except (DataError, PackageError) as error:  # hours of training are not to end here
+            self.observer.on_problem(f"samples are not measured: {error}")
+            return None

@@ -10,22 +10,24 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from ganctl import devices, features, private_folders
 from ganctl.config.resolve import followed, resolve
-from ganctl.config.schema import TrainConfig, from_dict, override, to_dict
+from ganctl.config.schema import MIN_MEASURED, TrainConfig, from_dict, override, to_dict
 from ganctl.datasets import loading
-from ganctl.datasets.dataset import ImageDataset, Progress
+from ganctl.datasets.dataset import ImageDataset, Progress, Rows
 from ganctl.datasets.local import trained
 from ganctl.distributed.group import SINGLE, TIMEOUT, Group
 from ganctl.errors import CheckpointError, RunError, Setting, Text, UsageError
 from ganctl.evaluation.evaluator import EpochEvaluator
 from ganctl.history import Meter, Row
+from ganctl.images import Pixels
 from ganctl.networks import first_layers
 from ganctl.store import IntactCheckpoint, RunDirectory, errors_about, newest_intact
 from ganctl.text import counted
-from ganctl.training import data, memory, resuming, threads
+from ganctl.training import cadence, data, memory, resuming, threads
 from ganctl.training.loop import Outcome, Training
 from ganctl.training.observer import Observer
 from ganctl.training.origin import Beginning, Origin
@@ -124,19 +126,32 @@ class Session:
             return Outcome(history, finished=True)
 
     def evaluator(self) -> EpochEvaluator | None:
-        """Return the evaluator that compares an epoch's samples with held-out images.
+        """Return the evaluator of an epoch's samples; None if they are not to be measured.
 
-        None if samples are not to be measured, no network knows such images, or none are held out.
-        Takes seconds.
+        They are compared with held-out or test images, or else with training images. Takes seconds.
+        Raises DataError or PackageError if the weights of the feature network or the test images
+        cannot be read.
         """
         config = self.config
-        is_known = features.is_known(config.data, config.network.image_shape)
-        if not (config.eval_samples and is_known and loading.has_held_out(self.dataset)):
+        test: Pixels | Rows = np.empty(0, np.uint8)
+        if config.eval_samples and loading.has_held_out(self.dataset):
+            test = loading.load_held_out(self.dataset, config.image_settings).pixels
+        elif config.eval_samples:
+            test = self.dataset.evenly_spaced(config.eval_samples)
+        if len(test) < MIN_MEASURED:
             return None
-        network = features.load("digits", config.data, self.state.device)
-        assert network is not None
-        test = loading.load_held_out(self.dataset, config.image_settings)
-        return EpochEvaluator(network, test=test.pixels)
+        shape, device = config.network.image_shape, self.state.device
+        choice = features.automatic(config.data, shape)
+        if choice != "digits":  # as each image takes as long as a sample
+            test = test[: config.eval_samples]
+        network = features.load(choice, config.data, device, shape, config.precision)
+        return EpochEvaluator(network, test=test)
+
+    @property
+    def quality(self) -> str:
+        """Name of the metric by which the best epoch is chosen."""
+        choice = features.automatic(self.config.data, self.config.network.image_shape)
+        return "patch_distance" if choice == "none" else "frechet_distance"
 
     def _recorder(self, observer: Observer, made_by: dict[str, Any]) -> Recorder:
         return Recorder(
@@ -220,7 +235,10 @@ def new(
         return threads.choose(finished, on, group.local_size)
 
     precision = functools.partial(devices.resolve_precision, device=on)
-    found = resolve(config, images, chosen=chosen, precision=precision, threads=num_threads)
+    found = resolve(
+        config, images, chosen=chosen, precision=precision, threads=num_threads,
+        eval_every=cadence.choose,
+    )  # fmt: skip
     # What was found by timing may not be the same everywhere.
     resolved = from_dict(group.broadcast(to_dict(found.config)))
     dataset = images.hold_out(resolved.num_held_out(len(images)))
@@ -275,8 +293,9 @@ def resume(
     _require_shares(config, group)
     precision = functools.partial(devices.resolve_precision, device=on)
     config = resolve(
-        config, images, chosen=None, precision=precision, threads=lambda config: config.threads
-    ).config
+        config, images, chosen=None, precision=precision, threads=lambda config: config.threads,
+        eval_every=cadence.choose,
+    ).config  # fmt: skip
     resuming.require_length(config, checkpoint.step, len(dataset))
     if config.total_steps(len(dataset)) > checkpoint.step:
         memory.require_room(config, on, has_begun=True)

@@ -61,7 +61,7 @@ def main() -> None:
     config = resolve(
         preset, dataset, chosen=None,
         precision=lambda name: devices.resolve_precision(name, device),
-        threads=lambda config: config.threads,
+        threads=lambda config: config.threads, eval_every=lambda *_: 1,
     ).config  # fmt: skip
     state = create(config, device)
     network = config.network

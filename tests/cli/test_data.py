@@ -30,7 +30,7 @@ from ganctl.errors import UsageError
 pytestmark = pytest.mark.usefixtures("_no_plot")
 
 QUICK = ("--device", "cpu", "--precision", "fp32", "--set", "base_channels=4", "--batch-size", "4",
-         "--steps", "2", "--threads", "1")  # fmt: skip
+         "--steps", "2", "--threads", "1", "--set", "eval_samples=0")  # fmt: skip
 
 
 @pytest.fixture

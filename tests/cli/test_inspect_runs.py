@@ -14,13 +14,17 @@ from ganctl.inspection.runs import SORTS
 
 @pytest.fixture
 def runs(run, tmp_path):
-    """A folder of four runs: two measured, one stopped and not measured, one damaged."""
+    """A folder of runs: four measured, two of them by patches, one not, and one damaged."""
     found = store.read_checkpoint(run)
     for name, distance, date, step in (
         ("worse", 3.0, "2026-01-03", 8), ("better", 1.0, "2026-01-01", 8),
-        ("unmeasured", None, "2026-01-02", 4),
+        ("unmeasured", None, "2026-01-02", 4), ("patched", 0.2, "2026-01-04", 8),
+        ("finer", 0.1, "2026-01-05", 8),
     ):  # fmt: skip
-        history = [{**found.history[0], "frechet_distance": distance}]
+        names = {"patch_distance": distance, "frechet_distance": None}
+        if name in ("worse", "better"):
+            names = {"patch_distance": None, "frechet_distance": distance}
+        history = [{**found.history[0], **names}]
         made = {**found.made_by, "last_date": date}
         changed = dataclasses.replace(found, history=history, made_by=made, step=step)
         (tmp_path / name).mkdir()
@@ -35,9 +39,9 @@ def runs(run, tmp_path):
 @pytest.mark.parametrize(
     ("sort", "names"),
     [
-        ("quality", ["better", "worse", "damaged", "unmeasured"]),
-        ("date", ["worse", "unmeasured", "better", "damaged"]),
-        ("name", ["better", "damaged", "unmeasured", "worse"]),
+        ("quality", ["better", "worse", "finer", "patched", "damaged", "unmeasured"]),
+        ("date", ["finer", "patched", "worse", "unmeasured", "better", "damaged"]),
+        ("name", ["better", "damaged", "finer", "patched", "unmeasured", "worse"]),
     ],
 )
 def test_sorted(ok, runs, sort, names):
@@ -47,6 +51,8 @@ def test_sorted(ok, runs, sort, names):
 
 def test_for_people(ok, runs):
     rows = [line.split() for line in ok("inspect", runs).out.splitlines()]
+    (head,) = (row for row in rows if row[:1] == ["run"])
+    assert head[-5:] == ["best", "FD", "best", "patches", "date"]
     states = {row[1]: row[0] for row in rows if len(row) > 1}
     assert states["better"] == "finished"
     assert states["unmeasured"] == "unfinished"

@@ -467,7 +467,7 @@ def test_large_images(ok, photos, tmp_path):
     run = tmp_path / "run"
     ok("train", "--data", photos, "--size", "256", "--steps", "1", "--batch-size", "2", "--device",
        "cpu", "--precision", "fp32", "--threads", "1", "--set", "base_channels=1",
-       "--set", "num_samples=2", "--out", run)  # fmt: skip
+       "--set", "num_samples=2", "--set", "eval_samples=0", "--out", run)  # fmt: skip
     network = store.read_checkpoint(run).config.network
     assert (network.image_shape, network.stages) == ((3, 256, 256), 6)
     with Image.open(run / "samples" / "epoch-0001.png") as picture:

@@ -195,6 +195,7 @@ def numbered(offset):
 
 
 LABELS = {
+    "patch_distance": "patch distance",
     "frechet_distance": "Frechet distance",
     "kernel_distance": "kernel distance",
     "precision": "precision",
@@ -222,8 +223,8 @@ def test_the_table_of_evaluate_has_each_metric_beside_its_label(capsys):
     figures, floor = (dataclasses.asdict(numbered(offset)) for offset in (2.0, 4.0))
     evaluation = Evaluation(
         checkpoint="ckpt.pt", digest="0", step=8, ema=True, data="mnist", num_test_images=200,
-        test_images="test images", features="mnist-classifier", metrics=numbered(2.0),
-        floor=numbered(4.0),
+        test_images="test images", features="mnist-classifier", num_patch_images=200,
+        metrics=numbered(2.0), floor=numbered(4.0),
     )  # fmt: skip
     command._show(evaluation, Terminal())
     rows = {row[0]: row[1:] for row in cells(capsys.readouterr().out) if len(row) > 2}
@@ -280,7 +281,9 @@ def test_a_list_of_runs_has_each_metric_in_its_column(ok, told_apart):
     assert (found["step"], found["best_frechet_distance"]) == (8, ROW["frechet_distance"])
     header, row = [line for line in cells(ok("inspect", told_apart.parent).out) if len(line) > 3]
     by_name = dict(zip(reversed(header), reversed(row), strict=False))
-    assert (by_name["epochs"], by_name["best FD"]) == ("2 of 2", "2.00")
+    assert (by_name["epochs"], by_name["best FD"]) == (
+        "2 of 2", f"{ROW['frechet_distance']:.2f}",
+    )  # fmt: skip
 
 
 def test_a_line_of_a_log_has_each_metric_beside_its_name(capsys):
@@ -298,7 +301,7 @@ def test_the_last_table_of_a_run_has_each_loss_below_its_label(capsys, loaded):
     header, row = [line for line in cells(shown) if len(line) > 4]
     assert dict(zip(header, row, strict=True)) == {
         "epoch": "2", "G loss": "1.111", "D loss": "0.222", "D(x)": "0.733", "D(G(z))": "0.444",
-        "Frechet": "2.00",
+        "Frechet": f"{ROW['frechet_distance']:.2f}",
     }  # fmt: skip
     assert "probability 0.44" in shown or "D(G(z)) in the last epoch: 0.44" in shown
     assert f"{ROW['frechet_distance']:.2f}" in shown

@@ -33,6 +33,7 @@ def resolved(config, images, chosen=()):
         chosen=chosen,
         precision=lambda name: "bf16" if name == "auto" else name,
         threads=lambda config: config.threads or 3,
+        eval_every=lambda config, _: config.eval_every or 1,
     )
 
 
@@ -44,7 +45,7 @@ def test_open_settings_get_a_value_and_a_reason():
     assert config.network.num_classes == 10
     of_network = {"channels", "height", "width", "stages", "num_classes"}
     assert found.reasons.keys() == of_network | {
-        "image_size", "image_channels", "augment", "holdout", "precision", "threads",
+        "image_size", "image_channels", "augment", "holdout", "precision", "threads", "eval_every",
     }  # fmt: skip
     assert all(found.reasons.values())
 
@@ -87,7 +88,7 @@ def test_threads_are_chosen_last():
     seen = []
     found = resolve(
         preset("fast"), Facts(20, (3, 64, 64)), chosen=(), precision=lambda _: "fp32",
-        threads=lambda config: seen.append(config) or 1,
+        threads=lambda config: seen.append(config) or 1, eval_every=lambda *_: 1,
     )  # fmt: skip
     assert override(seen[0], {"threads": 1}) == found.config
 
@@ -120,8 +121,9 @@ def test_a_finished_config_explains_what_differs_from_its_preset():
 
 def test_a_preset_as_it_is_has_little_to_explain():
     config = resolved(preset("dcgan"), Facts()).config
-    assert explain(config, 60_000, 0).keys() \
-        == {"image_size", "image_channels", "holdout", "precision", "threads"}  # fmt: skip
+    assert explain(config, 60_000, 0).keys() == {
+        "image_size", "image_channels", "holdout", "precision", "threads", "eval_every",
+    }  # fmt: skip
 
 
 def test_a_picture_of_too_many_large_samples_is_refused():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from ganctl import features, metrics
+from ganctl import features, metrics, patches
 from ganctl.config.schema import MIN_MEASURED
 from ganctl.datasets import loading
 from ganctl.datasets.local import cache
@@ -97,8 +97,15 @@ def test_classes_that_say_nothing_are_not_measured(pictures):
     assert found.frechet_distance > 0
     assert (found.classifier_score, found.sure_share, found.class_shares) == (None, None, [])
     quick = EpochEvaluator(NoClasses(), test=test).measure([train[:60]])
-    unknown = ["classifier_score", "sure_share", "smallest_class", "largest_class"]
-    assert [name for name in quick if quick[name] is None] == unknown
+    unknown = {"classifier_score", "sure_share", "smallest_class", "largest_class"}
+    assert {name for name in quick if quick[name] is None} == {*unknown, "patch_distance"}
+
+
+def test_epochs_without_a_network_are_compared_by_patches(pictures):
+    train, test = pictures
+    found = EpochEvaluator(None, test=test[:80]).measure([train[:40], train[40:60]])
+    assert [name for name in found if found[name] is not None] == ["patch_distance"]
+    assert found["patch_distance"] == patches.distance(train[:60], test[:80])
 
 
 class SlowNetwork:
@@ -192,18 +199,23 @@ def test_epoch_evaluator_agrees_with_evaluator(pictures, make_evaluator):
     found, full = epoch_evaluator.measure([train[:500]]), make_evaluator(500).measure([train[:500]])
     assert tuple(found) == QUALITY_METRICS
     shared = set(QUALITY_METRICS) & set(vars(full))
-    assert len(shared) == len(QUALITY_METRICS) - 2
+    shared -= {"patch_distance"}
+    assert len(shared) == len(QUALITY_METRICS) - 3
+    assert found["patch_distance"] is None, "a network tells more"
     assert {name: found[name] for name in shared} == {name: vars(full)[name] for name in shared}
     assert found["smallest_class"] == min(full.class_shares)
     assert found["largest_class"] == max(full.class_shares)
-    assert epoch_evaluator.measure([train[:100], train[100:500]]) == pytest.approx(found, rel=1e-4)
+    again = epoch_evaluator.measure([train[:100], train[100:500]])
+    del found["patch_distance"], again["patch_distance"]
+    assert again == pytest.approx(found, rel=1e-4)
 
 
 def test_metrics_that_are_not_finite_are_none(pictures, monkeypatch):
     epoch_evaluator = EpochEvaluator(features.load("auto", "mnist"), test=pictures[1])
     monkeypatch.setattr(metrics, "classifier_score", lambda _: float("nan"))
     found = epoch_evaluator.measure([pictures[0][:20]])
-    assert [name for name in found if found[name] is None] == ["classifier_score"]
+    unknown = {name for name in found if found[name] is None}
+    assert unknown == {"classifier_score", "patch_distance"}
 
 
 def test_a_slow_network_knows_the_nearest_of_as_many_training_images_as_samples(pictures):

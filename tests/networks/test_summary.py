@@ -7,7 +7,14 @@ from torch import nn
 
 from ganctl.config.image_settings import stages_for
 from ganctl.config.presets import PRESETS
-from ganctl.networks.summary import Layer, generator_output_bytes, list_layers, summarize
+from ganctl.networks import meta_networks
+from ganctl.networks.summary import (
+    Layer,
+    generator_output_bytes,
+    list_layers,
+    multiplications,
+    summarize,
+)
 
 
 @pytest.fixture(params=PRESETS)
@@ -54,3 +61,20 @@ def test_the_outputs_of_a_generator_are_within_the_bound(config, side, channels)
     rows = summarize(config)["generator"]
     real = sum(4 * math.prod(row.output_shape) for row in rows)
     assert real <= generator_output_bytes(config) <= 1.6 * real
+
+
+def test_multiplications_are_those_of_the_weights(tiny_config):
+    config = tiny_config("dcgan").network
+    found = multiplications(config)
+    layers = {name: dict(net.named_modules()) for name, net in meta_networks(config).items()}
+    expected = 0
+    for layer in summarize(config)["discriminator"]:
+        if layer.kind in ("Conv2d", "Linear", "Logit"):
+            weight = layers["discriminator"][layer.name].weight
+            expected += math.prod(layer.output_shape) * weight[0].numel()
+    assert found["discriminator"] == expected > 0
+    both = ({"base_channels": 2 * config.base_channels}, {"height": 56, "width": 56})
+    for changes in both:
+        larger = multiplications(dataclasses.replace(config, **changes))
+        for name, number in larger.items():
+            assert 1.9 * found[name] < number < 5 * found[name], (changes, name)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from ganctl import features, history, images
-from ganctl.errors import RunError
+from ganctl.errors import DataError, RunError
 from ganctl.history import QUALITY_METRICS
 from ganctl.sampling import sample_seeds
 from ganctl.store import RunDirectory, read_checkpoint
@@ -119,13 +119,38 @@ def test_the_best_is_the_first_with_the_lowest_distance(
     assert kept == [False, 6, 9, 9, 9, 9]
 
 
-def test_nothing_is_measured_without_a_suitable_feature_network(
+def test_patches_are_compared_without_a_suitable_feature_network(
     tmp_path, tiny_config, train, monkeypatch
 ):
-    monkeypatch.setattr(features, "is_known", lambda *_: False)
-    outcome, _ = train(session.new(tiny_config(epochs=1, eval_samples=10), tmp_path / "run", "cpu"))
-    assert all(outcome.history[0][name] is None for name in QUALITY_METRICS)
-    assert not RunDirectory(tmp_path / "run").best.exists()
+    monkeypatch.setattr(features, "automatic", lambda *_: "none")
+    ready = session.new(tiny_config(epochs=1, eval_samples=10), tmp_path / "run", "cpu")
+    assert ready.quality == "patch_distance"
+    outcome, _ = train(ready)
+    measured = [name for name in QUALITY_METRICS if outcome.history[0][name] is not None]
+    assert measured == ["patch_distance"]
+    assert RunDirectory(tmp_path / "run").best.exists()
+
+
+def test_samples_are_measured_every_few_epochs_and_at_the_end(tmp_path, tiny_config, train):
+    config = tiny_config(steps=11, eval_samples=10, eval_every=2)  # three steps an epoch
+    outcome, _ = train(session.new(config, tmp_path / "run", "cpu"))
+    measured = [row["epoch"] for row in outcome.history if row["frechet_distance"] is not None]
+    assert measured == [2, 4]
+    assert all(row["diversity"] is not None for row in outcome.history)
+
+
+def test_training_continues_without_weights_of_the_feature_network(
+    tmp_path, tiny_config, train, recorder, monkeypatch
+):
+    def damaged(*_):
+        raise DataError("the weights are damaged")
+
+    monkeypatch.setattr(features, "load", damaged)
+    ready = session.new(tiny_config(epochs=2, eval_samples=10), tmp_path / "run", "cpu")
+    outcome, watched = train(ready)
+    assert outcome.finished
+    assert watched.problems == ["samples are not measured: the weights are damaged"]
+    assert all(row["frechet_distance"] is None for row in outcome.history)
 
 
 def test_training_continues_without_memory_for_samples(

@@ -256,8 +256,8 @@ def test_epochs_are_measured_against_held_out_images(photos, tmp_path, tiny_conf
     shutil.copytree(photos / "dog", tmp_path / "set" / "test")
     shutil.move(photos, tmp_path / "set" / "train")
     given = {}
-    monkeypatch.setattr(session.features, "is_known", lambda *_: True)
     monkeypatch.setattr(session.features, "load", lambda *_: None)
+    monkeypatch.setattr(session, "MIN_MEASURED", 7)
     monkeypatch.setattr(session, "EpochEvaluator", lambda _, test: given.update(test=test))
     how = {"image_size": "8", "image_channels": 3, "batch_size": 4, "eval_samples": 10}
     ready = session.new(tiny_config(data=str(tmp_path / "set"), **how), tmp_path / "run", "cpu")
@@ -268,9 +268,12 @@ def test_epochs_are_measured_against_held_out_images(photos, tmp_path, tiny_conf
     assert len({*(image.tobytes() for image in np.concatenate(pictures))}) == 7
 
     given.clear()
-    alone = tiny_config(data=str(tmp_path / "set" / "train"), **how)
-    assert session.new(alone, tmp_path / "other", "cpu").evaluator() is None
-    assert given == {}, "training images are never what it is measured against"
+    alone = tiny_config(data=str(tmp_path / "set" / "train"), **{**how, "eval_samples": 12})
+    ready = session.new(alone, tmp_path / "other", "cpu")
+    ready.evaluator()
+    assert given["test"].tobytes() == ready.dataset.images.numpy().tobytes()
+    monkeypatch.setattr(session, "MIN_MEASURED", 13)
+    assert ready.evaluator() is None, "too few images"
 
 
 def test_a_checkpoint_of_images_of_another_shape_is_refused(stopped):

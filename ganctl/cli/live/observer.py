@@ -44,6 +44,7 @@ class LiveObserver(QuietObserver):
         title: str = "",
         history: Sequence[Row] = (),
         preview: bool = False,
+        quality: str = "frechet_distance",
     ) -> None:
         super().__init__(terminal, steps_per_epoch)
         self.wants_samples = preview
@@ -51,12 +52,15 @@ class LiveObserver(QuietObserver):
         self._trace = Trace()
         self._losses = Curves(self._trace, _styles("g_loss", "d_loss"))
         self._probabilities = Curves(self._trace, _styles("d_fake", "d_real"), (0.0, 1.0))
-        self._table = Lines(lambda width: [table_head(width)])
+        self._quality = quality
+        self._table = Lines(lambda width: [table_head(width, quality)])
         self._preview = Preview()
         self._warnings = Lines()
         self._bars = Bars()
         self._screen = Screen(terminal.err, self._layout)
-        self._afterwards: list[Callable[[], None]] = [lambda: self._print(table_head)]
+        self._afterwards: list[Callable[[], None]] = [
+            lambda: self._print(lambda width: table_head(width, quality))
+        ]
         for row in history:
             self._trace.add(row["step"], row)
             self._table.add(self._line(row))
@@ -99,6 +103,7 @@ class LiveObserver(QuietObserver):
 
     def _line(self, row: Row) -> Callable[[int], Text]:
         cells = {name: COLUMNS[name].text(row[name]) for name in WIDTHS}
+        cells["frechet_distance"] = COLUMNS[self._quality].text(row.get(self._quality))
         cells["epoch"] = epoch_label(row, self._steps_per_epoch)
         return lambda width: table_line(cells, width)
 

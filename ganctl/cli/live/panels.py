@@ -136,9 +136,10 @@ def table_line(cells: Mapping[str, str], width: int, style: str = "") -> Text:
     return Text("  ".join(cells[name].rjust(WIDTHS[name]) for name in fitting(width)), style)
 
 
-def table_head(width: int) -> Text:
-    """Return the line of headings of the table of epochs."""
-    return table_line({name: COLUMNS[name].short for name in WIDTHS}, width, "bold")
+def table_head(width: int, quality: str = "frechet_distance") -> Text:
+    """Return the headings of the table; `quality` is the metric in the Frechet distance's place."""
+    names = {name: COLUMNS[name].short for name in WIDTHS}
+    return table_line({**names, "frechet_distance": COLUMNS[quality].short}, width, "bold")
 
 
 def _stacked(lines: Iterable[Text]) -> Text:
