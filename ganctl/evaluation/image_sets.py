@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 
 from ganctl.datasets.dataset import Progress
 from ganctl.datasets.decoding.decode import PASSING
@@ -27,10 +26,8 @@ from ganctl.features import Activations, FeatureNetwork, extract
 from ganctl.images import Pixels
 from ganctl.text import counted, printable
 
-_BATCH_IMAGES, _BATCH_PIXELS = 64, 2**22
-"""Limits of the images of one size that go through the network at once."""
-_WAITING_PIXELS = 2**25
-"""Number of pixels that may wait for others of their size."""
+_CHUNK_IMAGES, _CHUNK_PIXELS = 64, 2**22
+"""Limits of the images that are prepared for the network at once."""
 _DIGEST_BYTES = 16
 
 
@@ -136,13 +133,11 @@ def of_samples(
 
 
 class _Reader:
-    """Images on their way to the network, in batches of one size each."""
+    """Images on their way to the network, whose sizes and digests are kept."""
 
     def __init__(self) -> None:
         self.digests: list[str] = []
         self._sizes: Counter[str] = Counter()
-        self._order: list[int] = []
-        """Number of each image, in the order in which they went through the network."""
 
     @property
     def sizes(self) -> dict[str, int]:
@@ -152,39 +147,27 @@ class _Reader:
         self, network: FeatureNetwork, images: Iterable[Pixels], progress: Any
     ) -> Activations:
         """Return the activations of `images`, each uint8 (H, W, C), in their order."""
-        images = _fitting(network, images)
-        found = extract(network, self._batches(images), progress)
-        return found[torch.tensor(self._order).argsort()]
+        return extract(network, self._chunks(_fitting(network, images)), progress)
 
-    def _batches(self, images: Iterable[Pixels]) -> Iterator[Pixels]:
-        """Yield the images of each size together, at least one batch before memory is full."""
-        waiting: dict[tuple[int, ...], list[tuple[int, Pixels]]] = defaultdict(list)
-        num_waiting = 0
-        for number, image in enumerate(images):
+    def _chunks(self, images: Iterable[Pixels]) -> Iterator[Pixels]:
+        """Yield together images of one size that follow one another."""
+        chunk: list[Pixels] = []
+        for image in images:
             height, width, _ = image.shape
             self._sizes[f"{width}x{height}"] += 1
             self.digests.append(_digest(image))
-            same = waiting[image.shape]
-            same.append((number, image))
-            num_waiting += height * width
-            if len(same) >= min(_BATCH_IMAGES, max(1, _BATCH_PIXELS // (height * width))):
-                num_waiting -= len(same) * height * width
-                yield self._batch(waiting.pop(image.shape))
-            elif num_waiting > _WAITING_PIXELS:
-                shape = max(waiting, key=lambda one: len(waiting[one]) * one[0] * one[1])
-                num_waiting -= len(waiting[shape]) * shape[0] * shape[1]
-                yield self._batch(waiting.pop(shape))
-        for rest in waiting.values():
-            yield self._batch(rest)
-
-    def _batch(self, numbered: list[tuple[int, Pixels]]) -> Pixels:
-        self._order += [number for number, _ in numbered]
-        return np.stack([image for _, image in numbered])
+            is_full = len(chunk) >= min(_CHUNK_IMAGES, _CHUNK_PIXELS // (height * width))
+            if chunk and (is_full or image.shape != chunk[0].shape):
+                yield np.stack(chunk)
+                chunk = []
+            chunk.append(image)
+        if chunk:
+            yield np.stack(chunk)
 
 
 def _fitting(network: FeatureNetwork, images: Iterable[Pixels]) -> Iterator[Pixels]:
     """Yield `images`. Raises UsageError at one that the network does not know."""
-    known = getattr(network, "image_shape", None)
+    known = network.image_shape
     for image in images:
         if known is not None and image.shape != known:
             height, width, channels = image.shape

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import Tensor
 
 from ganctl.errors import Setting, Text, UsageError
 from ganctl.features import imagenet, named
+from ganctl.features.base import Activations, FeatureNetwork, extract
 from ganctl.features.classifier import DigitFeatures, StackedFeatures
 from ganctl.features.imagenet import EXTRA, ImageNetFeatures
 from ganctl.features.inception import InceptionFeatures
-from ganctl.images import over_white
 from ganctl.text import suggestion
 
 __all__ = [
@@ -34,42 +28,6 @@ __all__ = [
 CHOICES = ("auto", "digits", "imagenet", "inception", "none")
 _CPU = torch.device("cpu")
 _DIGITS = {"mnist": (DigitFeatures, (1, 28, 28)), "stacked-mnist": (StackedFeatures, (3, 28, 28))}
-
-
-class FeatureNetwork(Protocol):
-    """A network that extracts features of images."""
-
-    name: str
-    """Name shown beside metrics, which are comparable only for the same network."""
-    digest: str
-    """Identifies the weights and the kind of device."""
-    is_fast: bool
-    """Whether it takes less than a minute for a whole dataset."""
-    num_classes: int
-    """Number of classes of such images that its logits distinguish; 0 if it knows none of them."""
-
-    def __call__(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Map uint8 (N, H, W, C) to features, float (N, D), and logits, float (N, K).
-
-        K is 0 if its classes say nothing about such images.
-        """
-        ...
-
-
-@dataclass(frozen=True)
-class Activations:
-    """Outputs of a feature network for N images."""
-
-    features: Tensor
-    """float32 (N, D), on the CPU."""
-    logits: Tensor
-    """float32 (N, K), on the CPU."""
-
-    def __len__(self) -> int:
-        return len(self.features)
-
-    def __getitem__(self, which: slice | Tensor) -> Activations:
-        return Activations(self.features[which], self.logits[which])
 
 
 def is_known(data: str, image_shape: tuple[int, int, int] | None = None) -> bool:
@@ -129,23 +87,3 @@ def load(
             + " Or give a network by name, such as torchvision:resnet50 or dinov2:vits14.",
         )
     return InceptionFeatures(device, None if choice == "inception" else Path(choice))
-
-
-def extract(
-    network: FeatureNetwork,
-    chunks: Iterable[NDArray[np.uint8]],
-    progress: Callable[[int], None] = lambda _: None,
-) -> Activations:
-    """Return the activations of all images in `chunks`, each uint8 (n, H, W, C).
-
-    Feature networks see RGBA images over white.
-    `progress` gets the number of images done.
-    """
-    pairs, done = [], 0
-    with torch.inference_mode():
-        for chunk in chunks:
-            pairs.append(network(torch.from_numpy(over_white(chunk))))
-            done += len(chunk)
-            progress(done)
-    features, logits = zip(*pairs, strict=True)
-    return Activations(torch.cat(features).float().cpu(), torch.cat(logits).float().cpu())

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from ganctl import files
+from ganctl.features.base import FeatureNetwork
 
 PATH = Path(__file__).with_name("mnist-classifier.npz")
 SHA256 = "ad1deca08831b312da787590fb4637c3344db7c135a1fda894ae46a689df3c3e"
@@ -38,13 +39,12 @@ class Classifier(nn.Module):
         return features, self.logits(features)
 
 
-class DigitFeatures:
+class DigitFeatures(FeatureNetwork):
     """The included classifier as a feature network."""
 
     name = "mnist-classifier"
     is_fast = True
     image_shape = (28, 28, 1)
-    """The only shape of images, (H, W, C), that it knows."""
     num_classes = NUM_CLASSES
 
     def __init__(self, device: torch.device) -> None:
@@ -52,9 +52,9 @@ class DigitFeatures:
         self._classifier = load().to(memory_format=torch.channels_last).to(device)
         self._device = device
 
-    def __call__(self, images: Tensor) -> tuple[Tensor, Tensor]:
+    def __call__(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
         """Map uint8 (N, 28, 28, 1) to features (N, 128) and logits (N, 10)."""
-        scaled = images.to(self._device).permute(0, 3, 1, 2).float().div_(127.5).sub_(1.0)
+        scaled = inputs.to(self._device).permute(0, 3, 1, 2).float().div_(127.5).sub_(1.0)
         features, logits = self._classifier(scaled)
         return features, logits
 
@@ -67,14 +67,14 @@ class StackedFeatures(DigitFeatures):
     image_shape = (28, 28, 3)
     num_classes = NUM_CLASSES**3
 
-    def __call__(self, images: Tensor) -> tuple[Tensor, Tensor]:
+    def __call__(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
         """Map uint8 (N, 28, 28, 3) to features (N, 384) and logits (N, 1000)."""
-        channels = images.movedim(3, 1).flatten(0, 1)[..., None]
+        channels = inputs.movedim(3, 1).flatten(0, 1)[..., None]
         features, logits = super().__call__(channels)
         # Digits of different channels are independent: their log-probabilities add up.
         a, b, c = logits.log_softmax(1).view(-1, 3, NUM_CLASSES).unbind(1)
         modes = a[:, :, None, None] + b[:, None, :, None] + c[:, None, None, :]
-        return features.reshape(len(images), -1), modes.flatten(1)
+        return features.reshape(len(inputs), -1), modes.flatten(1)
 
 
 def _block(inputs: int, outputs: int) -> tuple[nn.Module, ...]:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ganctl.errors import DataError, PackageError, Setting, Text
+from ganctl.features.base import FeatureNetwork
 from ganctl.features.preparing import as_rgb, file_digest, published, read_weights
 
 URL = (
@@ -18,12 +19,10 @@ URL = (
 SHA256_PREFIX = "6726825d"
 
 
-class InceptionFeatures:
+class InceptionFeatures(FeatureNetwork):
     """Inception v3 with the weights of 2015 (Szegedy et al. 2016)."""
 
     name = "inception-v3-compat"
-    is_fast = False
-    num_classes = 0
 
     def __init__(self, device: torch.device, weights: Path | None = None) -> None:
         """Read `weights`, or else the published ones from the cache or the network.
@@ -52,10 +51,13 @@ class InceptionFeatures:
         self._network = network.to(device)
         self._device = device
 
-    def __call__(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Map uint8 (N, H, W, C), C 1, 3 or 4, to features (N, 2048) and logits (N, 1008)."""
-        rgb = as_rgb(images.to(self._device)).round().to(torch.uint8)
-        features, logits = self._network(rgb)
+    def prepare(self, images: Tensor) -> Tensor:
+        """Return images as RGB, uint8 (N, 3, H, W), at their own size: the network resizes them."""
+        return as_rgb(images.to(self._device)).to(torch.uint8)
+
+    def __call__(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """Map prepared images to features (N, 2048) and logits (N, 1008)."""
+        features, logits = self._network(inputs)
         return features, logits
 
 

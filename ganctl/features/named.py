@@ -10,11 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from ganctl.errors import DataError, PackageError, Setting, Text, UsageError
+from ganctl.features.base import FeatureNetwork
 from ganctl.features.preparing import (
     as_rgb,
+    batch_size,
     cache_folder,
     file_digest,
-    in_batches,
     published,
     read_weights,
     resized,
@@ -34,25 +35,31 @@ _AUXILIARY = {"googlenet", "inception_v3"}
 """Networks whose published weights expect other inputs than their transforms make."""
 
 
-class NamedFeatures:
+class NamedFeatures(FeatureNetwork):
     """A published network as a feature network."""
-
-    is_fast = False
-    num_classes = 0
 
     def __init__(
         self,
         name: str,
         digest: str,
-        extract: Callable[[Tensor], Tensor],
         device: torch.device,
+        prepare: Callable[[Tensor], Tensor],
+        extract: Callable[[Tensor], Tensor],
     ) -> None:
+        """Use two functions: from RGB, float32 (N, 3, H, W) in [0, 255], to inputs of one shape,
+        and from those to features (N, D).
+        """
         self.name, self.digest = name, f"{digest} {device.type}"
-        self._extract, self._device = extract, device
+        self.batch_size = batch_size(device)
+        self._device, self._prepare, self._extract = device, prepare, extract
 
-    def __call__(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Map uint8 (N, H, W, C) to features (N, D) and no logits (N, 0)."""
-        features = torch.cat(in_batches(images, self._extract, self._device))[: len(images)]
+    def prepare(self, images: Tensor) -> Tensor:
+        """Return images as the network's publishers prepare them."""
+        return self._prepare(as_rgb(images.to(self._device)))
+
+    def __call__(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """Map prepared images to features (N, D) and no logits (N, 0)."""
+        features = self._extract(inputs)
         return features, features[:, :0]
 
 
@@ -90,12 +97,16 @@ def _torchvision(name: str, path: Path | None, device: torch.device) -> NamedFea
     layers[-1].register_forward_pre_hook(lambda _, given: inputs.append(given[0]))
     network = network.eval().requires_grad_(False).to(device)
 
+    def prepare(rgb: Tensor) -> Tensor:
+        prepared: Tensor = transform(rgb / 255)
+        return prepared
+
     def extract(images: Tensor) -> Tensor:
         inputs.clear()
-        network(transform(as_rgb(images) / 255))
+        network(images)
         return inputs[0]
 
-    return NamedFeatures(f"torchvision {name}", digest, extract, device)
+    return NamedFeatures(f"torchvision {name}", digest, device, prepare, extract)
 
 
 def _dinov2(name: str, path: Path | None, device: torch.device) -> NamedFeatures:
@@ -120,12 +131,10 @@ def _dinov2(name: str, path: Path | None, device: torch.device) -> NamedFeatures
         torch.tensor(values, device=device).view(3, 1, 1) for values in (_MEAN, _DEVIATION)
     )
 
-    def extract(images: Tensor) -> Tensor:
-        inputs = resized(as_rgb(images), _SIDE, _SIDE) / 255
-        features: Tensor = network((inputs - mean) / deviation)
-        return features
+    def prepare(rgb: Tensor) -> Tensor:
+        return (resized(rgb, _SIDE, _SIDE) / 255 - mean) / deviation
 
-    return NamedFeatures(f"dinov2 {name} at {_SIDE} pixels", digest, extract, device)
+    return NamedFeatures(f"dinov2 {name} at {_SIDE} pixels", digest, device, prepare, network)
 
 
 _LOADERS = {"torchvision": _torchvision, "dinov2": _dinov2}

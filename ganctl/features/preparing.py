@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import warnings
-from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
@@ -20,16 +19,17 @@ _BATCH = {"cpu": 16}
 _LARGE_BATCH = 128
 
 
-def as_rgb(images: Tensor) -> Tensor:
-    """Return uint8 (N, H, W, C) as float32 (N, 3, H, W) in [0, 255].
+def batch_size(device: torch.device) -> int:
+    """Return the number of images that a large network is given at once."""
+    return _BATCH.get(device.type, _LARGE_BATCH)
 
-    Grayscale images (C 1) get three equal channels; RGBA images (C 4) are put on white.
+
+def as_rgb(images: Tensor) -> Tensor:
+    """Return uint8 (N, H, W, C), C 1 or 3, as float32 (N, 3, H, W) in [0, 255].
+
+    Grayscale images get three equal channels.
     """
-    values = images.permute(0, 3, 1, 2).float()
-    if values.shape[1] == 4:
-        alpha = values[:, 3:] / 255
-        values = values[:, :3] * alpha + 255 * (1 - alpha)
-    return values.expand(-1, 3, -1, -1)
+    return images.permute(0, 3, 1, 2).float().expand(-1, 3, -1, -1)
 
 
 def resized(images: Tensor, height: int, width: int) -> Tensor:
@@ -41,20 +41,6 @@ def resized(images: Tensor, height: int, width: int) -> Tensor:
         return images
     larger = F.interpolate(images, (height, width), mode="bicubic", antialias=True)
     return larger.clamp_(0, 255)
-
-
-def in_batches(images: Tensor, network: Callable[[Tensor], Any], device: torch.device) -> list[Any]:
-    """Return the outputs of `network` for images, uint8 (N, H, W, C), in batches of one size.
-
-    The last batch is filled up, and its output has too many rows: a CPU computes other bits for
-    other numbers of images, and no output may depend on its neighbors.
-    """
-    size = _BATCH.get(device.type, _LARGE_BATCH)
-    found = []
-    for batch in torch.split(images, size):
-        filled = torch.cat([batch, batch[-1:].expand(size - len(batch), *batch.shape[1:])])
-        found.append(network(filled.to(device)))
-    return found
 
 
 def read_weights(path: Path | IO[bytes], what: str, hint: str | Text) -> Any:

@@ -15,6 +15,7 @@ from ganctl import store
 from ganctl.cli import terminal
 from ganctl.datasets import mnist, stacked
 from ganctl.evaluation import evaluate, evaluator
+from ganctl.features import FeatureNetwork
 
 
 @pytest.fixture
@@ -174,10 +175,10 @@ def test_invalid_numbers_of_samples(cli, run, number):
     assert result.out == ""
 
 
-class Means:
+class Means(FeatureNetwork):
     """A feature network whose features are the means of an image's two halves."""
 
-    name, digest, is_fast, num_classes = "means", "0", True, 0
+    name, digest, is_fast = "means", "0", True
 
     def __call__(self, images):
         pixels = images.float()
@@ -210,7 +211,7 @@ def test_own_images_are_compared_with_those_that_were_held_out(
     report = json.loads(result.out)
     documented("evaluate", report)
     (given,) = seen
-    numbers = [sorted(given[part][:, 0, 0, 0].tolist()) for part in ("train", "test")]
+    numbers = [sorted(given[part][:][:, 0, 0, 0].tolist()) for part in ("train", "test")]
     if held_out:
         assert numbers == [[*range(20)], [*range(20, 32)]]
         assert (report["test_images"], report["num_test_images"]) == ("held-out images", 12)

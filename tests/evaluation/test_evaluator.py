@@ -81,13 +81,13 @@ def test_the_cached_floor_is_that_of_these_test_images(pictures):
     assert first.frechet_distance != other.frechet_distance
 
 
-class NoClasses:
+class NoClasses(features.FeatureNetwork):
     """A network whose classes say nothing about digits."""
 
-    name, digest, is_fast, num_classes = "no classes", "0", True, 0
+    name, digest, is_fast = "no classes", "0", True
 
-    def __call__(self, images):
-        features = images.float().flatten(1)[:, 200:600:8]
+    def __call__(self, inputs):
+        features = inputs.float().flatten(1)[:, 200:600:8]
         return features, features[:, :0]
 
 
@@ -108,10 +108,9 @@ def test_epochs_without_a_network_are_compared_by_patches(pictures):
     assert found["patch_distance"] == patches.distance(train[:60], test[:80])
 
 
-class SlowNetwork:
+class SlowNetwork(features.FeatureNetwork):
     """The digit classifier, as if a whole dataset took it hours."""
 
-    is_fast = False
     name, digest = "slow", "slow"
 
     def __init__(self):

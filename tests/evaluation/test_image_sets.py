@@ -1,4 +1,4 @@
-"""Images go to the network whole, in batches of one size, and their features keep their order."""
+"""Images go to the network whole, and their features keep their order."""
 
 import numpy as np
 import pytest
@@ -8,12 +8,13 @@ from PIL import Image
 from ganctl.datasets.local.whole import WholeImages
 from ganctl.errors import DataError, UsageError
 from ganctl.evaluation import image_sets
+from ganctl.features import FeatureNetwork
 
 
-class Network:
+class Network(FeatureNetwork):
     """Returns each image's size, first value and mean, and counts images and batches."""
 
-    name, digest, is_fast, num_classes = "a network", "its weights", True, 0
+    name, digest = "a network", "its weights"
 
     def __init__(self):
         self.shapes = []
@@ -52,8 +53,7 @@ def of_files(network, path, *, skip_bad=False, is_kept=False, told=lambda *_: No
     )
 
 
-def test_features_keep_the_order_of_the_images(network, folder, monkeypatch):
-    monkeypatch.setattr(image_sets, "_BATCH_IMAGES", 4)
+def test_features_keep_the_order_of_the_images(network, folder):
     told = []
     found = of_files(network, folder, told=lambda *progress: told.append(progress))
     for path, features in zip(sorted(folder.iterdir()), found.activations.features, strict=True):
@@ -63,19 +63,19 @@ def test_features_keep_the_order_of_the_images(network, folder, monkeypatch):
     assert found.sizes == {"8x8": 10, "9x6": 10, "6x9": 10}
     assert found.size == "8x8 and 2 other sizes"
     assert len(set(found.digests)) == 30
-    assert max(shape[0] for shape in network.shapes) == 4
     assert told[-1] == (f"extracting features of {folder}", 30, 30)
 
 
-def test_memory_bounds_how_many_images_wait(network, folder, monkeypatch):
-    expected = of_files(network, folder).activations.features
-    monkeypatch.setattr(image_sets, "_WAITING_PIXELS", 200)
-    assert of_files(network, folder).activations.features.equal(expected)
-    assert max(shape[0] for shape in network.shapes[-8:]) <= 4
-    monkeypatch.setattr(image_sets, "_BATCH_PIXELS", 1)
+def test_images_of_one_size_are_prepared_together(network, monkeypatch):
+    chunks = [np.zeros((number, 8, 8, 1), np.uint8) for number in (6, 5)]
+    chunks.append(np.zeros((3, 9, 6, 3), np.uint8))
+    monkeypatch.setattr(image_sets, "_CHUNK_IMAGES", 4)
+    image_sets.of_samples(network, "ckpt.pt", chunks, 14, lambda *_: None)
+    assert [shape[0] for shape in network.shapes] == [4, 4, 3, 3]
     network.shapes.clear()
-    assert of_files(network, folder).activations.features.equal(expected)
-    assert {shape[0] for shape in network.shapes} == {1}
+    monkeypatch.setattr(image_sets, "_CHUNK_PIXELS", 1)
+    image_sets.of_samples(network, "ckpt.pt", chunks, 14, lambda *_: None)
+    assert [shape[0] for shape in network.shapes] == [1] * 14
 
 
 def test_features_that_are_kept_are_extracted_once(network, folder):

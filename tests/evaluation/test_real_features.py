@@ -7,9 +7,10 @@ import torch
 from ganctl.datasets.local import cache
 from ganctl.evaluation import real_features
 from ganctl.evaluation.real_features import RealImages, activations
+from ganctl.features import FeatureNetwork
 
 
-class Network:
+class Network(FeatureNetwork):
     """A feature network that counts the images whose features it extracts."""
 
     name, digest, is_fast, num_classes = "a network", "its weights", True, 2

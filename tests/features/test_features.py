@@ -1,6 +1,5 @@
 """The choice of a feature network."""
 
-import numpy as np
 import pytest
 
 from ganctl import features
@@ -26,16 +25,3 @@ def test_auto_is_the_best_network_at_hand(monkeypatch, is_installed):
     else:
         assert found is None
     assert features.load("none", "mnist") is None
-
-
-def test_feature_networks_see_transparent_images_over_white():
-    seen = []
-
-    def network(images):
-        seen.append(images)
-        return images.flatten(1), images.flatten(1)
-
-    features.extract(network, [np.zeros((2, 3, 3, 4), np.uint8), np.zeros((1, 3, 3, 3), np.uint8)])
-    assert seen[0].shape == (2, 3, 3, 3)
-    assert (seen[0] == 255).all()
-    assert (seen[1] == 0).all()

@@ -33,6 +33,15 @@ def test_features_are_those_of_an_image_alone(network):
     assert gray.features.equal(features.extract(network, [images[:2][..., [0, 0, 0]]]).features)
 
 
+def test_features_do_not_depend_on_the_sizes_beside_an_image(network):
+    rng = np.random.default_rng(1)
+    shapes = [(24, 32, 3), (50, 41, 3), (24, 32, 1), (128, 128, 3), (130, 20, 3)]
+    images = [rng.integers(0, 256, (1, *shape), np.uint8) for shape in shapes]
+    found = features.extract(network, images).features
+    for image, alone in zip(images, found, strict=True):
+        assert features.extract(network, [image]).features[0].equal(alone)
+
+
 def test_a_drawing_of_a_clock_is_a_clock(network):
     """Weights, layers, normalization and size fit one another."""
     rows, columns = np.mgrid[:128, :128] - 63.5
@@ -43,7 +52,7 @@ def test_a_drawing_of_a_clock_is_a_clock(network):
     face[(abs(np.sin(6 * angle)) < 0.15) & (radius > 45) & (radius < 54)] = 20
     face[(abs(angle + 1.57) < 0.07) & (radius < 43)] = 10
     face[(abs(angle - 0.4) < 0.1) & (radius < 28)] = 10
-    features_found, _ = network(torch.from_numpy(face)[None, :, :, None])
+    features_found, _ = network(network.prepare(torch.from_numpy(face)[None, :, :, None]))
     head = network._network._fc
     logits = features_found[0] @ head.weight.T + head.bias
     assert int(logits.argmax()) in (409, 892), "analog clock, wall clock"
