@@ -57,7 +57,7 @@ def show_comparison(comparison: Comparison, terminal: Terminal) -> None:
         count = comparison.floor.num_samples
         terminal.result(
             f"floor: one random half of B against the other, {count:,} and "
-            f"{len(comparison.b) - count:,} images"
+            f"{len(comparison.b) - count:,} images (fewer images have a larger Frechet distance)"
         )
         terminal.result(
             ">= real: images closer to B than those of B are to each other may be copies."

@@ -203,6 +203,11 @@ def _network(choice: str, real: Images, side: int) -> FeatureNetwork:
 
     It does not depend on the other images, so that all sets are compared with these alike.
     """
+    if choice == "none":
+        raise UsageError(
+            "two sets of images are compared in the features of a network",
+            Text("Give other {}, or leave it out.", Setting("features")),
+        )
     data = "mnist" if choice == "digits" else str(real) if isinstance(real, str) else "images"
     shape = None if features.is_known(data) else (3, side, side)
     network = features.load(choice, data, image_shape=shape)

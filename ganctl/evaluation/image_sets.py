@@ -175,7 +175,7 @@ def _fitting(network: FeatureNetwork, images: Iterable[Pixels]) -> Iterator[Pixe
             raise UsageError(
                 f"{network.name} is for images of {known[1]}x{known[0]}, and one is {width}x"
                 f"{height} {kind}",
-                Text("Give other {}.", Setting("features")),
+                Text("Give {}.", Setting("features", "imagenet")),
             )
         yield image
 

@@ -169,6 +169,8 @@ def test_what_cannot_be_compared_is_refused(sets, tmp_path, monkeypatch):
         compare_images("ckpt.pt", b)
     with pytest.raises(UsageError, match="samples of a checkpoint"):
         compare_images(a, b, ema=True)
+    with pytest.raises(UsageError, match="in the features of a network"):
+        compare_images(a, b, features="none")
     monkeypatch.setattr(features, "load", lambda *_, **__: None)
     with pytest.raises(PackageError, match="efficientnet"):
         compare_images(a, b)
