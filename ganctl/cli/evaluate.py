@@ -86,8 +86,9 @@ def evaluate(
         from ganctl.evaluation import comparison
 
         if real is None and comparison.are_images(source):
+            what = "holds no ckpt.pt" if Path(source).is_dir() else "is not a checkpoint"
             raise UsageError(
-                f"'{source}' is not a checkpoint, and images need others to be compared with",
+                f"'{source}' {what}, and images need others to be compared with",
                 f"Name those, too: ganctl evaluate {pasteable(Path(source))} IMAGES",
             )
         devices.use_idle_threads()

@@ -30,6 +30,7 @@ SETTINGS = {
     "lr_d": ("--lr-d 0.25", "lr_d", 0.25),
     "latent_dim": ("--latent-dim 50", "latent_dim", 50),
     "conditional": ("--unconditional", "conditional", False),
+    "holdout": ("--holdout 0.25", "holdout", 0.25),
     "freeze_d": ("--freeze-d 1", "freeze_d", 1),
     "assignments": ("--set beta2=0.75", "beta2", 0.75),
     "precision": ("--precision bf16", "precision", "bf16"),
