@@ -42,6 +42,7 @@ def test_a_run_begins_with_the_weights_of_a_checkpoint(tmp_path):
         ganctl.train(out=tmp_path / "second", init_from=tmp_path / "first", resume=True)
 
 
+@pytest.mark.usefixtures("tiny_mnist")
 def test_notices_are_logged_and_problems_are_warnings(tmp_path, monkeypatch, caplog):
     caplog.set_level(logging.INFO, "ganctl")
     with warnings.catch_warnings():
