@@ -336,6 +336,14 @@ def test_a_run_without_an_intact_checkpoint_cannot_be_resumed(stopped):
         session.resume(stopped, {}, "cpu")
 
 
+def test_a_resumed_run_knows_its_origin_its_device_and_its_notices(stopped, monkeypatch):
+    monkeypatch.setattr(session.private_folders, "notices", lambda: ["no private folder"])
+    resumed = session.resume(stopped, {}, "cpu")
+    assert resumed.made_by == read_checkpoint(stopped).made_by
+    assert resumed.dataset.device == torch.device("cpu")
+    assert "no private folder" in resumed.notices
+
+
 def test_every_start_is_recorded(stopped, train):
     train(session.resume(stopped, {}, "cpu"))
     starts = json.loads((stopped / "config.json").read_text())["starts"]
