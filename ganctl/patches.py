@@ -40,8 +40,24 @@ def distance(images: Pixels, others: Pixels | Rows) -> float:
     normalized, are those of both sets together and not of each: a loss of contrast counts, too. At
     least 0, which equal sets have, and the same if the sets are exchanged.
     """
-    count = min(NUM_IMAGES, len(images), len(others))
-    return compare(*(patches_of(evenly_spaced(each, count)) for each in (images, others)))
+    return Reference(others).distance(images)
+
+
+class Reference:
+    """A set of images to which distances of other sets are measured; its patches are kept."""
+
+    def __init__(self, images: Pixels | Rows) -> None:
+        self._images = images
+        self._count = 0
+        self._patches: list[Tensor] = []
+
+    def distance(self, images: Pixels) -> float:
+        """Return the `distance` of `images` to this set."""
+        count = min(NUM_IMAGES, len(images), len(self._images))
+        if count != self._count:
+            self._count = count
+            self._patches = patches_of(evenly_spaced(self._images, count))
+        return compare(patches_of(evenly_spaced(images, count)), self._patches)
 
 
 def evenly_spaced(images: Pixels | Rows, count: int) -> Pixels:

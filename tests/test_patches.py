@@ -89,3 +89,13 @@ def test_patches_do_not_depend_on_how_many_images_are_filtered_at_once(monkeypat
     whole = patches.patches_of(images)
     monkeypatch.setattr(patches, "_CHUNK_VALUES", 30 * images[0].size)
     assert all(map(lambda a, b: a.equal(b), whole, patches.patches_of(images)))
+
+
+def test_a_reference_gives_the_same_distances_whatever_it_measured_before():
+    random = np.random.default_rng(5)
+    real, many, few = (
+        random.integers(0, 256, (count, 16, 16, 3), np.uint8) for count in (30, 40, 20)
+    )
+    reference = patches.Reference(real)
+    for images in (many, few, few, many):
+        assert reference.distance(images) == patches.distance(images, real)

@@ -140,15 +140,13 @@ class _PatchComparison:
 
     def __init__(self, test: Pixels | Rows, train: Pixels | Rows, chosen: NDArray[np.intp]) -> None:
         self.count = min(patches.NUM_IMAGES, len(test), len(chosen))
-        self._pixels, self._train = test, train
+        self._train = train
         self._chosen = chosen[patches.places(len(chosen), self.count)]
-        self._test = patches.patches_of(patches.evenly_spaced(test, self.count))
+        self._test = patches.Reference(test)
 
     def distance(self, images: Pixels) -> float:
         """Return the patch distance of images to the test images."""
-        if len(images) < self.count:
-            return patches.distance(images, self._pixels)
-        return patches.compare(patches.patches_of(images), self._test)
+        return self._test.distance(images)
 
     def floor(self) -> float:
         """Return the patch distance of the training images."""
@@ -244,9 +242,10 @@ class EpochEvaluator:
     def __init__(self, network: FeatureNetwork | None, *, test: Pixels | Rows) -> None:
         """Prepare to compare samples with `test`: by patches if there is no network."""
         self._network = network
-        self._images = test[:_NUM_EPOCH_TEST]
+        images = test[:_NUM_EPOCH_TEST]
+        self._patches = patches.Reference(images)
         if network is not None:
-            self._test = extract(network, chunks(self._images))
+            self._test = extract(network, chunks(images))
             self._frechet = metrics.Frechet(self._test.features)
 
     def measure(self, samples: Iterable[Pixels]) -> dict[str, float | None]:
@@ -259,7 +258,7 @@ class EpochEvaluator:
         values: dict[str, float | None] = dict.fromkeys(QUALITY_METRICS)
         if self._network is None:
             pixels = np.concatenate(list(samples))
-            values["patch_distance"] = patches.distance(pixels, self._images)
+            values["patch_distance"] = self._patches.distance(pixels)
         else:
             found = extract(self._network, samples)
             shares = metrics.class_shares(found.logits) if self._network.num_classes else []
