@@ -65,8 +65,8 @@ def test_on_a_terminal_killed_and_resumed(ok, command, tmp_path):
     assert 10 <= groups.saved(killed).step < 30
 
     ok("train", "--resume", "--out", killed)
-    threads = check(killed, 3).config.threads  # found by the clock, and it decides the bits
-    ok(*arguments, undisturbed, "--threads", threads)
+    found = check(killed, 3).config  # two settings are found by the clock, and they decide the bits
+    ok(*arguments, undisturbed, "--threads", found.threads, "--precision", found.precision)
     assert groups.end_equal(killed, undisturbed)
 
 
