@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-import io
 import math
 import os
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.lib import format as npy
 
 from ganctl import limits
 from ganctl.config.image_settings import MIN_SIZE
 from ganctl.datasets.dataset import NO_CLASSES
 from ganctl.datasets.decoding.decode import UNREADABLE, BadImage, Pixels
 from ganctl.datasets.sources.base import Contents, Entry, Problem, Source, class_order
-from ganctl.datasets.sources.bounded import Unpacked, is_bomb
+from ganctl.datasets.sources.bounded import Unpacked
+from ganctl.datasets.sources.npy import (
+    NUMBERS,
+    TEXTS,
+    Header,
+    read_array,
+    read_header,
+    read_headers,
+)
 from ganctl.datasets.sources.zips import open_zip
 from ganctl.errors import DataError
 from ganctl.text import printable
@@ -32,22 +38,12 @@ _LAYOUT = (
 )
 _LABELS = ("labels", "y_train", "train_labels", "train_y", "label", "y", "targets", "arr_1")
 _CLASSES = ("classes", "class_names", "label_names", "names")
-_NUMBERS, _TEXTS = "iufb", "US"
-"""Kinds of NumPy's types."""
 _NUM_SHOWN = 3
 """Number of unsuitable arrays that are listed."""
 
 
-class _Header(NamedTuple):
-    """The shape and type of an array."""
-
-    shape: tuple[int, ...]
-    dtype: np.dtype[Any]
-    packed: int
-    """Size in the file, in bytes."""
-
-    def __str__(self) -> str:
-        return f"{self.dtype} {self.shape}"
+class _Header(Header):
+    """The shape and type of an array that may be images."""
 
     @property
     def is_channels_first(self) -> bool:
@@ -109,18 +105,12 @@ class Arrays(Source):
 
     def _use_array(self, path: Path) -> None:
         with path.open("rb") as file:
-            headers = {path.stem: _header(file, path.stat().st_size)}
+            headers = {path.stem: _Header(*read_header(file, path.stat().st_size))}
         self._file: Path | Unpacked = path
         self._use(headers, _choose(headers), _Labels())
 
     def _use_archive(self, archive: zipfile.ZipFile) -> None:
-        keys = {name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")}
-        if len(keys) > limits.ARRAYS:
-            raise DataError(f"it has more than {limits.ARRAYS} arrays")
-        headers = {}
-        for key in sorted(keys):
-            with archive.open(f"{key}.npy") as file:
-                headers[key] = _header(file, archive.getinfo(f"{key}.npy").compress_size)
+        headers = {key: _Header(*header) for key, header in read_headers(archive).items()}
         key = _choose(headers)
         labels = _read_labels(archive, headers, headers[key].shape[0])
         with archive.open(f"{key}.npy") as content:
@@ -170,15 +160,6 @@ class Arrays(Source):
         return {**self.__dict__, "_images": None}
 
 
-def _header(content: IO[bytes], packed: int) -> _Header:
-    file = io.BytesIO(content.read(limits.ARRAY_HEADER_BYTES))  # numpy reads as much as one says
-    read = npy.read_array_header_1_0
-    if npy.read_magic(file) != (1, 0):
-        read = npy.read_array_header_2_0
-    shape, _, dtype = read(file)
-    return _Header(shape, dtype, packed)
-
-
 def _choose(headers: dict[str, _Header]) -> str:
     """Return the key of the images, or raise DataError."""
     suitable = [key for key, header in headers.items() if header.are_images]
@@ -215,7 +196,7 @@ def _read_labels(archive: zipfile.ZipFile, headers: dict[str, _Header], count: i
     try:
         values = _values_of_images(archive, key, headers[key], count)
         names_key = next((key for key in _CLASSES if key in headers), None)
-        if names_key is None or values.dtype.kind in _TEXTS:
+        if names_key is None or values.dtype.kind in TEXTS:
             texts = _texts(values)
             return _Labels(key, texts, class_order(texts))
         names = _class_names(archive, names_key, headers[names_key], values)
@@ -227,17 +208,17 @@ def _read_labels(archive: zipfile.ZipFile, headers: dict[str, _Header], count: i
 def _values_of_images(archive: zipfile.ZipFile, key: str, header: _Header, count: int) -> Any:
     """Return whole numbers or texts, (count,), one for each image."""
     is_one_hot = len(header.shape) == 2 and header.shape[0] == count and header.shape[1] > 1
-    if not (is_one_hot and header.dtype.kind in _NUMBERS) and not (
-        header.shape in ((count,), (count, 1)) and header.dtype.kind in _NUMBERS + _TEXTS
+    if not (is_one_hot and header.dtype.kind in NUMBERS) and not (
+        header.shape in ((count,), (count, 1)) and header.dtype.kind in NUMBERS + TEXTS
     ):
         raise DataError(f"{key} is {header}, not a label for each of {count:,} images")
-    values = _read(archive, key, header)
+    values = read_array(archive, key, header)
     if is_one_hot:
         if not (np.isin(values, (0, 1)).all() and (values.sum(axis=1) == 1).all()):
             raise DataError(f"{key} is {header}, and not exactly one value of each row is 1")
         return values.argmax(axis=1)
     values = values.ravel()
-    if values.dtype.kind in _TEXTS:
+    if values.dtype.kind in TEXTS:
         return values
     if values.dtype.kind == "f" and not (np.mod(values, 1) == 0).all():  # NaN and infinity too
         raise DataError(f"{key} is {header}, and not all values are whole numbers")
@@ -246,21 +227,10 @@ def _values_of_images(archive: zipfile.ZipFile, key: str, header: _Header, count
 
 def _class_names(archive: zipfile.ZipFile, key: str, header: _Header, numbers: Any) -> list[str]:
     fits = len(header.shape) == 1 and header.shape[0] <= limits.CLASSES
-    names = _texts(_read(archive, key, header)) if fits else []
+    names = _texts(read_array(archive, key, header)) if fits else []
     if len(set(names)) < len(names) or not ((numbers >= 0) & (numbers < len(names))).all():
         raise DataError(f"{key} is {header}, not a different name for each label from 0 on")
     return names
-
-
-def _read(archive: zipfile.ZipFile, key: str, header: _Header) -> Any:
-    dtype = header.dtype
-    if dtype.kind not in _NUMBERS + _TEXTS or dtype.itemsize > limits.LABEL_NAME_BYTES:
-        raise DataError(f"{key} is {dtype}, not names or numbers")
-    size = math.prod(header.shape) * dtype.itemsize
-    if size > limits.IMAGE_BYTES or is_bomb(size, header.packed):
-        raise DataError(f"{key} is {header}, which is too large")
-    with archive.open(f"{key}.npy") as file:
-        return npy.read_array(file, allow_pickle=False)
 
 
 def _texts(values: Any) -> list[str]:
