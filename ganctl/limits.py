@@ -33,6 +33,7 @@ ARRAY_DIRECTORY_BYTES = 2**20  # of the list of an .npz, which has a few arrays
 CLASSES = 2**16  # names in an .npz; networks take fewer
 ARRAYS = 256  # of an .npz
 ARRAY_HEADER_BYTES = 2**14  # that describe an array of an .npz
+PROVENANCE_BYTES = 2**20  # of the text in an .npz that says where it comes from
 FREE_IMAGES = 2**16  # of an .npz up to which each may take less than a byte of the file
 LABEL_BYTES = 2**16  # of a .cls or .json beside an image
 LABEL_LIST_BYTES = 2**26  # of a list such as dataset.json; ImageNet's would have 45 MB

@@ -1,0 +1,230 @@
+"""Latents as .npz files, so that they can be kept, edited and drawn again.
+
+    latents = read("faces.npz", network)    # checked: they fit the networks of a checkpoint
+    latents.points, latents.classes         # float32 (N, latent_dim); int64 (N,) or None
+    write("faces.npz", Latents(points))     # or Latents(points, classes, seeds, provenance)
+    fitting(array_or_latents_or_path, network)  # whatever a caller gives, as checked Latents
+
+The file's arrays: `latents`, float32 (N, latent_dim); `classes`, int64 (N,), only for conditional
+networks; `seeds`, uint32 (N,), only of latents that were drawn from seeds; `provenance`, the text
+of a JSON object. Programs other than ganctl need to write `latents` alone, of any type of number.
+"""
+
+from __future__ import annotations
+
+import json
+import stat
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ganctl import files, limits, machine
+from ganctl.config.schema import MAX_SEED, NetworkConfig
+from ganctl.datasets.sources.npy import read_array, read_headers
+from ganctl.datasets.sources.zips import open_zip
+from ganctl.errors import DataError, Setting, Text, UsageError
+from ganctl.images import ArrayStream, write_npz
+from ganctl.text import counted, listed, printable
+
+SUFFIX = ".npz"
+_SAVE = Text("Give a file that 'ganctl sample' wrote with {}.", Setting("save_latents"))
+_PER_LATENT = ("classes", "seeds")
+
+
+@dataclass(frozen=True, eq=False)
+class Latents:
+    """Latents in order, and what is known about each."""
+
+    points: NDArray[np.float32]
+    """(N, latent_dim), standard Gaussian unless they were truncated, projected or moved."""
+    classes: NDArray[np.int64] | None = None
+    """The number of each one's class, (N,); None if it is not known, or there are no classes."""
+    seeds: Sequence[int] | None = None
+    """The seed that each was drawn from; None for other latents."""
+    provenance: Mapping[str, str] = field(default_factory=dict)
+    """Where they come from, as in the files that ganctl draws; `checkpoint` is the digest."""
+    path: Path | None = None
+    """The file that they were read from."""
+
+    def __len__(self) -> int:
+        return len(self.points)
+
+    def __repr__(self) -> str:
+        origin = f" from {str(self.path)!r}" if self.path else ""
+        return f"Latents({len(self)} of {self.points.shape[1]} dimensions{origin})"
+
+
+def read(path: str | Path, network: NetworkConfig) -> Latents:
+    """Return the latents in the .npz file `path`, which fit `network`.
+
+    Raises DataError for a file that is missing or damaged, or whose latents are missing, empty or
+    not finite, or differ in number from its classes or seeds; UsageError for latents of another
+    length than `network.latent_dim`, and for classes that it does not have.
+    """
+    path = Path(path)
+    shown = f"'{printable(str(path))}'"
+    _require_archive(path, shown)
+    try:
+        found, provenance = _read_arrays(path)
+        latents = Latents(**_checked(**found), provenance=provenance, path=path)
+    except DataError as error:
+        raise DataError(f"{shown} cannot be used: {error.message}", error.hint) from None
+    except Exception as error:  # parsers of damaged files can raise anything
+        reason = printable(str(error))[:100]
+        raise DataError(f"{shown} is damaged: {reason}", "Write it again.") from None
+    _require_fitting(latents, network, shown)
+    return latents
+
+
+def write(path: str | Path, latents: Latents) -> None:
+    """Write `latents` to the .npz file `path`, completely or not at all.
+
+    Raises UsageError for another suffix and for more latents than `read` accepts, RunError if
+    writing fails.
+    """
+    path, count = Path(path), len(latents)
+    if path.suffix.lower() != SUFFIX:
+        raise UsageError(f"latents are written to an {SUFFIX} file, not '{printable(str(path))}'")
+    size = latents.points.size * 4
+    if size > limits.IMAGE_BYTES:
+        raise UsageError(f"{count:,} latents are too many for a file", "Give fewer seeds.")
+    machine.require_disk(path, size)
+    arrays = {"latents": _stream(latents.points, "<f4")}
+    if latents.classes is not None:
+        arrays["classes"] = _stream(latents.classes, "<i8")
+    if latents.seeds is not None:
+        arrays["seeds"] = _stream(np.array(latents.seeds, np.uint32), "<u4")
+    arrays["provenance"] = _stream(np.array(json.dumps(dict(latents.provenance))))
+    files.clear_abandoned(path.parent)
+    with files.atomic_writer(path) as file:
+        write_npz(file, arrays)
+
+
+def fitting(given: Latents | ArrayLike | str | Path, network: NetworkConfig) -> Latents:
+    """Return the latents that a caller means, checked to fit `network`.
+
+    `given` are Latents, the path of a file of them, or an array (N, latent_dim) of numbers, also a
+    tensor on the CPU. Raises what `read` raises, an error in an array being a UsageError.
+    """
+    if isinstance(given, (str, Path)):
+        return read(given, network)
+    latents = given
+    if not isinstance(latents, Latents):
+        try:
+            latents = Latents(**_checked(np.asarray(given)))
+        except DataError as error:
+            raise UsageError(error.message) from None
+    _require_fitting(latents, network, "the array" if latents.path is None else f"'{latents.path}'")
+    return latents
+
+
+def _require_archive(path: Path, shown: str) -> None:
+    try:
+        mode = path.stat().st_mode
+        is_archive = stat.S_ISREG(mode) and zipfile.is_zipfile(path)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise DataError(f"{shown} cannot be read: {reason}", _SAVE) from None
+    if not is_archive:
+        raise DataError(f"{shown} is not an .npz file", _SAVE)
+
+
+def _read_arrays(path: Path) -> tuple[dict[str, NDArray[Any]], Mapping[str, str]]:
+    """Return the arrays `latents`, `classes` and `seeds` of a file, and its provenance."""
+    with open_zip(str(path), limits.ARRAY_DIRECTORY_BYTES) as archive:
+        headers = read_headers(archive)
+        if "latents" not in headers:
+            names = listed(map(printable, headers)) or "nothing"
+            raise DataError(f"it has no array 'latents', only {names}", _SAVE)
+        for key, header in headers.items():  # before anything is allocated
+            if key == "latents":
+                _require_shape(header.shape)
+            elif key in _PER_LATENT and header.shape != (headers["latents"].shape[0],):
+                each = counted(headers["latents"].shape[0], "latent")
+                raise DataError(f"{key} is {header}, not a number for each of {each}")
+        known = ("latents", *_PER_LATENT)
+        found = {key: read_array(archive, key, headers[key]) for key in known if key in headers}
+        text = headers.get("provenance")
+        if text is None or text.shape != () or text.dtype.kind != "U":
+            return found, {}
+        return found, _parsed(read_array(archive, "provenance", text, limits.PROVENANCE_BYTES))
+
+
+def _checked(
+    latents: NDArray[Any], classes: NDArray[Any] | None = None, seeds: NDArray[Any] | None = None
+) -> dict[str, Any]:
+    """Return the fields of `Latents`, in the types that they have. Raises DataError."""
+    _require_shape(latents.shape)
+    if latents.dtype.kind not in "fiu":
+        raise DataError(f"latents are {latents.dtype}, not numbers")
+    with np.errstate(over="ignore"):  # found below
+        points = np.ascontiguousarray(latents, np.float32)
+    is_bad = ~np.isfinite(points).all(axis=1)
+    if is_bad.any():
+        row = is_bad.argmax()
+        value = latents[row][~np.isfinite(points[row])][0]
+        raise DataError(
+            f"latent {row} has the value {value:g}, which is not a finite number",
+            f"Of {counted(len(points), 'latent')}, {is_bad.sum():,} have such values.",
+        )
+    for name, values in (("classes", classes), ("seeds", seeds)):
+        if values is not None and values.dtype.kind not in "iu":
+            raise DataError(f"{name} are {values.dtype}, not whole numbers")
+    if seeds is not None and not ((seeds >= 0) & (seeds <= MAX_SEED)).all():
+        raise DataError(f"seeds are not all from 0 to {MAX_SEED:,}")
+    return {
+        "points": points,
+        "classes": None if classes is None else classes.astype(np.int64),
+        "seeds": None if seeds is None else tuple(seeds.tolist()),
+    }
+
+
+def _require_shape(shape: tuple[int, ...]) -> None:
+    if len(shape) != 2:
+        raise DataError(f"latents have the shape {shape}, not (N, latent_dim)")
+    if not shape[0]:
+        raise DataError("it has no latents: their number is 0")
+
+
+def _require_fitting(latents: Latents, network: NetworkConfig, shown: str) -> None:
+    """Raise UsageError unless the latents are such as `network` takes."""
+    length, count = latents.points.shape[1], network.num_classes
+    if length != network.latent_dim:
+        raise UsageError(
+            f"{shown} has latents of length {length}, and this checkpoint takes "
+            f"{network.latent_dim}",
+            "Latents belong to the checkpoint that they were made with.",
+        )
+    if latents.classes is None:
+        return
+    if not count:
+        raise UsageError(
+            f"{shown} has classes, and this checkpoint has none",
+            "Latents belong to the checkpoint that they were made with.",
+        )
+    is_unknown = (latents.classes < 0) | (latents.classes >= count)
+    if is_unknown.any():
+        raise UsageError(
+            f"{shown} has the class {latents.classes[is_unknown][0]}, and the classes of this "
+            f"checkpoint are 0 to {count - 1}"
+        )
+
+
+def _stream(values: NDArray[Any], dtype: str | None = None) -> ArrayStream:
+    return ArrayStream(dtype or values.dtype.str, values.shape, [values])
+
+
+def _parsed(text: object) -> Mapping[str, str]:
+    """Return the provenance in `text`; nothing if it is not what ganctl writes."""
+    try:
+        found = json.loads(str(text))
+    except (ValueError, RecursionError):
+        return {}
+    if not isinstance(found, dict):
+        return {}
+    return {str(key): str(value) for key, value in found.items()}
