@@ -34,12 +34,17 @@ def to_pixels(images: Tensor) -> Pixels:
 
     It is the inverse of `to_tensor`: colors of RGBA images are divided by alpha.
     """
-    scaled = images.detach().float().add(1.0).mul(127.5)
+    pixels: Pixels = to_bytes(images.detach()).cpu().numpy()
+    return pixels
+
+
+def to_bytes(images: Tensor) -> Tensor:
+    """Return what `to_pixels` does as a tensor on the device of `images`, uint8 (N, H, W, C)."""
+    scaled = images.float().add(1.0).mul(127.5)
     if scaled.shape[1] == RGBA:
         alpha = scaled[:, 3:].round().clamp(0, 255)
         scaled[:, :3] *= (alpha > 0) * (255 / alpha.clamp(min=1))
-    pixels: Pixels = scaled.round().clamp(0, 255).byte().permute(0, 2, 3, 1).cpu().numpy()
-    return pixels
+    return scaled.round().clamp(0, 255).byte().permute(0, 2, 3, 1)
 
 
 def to_tensor(pixels: Tensor) -> Tensor:

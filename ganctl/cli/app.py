@@ -13,7 +13,18 @@ import typer
 
 import ganctl
 from ganctl import machine
-from ganctl.cli import config, data, evaluate, inspect, interpolate, pack, report, sample, train
+from ganctl.cli import (
+    config,
+    data,
+    evaluate,
+    export,
+    inspect,
+    interpolate,
+    pack,
+    report,
+    sample,
+    train,
+)
 from ganctl.cli.help import Command, Group
 from ganctl.cli.option_names import spelled_as_typed
 from ganctl.cli.processes import reports_failure
@@ -44,7 +55,7 @@ checkpoints, compare samples with real images, report on runs.
 )
 _COMMANDS: Sequence[Callable[..., None]] = (
     train.train, sample.sample, interpolate.interpolate, inspect.inspect, evaluate.evaluate,
-    data.data, pack.data_pack, pack.data_index, config.config, report.report,
+    export.export, data.data, pack.data_pack, pack.data_index, config.config, report.report,
 )  # fmt: skip
 for _command in _COMMANDS:
     # A docstring's lines are joined to paragraphs, which the terminal breaks at its own width.

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ganctl.errors import Text
 
 _UNBROKEN = re.compile(
-    r"\s*(?:ganctl (?:train|sample|interpolate|inspect|evaluate|data|config|report)\b.*"
+    r"\s*(?:ganctl (?:train|sample|interpolate|inspect|evaluate|export|data|config|report)\b.*"
     r"|pip install .*|'[^']*'\S*|\S+)"
 )
 """The parts of a line that stay whole: a command to its end, quoted text, a word."""

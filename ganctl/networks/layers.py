@@ -92,5 +92,6 @@ class Logit(nn.Linear):
 
 
 def runs_on_this_cpu(x: Tensor) -> bool:
-    """Return whether `x` is computed on this CPU, and not traced for another device."""
-    return x.device.type == "cpu" and not torch._C._is_tracing()
+    """Return whether `x` is computed on this CPU, and not traced or exported for another device."""
+    is_traced = torch._C._is_tracing() or torch.compiler.is_exporting()
+    return x.device.type == "cpu" and not is_traced

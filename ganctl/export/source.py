@@ -1,0 +1,76 @@
+"""A generator that is exported, and the form in which other programs call it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from ganctl import latents
+from ganctl.config.schema import NetworkConfig
+from ganctl.images import to_bytes
+
+OUTPUT = "images"
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """A generator that is exported, and what the file says about it."""
+
+    generator: nn.Module
+    network: NetworkConfig
+    classes: Sequence[str]
+    """The names of its classes; none if it is unconditional."""
+    origin: Mapping[str, str]
+    """Where it comes from: ganctl's version, the checkpoint's digest, the step, which weights."""
+    uint8: bool = False
+    """Whether images are uint8 (N, H, W, C) instead of float32 (N, C, H, W) in [-1, 1]."""
+
+    @property
+    def num_bytes(self) -> int:
+        """Size of its weights."""
+        return sum(tensor.nbytes for tensor in self.generator.state_dict().values())
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Names of the inputs: `latents` and, with classes, `classes`."""
+        return ("latents", "classes") if self.classes else ("latents",)
+
+    @property
+    def metadata(self) -> dict[str, str]:
+        """Text for the file. Lists are JSON."""
+        return {
+            **self.origin,
+            "image_shape": json.dumps(self.network.image_shape),
+            "latent_dim": str(self.network.latent_dim),
+            "classes": json.dumps(list(self.classes)),
+            "output": "uint8 (N, H, W, C)" if self.uint8 else "float32 (N, C, H, W) in [-1, 1]",
+        }
+
+    def module(self) -> nn.Module:
+        """Return a module in eval mode whose arguments are the `inputs`."""
+        return _Callable(self.generator, self.network.num_classes, self.uint8).eval()
+
+    def example(self) -> tuple[Tensor, ...]:
+        """Return inputs of the right types for a batch of two."""
+        points = torch.zeros(2, self.network.latent_dim)
+        return (points, torch.zeros(2, dtype=torch.int64)) if self.classes else (points,)
+
+
+class _Callable(nn.Module):
+    """Latents (N, latent_dim) and classes (N,) → images."""
+
+    def __init__(self, generator: nn.Module, num_classes: int, uint8: bool) -> None:
+        super().__init__()
+        self.generator = generator
+        self._num_classes = num_classes
+        self._uint8 = uint8
+
+    def forward(self, points: Tensor, labels: Tensor | None = None) -> Tensor:
+        if labels is not None:
+            points = latents.with_classes(points, labels, self._num_classes)
+        images: Tensor = self.generator(points)
+        return to_bytes(images) if self._uint8 else images.contiguous()

@@ -1,0 +1,147 @@
+"""Exported generators draw what `sample` draws, in onnxruntime and in torch without ganctl."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+
+import ganctl
+from ganctl import checkpoint, export, latents
+from ganctl.config import schema
+from ganctl.errors import DeviceError, PackageError, RunError, UsageError
+from ganctl.images import to_pixels
+from ganctl.model import load
+from ganctl.training.state import create
+
+PAGE = Path(__file__).parents[2] / "docs" / "use-it.md"
+NAMES = ("0", "1", "7")
+
+
+@pytest.fixture
+def model_of(tiny_checkpoint, tiny_config, tmp_path):
+    """Return a model of a preset with random weights, for images with `channels`."""
+
+    def make(preset, channels=1, num_classes=3, **changes):
+        config = schema.override(
+            tiny_config(preset, **changes), {"channels": channels, "num_classes": num_classes}
+        )
+        state = create(config, torch.device("cpu"))
+        data = {**tiny_checkpoint.data, "classes": list(NAMES[:num_classes])}
+        made = checkpoint.Checkpoint(
+            config=state.config, step=4, history=[], partial=tiny_checkpoint.partial, data=data,
+            made_by={}, **state.weights(), **state.moments(),
+        )  # fmt: skip
+        (tmp_path / "ckpt.pt").write_bytes(checkpoint.encode(made))
+        return load(tmp_path)
+
+    return make
+
+
+def inputs(model, seeds):
+    points = latents.from_seeds(seeds, model.network.latent_dim)
+    labels = torch.tensor([seed % 3 for seed in seeds])
+    return {"latents": points, "classes": labels} if model.classes else {"latents": points}
+
+
+def in_onnxruntime(path, model, seeds):
+    session = onnxruntime.InferenceSession(str(path))
+    arrays = {name: tensor.numpy() for name, tensor in inputs(model, seeds).items()}
+    assert [each.name for each in session.get_inputs()] == list(arrays)
+    (images,) = session.run(["images"], arrays)
+    return images, session.get_modelmeta()
+
+
+def furthest(a, b):
+    return np.abs(a.astype(int) - b.astype(int)).max()
+
+
+@pytest.mark.parametrize("preset", ["fast", "dcgan"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_onnxruntime_draws_what_sample_draws(model_of, tmp_path, preset, channels):
+    model = model_of(preset, channels)
+    model.export(tmp_path / "g.onnx")
+    for seeds in (range(5), [7]):
+        images, meta = in_onnxruntime(tmp_path / "g.onnx", model, seeds)
+        assert (images.dtype, images.shape) == (np.float32, (len(seeds), channels, 28, 28))
+        pixels = to_pixels(torch.from_numpy(images))
+        assert furthest(pixels, model.sample(seeds).pixels) <= 1
+    assert meta.custom_metadata_map == {
+        "ganctl": ganctl.__version__, "checkpoint": model.digest, "step": "4",
+        "weights": "ema" if model.ema else "generator", "image_shape": f"[{channels}, 28, 28]",
+        "latent_dim": "8", "classes": '["0", "1", "7"]',
+        "output": "float32 (N, C, H, W) in [-1, 1]",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(("channels", "num_classes"), [(1, 0), (4, 3)])
+def test_images_can_be_bytes(model_of, tmp_path, channels, num_classes):
+    model = model_of("fast", channels, num_classes)
+    model.export(tmp_path / "g.onnx", uint8=True)
+    images, meta = in_onnxruntime(tmp_path / "g.onnx", model, range(5))
+    assert (images.dtype, images.shape) == (np.uint8, (5, 28, 28, channels))
+    assert furthest(images, model.sample(range(5)).pixels) <= 1
+    assert meta.custom_metadata_map["output"] == "uint8 (N, H, W, C)"
+
+
+def test_layers_for_cpus_are_exported_as_plain_ones(model_of, tmp_path):
+    import onnx
+
+    model_of("dcgan").export(tmp_path / "g.onnx")
+    kinds = [node.op_type for node in onnx.load(tmp_path / "g.onnx").graph.node]
+    assert kinds.count("ConvTranspose") == 3
+    assert not {"MatMul", "Col2Im"} & set(kinds)
+
+
+@pytest.mark.parametrize("preset", ["fast", "dcgan"])
+def test_torch_runs_a_pt2_without_ganctl(model_of, tmp_path, preset):
+    model = model_of(preset)
+    size = model.export(tmp_path / "g.pt2")
+    content = (tmp_path / "g.pt2").read_bytes()
+    extra = {"ganctl.json": ""}
+    program = torch.export.load(io.BytesIO(content), extra_files=extra).module()
+    assert (size, json.loads(extra["ganctl.json"])["checkpoint"]) == (len(content), model.digest)
+    for seeds in (range(5), [7]):
+        images = program(*inputs(model, seeds).values())
+        assert furthest(to_pixels(images), model.sample(seeds).pixels) <= 1
+
+
+def test_the_code_of_the_page_runs(model_of, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    model = model_of("fast", latent_dim=32)
+    model.export("digits.onnx", uint8=True)
+    model.export("digits.pt2")
+    blocks = re.findall(r"```python\n(.+?)```", PAGE.read_text("utf-8"), flags=re.DOTALL)
+    blocks[1] = blocks[1].replace("torch.arange(10)", "torch.arange(10) % 3")  # as many as here
+    names: dict[str, object] = {}
+    for block in blocks:
+        assert "ganctl" not in re.findall(r"import (\w+)", block)
+        exec(block, names)
+    assert names["images"].shape == (10, 1, 28, 28)
+    assert (tmp_path / "sevens.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_nothing_is_written_where_it_cannot_be(model_of, tmp_path, monkeypatch):
+    model = model_of("fast")
+    with pytest.raises(UsageError, match=r"cannot export '\.onxx' files"):
+        model.export(tmp_path / "g.onxx")
+    with pytest.raises(RunError, match="cannot be written"):
+        model.export(tmp_path / "nowhere" / "g.pt2")
+    monkeypatch.setattr("ganctl.export.onnx._MAX_BYTES", 1000)
+    with pytest.raises(UsageError, match=r"more than an \.onnx can hold"):
+        model.export(tmp_path / "g.onnx")
+    monkeypatch.setitem(sys.modules, "onnxscript", None)
+    with pytest.raises(PackageError, match=r"an \.onnx needs onnx and onnxscript") as caught:
+        model.export(tmp_path / "g.onnx")
+    assert "pip install 'ganctl[onnx]'" in caught.value.hint
+    monkeypatch.setattr(export, "_COPIES", 10**12)
+    with pytest.raises(DeviceError):
+        model.export(tmp_path / "g.pt2")
+    assert [path.name for path in tmp_path.iterdir()] == ["ckpt.pt"]
