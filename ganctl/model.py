@@ -177,7 +177,8 @@ class Model:
     def export(self, path: str | Path, *, uint8: bool = False) -> int:
         """Write the generator as a file for other programs, and return its size in bytes.
 
-        The suffix chooses the format: .onnx (extra `onnx`) or .pt2 (torch.export). The inputs are
+        The suffix chooses the format: .onnx (extra `onnx`), .pt2 (torch.export), or .html: a page
+        that draws in a browser. The inputs of the others are
         `latents`, float32 (N, latent_dim), and, if there are classes, `classes`, int64 (N,). The
         output `images` is float32 (N, C, H, W) in [-1, 1] or, with `uint8`, uint8 (N, H, W, C).
         Raises UsageError for another suffix and for too large a generator, PackageError without
@@ -196,7 +197,7 @@ class Model:
             "step": str(self.step),
             "weights": "ema" if self.ema else "generator",
         }
-        source = Source(self.generator, self.network, self.classes, origin, uint8)
+        source = Source(self.generator, self.network, self.classes, origin, self.data, uint8)
         return export.write(Path(path), source)
 
     def require_classes(self) -> tuple[str, ...]:

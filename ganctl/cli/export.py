@@ -16,7 +16,8 @@ def export(
     ckpt: CheckpointArgument,
     out: Annotated[Path, typer.Option(
         "-o", "--out", metavar="OUT", show_default=False,
-        help="An .onnx (extra onnx) or a .pt2 (torch.export).",
+        help="An .onnx (extra onnx), a .pt2 (torch.export), or an .html: a page that draws in a "
+        "browser.",
     )],
     uint8: Annotated[bool, typer.Option(
         "--uint8", help="Images are uint8 (N, H, W, C), not float32 (N, C, H, W) in [-1, 1].",
@@ -25,15 +26,18 @@ def export(
     quiet: QuietOption = False,
     json: JsonOption = False,
 ) -> None:  # fmt: skip
-    """Export the generator as a file for other programs. The suffix of OUT chooses the format.
+    """Export the generator as a file. The suffix of OUT chooses the format.
 
-    Its inputs are latents, float32 (N, D), and, if there are classes, classes, int64 (N,).
+    A page (.html) is complete in itself. The other formats have as inputs latents, float32 (N, D),
+    and, if there are classes, classes, int64 (N,).
 
     Examples:
 
     ganctl export runs/mnist-fast -o digits.onnx
 
     ganctl export runs/mnist-fast -o digits.pt2 --uint8
+
+    ganctl export runs/mnist-fast -o digits.html
     """
     terminal = Terminal(json_wanted=json, quiet=quiet)
     from ganctl.export import SUFFIXES
@@ -58,6 +62,8 @@ def export(
     shape = (height, width, channels) if uint8 else network.image_shape
     made = "moving average" if model.ema else "weights as trained"
     terminal.result(f"{out}: {in_bytes(num_bytes)} ({made}, step {model.step:,})")
+    if suffix == ".html":
+        return
     terminal.result(f"latents: float32 (N, {network.latent_dim})")
     if model.classes:
         terminal.result(

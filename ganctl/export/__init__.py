@@ -26,7 +26,13 @@ def _pt2(source: Source) -> bytes:
     return pt2.encode(source)
 
 
-_ENCODERS: dict[str, Callable[[Source], bytes]] = {".onnx": _onnx, ".pt2": _pt2}
+def _html(source: Source) -> bytes:
+    from ganctl.export import page
+
+    return page.encode(source)
+
+
+_ENCODERS: dict[str, Callable[[Source], bytes]] = {".onnx": _onnx, ".pt2": _pt2, ".html": _html}
 """The function that returns the content of a file, by the file's suffix."""
 SUFFIXES = tuple(_ENCODERS)
 """The suffixes of files that a generator can be exported to."""

@@ -26,6 +26,8 @@ class Source:
     """The names of its classes; none if it is unconditional."""
     origin: Mapping[str, str]
     """Where it comes from: ganctl's version, the checkpoint's digest, the step, which weights."""
+    data: str = ""
+    """The name of the dataset it was trained on."""
     uint8: bool = False
     """Whether images are uint8 (N, H, W, C) instead of float32 (N, C, H, W) in [-1, 1]."""
 

@@ -17,7 +17,8 @@ from ganctl.cli import terminal as terminals
 from ganctl.errors import CheckpointError
 
 DOCS = Path(__file__).parents[2] / "docs"
-COMMANDS = ("train", "sample", "interpolate", "inspect", "evaluate", "data", "config", "report")
+COMMANDS = ("train", "sample", "interpolate", "explore", "inspect", "evaluate", "data", "config",
+            "report")  # fmt: skip
 
 _CALL_ALL = """
 import contextlib, io, json, sys

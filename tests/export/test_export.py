@@ -14,35 +14,11 @@ import pytest
 import torch
 
 import ganctl
-from ganctl import checkpoint, export, latents
-from ganctl.config import schema
+from ganctl import export, latents
 from ganctl.errors import DeviceError, PackageError, RunError, UsageError
 from ganctl.images import to_pixels
-from ganctl.model import load
-from ganctl.training.state import create
 
 PAGE = Path(__file__).parents[2] / "docs" / "use-it.md"
-NAMES = ("0", "1", "7")
-
-
-@pytest.fixture
-def model_of(tiny_checkpoint, tiny_config, tmp_path):
-    """Return a model of a preset with random weights, for images with `channels`."""
-
-    def make(preset, channels=1, num_classes=3, **changes):
-        config = schema.override(
-            tiny_config(preset, **changes), {"channels": channels, "num_classes": num_classes}
-        )
-        state = create(config, torch.device("cpu"))
-        data = {**tiny_checkpoint.data, "classes": list(NAMES[:num_classes])}
-        made = checkpoint.Checkpoint(
-            config=state.config, step=4, history=[], partial=tiny_checkpoint.partial, data=data,
-            made_by={}, **state.weights(), **state.moments(),
-        )  # fmt: skip
-        (tmp_path / "ckpt.pt").write_bytes(checkpoint.encode(made))
-        return load(tmp_path)
-
-    return make
 
 
 def inputs(model, seeds):

@@ -1,0 +1,189 @@
+"""The page in a browser: its images are those of `sample`, and every control works."""
+
+import io
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+sync_api = pytest.importorskip("playwright.sync_api")
+CHROMIUM = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+)
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium here")
+ARGUMENTS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking",
+             "--disable-component-update", "--disable-dev-shm-usage")  # fmt: skip
+ALL = "seeds => seeds.map(seed => [...ganctl.sample(seed)])"
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with sync_api.sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=CHROMIUM, args=list(ARGUMENTS))
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def visit(browser, tmp_path):
+    """Open a model's page; at the end, check that there were no errors and no requests."""
+    troubles, requests, contexts = [], [], []
+    file = tmp_path / "page.html"
+
+    def open_page(model, **options):
+        model.export(file)
+        context = browser.new_context(reduced_motion="reduce", **options)
+        contexts.append(context)
+        context.on("request", lambda request: requests.append(request.url))
+        page = context.new_page()
+        page.set_default_timeout(20_000)
+        page.on("console", lambda message: troubles.append(message.text))
+        page.on("pageerror", lambda error: troubles.append(str(error)))
+        page.goto(file.as_uri())
+        page.locator("#save:enabled").wait_for()
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert troubles == []
+    assert {url for url in requests if not url.startswith("blob:")} == {file.as_uri()}
+
+
+def caption(page):
+    page.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    return page.locator("#caption").inner_text()
+
+
+def shown(page):
+    caption(page)
+    return page.evaluate("document.getElementById('canvas').toDataURL()")
+
+
+@pytest.mark.parametrize(
+    ("preset", "channels"), [("fast", 1), ("dcgan", 1), ("fast", 3), ("fast", 4)]
+)
+def test_the_images_are_those_of_sample(model_of, visit, preset, channels):
+    model = model_of(preset, channels)
+    seeds = [*range(12), 999]
+    drawn = np.array(visit(model).evaluate(ALL, seeds)).reshape(-1, *model.sample([0]).shape[1:])
+    expected = model.sample(seeds).pixels.astype(int)
+    if channels == 4:  # where alpha is small, colors of one more or less alpha differ widely
+        drawn, expected = (a[..., :3] * a[..., 3:] / 255 for a in (drawn, expected))
+    assert np.abs(drawn - expected).max() <= 2
+
+
+def test_classes_and_truncation_are_those_of_sample(model_of, visit):
+    model = model_of("fast")
+    page = visit(model)
+    drawn = np.array(page.evaluate("[...ganctl.sample(5, 0, 0.5)]"))
+    expected = model.sample([5], classes="0", truncation=0.5).pixels.astype(int).ravel()
+    assert np.abs(drawn - expected).max() <= 2
+
+
+def test_seed_class_truncation_and_directions_change_the_image(model_of, visit):
+    page = visit(model_of("fast"))
+    seen = [shown(page)]
+    assert caption(page) == "Seed 0, class 0"
+    page.get_by_role("button", name="Next seed").click()
+    assert caption(page) == "Seed 1, class 1"
+    seen.append(shown(page))
+    page.get_by_label("Class", exact=True).select_option("2")
+    assert caption(page) == "Seed 1, class 7"
+    seen.append(shown(page))
+    page.get_by_role("slider", name="Variety").fill("0.5")
+    seen.append(shown(page))
+    page.get_by_role("slider", name="Direction 2").fill("3")
+    seen.append(shown(page))
+    assert len(set(seen)) == len(seen)
+    page.get_by_role("button", name="Reset").click()
+    assert shown(page) == seen[-2]
+    page.get_by_label("Seed", exact=True).fill("5000")
+    page.keyboard.press("Enter")
+    assert caption(page) == "Seed 999, class 7"
+    assert "ganctl sample draws the others" in page.locator("#seed-note").inner_text()
+    page.get_by_role("button", name="Previous seed").click()
+    assert caption(page).startswith("Seed 998")
+    page.evaluate("Math.random = () => 0.5")
+    page.get_by_role("button", name="Random").click()
+    assert caption(page).startswith("Seed 500")
+
+
+def test_the_sheet_follows_finger_and_keys(model_of, visit):
+    page = visit(model_of("fast"))
+    page.get_by_role("radio", name="Sheet").click()
+    assert caption(page).endswith("0% across, 0% down")
+    box = page.locator("#canvas").bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 4, box["y"] + box["height"] / 4)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.mouse.up()
+    assert caption(page).endswith("50% across, 50% down")
+    page.locator("#frame").focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowUp")
+    assert caption(page).endswith("53% across, 47% down")
+
+
+def test_the_walk_plays_and_pauses(model_of, visit):
+    page = visit(model_of("fast"))
+    page.get_by_role("radio", name="Walk").click()
+    first = shown(page)
+    assert caption(page) == "From seed 0 to seed 1"
+    page.get_by_role("slider", name="Walk").fill("3")
+    page.get_by_role("button", name="Play").click()
+    page.locator("#caption", has_not_text="From seed 0 to seed 1").wait_for()
+    page.get_by_role("button", name="Pause").click()
+    assert page.get_by_role("button", name="Play").is_visible()
+    assert shown(page) != first
+    page.locator("#frame").focus()
+    page.keyboard.press(" ")
+    assert page.get_by_role("button", name="Pause").is_visible()
+
+
+def test_an_image_is_chosen_in_the_grid(model_of, visit):
+    page = visit(model_of("fast"))
+    radio = page.get_by_role("radio", name="Image")
+    radio.focus()
+    page.keyboard.press("ArrowLeft")
+    assert page.get_by_role("radio", name="Grid").is_checked()
+    page.locator("#frame").focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowDown")
+    assert "chosen: seed 7" in caption(page)
+    page.keyboard.press("Enter")
+    assert caption(page).startswith("Seed 7")
+    page.get_by_role("radio", name="Grid").click()
+    page.locator("#canvas").click(position={"x": 5, "y": 5})
+    assert caption(page).startswith("Seed 7")
+    assert radio.is_checked()
+
+
+def test_the_image_is_saved(model_of, visit, tmp_path):
+    model = model_of("fast")
+    page = visit(model)
+    with page.expect_download() as event:
+        page.get_by_role("button", name="Save as PNG").click()
+    assert event.value.suggested_filename.endswith("-picture-seed-0.png")
+    with Image.open(io.BytesIO(event.value.path().read_bytes())) as saved:
+        factor = saved.height // model.network.height
+        pixels = np.array(saved.convert("L"))[::factor, ::factor].astype(int)
+    assert np.abs(pixels - model.sample([0]).pixels[0, ..., 0].astype(int)).max() <= 2
+
+
+def test_the_theme_and_the_width_follow_the_reader(model_of, visit):
+    page = visit(model_of("fast"), color_scheme="dark", viewport={"width": 320, "height": 640})
+    ground = "getComputedStyle(document.body).backgroundColor"
+    found = [page.evaluate(ground)]
+    for _ in range(2):
+        page.locator("#theme").click()
+        found.append(page.evaluate(ground))
+    assert found[0] == found[2] != found[1]
+    assert page.get_by_role("button", name="Theme: dark").is_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 320
+    unnamed = page.evaluate(
+        "[...document.querySelectorAll('input, select')].filter(one => "
+        "!one.labels.length && !one.ariaLabel).length"
+    )
+    assert unnamed == 0
