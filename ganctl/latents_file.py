@@ -27,12 +27,12 @@ from ganctl import files, limits, machine
 from ganctl.config.schema import MAX_SEED, NetworkConfig
 from ganctl.datasets.sources.npy import read_array, read_headers
 from ganctl.datasets.sources.zips import open_zip
-from ganctl.errors import DataError, Setting, Text, UsageError
+from ganctl.errors import DataError, UsageError
 from ganctl.images import ArrayStream, write_npz
 from ganctl.text import counted, listed, printable
 
 SUFFIX = ".npz"
-_SAVE = Text("Give a file that 'ganctl sample' wrote with {}.", Setting("save_latents"))
+_EXPECTED = "Give an .npz with an array 'latents': a row of numbers for each image."
 _PER_LATENT = ("classes", "seeds")
 
 
@@ -129,9 +129,9 @@ def _require_archive(path: Path, shown: str) -> None:
         is_archive = stat.S_ISREG(mode) and zipfile.is_zipfile(path)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise DataError(f"{shown} cannot be read: {reason}", _SAVE) from None
+        raise DataError(f"{shown} cannot be read: {reason}", _EXPECTED) from None
     if not is_archive:
-        raise DataError(f"{shown} is not an .npz file", _SAVE)
+        raise DataError(f"{shown} is not an .npz file", _EXPECTED)
 
 
 def _read_arrays(path: Path) -> tuple[dict[str, NDArray[Any]], Mapping[str, str]]:
@@ -140,7 +140,7 @@ def _read_arrays(path: Path) -> tuple[dict[str, NDArray[Any]], Mapping[str, str]
         headers = read_headers(archive)
         if "latents" not in headers:
             names = listed(map(printable, headers)) or "nothing"
-            raise DataError(f"it has no array 'latents', only {names}", _SAVE)
+            raise DataError(f"it has no array 'latents', only {names}", _EXPECTED)
         for key, header in headers.items():  # before anything is allocated
             if key == "latents":
                 _require_shape(header.shape)

@@ -17,8 +17,8 @@ from ganctl.cli import terminal as terminals
 from ganctl.errors import CheckpointError
 
 DOCS = Path(__file__).parents[2] / "docs"
-COMMANDS = ("train", "sample", "interpolate", "explore", "inspect", "evaluate", "data", "config",
-            "report")  # fmt: skip
+COMMANDS = ("train", "sample", "interpolate", "export", "explore", "inspect", "evaluate", "data",
+            "config", "report")  # fmt: skip
 
 _CALL_ALL = """
 import contextlib, io, json, sys
