@@ -191,12 +191,7 @@ class Model:
         >>> program(torch.randn(5, model.network.latent_dim), torch.tensor([0, 1, 2, 3, 4])).shape
         torch.Size([5, 28, 28, 1])
         """
-        origin = {
-            "ganctl": ganctl.__version__,
-            "checkpoint": self.digest,
-            "step": str(self.step),
-            "weights": "ema" if self.ema else "generator",
-        }
+        origin = {"ganctl": ganctl.__version__, **self._origin}
         source = Source(self.generator, self.network, self.classes, origin, self.data, uint8)
         return export.write(Path(path), source)
 
@@ -267,13 +262,20 @@ class Model:
         channels, height, width = self.network.image_shape
         return count, height, width, channels
 
+    @property
+    def _origin(self) -> dict[str, str]:
+        """Text for a file: which weights made it."""
+        return {
+            "checkpoint": self.digest,
+            "step": str(self.step),
+            "weights": "ema" if self.ema else "generator",
+        }
+
     def _text(self, truncation: float, more: dict[str, str]) -> dict[str, str]:
         """Return the text stored in a PNG: what it was made with."""
         return {
             "Software": f"ganctl {ganctl.__version__}",
-            "checkpoint": self.digest,
-            "step": str(self.step),
-            "weights": "ema" if self.ema else "generator",
+            **self._origin,
             **({"truncation": f"{truncation:g}"} if truncation < 1 else {}),
             **more,
         }

@@ -50,7 +50,7 @@ def explore(
         path = out or Path(tempfile.mkdtemp(prefix="ganctl-")) / "generator.html"
         num_bytes = model.export(path)
     if open_:
-        _open(path, terminal)
+        terminal.open_in_browser(path)
     if json:
         terminal.document({
             "out": str(path), "bytes": num_bytes, "ema": model.ema,
@@ -58,11 +58,3 @@ def explore(
         })  # fmt: skip
         return
     terminal.result(f"{path}: {in_bytes(num_bytes)}")
-
-
-def _open(path: Path, terminal: Terminal) -> None:
-    """Open the page in the default browser, if there is one."""
-    import webbrowser
-
-    if not webbrowser.open(path.absolute().as_uri()):
-        terminal.note(f"No browser found: open {path} in one.")

@@ -71,7 +71,7 @@ def report(
         files.clear_abandoned(out.parent)
         files.write_atomic(out, content)
     if open_:
-        _open(out, terminal)
+        terminal.open_in_browser(out)
     if json:
         terminal.document(
             {"out": str(out), "bytes": len(content), "runs": [_document(each) for each in shown]}
@@ -84,14 +84,6 @@ def report(
             f"{counted(len(each.problems), 'problem')}"
         )
     terminal.result(f"{out}: {in_bytes(len(content))}")
-
-
-def _open(path: Path, terminal: Terminal) -> None:
-    """Open the report in the default browser, if there is one."""
-    import webbrowser
-
-    if not webbrowser.open(path.absolute().as_uri()):
-        terminal.note(f"No browser found: open {path} in one.")
 
 
 def _commands(run: Run) -> list[tuple[str, str]]:

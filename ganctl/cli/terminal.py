@@ -16,12 +16,15 @@ from ganctl.cli.option_names import spelled
 from ganctl.text import printable
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from rich.console import Console, RenderableType
 
     from ganctl.errors import Text
 
 _UNBROKEN = re.compile(
-    r"\s*(?:ganctl (?:train|sample|interpolate|inspect|evaluate|export|data|config|report)\b.*"
+    r"\s*(?:ganctl (?:train|sample|interpolate|inspect|evaluate|export|explore|data|config|report)"
+    r"\b.*"
     r"|pip install .*|'[^']*'\S*|\S+)"
 )
 """The parts of a line that stay whole: a command to its end, quoted text, a word."""
@@ -114,6 +117,13 @@ class Terminal:
         """Print a message to stderr, unless --quiet was given."""
         if not self.quiet:
             _print_line(self.err, spelled(text))
+
+    def open_in_browser(self, path: Path) -> None:
+        """Open a page in the default browser, or say that there is none."""
+        import webbrowser
+
+        if not webbrowser.open(path.absolute().as_uri()):
+            self.note(f"No browser found: open {path} in one.")
 
     def notes(self, lines: Iterable[str | Text]) -> None:
         """Print several messages, as `note` does."""

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import base64
 import datetime
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import ganctl
-from ganctl import images, palette
-from ganctl.errors import PackageError
+from ganctl import images, palette, web_page
 from ganctl.history import Column, Row, epoch_label
 from ganctl.report.charts import MAX_POINTS, QUALITY, SHOWN, TRAINING, Chart, charts
 from ganctl.report.pictures import Frame, data_uri, frames
@@ -56,27 +53,9 @@ class Section:
 
 
 def render(runs: Sequence[Run]) -> tuple[bytes, list[Section]]:
-    """Return the page about 1 to MAX_RUNS runs, in UTF-8, and the section of each run.
-
-    Raises PackageError if Jinja2 is not installed.
-    """
-    try:
-        from jinja2 import Environment, FileSystemLoader, StrictUndefined
-        from markupsafe import Markup
-    except ImportError:
-        raise PackageError.missing("a report", "Jinja2", "report") from None
-
+    """Return the page about 1 to MAX_RUNS runs, in UTF-8, and the section of each run."""
     here = Path(__file__).parent
-    environment = Environment(
-        loader=FileSystemLoader(here),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    style, script = (
-        "\n" + (here / name).read_text("utf-8").strip() + "\n" for name in ("page.css", "page.js")
-    )
+    style, script = (web_page.read(here / name) for name in ("page.css", "page.js"))
     style += _colors()
     shown = [
         _section(run, name, _PICTURE_BYTES // len(runs))
@@ -85,10 +64,10 @@ def render(runs: Sequence[Run]) -> tuple[bytes, list[Section]]:
     named = [(each.name, each.run.rows) for each in shown]
     groups = [("Training", charts(TRAINING, named)), ("Quality", charts(QUALITY, named))]
     settings = table([run.settings() for run in runs])
-    page = environment.get_template("page.html").render(
-        policy=_policy(style, script),
-        style=Markup(style),  # both are files of this package
-        script=Markup(script),
+    content = web_page.render(
+        here / "page.html",
+        style,
+        {"script": script},
         title=" · ".join(each.name for each in shown),
         runs=shown,
         facts=table([run.facts() for run in runs]),
@@ -103,8 +82,6 @@ def render(runs: Sequence[Run]) -> tuple[bytes, list[Section]]:
         version=ganctl.__version__,
         date=datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
     )
-    # Names that are not UTF-8 come as lone surrogates.
-    content = page.encode(errors="replace")
     assert len(content) < MAX_BYTES, len(content)
     return content, shown
 
@@ -165,16 +142,3 @@ def _values(shown: Sequence[Section], drawn: Sequence[Chart]) -> dict[str, Any]:
             for chart in drawn
         ],
     }
-
-
-def _policy(style: str, script: str) -> str:
-    """Return a content security policy that allows this style and script and no requests."""
-
-    def hashed(text: str) -> str:
-        digest = hashlib.sha256(text.encode()).digest()
-        return f"'sha256-{base64.b64encode(digest).decode()}'"
-
-    return (
-        f"default-src 'none'; img-src data:; style-src {hashed(style)}; "
-        f"script-src {hashed(script)}; base-uri 'none'; form-action 'none'"
-    )

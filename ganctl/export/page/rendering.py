@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import base64
 import gzip
-import hashlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ganctl import latents
-from ganctl.errors import PackageError, Setting, Text, UsageError
+from ganctl import latents, web_page
+from ganctl.errors import Setting, Text, UsageError
 from ganctl.export.page.directions import principal_directions
 from ganctl.export.page.network import Step, steps_of
 from ganctl.export.source import Source
@@ -29,15 +28,8 @@ def encode(source: Source) -> bytes:
     """Return the content of an `.html` file that draws what the generator draws.
 
     Its weights are float16, its pictures at most two gray levels from those of `ganctl sample`.
-    Raises UsageError for a generator too large for a page and for uint8, which is for programs,
-    and PackageError without Jinja2.
+    Raises UsageError for a generator too large for a page and for uint8, which is for programs.
     """
-    try:
-        from jinja2 import Environment, FileSystemLoader, StrictUndefined
-        from markupsafe import Markup
-    except ImportError:
-        raise PackageError.missing("a page", "Jinja2", "export") from None
-
     if source.uint8:
         raise UsageError(
             Text("a page has no {}", Setting("uint8", True)), "It shows images; leave this out."
@@ -52,22 +44,19 @@ def encode(source: Source) -> bytes:
         points.numpy().astype("<f4"), directions.numpy().astype("<f4"),
         np.concatenate(network.weights).astype("<f2"),
     ))  # fmt: skip
-    script, style, library = (
-        "\n" + (_HERE / name).read_text("utf-8").strip() + "\n"
-        for name in ("page.js", "page.css", "vendor/tfjs.min.js")
+    style, script, library = (
+        web_page.read(_HERE / name) for name in ("page.css", "page.js", "vendor/tfjs.min.js")
     )
-    environment = Environment(
-        loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
-    )  # fmt: skip
-    values = _values(source, network.steps, len(directions))
-    page = environment.get_template("template.html").render(
-        policy=_policy(style, script, library), style=Markup(style), script=Markup(script),
-        library=Markup(library), values=values,
+    content = web_page.render(
+        _HERE / "template.html",
+        style,
+        {"script": script, "library": library},
+        images="data: blob:",
+        has_wasm=True,
+        values=_values(source, network.steps, len(directions)),
         wasm=base64.b64encode((_HERE / "vendor/tfjs-simd.wasm.gz").read_bytes()).decode(),
         data=base64.b64encode(gzip.compress(data, 9, mtime=0)).decode(),
-    )  # fmt: skip
-    content = page.encode(errors="replace")
+    )
     if len(content) > MAX_BYTES:
         raise _too_large(len(content))
     return content
@@ -90,16 +79,3 @@ def _values(source: Source, steps: list[Step], num_directions: int) -> dict[str,
         "digest": source.origin["checkpoint"], "step": source.origin["step"],
         "weights": "moving average" if source.origin["weights"] == "ema" else "weights as trained",
     }  # fmt: skip
-
-
-def _policy(style: str, *scripts: str) -> str:
-    """Return a content security policy that allows the page's own code and no requests."""
-
-    def hashed(text: str) -> str:
-        return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
-
-    allowed = " ".join(map(hashed, scripts))
-    return (
-        f"default-src 'none'; img-src data: blob:; style-src {hashed(style)}; "
-        f"script-src {allowed} 'wasm-unsafe-eval'; base-uri 'none'; form-action 'none'"
-    )
