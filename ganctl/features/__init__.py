@@ -6,17 +6,17 @@ from pathlib import Path
 
 import torch
 
+from ganctl import efficientnet
 from ganctl.errors import Setting, Text, UsageError
-from ganctl.features import imagenet, named
+from ganctl.features import named
 from ganctl.features.base import Activations, FeatureNetwork, extract
 from ganctl.features.classifier import DigitFeatures, StackedFeatures
-from ganctl.features.imagenet import EXTRA, ImageNetFeatures
+from ganctl.features.imagenet import ImageNetFeatures
 from ganctl.features.inception import InceptionFeatures
 from ganctl.text import suggestion
 
 __all__ = [
     "CHOICES",
-    "EXTRA",
     "Activations",
     "FeatureNetwork",
     "automatic",
@@ -46,7 +46,7 @@ def automatic(data: str, image_shape: tuple[int, int, int] | None = None) -> str
     """
     if is_known(data, image_shape):
         return "digits"
-    return "imagenet" if imagenet.is_installed() else "none"
+    return "imagenet" if efficientnet.is_installed() else "none"
 
 
 def load(

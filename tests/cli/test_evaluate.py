@@ -153,7 +153,7 @@ def test_own_images_by_default(ok, run_on_own_images, documented):
 
 
 def test_own_images_without_a_network(ok, run_on_own_images, documented, monkeypatch):
-    monkeypatch.setattr("ganctl.features.imagenet.is_installed", lambda: False)
+    monkeypatch.setattr("ganctl.efficientnet.is_installed", lambda: False)
     result = ok("evaluate", run_on_own_images, "-n", "12")
     assert (
         "features: none, patches of 12 images of each. pip install 'ganctl[features]'" in result.out

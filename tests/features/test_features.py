@@ -2,9 +2,8 @@
 
 import pytest
 
-from ganctl import features
+from ganctl import efficientnet, features
 from ganctl.errors import UsageError
-from ganctl.features import imagenet
 
 
 def test_unknown_features_and_unknown_data_are_refused():
@@ -17,7 +16,7 @@ def test_unknown_features_and_unknown_data_are_refused():
 
 @pytest.mark.parametrize("is_installed", [True, False])
 def test_auto_is_the_best_network_at_hand(monkeypatch, is_installed):
-    monkeypatch.setattr(imagenet, "is_installed", lambda: is_installed)
+    monkeypatch.setattr(efficientnet, "is_installed", lambda: is_installed)
     assert features.load("auto", "mnist").name == "mnist-classifier"
     found = features.load("auto", "cifar10", image_shape=(3, 32, 32))
     if is_installed:

@@ -1,17 +1,10 @@
 """EfficientNet-Lite0, with the weights that its package carries."""
 
-import importlib.util
-import shutil
-import sys
-from pathlib import Path
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 import torch
 
-from ganctl import features
-from ganctl.errors import DataError, PackageError
+from ganctl import efficientnet, features
 from ganctl.features import imagenet
 
 CPU = torch.device("cpu")
@@ -53,41 +46,11 @@ def test_a_drawing_of_a_clock_is_a_clock(network):
     face[(abs(angle + 1.57) < 0.07) & (radius < 43)] = 10
     face[(abs(angle - 0.4) < 0.1) & (radius < 28)] = 10
     features_found, _ = network(network.prepare(torch.from_numpy(face)[None, :, :, None]))
-    head = network._network._fc
-    logits = features_found[0] @ head.weight.T + head.bias
+    weights = efficientnet.read_weights("a test")
+    logits = features_found[0] @ weights["_fc.weight"].T + weights["_fc.bias"]
     assert int(logits.argmax()) in (409, 892), "analog clock, wall clock"
 
 
 def test_large_images_are_seen_larger():
     assert imagenet.ImageNetFeatures(CPU, 128).name == "efficientnet-lite0 at 128 pixels"
     assert imagenet.ImageNetFeatures(CPU, 132).name == "efficientnet-lite0 at 224 pixels"
-
-
-def test_damaged_weights_are_refused(tmp_path, monkeypatch):
-    (original,) = importlib.util.find_spec(imagenet._WEIGHTS).submodule_search_locations
-    copy = tmp_path / imagenet._FILE
-    copy.parent.mkdir()
-    shutil.copy(Path(original) / imagenet._FILE, copy)
-    spec = SimpleNamespace(submodule_search_locations=[str(tmp_path)])
-    monkeypatch.setattr(importlib.util, "find_spec", lambda _: spec)
-    assert len(imagenet._read()) > 100
-    content = bytearray(copy.read_bytes())
-    content[10_000] ^= 1
-    copy.write_bytes(content)
-    with pytest.raises(DataError, match=r"are damaged: .* has the wrong SHA-256") as caught:
-        imagenet._read()
-    assert "--force-reinstall" in caught.value.hint
-    copy.unlink()
-    with pytest.raises(DataError, match="cannot be read"):
-        imagenet._read()
-
-
-def test_packages_that_are_missing_are_named(monkeypatch):
-    monkeypatch.setitem(sys.modules, imagenet._NETWORK, None)
-    with pytest.raises(PackageError, match="is not installed") as caught:
-        features.load("imagenet", "photos")
-    assert "ganctl[features]" in caught.value.hint
-    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
-    assert not imagenet.is_installed()
-    with pytest.raises(PackageError, match="is not installed"):
-        imagenet._read()
