@@ -48,6 +48,9 @@ def test_rows_are_selected_from_those_that_a_process_holds():
     for ranges in ((range(3, 5), range(9, 10)), (range(2, 6), range(8, 8)), held.ranges):
         rows = Rows(ranges, 10)
         assert rows.select(held.select(batch), held).equal(rows.select(batch))
+    both, two_batches = held + held, torch.arange(20)
+    rows = Rows((range(3, 4), range(8, 9), range(12, 14), range(18, 20)), 20)
+    assert rows.select(both.select(two_batches), both).equal(rows.select(two_batches))
 
 
 def test_rows_of_two_batches_are_those_of_both_joined():

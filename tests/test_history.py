@@ -74,6 +74,8 @@ def test_an_incomplete_epoch_is_marked():
 def test_a_meter_is_rebuilt_from_a_checkpoint():
     meter = Meter(sums=SUMS, steps=4, images=60, seconds=1.5)
     assert Meter.from_dict(meter.to_dict()) == meter
+    assert meter.to_dict() == {"sums": SUMS, "steps": 4, "images": 60, "seconds": 1.5}
+    assert meter.to_dict()["sums"] is not meter.sums
     assert meter.means() == dict(zip(STEP_METRICS, [0, 0.25, 0.5, 0.75], strict=True))
 
 

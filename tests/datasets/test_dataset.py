@@ -1,4 +1,5 @@
 import dataclasses
+import hashlib
 import threading
 
 import numpy as np
@@ -61,6 +62,12 @@ def test_the_digest_is_a_function_of_shape_and_bytes():
     variants = [COLOR, changed, COLOR.reshape(2, 8, 4, 3), COLOR[::-1], COLOR[:1]]
     assert len({dataset(images).digest for images in variants}) == len(variants)
     assert dataset(np.asfortranarray(COLOR)).digest == dataset(COLOR).digest
+
+
+def test_the_digest_of_many_images_is_that_of_all_their_bytes():
+    images = np.random.default_rng(0).integers(0, 256, (600, 2, 2, 1), np.uint8)
+    expected = hashlib.sha256(b"(600, 2, 2, 1)" + images.tobytes()).hexdigest()
+    assert digest_of(images) == expected
 
 
 def test_moving_keeps_everything_but_the_device():

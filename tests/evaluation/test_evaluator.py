@@ -8,7 +8,7 @@ from ganctl import features, metrics, patches
 from ganctl.config.schema import MIN_MEASURED
 from ganctl.datasets import loading
 from ganctl.datasets.local import cache
-from ganctl.evaluation.evaluator import EpochEvaluator, Evaluator
+from ganctl.evaluation.evaluator import NUM_STEPS, EpochEvaluator, Evaluator
 from ganctl.history import QUALITY_METRICS
 
 
@@ -49,9 +49,18 @@ def test_floor_measures_real_images(evaluator, pictures):
 
 def test_metrics_are_the_same_with_cached_features(make_evaluator, pictures, cache_folder):
     samples = pictures[0][:40]
-    fresh = make_evaluator(40)
+    reports = []
+    fresh = make_evaluator(40, progress=lambda *report: reports.append(report))
     figures, floor = fresh.measure([samples]), fresh.floor()
     assert len(list(cache_folder.iterdir())) == 3
+    extracted = (0, 256, 500, 500 + 256, 500 + 512, 500 + 600)
+    assert list(dict.fromkeys(reports)) == [
+        *(("extracting features of real images", done, 1100) for done in extracted),
+        *(("drawing samples", done, 40) for done in (0, 40)),
+        *(("comparing samples with test images", done, NUM_STEPS) for done in range(5)),
+        ("comparing patches", 0, 1),
+        *(("comparing training images with test images", done, NUM_STEPS) for done in range(5)),
+    ]
     told = []
     kept = make_evaluator(40, progress=lambda doing, *_: told.append(doing))
     assert kept.measure([samples]) == figures

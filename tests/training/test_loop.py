@@ -215,6 +215,29 @@ def test_a_row_has_the_means_over_the_steps_of_its_epoch(tmp_path, tiny_config, 
     assert len(set(sums)) == 3
 
 
+@pytest.mark.parametrize(
+    ("device", "size", "agreed"),
+    [("cpu", 2, [*range(1, 41)]), ("cuda", 2, [16, 32]), ("cuda", 1, [*range(1, 41)])],
+)
+def test_how_often_processes_agree_on_whether_to_stop(device, size, agreed):
+    """On a GPU, one that asked after every step would wait for the others and for the device."""
+    group = Group()
+    group.size = size
+    step = SimpleNamespace(
+        state=SimpleNamespace(device=torch.device(device), step=0),
+        group=group,
+        recorder=SimpleNamespace(last_saved=0.0),
+        _save_every=0.0,
+        _should_stop=lambda: True,
+    )
+    found = []
+    for step.state.step in range(1, 41):
+        if (answer := loop.Training._agree(step)) != (False, False):
+            found.append(step.state.step)
+            assert answer == (True, True)
+    assert found == agreed
+
+
 # How close the samples are to real images
 
 

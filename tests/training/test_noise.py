@@ -25,6 +25,31 @@ def test_noise_is_a_function_of_seed_and_step(tiny_config, monkeypatch):
     assert not same(NoiseSource(tiny_config(mirror=True, seed=1), CPU).draw(0), found[0])
 
 
+def test_the_noise_of_fewer_steps_is_drawn_at_once_for_large_batches(tiny_config, monkeypatch):
+    config = tiny_config()
+    size = config.batch_size * config.network.latent_dim
+    alone = NoiseSource(config, CPU).draw(0)
+    drawn, draw = [], NoiseSource._draw
+    monkeypatch.setattr(
+        NoiseSource, "_draw", lambda self, step, rows: drawn.append(step) or draw(self, step, rows)
+    )
+    for most, steps in ((3 * size + 1, [0, 1, 2]), (size - 1, [0])):
+        monkeypatch.setattr(noise, "_MAX_VALUES_AHEAD", most)
+        drawn.clear()
+        assert same(NoiseSource(config, CPU).draw(0), alone)
+        assert drawn == steps
+
+
+def test_a_gpu_gets_the_same_noise_from_memory_that_it_can_copy(tiny_config, monkeypatch):
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda tensor: tensor.clone())
+    for config in (tiny_config(mirror=True), tiny_config()):
+        plain = NoiseSource(config, CPU).draw(0)
+        found = NoiseSource(config, torch.device("cuda")).draw(0)
+        assert same(found, plain)
+        assert (found.mirrored is None) == (plain.mirrored is None) == (not config.mirror)
+        assert not config.mirror or found.mirrored.equal(plain.mirrored)
+
+
 def test_steps_may_be_drawn_in_any_order(tiny_config):
     source = NoiseSource(tiny_config(), CPU)
     later = source.draw(5)
