@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from ganctl.errors import GanctlError, GanctlWarning
     from ganctl.evaluation.comparison import Comparison, compare_images
     from ganctl.inspection import inspect
+    from ganctl.latents_file import Latents
     from ganctl.model import Model, load
     from ganctl.samples import Samples, Walk
 
@@ -18,6 +19,7 @@ __all__ = [
     "Comparison",
     "GanctlError",
     "GanctlWarning",
+    "Latents",
     "Model",
     "Samples",
     "Walk",
@@ -32,6 +34,7 @@ _HOMES = {
     "Comparison": "ganctl.evaluation.comparison",
     "GanctlError": "ganctl.errors",
     "GanctlWarning": "ganctl.errors",
+    "Latents": "ganctl.latents_file",
     "Model": "ganctl.model",
     "Samples": "ganctl.samples",
     "Walk": "ganctl.samples",

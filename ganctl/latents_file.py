@@ -16,7 +16,7 @@ import json
 import stat
 import zipfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +54,28 @@ class Latents:
     def __len__(self) -> int:
         return len(self.points)
 
+    def picked(self, places: Sequence[int]) -> Latents:
+        """Return the latents at these places, counted from 0. Raises UsageError."""
+        if wrong := [place for place in places if not 0 <= place < len(self)]:
+            raise UsageError(
+                f"there is no latent {wrong[0]}", f"Their numbers are 0 to {len(self) - 1:,}."
+            )
+        return replace(
+            self,
+            points=self.points[list(places)],
+            classes=None if self.classes is None else self.classes[list(places)],
+            seeds=None if self.seeds is None else [self.seeds[place] for place in places],
+        )
+
+    def notices(self, digest: str) -> list[str]:
+        """Return a warning if they were made with another checkpoint than the one of `digest`."""
+        origin = self.provenance.get("checkpoint", digest)
+        if origin == digest:
+            return []
+        name = "These latents" if self.path is None else f"The latents in '{self.path}'"
+        return [f"{name} were made with another checkpoint, {printable(origin)[:12]}: "
+                "its images differ from those drawn now."]  # fmt: skip
+
     def __repr__(self) -> str:
         origin = f" from {str(self.path)!r}" if self.path else ""
         return f"Latents({len(self)} of {self.points.shape[1]} dimensions{origin})"
@@ -87,13 +109,11 @@ def write(path: str | Path, latents: Latents) -> None:
     Raises UsageError for another suffix and for more latents than `read` accepts, RunError if
     writing fails.
     """
-    path, count = Path(path), len(latents)
+    path = Path(path)
     if path.suffix.lower() != SUFFIX:
         raise UsageError(f"latents are written to an {SUFFIX} file, not '{printable(str(path))}'")
-    size = latents.points.size * 4
-    if size > limits.IMAGE_BYTES:
-        raise UsageError(f"{count:,} latents are too many for a file", "Give fewer seeds.")
-    machine.require_disk(path, size)
+    require_writable(*latents.points.shape)
+    machine.require_disk(path, latents.points.nbytes)
     arrays = {"latents": _stream(latents.points, "<f4")}
     if latents.classes is not None:
         arrays["classes"] = _stream(latents.classes, "<i8")
@@ -103,6 +123,16 @@ def write(path: str | Path, latents: Latents) -> None:
     files.clear_abandoned(path.parent)
     with files.atomic_writer(path) as file:
         write_npz(file, arrays)
+
+
+def require_writable(count: int, latent_dim: int) -> None:
+    """Raise UsageError if a file cannot hold `count` latents of this length."""
+    most = limits.IMAGE_BYTES // (4 * latent_dim)
+    if count > most:
+        raise UsageError(
+            f"{count:,} latents are too many for a file, which holds {most:,} of this length",
+            "Draw fewer at a time.",
+        )
 
 
 def fitting(given: Latents | ArrayLike | str | Path, network: NetworkConfig) -> Latents:

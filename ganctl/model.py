@@ -9,35 +9,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 import ganctl
-from ganctl import export, latents, machine, sampling, store
+from ganctl import export, inputs, machine, sampling, store
+from ganctl import latents as paths
 from ganctl.classes import names_of
 from ganctl.config.schema import NetworkConfig, TrainConfig
 from ganctl.config.spec import require
 from ganctl.errors import Setting, Text, UsageError
 from ganctl.export.source import Source
 from ganctl.images import Pixels
+from ganctl.inputs import GivenLatents, Inputs
 from ganctl.networks import load_generator
 from ganctl.samples import Samples, Sheet, Walk
-from ganctl.sampling import Labels
-from ganctl.seeds import (
-    Class,
-    as_ranges,
-    class_numbers,
-    is_single_class,
-    keyframes,
-    pairing_error,
-    valid_seeds,
-)
-from ganctl.text import counted, listed, suggestion
+from ganctl.seeds import Class
+from ganctl.text import listed, suggestion
 
 _S = TypeVar("_S", bound=Samples)
-_MAX_LISTED = 1_000_000
-"""Maximum number of samples whose labels are held in memory."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,18 +58,24 @@ class Model:
 
     def sample(
         self,
-        seeds: Iterable[int] = range(16),
+        seeds: Iterable[int] | None = None,
         *,
+        latents: GivenLatents | None = None,
         classes: Class | Sequence[Class] | None = None,
         truncation: float = 1.0,
         every_class: bool = False,
     ) -> Samples:
         """Return the samples of `seeds`; each depends on its seed, class and `truncation` alone.
 
-        `classes` is one class for all seeds, or one for each; by default seed k is of class k
-        modulo the number of classes. With `every_class` all seeds are drawn in each class, a row
-        per class. `truncation` in (0, 1] trades variety for typical images (`sampling.inputs_of`).
-        Raises UsageError for a seed, class or truncation that does not exist.
+        The default are seeds 0 to 15. `classes` is one class for all seeds, or one for each; by
+        default seed k is of class k modulo the number of classes. With `every_class` all seeds are
+        drawn in each class, a row per class. `truncation` in (0, 1] trades variety for typical
+        images (`sampling.inputs_of`).
+
+        Instead of seeds, `latents` can be given: an array (N, latent_dim), a file of them, or
+        `Latents`, whose own classes are the default. Raises UsageError for a seed, class or
+        truncation that does not exist and for latents that do not fit, DataError for a damaged
+        file.
 
         >>> model = load("runs/mnist-fast")
         >>> samples = model.sample(range(10), classes="7")
@@ -87,41 +83,27 @@ class Model:
         ((10, 28, 28, 1), dtype('uint8'))
         >>> samples.grid(columns=5).size  # a Pillow image; each pixel is 3 x 3
         (420, 168)
+        >>> moved = model.sample(latents=0.5 + samples.latents.points, classes="7")
         """
-        seeds = valid_seeds(seeds)
         self._require_drawable(truncation)
-        count, text = len(seeds), {"seeds": as_ranges(seeds)}
-        labels: Labels | None = None
-        if every_class:
-            names = self.require_classes()
-            if count * len(names) > _MAX_LISTED:
-                many = counted(len(names), "class", "classes")
-                raise UsageError(f"{count:,} of each of {many} are more than {_MAX_LISTED:,}")
-            labels, seeds = np.repeat(np.arange(len(names)), count), tuple(seeds) * len(names)
-            text["classes"] = listed(names)
-        elif classes is not None:
-            numbers = class_numbers(classes, self.require_classes())
-            if is_single_class(classes):
-                labels = np.broadcast_to(np.int64(numbers[0]), count)  # takes no memory
-                text["class"] = self.classes[numbers[0]]
-            elif len(numbers) != count:
-                raise pairing_error(len(numbers), count)
-            else:
-                labels = numbers
-                text["classes"] = listed(self.classes[number] for number in numbers)
-
-        def draw() -> Iterator[Pixels]:
-            return sampling.sample_seeds(self.generator, seeds, self.network, labels, truncation)
-
+        if every_class or classes is not None:
+            self.require_classes()
+        found = inputs.of_samples(
+            self.network, self.classes, seeds=seeds, latents=latents, classes=classes,
+            every_class=every_class, truncation=truncation,
+        )  # fmt: skip
         return Samples(
-            draw, self._shape(len(seeds)), seeds, labels, self.classes, by_class=every_class,
-            columns=count if every_class else None, text=self._text(truncation, text),
+            functools.partial(found.draw, self.generator), self._shape(len(found)), found.seeds,
+            found.labels, self.classes, by_class=every_class,
+            columns=len(found) // len(self.classes) if every_class else None,
+            text=self._text(found), numbered=latents is not None, find_latents=found.latents,
         )  # fmt: skip
 
     def interpolate(
         self,
         seeds: Sequence[int] | None = None,
         *,
+        latents: GivenLatents | None = None,
         classes: Class | Sequence[Class] | None = None,
         frames: int = 24,
         mode: str = "slerp",
@@ -133,8 +115,8 @@ class Model:
 
         The frame at each seed is the seed's own sample. `mode` is slerp (along the hypersphere) or
         lerp; `ease` is linear, or smooth (each leg starts and ends at rest). `classes` is one class
-        for all seeds or one for each; a single seed can go through several classes. Raises
-        UsageError.
+        for all seeds or one for each; a single seed can go through several classes. `latents`
+        instead of seeds are those of `sample`. Raises what `sample` raises.
 
         >>> model = load("runs/mnist-fast")
         >>> walk = model.interpolate([3, 7, 12], frames=8, ease="smooth", loop=True)
@@ -143,15 +125,16 @@ class Model:
         >>> walk.save("walk.apng", fps=20)
         """
         _require_walk(frames, mode, ease)
-        stops = self._keyframes(seeds, classes)
-        count = latents.num_frames(len(stops[0]), frames, loop=loop)
-        path = functools.partial(latents.path, frames=frames, mode=mode, ease=ease, loop=loop)
-        return self._between(Walk, path, count, stops, truncation, mode, columns=count)
+        stops = self._keyframes(seeds, latents, classes, truncation)
+        count = paths.num_frames(len(stops), frames, loop=loop)
+        path = functools.partial(paths.path, frames=frames, mode=mode, ease=ease, loop=loop)
+        return self._between(Walk, path, count, stops, mode, columns=count)
 
     def sheet(
         self,
-        seeds: Sequence[int],
+        seeds: Sequence[int] | None = None,
         *,
+        latents: GivenLatents | None = None,
         classes: Class | Sequence[Class] | None = None,
         frames: int = 8,
         mode: str = "slerp",
@@ -167,12 +150,12 @@ class Model:
         (140, 140)
         """
         _require_walk(frames, mode, ease)
-        stops = self._keyframes(seeds, classes)
-        if len(stops[0]) != 4:
-            raise UsageError(f"a sheet has four corners, not {len(stops[0])}")
-        path = functools.partial(latents.sheet, frames=frames, mode=mode, ease=ease)
+        stops = self._keyframes(seeds, latents, classes, truncation)
+        if len(stops) != 4:
+            raise UsageError(f"a sheet has four corners, not {len(stops)}")
+        path = functools.partial(paths.sheet, frames=frames, mode=mode, ease=ease)
         side = frames + 1
-        return self._between(Sheet, path, side**2, stops, truncation, mode, columns=side)
+        return self._between(Sheet, path, side**2, stops, mode, columns=side)
 
     def export(self, path: str | Path, *, uint8: bool = False) -> int:
         """Write the generator as a file for other programs, and return its size in bytes.
@@ -225,33 +208,36 @@ class Model:
         cls: type[_S],
         path: Callable[[Tensor, int], Tensor],
         count: int,
-        stops: tuple[Sequence[int], list[int] | None],
-        truncation: float,
+        stops: Inputs,
         mode: str,
         columns: int,
     ) -> _S:
-        """Return the `count` images on the `path` through the latents of the keyframes."""
-        seeds, labels = stops
-        self._require_drawable(truncation)
+        """Return the `count` images on the `path` through the keyframes `stops`."""
 
         def draw() -> Iterator[Pixels]:
-            inputs = sampling.inputs_of(seeds, self.network, labels, truncation)
-            points = path(inputs, self.network.latent_dim)
+            points = path(stops.tensor(), self.network.latent_dim)
             return sampling.sample_latents(self.generator, points, self.network)
 
-        text = {"seeds": ",".join(map(str, seeds)), "mode": mode}
-        if labels is not None:
-            text["classes"] = listed(self.classes[label] for label in labels)
+        labels = None if stops.labels is None else [int(label) for label in stops.labels]
         return cls(
-            draw, self._shape(count), seeds, labels, self.classes,
-            columns=columns, text=self._text(truncation, text),
+            draw, self._shape(count), stops.seeds, labels, self.classes, columns=columns,
+            text={**self._text(stops), "mode": mode},
         )  # fmt: skip
 
     def _keyframes(
-        self, seeds: Iterable[int] | None, classes: Class | Sequence[Class] | None
-    ) -> tuple[Sequence[int], list[int] | None]:
-        labels = None if classes is None else class_numbers(classes, self.require_classes())
-        return keyframes(seeds, labels)
+        self,
+        seeds: Iterable[int] | None,
+        latents: GivenLatents | None,
+        classes: Class | Sequence[Class] | None,
+        truncation: float,
+    ) -> Inputs:
+        self._require_drawable(truncation)
+        if classes is not None:
+            self.require_classes()
+        return inputs.of_keyframes(
+            self.network, self.classes, seeds=seeds, latents=latents, classes=classes,
+            truncation=truncation,
+        )  # fmt: skip
 
     def _require_drawable(self, truncation: float) -> None:
         is_allowed = 0 < truncation <= 1  # NaN is not
@@ -271,13 +257,14 @@ class Model:
             "weights": "ema" if self.ema else "generator",
         }
 
-    def _text(self, truncation: float, more: dict[str, str]) -> dict[str, str]:
-        """Return the text stored in a PNG: what it was made with."""
+    def _text(self, drawn: Inputs) -> dict[str, str]:
+        """Return the text stored in a file: what it was made with."""
+        psi = drawn.truncation
         return {
             "Software": f"ganctl {ganctl.__version__}",
             **self._origin,
-            **({"truncation": f"{truncation:g}"} if truncation < 1 else {}),
-            **more,
+            **({"truncation": f"{psi:g}"} if psi < 1 else {}),
+            **drawn.text,
         }
 
 
@@ -314,6 +301,6 @@ def load(path: str | Path, *, ema: bool | None = None) -> Model:
 
 def _require_walk(frames: int, mode: str, ease: str) -> None:
     require(frames >= 1, "frames", frames, "at least 1")
-    for name, word, known in (("mode", mode, latents.MODES), ("easing", ease, latents.EASINGS)):
+    for name, word, known in (("mode", mode, paths.MODES), ("easing", ease, paths.EASINGS)):
         if word not in known:
             raise UsageError(f"unknown {name} '{word}'", suggestion(word, known))

@@ -1,4 +1,4 @@
-"""A folder of samples: a PNG per seed, or a folder per class with a PNG per seed."""
+"""A folder of samples: a PNG per seed or latent, or a folder per class with a PNG per seed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ganctl.text import counted
 
 _DISK_BLOCK = 4096
 """Bytes that even the smallest file takes on a disk."""
-_SAMPLE_FILE = re.compile(r"seed-(\d{6,10})\.png")
+_SAMPLE_FILE = re.compile(r"(seed|latent)-(\d{6,10})\.png")
 _PORTABLE_NAME = re.compile(r"\w[\w .+-]{0,79}(?<![ .])")
 """Names that every file system allows."""
 
@@ -33,16 +33,18 @@ def write(
     samples: Iterable[tuple[str, bytes]],
     *,
     folders: Sequence[str],
-    seeds: Sequence[int],
+    noun: str,
+    numbers: Sequence[int],
     force: bool,
 ) -> None:
     """Write `samples`, the path below `path` and the content of each file.
 
     `folders` are the folders below `path` that they lie in; each has a sample of every one of
-    `seeds`. Samples of an earlier call are removed with `force`. Raises RunError if there are any
-    without it, if the disk has too little space, or if writing fails.
+    `numbers`, whose file is named by `noun`, "seed" or "latent", and the number. Samples of an
+    earlier call are removed with `force`. Raises RunError if there are any without it, if the disk
+    has too little space, or if writing fails.
     """
-    left = _other_samples(path, folders, seeds)
+    left = _other_samples(path, folders, noun, numbers)
     if left and not force:
         raise RunError(
             f"'{path}' holds {counted(len(left), 'sample')} of an earlier call, which would stay "
@@ -53,7 +55,7 @@ def write(
     for index, (name, content) in enumerate(samples):
         if not index:  # the others will be about as large
             blocks = -(-len(content) // _DISK_BLOCK)
-            machine.require_disk(path, len(folders) * len(seeds) * blocks * _DISK_BLOCK)
+            machine.require_disk(path, len(folders) * len(numbers) * blocks * _DISK_BLOCK)
             for folder in folders:
                 files.make_folder(path / folder)
         files.write_atomic(path / name, content)
@@ -67,14 +69,16 @@ def write(
                 file.parent.rmdir()
 
 
-def _other_samples(path: Path, folders: Sequence[str], seeds: Sequence[int]) -> list[Path]:
+def _other_samples(
+    path: Path, folders: Sequence[str], noun: str, numbers: Sequence[int]
+) -> list[Path]:
     """Return the samples below `path` that will not be overwritten."""
-    wanted = seeds if isinstance(seeds, range) else set(seeds)
+    wanted = numbers if isinstance(numbers, range) else set(numbers)
     written = {path / folder for folder in folders}
     return [
         file
-        for file in (*path.glob("seed-*.png"), *path.glob("*/seed-*.png"))
+        for file in (*path.glob("*.png"), *path.glob("*/*.png"))
         if (match := _SAMPLE_FILE.fullmatch(file.name))
-        and not (file.parent in written and int(match[1]) in wanted)
+        and not (file.parent in written and match[1] == noun and int(match[2]) in wanted)
         and (file.parent == path or not file.parent.is_symlink())
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import functools
 import math
 import os
@@ -15,10 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ganctl import files, images, machine, sample_folder, videos
+from ganctl import files, images, latents_file, machine, sample_folder, videos
 from ganctl.config.spec import require
 from ganctl.errors import Setting, Text, UsageError
 from ganctl.images import ArrayStream, Pixels
+from ganctl.latents_file import Latents
 from ganctl.sampling import Labels, classes_of
 from ganctl.text import counted, listed, suggestion
 
@@ -55,7 +57,8 @@ class Samples:
     shape: tuple[int, int, int, int]
     """(N, H, W, C); C is 1, 3 or 4."""
     seeds: Sequence[int]
-    """The seed of each image, or the seeds that a walk or a sheet goes between."""
+    """The seed of each image, or the seeds that a walk or a sheet goes between; none if they were
+    drawn from latents without seeds."""
     labels: Labels | None = None
     """The class of each seed. None if seed k is of class k modulo the number of classes."""
     classes: tuple[str, ...] = ()
@@ -66,6 +69,10 @@ class Samples:
     """Number of images per row of a picture; None for a nearly square one."""
     text: Mapping[str, str] = field(default_factory=dict)
     """Text stored in a PNG: where the images come from."""
+    numbered: bool = False
+    """Whether images are named by their number, from 0, instead of their seed: those of latents."""
+    find_latents: Callable[[], Latents] | None = None
+    """Returns the latent of each image; None for the images of a walk or a sheet."""
 
     _kind: ClassVar[str] = "grid"
     _if_too_large: ClassVar[str | Text] = "Save them as an array, such as samples.npz."
@@ -76,6 +83,8 @@ class Samples:
 
     def __repr__(self) -> str:
         shape = "x".join(map(str, self.shape[1:]))
+        if not self.seeds:
+            return f"{type(self).__name__}({len(self)} of {shape})"
         seeds = listed(map(str, self.seeds[:_MAX_NAMED]))
         more = ", ..." if len(self.seeds) > _MAX_NAMED else ""
         return f"{type(self).__name__}({len(self)} of {shape}, seeds {seeds}{more})"
@@ -87,6 +96,23 @@ class Samples:
     def pixels(self) -> Pixels:
         """The images, uint8 (N, H, W, C). Raises DeviceError if they do not fit into memory."""
         return self._draw_all(_no_progress)
+
+    @functools.cached_property
+    def latents(self) -> Latents:
+        """The latent that each image was drawn from, after truncation, with its class and seed.
+
+        Raises UsageError for a walk or a sheet, and for more than a file can hold.
+        """
+        if self.find_latents is None:
+            raise UsageError(f"a {self._kind} has no latents of its own", "Sample its ends.")
+        return dataclasses.replace(self.find_latents(), provenance=self.text)
+
+    def save_latents(self, path: str | Path) -> None:
+        """Write `latents` to an .npz file, from which they can be drawn again.
+
+        Raises UsageError for another suffix, RunError if writing fails.
+        """
+        latents_file.write(path, self.latents)
 
     def chunks(self, progress: Progress = _no_progress) -> Iterator[Pixels]:
         """Yield the images in chunks, uint8 (n, H, W, C)."""
@@ -115,8 +141,9 @@ class Samples:
         """Return all images in one picture without gaps, uint8 (H, W, C).
 
         Each pixel becomes `upscale` x `upscale` pixels; by default images become about 84 pixels
-        high. With `captions` each image's seed is written below it. Raises UsageError if there are
-        no images, if they do not fit, or if they have no seeds of their own to be written.
+        high. With `captions` each image's seed is written below it, or its number among given
+        latents. Raises UsageError if there are no images, if they do not fit, or if they have no
+        seeds of their own to be written.
         """
         if not len(self):
             raise UsageError("there are no images to show")
@@ -125,7 +152,7 @@ class Samples:
             return images.enlarge(images.grid(self.pixels, columns, rows), factor)
         self._require_own_seeds("captioned")
         enlarged = images.enlarge(self.pixels, factor)
-        captioned = images.add_captions(enlarged, [str(seed) for seed in self.seeds])
+        captioned = images.add_captions(enlarged, [*map(str, self._numbers)])
         return images.grid(captioned, columns, rows)
 
     def grid(self, **layout: Any) -> Image.Image:
@@ -200,9 +227,10 @@ class Samples:
         machine.require_disk(path, math.prod(shape))
         chunks = (images.enlarge(chunk, factor) for chunk in self.chunks(progress))
         arrays = {"arr_0": ArrayStream("|u1", shape, chunks)}
-        if len(self.seeds) == count:
+        if self._has_own_numbers:
             parts = [slice(start, start + _NUM_ROWS) for start in range(0, count, _NUM_ROWS)]
-            arrays["seeds"] = ArrayStream("<u4", (count,), (self.seeds[part] for part in parts))
+            if len(self.seeds) == count:
+                arrays["seeds"] = ArrayStream("<u4", (count,), (self.seeds[part] for part in parts))
             if self.classes:
                 names = np.array(self.classes)
                 arrays["labels"] = ArrayStream("<i8", (count,), map(self._labels, parts))
@@ -213,7 +241,8 @@ class Samples:
 
     def _save_folder(self, path: Path, factor: int, force: bool, progress: Progress) -> None:
         self._require_own_seeds("saved in a folder")
-        folders, seeds = [""], self.seeds
+        folders, seeds = [""], self._numbers
+        noun = "latent" if self.numbered else "seed"
         if self.by_class:
             folders = sample_folder.class_folders(self.classes)
             seeds = seeds[: len(seeds) // len(folders)]
@@ -229,23 +258,32 @@ class Samples:
             for chunk in self.chunks(progress):
                 part = slice(done, done + len(chunk))
                 done = part.stop
-                for seed, label, picture in zip(self.seeds[part], self._labels(part), chunk,
+                for seed, label, picture in zip(self._numbers[part], self._labels(part), chunk,
                                                 strict=True):  # fmt: skip
-                    text["seeds"] = str(seed)
+                    text["latent" if self.numbered else "seeds"] = str(seed)
                     if self.classes:
                         text["class"] = self.classes[label]
-                    name = f"{folders[label] if self.by_class else ''}/seed-{seed:06d}.png"
+                    name = f"{folders[label] if self.by_class else ''}/{noun}-{seed:06d}.png"
                     yield name.lstrip("/"), images.png(images.enlarge(picture, factor), text)
 
-        sample_folder.write(path, pngs(), folders=folders, seeds=seeds, force=force)
+        sample_folder.write(path, pngs(), folders=folders, noun=noun, numbers=seeds, force=force)
+
+    @property
+    def _numbers(self) -> Sequence[int]:
+        """What the images are named by: their seeds, or their places among given latents."""
+        return range(len(self)) if self.numbered else self.seeds
+
+    @property
+    def _has_own_numbers(self) -> bool:
+        return len(self._numbers) == len(self)
 
     def _labels(self, part: slice) -> Labels:
         if self.labels is None:
-            return classes_of(self.seeds[part], len(self.classes) or 1)
+            return classes_of(self._numbers[part], len(self.classes) or 1)
         return self.labels[part]
 
     def _require_own_seeds(self, done: str) -> None:
-        if len(self.seeds) != len(self):
+        if not self._has_own_numbers:
             raise UsageError(f"only images that have a seed each can be {done}")
 
     def _columns(self, columns: int | None, rows: int | None) -> int | None:

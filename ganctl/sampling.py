@@ -76,12 +76,28 @@ def inputs_of(
     truncation trick of Brock et al. 2019 (BigGAN, section 3.1), but rejects no draw: each image
     remains a continuous function of psi.
     """
-    points = truncation * latents.from_seeds(seeds, network.latent_dim)
     count = network.num_classes
-    if not count:
-        return points
-    numbers = classes_of(seeds, count) if labels is None else np.array(labels, np.int64)
-    return latents.with_classes(points, torch.from_numpy(numbers), count)
+    if labels is None and count:
+        labels = classes_of(seeds, count)
+    return inputs_at(latents.from_seeds(seeds, network.latent_dim), network, labels, truncation)
+
+
+def inputs_at(
+    points: Tensor | NDArray[np.float32],
+    network: NetworkConfig,
+    labels: Labels | None = None,
+    truncation: float = 1.0,
+) -> Tensor:
+    """Return the generator's inputs for latents, float32 (N, latent_dim), as `inputs_of` does.
+
+    `labels` are their classes, which a conditional network needs.
+    """
+    scaled = truncation * torch.as_tensor(points)
+    if not network.num_classes:
+        return scaled
+    assert labels is not None
+    numbers = torch.from_numpy(np.array(labels, np.int64))
+    return latents.with_classes(scaled, numbers, network.num_classes)
 
 
 def classes_of(seeds: Sequence[int], num_classes: int) -> NDArray[np.int64]:

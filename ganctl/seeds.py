@@ -62,24 +62,35 @@ def keyframes(
     """
     if seeds is None:
         seeds = _KEYFRAMES if labels is None or len(labels) == 1 else _KEYFRAMES[:1]
-    seeds = tuple(valid_seeds(seeds))
-    count = max(len(seeds), len(labels or ()))
+    return paired(tuple(valid_seeds(seeds)), labels, "seed")
+
+
+def paired(
+    stops: Sequence[int], labels: list[int] | None, noun: str
+) -> tuple[Sequence[int], list[int] | None]:
+    """Return the stops of a walk and the class of each; a single one of either is repeated.
+
+    `noun` is what the stops are called in messages. Raises UsageError for fewer than two stops, and
+    unless there are as many classes as stops, or one of either.
+    """
+    count = max(len(stops), len(labels or ()))
     if count < 2:
         either = "" if labels is None else " or two classes"
-        raise UsageError(f"a walk needs at least two seeds{either}", "For example: 3,7")
+        example = "For example: 3,7" if noun == "seed" else None
+        raise UsageError(f"a walk needs at least two {noun}s{either}", example)
     if labels is None:
-        return seeds, None
-    if len(seeds) not in (1, count) or len(labels) not in (1, count):
-        raise pairing_error(len(labels), len(seeds))
-    return seeds * (count // len(seeds)), labels * (count // len(labels))
+        return stops, None
+    if len(stops) not in (1, count) or len(labels) not in (1, count):
+        raise pairing_error(len(labels), len(stops), noun)
+    return tuple(stops) * (count // len(stops)), labels * (count // len(labels))
 
 
-def pairing_error(num_classes: int, num_seeds: int) -> UsageError:
-    """Return the error for classes and seeds that differ in number."""
+def pairing_error(num_classes: int, num_stops: int, noun: str = "seed") -> UsageError:
+    """Return the error for classes and seeds, or latents, that differ in number."""
     return UsageError(
         f"{counted(num_classes, 'class', 'classes')} cannot be paired with "
-        f"{counted(num_seeds, 'seed')}",
-        "Give one class, or one for each seed, or a single seed.",
+        f"{counted(num_stops, noun)}",
+        f"Give one class, or one for each {noun}, or a single {noun}.",
     )
 
 

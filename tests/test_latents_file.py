@@ -149,3 +149,21 @@ def test_writing_needs_an_npz_and_a_folder(tmp_path):
     with pytest.raises(RunError, match="cannot be written"):
         latents_file.write(tmp_path / "nowhere" / "a.npz", Latents(points()))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_picked_latents_keep_what_is_known_about_each(tmp_path):
+    made = Latents(points(3), np.array([2, 0, 1]), range(4, 7), {"step": "3"}, tmp_path)
+    found = made.picked([2, 0, 2])
+    assert np.array_equal(found.points, points(3)[[2, 0, 2]])
+    assert (found.classes.tolist(), found.seeds) == ([1, 2, 1], [6, 4, 6])
+    assert (found.provenance, found.path) == (made.provenance, tmp_path)
+    with pytest.raises(UsageError, match="there is no latent 3"):
+        made.picked([0, 3])
+
+
+def test_latents_of_another_checkpoint_give_a_notice(tmp_path):
+    made = Latents(points(), provenance={"checkpoint": "ab" * 32})
+    assert made.notices("ab" * 32) == []
+    assert Latents(points()).notices("ab" * 32) == []
+    (notice,) = made.notices("cd" * 32)
+    assert "made with another checkpoint, abababababab" in notice

@@ -171,6 +171,21 @@ def test_seeds_in_every_class(model):
         model.sample(range(10**6), every_class=True)
 
 
+def test_latents_are_drawn_like_seeds(plain, tmp_path):
+    samples = plain.sample([3, 7, 9, 12])
+    samples.save_latents(tmp_path / "four.npz")
+    again = plain.sample(latents=tmp_path / "four.npz")
+    assert np.array_equal(again.pixels, samples.pixels)
+    assert np.array_equal(plain.sample(latents=again.latents).pixels, samples.pixels)
+    assert again.latents.provenance["checkpoint"] == plain.digest
+    walk = plain.interpolate(latents=samples.latents, frames=2, loop=True)
+    assert np.array_equal(walk.pixels, plain.interpolate([3, 7, 9, 12], frames=2, loop=True).pixels)
+    sheet = plain.sheet(latents=samples.latents.points, frames=2)
+    assert np.array_equal(sheet.pixels, plain.sheet([3, 7, 9, 12], frames=2).pixels)
+    with pytest.raises(UsageError, match="a walk has no latents"):
+        _ = walk.latents
+
+
 def test_an_unconditional_model_refuses_classes(plain):
     with pytest.raises(UsageError, match="has no classes"):
         plain.sample([0], classes=0)

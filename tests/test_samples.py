@@ -158,6 +158,23 @@ def test_folder_has_one_folder_per_class(tmp_path):
         assert picture.getpixel((0, 0)) == 20
 
 
+def test_images_of_latents_are_named_by_number(tmp_path):
+    labels = {"labels": [1, 0, 1], "classes": ("cat", "dog")}
+    for seeds in ((), (7, 7, 9)):
+        samples = made(shades(3), seeds, numbered=True, **labels, text={"latents": "a.npz"})
+        samples.save(f"{tmp_path}/x/")
+        names = sorted(path.name for path in (tmp_path / "x").iterdir())
+        assert names == [f"latent-00000{number}.png" for number in range(3)]
+        with Image.open(tmp_path / "x" / names[2]) as picture:
+            assert picture.text == {"latents": "a.npz", "latent": "2", "class": "dog"}
+        samples.save(tmp_path / "a.npz")
+        with np.load(tmp_path / "a.npz") as arrays:
+            assert arrays["labels"].tolist() == [1, 0, 1]
+            assert ("seeds" in arrays) == bool(seeds)
+        assert samples.picture(captions=True).shape[0] > samples.picture().shape[0]
+    assert repr(made(shades(3), (), numbered=True)) == "Samples(3 of 4x6x1)"
+
+
 def test_folder_refuses_duplicate_seeds_and_frames(walk, tmp_path):
     with pytest.raises(UsageError, match="a seed twice"):
         made(shades(3), (4, 5, 4)).save(f"{tmp_path}/x/")

@@ -70,6 +70,11 @@ def configs(incomplete: str) -> list[str]:
     return _paths(incomplete, ".toml")
 
 
+def arrays(incomplete: str) -> list[str]:
+    """Offer folders, and files that end in .npz."""
+    return _paths(incomplete, ".npz")
+
+
 def classes(context: typer.Context, incomplete: str) -> list[str]:
     """Offer the classes in the config.json of the checkpoint's run; after a comma, another one."""
     before, comma, _ = incomplete.rpartition(",")

@@ -13,11 +13,14 @@ from ganctl.cli.options import (
     CheckpointArgument,
     EmaOption,
     JsonOption,
+    LatentsOption,
     QuietOption,
     TruncationOption,
     UpscaleOption,
     check_suffix,
     parse_seeds,
+    refuse_both,
+    refuse_same_file,
 )
 from ganctl.cli.terminal import Terminal
 from ganctl.config.image_settings import RGBA
@@ -45,10 +48,11 @@ def interpolate(
     corners: Annotated[str | None, typer.Option(
         "--corners", metavar="A,B,C,D", show_default=False,
         help="A square sheet between four seeds, instead of a walk: top left, top right, "
-        "bottom left, bottom right.",
+        "bottom left, bottom right. With --latents numbers of latents, from 0.",
     )] = None,
+    latents: LatentsOption = None,
     of_classes: Annotated[str | None, typer.Option(
-        "--class", metavar="A,B,...", show_default="each seed's own",
+        "--class", metavar="A,B,...", show_default="each one's own",
         autocompletion=completion.classes,
         help="One class for all seeds, or one for each, by name or number. A single seed can go "
         "through several classes.",
@@ -89,6 +93,8 @@ def interpolate(
     ganctl interpolate ckpt.pt --walk 8 --seed 3 --ease smooth --loop -o walk.mp4
 
     ganctl interpolate ckpt.pt --corners 0,1,2,3 --class 3 -o sheet.png
+
+    ganctl interpolate ckpt.pt --latents faces.npz --loop -o walk.gif
     """
     terminal = Terminal(json_wanted=json, quiet=quiet)
     is_sheet = corners is not None
@@ -96,6 +102,13 @@ def interpolate(
     suffix = check_suffix(out, (".png",) if is_sheet else (".png", *_ANIMATED))
     given = {"--seeds": seeds, "--walk": walk, "--corners": corners}
     given = {name: value for name, value in given.items() if value is not None}
+    if latents is not None:
+        refuse_both(
+            "--latents",
+            {"--seeds": seeds, "--walk": walk, "--seed": seed},
+            "A walk goes through all latents of the file, in their order.",
+        )
+    refuse_same_file({"-o": out, "--latents": latents})
     if len(given) > 1:
         raise UsageError(f"give either {' or '.join([*given][:2])}")
     if is_sheet and loop:
@@ -110,6 +123,7 @@ def interpolate(
     steps = frames if frames is not None else 8 if suffix == ".png" else 24
 
     with terminal.progress() as progress:
+        from ganctl import latents_file
         from ganctl.classes import find_several
         from ganctl.latents import random_seeds
         from ganctl.model import load
@@ -118,29 +132,36 @@ def interpolate(
         if walk is not None:
             stops = random_seeds(walk, seed or 0)
         model = load(ckpt, ema=ema)
+        points = None if latents is None else latents_file.read(latents, model.network)
+        if points and stops:
+            points, stops = points.picked(stops), None
         chosen = None if of_classes is None else find_several(of_classes, model.require_classes())
-        how: dict[str, Any] = {"classes": chosen, "frames": steps, "mode": mode, "ease": ease,
-                               "truncation": truncation}  # fmt: skip
+        how: dict[str, Any] = {"latents": points, "classes": chosen, "frames": steps, "mode": mode,
+                               "ease": ease, "truncation": truncation}  # fmt: skip
         drawn: Samples
         if is_sheet:
-            drawn = model.sheet(stops or (), **how)
+            drawn = model.sheet(stops, **how)
             drawn.save(out, upscale=upscale, progress=progress)
         else:
             drawn = model.interpolate(stops, loop=loop, **how)
             drawn.save(out, upscale=upscale, fps=fps, progress=progress)
     if suffix == ".mp4" and drawn.shape[-1] == RGBA:
         terminal.note("An .mp4 has no transparency: its frames are shown over white.")
+    terminal.warnings(points.notices(model.digest) if points else ())
     labels = None if drawn.labels is None else [*drawn.labels]
     names = None if labels is None else [model.classes[label] for label in labels]
     if json:
         terminal.document({
             "out": str(out), "kind": suffix[1:], "sheet": is_sheet,
-            "seeds": drawn.seeds, "classes": labels, "class_names": names, "mode": mode,
+            "seeds": None if points else drawn.seeds, "latents": str(latents) if latents else None,
+            "classes": labels, "class_names": names, "mode": mode,
             "ease": ease, "loop": loop, "truncation": truncation, "frames": len(drawn),
             "ema": model.ema, "checkpoint": str(model.path), "digest": model.digest,
         })  # fmt: skip
         return
     route = _route("seed", "seeds", drawn.seeds, loop, is_sheet)
+    if points:
+        route = f"{counted(len(points), 'latent')} of {latents}"
     if names:
         route += f", {_route('class', 'classes', names, loop, is_sheet)}"
     between, noun = ("between ", "image") if is_sheet else ("", "frame")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -88,6 +88,9 @@ EmaOption = Annotated[bool | None, typer.Option(
 UpscaleOption = Annotated[int | None, typer.Option(
     "--upscale", metavar="N", min=1, max=64, help="Enlarge each pixel to N x N.",
     show_default="automatic in a picture, 1 in an .npz or a folder")]
+LatentsOption = Annotated[Path | None, typer.Option(
+    "--latents", metavar="FILE", show_default=False, autocompletion=completion.arrays,
+    help="An .npz file of latents, which are drawn instead of seeds.")]
 TruncationOption = Annotated[float, typer.Option(
     "--truncation", metavar="PSI",
     help="Truncation psi in (0, 1]: lower values give more typical but less varied samples.")]
@@ -157,6 +160,48 @@ def parse_seeds(text: str) -> list[int]:
             raise UsageError(many, "Use --seed S -n N.")
         seeds.extend(range(start, end + 1))
     return seeds
+
+
+def wanted_seeds(
+    num: int | None, seed: int | None, seeds: str | None, option: str
+) -> Sequence[int]:
+    """Return the seeds of a list, or `num` of them from `seed` on; `option` is the one of `num`.
+
+    Raises UsageError.
+    """
+    if seeds is not None:
+        if num is not None or seed is not None:
+            raise UsageError("give either --seeds, or -n and --seed")
+        return parse_seeds(seeds)
+    count, first = 16 if num is None else num, seed or 0
+    if count < 1:
+        raise UsageError(f"{option} must be at least 1, not {count}")
+    return range(first, first + count)
+
+
+def refuse_same_file(given: Mapping[str, Path | None]) -> None:
+    """Raise UsageError if two options name the same file; one would overwrite the other."""
+    seen: dict[Path, str] = {}
+    for name, path in given.items():
+        if path is None:
+            continue
+        if (place := path.absolute()) in seen:
+            raise UsageError(f"{seen[place]} and {name} are the same file", "Give two names.")
+        seen[place] = name
+
+
+def refuse_both(given: str, others: Mapping[str, object], hint: str) -> None:
+    """Raise UsageError if one of `others`, values by their options, was given beside `given`."""
+    for other in (name for name, value in others.items() if value is not None):
+        raise UsageError(f"give either {given} or {other}", hint)
+
+
+def parse_grid(text: str) -> tuple[int, int]:
+    """Return the columns and rows (8, 4) of '8x4'. Raises UsageError."""
+    match = re.fullmatch(r"(\d{1,5})x(\d{1,5})", text.strip().lower(), re.ASCII)
+    if match is None or not (int(match[1]) and int(match[2])):
+        raise UsageError(f"--grid must be columns x rows, such as 8x4, not '{text[:40]}'")
+    return int(match[1]), int(match[2])
 
 
 def check_suffix(out: Path, known: tuple[str, ...], folder_too: bool = False) -> str:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -15,11 +13,15 @@ from ganctl.cli.options import (
     CheckpointArgument,
     EmaOption,
     JsonOption,
+    LatentsOption,
     QuietOption,
     TruncationOption,
     UpscaleOption,
     check_suffix,
-    parse_seeds,
+    parse_grid,
+    refuse_both,
+    refuse_same_file,
+    wanted_seeds,
 )
 from ganctl.cli.terminal import Terminal
 from ganctl.errors import UsageError
@@ -45,8 +47,13 @@ def sample(
         "are classes, labels and classes); or a folder, which exists or ends in / (one PNG per "
         "sample, with --per-class in one folder per class).",
     )] = "samples.png",
+    latents: LatentsOption = None,
+    save_latents: Annotated[Path | None, typer.Option(
+        "--save-latents", metavar="FILE", show_default=False,
+        help="Also write the latents of the samples to an .npz file.",
+    )] = None,
     of_class: Annotated[str | None, typer.Option(
-        "--class", metavar="NAME|K", show_default="each seed's own",
+        "--class", metavar="NAME|K", show_default="each one's own",
         autocompletion=completion.classes,
         help="Draw this class only, by its name or number (conditional runs).",
     )] = None,
@@ -59,7 +66,8 @@ def sample(
         help="Columns and rows of the grid, such as 8x4; also the number of samples.",
     )] = None,
     label_seeds: Annotated[bool, typer.Option(
-        "--label-seeds", help="Write each sample's seed below it in the grid.",
+        "--label-seeds", help="Write each sample's seed, or the number of its latent, below it in "
+        "the grid.",
     )] = False,
     force: Annotated[bool, typer.Option(
         "--force", help="Replace the samples of an earlier call in the folder.",
@@ -82,21 +90,30 @@ def sample(
 
     ganctl sample ckpt.pt --seeds 3,7,20-29 -o picked/
 
+    ganctl sample runs/mnist-fast -n 4 --save-latents four.npz
+
+    ganctl sample runs/mnist-fast --latents four.npz --class 7
+
     ganctl sample runs/mnist-fast --grid 8x4 --label-seeds --truncation 0.7 -o typical.png
     """
     terminal = Terminal(json_wanted=json, quiet=quiet)
+    if latents is not None:
+        refuse_both(
+            "--latents",
+            {"-n": num, "--seed": seed, "--seeds": seeds, "--per-class": per_class},
+            "A file is drawn as a whole.",
+        )
     if per_class is not None:
-        others = {"-n": num, "--seeds": seeds, "--class": of_class, "--grid": grid}
-        for option in (name for name, value in others.items() if value is not None):
-            raise UsageError(
-                f"give either --per-class or {option}",
-                "--per-class 8 draws a row of 8 per class, seeds 0 to 7; --seed S starts at S.",
-            )
+        refuse_both(
+            "--per-class",
+            {"-n": num, "--seeds": seeds, "--class": of_class, "--grid": grid},
+            "--per-class 8 draws a row of 8 per class, seeds 0 to 7; --seed S starts at S.",
+        )
         num = per_class
-    columns, rows = (None, None) if grid is None else _parse_grid(grid)
+    columns, rows = (None, None) if grid is None else parse_grid(grid)
     if columns and rows and num is None and seeds is None:
         num = columns * rows
-    wanted = _wanted_seeds(num, seed, seeds, "-n" if per_class is None else "--per-class")
+    wanted = wanted_seeds(num, seed, seeds, "-n" if per_class is None else "--per-class")
     if not out:
         raise UsageError("-o needs a file or a folder")
     is_folder = out.endswith(("/", os.sep)) or Path(out).is_dir()
@@ -104,24 +121,35 @@ def sample(
     for option, given in (("--grid", grid is not None), ("--label-seeds", label_seeds)):
         if given and kind != ".png":
             raise UsageError(f"{option} needs a PNG grid", "Write one: -o samples.png")
+    if save_latents is not None:
+        check_suffix(save_latents, (".npz",))
+    refuse_same_file({"-o": Path(out), "--latents": latents, "--save-latents": save_latents})
 
     with terminal.progress() as progress:
+        from ganctl import latents_file
         from ganctl.model import load
         from ganctl.sample_folder import class_folders
         from ganctl.seeds import as_ranges
 
         model = load(ckpt, ema=ema)
+        points = None if latents is None else latents_file.read(latents, model.network)
         samples = model.sample(
-            wanted, classes=of_class, truncation=truncation, every_class=per_class is not None
-        )
+            None if points else wanted, latents=points, classes=of_class, truncation=truncation,
+            every_class=per_class is not None,
+        )  # fmt: skip
+        if save_latents is not None:
+            samples.save_latents(save_latents)
         samples.save(out, columns=columns, rows=rows, upscale=upscale, captions=label_seeds,
                      force=force, progress=progress)  # fmt: skip
     names, drawn = model.classes, as_ranges(wanted)
     label = None if of_class is None or samples.labels is None else int(samples.labels[0])
+    terminal.warnings(points.notices(model.digest) if points else ())
     if json:
         terminal.document({
             "out": str(Path(out)), "kind": kind.removeprefix("."), "num_samples": len(samples),
-            "seeds": drawn, "class": label, "class_name": None if label is None else names[label],
+            "seeds": None if points else drawn, "latents": str(latents) if latents else None,
+            "saved_latents": str(save_latents) if save_latents else None,
+            "class": label, "class_name": None if label is None else names[label],
             "per_class": per_class, "truncation": truncation,
             "classes": names if per_class else None, "ema": model.ema,
             "checkpoint": str(model.path), "digest": model.digest, "step": model.step,
@@ -130,32 +158,16 @@ def sample(
     which = "" if label is None else f" of class {names[label]}"
     if per_class:
         which = f", {per_class} of each of {counted(len(names), 'class', 'classes')}"
+    origin = (
+        f"latents of {latents}" if points else f"{'seed' if len(wanted) == 1 else 'seeds'} {drawn}"
+    )
     terminal.result(
-        f"{Path(out)}: {counted(len(samples), 'sample')}{which}, "
-        f"{'seed' if len(wanted) == 1 else 'seeds'} {drawn} "
+        f"{Path(out)}: {counted(len(samples), 'sample')}{which}, {origin} "
         f"({'moving average' if model.ema else 'weights as trained'}, step {model.step:,})"
     )
+    if save_latents is not None:
+        terminal.result(f"{save_latents}: their latents")
     if per_class:
         where = {".png": "classes, row by row", "folder": "folders, one per class"}
         folders = class_folders(names) if is_folder else names
         terminal.result(f"{where.get(kind, 'classes')}: {listed(folders)}")
-
-
-def _parse_grid(text: str) -> tuple[int, int]:
-    match = re.fullmatch(r"(\d{1,5})x(\d{1,5})", text.strip().lower(), re.ASCII)
-    if match is None or not (int(match[1]) and int(match[2])):
-        raise UsageError(f"--grid must be columns x rows, such as 8x4, not '{text[:40]}'")
-    return int(match[1]), int(match[2])
-
-
-def _wanted_seeds(
-    num: int | None, seed: int | None, seeds: str | None, option: str
-) -> Sequence[int]:
-    if seeds is not None:
-        if num is not None or seed is not None:
-            raise UsageError("give either --seeds, or -n and --seed")
-        return parse_seeds(seeds)
-    count, first = 16 if num is None else num, seed or 0
-    if count < 1:
-        raise UsageError(f"{option} must be at least 1, not {count}")
-    return range(first, first + count)

@@ -130,6 +130,7 @@ def test_as_json(ok, run, tmp_path):
     assert result.err == ""
     assert json.loads(result.out) == {
         "out": str(out), "kind": "webp", "seeds": [3, 7], "classes": None, "class_names": None,
+        "latents": None,
         "mode": "slerp", "ease": "linear", "loop": True, "truncation": 1.0, "sheet": False,
         "frames": 4, "ema": True, "checkpoint": str(run / "ckpt.pt"),
         "digest": store.read_checkpoint(run).digest,
@@ -267,3 +268,33 @@ def test_invalid_options(cli, run, tmp_path, monkeypatch, options, words):
     assert (result.code, result.out) == (2, "")
     assert words in result.err
     assert not list(tmp_path.iterdir())
+
+
+def test_a_walk_and_a_sheet_of_latents(ok, cli, run, documented, tmp_path):
+    saved, out = tmp_path / "five.npz", tmp_path / "x.png"
+    ok("sample", run, "--seeds", "3,7,5,2,9", "--save-latents", saved, "-o", out)
+    shown = {}
+    for name, options in {
+        "seeds": ["--seeds", "3,7,5,2,9"], "latents": ["--latents", saved],
+        "corners": ["--corners", "9,3,2,3"],
+        "picked": ["--latents", saved, "--corners", "4,0,3,0"],
+    }.items():  # fmt: skip
+        result = ok("interpolate", run, *options, "--frames", 2, "-o", out)
+        with Image.open(out) as picture:
+            shown[name] = np.asarray(picture)
+    assert np.array_equal(shown["seeds"], shown["latents"])
+    assert np.array_equal(shown["corners"], shown["picked"])
+    assert f"4 latents of {saved}" in result.out
+    result = ok("interpolate", run, "--latents", saved, "--frames", 1, "-o", out, "--json")
+    document = json.loads(result.out)
+    documented("interpolate", document)
+    assert (document["seeds"], document["latents"]) == (None, str(saved))
+    assert document["classes"] == [3, 7, 5, 2, 9]
+    for options, words in {
+        ("--corners", "0,1,2,5"): "there is no latent 5",
+        ("--walk", "3"): "give either --latents or --walk",
+        ("--seeds", "3,4"): "give either --latents or --seeds",
+    }.items():
+        result = cli("interpolate", run, "--latents", saved, *options, "-o", tmp_path / "y.png")
+        assert (result.code, words in result.err) == (2, True)
+    assert not (tmp_path / "y.png").exists()

@@ -163,7 +163,7 @@ def test_as_json(ok, run, tmp_path, name):
     assert document == {
         "out": str(tmp_path / name), "seeds": "3,5-6", "num_samples": 3, "ema": True,
         "class": None, "class_name": None, "per_class": None, "classes": None, "step": 8,
-        "truncation": 1.0,
+        "truncation": 1.0, "latents": None, "saved_latents": None,
         "kind": {"x.png": "png", "x.npz": "npz", "x/": "folder"}[name],
         "checkpoint": str(run / "ckpt.pt"), "digest": store.read_checkpoint(run).digest,
     }  # fmt: skip
@@ -490,3 +490,56 @@ def test_walks_and_reports_show_progress(on_terminal, run, tmp_path):
 def test_one_sample_is_described_in_the_singular(ok, run, tmp_path):
     out = tmp_path / "one.png"
     assert ok("sample", run, "-n", "1", "-o", out).out.startswith(f"{out}: 1 sample, seed 0 (")
+
+
+def test_latents_are_saved_and_drawn_again(ok, run, documented, tmp_path):
+    saved, again = tmp_path / "five.npz", tmp_path / "again.png"
+    result = ok("sample", run, "--seeds", "3,7,20-22", "--truncation", 0.7, "--save-latents", saved,
+                "-o", tmp_path / "first.png")  # fmt: skip
+    assert f"{saved}: their latents" in result.out
+    result = ok("sample", run, "--latents", saved, "-o", again, "--json")
+    assert np.array_equal(pixels(again), pixels(tmp_path / "first.png"))
+    document = json.loads(result.out)
+    documented("sample", document)
+    assert (document["seeds"], document["latents"], document["num_samples"]) == (
+        None,
+        str(saved),
+        5,
+    )
+    assert result.err == ""
+    with Image.open(again) as picture:
+        assert picture.text["latents"] == "five.npz"
+    result = ok("sample", run, "--no-ema", "--latents", saved, "-o", f"{tmp_path}/folder/")
+    assert f"5 samples, latents of {saved} (weights as trained" in result.out
+    assert (tmp_path / "folder" / "latent-000004.png").exists()
+
+
+def test_latents_of_another_checkpoint_give_a_warning(ok, run, named_run, tmp_path):
+    saved = tmp_path / "two.npz"
+    ok("sample", run, "-n", 2, "--save-latents", saved, "-o", tmp_path / "x.png")
+    result = ok("sample", named_run, "--latents", saved, "-o", tmp_path / "x.png", "--quiet")
+    assert "were made with another checkpoint" in result.err
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["-n", 4], "give either --latents or -n"),
+        (["--seed", 4], "give either --latents or --seed"),
+        (["--seeds", "4"], "give either --latents or --seeds"),
+        (["--per-class", 4], "give either --latents or --per-class"),
+        (["-o", "two.npz"], "-o and --latents are the same file"),
+        (["--save-latents", "two.png"], "cannot write '.png' files"),
+        (["--grid", "1x1", "--class", 3, "-o", "x.png"], "2 images do not fit"),
+        (["-o", "x.png"], "Choose them with --class"),
+    ],
+)
+def test_what_does_not_go_with_latents_is_refused(cli, run, tmp_path, monkeypatch, options, words):
+    monkeypatch.chdir(tmp_path)
+    np.savez("two.npz", latents=np.zeros((2, 100)))
+    before = (tmp_path / "two.npz").read_bytes()
+    result = cli("sample", run, "--latents", "two.npz", *options)
+    assert (result.code, result.out) == (2, "")
+    assert words in result.err
+    assert [path.name for path in tmp_path.iterdir()] == ["two.npz"]
+    assert (tmp_path / "two.npz").read_bytes() == before
