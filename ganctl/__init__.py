@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from ganctl.latents_file import Latents
     from ganctl.model import Model, load
     from ganctl.samples import Samples, Walk
+    from ganctl.steering.projection import Projection
 
 __version__ = "0.1.0"
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "GanctlWarning",
     "Latents",
     "Model",
+    "Projection",
     "Samples",
     "Walk",
     "__version__",
@@ -36,6 +38,7 @@ _HOMES = {
     "GanctlWarning": "ganctl.errors",
     "Latents": "ganctl.latents_file",
     "Model": "ganctl.model",
+    "Projection": "ganctl.steering.projection",
     "Samples": "ganctl.samples",
     "Walk": "ganctl.samples",
     "compare_images": "ganctl.evaluation.comparison",

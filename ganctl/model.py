@@ -7,8 +7,9 @@ import html
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar, cast
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -16,16 +17,24 @@ import ganctl
 from ganctl import export, inputs, machine, sampling, store
 from ganctl import latents as paths
 from ganctl.classes import names_of
+from ganctl.config.image_settings import ImageSettings
 from ganctl.config.schema import NetworkConfig, TrainConfig
 from ganctl.config.spec import require
+from ganctl.datasets import pictures
+from ganctl.datasets.pictures import Origin
 from ganctl.errors import Setting, Text, UsageError
 from ganctl.export.source import Source
 from ganctl.images import Pixels
 from ganctl.inputs import GivenLatents, Inputs
 from ganctl.networks import load_generator
-from ganctl.samples import Samples, Sheet, Walk
-from ganctl.seeds import Class
-from ganctl.text import listed, suggestion
+from ganctl.samples import Samples, Sheet, Walk, no_progress
+from ganctl.seeds import Class, class_numbers, is_single_class, pairing_error
+from ganctl.steering import projection
+from ganctl.steering.projection import Projection
+from ganctl.text import counted, listed, suggestion
+
+if TYPE_CHECKING:
+    from ganctl.datasets.dataset import Progress
 
 _S = TypeVar("_S", bound=Samples)
 
@@ -157,6 +166,47 @@ class Model:
         side = frames + 1
         return self._between(Sheet, path, side**2, stops, mode, columns=side)
 
+    def project(
+        self,
+        images: Origin | Iterable[Origin],
+        *,
+        classes: Class | Sequence[Class] | None = None,
+        limit: int | None = None,
+        skip_bad: bool = False,
+        progress: Progress = no_progress,
+    ) -> Projection:
+        """Return the latents whose images are nearest to your own `images`, pixel by pixel.
+
+        `images` are one or several of: an image file, whatever training takes, an array uint8
+        (N, H, W) or (N, H, W, C), or the name of a data set, of which the test images are read.
+        They are fitted to the generator as the training images were. `classes` is one class for
+        all images, or one for each; by default it is searched for. With a `limit` only the first
+        images are read. Each result depends on its own image and class alone. Raises DataError for
+        images that cannot be used, unless `skip_bad`; UsageError for a class that does not exist.
+
+        >>> model = load("runs/mnist-fast")
+        >>> found = model.project(model.sample(range(2)).pixels, classes=[0, 1])
+        >>> found.latents.points.shape, found.psnr.shape, found.class_names
+        ((2, 8), (2,), ['0', '1'])
+        >>> found.save("mine")  # latents.npz, projection.png, projection.csv
+        """
+        one = isinstance(images, (str, Path, np.ndarray))
+        origins = [cast(Origin, images)] if one else cast(Iterable[Origin], images)
+        require(limit is None or limit >= 1, "limit", limit, "at least 1")
+        found = pictures.read(origins, self._image_settings, limit=limit, skip_bad=skip_bad)
+        labels: list[int] | None = None
+        if classes is not None:
+            labels = class_numbers(classes, self.require_classes())
+            if is_single_class(classes):
+                labels *= len(found)
+            elif len(labels) != len(found):
+                raise pairing_error(len(labels), len(found), "image")
+        return projection.project(
+            self.generator, self.network, found, labels, classes=self.classes,
+            provenance={**self._made_by, "projected": counted(len(found), "image")},
+            progress=progress,
+        )  # fmt: skip
+
     def export(self, path: str | Path, *, uint8: bool = False) -> int:
         """Write the generator as a file for other programs, and return its size in bytes.
 
@@ -249,6 +299,13 @@ class Model:
         return count, height, width, channels
 
     @property
+    def _image_settings(self) -> ImageSettings:
+        """How the training images were fitted to the networks."""
+        network, config = self.network, self.config
+        size = (network.height, network.width)
+        return ImageSettings(size, network.channels, config.fit, config.background)
+
+    @property
     def _origin(self) -> dict[str, str]:
         """Text for a file: which weights made it."""
         return {
@@ -257,12 +314,16 @@ class Model:
             "weights": "ema" if self.ema else "generator",
         }
 
+    @property
+    def _made_by(self) -> dict[str, str]:
+        """Text for a file: which program and which weights made it."""
+        return {"Software": f"ganctl {ganctl.__version__}", **self._origin}
+
     def _text(self, drawn: Inputs) -> dict[str, str]:
         """Return the text stored in a file: what it was made with."""
         psi = drawn.truncation
         return {
-            "Software": f"ganctl {ganctl.__version__}",
-            **self._origin,
+            **self._made_by,
             **({"truncation": f"{psi:g}"} if psi < 1 else {}),
             **drawn.text,
         }

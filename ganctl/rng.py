@@ -43,6 +43,8 @@ class Stream(enum.Enum):
     """Random seeds of samples."""
     HOLDOUT = 11, ()
     """The choice of held-out images, and the order of held-out and test images."""
+    PROJECTION = 12, ()
+    """The latents from which the search for an image's latent begins."""
 
     def __init__(self, tag: int, names: tuple[str, ...]) -> None:
         self.tag = tag

@@ -41,7 +41,8 @@ _NUM_ROWS = 2**20
 """Number of seeds or labels converted at once."""
 
 
-def _no_progress(*_: object) -> None: ...
+def no_progress(*_: object) -> None:
+    """Show no progress."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -95,7 +96,7 @@ class Samples:
     @functools.cached_property
     def pixels(self) -> Pixels:
         """The images, uint8 (N, H, W, C). Raises DeviceError if they do not fit into memory."""
-        return self._draw_all(_no_progress)
+        return self._draw_all(no_progress)
 
     @functools.cached_property
     def latents(self) -> Latents:
@@ -114,7 +115,7 @@ class Samples:
         """
         latents_file.write(path, self.latents)
 
-    def chunks(self, progress: Progress = _no_progress) -> Iterator[Pixels]:
+    def chunks(self, progress: Progress = no_progress) -> Iterator[Pixels]:
         """Yield the images in chunks, uint8 (n, H, W, C)."""
         if "pixels" in vars(self):
             yield self.pixels
@@ -168,7 +169,7 @@ class Samples:
         upscale: int | None = None,
         captions: bool = False,
         force: bool = False,
-        progress: Progress = _no_progress,
+        progress: Progress = no_progress,
     ) -> None:
         """Write a .png, an .npz, or a folder, which exists or ends in /, with a PNG per image.
 
@@ -338,7 +339,7 @@ class Walk(Samples):
         *,
         upscale: int | None = None,
         fps: int = 25,
-        progress: Progress = _no_progress,
+        progress: Progress = no_progress,
         **layout: Any,
     ) -> None:
         """Write an animation (.gif, .webp, .apng, .mp4), or what `Samples.save` writes.

@@ -22,6 +22,7 @@ from ganctl.cli import (
     inspect,
     interpolate,
     pack,
+    project,
     report,
     sample,
     train,
@@ -56,8 +57,8 @@ checkpoints, compare samples with real images, report on runs.
 )
 _COMMANDS: Sequence[Callable[..., None]] = (
     train.train, sample.sample, interpolate.interpolate, inspect.inspect, evaluate.evaluate,
-    export.export, explore.explore, data.data, pack.data_pack, pack.data_index, config.config,
-    report.report,
+    project.project, export.export, explore.explore, data.data, pack.data_pack, pack.data_index,
+    config.config, report.report,
 )  # fmt: skip
 for _command in _COMMANDS:
     # A docstring's lines are joined to paragraphs, which the terminal breaks at its own width.

@@ -115,7 +115,7 @@ def load(
     path. Raises UsageError for an index of shards, and DataError where images are missing or cannot
     be used; with `skip_bad`, unusable images at a path are skipped.
     """
-    _require_whole(name)
+    require_whole(name)
     name = _absolute(name)
     if name not in NAMES:
         return local.load(name, settings, limit=limit, skip_bad=skip_bad, progress=progress)
@@ -161,7 +161,7 @@ def prepare(name: str, settings: ImageSettings, *, progress: Progress | None = N
     Raises what `load` raises.
     """
     name = resolve(name)
-    _require_whole(name)
+    require_whole(name)
     if name not in NAMES:
         return local.prepare(name, settings, progress=progress)
     native, seen = load(name), load(name, settings=settings)
@@ -194,7 +194,7 @@ def open_whole(name: str, *, limit: int | None = None, background: str = "white"
     Nothing is decoded yet. With a `limit` they are random ones. Raises what `load` raises.
     """
     name = resolve(name)
-    _require_whole(name)
+    require_whole(name)
     if name not in NAMES:
         return WholeImages.at(name, limit=limit, background=background)
     return WholeImages.of_array(name, load(name).images.numpy(), limit=limit)
@@ -205,7 +205,7 @@ def _absolute(name: str) -> str:
     return name if Path(name).is_absolute() else resolve(name)
 
 
-def _require_whole(name: str) -> None:
+def require_whole(name: str) -> None:
     if is_streamed(name):
         raise UsageError(
             f"'{name}' can only be streamed for training, not read as a whole",

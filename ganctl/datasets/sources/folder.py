@@ -62,18 +62,22 @@ class Folder(Source):
         return self._content(self._names[entry.name])
 
     def _content(self, name: str) -> bytes:
-        path = os.path.join(self._path, name)  # noqa: PTH118
-        try:
-            descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
-            with open(descriptor, "rb") as file:  # noqa: PTH123
-                status = os.fstat(descriptor)
-                if not stat.S_ISREG(status.st_mode):
-                    raise BadImage("not a file")
-                if (reason := too_large(status.st_size)) is not None:  # it has grown
-                    raise BadImage(reason[0])
-                return file.read(status.st_size)  # a bound alone would be allocated whole
-        except OSError as error:
-            raise BadImage(f"{UNREADABLE}: {error.strerror or error}") from None
+        return read_file(os.path.join(self._path, name))  # noqa: PTH118
+
+
+def read_file(path: str) -> bytes:
+    """Return the bytes of the image file at `path`, without waiting for a pipe. Raises BadImage."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+        with open(descriptor, "rb") as file:  # noqa: PTH123
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode):
+                raise BadImage("not a file")
+            if (reason := too_large(status.st_size)) is not None:  # it has grown
+                raise BadImage(reason[0])
+            return file.read(status.st_size)  # a bound alone would be allocated whole
+    except OSError as error:
+        raise BadImage(f"{UNREADABLE}: {error.strerror or error}") from None
 
 
 def walk(root: str, links_outside: list[str] | None = None) -> Iterator[File | Problem]:

@@ -1,0 +1,1 @@
+"""Latents that a user chooses: those of their own images, and directions that change one thing."""

@@ -1,0 +1,143 @@
+"""Projection: the latents whose images are nearest to given ones."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from ganctl import files, images, latents_file, sampling
+from ganctl.config.schema import NetworkConfig
+from ganctl.datasets.dataset import Progress
+from ganctl.datasets.pictures import Pictures
+from ganctl.errors import Text
+from ganctl.images import Pixels
+from ganctl.latents_file import Latents
+from ganctl.steering.search import Search
+from ganctl.text import counted
+
+LATENTS, SHEET, TABLE = "latents.npz", "projection.png", "projection.csv"
+"""The files that `Projection.save` writes."""
+_MAX_SHOWN = 256
+"""Number of pairs on the sheet."""
+_CAPTION_CHARS = 16
+_GAP = 2
+"""Pixels of white beside each pair on the sheet."""
+
+
+@dataclass(frozen=True, eq=False)
+class Projection:
+    """Given images, and for each the nearest that the generator draws."""
+
+    latents: Latents
+    """Latents of the images that were found, with their classes if there are any."""
+    names: tuple[str, ...]
+    """Names of the given images: file names, or 'images[3]'."""
+    given: Pixels
+    """The given images, uint8 (N, H, W, C), as they were fitted to the generator's."""
+    found: Pixels
+    """The images that the generator draws from the latents, uint8 (N, H, W, C)."""
+    psnr: NDArray[np.float64]
+    """Peak signal-to-noise ratio of each image that was found, in dB; infinite for equal ones."""
+    classes: tuple[str, ...] = ()
+    """Names of the generator's classes; none if it is unconditional."""
+    notes: tuple[str | Text, ...] = ()
+    """What a user should know: which images were fitted, and which were left out."""
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __repr__(self) -> str:
+        return (
+            f"Projection({counted(len(self), 'image')}, median PSNR {np.median(self.psnr):.1f} dB)"
+        )
+
+    @property
+    def class_names(self) -> list[str | None]:
+        """The name of each image's class; None if there are no classes."""
+        if self.latents.classes is None:
+            return [None] * len(self)
+        return [self.classes[number] for number in self.latents.classes]
+
+    def picture(self) -> Pixels:
+        """Return the first 256 pairs, the given image on the left, in one picture (H, W, C)."""
+        shown = slice(_MAX_SHOWN)
+        pairs = np.concatenate([self.given[shown], self.found[shown]], 2)
+        pairs = images.over_white(images.enlarge(pairs, images.preview_factor(pairs.shape[1])))
+        framed = np.pad(pairs, ((0, 0), (_GAP, _GAP), (_GAP, _GAP), (0, 0)), constant_values=255)
+        captions = [
+            f"{name[-_CAPTION_CHARS:]}  {_in_db(psnr)}"
+            for name, psnr in zip(self.names[shown], self.psnr, strict=False)
+        ]
+        return images.grid(images.add_captions(framed, captions))
+
+    def save(self, folder: str | Path) -> None:
+        """Write latents.npz, projection.png and projection.csv to `folder`, made if need be.
+
+        Files of these names are replaced. Raises RunError if writing fails.
+        """
+        folder = Path(folder)
+        files.make_folder(folder)
+        latents_file.write(folder / LATENTS, self.latents)
+        files.write_atomic(folder / SHEET, images.png(self.picture(), self.latents.provenance))
+        table = io.StringIO()
+        rows = csv.writer(table, lineterminator="\n")
+        rows.writerow(["name", "class", "psnr_db"])
+        for name, class_name, psnr in zip(self.names, self.class_names, self.psnr, strict=True):
+            rows.writerow([name, class_name or "", f"{psnr:.2f}"])
+        files.write_atomic(folder / TABLE, table.getvalue().encode())
+
+
+def project(
+    generator: nn.Module,
+    network: NetworkConfig,
+    pictures: Pictures,
+    labels: Sequence[int] | None,
+    *,
+    classes: tuple[str, ...],
+    provenance: Mapping[str, str],
+    progress: Progress,
+) -> Projection:
+    """Return the projection of `pictures`, which have the size and channels of the generator.
+
+    With `labels`, (N,), the image that is found is of that class; otherwise the class is searched
+    for, too. Raises DeviceError if there is too little memory.
+    """
+    targets = images.to_tensor(torch.from_numpy(pictures.pixels))
+    task, count = "projecting", len(pictures)
+    progress(task, 0, count)
+    inputs = Search(generator, network).run(
+        targets, labels, lambda done: progress(task, done, count)
+    )
+    found = images.concatenate(sampling.sample_latents(generator, inputs, network))
+    points, one_hot = torch.tensor_split(inputs, [network.latent_dim], 1)
+    numbers = one_hot.argmax(1).numpy() if network.num_classes else None
+    return Projection(
+        Latents(points.numpy(), numbers, provenance=provenance), pictures.names, pictures.pixels,
+        found, psnr(pictures.pixels, found), classes, pictures.notes,
+    )  # fmt: skip
+
+
+def psnr(given: Pixels, found: Pixels) -> NDArray[np.float64]:
+    """Return the peak signal-to-noise ratio of each pair of images (N, H, W, C), in dB.
+
+    10 log10(255^2 / mean squared difference), infinite for equal images. Colors of RGBA images are
+    multiplied by alpha before.
+    """
+    first, second = (images.to_tensor(torch.from_numpy(each)) for each in (given, found))
+    errors = (first - second).square().flatten(1).mean(1, dtype=torch.float64).numpy()
+    with np.errstate(divide="ignore"):
+        ratios: NDArray[np.float64] = 10 * np.log10(4 / errors)  # the values are in [-1, 1]
+    return ratios
+
+
+def _in_db(psnr: float) -> str:
+    return "equal" if math.isinf(psnr) else f"{psnr:.1f} dB"
