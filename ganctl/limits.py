@@ -7,6 +7,7 @@ than the largest honest one. docs/reliability.md says what follows from them.
 # Checkpoints. A run is refused at its beginning if its checkpoints would exceed these.
 CHECKPOINT_DIRECTORY_BYTES = 2**20  # of the list of members; the hundred of a checkpoint take 10 KB
 CHECKPOINT_BYTES = 2**32  # of all tensors
+GENERATOR_HEADER_BYTES = 2**23  # of a .safetensors; that of MNIST takes 4 KB
 PICKLE_BYTES = 2**23  # the history of `config.MAX_EPOCHS` epochs takes 4.8 MB
 PICKLE_WORDS = 2**20  # instructions; that history takes 920,000
 PICKLE_DEPTH = 16  # nested marks; a tensor in the table of an optimizer takes six

@@ -56,6 +56,7 @@ class Model:
     ema: bool
     """Whether its weights are the moving average."""
     digest: str
+    """Digest of the checkpoint."""
     step: int
     config: TrainConfig
     """The settings it was trained with."""
@@ -210,12 +211,13 @@ class Model:
     def export(self, path: str | Path, *, uint8: bool = False) -> int:
         """Write the generator as a file for other programs, and return its size in bytes.
 
-        The suffix chooses the format: .onnx (extra `onnx`), .pt2 (torch.export), or .html: a page
-        that draws in a browser. The inputs of the others are
-        `latents`, float32 (N, latent_dim), and, if there are classes, `classes`, int64 (N,). The
-        output `images` is float32 (N, C, H, W) in [-1, 1] or, with `uint8`, uint8 (N, H, W, C).
-        Raises UsageError for another suffix and for too large a generator, PackageError without
-        the extra, RunError if writing fails.
+        The suffix chooses the format: .onnx (extra `onnx`) and .pt2 (torch.export) are programs,
+        .html is a page that draws in a browser, and .safetensors holds the weights, from which
+        `load` rebuilds the generator. The inputs of programs are `latents`, float32
+        (N, latent_dim), and, if there are classes, `classes`, int64 (N,). Their output `images` is
+        float32 (N, C, H, W) in [-1, 1] or, with `uint8`, uint8 (N, H, W, C). Raises UsageError for
+        another suffix and for too large a generator, CheckpointError for weights that are not
+        finite, PackageError without the extra, RunError if writing fails.
 
         >>> import torch
         >>> model = load("runs/mnist-fast")
@@ -225,7 +227,12 @@ class Model:
         torch.Size([5, 28, 28, 1])
         """
         origin = {"ganctl": ganctl.__version__, **self._origin}
-        source = Source(self.generator, self.network, self.classes, origin, self.data, uint8)
+        data = {
+            "name": self.data,
+            "digest": self.data_digest,
+            "held_out_digest": self.held_out_digest,
+        }
+        source = Source(self.generator, self.config, self.classes, origin, data, uint8)
         return export.write(Path(path), source)
 
     def require_classes(self) -> tuple[str, ...]:
@@ -332,16 +339,18 @@ class Model:
 def load(path: str | Path, *, ema: bool | None = None) -> Model:
     """Return the generator of a checkpoint, or of the latest checkpoint in a run directory.
 
-    It has the moving average of its weights if there is one, unless `ema` is False. Raises
-    CheckpointError, and UsageError if `ema` is True and there is no average.
+    `path` may also be a .safetensors file that `Model.export` wrote. The generator has the moving
+    average of its weights if there is one, unless `ema` is False. Raises CheckpointError, and
+    UsageError if the weights that `ema` asks for are not there.
 
     >>> model = load("runs/mnist-fast")
     >>> model.data, model.step, len(model.classes), model.network.image_shape
     ('mnist', 4, 10, (1, 28, 28))
     """
-    path = Path(path)
-    checkpoint = store.read_checkpoint(path)
-    file = store.checkpoint_path(path)
+    file = store.checkpoint_path(Path(path))
+    if store.is_exported(file):
+        return _load_exported(file, ema)
+    checkpoint = store.read_checkpoint(file)
     config, average = checkpoint.config, checkpoint.generator_ema
     if ema and average is None:
         raise UsageError(
@@ -357,6 +366,21 @@ def load(path: str | Path, *, ema: bool | None = None) -> Model:
         held_out_digest=checkpoint.data["held_out_digest"],
         classes=names_of(config.network.num_classes, checkpoint.data["classes"]),
         ema=weights is average, digest=checkpoint.digest, step=checkpoint.step, config=config,
+    )  # fmt: skip
+
+
+def _load_exported(file: Path, ema: bool | None) -> Model:
+    found = store.read_exported(file)
+    if ema is not None and ema != found.is_average:
+        held = "the moving average" if found.is_average else "the weights as trained"
+        raise UsageError(f"{file} holds {held} alone", Text("Leave out {}.", Setting("ema", ema)))
+    with store.errors_about(file):
+        generator = load_generator(found.config.network, found.weights, torch.device("cpu"))
+    return Model(
+        path=file, generator=generator, data=found.data["name"],
+        data_digest=found.data["digest"], held_out_digest=found.data["held_out_digest"],
+        classes=found.classes, ema=found.is_average, digest=found.checkpoint, step=found.step,
+        config=found.config,
     )  # fmt: skip
 
 

@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ganctl import checkpoint, files, limits
+from ganctl import checkpoint, files, generator_file, limits
 from ganctl.checkpoint import Checkpoint
 from ganctl.errors import CheckpointError, RunError, Setting, Text, UnreadableError
 from ganctl.files import make_folder, reason, write_atomic
+from ganctl.generator_file import ExportedGenerator
 
 Version = tuple[tuple[int, int] | None, ...]
 
@@ -30,6 +31,12 @@ _SAMPLES = "samples"
 def read_checkpoint(path: Path) -> Checkpoint:
     """Return the checkpoint at `path`, a file or a run directory. Raises CheckpointError."""
     file = checkpoint_path(path)
+    if is_exported(file):
+        raise CheckpointError(
+            f"{file} is an exported generator: it can be drawn from, but has no discriminator and "
+            "no history",
+            "Give the run directory or the .pt file that it was exported from.",
+        )
     with errors_about(file):
         try:
             with file.open("rb") as opened:
@@ -64,8 +71,24 @@ def checkpoint_path(path: Path) -> Path:
 
 
 def is_checkpoint(path: Path) -> bool:
-    """Return whether `path` looks like a checkpoint: a .pt file, or the folder of a run."""
-    return (path / LATEST).is_file() if path.is_dir() else path.suffix == ".pt"
+    """Return whether `path` looks like what samples are drawn from.
+
+    This is a .pt file, the folder of a run, or an exported generator.
+    """
+    if path.is_dir():
+        return (path / LATEST).is_file()
+    return path.suffix == ".pt" or is_exported(path)
+
+
+def is_exported(file: Path) -> bool:
+    """Return whether `file` looks like an exported generator, which is not a whole checkpoint."""
+    return file.suffix.lower() == generator_file.SUFFIX
+
+
+def read_exported(file: Path) -> ExportedGenerator:
+    """Return the generator in a `.safetensors` file. Raises CheckpointError."""
+    with errors_about(file):
+        return generator_file.read(file)
 
 
 @dataclass(frozen=True)

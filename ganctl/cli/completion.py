@@ -61,8 +61,8 @@ def data(incomplete: str) -> list[str]:
 
 
 def checkpoints(incomplete: str) -> list[str]:
-    """Offer folders, and files that end in .pt."""
-    return _paths(incomplete, ".pt")
+    """Offer folders, and files that end in .pt or .safetensors."""
+    return _paths(incomplete, (".pt", ".safetensors"))
 
 
 def configs(incomplete: str) -> list[str]:
@@ -106,8 +106,8 @@ def _inert(words: Iterable[str], incomplete: str) -> list[str]:
     ]
 
 
-def _paths(incomplete: str, suffix: str) -> list[str]:
-    """Offer what begins with `incomplete`: folders, ending in /, and files with that suffix.
+def _paths(incomplete: str, suffix: str | tuple[str, ...]) -> list[str]:
+    """Offer what begins with `incomplete`: folders, ending in /, and files with such a suffix.
 
     A single folder comes with what is in it: bash adds a space after a single offer, and then
     nothing in the folder could be reached.
@@ -118,7 +118,7 @@ def _paths(incomplete: str, suffix: str) -> list[str]:
     return _inert(found, incomplete)
 
 
-def _entries(incomplete: str, suffix: str) -> list[str]:
+def _entries(incomplete: str, suffix: str | tuple[str, ...]) -> list[str]:
     folder, name = os.path.split(incomplete)
     before = incomplete.removesuffix(name) if name else incomplete
     found = []

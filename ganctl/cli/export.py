@@ -16,8 +16,8 @@ def export(
     ckpt: CheckpointArgument,
     out: Annotated[Path, typer.Option(
         "-o", "--out", metavar="OUT", show_default=False,
-        help="An .onnx (extra onnx), a .pt2 (torch.export), or an .html: a page that draws in a "
-        "browser.",
+        help="An .onnx (extra onnx), a .pt2 (torch.export), a .safetensors (weights), or an .html: "
+        "a page that draws in a browser.",
     )],
     uint8: Annotated[bool, typer.Option(
         "--uint8", help="Images are uint8 (N, H, W, C), not float32 (N, C, H, W) in [-1, 1].",
@@ -28,14 +28,17 @@ def export(
 ) -> None:  # fmt: skip
     """Export the generator as a file. The suffix of OUT chooses the format.
 
-    A page (.html) is complete in itself. The other formats have as inputs latents, float32 (N, D),
-    and, if there are classes, classes, int64 (N,).
+    A page (.html) is complete in itself. A .safetensors holds the weights; sample, interpolate,
+    inspect, explore and export read it like a checkpoint. An .onnx and a .pt2 have as inputs
+    latents, float32 (N, D), and, if there are classes, classes, int64 (N,).
 
     Examples:
 
     ganctl export runs/mnist-fast -o digits.onnx
 
     ganctl export runs/mnist-fast -o digits.pt2 --uint8
+
+    ganctl export runs/mnist-fast -o digits.safetensors
 
     ganctl export runs/mnist-fast -o digits.html
     """
@@ -62,7 +65,7 @@ def export(
     shape = (height, width, channels) if uint8 else network.image_shape
     made = "moving average" if model.ema else "weights as trained"
     terminal.result(f"{out}: {in_bytes(num_bytes)} ({made}, step {model.step:,})")
-    if suffix == ".html":
+    if suffix in (".html", ".safetensors"):
         return
     terminal.result(f"latents: float32 (N, {network.latent_dim})")
     if model.classes:

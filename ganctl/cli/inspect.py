@@ -22,7 +22,7 @@ def inspect(
     paths: Annotated[list[Path], typer.Argument(
         metavar="CKPT [OTHER]", show_default=False, autocompletion=checkpoints,
         help="A .pt file or a run directory (its latest checkpoint); two are compared. Or a folder "
-        "of runs, which are listed.",
+        "of runs, which are listed. Or an exported .safetensors.",
     )],
     weights: Annotated[bool, typer.Option(
         "--weights", help="Also show each tensor's mean, standard deviation, range, norms, dead "

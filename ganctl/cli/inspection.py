@@ -24,18 +24,20 @@ _COMPARED = [COLUMNS[name] for name in ("epoch", *STEP_METRICS, "diversity")]
 
 
 def show(document: Document, terminal: Terminal) -> None:
-    """Show a document of `ganctl.inspect`: a checkpoint, a comparison, or a list of runs."""
+    """Show a document of `ganctl.inspect`: a checkpoint, a generator, a comparison, or runs."""
     if "runs" in document:
         _show_runs(document, terminal)
     elif "a" in document:
         _show_comparison(document, terminal)
+    elif "discriminator" not in document:
+        _show_exported(document, terminal)
     else:
         _show_checkpoint(document, terminal)
 
 
 def show_networks(document: Document, terminal: Terminal) -> None:
-    """Show the layers of both networks, one table each."""
-    for name in ("generator", "discriminator"):
+    """Show the layers of the document's networks, one table each."""
+    for name in filter(document.__contains__, ("generator", "discriminator")):
         network = document[name]
         kept = network["parameters"] - network["trained"] - network["frozen"]
         average = " (and its moving average)" if name == "generator" and document.get("ema") else ""
@@ -108,6 +110,36 @@ def _show_checkpoint(document: Document, terminal: Terminal) -> None:
     )  # fmt: skip
     _show_history(document, terminal)
     _show_evaluation(document, terminal)
+    if "weights" in document:
+        _show_weights(document["weights"], terminal)
+
+
+def _show_exported(document: Document, terminal: Terminal) -> None:
+    data, config = document["data"], document["config"]
+    weights = "moving average" if document["ema"] else "weights as trained"
+    shape = _shape(document["generator"]["layers"][-1]["output_shape"])
+    terminal.heading(document["path"])
+    terminal.table(
+        ("", ""),
+        [
+            ("kind", f"exported generator: {weights}, all finite"),
+            ("trained for", counted(document["step"], "step")),
+            ("preset", f"{config['preset']}, seed {config['seed']}, {config['precision']}"),
+            ("data", f"{data['name']}: {shape}"),
+            ("classes", _classes(document)),
+            ("exported by", f"ganctl {document['ganctl']}"),
+            ("size", in_bytes(document["bytes"])),
+        ],
+        left=2,
+    )
+    terminal.lines(
+        [
+            ("digest", document["digest"]),
+            ("checkpoint", document["checkpoint"]),
+            ("data digest", data["digest"]),
+        ]
+    )
+    show_networks({**document, "ema": False}, terminal)
     if "weights" in document:
         _show_weights(document["weights"], terminal)
 

@@ -81,7 +81,7 @@ QuietOption = Annotated[bool, typer.Option(
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document to stdout.")]
 CheckpointArgument = Annotated[Path, typer.Argument(
     metavar="CKPT", show_default=False, autocompletion=completion.checkpoints,
-    help="A .pt file, or a run directory (its latest).")]
+    help="A .pt file, a run directory (its latest), or an exported .safetensors.")]
 EmaOption = Annotated[bool | None, typer.Option(
     "--ema/--no-ema", show_default="the average, if there is one",
     help="Use the moving average of the generator's weights, or the weights themselves.")]

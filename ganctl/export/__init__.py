@@ -6,8 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ganctl import files, machine
-from ganctl.errors import UsageError
+from ganctl import files, generator_file, machine
+from ganctl.archive import DAMAGE_HINT
+from ganctl.errors import CheckpointError, Setting, Text, UsageError
 from ganctl.text import suggestion
 
 if TYPE_CHECKING:
@@ -26,13 +27,31 @@ def _pt2(source: Source) -> bytes:
     return pt2.encode(source)
 
 
+def _safetensors(source: Source) -> bytes:
+    if source.uint8:
+        raise UsageError(
+            Text("a {} has no {}", generator_file.SUFFIX, Setting("uint8", True)),
+            "It holds weights, not a program; leave this out.",
+        )
+    return generator_file.encode(
+        generator_file.ExportedGenerator(
+            config=source.config, weights=source.generator.state_dict(),
+            is_average=source.origin["weights"] == "ema", data=source.data,
+            classes=tuple(source.classes), checkpoint=source.origin["checkpoint"],
+            step=int(source.origin["step"]), ganctl=source.origin["ganctl"],
+        )
+    )  # fmt: skip
+
+
 def _html(source: Source) -> bytes:
     from ganctl.export import page
 
     return page.encode(source)
 
 
-_ENCODERS: dict[str, Callable[[Source], bytes]] = {".onnx": _onnx, ".pt2": _pt2, ".html": _html}
+_ENCODERS: dict[str, Callable[[Source], bytes]] = {
+    ".onnx": _onnx, ".pt2": _pt2, generator_file.SUFFIX: _safetensors, ".html": _html
+}  # fmt: skip
 """The function that returns the content of a file, by the file's suffix."""
 SUFFIXES = tuple(_ENCODERS)
 """The suffixes of files that a generator can be exported to."""
@@ -44,13 +63,19 @@ def write(path: Path, source: Source) -> int:
     """Write a generator to `path` in the format of its suffix, and return the size in bytes.
 
     The file is written completely or not at all. Raises UsageError for an unknown suffix and for a
-    generator that is too large, PackageError without the extra `onnx`, RunError if writing fails.
+    generator that is too large, CheckpointError for one whose weights are not finite, PackageError
+    without the extra `onnx`, RunError if writing fails.
     """
     encode = _ENCODERS.get(path.suffix.lower())
     if encode is None:
         raise UsageError(
             f"cannot export '{path.suffix}' files", suggestion(path.suffix.lower(), SUFFIXES)
         )
+    for name, tensor in source.generator.state_dict().items():
+        if not bool(tensor.isfinite().all()):
+            raise CheckpointError(
+                f"the generator cannot be exported: {name} holds NaN or infinity", DAMAGE_HINT
+            )
     machine.require_memory(_COPIES * source.num_bytes, "exporting the generator")
     content = encode(source)
     files.clear_abandoned(path.parent)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ganctl import latents
-from ganctl.config.schema import NetworkConfig
+from ganctl.config.schema import NetworkConfig, TrainConfig
 from ganctl.images import to_bytes
 
 OUTPUT = "images"
@@ -21,15 +21,20 @@ class Source:
     """A generator that is exported, and what the file says about it."""
 
     generator: nn.Module
-    network: NetworkConfig
+    config: TrainConfig
     classes: Sequence[str]
     """The names of its classes; none if it is unconditional."""
     origin: Mapping[str, str]
     """Where it comes from: ganctl's version, the checkpoint's digest, the step, which weights."""
-    data: str = ""
-    """The name of the dataset it was trained on."""
+    data: Mapping[str, str]
+    """The dataset it was trained on: name, digest, held_out_digest."""
     uint8: bool = False
     """Whether images are uint8 (N, H, W, C) instead of float32 (N, C, H, W) in [-1, 1]."""
+
+    @property
+    def network(self) -> NetworkConfig:
+        """The shapes of its images and latents."""
+        return self.config.network
 
     @property
     def num_bytes(self) -> int:

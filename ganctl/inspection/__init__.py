@@ -6,9 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from ganctl import store
 from ganctl.errors import Setting, Text, UsageError
 from ganctl.inspection.checkpoint import describe, read
 from ganctl.inspection.comparison import compare
+from ganctl.inspection.exported import describe_exported
+from ganctl.inspection.problems import parts_of
 from ganctl.inspection.runs import SORTS, describe_runs, find_runs
 from ganctl.inspection.weights import describe_weights
 from ganctl.text import suggestion
@@ -26,11 +29,12 @@ def inspect(
 ) -> dict[str, Any]:
     """Return what `ganctl inspect` shows, as the document that its `--json` prints.
 
-    A checkpoint, a `.pt` file or a run directory (its latest), is described; with `weights` every
-    tensor, too. Two are compared. A folder of runs is listed in the order of `sort`: quality (the
-    lowest Frechet distance first, the default), date (the newest first) or name. Nothing is
-    printed; `on_progress` is called with (what is being done, how much is done, of how much). The
-    keys are those of docs/json.md. Raises CheckpointError or UsageError.
+    A checkpoint, a `.pt` file or a run directory (its latest), is described, and so is a generator
+    that was exported as `.safetensors`; with `weights` every tensor, too. Two checkpoints are
+    compared. A folder of runs is listed in the order of `sort`: quality (the lowest Frechet
+    distance first, the default), date (the newest first) or name. Nothing is printed; `on_progress`
+    is called with (what is being done, how much is done, of how much). The keys are those of
+    docs/json.md. Raises CheckpointError or UsageError.
 
     >>> document = inspect("runs/mnist-fast")
     >>> document["step"], document["problems"], document["generator"]["layers"][-1]["output_shape"]
@@ -57,6 +61,10 @@ def inspect(
         raise UsageError(Text("{} is for a folder of runs, and this is not one", Setting("sort")))
     if other is not None:
         return compare(read(path), read(Path(other)))
+    if path.is_file() and store.is_exported(path):
+        return describe_exported(path, weights=weights)
     file, checkpoint = read(path)
     document = describe(file, checkpoint)
-    return {**document, "weights": describe_weights(checkpoint)} if weights else document
+    if weights:
+        document["weights"] = describe_weights(checkpoint.config.network, parts_of(checkpoint))
+    return document

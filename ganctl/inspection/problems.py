@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor, nn
 
-from ganctl.checkpoint import Checkpoint
+from ganctl.checkpoint import Checkpoint, Weights
+from ganctl.config.schema import NetworkConfig
 from ganctl.history import Sign, signs
 from ganctl.networks import meta_networks
 from ganctl.text import counted
@@ -25,7 +26,7 @@ class Problem:
 def problems(checkpoint: Checkpoint) -> list[Problem]:
     """Return the problems, most serious first: in weights, moments, then the history."""
     found = []
-    for part, name, layer, tensor in each_weight(checkpoint):
+    for part, name, layer, tensor in each_weight(checkpoint.config.network, parts_of(checkpoint)):
         trained = checkpoint.step > 0 and name.endswith("weight")
         if not tensor.isfinite().all():
             found.append(Problem("not finite", f"{part} {name}: holds NaN or infinity"))
@@ -41,12 +42,20 @@ def problems(checkpoint: Checkpoint) -> list[Problem]:
     return [*found, *_signs(checkpoint.history)]
 
 
-def each_weight(checkpoint: Checkpoint) -> Iterator[tuple[str, str, nn.Module, Tensor]]:
-    """Yield each tensor of the networks: part of the checkpoint, name, its layer, and itself."""
-    networks = meta_networks(checkpoint.config.network)
+def parts_of(checkpoint: Checkpoint) -> dict[str, Weights]:
+    """Return the weights of a checkpoint's networks, by their names in it."""
+    names = ("generator", "generator_ema", "discriminator")
+    return {name: getattr(checkpoint, name) or {} for name in names}
+
+
+def each_weight(
+    config: NetworkConfig, parts: Mapping[str, Weights]
+) -> Iterator[tuple[str, str, nn.Module, Tensor]]:
+    """Yield each tensor of the networks in `parts`: part, name, its layer, and itself."""
+    networks = meta_networks(config)
     networks["generator_ema"] = networks["generator"]
-    for part in ("generator", "generator_ema", "discriminator"):
-        for name, tensor in (getattr(checkpoint, part) or {}).items():
+    for part, weights in parts.items():
+        for name, tensor in weights.items():
             yield part, name, networks[part].get_submodule(name.rpartition(".")[0]), tensor
 
 

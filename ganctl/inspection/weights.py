@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from ganctl.checkpoint import Checkpoint
+from ganctl.checkpoint import Weights
+from ganctl.config.schema import NetworkConfig
 from ganctl.inspection.problems import each_weight, num_dead_units, units_of
 
 _NUM_BINS = 16
 
 
-def describe_weights(checkpoint: Checkpoint) -> list[dict[str, Any]]:
-    """Return the statistics of each tensor: mean, std, min, max, norm, histogram, and more.
+def describe_weights(config: NetworkConfig, parts: Mapping[str, Weights]) -> list[dict[str, Any]]:
+    """Return the statistics of each tensor of the networks in `parts`.
 
-    They are taken over the finite numbers alone, and are None if there are none. `histogram`
-    counts them in 16 bins of equal width from min to max. `spectral_norm`, `units` and
-    `dead_units` are those of weights of two or more axes, None for others.
+    These are mean, std, min, max, norm, histogram, and more. They are taken over the finite numbers
+    alone, and are None if there are none. `histogram` counts them in 16 bins of equal width from
+    min to max. `spectral_norm`, `units` and `dead_units` are those of weights of two or more axes,
+    None for others.
     """
     return [
         {"part": part, "name": name, **_statistics(layer, name, tensor)}
-        for part, name, layer, tensor in each_weight(checkpoint)
+        for part, name, layer, tensor in each_weight(config, parts)
     ]
 
 

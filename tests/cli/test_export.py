@@ -39,3 +39,81 @@ def test_wrong_usage_is_explained(cli, run, arguments, words):
     result = cli("export", run, *arguments)
     assert (result.code, result.out) == (2, "")
     assert words in result.err.lower()
+
+
+@pytest.fixture(scope="module")
+def exported(cli, run, tmp_path_factory):
+    """The generator of `run` as a .safetensors file."""
+    path = tmp_path_factory.mktemp("exported") / "digits.safetensors"
+    result = cli("export", run, "-o", path)
+    assert (result.code, result.out.splitlines()[1:]) == (0, [])
+    return path
+
+
+def test_commands_that_draw_read_an_exported_generator(ok, run, exported, tmp_path):
+    for suffix, name, *options in (
+        (".png", "sample", "-n", 4),
+        (".png", "interpolate", "--seeds", "1,2", "--frames", 2),
+        (".html", "explore", "--no-open"),
+    ):
+        made = []
+        for source in (run, exported):
+            out = tmp_path / f"{name}-{source.stem}{suffix}"
+            ok(name, source, *options, "-o", out)
+            made.append(out.read_bytes())
+        assert made[0] == made[1], name
+
+
+def test_an_exported_generator_is_inspected(ok, run, exported, documented):
+    document = json.loads(ok("inspect", exported, "--weights", "--json").out)
+    documented("inspect-exported", document)
+    whole = json.loads(ok("inspect", run, "--json").out)
+    assert (document["checkpoint"], document["step"]) == (whole["digest"], 8)
+    assert document["generator"] == whole["generator"]
+    assert {row["part"] for row in document["weights"]} == {"generator_ema"}
+    shown = ok("inspect", exported, "--weights").out
+    for words in (
+        "exported generator: moving average",
+        "10 classes (conditional): 0, 1, 2",
+        whole["digest"],
+        "ConvTranspose2d",
+        "moving average of the generator",
+    ):
+        assert words in shown
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("train", "--init-from", "G", "--dry-run"),
+        ("report", "G"),
+        ("inspect", "G", "RUN"),
+    ],
+)
+def test_commands_that_need_a_whole_checkpoint_refuse_an_exported_generator(
+    cli, run, exported, tmp_path, monkeypatch, arguments
+):
+    monkeypatch.chdir(tmp_path)
+    result = cli(*({"G": exported, "RUN": run}.get(word, word) for word in arguments))
+    assert (result.code, result.out) == (1, "")
+    message, hint = result.err.splitlines()[-2:]
+    assert message.startswith(f"ganctl: {exported} is an exported generator: it can be drawn from")
+    assert hint == "  Give the run directory or the .pt file that it was exported from."
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_damaged_generator_is_refused(cli, exported, tmp_path):
+    damaged = tmp_path / "g.safetensors"
+    damaged.write_bytes(exported.read_bytes()[:-100])
+    result = cli("sample", damaged)
+    assert (result.code, result.out) == (1, "")
+    assert result.err.splitlines() == [
+        f"ganctl: {damaged} is cut short or damaged",
+        "  Export it again, with 'ganctl export'.",
+    ]
+    result = cli("sample", exported, "--no-ema")
+    assert (result.code, result.out) == (2, "")
+    assert "digits.safetensors holds the moving average alone" in result.err
+    result = cli("export", exported, "-o", "g.safetensors", "--uint8")
+    assert (result.code, result.out) == (2, "")
+    assert "a .safetensors has no --uint8" in result.err

@@ -15,8 +15,9 @@ import torch
 
 import ganctl
 from ganctl import export, latents
-from ganctl.errors import DeviceError, PackageError, RunError, UsageError
+from ganctl.errors import CheckpointError, DeviceError, PackageError, RunError, UsageError
 from ganctl.images import to_pixels
+from ganctl.model import load
 
 PAGE = Path(__file__).parents[2] / "docs" / "use-it.md"
 
@@ -89,18 +90,52 @@ def test_torch_runs_a_pt2_without_ganctl(model_of, tmp_path, preset):
         assert furthest(to_pixels(images), model.sample(seeds).pixels) <= 1
 
 
+@pytest.mark.parametrize(
+    ("preset", "channels", "num_classes"), [("fast", 3, 3), ("fast", 1, 0), ("dcgan", 1, 3)]
+)
+def test_an_exported_generator_is_read_back_with_equal_bits(
+    model_of, tmp_path, preset, channels, num_classes
+):
+    model = model_of(preset, channels, num_classes)
+    path = tmp_path / "g.safetensors"
+    size = model.export(path)
+    found = load(path)
+    assert np.array_equal(found.sample(range(5)).pixels, model.sample(range(5)).pixels)
+    kept = {**vars(model), "path": path, "generator": found.generator}
+    assert vars(found) == kept
+    assert size == path.stat().st_size
+    found.export(tmp_path / "again.safetensors")
+    assert (tmp_path / "again.safetensors").read_bytes() == path.read_bytes()
+    with pytest.raises(UsageError, match=r"holds the (moving average|weights as trained) alone"):
+        load(path, ema=not model.ema)
+    assert load(path, ema=model.ema).ema == model.ema
+
+
+def test_a_generator_with_weights_that_are_not_finite_is_not_exported(model_of, tmp_path):
+    model = model_of("fast")
+    model.generator.state_dict()["layers.0.bias"][3] = float("nan")
+    for suffix in export.SUFFIXES:
+        with pytest.raises(CheckpointError, match=r"layers\.0\.bias holds NaN or infinity"):
+            model.export(tmp_path / f"g{suffix}")
+    assert [path.name for path in tmp_path.iterdir()] == ["ckpt.pt"]
+
+
 def test_the_code_of_the_page_runs(model_of, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     model = model_of("fast", latent_dim=32)
     model.export("digits.onnx", uint8=True)
     model.export("digits.pt2")
+    model.export("digits.safetensors")
     blocks = re.findall(r"```python\n(.+?)```", PAGE.read_text("utf-8"), flags=re.DOTALL)
-    blocks[1] = blocks[1].replace("torch.arange(10)", "torch.arange(10) % 3")  # as many as here
-    names: dict[str, object] = {}
+    assert len(blocks) == 3
     for block in blocks:
+        block = block.replace("torch.arange(10)", "torch.arange(10) % 3")  # as many as here
         assert "ganctl" not in re.findall(r"import (\w+)", block)
+        names = {}
         exec(block, names)
-    assert names["images"].shape == (10, 1, 28, 28)
+        assert names["images"].shape in ((16, 28, 28, 1), (10, 1, 28, 28))
+    images = names["generator"](*inputs(model, range(5)).values())
+    assert furthest(to_pixels(images), model.sample(range(5)).pixels) <= 1
     assert (tmp_path / "sevens.png").read_bytes()[:4] == b"\x89PNG"
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import pytest
 import torch
 
@@ -12,7 +10,7 @@ from ganctl.inspection.weights import describe_weights
 
 def row_of(checkpoint, name, weight):
     changed = {**checkpoint.generator, name: weight}
-    rows = describe_weights(dataclasses.replace(checkpoint, generator=changed))
+    rows = describe_weights(checkpoint.config.network, {"generator": changed})
     return next(row for row in rows if (row["part"], row["name"]) == ("generator", name))
 
 

@@ -73,9 +73,10 @@ def _too_large(num_bytes: int) -> UsageError:
 def _values(source: Source, steps: list[Step], num_directions: int) -> dict[str, Any]:
     channels, height, width = source.network.image_shape
     return {
-        "name": source.data, "classes": source.classes, "latentDim": source.network.latent_dim,
-        "numSeeds": NUM_SEEDS, "numDirections": num_directions, "height": height, "width": width,
-        "channels": channels, "steps": steps, "version": source.origin["ganctl"],
+        "name": source.data["name"], "classes": source.classes,
+        "latentDim": source.network.latent_dim, "numSeeds": NUM_SEEDS,
+        "numDirections": num_directions, "height": height, "width": width, "channels": channels,
+        "steps": steps, "version": source.origin["ganctl"],
         "digest": source.origin["checkpoint"], "step": source.origin["step"],
         "weights": "moving average" if source.origin["weights"] == "ema" else "weights as trained",
     }  # fmt: skip

@@ -42,4 +42,4 @@ def test_directions_are_unit_vectors_the_same_each_time(model_of):
 def _source(model):
     from ganctl.export.source import Source
 
-    return Source(model.generator, model.network, model.classes, {}, model.data)
+    return Source(model.generator, model.config, model.classes, {}, {"name": model.data})
