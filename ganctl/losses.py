@@ -1,7 +1,8 @@
 """Adversarial losses: pure functions of logits.
 
 `real_pred` and `fake_pred` are the discriminator's logits, float (N, 1), of real and of generated
-images. Every loss is a mean over the batch, a scalar.
+images. Every loss is a mean over the batch, a scalar. Where a discriminator also judges feature
+maps, there are logits (N, 1+P), and the loss of the P others is added, `FEATURE_WEIGHT` times.
 """
 
 from __future__ import annotations
@@ -12,6 +13,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+FEATURE_WEIGHT = 0.3
+"""Weight of the losses of logits of feature maps, beside that of the pixels' logits."""
 
 
 def discriminator_loss(real_pred: Tensor, fake_pred: Tensor) -> Tensor:
@@ -63,6 +67,22 @@ def _paired_difference(real_pred: Tensor, fake_pred: Tensor) -> Tensor:
     return real_pred - fake_pred[: len(real_pred)]
 
 
+def _with_features(loss: Callable[[Tensor, Tensor], Tensor]) -> Callable[[Tensor, Tensor], Tensor]:
+    def total(real_pred: Tensor, fake_pred: Tensor) -> Tensor:
+        pixels = loss(real_pred[:, :1], fake_pred[:, :1])
+        if real_pred.shape[1] == 1:
+            return pixels
+        return pixels + FEATURE_WEIGHT * loss(real_pred[:, 1:], fake_pred[:, 1:])
+
+    return total
+
+
+def _of_pixels(
+    probabilities: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]],
+) -> Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]:
+    return lambda real_pred, fake_pred: probabilities(real_pred[:, :1], fake_pred[:, :1])
+
+
 def _bce_probabilities(real_pred: Tensor, fake_pred: Tensor) -> tuple[Tensor, Tensor]:
     return real_pred.sigmoid().mean(), fake_pred.sigmoid().mean()
 
@@ -76,7 +96,7 @@ def _relativistic_probabilities(real_pred: Tensor, fake_pred: Tensor) -> tuple[T
 class AdversarialLoss:
     """The losses of both networks, and the probabilities that the logits stand for.
 
-    All functions take (real_pred, fake_pred).
+    All functions take (real_pred, fake_pred), (N, 1) or (N, 1+P).
     """
 
     discriminator: Callable[[Tensor, Tensor], Tensor]
@@ -88,10 +108,14 @@ class AdversarialLoss:
 
 LOSSES: dict[str, AdversarialLoss] = {
     "bce": AdversarialLoss(
-        discriminator_loss, lambda _, fake_pred: generator_loss(fake_pred), _bce_probabilities
+        _with_features(discriminator_loss),
+        _with_features(lambda _, fake_pred: generator_loss(fake_pred)),
+        _of_pixels(_bce_probabilities),
     ),
     "relativistic": AdversarialLoss(
-        relativistic_discriminator_loss, relativistic_generator_loss, _relativistic_probabilities
+        _with_features(relativistic_discriminator_loss),
+        _with_features(relativistic_generator_loss),
+        _of_pixels(_relativistic_probabilities),
     ),
 }
 """The losses by the names that a config's `loss` takes."""

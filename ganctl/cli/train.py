@@ -75,6 +75,7 @@ def train(
         from ganctl.store import RunDirectory
         from ganctl.training import origin as origins
         from ganctl.training import session as sessions
+        from ganctl.training.data import default_preset
 
     with join_group(device) as group:
         if not group.is_first:
@@ -82,8 +83,10 @@ def train(
             json, quiet = False, True
         terminal = Terminal(json_wanted=json, quiet=quiet)
         origin = None if init_from is None else origins.read(init_from)
-        if origin and not merged.is_preset_given:
-            merged = _merged(origin.preset, settings, **how)
+        is_preset_given = merged.is_preset_given
+        if not is_preset_given:
+            usual = origin.preset if origin else default_preset(merged.config.data)
+            merged = _merged(usual, settings, **how)
         config, changes = merged.config, merged.changes
         folder = out or loading.default_run_folder(config)
         if processes.num_restarts():  # one of them had failed: all resume from what was saved
@@ -91,7 +94,7 @@ def train(
         with terminal.progress() as progress:
             how = {"group": group, "cache_memory": cache_bytes, "progress": progress}
             if resume:
-                named = {"preset": config.preset} if merged.is_preset_given else {}
+                named = {"preset": config.preset} if is_preset_given else {}
                 session = sessions.resume(folder, changes | named, device, **how)
             else:
                 how |= {"chosen": changes, "origin": origin, "to_write": not dry_run}

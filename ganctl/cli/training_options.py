@@ -30,8 +30,9 @@ _NOT_SETTINGS = {
 
 # fmt: off
 PresetOption = Annotated[str | None, typer.Option(
-    metavar="NAME", show_default="fast", autocompletion=completion.presets,
-    help="fast, or dcgan: the classic recipe to the letter.")]
+    metavar="NAME", show_default="fast for digits, guided for other images",
+    autocompletion=completion.presets,
+    help="fast, guided, or dcgan: the classic recipe to the letter.")]
 OutOption = Annotated[Path | None, typer.Option(
     "-o", "--out", metavar="DIR", show_default="runs/DATA-PRESET", help="Folder of the run.")]
 ResumeOption = Annotated[bool, typer.Option(

@@ -21,6 +21,14 @@ PRESETS: dict[str, TrainConfig] = {
         ema_images=20_000,
         num_samples=100,  # ten of each digit, a column each
     ),
+    "guided": TrainConfig(
+        preset="guided",
+        network=NetworkConfig(architecture="guided", base_channels=16, latent_dim=32),
+        conditional=True, batch_size=32, epochs=8,
+        loss="bce", updates="alternating", r1_weight=0.064, r1_interval=8,
+        lr_g=4e-3, lr_d=4e-3, beta1=0.0, beta2=0.99, lr_warmup_steps=100, lr_decay_steps=3000,
+        ema_images=20_000, num_samples=100,
+    ),
     "dcgan": TrainConfig(
         preset="dcgan",
         network=NetworkConfig(architecture="dcgan", base_channels=64),
@@ -40,7 +48,7 @@ def preset(name: str) -> TrainConfig:
 
 
 _PIXELS = 28 * 28
-_IMAGES_SEEN = 600_000
+_IMAGES_SEEN = {"fast": 600_000, "guided": 240_000}
 """Least number of images seen in a run: half as many as on MNIST, as fewer have less to teach."""
 _MAX_EPOCHS = 1000
 _LOWEST_RATE_AT = 5
@@ -61,7 +69,7 @@ def tuned(config: TrainConfig, num_images: int) -> dict[str, tuple[Any, str]]:
     lower learning rates (Yang et al. 2022, table 3). A small dataset is seen more often. Fewer
     samples of large images are drawn. See docs/how-it-works.md.
     """
-    if config.preset != "fast":
+    if config.preset not in _IMAGES_SEEN:
         return {}
     channels, height, width = config.network.image_shape
     stages = config.network.stages
@@ -78,7 +86,8 @@ def tuned(config: TrainConfig, num_images: int) -> dict[str, tuple[Any, str]]:
         for name, value in values.items()  # two digits can be read and typed
     }
     if config.epochs is not None:
-        epochs = max(config.epochs, min(_MAX_EPOCHS, math.ceil(_IMAGES_SEEN / num_images)))
+        enough = math.ceil(_IMAGES_SEEN[config.preset] / num_images)
+        epochs = max(config.epochs, min(_MAX_EPOCHS, enough))
         found["epochs"] = epochs, f"more for only {num_images:,} images"
     num_samples = (_PICTURE_SIDE // max(height, width)) ** 2
     if num_samples < config.num_samples:

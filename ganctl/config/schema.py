@@ -31,7 +31,7 @@ from ganctl.config.spec import Checked, Spec, require, specs
 from ganctl.errors import Setting, Text, UsageError
 from ganctl.text import suggestion
 
-ARCHITECTURES = ("dcgan", "fast")
+ARCHITECTURES = ("dcgan", "fast", "guided")
 UPDATES = ("simultaneous", "alternating")
 PRECISIONS = ("auto", "fp32", "bf16")
 MAX_EPOCHS = 20_000
@@ -57,7 +57,7 @@ class NetworkConfig(Checked):
 
     # fmt: off
     architecture: Annotated[str, Spec(
-        RECIPE, "Network architecture: fast or dcgan.", choices=ARCHITECTURES)]
+        RECIPE, "Network architecture: fast, guided or dcgan.", choices=ARCHITECTURES)]
     base_channels: Annotated[int, Spec(
         RECIPE, "Width of the networks: channels of their widest images.", 1, 512)]
     latent_dim: Annotated[int, Spec(

@@ -7,12 +7,13 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor, nn
 
+from ganctl import efficientnet
 from ganctl.config.schema import NetworkConfig
 from ganctl.errors import CheckpointError, Setting, Text, UsageError
-from ganctl.networks import dcgan, fast
+from ganctl.networks import dcgan, fast, guided
 from ganctl.networks.layers import Place
 
-_ARCHITECTURES = {"dcgan": dcgan, "fast": fast}
+_ARCHITECTURES = {"dcgan": dcgan, "fast": fast, "guided": guided}
 _MEMORY_FORMAT = torch.channels_last
 """Layout of all networks: fast on CPUs and tensor cores; one everywhere, for equal bits."""
 
@@ -28,9 +29,29 @@ def build_generator(config: NetworkConfig, rng: torch.Generator | None = None) -
 def build_discriminator(config: NetworkConfig, rng: torch.Generator | None = None) -> nn.Module:
     """Return a new discriminator, with `rng` as for a generator.
 
-    Images (N, C, H, W) in [-1, 1] and one-hot classes (N, K) or None → logits (N, 1).
+    Images (N, C, H, W) in [-1, 1] and one-hot classes (N, K) or None → logits (N, 1). A guided one
+    also takes the maps of `build_feature_maps`, and has logits for all places in them, (N, 1+P).
     """
     return _build(_ARCHITECTURES[config.architecture].discriminator, config, rng)
+
+
+def build_feature_maps(config: NetworkConfig, device: torch.device) -> nn.Module | None:
+    """Return the frozen network whose maps the discriminator of `config` also judges, if it does.
+
+    Images (N, C, H, W) in [-1, 1] → maps. Raises PackageError if the package of its weights is not
+    installed, DataError if they are damaged.
+    """
+    if not map_shapes(config):
+        return None
+    weights = efficientnet.read_weights(f"the architecture '{config.architecture}'")
+    return efficientnet.FeatureMaps(weights).to(device)
+
+
+def map_shapes(config: NetworkConfig) -> list[tuple[int, int, int]]:
+    """Return the shapes (C, H, W) of the maps that the discriminator judges; empty if none."""
+    if config.architecture != "guided":
+        return []
+    return efficientnet.map_shapes(config.height, config.width)
 
 
 def _build(
@@ -70,7 +91,11 @@ def first_layers(config: NetworkConfig, count: int) -> list[str]:
     """
     if not count:
         return []
-    *layers, _ = tensors_by_place(config)["discriminator"].values()
+    layers = []
+    for place, names in tensors_by_place(config)["discriminator"].items():
+        if place.class_axis is not None:  # the last layer; what follows is not at the image
+            break
+        layers.append(names)
     if count > len(layers):
         size = f"{config.height}x{config.width}"
         raise UsageError(

@@ -36,7 +36,10 @@ class Generator(_Network):
 
 
 class Discriminator(_Network):
-    """Images (N, C, H, W) in [-1, 1] and one-hot classes (N, K) or None → logits (N, 1)."""
+    """Images (N, C, H, W) in [-1, 1] and one-hot classes (N, K) or None → logits (N, 1).
+
+    Discriminators that also judge `maps` of frozen features have P logits more for them, (N, 1+P).
+    """
 
     def forward(self, images: Tensor, classes: Tensor | None = None) -> Tensor:
         *body, logit = self.layers

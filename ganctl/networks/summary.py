@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ganctl.config.schema import NetworkConfig
-from ganctl.networks import build_discriminator, build_generator, meta_networks
+from ganctl.networks import build_discriminator, build_generator, map_shapes, meta_networks
 from ganctl.networks.layers import num_channels
 
 
@@ -36,20 +36,25 @@ class Layer:
 
 def summarize(config: NetworkConfig) -> dict[str, list[Layer]]:
     """Return the layers of both networks, by the networks' names in a checkpoint."""
-    shapes: dict[str, list[tuple[int, ...]]] = {
-        "generator": [(config.input_dim,)],
-        "discriminator": [config.image_shape, (config.num_classes,)],
-    }
+    with torch.device("meta"):
+        inputs = _inputs(config)
     return {
-        name: list_layers(network, *shapes[name]) for name, network in meta_networks(config).items()
+        name: list_layers(network, *inputs[name]) for name, network in meta_networks(config).items()
     }
 
 
-def list_layers(network: nn.Module, *input_shapes: tuple[int, ...]) -> list[Layer]:
-    """Return the leaves of `network`, which is on the meta device, in the order of the data.
+def _inputs(config: NetworkConfig) -> dict[str, list[Any]]:
+    """Return inputs of both networks, blank and in batches of two, by the networks' names."""
+    images = torch.zeros(2, *config.image_shape), torch.zeros(2, config.num_classes)
+    maps = [torch.zeros(2, *shape) for shape in map_shapes(config)]
+    return {
+        "generator": [torch.zeros(2, config.input_dim)],
+        "discriminator": [*images, maps] if maps else [*images],
+    }
 
-    `input_shapes` are without the batch.
-    """
+
+def list_layers(network: nn.Module, *inputs: Any) -> list[Layer]:
+    """Return the leaves of `network` in the order of the data; its `inputs` are on its device."""
     layers: list[Layer] = []
     names = {module: name for name, module in network.named_modules()}
 
@@ -68,7 +73,7 @@ def list_layers(network: nn.Module, *input_shapes: tuple[int, ...]) -> list[Laye
 
     hooks = [module.register_forward_hook(record) for module in names if not any(module.children())]
     with torch.no_grad():
-        network(*(torch.empty(2, *shape, device="meta") for shape in input_shapes))
+        network(*inputs)
     for hook in hooks:
         hook.remove()
     return layers
@@ -80,10 +85,7 @@ def multiplications(config: NetworkConfig) -> dict[str, int]:
     Those of convolutions and linear layers count. Nothing is on the meta device, which would make
     torch import its compiler, and that takes a second.
     """
-    inputs: dict[str, list[Tensor]] = {
-        "generator": [torch.zeros(2, config.input_dim)],
-        "discriminator": [torch.zeros(2, *config.image_shape), torch.zeros(2, config.num_classes)],
-    }
+    inputs = _inputs(config)
     counts = dict.fromkeys(inputs, 0)
 
     def count(name: str, module: Any, inputs: tuple[Tensor], output: Tensor) -> None:
@@ -109,8 +111,12 @@ def generator_output_bytes(config: NetworkConfig) -> int:
     """
     max_layers = 4  # in a stage: two convolutions, each with an activation or a normalization
     elements = 2 * math.prod(config.image_shape)
+    pixels = (config.height >> config.stages) * (config.width >> config.stages)
+    elements += max_layers * pixels * num_channels(config.base_channels, config.stages)
+    if config.architecture == "guided":  # enlarged after a stage's convolution, and scaled
+        max_layers += 2
+        elements += 3 * config.height * config.width * config.base_channels
     for stage in range(1, config.stages + 1):
         pixels = (config.height >> stage) * (config.width >> stage)
         elements += max_layers * pixels * num_channels(config.base_channels, stage - 1)
-    elements += max_layers * pixels * num_channels(config.base_channels, config.stages)
     return 4 * elements

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 
-from ganctl import features
+from ganctl import efficientnet, features
 from ganctl.config.schema import TrainConfig
 from ganctl.features import imagenet
+from ganctl.networks import map_shapes
 from ganctl.networks.summary import multiplications
 
 _SHARE = 0.03
@@ -20,6 +21,8 @@ _STEP = 5e8
 """Time that a step takes beside its multiplications."""
 _SAMPLING, _FEATURES = 3.0, 1.8
 """Time of a multiplication when samples are drawn, in fp32, and in EfficientNet's thin layers."""
+_MAPS = 7.0
+"""Time of a multiplication in feature maps, with all passes of a step."""
 _METRICS = 4e10
 """Time of the metrics of 1,000 samples, each with 1,280 features."""
 _PATCHES, _PER_VALUE = 3e10, 1.1e4
@@ -53,5 +56,8 @@ def in_steps(config: TrainConfig) -> float | None:
         each, rest = _FEATURES * imagenet.MULTIPLICATIONS[size], _METRICS
     else:
         each, rest = _PER_VALUE * math.prod(shape), _PATCHES
-    step = config.batch_size * _PASSES * (generator + _DISCRIMINATIONS * discriminator)
+    each_image: float = _PASSES * (generator + _DISCRIMINATIONS * discriminator)
+    if map_shapes(config.network):
+        each_image += _MAPS * efficientnet.map_multiplications(*shape[1:])
+    step = config.batch_size * each_image
     return (config.eval_samples * (_SAMPLING * generator + each) + rest) / (step + _STEP)

@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from ganctl import features
 from ganctl.checkpoint import Checkpoint
 from ganctl.classes import MAX_CLASSES, stored
+from ganctl.config import presets
 from ganctl.config.image_settings import format_size, smoother_size
 from ganctl.config.schema import TrainConfig
 from ganctl.datasets import loading
@@ -15,6 +17,11 @@ from ganctl.datasets.dataset import ImageDataset, Progress
 from ganctl.datasets.local.paths import require_apart
 from ganctl.errors import DataError, RunError, Setting, Text, UsageError
 from ganctl.text import counted
+
+
+def default_preset(data: str) -> str:
+    """Return the preset of a run for which none was chosen, by its images and what is installed."""
+    return "guided" if features.automatic(data) == "imagenet" else presets.DEFAULT_PRESET
 
 
 def load(config: TrainConfig, out: Path, progress: Progress | None) -> ImageDataset:

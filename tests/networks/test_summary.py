@@ -22,6 +22,9 @@ def config(request, tiny_config):
     return tiny_config(request.param).network
 
 
+IMAGES = torch.empty(2, 1, 8, 8, device="meta")
+
+
 def small_network():
     with torch.device("meta"):
         return nn.Sequential(
@@ -32,7 +35,7 @@ def small_network():
 
 
 def test_layers_are_the_leaves_in_the_order_of_the_data():
-    assert list_layers(small_network(), (1, 8, 8)) == [
+    assert list_layers(small_network(), IMAGES) == [
         Layer("0", "Conv2d", (3, 4, 4), num_trained=3 * 25 + 3, num_statistics=0),
         Layer("1.0", "BatchNorm2d", (3, 4, 4), num_trained=6, num_statistics=6),
         Layer("1.1", "Flatten", (48,), num_trained=0, num_statistics=0),
@@ -46,8 +49,8 @@ def test_running_statistics_count_as_parameters_as_in_keras():
 
 def test_the_network_is_not_changed():
     network = small_network()
-    list_layers(network, (1, 8, 8))
-    assert list_layers(network, (1, 8, 8)) == list_layers(network, (1, 8, 8))
+    list_layers(network, IMAGES)
+    assert list_layers(network, IMAGES) == list_layers(network, IMAGES)
     assert not any(module._forward_hooks for module in network.modules())
 
 
@@ -60,7 +63,7 @@ def test_the_outputs_of_a_generator_are_within_the_bound(config, side, channels)
     )  # fmt: skip
     rows = summarize(config)["generator"]
     real = sum(4 * math.prod(row.output_shape) for row in rows)
-    assert real <= generator_output_bytes(config) <= 1.6 * real
+    assert real <= generator_output_bytes(config) <= 1.7 * real
 
 
 def test_multiplications_are_those_of_the_weights(tiny_config):

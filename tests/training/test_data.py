@@ -19,6 +19,7 @@ from ganctl.files import write_atomic
 from ganctl.model import load
 from ganctl.store import RunDirectory, read_checkpoint
 from ganctl.training import session
+from ganctl.training.data import default_preset
 
 MANY, FEW = 1000, 100
 """Numbers of images: of many, a tenth is held out by default."""
@@ -154,3 +155,18 @@ def test_built_in_datasets_hold_out_nothing(tiny_config, tmp_path):
     assert isinstance(ready.dataset.stored, torch.Tensor)
     with pytest.raises(UsageError, match="they have test images"):
         session.new(tiny_config(holdout=0.1), tmp_path / "other", "cpu")
+
+
+@pytest.mark.parametrize(
+    ("data", "is_installed", "expected"),
+    [
+        ("mnist", True, "fast"),
+        ("stacked-mnist", True, "fast"),
+        ("cifar10", True, "guided"),
+        ("/somewhere/photos", True, "guided"),
+        ("/somewhere/photos", False, "fast"),
+    ],
+)
+def test_the_default_preset_depends_on_the_images(monkeypatch, data, is_installed, expected):
+    monkeypatch.setattr("ganctl.efficientnet.is_installed", lambda: is_installed)
+    assert default_preset(data) == expected

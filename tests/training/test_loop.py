@@ -70,7 +70,7 @@ def assert_same_run(without_times):
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
-@pytest.mark.parametrize("preset", ["fast", "dcgan"])
+@pytest.mark.parametrize("preset", ["fast", "guided", "dcgan"])
 def test_a_run_stopped_and_resumed_ends_with_the_same_bits(
     tmp_path, tiny_config, train_with_stops, assert_same_run, preset, precision
 ):

@@ -62,7 +62,7 @@ def test_an_impossible_run_is_refused_before_anything_is_written(
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize("preset", ["fast", "dcgan"])
+@pytest.mark.parametrize("preset", ["fast", "guided", "dcgan"])
 @pytest.mark.parametrize("count", [2, 3])
 def test_an_unchosen_batch_size_shrinks_to_the_number_of_images(
     tmp_path, tiny_config, train, recorder, preset, count

@@ -206,7 +206,7 @@ def test_dropout_is_a_function_of_the_noise_seed(tiny_config):
     assert not first.equal(other)
 
 
-@pytest.mark.parametrize("preset", ["fast", "dcgan"])
+@pytest.mark.parametrize("preset", ["fast", "guided", "dcgan"])
 def test_metrics_are_losses_and_probabilities(tiny_config, preset):
     metrics, _, _ = outcome(create(tiny_config(preset), CPU))
     assert metrics.shape == (len(STEP_METRICS),) == (4,)
@@ -220,13 +220,13 @@ def test_metrics_are_losses_and_probabilities(tiny_config, preset):
     assert named["d_loss"] > 0
 
 
-@pytest.mark.parametrize("preset", ["fast", "dcgan"])
+@pytest.mark.parametrize("preset", ["fast", "guided", "dcgan"])
 def test_the_last_batch_of_an_epoch_may_be_smaller(tiny_config, preset):
     metrics, _, _ = outcome(create(tiny_config(preset), CPU), num_real=3)
     assert metrics.isfinite().all()
 
 
-@pytest.mark.parametrize("preset", ["fast", "dcgan"])
+@pytest.mark.parametrize("preset", ["fast", "guided", "dcgan"])
 def test_bf16_is_near_fp32_and_keeps_fp32_weights(tiny_config, preset):
     fp32, _, _ = outcome(create(tiny_config(preset, base_channels=16), CPU))
     bf16, _, after = outcome(create(tiny_config(preset, base_channels=16, precision="bf16"), CPU))
@@ -351,7 +351,7 @@ def test_a_real_image_is_judged_with_the_class_of_the_fake_beside_it(tiny_config
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
-@pytest.mark.parametrize("preset", ["fast", "dcgan"])
+@pytest.mark.parametrize("preset", ["fast", "guided", "dcgan"])
 def test_a_step_on_a_gpu_is_close_to_one_on_a_cpu(tiny_config, preset):
     config = tiny_config(preset, base_channels=16)
     batches, noise = batches_and_noise(1, 16, 8)
@@ -369,7 +369,7 @@ def test_a_step_on_a_gpu_is_close_to_one_on_a_cpu(tiny_config, preset):
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
-@pytest.mark.parametrize("preset", ["fast", "dcgan"])
+@pytest.mark.parametrize("preset", ["fast", "guided", "dcgan"])
 def test_a_step_never_waits_for_the_gpu(tiny_config, preset):
     device = torch.device("cuda")
     state = create(tiny_config(preset, augment="color,translation,cutout"), device)
@@ -477,3 +477,49 @@ def test_the_other_layers_learn_as_if_none_was_frozen(tiny_config, updates, accu
         moment = name.replace("discriminator", "optimizer_d exp_avg_sq")
         assert frozen[moment].any()
         assert_close(frozen[moment], whole[moment], rtol=1e-4, atol=1e-9)
+
+
+@pytest.mark.parametrize("updates", UPDATES)
+def test_a_guided_step_equals_the_plain_implementation(tiny_config, updates):
+    config = tiny_config("guided", updates=updates, r1_weight=0.0, ema_images=0)
+    state, plain = create(config, CPU), create(config, CPU)
+    rng = torch.Generator().manual_seed(2)
+    real = torch.rand(6, 1, 28, 28, generator=rng) * 2 - 1
+    noise = torch.randn(8, config.network.input_dim, generator=rng)
+    metrics = train_step(state, real, noise, noise_seed=0).metrics
+    networks = plain.generator, plain.discriminator
+
+    def judge(images):
+        return plain.discriminator(images, None, plain.feature_maps(images))
+
+    def loss(logits, target):
+        parts = [F.binary_cross_entropy_with_logits(part, torch.full_like(part, target))
+                 for part in (logits[:, :1], logits[:, 1:])]  # fmt: skip
+        return parts[0] + 0.3 * parts[1]
+
+    fake = plain.generator(noise)
+    d_loss = loss(judge(real), 1.0) + loss(judge(fake.detach()), 0.0)
+    d_gradients = torch.autograd.grad(d_loss, list(plain.discriminator.parameters()))
+    if updates == "alternating":
+        plain.update_discriminator(d_gradients)
+    g_loss = loss(judge(fake), 1.0)
+    plain.update_generator(torch.autograd.grad(g_loss, list(plain.generator.parameters())))
+    if updates == "simultaneous":
+        plain.update_discriminator(d_gradients)
+    assert_close(metrics[:2], torch.stack([g_loss, d_loss]).detach(), rtol=1e-4, atol=1e-5)
+    for network, expected in zip((state.generator, state.discriminator), networks, strict=True):
+        assert_close(network.state_dict(), expected.state_dict(), rtol=1e-3, atol=2e-5)
+
+
+def test_r1_is_that_of_the_pixels_alone(tiny_config):
+    real = torch.rand(8, 1, 28, 28, generator=torch.Generator().manual_seed(3)) * 2 - 1
+    found = []
+    for weight in (0.0, 5.0):
+        state = create(tiny_config("guided", r1_weight=weight), CPU)
+        noise = torch.ones(8, state.config.network.input_dim)
+        gradients = train_step(state, real, noise, noise_seed=0).gradients.tolist()
+        found.append(dict(zip(gradient_names(state), gradients, strict=True)))
+    without, penalized = found
+    changed = {name for name in without if without[name] != penalized[name]}
+    assert "discriminator layers.0.weight" in changed
+    assert not [name for name in changed if "heads" in name]

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ganctl.networks.guided import GuidedGenerator, Scale
 from ganctl.networks.layers import Generator, ToImage
 
 Step = dict[str, Any]
@@ -43,14 +44,29 @@ def steps_of(generator: nn.Module) -> Steps:
     """Return the steps of a generator in eval mode, with its weights in float16."""
     assert isinstance(generator, Generator)
     result = Steps()
-    layers = list(generator.layers)
+    if isinstance(generator, GuidedGenerator):
+        _append(list(generator.style), result)
+        result.steps.append({"op": "style"})  # what follows begins with the latents again
+    _append(list(generator.layers), result)
+    return result
+
+
+def _append(layers: list[nn.Module], result: Steps) -> None:
+    """Append the steps of `layers`, which are emptied."""
     while layers:
         layer = layers.pop(0)
         if isinstance(layer, nn.Linear | nn.ConvTranspose2d | nn.Conv2d):
             scale = shift = None
             if layers and isinstance(layers[0], nn.BatchNorm1d | nn.BatchNorm2d):
                 scale, shift = _scale_and_shift(layers.pop(0))
-            result.steps.append(_weighted(layer, scale, shift, result))
+            enlarges = bool(layers) and isinstance(layers[0], nn.Upsample)
+            if enlarges:
+                layers.pop(0)
+            result.steps.append(_weighted(layer, scale, shift, result, enlarges=enlarges))
+        elif isinstance(layer, Scale):
+            ones = torch.ones(layer.factors.out_features)
+            step = _weighted(layer.factors, ones, ones, result, enlarges=False)  # 1 + factors
+            result.steps.append({**step, "op": "scale"})
         elif isinstance(layer, ToImage):
             result.steps.append({"op": "reshape", "shape": list(layer.shape)})
         elif isinstance(layer, nn.ReLU | nn.LeakyReLU):
@@ -59,7 +75,6 @@ def steps_of(generator: nn.Module) -> Steps:
         else:
             assert isinstance(layer, nn.Tanh), layer
             result.steps.append({"op": "tanh"})
-    return result
 
 
 def _scale_and_shift(norm: nn.Module) -> tuple[Tensor, Tensor]:
@@ -76,6 +91,8 @@ def _weighted(
     scale: Tensor | None,
     shift: Tensor | None,
     result: Steps,
+    *,
+    enlarges: bool,
 ) -> Step:
     num_outputs = layer.out_features if isinstance(layer, nn.Linear) else layer.out_channels
     weight = layer.weight.detach()
@@ -90,6 +107,12 @@ def _weighted(
     assert isinstance(padding, int)
     if isinstance(layer, nn.Conv2d):
         kernel = weight.permute(2, 3, 1, 0)
+        if enlarges:  # each pixel becomes four equal ones
+            kernel, bias = kernel.repeat(1, 1, 1, 4), bias.repeat(4)
+            return {
+                "op": "double", "pad": padding, "crop": 0, "edge": 0,
+                "w": result.store(kernel), "b": result.store(bias),
+            }  # fmt: skip
     elif layer.stride[0] == 1:
         kernel = weight.flip(2, 3).permute(2, 3, 0, 1)
         padding = layer.kernel_size[0] - 1 - padding

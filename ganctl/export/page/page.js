@@ -49,8 +49,12 @@
   // Returns the generator's images of `count` inputs, as uint8 (count, H, W, C).
   function generate(inputs, count) {
     const images = tf.tidy(() => {
-      let x = tf.tensor(inputs, [count, inputDim]);
-      for (const step of values.steps) x = apply(step, x, count);
+      const input = tf.tensor(inputs, [count, inputDim]);
+      let x = input, style = null;
+      for (const step of values.steps) {
+        if (step.op === "style") [style, x] = [x, input];
+        else x = apply(step, x, style, count);
+      }
       return x;
     });
     const numbers = images.dataSync();
@@ -65,11 +69,15 @@
     return Uint8ClampedArray.from(scaled); // rounds to the nearest
   }
 
-  function apply(step, x, count) {
+  function apply(step, x, style, count) {
     if (step.op === "reshape") return tf.reshape(x, [count, ...step.shape]);
     if (step.op === "leaky") return step.slope ? tf.leakyRelu(x, step.slope) : tf.relu(x);
     if (step.op === "tanh") return tf.tanh(x);
     if (step.op === "dense") return tf.matMul({ a: x, b: step.w, bias: step.b });
+    if (step.op === "scale") {
+      const factors = tf.matMul({ a: style, b: step.w, bias: step.b });
+      return tf.mul(x, tf.reshape(factors, [count, 1, 1, x.shape[3]]));
+    }
     const y = tf.conv2d({ x, filter: step.w, strides: 1, pad: step.pad, bias: step.b });
     if (step.op === "conv") return y;
     const doubled = tf.depthToSpace(y, 2, "NHWC");

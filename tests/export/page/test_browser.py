@@ -62,7 +62,7 @@ def shown(page):
 
 
 @pytest.mark.parametrize(
-    ("preset", "channels"), [("fast", 1), ("dcgan", 1), ("fast", 3), ("fast", 4)]
+    ("preset", "channels"), [("fast", 1), ("dcgan", 1), ("guided", 3), ("fast", 4)]
 )
 def test_the_images_are_those_of_sample(model_of, visit, preset, channels):
     model = model_of(preset, channels)

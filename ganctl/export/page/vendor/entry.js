@@ -1,4 +1,4 @@
-// What the page uses of TensorFlow.js: the engine, the WebAssembly backend, and six kernels.
+// What the page uses of TensorFlow.js: the engine, the WebAssembly backend, and a few kernels.
 import "@tensorflow/tfjs-core/dist/flags.js";
 import "@tensorflow/tfjs-core/dist/platforms/platform_browser.js";
 import "@tensorflow/tfjs-backend-wasm/dist/flags_wasm.js";
@@ -13,6 +13,7 @@ import { identityConfig } from "@tensorflow/tfjs-backend-wasm/dist/kernels/Ident
 import { leakyReluConfig } from "@tensorflow/tfjs-backend-wasm/dist/kernels/LeakyRelu.js";
 import { reluConfig } from "@tensorflow/tfjs-backend-wasm/dist/kernels/Relu.js";
 import { tanhConfig } from "@tensorflow/tfjs-backend-wasm/dist/kernels/Tanh.js";
+import { multiplyConfig } from "@tensorflow/tfjs-backend-wasm/dist/kernels/Multiply.js";
 import { addConfig } from "@tensorflow/tfjs-backend-wasm/dist/kernels/Add.js";
 
 export { tensor } from "@tensorflow/tfjs-core/dist/ops/tensor.js";
@@ -24,6 +25,7 @@ export { relu } from "@tensorflow/tfjs-core/dist/ops/relu.js";
 export { tanh } from "@tensorflow/tfjs-core/dist/ops/tanh.js";
 export { depthToSpace } from "@tensorflow/tfjs-core/dist/ops/depth_to_space.js";
 export { conv2d } from "@tensorflow/tfjs-core/dist/ops/fused/conv2d.js";
+export { mul } from "@tensorflow/tfjs-core/dist/ops/mul.js";
 export { matMul } from "@tensorflow/tfjs-core/dist/ops/fused/mat_mul.js";
 
 // Start the backend from the bytes of its WebAssembly module, without a request.
@@ -35,7 +37,8 @@ export async function start(bytes) {
   setWasmPaths(paths, true);
   registerBackend("wasm", async () => new BackendWasm((await init()).wasm));
   for (const kernel of [_fusedMatMulConfig, fusedConv2DConfig, depthToSpaceConfig, sliceConfig,
-    reshapeConfig, identityConfig, leakyReluConfig, reluConfig, tanhConfig, addConfig]) {
+    reshapeConfig, identityConfig, leakyReluConfig, reluConfig, tanhConfig, addConfig,
+    multiplyConfig]) {
     registerKernel(kernel);
   }
   await setBackend("wasm");

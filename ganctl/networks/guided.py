@@ -1,0 +1,194 @@
+"""Networks for photographs and drawings, guided by frozen features (preset `guided`).
+
+Beside the discriminator of the pixels there are small ones of the maps of a network that was
+trained on ImageNet, heads, as in Projected GANs (Sauer et al. 2021). They know from the first step
+on what images look like; the pixels add what the maps do not show.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from ganctl import efficientnet
+from ganctl.config.schema import NetworkConfig
+from ganctl.networks import fast, thin
+from ganctl.networks.layers import (
+    Discriminator,
+    Generator,
+    Logit,
+    Place,
+    ToImage,
+    ToVector,
+    num_channels,
+)
+
+_STYLE_DIM = 128
+SLOPE = 0.2
+_HEAD_CHANNELS = 32
+# Initial weights, as multiples of He's.
+_SCALE_GAIN = 0.35
+_LAST_GAIN = 0.3
+"""So that tanh is not saturated."""
+_HEAD_GAIN = 2.5
+"""Only the direction of a filter counts, so larger ones learn more slowly."""
+
+
+class Scale(nn.Module):
+    """Images (N, C, H, W) and a style (N, S) → images whose channels are scaled by the style."""
+
+    def __init__(self, num_channels: int) -> None:
+        super().__init__()
+        self.factors = nn.Linear(_STYLE_DIM, num_channels)
+
+    def forward(self, images: Tensor, style: Tensor) -> Tensor:
+        factors = 1 + self.factors(style)
+        scaled: Tensor = images * factors[:, :, None, None]
+        return scaled
+
+
+class GuidedGenerator(Generator):
+    """A generator whose stages also see a style, made of the latents by a layer of its own.
+
+    The style scales channels, as in StyleGAN2 (Karras et al. 2020), so that colors and shapes vary
+    more.
+    """
+
+    def __init__(self, input_dim: int, *layers: nn.Module) -> None:
+        super().__init__(*layers)
+        self.style = nn.Sequential(nn.Linear(input_dim, _STYLE_DIM), nn.LeakyReLU(SLOPE))
+
+    def forward(self, latents: Tensor) -> Tensor:
+        style = self.style(latents)
+        x = latents
+        for layer in self.layers:
+            x = layer(x, style) if isinstance(layer, Scale) else layer(x)
+        return x
+
+
+def generator(config: NetworkConfig) -> GuidedGenerator:
+    """Return a generator whose stages double the sides and halve the channels.
+
+    Each stage enlarges between two convolutions. Pixels are repeated and not spread by transposed
+    convolutions, which leave checkered pixels (Odena et al. 2016).
+    """
+    base, stages = config.base_channels, config.stages
+    height, width = config.height >> stages, config.width >> stages
+    channels = num_channels(base, stages - 1)
+    layers: list[nn.Module] = [
+        nn.Linear(config.input_dim, channels * height * width),
+        ToImage(channels, height, width),
+        nn.LeakyReLU(SLOPE),
+    ]
+    for stage in reversed(range(stages)):
+        outputs = num_channels(base, max(0, stage - 1))
+        layers += [
+            nn.Conv2d(channels, outputs, 3, padding=1),
+            nn.Upsample(scale_factor=2),
+            nn.LeakyReLU(SLOPE),
+            Scale(outputs),
+        ]
+        if stage:
+            layers += [nn.Conv2d(outputs, outputs, 3, padding=1), nn.LeakyReLU(SLOPE)]
+        channels = outputs
+    layers += [nn.Conv2d(base, config.channels, 3, padding=1), nn.Tanh()]
+    return GuidedGenerator(config.input_dim, *layers)
+
+
+class GuidedDiscriminator(Discriminator):
+    """Images, one-hot classes or None, and feature maps of the images → logits (N, 1+P).
+
+    The first logit is that of the pixels; without maps it is the only one. The P others are those
+    of all places in the maps, and know no classes.
+    """
+
+    def __init__(self, heads: Sequence[nn.Module], *layers: nn.Module) -> None:
+        super().__init__(*layers)
+        self.heads = nn.ModuleList(heads)
+
+    def forward(
+        self, images: Tensor, classes: Tensor | None = None, maps: Sequence[Tensor] = ()
+    ) -> Tensor:
+        logits = super().forward(images, classes)
+        if not maps:
+            return logits
+        of_maps = (head(each) for head, each in zip(self.heads, maps, strict=True))
+        return torch.cat([logits, *(each.flatten(1) for each in of_maps)], 1)
+
+
+def discriminator(config: NetworkConfig) -> GuidedDiscriminator:
+    """Return a discriminator with a strided convolution for each stage, and a head for each map.
+
+    A head reduces its map to the size of the smallest one, and judges all places there.
+    """
+    layers: list[nn.Module] = []
+    channels = config.channels
+    for stage in range(config.stages):
+        outputs = num_channels(config.base_channels, stage)
+        convolution = thin.Conv2d if stage == 0 else nn.Conv2d
+        layers += [convolution(channels, outputs, 4, stride=2, padding=1), nn.LeakyReLU(SLOPE)]
+        channels = outputs
+    layers += [nn.Conv2d(channels, channels, 3, padding=1), nn.LeakyReLU(SLOPE), ToVector()]
+    pixels = (config.height >> config.stages) * (config.width >> config.stages)
+    shapes = efficientnet.map_shapes(config.height, config.width)
+    heads = [_head(channels, halvings) for halvings, (channels, *_) in enumerate(shapes[::-1])]
+    logit = Logit(outputs * pixels, config.num_classes)
+    return GuidedDiscriminator(heads[::-1], *layers, logit)
+
+
+def _head(channels: int, halvings: int) -> nn.Sequential:
+    layers: list[nn.Module] = [nn.LeakyReLU(SLOPE)]
+    for _ in range(halvings):
+        layers += [UnitConv2d(channels, _HEAD_CHANNELS, 4, stride=2, padding=1)]
+        layers += [nn.LeakyReLU(SLOPE)]
+        channels = _HEAD_CHANNELS
+    layers += [UnitConv2d(channels, _HEAD_CHANNELS, 3, padding=1), nn.LeakyReLU(SLOPE)]
+    return nn.Sequential(*layers, UnitConv2d(_HEAD_CHANNELS, 1, 3, padding=1))
+
+
+class UnitConv2d(nn.Conv2d):
+    """A convolution whose filters count by their direction alone: their norm is 1.
+
+    It keeps heads smooth, which know too soon what is real, and needs no state, as spectral
+    normalization (Miyato et al. 2018) does.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        norm = self.weight.square().sum((1, 2, 3), keepdim=True)
+        result: Tensor = self._conv_forward(x, self.weight * torch.rsqrt(norm + 1e-8), self.bias)
+        return result
+
+
+def places(config: NetworkConfig) -> dict[str, list[Place]]:
+    """Return the place of each layer that has weights, in their order, of both networks.
+
+    Stages are counted from the image, as in `fast`.
+    """
+    depth = f"{config.stages} stages"
+    generator = [Place(f"from latents to {depth}", class_axis=1)]
+    for stage in reversed(range(1, config.stages)):
+        generator += [Place(f"{what} stage {stage}") for what in ("enlarge to", "scale", "refine")]
+    generator += [Place("enlarge to the image"), Place("scale the image"), Place("to image")]
+    generator += [Place("style", class_axis=1)]
+    discriminator = [Place("from image")]
+    discriminator += [Place(f"reduce stage {stage}") for stage in range(1, config.stages)]
+    discriminator += [Place(f"refine {depth}"), Place(f"judge {depth}", class_axis=0)]
+    for name, layers in (("fine", 4), ("middle", 3), ("coarse", 2)):
+        discriminator += [Place(f"judge {name} features, {number}") for number in range(layers)]
+    return {"generator": generator, "discriminator": discriminator}
+
+
+def initialize(network: nn.Module, config: NetworkConfig, rng: torch.Generator) -> None:
+    """Draw weights as in `fast`, but for layers that begin with larger or smaller ones."""
+    fast.initialize(network, config, rng)
+    for module in network.modules():
+        if isinstance(module, Scale):
+            module.factors.weight.data *= _SCALE_GAIN
+        elif isinstance(module, UnitConv2d):
+            module.weight.data *= _HEAD_GAIN
+    if isinstance(network, GuidedGenerator):
+        last = network.layers[-2]
+        assert isinstance(last, nn.Conv2d)
+        last.weight.data *= _LAST_GAIN
