@@ -6,7 +6,7 @@ import io
 import math
 import warnings
 import zipfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -15,6 +15,7 @@ from PIL import Image, ImageDraw, ImageFont
 from PIL.PngImagePlugin import PngInfo
 
 from ganctl.config.image_settings import RGBA
+from ganctl.provenance import as_json, from_json
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -136,12 +137,16 @@ def preview_factor(height: int) -> int:
 
 def png(picture: Pixels, text: Mapping[str, str] | None = None) -> bytes:
     """Encode a picture (H, W, C) as PNG, with `text` as its text chunks."""
-    info = PngInfo()
-    for key, value in (text or {}).items():
-        info.add_text(key, value)
     buffer = io.BytesIO()
-    to_pil(picture).save(buffer, "PNG", pnginfo=info)
+    to_pil(picture).save(buffer, "PNG", pnginfo=_text_chunks(text or {}))
     return buffer.getvalue()
+
+
+def _text_chunks(text: Mapping[str, str]) -> PngInfo:
+    info = PngInfo()
+    for key, value in text.items():
+        info.add_text(key, value)
+    return info
 
 
 def webp(picture: Pixels, quality: int | None = None) -> bytes:
@@ -168,17 +173,40 @@ ANIMATIONS: Mapping[str, Mapping[str, Any]] = {
     "apng": {"format": "PNG"},
 }
 """Pillow's options that write each kind of animation without loss."""
+_DESCRIPTION = 0x010E
+"""Exif's number of ImageDescription."""
+
+
+def _exif(text: Mapping[str, str]) -> bytes:
+    exif = Image.Exif()
+    exif[_DESCRIPTION] = as_json(text)
+    return exif.tobytes()
+
+
+_TEXT_OPTIONS: Mapping[str, Callable[[Mapping[str, str]], Mapping[str, Any]]] = {
+    "gif": lambda text: {"comment": as_json(text).encode()},
+    "webp": lambda text: {"exif": _exif(text)},
+    "apng": lambda text: {"pnginfo": _text_chunks(text)},
+}
+"""Pillow's options that store text in each kind of animation."""
 _CLEAR, _CLEAR_INDEX = 2, 255
 """A GIF's way to remove a frame before the next one, and the color that is transparent."""
 
 
-def animation(frames: Sequence[Pixels], kind: str, *, milliseconds: int, hold: int = 1) -> bytes:
+def animation(
+    frames: Sequence[Pixels],
+    kind: str,
+    *,
+    milliseconds: int,
+    hold: int = 1,
+    text: Mapping[str, str] | None = None,
+) -> bytes:
     """Encode pictures (H, W, C) of one size as an endless animation of a kind in ANIMATIONS.
 
     Each frame is shown for `milliseconds`, the last one `hold` times as long. In a GIF pixels are
-    either transparent or opaque.
+    either transparent or opaque. `text` is stored as `provenance` describes.
     """
-    options = dict(ANIMATIONS[kind])
+    options = {**ANIMATIONS[kind], **(_TEXT_OPTIONS[kind](text) if text else {})}
     if kind == "gif" and frames[0].shape[-1] == RGBA:
         options["disposal"] = _CLEAR
         first, *others = map(_with_one_bit_alpha, frames)
@@ -201,6 +229,15 @@ def _with_one_bit_alpha(frame: Pixels) -> Image.Image:
     image.putpalette(palette + [0] * (3 * (_CLEAR_INDEX + 1) - len(palette)))
     image.info["transparency"] = _CLEAR_INDEX
     return image
+
+
+def text_of(image: Image.Image) -> dict[str, str]:
+    """Return the text that `png` or `animation` stored in an opened image."""
+    if image.format == "GIF":
+        return from_json(image.info.get("comment", b"").decode("utf-8", "replace"))
+    if image.format == "WEBP":
+        return from_json(image.getexif().get(_DESCRIPTION))
+    return {str(key): str(value) for key, value in getattr(image, "text", {}).items()}
 
 
 def read_png(file: IO[bytes], shape: tuple[int, ...]) -> Pixels | None:
@@ -238,6 +275,12 @@ class ArrayStream(NamedTuple):
     dtype: str
     shape: tuple[int, ...]
     chunks: Iterable[ArrayLike]
+
+
+def text_array(text: Mapping[str, str]) -> ArrayStream:
+    """Return `text` as an array for an .npz, where its name is `provenance`."""
+    array = np.array(as_json(text))
+    return ArrayStream(array.dtype.str, (), [array])
 
 
 def write_npz(file: IO[bytes], arrays: Mapping[str, ArrayStream]) -> None:

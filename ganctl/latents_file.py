@@ -12,7 +12,6 @@ of a JSON object. Programs other than ganctl need to write `latents` alone, of a
 
 from __future__ import annotations
 
-import json
 import stat
 import zipfile
 from collections.abc import Mapping, Sequence
@@ -28,7 +27,8 @@ from ganctl.config.schema import MAX_SEED, NetworkConfig
 from ganctl.datasets.sources.npy import read_array, read_headers
 from ganctl.datasets.sources.zips import open_zip
 from ganctl.errors import DataError, UsageError
-from ganctl.images import ArrayStream, write_npz
+from ganctl.images import ArrayStream, text_array, write_npz
+from ganctl.provenance import from_json
 from ganctl.text import counted, listed, printable
 
 SUFFIX = ".npz"
@@ -119,7 +119,7 @@ def write(path: str | Path, latents: Latents) -> None:
         arrays["classes"] = _stream(latents.classes, "<i8")
     if latents.seeds is not None:
         arrays["seeds"] = _stream(np.array(latents.seeds, np.uint32), "<u4")
-    arrays["provenance"] = _stream(np.array(json.dumps(dict(latents.provenance))))
+    arrays["provenance"] = text_array(latents.provenance)
     files.clear_abandoned(path.parent)
     with files.atomic_writer(path) as file:
         write_npz(file, arrays)
@@ -182,7 +182,7 @@ def _read_arrays(path: Path) -> tuple[dict[str, NDArray[Any]], Mapping[str, str]
         text = headers.get("provenance")
         if text is None or text.shape != () or text.dtype.kind != "U":
             return found, {}
-        return found, _parsed(read_array(archive, "provenance", text, limits.PROVENANCE_BYTES))
+        return found, from_json(read_array(archive, "provenance", text, limits.PROVENANCE_BYTES))
 
 
 def _checked(
@@ -245,16 +245,5 @@ def _require_fitting(latents: Latents, network: NetworkConfig, shown: str) -> No
         )
 
 
-def _stream(values: NDArray[Any], dtype: str | None = None) -> ArrayStream:
-    return ArrayStream(dtype or values.dtype.str, values.shape, [values])
-
-
-def _parsed(text: object) -> Mapping[str, str]:
-    """Return the provenance in `text`; nothing if it is not what ganctl writes."""
-    try:
-        found = json.loads(str(text))
-    except (ValueError, RecursionError):
-        return {}
-    if not isinstance(found, dict):
-        return {}
-    return {str(key): str(value) for key, value in found.items()}
+def _stream(values: NDArray[Any], dtype: str) -> ArrayStream:
+    return ArrayStream(dtype, values.shape, [values])

@@ -69,7 +69,7 @@ class Samples:
     columns: int | None = None
     """Number of images per row of a picture; None for a nearly square one."""
     text: Mapping[str, str] = field(default_factory=dict)
-    """Text stored in a PNG: where the images come from."""
+    """Text stored in every file: where the images come from."""
     numbered: bool = False
     """Whether images are named by their number, from 0, instead of their seed: those of latents."""
     find_latents: Callable[[], Latents] | None = None
@@ -173,7 +173,8 @@ class Samples:
     ) -> None:
         """Write a .png, an .npz, or a folder, which exists or ends in /, with a PNG per image.
 
-        The .png is `picture`. The .npz has the pixels as arr_0, beside seeds, labels and classes.
+        The .png is `picture`. The .npz has the pixels as arr_0, beside seeds, labels, classes and
+        provenance.
         The folder has a folder per class where `by_class`; `force` removes samples of an earlier
         call. Each file is written completely or not at all. Raises UsageError for another suffix
         and for too large a picture, RunError if writing fails.
@@ -236,6 +237,8 @@ class Samples:
                 names = np.array(self.classes)
                 arrays["labels"] = ArrayStream("<i8", (count,), map(self._labels, parts))
                 arrays["classes"] = ArrayStream(names.dtype.str, names.shape, [names])
+        if self.text:
+            arrays["provenance"] = images.text_array(self.text)
         files.clear_abandoned(path.parent)
         with files.atomic_writer(path) as file:
             images.write_npz(file, arrays)
@@ -330,8 +333,9 @@ class Walk(Samples):
         suffix = self._suffix(Path(f"walk.{kind}"))
         frames = images.enlarge(self.pixels, self._factor(upscale))
         if suffix == ".mp4":
-            return videos.mp4(list(frames), fps)
-        return images.animation(list(frames), suffix[1:], milliseconds=round(1000 / fps))
+            return videos.mp4(list(frames), fps, self.text)
+        milliseconds = round(1000 / fps)
+        return images.animation(list(frames), suffix[1:], milliseconds=milliseconds, text=self.text)
 
     def save(
         self,

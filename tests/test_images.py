@@ -91,6 +91,20 @@ def test_captions_of_transparent_images_are_opaque():
 
 
 @pytest.mark.parametrize("kind", images.ANIMATIONS)
+@pytest.mark.parametrize("channels", [1, 4])
+def test_animations_carry_text(kind, channels):
+    frames = [np.full((8, 8, channels), shade, np.uint8) for shade in (0, 150, 200)]
+    text = {"seeds": "0-2", "class": "été", "classes": "a, b" * 1000}
+    content = images.animation(frames, kind, milliseconds=100, text=text)
+    with Image.open(io.BytesIO(content)) as animation:
+        assert images.text_of(animation) == text
+        assert animation.n_frames == 3
+    plain = images.animation(frames, kind, milliseconds=100)
+    with Image.open(io.BytesIO(plain)) as animation:
+        assert images.text_of(animation) == {}
+
+
+@pytest.mark.parametrize("kind", images.ANIMATIONS)
 def test_animations_are_transparent(kind):
     """Also where an earlier frame was not."""
     frames = [np.zeros((8, 8, 4), np.uint8) for _ in range(3)]

@@ -22,7 +22,8 @@ def inspect(
     paths: Annotated[list[Path], typer.Argument(
         metavar="CKPT [OTHER]", show_default=False, autocompletion=checkpoints,
         help="A .pt file or a run directory (its latest checkpoint); two are compared. Or a folder "
-        "of runs, which are listed. Or an exported .safetensors.",
+        "of runs, which are listed. Or an exported .safetensors, or a picture, animation or .npz "
+        "that ganctl drew.",
     )],
     weights: Annotated[bool, typer.Option(
         "--weights", help="Also show each tensor's mean, standard deviation, range, norms, dead "
@@ -41,7 +42,8 @@ def inspect(
 ) -> None:  # fmt: skip
     """Show what made a checkpoint, its networks layer by layer, its losses, and what is wrong.
 
-    Given two checkpoints, compare them; given a folder of runs, list them.
+    Given two checkpoints, compare them; given a folder of runs, list them; given a picture, an
+    animation or an .npz that ganctl drew, show how it was made.
 
     Examples:
 
@@ -50,6 +52,8 @@ def inspect(
     ganctl inspect runs/mnist-fast/best.pt runs/mnist-fast
 
     ganctl inspect runs --sort date
+
+    ganctl inspect walk.gif
 
     ganctl inspect ckpt.pt --json
     """
@@ -67,6 +71,8 @@ def inspect(
         if samples and (len(paths) == 2 or inspection.find_runs(paths[0])):
             raise UsageError("--samples needs a single checkpoint")
         found = inspection.inspect(*paths, weights=weights, sort=sort, on_progress=progress)
+        if samples and "made_with" in found:
+            raise UsageError("--samples needs a checkpoint")
     if json:
         terminal.document(found)
         return

@@ -24,8 +24,11 @@ _COMPARED = [COLUMNS[name] for name in ("epoch", *STEP_METRICS, "diversity")]
 
 
 def show(document: Document, terminal: Terminal) -> None:
-    """Show a document of `ganctl.inspect`: a checkpoint, a generator, a comparison, or runs."""
-    if "runs" in document:
+    """Show a document of `ganctl.inspect`: a checkpoint, a comparison, runs, or another file."""
+    if "made_with" in document:
+        terminal.heading(document["path"])
+        terminal.lines(document["made_with"].items())
+    elif "runs" in document:
         _show_runs(document, terminal)
     elif "a" in document:
         _show_comparison(document, terminal)

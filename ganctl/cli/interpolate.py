@@ -22,6 +22,7 @@ from ganctl.cli.options import (
     refuse_both,
     refuse_same_file,
 )
+from ganctl.cli.provenance import with_command
 from ganctl.cli.terminal import Terminal
 from ganctl.config.image_settings import RGBA
 from ganctl.config.schema import MAX_SEED
@@ -33,6 +34,7 @@ _MAX_SEEDS = 10_000
 
 
 def interpolate(
+    context: typer.Context,
     ckpt: CheckpointArgument,
     seeds: Annotated[str | None, typer.Option(
         "--seeds", metavar="A,B,...", show_default="0,1,2,3; between classes 0",
@@ -140,11 +142,11 @@ def interpolate(
                                "ease": ease, "truncation": truncation}  # fmt: skip
         drawn: Samples
         if is_sheet:
-            drawn = model.sheet(stops, **how)
+            drawn = with_command(model.sheet(stops, **how), context)
             drawn.save(out, upscale=upscale, progress=progress)
         else:
-            drawn = model.interpolate(stops, loop=loop, **how)
-            drawn.save(out, upscale=upscale, fps=fps, progress=progress)
+            drawn = walked = with_command(model.interpolate(stops, loop=loop, **how), context)
+            walked.save(out, upscale=upscale, fps=fps, progress=progress)
     if suffix == ".mp4" and drawn.shape[-1] == RGBA:
         terminal.note("An .mp4 has no transparency: its frames are shown over white.")
     terminal.warnings(points.notices(model.digest) if points else ())

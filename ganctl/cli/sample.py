@@ -23,12 +23,14 @@ from ganctl.cli.options import (
     refuse_same_file,
     wanted_seeds,
 )
+from ganctl.cli.provenance import with_command
 from ganctl.cli.terminal import Terminal
 from ganctl.errors import UsageError
 from ganctl.text import counted, listed
 
 
 def sample(
+    context: typer.Context,
     ckpt: CheckpointArgument,
     num: Annotated[int | None, typer.Option(
         "-n", "--num", metavar="N", show_default="16", help="Number of samples.",
@@ -137,6 +139,7 @@ def sample(
             None if points else wanted, latents=points, classes=of_class, truncation=truncation,
             every_class=per_class is not None,
         )  # fmt: skip
+        samples = with_command(samples, context)
         if save_latents is not None:
             samples.save_latents(save_latents)
         samples.save(out, columns=columns, rows=rows, upscale=upscale, captions=label_seeds,

@@ -10,6 +10,7 @@ from ganctl import store
 from ganctl.errors import Setting, Text, UsageError
 from ganctl.inspection.checkpoint import describe, read
 from ganctl.inspection.comparison import compare
+from ganctl.inspection.drawn import describe_drawn, is_drawn
 from ganctl.inspection.exported import describe_exported
 from ganctl.inspection.problems import parts_of
 from ganctl.inspection.runs import SORTS, describe_runs, find_runs
@@ -34,7 +35,10 @@ def inspect(
     compared. A folder of runs is listed in the order of `sort`: quality (the lowest Frechet
     distance first, the default), date (the newest first) or name. Nothing is printed; `on_progress`
     is called with (what is being done, how much is done, of how much). The keys are those of
-    docs/json.md. Raises CheckpointError or UsageError.
+    docs/json.md.
+
+    A file that ganctl drew (.png, .gif, .webp, .apng, .mp4, .npz) is described by what it says
+    about its origin. Raises CheckpointError, UsageError or, for such a file, DataError.
 
     >>> document = inspect("runs/mnist-fast")
     >>> document["step"], document["problems"], document["generator"]["layers"][-1]["output_shape"]
@@ -47,6 +51,11 @@ def inspect(
     if sort is not None and sort not in SORTS:
         raise UsageError(f"unknown order '{sort[:40]}'", suggestion(sort, SORTS))
     path = Path(path)
+    if is_drawn(path) and other is None:
+        if weights or sort:
+            which = Setting("weights") if weights else Setting("sort")
+            raise UsageError(Text("{} is not available for a picture", which))
+        return describe_drawn(path)
     runs = find_runs(path) if other is None else []
     if weights and (runs or other is not None):
         what = "a folder of runs" if runs else "two checkpoints"

@@ -298,3 +298,16 @@ def test_a_walk_and_a_sheet_of_latents(ok, cli, run, documented, tmp_path):
         result = cli("interpolate", run, "--latents", saved, *options, "-o", tmp_path / "y.png")
         assert (result.code, words in result.err) == (2, True)
     assert not (tmp_path / "y.png").exists()
+
+
+def test_inspect_shows_how_a_walk_was_made(ok, cli, run, documented, tmp_path):
+    out = tmp_path / "x.gif"
+    ok("interpolate", run, "--seeds", "3,7", "--frames", 2, "--loop", "--no-ema", "-o", out, "-q")
+    command = f"ganctl interpolate {run.name} --seeds 3,7 --frames 2 --loop --no-ema"
+    shown = ok("inspect", out).out
+    assert f"command     {command}\n" in shown
+    assert store.read_checkpoint(run).digest in shown
+    document = json.loads(ok("inspect", out, "--json").out)
+    documented("inspect-drawn", document)
+    assert document["made_with"]["seeds"] == "3,7"
+    assert "--samples needs a checkpoint" in cli("inspect", out, "--samples").err

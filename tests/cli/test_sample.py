@@ -64,6 +64,7 @@ def test_a_png_says_where_it_comes_from(ok, run, tmp_path):
     assert text["checkpoint"] == store.read_checkpoint(run).digest
     assert text["Software"] == f"ganctl {ganctl.__version__}"
     assert (text["step"], text["weights"]) == ("8", "ema")
+    assert text["command"] == f"ganctl sample {run.name} --seeds 3,7,20-22"
 
 
 @pytest.mark.parametrize("name", ["new/", "deep/er/", "there"])
@@ -84,7 +85,7 @@ def test_an_array(ok, run, tmp_path, upscale, side):
     ok("sample", run, "-n", 70, "--upscale", upscale, "-o", tmp_path / "x.npz")
     ok("sample", run, "-n", 70, "--upscale", upscale, "-o", tmp_path / "x.png")
     with np.load(tmp_path / "x.npz", allow_pickle=False) as arrays:
-        assert arrays.files == ["arr_0", "seeds", "labels", "classes"]
+        assert arrays.files == ["arr_0", "seeds", "labels", "classes", "provenance"]
         assert arrays["seeds"].tolist() == [*range(70)]
         assert arrays["labels"].tolist() == [seed % 10 for seed in range(70)]
         array = arrays["arr_0"]
@@ -319,7 +320,7 @@ def test_an_array_can_be_trained_on(ok, named_run, tmp_path, options):
 def test_an_array_of_an_unconditional_run_has_only_seeds(ok, dcgan_run, tmp_path):
     ok("sample", dcgan_run, "--seeds", "7,3,2000000", "-o", tmp_path / "x.npz")
     with np.load(tmp_path / "x.npz") as arrays:
-        assert arrays.files == ["arr_0", "seeds"]
+        assert arrays.files == ["arr_0", "seeds", "provenance"]
         assert arrays["seeds"].tolist() == [7, 3, 2_000_000]
 
 
