@@ -363,6 +363,22 @@
   byId("reset").addEventListener("click", () =>
     moves.forEach((slider, index) => { slider.value = 0; move(index, 0); }));
 
+  // Returns how the shown image was made, as the files of `ganctl sample` say it.
+  function provenance() {
+    const count = { picture: 1, grid: GRID * GRID, sheet: 4, walk: 2 }[state.mode];
+    const first = state.mode === "walk" ? Math.floor(state.at) : state.seed;
+    const seeds = Array.from({ length: count }, (_, index) => wrapped(first + index));
+    const moved = state.shift.flatMap((amount, index) => (amount ? [`${index + 1}=${amount}`] : []));
+    return {
+      Software: `ganctl ${values.version}`, checkpoint: values.digest, step: `${values.step}`,
+      weights: values.origin, page: state.mode, seeds: seeds.join(","),
+      ...(state.mode === "walk" && { position: (state.at - Math.floor(state.at)).toFixed(3) }),
+      ...(state.label !== null && { class: classes[state.label] }),
+      ...(state.truncation < 1 && { truncation: `${state.truncation}` }),
+      ...(moved.length && { moved: moved.join(",") }),
+    };
+  }
+
   byId("save").addEventListener("click", () => {
     const factor = Math.max(1, Math.round(512 / canvas.height));
     const large = document.createElement("canvas");
@@ -370,9 +386,10 @@
     const target = large.getContext("2d");
     target.imageSmoothingEnabled = false;
     target.drawImage(canvas, 0, 0, large.width, large.height);
-    large.toBlob((blob) => {
+    const text = provenance();
+    large.toBlob(async (blob) => {
       const link = document.createElement("a");
-      link.href = URL.createObjectURL(blob);
+      link.href = URL.createObjectURL(await pngWithText(blob, text));
       link.download = `${values.name.replace(/[^\w-]+/g, "-")}-${state.mode}-seed-${state.seed}.png`;
       link.click();
       setTimeout(() => URL.revokeObjectURL(link.href), 10_000);

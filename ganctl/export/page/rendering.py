@@ -44,13 +44,14 @@ def encode(source: Source) -> bytes:
         points.numpy().astype("<f4"), directions.numpy().astype("<f4"),
         np.concatenate(network.weights).astype("<f2"),
     ))  # fmt: skip
-    style, script, library = (
-        web_page.read(_HERE / name) for name in ("page.css", "page.js", "vendor/tfjs.min.js")
+    style, png, script, library = (
+        web_page.read(_HERE / name)
+        for name in ("page.css", "png.js", "page.js", "vendor/tfjs.min.js")
     )
     content = web_page.render(
         _HERE / "template.html",
         style,
-        {"script": script, "library": library},
+        {"png": png, "script": script, "library": library},
         images="data: blob:",
         has_wasm=True,
         values=_values(source, network.steps, len(directions)),
@@ -78,5 +79,6 @@ def _values(source: Source, steps: list[Step], num_directions: int) -> dict[str,
         "numDirections": num_directions, "height": height, "width": width, "channels": channels,
         "steps": steps, "version": source.origin["ganctl"],
         "digest": source.origin["checkpoint"], "step": source.origin["step"],
+        "origin": source.origin["weights"],
         "weights": "moving average" if source.origin["weights"] == "ema" else "weights as trained",
     }  # fmt: skip

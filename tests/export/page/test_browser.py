@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import ganctl
+
 sync_api = pytest.importorskip("playwright.sync_api")
 CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
@@ -169,7 +171,21 @@ def test_the_image_is_saved(model_of, visit, tmp_path):
     with Image.open(io.BytesIO(event.value.path().read_bytes())) as saved:
         factor = saved.height // model.network.height
         pixels = np.array(saved.convert("L"))[::factor, ::factor].astype(int)
+        text = saved.text
+    assert text == {
+        "Software": f"ganctl {ganctl.__version__}", "checkpoint": model.digest,
+        "step": str(model.step), "weights": "ema", "page": "picture", "seeds": "0",
+    }  # fmt: skip
     assert np.abs(pixels - model.sample([0]).pixels[0, ..., 0].astype(int)).max() <= 2
+    page.get_by_role("radio", name="Grid").click()
+    page.locator("#class").select_option("2")
+    page.locator(".move").first.fill("1.5")
+    with page.expect_download() as event:
+        page.get_by_role("button", name="Save as PNG").click()
+    with Image.open(event.value.path()) as saved:
+        text = saved.text
+    assert (text["page"], text["class"], text["moved"]) == ("grid", "7", "1=1.5")
+    assert text["seeds"] == ",".join(map(str, range(36)))
 
 
 def test_the_theme_and_the_width_follow_the_reader(model_of, visit):
