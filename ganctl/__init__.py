@@ -13,11 +13,13 @@ if TYPE_CHECKING:
     from ganctl.latents_file import Latents
     from ganctl.model import Model, load
     from ganctl.samples import Samples, Walk
+    from ganctl.steering.directions import Directions
     from ganctl.steering.projection import Projection
 
 __version__ = "0.1.0"
 __all__ = [
     "Comparison",
+    "Directions",
     "GanctlError",
     "GanctlWarning",
     "Latents",
@@ -34,6 +36,7 @@ __all__ = [
 
 _HOMES = {
     "Comparison": "ganctl.evaluation.comparison",
+    "Directions": "ganctl.steering.directions",
     "GanctlError": "ganctl.errors",
     "GanctlWarning": "ganctl.errors",
     "Latents": "ganctl.latents_file",

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
 from ganctl import latents_file, sampling
@@ -52,6 +52,8 @@ class Inputs:
     """The latents, if they were given instead of seeds."""
     text: Mapping[str, str] = field(default_factory=dict)
     """Text for a file: which seeds or latents, and which classes."""
+    shift: NDArray[np.float32] | None = None
+    """What is added to each latent after truncation, (latent_dim,)."""
 
     def __len__(self) -> int:
         return len(self.seeds if self.given is None else self.given)
@@ -60,18 +62,19 @@ class Inputs:
         """Yield the images in chunks, uint8 (n, H, W, C)."""
         if self.given is None:
             return sampling.sample_seeds(
-                generator, self.seeds, self.network, self.labels, self.truncation
+                generator, self.seeds, self.network, self.labels, self.truncation, self.shift
             )
         return sampling.sample_latents(generator, self.tensor(), self.network)
 
     def tensor(self) -> Tensor:
-        """Return the inputs, float32 (N, input_dim): latents after truncation, then classes."""
+        """Return the inputs, float32 (N, input_dim): latents as they are drawn, then classes."""
+        how = (self.network, self.labels, self.truncation, self.shift)
         if self.given is None:
-            return sampling.inputs_of(self.seeds, self.network, self.labels, self.truncation)
-        return sampling.inputs_at(self.given.points, self.network, self.labels, self.truncation)
+            return sampling.inputs_of(self.seeds, *how)
+        return sampling.inputs_at(self.given.points, *how)
 
     def latents(self) -> Latents:
-        """Return the latents after truncation. Raises UsageError if a file cannot hold them."""
+        """Return the latents as they are drawn. Raises UsageError if a file cannot hold them."""
         latents_file.require_writable(len(self), self.network.latent_dim)
         labels, count = self.labels, self.network.num_classes
         if labels is None and count:
@@ -79,8 +82,35 @@ class Inputs:
         return Latents(
             self.tensor()[:, : self.network.latent_dim].contiguous().numpy(),
             None if labels is None else np.array(labels, np.int64),
-            None if self.given is not None and self.given.seeds is None else self.seeds,
+            self.seeds if self._are_of_seeds else None,
         )
+
+    @property
+    def _are_of_seeds(self) -> bool:
+        return self.shift is None and (self.given is None or self.given.seeds is not None)
+
+    def moved(self, shift: NDArray[np.float32], how: str) -> Inputs:
+        """Return the same inputs moved by `shift`, (latent_dim,); `how` says so in a file."""
+        return replace(self, shift=shift, text={**self.text, "move": how})
+
+    def along(self, vector: NDArray[np.float32], reach: float, name: int | str) -> Inputs:
+        """Return both ends of a walk through the only latent, `reach` times `vector` from it.
+
+        `name` is that of the direction. Raises UsageError if there are several latents.
+        """
+        if len(self) != 1:
+            raise UsageError(
+                f"a walk along a direction goes through one latent, and there are {len(self):,}",
+                "Give one seed.",
+            )
+        found = self.latents()
+        step = (reach * vector).astype(np.float32)
+        ends = np.concatenate([found.points - step, found.points + step])
+        labels = None if found.classes is None else np.repeat(found.classes, 2)
+        return Inputs(
+            self.network, 1.0, self.seeds, labels, Latents(ends),
+            {**self.text, "along": f"{name}={reach:g}"},
+        )  # fmt: skip
 
 
 def of_samples(

@@ -6,8 +6,9 @@
     fitting(array_or_latents_or_path, network)  # whatever a caller gives, as checked Latents
 
 The file's arrays: `latents`, float32 (N, latent_dim); `classes`, int64 (N,), only for conditional
-networks; `seeds`, uint32 (N,), only of latents that were drawn from seeds; `provenance`, the text
-of a JSON object. Programs other than ganctl need to write `latents` alone, of any type of number.
+networks; `seeds`, uint32 (N,), only of latents that were drawn from seeds; `names`, text (N,), only
+of pictures and directions; `provenance`, the text of a JSON object. Programs other than ganctl need
+to write `latents` alone, of any type of number.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from ganctl.text import counted, listed, printable
 
 SUFFIX = ".npz"
 _EXPECTED = "Give an .npz with an array 'latents': a row of numbers for each image."
-_PER_LATENT = ("classes", "seeds")
+_PER_LATENT = ("classes", "seeds", "names")
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +51,8 @@ class Latents:
     """Where they come from, as in the files that ganctl draws; `checkpoint` is the digest."""
     path: Path | None = None
     """The file that they were read from."""
+    names: Sequence[str] | None = None
+    """A name for each, safe to print: that of its picture, or of a direction."""
 
     def __len__(self) -> int:
         return len(self.points)
@@ -65,6 +68,7 @@ class Latents:
             points=self.points[list(places)],
             classes=None if self.classes is None else self.classes[list(places)],
             seeds=None if self.seeds is None else [self.seeds[place] for place in places],
+            names=None if self.names is None else [self.names[place] for place in places],
         )
 
     def notices(self, digest: str) -> list[str]:
@@ -103,6 +107,15 @@ def read(path: str | Path, network: NetworkConfig) -> Latents:
     return latents
 
 
+def is_one(path: str | Path) -> bool:
+    """Return whether there is an .npz file with latents at `path`, instead of images."""
+    try:
+        with open_zip(str(path), limits.ARRAY_DIRECTORY_BYTES) as archive:
+            return "latents.npy" in archive.namelist()
+    except Exception:  # parsers of other and of damaged files can raise anything
+        return False
+
+
 def write(path: str | Path, latents: Latents) -> None:
     """Write `latents` to the .npz file `path`, completely or not at all.
 
@@ -119,6 +132,10 @@ def write(path: str | Path, latents: Latents) -> None:
         arrays["classes"] = _stream(latents.classes, "<i8")
     if latents.seeds is not None:
         arrays["seeds"] = _stream(np.array(latents.seeds, np.uint32), "<u4")
+    if latents.names is not None:
+        longest = limits.LABEL_NAME_BYTES // 4  # in UTF-32
+        names = np.array([name[:longest] for name in latents.names], np.str_)
+        arrays["names"] = _stream(names, names.dtype.str)
     arrays["provenance"] = text_array(latents.provenance)
     files.clear_abandoned(path.parent)
     with files.atomic_writer(path) as file:
@@ -186,7 +203,10 @@ def _read_arrays(path: Path) -> tuple[dict[str, NDArray[Any]], Mapping[str, str]
 
 
 def _checked(
-    latents: NDArray[Any], classes: NDArray[Any] | None = None, seeds: NDArray[Any] | None = None
+    latents: NDArray[Any],
+    classes: NDArray[Any] | None = None,
+    seeds: NDArray[Any] | None = None,
+    names: NDArray[Any] | None = None,
 ) -> dict[str, Any]:
     """Return the fields of `Latents`, in the types that they have. Raises DataError."""
     _require_shape(latents.shape)
@@ -205,12 +225,15 @@ def _checked(
     for name, values in (("classes", classes), ("seeds", seeds)):
         if values is not None and values.dtype.kind not in "iu":
             raise DataError(f"{name} are {values.dtype}, not whole numbers")
+    if names is not None and names.dtype.kind != "U":
+        raise DataError(f"names are {names.dtype}, not texts")
     if seeds is not None and not ((seeds >= 0) & (seeds <= MAX_SEED)).all():
         raise DataError(f"seeds are not all from 0 to {MAX_SEED:,}")
     return {
         "points": points,
         "classes": None if classes is None else classes.astype(np.int64),
         "seeds": None if seeds is None else tuple(seeds.tolist()),
+        "names": None if names is None else tuple(map(printable, names.tolist())),
     }
 
 

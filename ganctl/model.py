@@ -5,16 +5,17 @@ from __future__ import annotations
 import functools
 import html
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar, cast
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 import ganctl
-from ganctl import export, inputs, machine, sampling, store
+from ganctl import export, inputs, latents_file, machine, sampling, store
 from ganctl import latents as paths
 from ganctl.classes import names_of
 from ganctl.config.image_settings import ImageSettings
@@ -26,10 +27,13 @@ from ganctl.errors import Setting, Text, UsageError
 from ganctl.export.source import Source
 from ganctl.images import Pixels
 from ganctl.inputs import GivenLatents, Inputs
+from ganctl.latents_file import Latents
 from ganctl.networks import load_generator
 from ganctl.samples import Samples, Sheet, Walk, no_progress
 from ganctl.seeds import Class, class_numbers, is_single_class, pairing_error
+from ganctl.steering import directions as steering
 from ganctl.steering import projection
+from ganctl.steering.directions import Directions, GivenDirections, Moves
 from ganctl.steering.projection import Projection
 from ganctl.text import counted, listed, suggestion
 
@@ -74,6 +78,8 @@ class Model:
         classes: Class | Sequence[Class] | None = None,
         truncation: float = 1.0,
         every_class: bool = False,
+        move: Moves | None = None,
+        directions: GivenDirections | None = None,
     ) -> Samples:
         """Return the samples of `seeds`; each depends on its seed, class and `truncation` alone.
 
@@ -81,6 +87,9 @@ class Model:
         default seed k is of class k modulo the number of classes. With `every_class` all seeds are
         drawn in each class, a row per class. `truncation` in (0, 1] trades variety for typical
         images (`sampling.inputs_of`).
+
+        `move` moves all latents along `directions`, by their numbers or names; the default are the
+        principal ones. A distance of 1 is a standard deviation of latents.
 
         Instead of seeds, `latents` can be given: an array (N, latent_dim), a file of them, or
         `Latents`, whose own classes are the default. Raises UsageError for a seed, class or
@@ -93,7 +102,8 @@ class Model:
         ((10, 28, 28, 1), dtype('uint8'))
         >>> samples.grid(columns=5).size  # a Pillow image; each pixel is 3 x 3
         (420, 168)
-        >>> moved = model.sample(latents=0.5 + samples.latents.points, classes="7")
+        >>> again = model.sample(latents=samples.latents)
+        >>> moved = model.sample(range(10), move={1: 2.0, 3: -1.5})
         """
         self._require_drawable(truncation)
         if every_class or classes is not None:
@@ -102,6 +112,8 @@ class Model:
             self.network, self.classes, seeds=seeds, latents=latents, classes=classes,
             every_class=every_class, truncation=truncation,
         )  # fmt: skip
+        if move:
+            found = found.moved(self._directions(directions).shift(move), steering.described(move))
         return Samples(
             functools.partial(found.draw, self.generator), self._shape(len(found)), found.seeds,
             found.labels, self.classes, by_class=every_class,
@@ -120,13 +132,18 @@ class Model:
         ease: str = "linear",
         loop: bool = False,
         truncation: float = 1.0,
+        along: int | str | None = None,
+        reach: float = 3.0,
+        directions: GivenDirections | None = None,
     ) -> Walk:
         """Return a walk from seed to seed, `frames` steps each; with `loop` back to the first one.
 
         The frame at each seed is the seed's own sample. `mode` is slerp (along the hypersphere) or
         lerp; `ease` is linear, or smooth (each leg starts and ends at rest). `classes` is one class
         for all seeds or one for each; a single seed can go through several classes. `latents`
-        instead of seeds are those of `sample`. Raises what `sample` raises.
+        instead of seeds are those of `sample`. With `along`, the walk goes straight along one of
+        the `directions`, through a single seed (0 by default) from -`reach` to `reach`. Raises what
+        `sample` raises.
 
         >>> model = load("runs/mnist-fast")
         >>> walk = model.interpolate([3, 7, 12], frames=8, ease="smooth", loop=True)
@@ -135,7 +152,11 @@ class Model:
         >>> walk.save("walk.apng", fps=20)
         """
         _require_walk(frames, mode, ease)
-        stops = self._keyframes(seeds, latents, classes, truncation)
+        if along is None:
+            stops = self._keyframes(seeds, latents, classes, truncation)
+        else:
+            vector, mode = self._directions(directions).vector(along), "lerp"
+            stops = self._single(seeds, latents, classes, truncation).along(vector, reach, along)
         count = paths.num_frames(len(stops), frames, loop=loop)
         path = functools.partial(paths.path, frames=frames, mode=mode, ease=ease, loop=loop)
         return self._between(Walk, path, count, stops, mode, columns=count)
@@ -208,6 +229,55 @@ class Model:
             progress=progress,
         )  # fmt: skip
 
+    def directions(
+        self,
+        *,
+        method: str = steering.METHODS[0],
+        count: int = 8,
+        start: Origin | Latents | None = None,
+        end: Origin | Latents | None = None,
+        seed: int = 0,
+        classes: Class | None = None,
+        progress: Progress = no_progress,
+    ) -> Directions:
+        """Return directions in latent space, and the image of `seed` moved along each of them.
+
+        By default these are the `count` strongest ones of the first layer: the principal components
+        of its `activations` (Harkonen et al. 2020), or those of its `weights` (Shen & Zhou 2021).
+        With `start` and `end` it is the one from the mean latent of some pictures to that of
+        others; each is an `Origin` of pictures, as `project` takes it, or latents. `classes` is the
+        class of the image and of the pictures. Raises what `sample` and `project` raise.
+
+        >>> model = load("runs/mnist-fast")
+        >>> found = model.directions(count=3)
+        >>> found.names, found.vectors.shape
+        (('1', '2', '3'), (3, 8))
+        >>> found.save("steered")  # directions.npz, directions.png
+        >>> samples = model.sample(range(4), move={2: 1.5}, directions="steered/directions.npz")
+        """
+        require(method in steering.METHODS, "method", method, " or ".join(steering.METHODS))
+        require(count >= 1, "count", count, "at least 1")
+        if (start is None) != (end is None):
+            raise UsageError(
+                Text("{} and {} belong together", Setting("start"), Setting("end")),
+                "A direction leads from some pictures to others.",
+            )
+        single = self._single([seed], None, classes, 1.0)
+        if start is None or end is None:
+            found = steering.principal(self.generator, self.network, method, count)
+        else:
+            found = steering.between(
+                self._points_of(start, classes, progress), self._points_of(end, classes, progress),
+                steering.name_between(start, end),
+            )  # fmt: skip
+        origin = single.latents()
+        drawn = self.sample(
+            latents=steering.moved(origin.points[0], found.vectors),
+            classes=None if origin.classes is None else int(origin.classes[0]),
+        )
+        provenance = {**self._made_by, **found.provenance, **single.text}
+        return replace(found, images=drawn.pixels, provenance=provenance)
+
     def export(self, path: str | Path, *, uint8: bool = False) -> int:
         """Write the generator as a file for other programs, and return its size in bytes.
 
@@ -279,6 +349,40 @@ class Model:
         return cls(
             draw, self._shape(count), stops.seeds, labels, self.classes, columns=columns,
             text={**self._text(stops), "mode": mode},
+        )  # fmt: skip
+
+    def _directions(self, given: GivenDirections | None) -> Directions:
+        """Return the directions that a caller gives, or all principal ones."""
+        if given is None:
+            return steering.principal(
+                self.generator, self.network, steering.METHODS[0], self.network.latent_dim
+            )
+        return given if isinstance(given, Directions) else steering.read(given, self.network)
+
+    def _points_of(
+        self, given: Origin | Latents, classes: Class | None, progress: Progress
+    ) -> NDArray[np.float32]:
+        """Return latents (N, latent_dim): those given, those in a file, or those of pictures."""
+        if isinstance(given, Latents):
+            return latents_file.fitting(given, self.network).points
+        if isinstance(given, (str, Path)) and latents_file.is_one(given):
+            return latents_file.read(given, self.network).points
+        return self.project(given, classes=classes, progress=progress).latents.points
+
+    def _single(
+        self,
+        seeds: Iterable[int] | None,
+        latents: GivenLatents | None,
+        classes: Class | Sequence[Class] | None,
+        truncation: float,
+    ) -> Inputs:
+        """Return the inputs of a single image, of seed 0 unless seeds or latents are given."""
+        self._require_drawable(truncation)
+        if classes is not None:
+            self.require_classes()
+        return inputs.of_samples(
+            self.network, self.classes, seeds=[0] if seeds is None and latents is None else seeds,
+            latents=latents, classes=classes, every_class=False, truncation=truncation,
         )  # fmt: skip
 
     def _keyframes(

@@ -48,15 +48,16 @@ def sample_seeds(
     network: NetworkConfig,
     labels: Labels | None = None,
     truncation: float = 1.0,
+    shift: NDArray[np.float32] | None = None,
 ) -> Iterator[Pixels]:
     """Yield the images of `seeds` in chunks, uint8 (n, H, W, C) with n <= chunk_size.
 
-    `labels` and `truncation` are those of `inputs_of`. Chunks are drawn one at a time.
+    `labels`, `truncation` and `shift` are those of `inputs_of`. Chunks are drawn one at a time.
     """
     for start in range(0, len(seeds), _NUM_AHEAD):
         part = slice(start, start + _NUM_AHEAD)
         part_labels = None if labels is None else labels[part]
-        points = inputs_of(seeds[part], network, part_labels, truncation)
+        points = inputs_of(seeds[part], network, part_labels, truncation, shift)
         yield from sample_latents(generator, points, network)
 
 
@@ -65,6 +66,7 @@ def inputs_of(
     network: NetworkConfig,
     labels: Labels | None = None,
     truncation: float = 1.0,
+    shift: NDArray[np.float32] | None = None,
 ) -> Tensor:
     """Return the generator's inputs for `seeds`, float32 (N, input_dim).
 
@@ -74,12 +76,14 @@ def inputs_of(
     `truncation`, psi in (0, 1], scales latents to psi z, of N(0, psi^2), as the temperature of
     Kingma & Dhariwal 2018 (Glow, section 6). It trades variety for typical images, like the
     truncation trick of Brock et al. 2019 (BigGAN, section 3.1), but rejects no draw: each image
-    remains a continuous function of psi.
+    remains a continuous function of psi. `shift`, (latent_dim,), is added to
+    each latent afterwards.
     """
     count = network.num_classes
     if labels is None and count:
         labels = classes_of(seeds, count)
-    return inputs_at(latents.from_seeds(seeds, network.latent_dim), network, labels, truncation)
+    points = latents.from_seeds(seeds, network.latent_dim)
+    return inputs_at(points, network, labels, truncation, shift)
 
 
 def inputs_at(
@@ -87,12 +91,15 @@ def inputs_at(
     network: NetworkConfig,
     labels: Labels | None = None,
     truncation: float = 1.0,
+    shift: NDArray[np.float32] | None = None,
 ) -> Tensor:
     """Return the generator's inputs for latents, float32 (N, latent_dim), as `inputs_of` does.
 
     `labels` are their classes, which a conditional network needs.
     """
     scaled = truncation * torch.as_tensor(points)
+    if shift is not None:
+        scaled = scaled + torch.from_numpy(shift)
     if not network.num_classes:
         return scaled
     assert labels is not None

@@ -16,6 +16,7 @@ from ganctl import machine
 from ganctl.cli import (
     config,
     data,
+    directions,
     evaluate,
     explore,
     export,
@@ -57,8 +58,8 @@ checkpoints, compare samples with real images, report on runs.
 )
 _COMMANDS: Sequence[Callable[..., None]] = (
     train.train, sample.sample, interpolate.interpolate, inspect.inspect, evaluate.evaluate,
-    project.project, export.export, explore.explore, data.data, pack.data_pack, pack.data_index,
-    config.config, report.report,
+    project.project, directions.directions, export.export, explore.explore, data.data,
+    pack.data_pack, pack.data_index, config.config, report.report,
 )  # fmt: skip
 for _command in _COMMANDS:
     # A docstring's lines are joined to paragraphs, which the terminal breaks at its own width.

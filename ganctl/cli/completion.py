@@ -39,6 +39,7 @@ def among(names: Sequence[str]) -> Callable[[str], list[str]]:
 
 
 presets = among(tuple(PRESETS))
+methods = among(("activations", "weights"))
 devices = among(("auto", "cpu", "cuda", "mps"))
 seeds = among(("0-15", "0-99", "0,1,2,3"))
 

@@ -11,6 +11,7 @@ import typer
 from ganctl.cli import completion
 from ganctl.cli.options import (
     CheckpointArgument,
+    DirectionsOption,
     EmaOption,
     JsonOption,
     LatentsOption,
@@ -18,6 +19,7 @@ from ganctl.cli.options import (
     TruncationOption,
     UpscaleOption,
     check_suffix,
+    parse_move,
     parse_seeds,
     refuse_both,
     refuse_same_file,
@@ -53,6 +55,12 @@ def interpolate(
         "bottom left, bottom right. With --latents numbers of latents, from 0.",
     )] = None,
     latents: LatentsOption = None,
+    along: Annotated[str | None, typer.Option(
+        "--along", metavar="DIRECTION[=F]", show_default=False,
+        help="Walk straight along a direction, by its number or name, through a single seed: from "
+        "F standard deviations (3) before it to as many behind it.",
+    )] = None,
+    directions: DirectionsOption = None,
     of_classes: Annotated[str | None, typer.Option(
         "--class", metavar="A,B,...", show_default="each one's own",
         autocompletion=completion.classes,
@@ -96,6 +104,8 @@ def interpolate(
 
     ganctl interpolate ckpt.pt --corners 0,1,2,3 --class 3 -o sheet.png
 
+    ganctl interpolate runs/mnist-fast --seeds 5 --along 3 -o thicker.gif
+
     ganctl interpolate ckpt.pt --latents faces.npz --loop -o walk.gif
     """
     terminal = Terminal(json_wanted=json, quiet=quiet)
@@ -111,6 +121,12 @@ def interpolate(
             "A walk goes through all latents of the file, in their order.",
         )
     refuse_same_file({"-o": out, "--latents": latents})
+    if along is not None:
+        refuse_both("--along", {"--walk": walk, "--corners": corners}, "It goes through one seed.")
+    elif directions is not None:
+        raise UsageError("--directions needs --along", "For example: --along 1")
+    way = None if along is None else parse_move(along, 3.0)
+    mode = "lerp" if way else mode
     if len(given) > 1:
         raise UsageError(f"give either {' or '.join([*given][:2])}")
     if is_sheet and loop:
@@ -145,6 +161,8 @@ def interpolate(
             drawn = with_command(model.sheet(stops, **how), context)
             drawn.save(out, upscale=upscale, progress=progress)
         else:
+            if way:
+                how |= {"along": way[0], "reach": way[1], "directions": directions}
             drawn = walked = with_command(model.interpolate(stops, loop=loop, **how), context)
             walked.save(out, upscale=upscale, fps=fps, progress=progress)
     if suffix == ".mp4" and drawn.shape[-1] == RGBA:
@@ -156,6 +174,7 @@ def interpolate(
         terminal.document({
             "out": str(out), "kind": suffix[1:], "sheet": is_sheet,
             "seeds": None if points else drawn.seeds, "latents": str(latents) if latents else None,
+            "along": way[0] if way else None, "reach": way[1] if way else None,
             "classes": labels, "class_names": names, "mode": mode,
             "ease": ease, "loop": loop, "truncation": truncation, "frames": len(drawn),
             "ema": model.ema, "checkpoint": str(model.path), "digest": model.digest,
@@ -166,6 +185,8 @@ def interpolate(
         route = f"{counted(len(points), 'latent')} of {latents}"
     if names:
         route += f", {_route('class', 'classes', names, loop, is_sheet)}"
+    if way:
+        route += f", along direction {way[0]} from {-way[1]:g} to {way[1]:g}"
     between, noun = ("between ", "image") if is_sheet else ("", "frame")
     terminal.result(f"{out}: {counted(len(drawn), noun)}, {between}{route} ({mode})")
 

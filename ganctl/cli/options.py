@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -91,6 +92,10 @@ UpscaleOption = Annotated[int | None, typer.Option(
 LatentsOption = Annotated[Path | None, typer.Option(
     "--latents", metavar="FILE", show_default=False, autocompletion=completion.arrays,
     help="An .npz file of latents, which are drawn instead of seeds.")]
+DirectionsOption = Annotated[Path | None, typer.Option(
+    "--directions", metavar="FILE", show_default="the checkpoint's principal ones",
+    autocompletion=completion.arrays,
+    help="An .npz file of directions, as 'ganctl directions' writes it.")]
 TruncationOption = Annotated[float, typer.Option(
     "--truncation", metavar="PSI",
     help="Truncation psi in (0, 1]: lower values give more typical but less varied samples.")]
@@ -98,6 +103,8 @@ TruncationOption = Annotated[float, typer.Option(
 
 _MAX_DIGITS = len(str(MAX_SEED))
 MAX_LISTED = 1_000_000
+_MAX_DISTANCE = 100
+"""Longest way along a direction, in standard deviations of latents."""
 _UNITS = ("", "k", "m", "g", "t")
 
 
@@ -194,6 +201,36 @@ def refuse_both(given: str, others: Mapping[str, object], hint: str) -> None:
     """Raise UsageError if one of `others`, values by their options, was given beside `given`."""
     for other in (name for name, value in others.items() if value is not None):
         raise UsageError(f"give either {given} or {other}", hint)
+
+
+def parse_move(text: str, default: float | None = None) -> tuple[str, float]:
+    """Return the direction and the distance ('3', 2.0) of '3=+2'.
+
+    The distance may be left out if there is a `default`. Raises UsageError.
+    """
+    name, equals, amount = text.strip().rpartition("=")
+    if not equals and default is not None and amount:
+        return amount, default
+    try:
+        distance = float(amount)
+    except ValueError:
+        distance = math.nan
+    if not name or not abs(distance) <= _MAX_DISTANCE:
+        raise UsageError(
+            f"'{text[:40]}' is not a direction and a distance of at most {_MAX_DISTANCE}",
+            "For example: 3=+2, or thin-to-thick=-1.5",
+        )
+    return name.strip(), distance
+
+
+def parse_moves(texts: Iterable[str]) -> dict[str, float]:
+    """Return the distance of each direction in texts like '3=+2'. Raises UsageError."""
+    moves: dict[str, float] = {}
+    for name, distance in map(parse_move, texts):
+        if name in moves:
+            raise UsageError(f"direction '{name[:40]}' is given twice")
+        moves[name] = distance
+    return moves
 
 
 def parse_grid(text: str) -> tuple[int, int]:

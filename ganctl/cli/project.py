@@ -10,6 +10,7 @@ import typer
 
 from ganctl.cli import completion
 from ganctl.cli.options import CheckpointArgument, EmaOption, JsonOption, QuietOption
+from ganctl.cli.provenance import command_of
 from ganctl.cli.terminal import Terminal
 from ganctl.errors import UsageError
 from ganctl.text import counted
@@ -19,6 +20,7 @@ _MAX_LISTED = 20
 
 
 def project(
+    context: typer.Context,
     ckpt: CheckpointArgument,
     images: Annotated[list[str], typer.Argument(
         metavar="IMAGE...", show_default=False, autocompletion=completion.data,
@@ -69,7 +71,7 @@ def project(
         found = model.project(
             images, classes=of_class, limit=limit, skip_bad=skip_bad, progress=progress
         )
-        found.save(out)
+        found.save(out, command=command_of(context))
     terminal.notes(found.notes)
     names = found.class_names
     if json:

@@ -19,7 +19,12 @@ _LEFT_OUT = ("out", "save_latents", "force", "quiet", "json")
 
 
 def with_command(samples: _S, context: typer.Context) -> _S:
-    """Return `samples` with the command of `context` in the text for their files.
+    """Return `samples` with the command of `context` in the text for their files."""
+    return dataclasses.replace(samples, text={**samples.text, "command": command_of(context)})
+
+
+def command_of(context: typer.Context) -> str:
+    """Return the command of `context` as text for files.
 
     It has the options that were given and decide the images, so that the same images have the same
     bytes wherever they are written. Absolute paths are reduced to names: a picture that is shown to
@@ -35,9 +40,9 @@ def with_command(samples: _S, context: typer.Context) -> _S:
         if isinstance(value, bool):
             words.append(param.opts[0] if value else param.secondary_opts[0])
             continue
-        if isinstance(value, Path) and value.is_absolute():
-            value = value.name
-        words += (
-            [str(value)] if param.param_type_name == "argument" else [param.opts[-1], str(value)]
-        )
-    return dataclasses.replace(samples, text={**samples.text, "command": shlex.join(words)})
+        for each in value if isinstance(value, list | tuple) else [value]:
+            text = str(each)
+            if Path(text).is_absolute():
+                text = Path(text).name
+            words += [text] if param.param_type_name == "argument" else [param.opts[-1], text]
+    return shlex.join(words)

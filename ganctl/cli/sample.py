@@ -11,6 +11,7 @@ import typer
 from ganctl.cli import completion
 from ganctl.cli.options import (
     CheckpointArgument,
+    DirectionsOption,
     EmaOption,
     JsonOption,
     LatentsOption,
@@ -19,6 +20,7 @@ from ganctl.cli.options import (
     UpscaleOption,
     check_suffix,
     parse_grid,
+    parse_moves,
     refuse_both,
     refuse_same_file,
     wanted_seeds,
@@ -71,6 +73,12 @@ def sample(
         "--label-seeds", help="Write each sample's seed, or the number of its latent, below it in "
         "the grid.",
     )] = False,
+    move: Annotated[list[str] | None, typer.Option(
+        "--move", metavar="DIRECTION=F", show_default=False,
+        help="Move all latents along a direction, by its number or name, F standard deviations: "
+        "3=+2. Can be repeated.",
+    )] = None,
+    directions: DirectionsOption = None,
     force: Annotated[bool, typer.Option(
         "--force", help="Replace the samples of an earlier call in the folder.",
     )] = False,
@@ -95,6 +103,8 @@ def sample(
     ganctl sample runs/mnist-fast -n 4 --save-latents four.npz
 
     ganctl sample runs/mnist-fast --latents four.npz --class 7
+
+    ganctl sample runs/mnist-fast --seeds 0-9 --move 1=+2 --move 3=-1
 
     ganctl sample runs/mnist-fast --grid 8x4 --label-seeds --truncation 0.7 -o typical.png
     """
@@ -123,6 +133,9 @@ def sample(
     for option, given in (("--grid", grid is not None), ("--label-seeds", label_seeds)):
         if given and kind != ".png":
             raise UsageError(f"{option} needs a PNG grid", "Write one: -o samples.png")
+    if directions is not None and not move:
+        raise UsageError("--directions needs --move", "For example: --move 1=+2")
+    moves = parse_moves(move or ())
     if save_latents is not None:
         check_suffix(save_latents, (".npz",))
     refuse_same_file({"-o": Path(out), "--latents": latents, "--save-latents": save_latents})
@@ -137,7 +150,7 @@ def sample(
         points = None if latents is None else latents_file.read(latents, model.network)
         samples = model.sample(
             None if points else wanted, latents=points, classes=of_class, truncation=truncation,
-            every_class=per_class is not None,
+            every_class=per_class is not None, move=moves, directions=directions,
         )  # fmt: skip
         samples = with_command(samples, context)
         if save_latents is not None:
@@ -153,7 +166,7 @@ def sample(
             "seeds": None if points else drawn, "latents": str(latents) if latents else None,
             "saved_latents": str(save_latents) if save_latents else None,
             "class": label, "class_name": None if label is None else names[label],
-            "per_class": per_class, "truncation": truncation,
+            "per_class": per_class, "truncation": truncation, "move": moves or None,
             "classes": names if per_class else None, "ema": model.ema,
             "checkpoint": str(model.path), "digest": model.digest, "step": model.step,
         })  # fmt: skip
@@ -164,6 +177,8 @@ def sample(
     origin = (
         f"latents of {latents}" if points else f"{'seed' if len(wanted) == 1 else 'seeds'} {drawn}"
     )
+    if moves:
+        origin += f", moved {samples.text['move']}"
     terminal.result(
         f"{Path(out)}: {counted(len(samples), 'sample')}{which}, {origin} "
         f"({'moving average' if model.ema else 'weights as trained'}, step {model.step:,})"

@@ -11,7 +11,7 @@ from ganctl import efficientnet
 from ganctl.config.schema import NetworkConfig
 from ganctl.errors import CheckpointError, Setting, Text, UsageError
 from ganctl.networks import dcgan, fast, guided
-from ganctl.networks.layers import Place
+from ganctl.networks.layers import Generator, Place
 
 _ARCHITECTURES = {"dcgan": dcgan, "fast": fast, "guided": guided}
 _MEMORY_FORMAT = torch.channels_last
@@ -117,6 +117,15 @@ def load_generator(
     generator.load_state_dict(weights, assign=True)
     generator.to(device).to(memory_format=_MEMORY_FORMAT)
     return generator.eval().requires_grad_(False)
+
+
+def first_outputs(generator: nn.Module, inputs: Tensor, *, activated: bool) -> Tensor:
+    """Return the outputs (N, F) of a generator's first layer for inputs (N, input_dim).
+
+    They are taken before or after its activation function, with any normalization between.
+    """
+    assert isinstance(generator, Generator)
+    return generator.first_outputs(inputs, activated=activated)
 
 
 def check_weights(expected: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> None:

@@ -34,6 +34,18 @@ class Generator(_Network):
         images: Tensor = self.layers(latents)
         return images
 
+    def first_outputs(self, latents: Tensor, *, activated: bool) -> Tensor:
+        """Return what the layers up to the first activation function make of latents, (N, F).
+
+        Without that function (not `activated`) it is affine in the latents.
+        """
+        x = latents
+        for layer in self.layers:
+            if isinstance(layer, nn.ReLU | nn.LeakyReLU):
+                return (layer(x) if activated else x).flatten(1)
+            x = layer(x)
+        raise AssertionError("a generator has an activation function")
+
 
 class Discriminator(_Network):
     """Images (N, C, H, W) in [-1, 1] and one-hot classes (N, K) or None → logits (N, 1).

@@ -6,7 +6,7 @@ import csv
 import io
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -79,15 +79,17 @@ class Projection:
         ]
         return images.grid(images.add_captions(framed, captions))
 
-    def save(self, folder: str | Path) -> None:
+    def save(self, folder: str | Path, *, command: str | None = None) -> None:
         """Write latents.npz, projection.png and projection.csv to `folder`, made if need be.
 
-        Files of these names are replaced. Raises RunError if writing fails.
+        The first two say how they were made: by a `command`, if it is given. Files of these names
+        are replaced. Raises RunError if writing fails.
         """
         folder = Path(folder)
         files.make_folder(folder)
-        latents_file.write(folder / LATENTS, self.latents)
-        files.write_atomic(folder / SHEET, images.png(self.picture(), self.latents.provenance))
+        text = {**self.latents.provenance, **({"command": command} if command else {})}
+        latents_file.write(folder / LATENTS, replace(self.latents, provenance=text))
+        files.write_atomic(folder / SHEET, images.png(self.picture(), text))
         table = io.StringIO()
         rows = csv.writer(table, lineterminator="\n")
         rows.writerow(["name", "class", "psnr_db"])
@@ -121,8 +123,9 @@ def project(
     points, one_hot = torch.tensor_split(inputs, [network.latent_dim], 1)
     numbers = one_hot.argmax(1).numpy() if network.num_classes else None
     return Projection(
-        Latents(points.numpy(), numbers, provenance=provenance), pictures.names, pictures.pixels,
-        found, psnr(pictures.pixels, found), classes, pictures.notes,
+        Latents(points.numpy(), numbers, names=pictures.names, provenance=provenance),
+        pictures.names, pictures.pixels, found, psnr(pictures.pixels, found), classes,
+        pictures.notes,
     )  # fmt: skip
 
 

@@ -23,7 +23,9 @@ def test_the_result_names_each_picture(ok, run, pictures, tmp_path, monkeypatch)
     assert [row.split()[:2] for row in rows] == [["seed-000000.png", "0"], ["seed-000001.png", "0"]]
     with np.load(tmp_path / "out" / "latents.npz") as arrays:
         assert arrays["latents"].shape == (2, 100)
-        assert "ganctl" in json.loads(str(arrays["provenance"]))["Software"]
+        assert arrays["names"].tolist() == ["seed-000000.png", "seed-000001.png"]
+        made_by = json.loads(str(arrays["provenance"]))
+        assert made_by["command"] == "ganctl project tiny drawn --class 0"
 
 
 def test_json_describes_the_pictures(ok, run, pictures, documented, tmp_path):

@@ -11,9 +11,9 @@ import numpy as np
 
 from ganctl import latents, web_page
 from ganctl.errors import Setting, Text, UsageError
-from ganctl.export.page.directions import principal_directions
 from ganctl.export.page.network import Step, steps_of
 from ganctl.export.source import Source
+from ganctl.steering.directions import principal
 from ganctl.text import in_bytes
 
 NUM_SEEDS = 1000
@@ -38,10 +38,10 @@ def encode(source: Source) -> bytes:
     if num_bytes > MAX_BYTES:
         raise _too_large(num_bytes)
     network = steps_of(source.generator)
-    directions = principal_directions(source, _NUM_DIRECTIONS)
+    directions = principal(source.generator, source.network, "activations", _NUM_DIRECTIONS).vectors
     points = latents.from_seeds(range(NUM_SEEDS), source.network.latent_dim)
     data = b"".join(each.tobytes() for each in (
-        points.numpy().astype("<f4"), directions.numpy().astype("<f4"),
+        points.numpy().astype("<f4"), directions.astype("<f4"),
         np.concatenate(network.weights).astype("<f2"),
     ))  # fmt: skip
     style, png, script, library = (
