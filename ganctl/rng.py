@@ -45,6 +45,8 @@ class Stream(enum.Enum):
     """The choice of held-out images, and the order of held-out and test images."""
     PROJECTION = 12, ()
     """The latents from which the search for an image's latent begins."""
+    WALKS = 13, ()
+    """The places on walks at which the path length is measured."""
 
     def __init__(self, tag: int, names: tuple[str, ...]) -> None:
         self.tag = tag

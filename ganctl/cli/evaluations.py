@@ -33,6 +33,11 @@ def show_evaluation(evaluation: Evaluation, terminal: Terminal, *, heading: str)
         terminal.result(f"features: {evaluation.features}; {patches}")
     rows = evaluation.rows()
     terminal.table(("", "samples", "real images", "better is"), rows)
+    if evaluation.path_length is not None:
+        terminal.result(
+            f"perceptual path length: {evaluation.path_length:.2f} (1: images change evenly on a "
+            "walk between two; more: in places suddenly)"
+        )
     if any(better == ">= real" for *_, better in rows):
         terminal.result(
             ">= real: samples closer to training images than real images are may be copies."

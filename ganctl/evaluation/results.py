@@ -47,6 +47,8 @@ class Evaluation:
     metrics: Metrics
     floor: Metrics
     """The metrics of real images, which hardly any generator can beat."""
+    path_length: float | None = None
+    """The perceptual path length; None without a feature network."""
 
     @property
     def warning(self) -> str | None:

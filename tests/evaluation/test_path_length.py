@@ -1,0 +1,52 @@
+import pytest
+import torch
+from torch import nn
+
+from ganctl.evaluation.path_length import NUM_WALKS, path_length
+from ganctl.features import FeatureNetwork
+
+
+class _Pixels(FeatureNetwork):
+    """Features that are the pixels."""
+
+    name = digest = "pixels"
+
+    def __call__(self, inputs):
+        return inputs.flatten(1).float(), inputs.flatten(1)[:, :0]
+
+
+class _Drawn(nn.Module):
+    """Images whose brightness follows the first latent dimension, smoothly or not."""
+
+    def __init__(self, shape, curve):
+        super().__init__()
+        self.shape, self.curve = shape, curve
+        self.unused = nn.Parameter(torch.zeros(1))
+
+    def forward(self, inputs):
+        return self.curve(inputs[:, :1, None, None]).expand(-1, *self.shape)
+
+
+@pytest.fixture
+def measured(tiny_config):
+    def measure(curve, num_classes=0):
+        network = tiny_config(num_classes=num_classes).network
+        seen = []
+        generator = _Drawn(network.image_shape, curve)
+        found = path_length(generator, network, _Pixels(), lambda *state: seen.append(state))
+        assert seen[-1] == ("walking between samples", 4 * NUM_WALKS, 4 * NUM_WALKS)
+        return found
+
+    return measure
+
+
+def test_an_even_walk_is_shorter_than_a_sudden_one(measured):
+    even = measured(lambda z: z / 4)
+    sudden = measured(lambda z: z.sign())
+    assert 0.9 < even < 3
+    assert sudden > 3 * even
+    assert measured(lambda z: z / 4, num_classes=3) == even
+
+
+def test_images_that_are_all_alike_have_no_length(measured):
+    assert measured(lambda z: 0 * z) is None
