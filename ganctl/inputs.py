@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -130,7 +129,7 @@ def of_samples(
         seeds = valid_seeds(range(_NUM_SEEDS) if seeds is None else seeds)
         count, text = len(seeds), {"seeds": as_ranges(seeds)}
     else:
-        seeds, count, text = given.seeds or (), len(given), _text_of(given)
+        seeds, count, text = given.seeds or (), len(given), given.text
     if every_class:
         if given is not None:
             raise UsageError("latents cannot be drawn in every class", "Give one class.")
@@ -175,7 +174,7 @@ def of_keyframes(
         text = {"seeds": ",".join(map(str, seeds))}
     else:
         places, labels = paired(range(len(given)), numbers, "latent")
-        text = _text_of(given)
+        text = given.text
         given = given.picked(places)
         seeds = given.seeds or ()
         labels = _labels_of(given, names) if labels is None else labels
@@ -192,13 +191,6 @@ def _given(
     if seeds is not None:
         raise UsageError("give either seeds or latents")
     return latents_file.fitting(latents, network)
-
-
-def _text_of(given: Latents) -> dict[str, str]:
-    """Return text for a file: where latents were read, and a digest that identifies them."""
-    digest = hashlib.sha256(np.ascontiguousarray(given.points, "<f4").tobytes()).hexdigest()
-    return {"latents": "an array" if given.path is None else given.path.name,
-            "latents_digest": digest}  # fmt: skip
 
 
 def _labels_of(given: Latents, names: Sequence[str]) -> Labels | None:

@@ -13,6 +13,7 @@ to write `latents` alone, of any type of number.
 
 from __future__ import annotations
 
+import hashlib
 import stat
 import zipfile
 from collections.abc import Mapping, Sequence
@@ -70,6 +71,13 @@ class Latents:
             seeds=None if self.seeds is None else [self.seeds[place] for place in places],
             names=None if self.names is None else [self.names[place] for place in places],
         )
+
+    @property
+    def text(self) -> dict[str, str]:
+        """Text for files: where they were read, and a digest that identifies them."""
+        digest = hashlib.sha256(np.ascontiguousarray(self.points, "<f4").tobytes()).hexdigest()
+        return {"latents": "an array" if self.path is None else self.path.name,
+                "latents_digest": digest}  # fmt: skip
 
     def notices(self, digest: str) -> list[str]:
         """Return a warning if they were made with another checkpoint than the one of `digest`."""

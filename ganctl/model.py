@@ -278,16 +278,19 @@ class Model:
         provenance = {**self._made_by, **found.provenance, **single.text}
         return replace(found, images=drawn.pixels, provenance=provenance)
 
-    def export(self, path: str | Path, *, uint8: bool = False) -> int:
+    def export(
+        self, path: str | Path, *, uint8: bool = False, latents: GivenLatents | None = None
+    ) -> int:
         """Write the generator as a file for other programs, and return its size in bytes.
 
         The suffix chooses the format: .onnx (extra `onnx`) and .pt2 (torch.export) are programs,
         .html is a page that draws in a browser, and .safetensors holds the weights, from which
         `load` rebuilds the generator. The inputs of programs are `latents`, float32
         (N, latent_dim), and, if there are classes, `classes`, int64 (N,). Their output `images` is
-        float32 (N, C, H, W) in [-1, 1] or, with `uint8`, uint8 (N, H, W, C). Raises UsageError for
-        another suffix and for too large a generator, CheckpointError for weights that are not
-        finite, PackageError without the extra, RunError if writing fails.
+        float32 (N, C, H, W) in [-1, 1] or, with `uint8`, uint8 (N, H, W, C). A page shows the first
+        seeds, or `latents` as `sample` takes them. Raises UsageError for another suffix and for too
+        large a generator, CheckpointError for weights that are not finite, PackageError without the
+        extra, RunError if writing fails.
 
         >>> import torch
         >>> model = load("runs/mnist-fast")
@@ -302,7 +305,11 @@ class Model:
             "digest": self.data_digest,
             "held_out_digest": self.held_out_digest,
         }
-        source = Source(self.generator, self.config, self.classes, origin, data, uint8)
+        shown = None
+        if latents is not None:
+            given = latents_file.fitting(latents, self.network)
+            shown = replace(self.sample(latents=given).latents, path=given.path)
+        source = Source(self.generator, self.config, self.classes, origin, data, uint8, shown)
         return export.write(Path(path), source)
 
     def require_classes(self) -> tuple[str, ...]:

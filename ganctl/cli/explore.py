@@ -7,7 +7,14 @@ from typing import Annotated
 
 import typer
 
-from ganctl.cli.options import CheckpointArgument, EmaOption, JsonOption, QuietOption, check_suffix
+from ganctl.cli.options import (
+    CheckpointArgument,
+    EmaOption,
+    JsonOption,
+    LatentsOption,
+    QuietOption,
+    check_suffix,
+)
 from ganctl.cli.terminal import Terminal
 from ganctl.text import in_bytes
 
@@ -21,6 +28,7 @@ def explore(
     open_: Annotated[bool, typer.Option(
         "--open/--no-open", help="Open the page in a browser.",
     )] = True,
+    latents: LatentsOption = None,
     ema: EmaOption = None,
     quiet: QuietOption = False,
     json: JsonOption = False,
@@ -43,18 +51,22 @@ def explore(
     with terminal.progress() as progress:
         import tempfile
 
+        from ganctl import latents_file
         from ganctl.model import load
 
         model = load(ckpt, ema=ema)
         progress("exporting", 0, 0)
         path = out or Path(tempfile.mkdtemp(prefix="ganctl-")) / "generator.html"
-        num_bytes = model.export(path)
+        points = None if latents is None else latents_file.read(latents, model.network)
+        num_bytes = model.export(path, latents=points)
+    terminal.warnings(points.notices(model.digest) if points else ())
     if open_:
         terminal.open_in_browser(path)
     if json:
         terminal.document({
-            "out": str(path), "bytes": num_bytes, "ema": model.ema,
-            "checkpoint": str(model.path), "digest": model.digest, "step": model.step,
+            "out": str(path), "bytes": num_bytes, "latents": str(latents) if latents else None,
+            "ema": model.ema, "checkpoint": str(model.path), "digest": model.digest,
+            "step": model.step,
         })  # fmt: skip
         return
     terminal.result(f"{path}: {in_bytes(num_bytes)}")

@@ -7,7 +7,14 @@ from typing import Annotated
 
 import typer
 
-from ganctl.cli.options import CheckpointArgument, EmaOption, JsonOption, QuietOption, check_suffix
+from ganctl.cli.options import (
+    CheckpointArgument,
+    EmaOption,
+    JsonOption,
+    LatentsOption,
+    QuietOption,
+    check_suffix,
+)
 from ganctl.cli.terminal import Terminal
 from ganctl.text import counted, in_bytes
 
@@ -22,6 +29,7 @@ def export(
     uint8: Annotated[bool, typer.Option(
         "--uint8", help="Images are uint8 (N, H, W, C), not float32 (N, C, H, W) in [-1, 1].",
     )] = False,
+    latents: LatentsOption = None,
     ema: EmaOption = None,
     quiet: QuietOption = False,
     json: JsonOption = False,
@@ -41,21 +49,27 @@ def export(
     ganctl export runs/mnist-fast -o digits.safetensors
 
     ganctl export runs/mnist-fast -o digits.html
+
+    ganctl export runs/mnist-fast --latents found.npz -o found.html
     """
     terminal = Terminal(json_wanted=json, quiet=quiet)
     from ganctl.export import SUFFIXES
 
     suffix = check_suffix(out, SUFFIXES)
     with terminal.progress() as progress:
+        from ganctl import latents_file
         from ganctl.model import load
 
         model = load(ckpt, ema=ema)
         progress("exporting", 0, 0)
-        num_bytes = model.export(out, uint8=uint8)
+        points = None if latents is None else latents_file.read(latents, model.network)
+        num_bytes = model.export(out, uint8=uint8, latents=points)
+    terminal.warnings(points.notices(model.digest) if points else ())
     network = model.network
     if json:
         terminal.document({
             "out": str(out), "kind": suffix.removeprefix("."), "bytes": num_bytes, "uint8": uint8,
+            "latents": str(latents) if latents else None,
             "latent_dim": network.latent_dim, "image_shape": list(network.image_shape),
             "classes": list(model.classes), "ema": model.ema, "checkpoint": str(model.path),
             "digest": model.digest, "step": model.step,

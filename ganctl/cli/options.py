@@ -91,7 +91,7 @@ UpscaleOption = Annotated[int | None, typer.Option(
     show_default="automatic in a picture, 1 in an .npz or a folder")]
 LatentsOption = Annotated[Path | None, typer.Option(
     "--latents", metavar="FILE", show_default=False, autocompletion=completion.arrays,
-    help="An .npz file of latents, which are drawn instead of seeds.")]
+    help="An .npz file of latents, which are used instead of seeds.")]
 DirectionsOption = Annotated[Path | None, typer.Option(
     "--directions", metavar="FILE", show_default="the checkpoint's principal ones",
     autocompletion=completion.arrays,

@@ -71,6 +71,8 @@ def write(path: Path, source: Source) -> int:
         raise UsageError(
             f"cannot export '{path.suffix}' files", suggestion(path.suffix.lower(), SUFFIXES)
         )
+    if source.latents is not None and encode is not _html:
+        raise UsageError(Text("{} are for a page", Setting("latents")), "Write one: an .html file.")
     for name, tensor in source.generator.state_dict().items():
         if not bool(tensor.isfinite().all()):
             raise CheckpointError(

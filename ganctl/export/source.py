@@ -9,9 +9,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from ganctl import latents
+from ganctl import latents as paths
 from ganctl.config.schema import NetworkConfig, TrainConfig
 from ganctl.images import to_bytes
+from ganctl.latents_file import Latents
 
 OUTPUT = "images"
 
@@ -30,6 +31,8 @@ class Source:
     """The dataset it was trained on: name, digest, held_out_digest."""
     uint8: bool = False
     """Whether images are uint8 (N, H, W, C) instead of float32 (N, C, H, W) in [-1, 1]."""
+    latents: Latents | None = None
+    """The latents that a page shows, with their classes if there are any; None for seeds."""
 
     @property
     def network(self) -> NetworkConfig:
@@ -78,6 +81,6 @@ class _Callable(nn.Module):
 
     def forward(self, points: Tensor, labels: Tensor | None = None) -> Tensor:
         if labels is not None:
-            points = latents.with_classes(points, labels, self._num_classes)
+            points = paths.with_classes(points, labels, self._num_classes)
         images: Tensor = self.generator(points)
         return to_bytes(images) if self._uint8 else images.contiguous()

@@ -35,3 +35,19 @@ def test_another_suffix_is_refused(cli, run, opened):
     result = cli("explore", run, "-o", "g.txt")
     assert (result.code, opened) == (2, [])
     assert "cannot write '.txt' files" in result.err
+
+
+def test_the_latents_of_a_file_are_shown(ok, cli, run, documented, tmp_path):
+    saved, out = tmp_path / "two.npz", tmp_path / "g.html"
+    ok("sample", run, "-n", 2, "--save-latents", saved, "-o", tmp_path / "x.png")
+    told = json.loads(ok("explore", run, "--latents", saved, "-o", out, "--no-open", "--json").out)
+    documented("explore", told)
+    assert told["latents"] == str(saved)
+    assert '"numSeeds": 2,' in out.read_text("utf-8")
+    told = json.loads(ok("export", run, "--latents", saved, "-o", out, "--json").out)
+    documented("export", told)
+    assert told["latents"] == str(saved)
+    refused = cli("export", run, "--latents", saved, "-o", tmp_path / "g.pt2")
+    assert refused.code == 2
+    assert "--latents are for a page" in refused.err
+    assert not (tmp_path / "g.pt2").exists()

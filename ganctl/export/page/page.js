@@ -4,9 +4,9 @@
 (() => {
   const byId = (id) => document.getElementById(id);
   const values = JSON.parse(byId("values").textContent);
-  const { latentDim, numSeeds, numDirections, classes, height, width, channels } = values;
+  const { latentDim, numSeeds, numDirections, classes, labels, noun, height, width, channels } = values;
   const inputDim = latentDim + classes.length;
-  const SHEET = 8, GRID = 6; // images per side
+  const SHEET = 8, GRID = Math.min(6, Math.ceil(Math.sqrt(numSeeds))); // images per side
   const canvas = byId("canvas"), frame = byId("frame"), ring = byId("ring");
   const context = canvas.getContext("2d");
   const moves = [...document.querySelectorAll(".move")];
@@ -86,7 +86,8 @@
   }
 
   const ofSeed = (seed) => latents.subarray(seed * latentDim, (seed + 1) * latentDim);
-  const labelOf = (seed) => (state.label === null ? seed % classes.length : state.label);
+  const ownLabel = (seed) => (labels ? labels[seed] : seed % (classes.length || 1));
+  const labelOf = (seed) => state.label ?? ownLabel(seed);
   const wrapped = (seed) => ((seed % numSeeds) + numSeeds) % numSeeds;
 
   function oneHot(label) {
@@ -160,7 +161,8 @@
     return between(between(a, b, u), between(c, d, u), v);
   }
 
-  const named = (seed) => `seed ${seed}${classes.length ? `, class ${classes[labelOf(seed)]}` : ""}`;
+  const Noun = noun[0].toUpperCase() + noun.slice(1);
+  const named = (seed) => `${noun} ${seed}${classes.length ? `, class ${classes[labelOf(seed)]}` : ""}`;
 
   function caption(text) {
     if (byId("caption").textContent !== text) byId("caption").textContent = text;
@@ -175,13 +177,14 @@
     walk() {
       const seed = wrapped(Math.floor(state.at)), next = wrapped(seed + 1);
       show(picture([between(point(seed), point(next), state.at - Math.floor(state.at))], 1));
-      caption(`From seed ${seed} to seed ${next}`);
+      caption(`From ${noun} ${seed} to ${noun} ${next}`);
     },
     grid() {
       const seeds = Array.from({ length: GRID * GRID }, (_, index) => wrapped(state.seed + index));
       show(picture(seeds.map(point), GRID));
       place(state.cell % GRID, Math.floor(state.cell / GRID), GRID);
-      caption(`Seeds ${seeds[0]} to ${seeds.at(-1)}; chosen: ${named(seeds[state.cell])}`);
+      const span = seeds.length < numSeeds ? `${Noun}s ${seeds[0]} to ${seeds.at(-1)}` : `All ${noun}s`;
+      caption(`${span}; chosen: ${named(seeds[state.cell])}`);
     },
     sheet() {
       const side = SHEET + 1;
@@ -201,13 +204,13 @@
       context.drawImage(here, Math.round(left * width), Math.round(top * height), 3 * width, 3 * height);
       place(left, top, side, 3);
       const ends = [0, 3].map((more) => wrapped(state.seed + more));
-      caption(`Between seeds ${ends[0]} to ${ends[1]}: ${Math.round(100 * state.u)}% across, ` +
+      caption(`Between ${noun}s ${ends[0]} to ${ends[1]}: ${Math.round(100 * state.u)}% across, ` +
         `${Math.round(100 * state.v)}% down`);
     },
   };
   const help = {
-    picture: "Arrow keys change the seed.",
-    sheet: "Drag across the sheet, or use the arrow keys. Its corners are four seeds in a row.",
+    picture: `Arrow keys change the ${noun}.`,
+    sheet: `Drag across the sheet, or use the arrow keys. Its corners are four ${noun}s in a row.`,
     walk: "Space plays and pauses, arrow keys step.",
     grid: "Choose an image to see it large: click it, or use the arrow keys and Enter.",
   };
@@ -264,7 +267,7 @@
     const seed = Math.round(Number(number));
     const known = Number.isFinite(seed) && seed >= 0 && seed < numSeeds;
     byId("seed-note").textContent = known ? `0 to ${numSeeds - 1}`
-      : `This page has the seeds 0 to ${numSeeds - 1}; ganctl sample draws the others.`;
+      : `This page has the ${noun}s 0 to ${numSeeds - 1}${values.latents ? "" : "; ganctl sample draws the others"}.`;
     state.seed = known ? seed : Math.min(numSeeds - 1, Math.max(0, seed || 0));
     state.at = state.seed;
     byId("seed").value = state.seed;
@@ -349,7 +352,7 @@
   });
   function setSpeed(speed) {
     state.speed = speed;
-    byId("speed-value").textContent = `${speed.toFixed(1)} seeds/s`;
+    byId("speed-value").textContent = `${speed.toFixed(1)} ${noun}s/s`;
   }
   byId("speed").addEventListener("input", (event) => setSpeed(Number(event.target.value)));
   byId("play").addEventListener("click", () => setPlaying(!state.playing));
@@ -371,7 +374,8 @@
     const moved = state.shift.flatMap((amount, index) => (amount ? [`${index + 1}=${amount}`] : []));
     return {
       Software: `ganctl ${values.version}`, checkpoint: values.digest, step: `${values.step}`,
-      weights: values.origin, page: state.mode, seeds: seeds.join(","),
+      weights: values.origin, page: state.mode,
+      ...(values.latents ? { ...values.latents, latent: seeds.join(",") } : { seeds: seeds.join(",") }),
       ...(state.mode === "walk" && { position: (state.at - Math.floor(state.at)).toFixed(3) }),
       ...(state.label !== null && { class: classes[state.label] }),
       ...(state.truncation < 1 && { truncation: `${state.truncation}` }),
@@ -390,7 +394,7 @@
     large.toBlob(async (blob) => {
       const link = document.createElement("a");
       link.href = URL.createObjectURL(await pngWithText(blob, text));
-      link.download = `${values.name.replace(/[^\w-]+/g, "-")}-${state.mode}-seed-${state.seed}.png`;
+      link.download = `${values.name.replace(/[^\w-]+/g, "-")}-${state.mode}-${noun}-${state.seed}.png`;
       link.click();
       setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
     });
@@ -410,7 +414,7 @@
   load().then(() => {
     byId("save").disabled = false;
     // For the console and for tests: ganctl.sample(7) is the image of seed 7, uint8 (H, W, C).
-    window.ganctl = { sample: (seed, label = seed % (classes.length || 1), truncation = 1) =>
+    window.ganctl = { sample: (seed, label = ownLabel(seed), truncation = 1) =>
       generate(inputsOf([{ z: [...ofSeed(seed)], c: oneHot(label) }], truncation, []), 1) };
     schedule();
   }).catch((error) => {

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ganctl import latents, web_page
 from ganctl.errors import Setting, Text, UsageError
@@ -37,11 +38,11 @@ def encode(source: Source) -> bytes:
     num_bytes = source.num_bytes // 2  # float16
     if num_bytes > MAX_BYTES:
         raise _too_large(num_bytes)
+    points = _points(source)
     network = steps_of(source.generator)
     directions = principal(source.generator, source.network, "activations", _NUM_DIRECTIONS).vectors
-    points = latents.from_seeds(range(NUM_SEEDS), source.network.latent_dim)
     data = b"".join(each.tobytes() for each in (
-        points.numpy().astype("<f4"), directions.astype("<f4"),
+        points.astype("<f4"), directions.astype("<f4"),
         np.concatenate(network.weights).astype("<f2"),
     ))  # fmt: skip
     style, png, script, library = (
@@ -71,11 +72,32 @@ def _too_large(num_bytes: int) -> UsageError:
     )
 
 
+def _points(source: Source) -> NDArray[np.float32]:
+    """Return the latents of a page, (N, latent_dim): of the first seeds if none are given.
+
+    Raises UsageError for too many.
+    """
+    if source.latents is None:
+        return latents.from_seeds(range(NUM_SEEDS), source.network.latent_dim).numpy()
+    points = source.latents.points
+    if points.nbytes > MAX_BYTES // 2:
+        raise UsageError(
+            f"{len(points):,} latents are too many for a page: {in_bytes(points.nbytes)}, "
+            f"and a page may have {in_bytes(MAX_BYTES // 2)} of them"
+        )
+    return points
+
+
 def _values(source: Source, steps: list[Step], num_directions: int) -> dict[str, Any]:
     channels, height, width = source.network.image_shape
+    given = source.latents
     return {
+        "noun": "seed" if given is None else "latent",
+        "labels": None if given is None or given.classes is None else given.classes.tolist(),
+        "latents": None if given is None else given.text,
         "name": source.data["name"], "classes": source.classes,
-        "latentDim": source.network.latent_dim, "numSeeds": NUM_SEEDS,
+        "latentDim": source.network.latent_dim,
+        "numSeeds": NUM_SEEDS if given is None else len(given),
         "numDirections": num_directions, "height": height, "width": width, "channels": channels,
         "steps": steps, "version": source.origin["ganctl"],
         "digest": source.origin["checkpoint"], "step": source.origin["step"],

@@ -33,8 +33,8 @@ def visit(browser, tmp_path):
     troubles, requests, contexts = [], [], []
     file = tmp_path / "page.html"
 
-    def open_page(model, **options):
-        model.export(file)
+    def open_page(model, latents=None, **options):
+        model.export(file, latents=latents)
         context = browser.new_context(reduced_motion="reduce", **options)
         contexts.append(context)
         context.on("request", lambda request: requests.append(request.url))
@@ -186,6 +186,24 @@ def test_the_image_is_saved(model_of, visit, tmp_path):
         text = saved.text
     assert (text["page"], text["class"], text["moved"]) == ("grid", "7", "1=1.5")
     assert text["seeds"] == ",".join(map(str, range(36)))
+
+
+def test_latents_of_a_file_are_shown_instead_of_seeds(model_of, visit, tmp_path):
+    model = model_of("fast")
+    five = model.sample([40, 7, 3, 12, 9])
+    five.save_latents(tmp_path / "five.npz")
+    page = visit(model, latents=tmp_path / "five.npz")
+    drawn = np.array(page.evaluate(ALL, [*range(5)])).reshape(five.shape)
+    assert np.abs(drawn - five.pixels.astype(int)).max() <= 2
+    assert caption(page).startswith("Latent 0, class 1")  # seed 40's own, of three
+    page.get_by_role("button", name="Next latent").click()
+    assert caption(page).startswith("Latent 1, class 1")
+    page.get_by_role("radio", name="Grid").click()
+    assert caption(page).startswith("All latents; chosen: latent 1")
+    with page.expect_download() as event:
+        page.get_by_role("button", name="Save as PNG").click()
+    with Image.open(event.value.path()) as saved:
+        assert (saved.text["latents"], saved.text["latent"]) == ("five.npz", "1,2,3,4,0,1,2,3,4")
 
 
 def test_the_theme_and_the_width_follow_the_reader(model_of, visit):

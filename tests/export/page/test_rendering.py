@@ -4,6 +4,7 @@ import pytest
 
 from ganctl.errors import UsageError
 from ganctl.export.page import rendering
+from ganctl.export.source import Source
 
 
 def test_it_forbids_requests_and_escapes_names(model_of, tmp_path):
@@ -27,3 +28,15 @@ def test_a_generator_too_large_is_refused_and_nothing_is_written(model_of, tmp_p
 def test_uint8_is_for_programs(model_of, tmp_path):
     with pytest.raises(UsageError, match="a page has no uint8"):
         model_of("fast").export(tmp_path / "g.html", uint8=True)
+
+
+def test_too_many_latents_are_refused_and_other_formats_have_none(model_of, tmp_path, monkeypatch):
+    model = model_of("fast")
+    points = model.sample(range(3)).latents
+    monkeypatch.setattr(rendering, "MAX_BYTES", 100)
+    monkeypatch.setattr(Source, "num_bytes", 0)
+    with pytest.raises(UsageError, match="3 latents are too many for a page"):
+        model.export(tmp_path / "g.html", latents=points)
+    with pytest.raises(UsageError, match="latents are for a page"):
+        model.export(tmp_path / "g.pt2", latents=points)
+    assert [path.name for path in tmp_path.iterdir()] == ["ckpt.pt"]
