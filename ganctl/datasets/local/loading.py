@@ -25,7 +25,7 @@ from ganctl.datasets.local.paths import fingerprint
 from ganctl.datasets.local.survey import Remarks, Survey, describe_classes, describe_problems
 from ganctl.datasets.sources.base import Problem, Source
 from ganctl.datasets.sources.folder import Folder
-from ganctl.datasets.sources.opening import open_source
+from ganctl.datasets.sources.opening import open_folder, open_source
 from ganctl.errors import DataError, Setting, Text, UsageError
 from ganctl.rng import Stream
 from ganctl.text import counted, printable
@@ -182,7 +182,7 @@ def prepare(
         with cache.reserve(key, lambda: report(waiting, 0, 0)) as slot:
             stored = cache.find(key)  # decoded by another process meanwhile
             if stored is None:
-                source: Source = folder or open_source(path, settings.image_key)
+                source = open_folder(folder) if folder else open_source(path, settings.image_key)
                 stored = _decode(source, files, settings, limit, slot, report, held_out)
     survey = Survey.from_dict(stored.meta["survey"])
     return Prepared(

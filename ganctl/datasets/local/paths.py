@@ -9,7 +9,8 @@ from typing import Any
 
 from ganctl.datasets.sources.base import Problem
 from ganctl.datasets.sources.folder import File, Folder
-from ganctl.datasets.sources.opening import KINDS, expand_pattern
+from ganctl.datasets.sources.idx import is_idx
+from ganctl.datasets.sources.opening import KINDS, expand_pattern, files_of
 from ganctl.errors import DataError, Setting, Text, UsageError
 from ganctl.text import printable
 
@@ -24,7 +25,7 @@ def is_path(name: str) -> bool:
 
 def is_archive(name: str) -> bool:
     """Return whether `name` ends like an archive or an array of images."""
-    return name.lower().endswith(_ARCHIVES)
+    return name.lower().endswith(_ARCHIVES) or is_idx(name)
 
 
 def resolve(path: str) -> str:
@@ -68,7 +69,7 @@ def fingerprint(path: str, folder: Folder | None) -> Any:
         found = sorted(one for one in folder.found if isinstance(one, File))
         wrong = sorted((one.name, one.reason) for one in folder.found if isinstance(one, Problem))
         return [os.path.realpath(path), [*found, *wrong]]
-    return [[os.path.realpath(part), *_size_and_time(part)] for part in expand_pattern(path)]
+    return [[os.path.realpath(part), *_size_and_time(part)] for part in files_of(path)]
 
 
 def _size_and_time(path: str) -> tuple[int, ...]:

@@ -20,7 +20,7 @@ from ganctl.datasets.local.survey import Remarks, Survey
 from ganctl.datasets.sources.base import Entry, Problem, Source
 from ganctl.datasets.sources.folder import Folder
 from ganctl.datasets.sources.memory import Memory
-from ganctl.datasets.sources.opening import open_source
+from ganctl.datasets.sources.opening import open_folder, open_source
 from ganctl.rng import Stream
 
 _CHUNK_IMAGES, _CHUNK_PIXELS = 64, 2**22
@@ -56,7 +56,8 @@ class WholeImages:
         """Return the images at `path` without opening any. Raises UsageError, DataError."""
         folder = Folder(path) if os.path.isdir(path) else None  # noqa: PTH112
         identity = fingerprint(path, folder)
-        return cls(folder or open_source(path), identity, limit=limit, background=background)
+        source = open_source(path) if folder is None else open_folder(folder)
+        return cls(source, identity, limit=limit, background=background)
 
     @classmethod
     def of_array(cls, name: str, images: Pixels, *, limit: int | None = None) -> WholeImages:

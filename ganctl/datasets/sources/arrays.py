@@ -42,7 +42,7 @@ _NUM_SHOWN = 3
 """Number of unsuitable arrays that are listed."""
 
 
-class _Header(Header):
+class ArrayHeader(Header):
     """The shape and type of an array that may be images."""
 
     @property
@@ -105,26 +105,26 @@ class Arrays(Source):
 
     def _use_array(self, path: Path) -> None:
         with path.open("rb") as file:
-            headers = {path.stem: _Header(*read_header(file, path.stat().st_size))}
+            headers = {path.stem: ArrayHeader(*read_header(file, path.stat().st_size))}
         self._file: Path | Unpacked = path
         self._use(headers, _choose(headers), _Labels())
 
     def _use_archive(self, archive: zipfile.ZipFile) -> None:
-        headers = {key: _Header(*header) for key, header in read_headers(archive).items()}
+        headers = {key: ArrayHeader(*header) for key, header in read_headers(archive).items()}
         key = _choose(headers)
         labels = _read_labels(archive, headers, headers[key].shape[0])
         with archive.open(f"{key}.npy") as content:
             self._file = Unpacked(content, headers[key].packed, key)
         self._use(headers, key, labels)
 
-    def _use(self, headers: dict[str, _Header], key: str, labels: _Labels) -> None:
+    def _use(self, headers: dict[str, ArrayHeader], key: str, labels: _Labels) -> None:
         """Use the array `key` as the images."""
         self._mapped()
         shape = headers[key].shape
         self._is_channels_first = headers[key].is_channels_first
         notes = []
         if self._is_channels_first:
-            notes.append(f"{printable(key)} is {shape}: read as (N, C, H, W), channels first.")
+            notes.append(channels_note(printable(key), headers[key]))
         if labels.problem is not None:
             notes.append(f"{NO_CLASSES}{labels.problem}.")
         names: Sequence[str | None] = labels.names or [None] * shape[0]
@@ -160,7 +160,7 @@ class Arrays(Source):
         return {**self.__dict__, "_images": None}
 
 
-def _choose(headers: dict[str, _Header]) -> str:
+def _choose(headers: dict[str, ArrayHeader]) -> str:
     """Return the key of the images, or raise DataError."""
     suitable = [key for key, header in headers.items() if header.are_images]
     preferred = [key for key in _IMAGES if key in suitable]
@@ -180,15 +180,25 @@ def _choose(headers: dict[str, _Header]) -> str:
         found = "; ".join(f"{printable(key)} is {header}" for key, header in largest)
         raise DataError(f"no array of images; {found or 'it is empty'}", _LAYOUT)
     key = (preferred or suitable)[0]
-    count, *shape = headers[key].shape
-    if count > limits.MEMBERS or math.prod(shape) > limits.IMAGE_BYTES:
-        raise DataError(f"{printable(key)} is too large: {headers[key].shape}", _LAYOUT)
-    if count > limits.FREE_IMAGES + headers[key].packed:
-        raise DataError(f"{printable(key)} claims more images than it has bytes")
+    require_plausible(printable(key), headers[key])
     return key
 
 
-def _read_labels(archive: zipfile.ZipFile, headers: dict[str, _Header], count: int) -> _Labels:
+def require_plausible(name: str, header: ArrayHeader) -> None:
+    """Raise DataError if an array claims to have too many images, or too large ones."""
+    count, *shape = header.shape
+    if count > limits.MEMBERS or math.prod(shape) > limits.IMAGE_BYTES:
+        raise DataError(f"{name} is too large: {header.shape}", _LAYOUT)
+    if count > limits.FREE_IMAGES + header.packed:
+        raise DataError(f"{name} claims more images than it has bytes")
+
+
+def channels_note(name: str, header: ArrayHeader) -> str:
+    """Return a note that an array's channels come first."""
+    return f"{name} is {header.shape}: read as (N, C, H, W), channels first."
+
+
+def _read_labels(archive: zipfile.ZipFile, headers: dict[str, ArrayHeader], count: int) -> _Labels:
     """Return the labels of `count` images."""
     key = next((key for key in _LABELS if key in headers), None)
     if key is None:
@@ -205,7 +215,7 @@ def _read_labels(archive: zipfile.ZipFile, headers: dict[str, _Header], count: i
     return _Labels(key, [names[number] for number in values.tolist()], names)
 
 
-def _values_of_images(archive: zipfile.ZipFile, key: str, header: _Header, count: int) -> Any:
+def _values_of_images(archive: zipfile.ZipFile, key: str, header: ArrayHeader, count: int) -> Any:
     """Return whole numbers or texts, (count,), one for each image."""
     is_one_hot = len(header.shape) == 2 and header.shape[0] == count and header.shape[1] > 1
     if not (is_one_hot and header.dtype.kind in NUMBERS) and not (
@@ -225,7 +235,9 @@ def _values_of_images(archive: zipfile.ZipFile, key: str, header: _Header, count
     return values if values.dtype.kind in "iu" else values.astype(np.int64)
 
 
-def _class_names(archive: zipfile.ZipFile, key: str, header: _Header, numbers: Any) -> list[str]:
+def _class_names(
+    archive: zipfile.ZipFile, key: str, header: ArrayHeader, numbers: Any
+) -> list[str]:
     fits = len(header.shape) == 1 and header.shape[0] <= limits.CLASSES
     names = _texts(read_array(archive, key, header)) if fits else []
     if len(set(names)) < len(names) or not ((numbers >= 0) & (numbers < len(names))).all():

@@ -28,7 +28,7 @@ class Folder(Source):
     """The images below `path`; links are followed, but each folder is visited once."""
 
     def __init__(self, path: str) -> None:
-        self._path = path
+        self.path = path
         self._links_outside: list[str] = []
         self.found: Sequence[File | Problem] = list(walk(path, self._links_outside))
         """All files, in no order; empty in a process that only reads the images."""
@@ -62,7 +62,7 @@ class Folder(Source):
         return self._content(self._names[entry.name])
 
     def _content(self, name: str) -> bytes:
-        return read_file(os.path.join(self._path, name))  # noqa: PTH118
+        return read_file(os.path.join(self.path, name))  # noqa: PTH118
 
 
 def read_file(path: str) -> bytes:

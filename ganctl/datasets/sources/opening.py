@@ -9,14 +9,18 @@ import stat
 
 from ganctl import limits
 from ganctl.datasets.sources.arrays import Arrays
-from ganctl.datasets.sources.base import Source
-from ganctl.datasets.sources.folder import Folder
+from ganctl.datasets.sources.base import NOT_AN_IMAGE, Problem, Source, why_unused
+from ganctl.datasets.sources.folder import File, Folder
+from ganctl.datasets.sources.idx import Idx, is_idx, labels_beside
 from ganctl.datasets.sources.tars import Tars
 from ganctl.datasets.sources.zips import Zip
 from ganctl.errors import DataError, PackageError, Setting, Text, UsageError
 from ganctl.text import printable
 
-KINDS = "a folder, .zip, .tar, .tar.gz, .tar.bz2, .tar.xz, .npz, .npy, or 'shards/{000..127}.tar'"
+KINDS = (
+    "a folder, .zip, .tar, .tar.gz, .tar.bz2, .tar.xz, .npz, .npy, MNIST's idx files, or "
+    "'shards/{000..127}.tar'"
+)
 _TARS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 _RANGE = re.compile(r"(-?\d{1,20})\.\.(-?\d{1,20})")
 
@@ -37,7 +41,7 @@ def open_source(path: str, image_key: str | None = None) -> Source:
             Text("Leave out {}.", Setting("image_key")),
         )
     if is_folder:
-        return Folder(path)
+        return open_folder(Folder(path))
     _require_file(path)
     name = path.lower()
     if name.endswith(".zip"):
@@ -46,7 +50,31 @@ def open_source(path: str, image_key: str | None = None) -> Source:
         return Arrays(path)
     if name.endswith(_TARS):
         return Tars([path], image_key)
+    if is_idx(path):
+        return Idx.of_file(path)
     raise DataError(f"'{printable(path)}' is not a supported kind of file", f"Give {KINDS}.")
+
+
+def open_folder(folder: Folder) -> Source:
+    """Return the images in `folder`, or in the idx files there if there are no others."""
+    files = sorted(found.name for found in folder.found if isinstance(found, File))
+    arrays = [name for name in files if is_idx(name) and why_unused(name, 0) is not None]
+    if not arrays or any(why_unused(name, 0) is None for name in files):
+        return folder
+    source = Idx(folder.path, arrays)
+    source.contents.problems += [
+        *(Problem(printable(name), *NOT_AN_IMAGE) for name in files if not is_idx(name)),
+        *(found for found in folder.found if isinstance(found, Problem)),
+    ]
+    return source
+
+
+def files_of(path: str) -> list[str]:
+    """Return the paths of the files that the images at `path` come from, if it is no folder.
+
+    Raises UsageError.
+    """
+    return [*expand_pattern(path), *(labels_beside(path) if is_idx(path) else ())]
 
 
 def expand_pattern(path: str) -> list[str]:
