@@ -18,7 +18,6 @@ from ganctl.history import Row, Sign
 from ganctl.model import Model, load
 from ganctl.training import origin as origins
 from ganctl.training import session as sessions
-from ganctl.training.data import default_preset
 from ganctl.training.observer import Observer
 
 _LOGGER = logging.getLogger("ganctl")
@@ -38,8 +37,9 @@ def train(
     """Train a generator as `ganctl train` does, into a run directory, and return it.
 
     `data` is the name of a dataset or a path of images (MNIST if left out), `out` the run's folder
-    (runs/DATA-PRESET if left out). `init_from` is a checkpoint whose weights a new run begins with;
-    its preset, size and networks are taken over, too, but for what you choose. `settings` are those
+    (if left out, runs/DATA-PRESET, or runs/DATA where the images decide on the preset). `init_from`
+    is a checkpoint whose weights a new run begins with; its preset, size and networks are taken
+    over, too, but for what you choose. `settings` are those
     that `ganctl config` lists, by their names. `on_epoch` is called with each epoch's row, as it
     stands in losses.csv. Notices about the images go to the logger `ganctl` at level INFO; problems
     are `GanctlWarning`s. Prints nothing, restores torch's number of threads and random state, and
@@ -57,15 +57,17 @@ def train(
         changes["data"] = loading.resolve(str(data))
     require_one_beginning(resume, init_from)
     origin = None if init_from is None else origins.read(Path(init_from))
-    by_default = origin.preset if origin else default_preset(merge(None, changes).config.data)
-    config = merge(preset or by_default, changes).config
-    folder = Path(out or loading.default_run_folder(config))
+    preset = preset or (origin.preset if origin else None)
+    config = merge(preset, changes).config
+    is_chosen = preset is not None
+    folder = Path(out or loading.default_run_folder(config, is_preset_chosen=is_chosen))
     with _host_restored():
         if resume:
             named = {"preset": preset} if preset else {}
             session = sessions.resume(folder, changes | named, device)
         else:
-            session = sessions.new(config, folder, device, chosen=changes, origin=origin)
+            how: Any = {"chosen": changes, "origin": origin, "is_preset_chosen": is_chosen}
+            session = sessions.new(config, folder, device, **how)
         for notice in session.notices:
             _LOGGER.info("%s", notice)
         for warning in session.warnings:

@@ -71,7 +71,7 @@ def evaluate(
 
     ganctl evaluate samples/ photos/
 
-    ganctl evaluate runs/photos-guided other-photos/
+    ganctl evaluate runs/photos other-photos/
     """
     terminal = Terminal(json_wanted=json, quiet=quiet)
     if real is not None and data is not None:

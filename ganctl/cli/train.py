@@ -62,8 +62,8 @@ def train(
     cache_bytes = parse_bytes(cache_memory)
     require_one_beginning(resume, init_from)
     # A resumed run keeps its settings, whatever the environment says.
-    how: Any = {"file": file, "environment": {} if resume else os.environ}
-    merged = _merged(preset, settings, **how)
+    sources: Any = {"file": file, "environment": {} if resume else os.environ}
+    merged = _merged(preset, settings, **sources)
     if num_processes > 1 and processes.world_size() == 1:
         raise Stopped(processes.launch(num_processes, context.obj), is_reported=True)
 
@@ -75,7 +75,6 @@ def train(
         from ganctl.store import RunDirectory
         from ganctl.training import origin as origins
         from ganctl.training import session as sessions
-        from ganctl.training.data import default_preset
 
     with join_group(device) as group:
         if not group.is_first:
@@ -83,21 +82,20 @@ def train(
             json, quiet = False, True
         terminal = Terminal(json_wanted=json, quiet=quiet)
         origin = None if init_from is None else origins.read(init_from)
-        is_preset_given = merged.is_preset_given
-        if not is_preset_given:
-            usual = origin.preset if origin else default_preset(merged.config.data)
-            merged = _merged(usual, settings, **how)
-        config, changes = merged.config, merged.changes
-        folder = out or loading.default_run_folder(config)
+        if origin and not merged.is_preset_given:
+            merged = _merged(origin.preset, settings, **sources)
+        config, changes, is_chosen = merged.config, merged.changes, merged.is_preset_given
+        folder = out or loading.default_run_folder(config, is_preset_chosen=is_chosen)
         if processes.num_restarts():  # one of them had failed: all resume from what was saved
             resume = group.broadcast(RunDirectory(folder).is_run())
         with terminal.progress() as progress:
-            how = {"group": group, "cache_memory": cache_bytes, "progress": progress}
+            how: Any = {"group": group, "cache_memory": cache_bytes, "progress": progress}
             if resume:
-                named = {"preset": config.preset} if is_preset_given else {}
+                named = {"preset": config.preset} if is_chosen else {}
                 session = sessions.resume(folder, changes | named, device, **how)
             else:
                 how |= {"chosen": changes, "origin": origin, "to_write": not dry_run}
+                how |= {"is_preset_chosen": is_chosen}
                 session = sessions.new(config, folder, device, **how)
         terminal.notes(session.notices)
         if group.is_first:
@@ -105,6 +103,8 @@ def train(
         if dry_run:
             from ganctl.cli.dry_run import show_dry_run
 
+            if not resume:
+                merged = _merged(session.config.preset, settings, **sources)
             show_dry_run(session, terminal, merged)
             return
         stopped = running.run(

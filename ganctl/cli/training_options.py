@@ -30,11 +30,12 @@ _NOT_SETTINGS = {
 
 # fmt: off
 PresetOption = Annotated[str | None, typer.Option(
-    metavar="NAME", show_default="fast for digits, guided for other images",
+    metavar="NAME", show_default="guided, or fast for digits and for images under 48x48 pixels",
     autocompletion=completion.presets,
     help="fast, guided, or dcgan: the classic recipe to the letter.")]
 OutOption = Annotated[Path | None, typer.Option(
-    "-o", "--out", metavar="DIR", show_default="runs/DATA-PRESET", help="Folder of the run.")]
+    "-o", "--out", metavar="DIR", help="Folder of the run.",
+    show_default="runs/DATA-PRESET, or runs/DATA if the images decide on the preset")]
 ResumeOption = Annotated[bool, typer.Option(
     "--resume", help="Resume the run in --out from its latest checkpoint.")]
 InitFromOption = Annotated[Path | None, typer.Option(

@@ -55,9 +55,15 @@ def stem(name: str) -> str:
     return paths.stem(parent if slash and last == index.NAME else name)
 
 
-def default_run_folder(config: TrainConfig) -> Path:
-    """Return the default folder of a run, runs/DATA-PRESET."""
-    return Path("runs") / f"{stem(config.data)}-{config.preset}"
+def default_run_folder(config: TrainConfig, *, is_preset_chosen: bool) -> Path:
+    """Return the default folder of a run, runs/DATA-PRESET.
+
+    It is runs/DATA if the preset will be chosen by the images.
+    """
+    is_known = is_preset_chosen or config.data in EMBEDDED
+    return Path("runs") / (
+        f"{stem(config.data)}-{config.preset}" if is_known else stem(config.data)
+    )
 
 
 def is_trusted(name: str, digest: str) -> bool:

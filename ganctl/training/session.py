@@ -191,6 +191,7 @@ def new(
     device: str,
     *,
     chosen: Collection[str] | None = None,
+    is_preset_chosen: bool = True,
     origin: Origin | None = None,
     group: Group = SINGLE,
     to_write: bool = True,
@@ -200,7 +201,8 @@ def new(
     """Return a new run; nothing is written or computed before everything is known to fit.
 
     `chosen` names the settings that the user chose: others are fitted to the images, and classes
-    that were asked for must exist. None: `config` is taken as it is. The run begins with the
+    that were asked for must exist. None: `config` is taken as it is. Unless `is_preset_chosen`, the
+    other settings are those of the preset that suits the images best. The run begins with the
     weights of `origin` and has, where nothing else was chosen, its size and networks. Without
     `to_write` (a dry run) the folder may be in use. Images of up to `cache_memory` bytes are kept
     on the device, which changes no bit of the run. `progress` follows the preparation of images.
@@ -226,6 +228,8 @@ def new(
     on = _device(device, group)
     images = data.load(config, out, progress)
     group.require_same(images.digest, "images")
+    if not is_preset_chosen:
+        config = data.with_default_preset(config, images.image_shape, chosen or ())
     data.require_labels(config, images, chosen is not None and "conditional" in chosen)
 
     def num_threads(finished: TrainConfig) -> int | None:
@@ -239,6 +243,8 @@ def new(
         config, images, chosen=chosen, precision=precision, threads=num_threads,
         eval_every=cadence.choose,
     )  # fmt: skip
+    if not is_preset_chosen:
+        found.reasons["preset"] = "chosen by the images"
     # What was found by timing may not be the same everywhere.
     resolved = from_dict(group.broadcast(to_dict(found.config)))
     dataset = images.hold_out(resolved.num_held_out(len(images)))

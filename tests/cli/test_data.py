@@ -288,7 +288,7 @@ def test_training_on_a_folder_and_sampling_a_grid(here, ok, monkeypatch):
     assert "12 images in" in result.err
     assert "training at 28x28 RGB (size and channels detected)" in result.err
     assert "12 images are few" in result.err
-    folder = here / "runs" / "photos-guided"
+    folder = here / "runs" / "photos"
     ok("sample", folder, "-n", "4", "-o", "grid.png")
     assert picture("grid.png").shape == (168, 168, 3)
     config = json.loads((folder / "config.json").read_text())["config"]

@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 
 from ganctl import checkpoint
+from ganctl.config.presets import preset
 from ganctl.config.schema import override
 from ganctl.datasets import loading
 from ganctl.datasets.dataset import Batch
@@ -19,7 +20,7 @@ from ganctl.files import write_atomic
 from ganctl.model import load
 from ganctl.store import RunDirectory, read_checkpoint
 from ganctl.training import session
-from ganctl.training.data import default_preset
+from ganctl.training.data import with_default_preset
 
 MANY, FEW = 1000, 100
 """Numbers of images: of many, a tenth is held out by default."""
@@ -158,15 +159,20 @@ def test_built_in_datasets_hold_out_nothing(tiny_config, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("data", "is_installed", "expected"),
+    ("data", "side", "is_installed", "expected"),
     [
-        ("mnist", True, "fast"),
-        ("stacked-mnist", True, "fast"),
-        ("cifar10", True, "guided"),
-        ("/somewhere/photos", True, "guided"),
-        ("/somewhere/photos", False, "fast"),
+        ("mnist", 28, True, "fast"),
+        ("mnist", 64, True, "fast"),
+        ("stacked-mnist", 28, True, "fast"),
+        ("cifar10", 32, True, "fast"),
+        ("/somewhere/photos", 64, True, "guided"),
+        ("/somewhere/photos", 64, False, "fast"),
     ],
 )
-def test_the_default_preset_depends_on_the_images(monkeypatch, data, is_installed, expected):
+def test_the_default_preset_depends_on_the_images(monkeypatch, data, side, is_installed, expected):
     monkeypatch.setattr("ganctl.efficientnet.is_installed", lambda: is_installed)
-    assert default_preset(data) == expected
+    config = override(preset("fast"), {"data": data, "seed": 3, "epochs": 2})
+    found = with_default_preset(config, (3, side, side), ["data", "seed"])
+    assert (found.preset, found.network.architecture) == (expected, expected)
+    assert (found.data, found.seed) == (data, 3), "these were chosen"
+    assert found.epochs == preset(expected).epochs, "this was not"
