@@ -22,13 +22,16 @@ from ganctl.errors import Text
 from ganctl.images import Pixels
 from ganctl.latents_file import Latents
 from ganctl.steering.search import Search
-from ganctl.text import counted
+from ganctl.text import counted, listed
 
 LATENTS, SHEET, TABLE = "latents.npz", "projection.png", "projection.csv"
 """The files that `Projection.save` writes."""
 _MAX_SHOWN = 256
 """Number of pairs on the sheet."""
 _CAPTION_CHARS = 16
+_LOST = 15.0
+"""PSNR in dB below which an image counts as not found: another kind of picture."""
+_NUM_NAMED = 3
 _GAP = 2
 """Pixels of white beside each pair on the sheet."""
 
@@ -50,7 +53,7 @@ class Projection:
     classes: tuple[str, ...] = ()
     """Names of the generator's classes; none if it is unconditional."""
     notes: tuple[str | Text, ...] = ()
-    """What a user should know: which images were fitted, and which were left out."""
+    """What a user should know: which images were fitted, left out, or not found."""
 
     def __len__(self) -> int:
         return len(self.names)
@@ -122,10 +125,11 @@ def project(
     found = images.concatenate(sampling.sample_latents(generator, inputs, network))
     points, one_hot = torch.tensor_split(inputs, [network.latent_dim], 1)
     numbers = one_hot.argmax(1).numpy() if network.num_classes else None
+    ratios = psnr(pictures.pixels, found)
     return Projection(
         Latents(points.numpy(), numbers, names=pictures.names, provenance=provenance),
-        pictures.names, pictures.pixels, found, psnr(pictures.pixels, found), classes,
-        pictures.notes,
+        pictures.names, pictures.pixels, found, ratios, classes,
+        (*pictures.notes, *_notes(pictures.names, ratios)),
     )  # fmt: skip
 
 
@@ -140,6 +144,17 @@ def psnr(given: Pixels, found: Pixels) -> NDArray[np.float64]:
     with np.errstate(divide="ignore"):
         ratios: NDArray[np.float64] = 10 * np.log10(4 / errors)  # the values are in [-1, 1]
     return ratios
+
+
+def _notes(names: Sequence[str], ratios: NDArray[np.float64]) -> list[str]:
+    lost = [name for name, ratio in zip(names, ratios, strict=True) if ratio < _LOST]
+    if not lost:
+        return []
+    return [
+        f"{counted(len(lost), 'picture')} not found, with a PSNR below {_LOST:g} dB: "
+        f"{listed(lost, _NUM_NAMED)}. The generator draws nothing like them. Pictures should have "
+        "the background of its training images."
+    ]
 
 
 def _in_db(psnr: float) -> str:

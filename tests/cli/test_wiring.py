@@ -224,10 +224,12 @@ def test_the_table_of_evaluate_has_each_metric_beside_its_label(capsys):
     evaluation = Evaluation(
         checkpoint="ckpt.pt", digest="0", step=8, ema=True, data="mnist", num_test_images=200,
         test_images="test images", features="mnist-classifier", num_patch_images=200,
-        metrics=numbered(2.0), floor=numbered(4.0),
+        metrics=numbered(2.0), floor=numbered(4.0), path_length=7.25,
     )  # fmt: skip
     command._show(evaluation, Terminal())
-    rows = {row[0]: row[1:] for row in cells(capsys.readouterr().out) if len(row) > 2}
+    shown = capsys.readouterr().out
+    assert "perceptual path length: 7.25 " in shown
+    rows = {row[0]: row[1:] for row in cells(shown) if len(row) > 2}
     assert {*LABELS} | {"num_samples", "class_shares"} == figures.keys()
     for name, label in LABELS.items():
         samples, real, *_ = rows[label]

@@ -6,7 +6,7 @@ import pytest
 from ganctl import images, latents_file
 from ganctl.errors import RunError
 from ganctl.latents_file import Latents
-from ganctl.steering.projection import Projection, psnr
+from ganctl.steering.projection import Projection, _notes, psnr
 
 
 @pytest.fixture
@@ -22,6 +22,14 @@ def projection():
 def test_psnr_is_in_decibels(projection):
     assert projection.psnr[1] == pytest.approx(20 * np.log10(255 / 51), abs=1e-4)
     assert np.isinf(projection.psnr[[0, 2]]).all()
+
+
+def test_pictures_of_another_kind_are_named(projection):
+    assert _notes(projection.names, projection.psnr) == [
+        "1 picture not found, with a PSNR below 15 dB: b.png. The generator draws nothing like "
+        "them. Pictures should have the background of its training images."
+    ]
+    assert _notes(("a",), np.array([20.0])) == []
 
 
 def test_invisible_colors_do_not_count():
