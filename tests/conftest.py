@@ -16,6 +16,7 @@ from ganctl.datasets.dataset import Dataset
 from ganctl.history import QUALITY_METRICS
 from ganctl.training.state import create
 
+pytest_plugins = ["browsing"]
 CPU = torch.device("cpu")
 NUM_IMAGES = 40
 
@@ -61,8 +62,22 @@ def tiny_mnist(monkeypatch):
     monkeypatch.setattr(mnist, "load_test", _tiny_arrays)
 
 
+@pytest.fixture(scope="session")
+def tiny_data(tiny_dataset):
+    """A checkpoint's description of the tiny data."""
+    return {
+        "name": "mnist",
+        "num_images": NUM_IMAGES,
+        "image_shape": [1, 28, 28],
+        "digest": tiny_dataset.digest,
+        "num_held_out": 0,
+        "held_out_digest": "",
+        "classes": list(tiny_dataset.classes),
+    }
+
+
 @pytest.fixture
-def tiny_checkpoint(tiny_config, tiny_dataset) -> Checkpoint:
+def tiny_checkpoint(tiny_config, tiny_data) -> Checkpoint:
     """A checkpoint of tiny networks as a training run writes it after its first epoch."""
     state = create(tiny_config(), CPU)
     row = {
@@ -75,15 +90,7 @@ def tiny_checkpoint(tiny_config, tiny_dataset) -> Checkpoint:
         step=3,
         history=[row],
         partial={"sums": [0.0] * 4, "steps": 0, "images": 0, "seconds": 0.0},
-        data={
-            "name": "mnist",
-            "num_images": NUM_IMAGES,
-            "image_shape": [1, 28, 28],
-            "digest": tiny_dataset.digest,
-            "num_held_out": 0,
-            "held_out_digest": "",
-            "classes": list(tiny_dataset.classes),
-        },
+        data=dict(tiny_data),
         made_by={"ganctl": "0", "device": "cpu, 1 thread"},
         **state.weights(),
         **state.moments(),

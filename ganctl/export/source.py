@@ -9,7 +9,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from ganctl import latents as paths
 from ganctl.config.schema import NetworkConfig, TrainConfig
 from ganctl.images import to_bytes
 from ganctl.latents_file import Latents
@@ -73,14 +72,17 @@ class Source:
 class _Callable(nn.Module):
     """Latents (N, latent_dim) and classes (N,) → images."""
 
+    one_hot: Tensor
+    """The rows are classes: a number that none has is an error, as it is not for one_hot()."""
+
     def __init__(self, generator: nn.Module, num_classes: int, uint8: bool) -> None:
         super().__init__()
         self.generator = generator
-        self._num_classes = num_classes
+        self.register_buffer("one_hot", torch.eye(num_classes))
         self._uint8 = uint8
 
     def forward(self, points: Tensor, labels: Tensor | None = None) -> Tensor:
         if labels is not None:
-            points = paths.with_classes(points, labels, self._num_classes)
+            points = torch.cat([points, self.one_hot.index_select(0, labels)], 1)
         images: Tensor = self.generator(points)
         return to_bytes(images) if self._uint8 else images.contiguous()

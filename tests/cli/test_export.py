@@ -18,11 +18,11 @@ def test_the_result_says_how_to_call_the_generator(ok, run, tmp_path):
 
 
 def test_json_describes_the_file(ok, dcgan_run, documented, tmp_path):
-    out = tmp_path / "g.onnx"
+    out = tmp_path / "g.safetensors"
     result = ok("export", dcgan_run, "-o", out, "--json")
     document = json.loads(result.out)
     documented("export", document)
-    assert (document["kind"], document["bytes"]) == ("onnx", out.stat().st_size)
+    assert (document["kind"], document["bytes"]) == ("safetensors", out.stat().st_size)
     assert (document["image_shape"], document["ema"]) == ([1, 28, 28], False)
     assert result.err == ""
 

@@ -11,8 +11,8 @@ from ganctl.training.state import create
 NAMES = ("0", "1", "7")
 
 
-@pytest.fixture
-def model_of(tiny_checkpoint, tiny_config, tmp_path):
+@pytest.fixture(scope="session")
+def model_of(tiny_config, tiny_data, tmp_path_factory):
     """Return a model of a preset with random weights, for images with `channels`."""
 
     def make(preset, channels=1, num_classes=3, **changes):
@@ -20,12 +20,13 @@ def model_of(tiny_checkpoint, tiny_config, tmp_path):
             tiny_config(preset, **changes), {"channels": channels, "num_classes": num_classes}
         )
         state = create(config, torch.device("cpu"))
-        data = {**tiny_checkpoint.data, "classes": list(NAMES[:num_classes])}
+        data = {**tiny_data, "classes": list(NAMES[:num_classes])}
         made = checkpoint.Checkpoint(
-            config=state.config, step=4, history=[], partial=tiny_checkpoint.partial, data=data,
-            made_by={}, **state.weights(), **state.moments(),
+            config=state.config, step=4, history=[], partial={}, data=data, made_by={},
+            **state.weights(), **state.moments(),
         )  # fmt: skip
-        (tmp_path / "ckpt.pt").write_bytes(checkpoint.encode(made))
-        return load(tmp_path)
+        path = tmp_path_factory.mktemp("model") / "ckpt.pt"
+        path.write_bytes(checkpoint.encode(made))
+        return load(path)
 
     return make

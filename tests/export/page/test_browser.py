@@ -1,7 +1,6 @@
 """The page in a browser: its images are those of `sample`, and every control works."""
 
 import io
-import shutil
 
 import numpy as np
 import pytest
@@ -9,48 +8,32 @@ from PIL import Image
 
 import ganctl
 
-sync_api = pytest.importorskip("playwright.sync_api")
-CHROMIUM = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
-)
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium here")
-ARGUMENTS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking",
-             "--disable-component-update", "--disable-dev-shm-usage")  # fmt: skip
 ALL = "seeds => seeds.map(seed => [...ganctl.sample(seed)])"
 
 
 @pytest.fixture(scope="module")
-def browser():
-    with sync_api.sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=list(ARGUMENTS))
-        yield started
-        started.close()
+def fast(model_of, tmp_path_factory):
+    """The model that most of these tests need, and its page."""
+    model = model_of("fast")
+    file = tmp_path_factory.mktemp("page") / "page.html"
+    model.export(file)
+    return model, file
 
 
 @pytest.fixture
-def visit(browser, tmp_path):
-    """Open a model's page; at the end, check that there were no errors and no requests."""
-    troubles, requests, contexts = [], [], []
-    file = tmp_path / "page.html"
+def visit(browse, fast, tmp_path):
+    """Open the page of a model, or of `fast`."""
 
-    def open_page(model, latents=None, **options):
-        model.export(file, latents=latents)
-        context = browser.new_context(reduced_motion="reduce", **options)
-        contexts.append(context)
-        context.on("request", lambda request: requests.append(request.url))
-        page = context.new_page()
-        page.set_default_timeout(20_000)
-        page.on("console", lambda message: troubles.append(message.text))
-        page.on("pageerror", lambda error: troubles.append(str(error)))
-        page.goto(file.as_uri())
+    def go(model=None, latents=None, **options):
+        file = fast[1]
+        if model is not None:
+            file = tmp_path / "page.html"
+            model.export(file, latents=latents)
+        page = browse(file, **options)
         page.locator("#save:enabled").wait_for()
         return page
 
-    yield open_page
-    for context in contexts:
-        context.close()
-    assert troubles == []
-    assert {url for url in requests if not url.startswith("blob:")} == {file.as_uri()}
+    return go
 
 
 def caption(page):
@@ -76,16 +59,15 @@ def test_the_images_are_those_of_sample(model_of, visit, preset, channels):
     assert np.abs(drawn - expected).max() <= 2
 
 
-def test_classes_and_truncation_are_those_of_sample(model_of, visit):
-    model = model_of("fast")
-    page = visit(model)
+def test_classes_and_truncation_are_those_of_sample(fast, visit):
+    model, page = fast[0], visit()
     drawn = np.array(page.evaluate("[...ganctl.sample(5, 0, 0.5)]"))
     expected = model.sample([5], classes="0", truncation=0.5).pixels.astype(int).ravel()
     assert np.abs(drawn - expected).max() <= 2
 
 
-def test_seed_class_truncation_and_directions_change_the_image(model_of, visit):
-    page = visit(model_of("fast"))
+def test_seed_class_truncation_and_directions_change_the_image(visit):
+    page = visit()
     seen = [shown(page)]
     assert caption(page) == "Seed 0, class 0"
     page.get_by_role("button", name="Next seed").click()
@@ -112,8 +94,8 @@ def test_seed_class_truncation_and_directions_change_the_image(model_of, visit):
     assert caption(page).startswith("Seed 500")
 
 
-def test_the_sheet_follows_finger_and_keys(model_of, visit):
-    page = visit(model_of("fast"))
+def test_the_sheet_follows_finger_and_keys(visit):
+    page = visit()
     page.get_by_role("radio", name="Sheet").click()
     assert caption(page).endswith("0% across, 0% down")
     box = page.locator("#canvas").bounding_box()
@@ -128,8 +110,8 @@ def test_the_sheet_follows_finger_and_keys(model_of, visit):
     assert caption(page).endswith("53% across, 47% down")
 
 
-def test_the_walk_plays_and_pauses(model_of, visit):
-    page = visit(model_of("fast"))
+def test_the_walk_plays_and_pauses(visit):
+    page = visit()
     page.get_by_role("radio", name="Walk").click()
     first = shown(page)
     assert caption(page) == "From seed 0 to seed 1"
@@ -144,8 +126,8 @@ def test_the_walk_plays_and_pauses(model_of, visit):
     assert page.get_by_role("button", name="Pause").is_visible()
 
 
-def test_an_image_is_chosen_in_the_grid(model_of, visit):
-    page = visit(model_of("fast"))
+def test_an_image_is_chosen_in_the_grid(visit):
+    page = visit()
     radio = page.get_by_role("radio", name="Image")
     radio.focus()
     page.keyboard.press("ArrowLeft")
@@ -162,9 +144,8 @@ def test_an_image_is_chosen_in_the_grid(model_of, visit):
     assert radio.is_checked()
 
 
-def test_the_image_is_saved(model_of, visit, tmp_path):
-    model = model_of("fast")
-    page = visit(model)
+def test_the_image_is_saved(fast, visit):
+    model, page = fast[0], visit()
     with page.expect_download() as event:
         page.get_by_role("button", name="Save as PNG").click()
     assert event.value.suggested_filename.endswith("-picture-seed-0.png")
@@ -206,8 +187,8 @@ def test_latents_of_a_file_are_shown_instead_of_seeds(model_of, visit, tmp_path)
         assert (saved.text["latents"], saved.text["latent"]) == ("five.npz", "1,2,3,4,0,1,2,3,4")
 
 
-def test_the_theme_and_the_width_follow_the_reader(model_of, visit):
-    page = visit(model_of("fast"), color_scheme="dark", viewport={"width": 320, "height": 640})
+def test_the_theme_and_the_width_follow_the_reader(visit):
+    page = visit(color_scheme="dark", viewport={"width": 320, "height": 640})
     ground = "getComputedStyle(document.body).backgroundColor"
     found = [page.evaluate(ground)]
     for _ in range(2):
