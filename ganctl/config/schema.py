@@ -101,8 +101,8 @@ class TrainConfig(Checked):
 
     # fmt: off
     data: Annotated[str, Spec(
-        IMAGES, "Your own images: a folder, a .zip, .tar, .npz or .npy, or tar shards as "
-        "'shards/{000..127}.tar'. To stream shards, give their index, which may also be at "
+        IMAGES, "Your own images: a folder, a .zip, .tar, .npz or .npy, MNIST's idx files, or tar "
+        "shards as 'shards/*.tar'. To stream shards, give their index, which may also be at "
         "s3://bucket/index.json. Or the name of a dataset: mnist and stacked-mnist ship with "
         "ganctl; fashion-mnist, kmnist, emnist and cifar10 are downloaded.")] = "mnist"
     image_size: Annotated[str | None, Spec(

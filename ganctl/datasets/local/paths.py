@@ -43,8 +43,13 @@ def resolve(path: str) -> str:
 
 
 def stem(path: str) -> str:
-    """Return the last part of `path` as a folder's name: 'my-photos' for '/my photos.tar.gz'."""
+    """Return the last part of `path` as a folder's name: 'my-photos' for '/my photos.tar.gz'.
+
+    For '/shards/*.tar', of which the last part says nothing, it is 'shards'.
+    """
     name = Path(path).name
+    if name.startswith("*"):
+        name = Path(path).parent.name
     while name.lower().endswith(_ARCHIVES):
         name = Path(name).stem
     return re.sub(r"[^\w.]+", "-", name)[:60].strip("-.") or "images"

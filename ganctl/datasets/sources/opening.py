@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import itertools
 import os
 import re
@@ -18,8 +19,8 @@ from ganctl.errors import DataError, PackageError, Setting, Text, UsageError
 from ganctl.text import printable
 
 KINDS = (
-    "a folder, .zip, .tar, .tar.gz, .tar.bz2, .tar.xz, .npz, .npy, MNIST's idx files, or "
-    "'shards/{000..127}.tar'"
+    "a folder, .zip, .tar, .tar.gz, .tar.bz2, .tar.xz, .npz, .npy, MNIST's idx files, "
+    "'shards/*.tar' or 'shards/{000..127}.tar'"
 )
 _TARS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 _RANGE = re.compile(r"(-?\d{1,20})\.\.(-?\d{1,20})")
@@ -80,11 +81,14 @@ def files_of(path: str) -> list[str]:
 def expand_pattern(path: str) -> list[str]:
     """Return the files that a pattern such as 'shards/{000..127}.tar' names, or `path` itself.
 
-    Raises UsageError.
+    Those that 'shards/*.tar' matches are sorted. Raises UsageError, and DataError if it matches
+    none.
     """
-    if "{" not in path or os.path.lexists(path):
+    if os.path.lexists(path):
         return [path]
-    too_many = UsageError(f"'{printable(path)}' names more than {limits.SHARDS:,} shards")
+    if "{" not in path:
+        return _matches(path) if {"*", "?"} & {*path} and "://" not in path else [path]
+    too_many = _too_many(path)
     # braceexpand holds every number of a range in memory.
     ranges = [(int(low), int(high)) for low, high in _RANGE.findall(path)]
     if any(abs(high - low) >= limits.SHARDS for low, high in ranges):
@@ -104,6 +108,26 @@ def expand_pattern(path: str) -> list[str]:
     if not all(name.lower().endswith(_TARS) for name in paths):
         raise UsageError(f"'{printable(path)}' does not name tar archives", f"Give {KINDS}.")
     return paths
+
+
+def _matches(path: str) -> list[str]:
+    """Return the files that 'shards/*.tar' matches; brackets stand for themselves."""
+    found = glob.iglob(path.replace("[", "[[]"))  # noqa: PTH207
+    paths = sorted(itertools.islice(found, limits.SHARDS + 1))
+    if len(paths) > limits.SHARDS:
+        raise _too_many(path)
+    if not paths:
+        raise DataError(f"there is nothing at '{printable(path)}'", f"Give {KINDS}.")
+    if other := next((name for name in paths if not name.lower().endswith(_TARS)), None):
+        raise UsageError(
+            f"'{printable(path)}' matches '{printable(other)}', which is not a tar",
+            "Write it as 'shards/*.tar'. For images in a folder, give the folder.",
+        )
+    return paths
+
+
+def _too_many(path: str) -> UsageError:
+    return UsageError(f"'{printable(path)}' names more than {limits.SHARDS:,} shards")
 
 
 def _require_file(path: str) -> None:

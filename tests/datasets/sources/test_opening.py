@@ -8,7 +8,9 @@ import warnings
 import numpy as np
 import pytest
 
-from ganctl.datasets.sources.opening import KINDS, open_source
+from ganctl import limits
+from ganctl.datasets.local.paths import fingerprint
+from ganctl.datasets.sources.opening import KINDS, expand_pattern, open_source
 from ganctl.errors import DataError, GanctlError, PackageError
 
 
@@ -98,6 +100,23 @@ def test_a_pattern_may_name_one_shard(fixtures):
     assert [entry.name for entry in source.entries] == ["10.png", "11.png"]
 
 
+def test_a_glob_names_the_shards_that_it_matches(fixtures, tmp_path, monkeypatch):
+    for name in ("b", "a"):
+        shutil.copy(fixtures / "shard-0.tar", tmp_path / f"{name}.tar")
+    monkeypatch.chdir(tmp_path)
+    assert expand_pattern("*.tar") == ["a.tar", "b.tar"]
+    source = open_source(f"{tmp_path}/?.tar")
+    assert [entry.name for entry in source.entries][::2] == ["a.tar/00.png", "b.tar/00.png"]
+    before = fingerprint("*.tar", None)
+    (tmp_path / "b.tar").rename("c.tar")
+    assert fingerprint("*.tar", None) != before
+    (tmp_path / "[1].tar").touch()
+    assert expand_pattern("[1].tar") == ["[1].tar"]
+    monkeypatch.setattr(limits, "SHARDS", 2)
+    with pytest.raises(GanctlError, match="names more than 2 shards"):
+        open_source("*.tar")
+
+
 def test_a_missing_shard_is_reported(fixtures):
     with pytest.raises(DataError, match=r"shard-2\.tar' cannot be read: No such file"):
         open_source(str(fixtures / "shard-{0..2}.tar"))
@@ -127,18 +146,22 @@ def test_a_pattern_without_braceexpand_says_how_to_install_it(monkeypatch):
         ("https://example.com/images.zip", "is not on this machine"),
         ("pipe:curl example.com", "is not on this machine"),
         ("{000..127", "is not a pattern"),
+        ("*.tar", "there is nothing at '*.tar'"),
+        ("*mpty", "matches 'empty', which is not a tar"),
+        ("s3://bucket/*.tar", "is not on this machine"),
         ("{1,2}.txt", "does not name tar archives"),
         ("pipe:touch {1,2}.tar", "is not on this machine"),
         ("{0..999999999}.tar", "names more than 100,000 shards"),
     ],
 )
 def test_missing_paths_are_refused(path, words, tmp_path, monkeypatch):
+    (tmp_path / "empty").mkdir()
     monkeypatch.chdir(tmp_path)
     with pytest.raises(GanctlError) as caught:
         open_source(path)
     assert words in caught.value.message
     assert caught.value.message.isprintable()
-    assert list(tmp_path.iterdir()) == []
+    assert list(tmp_path.iterdir()) == [tmp_path / "empty"]
 
 
 @pytest.mark.parametrize("name", ["photo.png", "images.rar", "images", "images.parquet"])
