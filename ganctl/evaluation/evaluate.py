@@ -8,7 +8,7 @@ from ganctl.datasets import loading
 from ganctl.datasets.dataset import Dataset, ImageDataset, Progress, Rows
 from ganctl.errors import DataError, Setting, Text, UsageError
 from ganctl.evaluation.evaluator import DEFAULT_SAMPLES, Evaluator
-from ganctl.evaluation.path_length import path_length
+from ganctl.evaluation.path_length import MAX_WALKS, path_length
 from ganctl.evaluation.results import Evaluation
 from ganctl.images import Pixels
 from ganctl.model import Model
@@ -57,7 +57,7 @@ def evaluate(
         metrics=evaluator.measure(model.sample(range(num_samples)).chunks()),
         floor=evaluator.floor(),
         path_length=None if network is None else path_length(
-            model.generator, model.network, network, progress
+            model.generator, model.network, network, min(num_samples, MAX_WALKS), progress
         ),
     )  # fmt: skip
 

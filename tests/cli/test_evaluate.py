@@ -36,7 +36,9 @@ def run(run, tmp_path):
 def test_table(ok, run, monkeypatch):
     monkeypatch.setattr(terminal, "_MANY", 100)
     result = ok("evaluate", run, "--num-samples", "50")
-    assert result.err == "Extracting features of real images: 500 ...\n"
+    assert result.err.splitlines() == [
+        "Extracting features of real images: 500 ...", "Walking between samples: 200 ...",
+    ]  # fmt: skip
     assert ok("evaluate", run, "--num-samples", "50").out == result.out
     assert "50 samples (moving average, step 8) against 200 test images of mnist" in result.out
     for name in ("Frechet distance", "kernel distance", "precision", "recall", "density",
