@@ -12,6 +12,7 @@ from ganctl import limits
 from ganctl.datasets.sources.arrays import Arrays
 from ganctl.datasets.sources.base import NOT_AN_IMAGE, Problem, Source, why_unused
 from ganctl.datasets.sources.folder import File, Folder
+from ganctl.datasets.sources.foreign import require_known
 from ganctl.datasets.sources.idx import Idx, is_idx, labels_beside
 from ganctl.datasets.sources.tars import Tars
 from ganctl.datasets.sources.zips import Zip
@@ -23,6 +24,8 @@ KINDS = (
     "'shards/*.tar' or 'shards/{000..127}.tar'"
 )
 _TARS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
+_MAX_NAMED = 1000
+"""Number of files of a folder without images whose kinds are looked for."""
 _RANGE = re.compile(r"(-?\d{1,20})\.\.(-?\d{1,20})")
 
 
@@ -53,18 +56,26 @@ def open_source(path: str, image_key: str | None = None) -> Source:
         return Tars([path], image_key)
     if is_idx(path):
         return Idx.of_file(path)
+    require_known([path])
     raise DataError(f"'{printable(path)}' is not a supported kind of file", f"Give {KINDS}.")
 
 
 def open_folder(folder: Folder) -> Source:
-    """Return the images in `folder`, or in the idx files there if there are no others."""
-    files = sorted(found.name for found in folder.found if isinstance(found, File))
-    arrays = [name for name in files if is_idx(name) and why_unused(name, 0) is not None]
-    if not arrays or any(why_unused(name, 0) is None for name in files):
+    """Return the images in `folder`, or in the idx files there if there are no others.
+
+    Raises DataError, also if there are only images in files that are not read.
+    """
+    files = [found.name for found in folder.found if isinstance(found, File)]
+    arrays = sorted(name for name in files if is_idx(name) and why_unused(name, 0) is not None)
+    if any(not reason or not reason[1] for reason in (why_unused(name, 0) for name in files)):
+        return folder
+    if not arrays:
+        names = sorted(name for name in files if why_unused(name, 0) == NOT_AN_IMAGE)
+        require_known(f"{folder.path}/{name}" for name in names[:_MAX_NAMED])
         return folder
     source = Idx(folder.path, arrays)
     source.contents.problems += [
-        *(Problem(printable(name), *NOT_AN_IMAGE) for name in files if not is_idx(name)),
+        *(Problem(printable(name), *NOT_AN_IMAGE) for name in sorted({*files} - {*arrays})),
         *(found for found in folder.found if isinstance(found, Problem)),
     ]
     return source
