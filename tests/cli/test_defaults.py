@@ -142,7 +142,9 @@ def test_trained_resumed_and_drawn_from(ok, images, tmp_path, use):
     make, num_classes = USES[use]
     out = tmp_path / "run"
     given = make(ok, images)
-    ok("train", *given, "--epochs", "1", "--out", out)
+    # As many samples as by default would go through the network of ImageNet for ten seconds.
+    fewer = ("--set", "eval_samples=100") if "--data" in given else ()
+    ok("train", *given, *fewer, "--epochs", "1", "--out", out)
     ok("train", "--resume", "--epochs", "2", "--out", out)
     unknown = NOT_OF_DIGITS if "--data" in given else ("patch_distance",)
     found = check(out, 2, unknown=unknown)

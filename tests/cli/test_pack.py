@@ -13,7 +13,8 @@ from ganctl.errors import DataError
 
 evaluate = importlib.import_module("ganctl.evaluation.evaluate")
 TINY = ("--size", "8", "--batch-size", "4", "--device", "cpu", "--precision", "fp32",
-        "--set", "base_channels=4", "--latent-dim", "8", "--num-samples", "4")  # fmt: skip
+        "--set", "base_channels=4", "--latent-dim", "8", "--num-samples", "4",
+        "--set", "eval_samples=0")  # fmt: skip
 pytestmark = pytest.mark.usefixtures("_no_plot")
 
 
