@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-import itertools
 import math
 from collections.abc import Iterator, Mapping
 from io import BytesIO
@@ -35,11 +34,12 @@ _STRIDE = 16
 _NUM_BLOCKS = 16
 _HALVING = (1, 3, 5, 11)
 """Blocks that halve height and width."""
-_SHOWN = (2, 4, 10)
+_MAP_BLOCKS = (2, 4, 10)
 """Blocks whose outputs are maps: the last ones of the stages 2, 3 and 5."""
 _MULTIPLICATIONS_PER_PIXEL = 4848.3125
+_BYTES_PER_PIXEL = 780
 _EPSILON = 1e-3
-"""Batch normalization's."""
+"""Summand to the variance in batch normalization."""
 
 
 def is_installed() -> bool:
@@ -75,20 +75,34 @@ def read_weights(needed_by: str | Setting) -> dict[str, Tensor]:
     return weights
 
 
-class Network(nn.Module):
-    """The network without its classifier: normalized RGB images (N, 3, H, W) → (N, 1280, H', W').
+class _Blocks(nn.Module):
+    """The first blocks of the network, of normalized RGB images (N, 3, H, W).
 
     Height and width are multiples of 16. The weights are frozen: gradients reach the images alone.
     Batch normalization is folded into the convolutions.
     """
 
-    def __init__(self, weights: Mapping[str, Tensor]) -> None:
+    def __init__(self, weights: Mapping[str, Tensor], num_blocks: int) -> None:
         super().__init__()
         self._stem = _folded(weights, "_conv_stem", "_bn0", stride=2)
         self._blocks = nn.ModuleList(
             _Block(weights, f"_blocks.{number}.", stride=2 if number in _HALVING else 1)
-            for number in range(_NUM_BLOCKS)
+            for number in range(num_blocks)
         )
+
+    def outputs(self, x: Tensor) -> Iterator[Tensor]:
+        """Yield the output of each block."""
+        x = F.relu6(_halve(x, self._stem))
+        for block in self._blocks:
+            x = block(x)
+            yield x
+
+
+class Network(_Blocks):
+    """All of it but the classifier: normalized RGB images (N, 3, H, W) → (N, 1280, H', W')."""
+
+    def __init__(self, weights: Mapping[str, Tensor]) -> None:
+        super().__init__(weights, _NUM_BLOCKS)
         self._head = _folded(weights, "_conv_head", "_bn1")
         self.eval().requires_grad_(False).to(memory_format=torch.channels_last)
 
@@ -97,15 +111,8 @@ class Network(nn.Module):
         features: Tensor = F.relu6(self._head(last))
         return features
 
-    def outputs(self, x: Tensor) -> Iterator[Tensor]:
-        """Yield the output of each block; what follows the last one taken is not computed."""
-        x = F.relu6(_halve(x, self._stem))
-        for block in self._blocks:
-            x = block(x)
-            yield x
 
-
-class FeatureMaps(nn.Module):
+class FeatureMaps(_Blocks):
     """Images (N, C, H, W) in [-1, 1], C 1, 3 or 4, → maps of them, of the shapes of `map_shapes`.
 
     A pixel of the maps stands for 4, 8 and 16 pixels of the image in height and width, once these
@@ -114,12 +121,14 @@ class FeatureMaps(nn.Module):
     """
 
     def __init__(self, weights: Mapping[str, Tensor]) -> None:
-        super().__init__()
-        self._network = Network(weights)
+        super().__init__(weights, _MAP_BLOCKS[-1] + 1)
+        self.eval().requires_grad_(False).to(memory_format=torch.channels_last)
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        outputs = itertools.islice(self._network.outputs(_as_seen(images)), _SHOWN[-1] + 1)
-        return [output / _DEVIATION for number, output in enumerate(outputs) if number in _SHOWN]
+        outputs = self.outputs(_as_seen(images))
+        return [
+            output / _DEVIATION for number, output in enumerate(outputs) if number in _MAP_BLOCKS
+        ]
 
 
 def seen_size(height: int, width: int) -> tuple[int, int]:
@@ -147,6 +156,11 @@ def map_shapes(height: int, width: int) -> list[tuple[int, int, int]]:
 def map_multiplications(height: int, width: int) -> int:
     """Return the multiplications that the maps of an image take."""
     return round(_MULTIPLICATIONS_PER_PIXEL * math.prod(seen_size(height, width)))
+
+
+def map_bytes(height: int, width: int) -> int:
+    """Return the bytes of fp32 that the maps of a generated image keep for its gradient."""
+    return _BYTES_PER_PIXEL * math.prod(seen_size(height, width))
 
 
 def _as_seen(images: Tensor) -> Tensor:

@@ -1,8 +1,8 @@
 """Adversarial losses: pure functions of logits.
 
 `real_pred` and `fake_pred` are the discriminator's logits, float (N, 1), of real and of generated
-images. Every loss is a mean over the batch, a scalar. Where a discriminator also judges feature
-maps, there are logits (N, 1+P), and the loss of the P others is added, `FEATURE_WEIGHT` times.
+images. Every loss is a mean over the batch, a scalar. Logits are (N, 1+P) where a discriminator
+also judges feature maps: the loss of the maps' P logits is added, times `FEATURE_WEIGHT`.
 """
 
 from __future__ import annotations

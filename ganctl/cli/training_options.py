@@ -32,7 +32,7 @@ _NOT_SETTINGS = {
 PresetOption = Annotated[str | None, typer.Option(
     metavar="NAME", show_default="guided, or fast for digits and for images under 48x48 pixels",
     autocompletion=completion.presets,
-    help="fast, guided, or dcgan: the classic recipe to the letter.")]
+    help="fast, guided (for photographs and drawings), or dcgan, the classic recipe.")]
 OutOption = Annotated[Path | None, typer.Option(
     "-o", "--out", metavar="DIR", help="Folder of the run.",
     show_default="runs/DATA-PRESET, or runs/DATA if the images decide on the preset")]

@@ -25,7 +25,7 @@ class ImageNetFeatures(FeatureNetwork):
     def __init__(self, device: torch.device, side: int, precision: str = "fp32") -> None:
         """Prepare the network for images whose longer side has `side` pixels, in fp32 or bf16.
 
-        Raises PackageError if the extra is not installed, DataError if the weights are damaged.
+        Raises PackageError if their package is not installed, DataError if the weights are damaged.
         """
         weights = efficientnet.read_weights(Setting("features", "imagenet"))
         self._size = input_size(side)

@@ -50,22 +50,27 @@ def generator(config: NetworkConfig) -> Generator:
 def discriminator(config: NetworkConfig) -> Discriminator:
     """Return a discriminator with a strided convolution for each stage, and one more."""
     base, stages = config.base_channels, config.stages
-    layers: list[nn.Module] = [thin.Conv2d(config.channels, base, 4, stride=2, padding=1)]
-    channels = base
-    for stage in range(1, stages):
-        outputs = num_channels(base, stage)
-        layers += [nn.LeakyReLU(_SLOPE), nn.Conv2d(channels, outputs, 4, stride=2, padding=1)]
-        channels = outputs
     outputs = num_channels(base, stages)
     height, width = (math.ceil(side / 2 ** (stages + 1)) for side in config.image_shape[1:])
     return Discriminator(
-        *layers,
-        nn.LeakyReLU(_SLOPE),
-        nn.Conv2d(channels, outputs, 3, stride=2, padding=1),
+        *reductions(config),
+        nn.Conv2d(num_channels(base, stages - 1), outputs, 3, stride=2, padding=1),
         nn.LeakyReLU(_SLOPE),
         ToVector(),
         Logit(outputs * height * width, config.num_classes),
     )
+
+
+def reductions(config: NetworkConfig) -> list[nn.Module]:
+    """Return a strided convolution for each stage, with an activation after it."""
+    layers: list[nn.Module] = []
+    channels = config.channels
+    for stage in range(config.stages):
+        outputs = num_channels(config.base_channels, stage)
+        convolution = thin.Conv2d if stage == 0 else nn.Conv2d
+        layers += [convolution(channels, outputs, 4, stride=2, padding=1), nn.LeakyReLU(_SLOPE)]
+        channels = outputs
+    return layers
 
 
 def places(config: NetworkConfig) -> dict[str, list[Place]]:

@@ -1,8 +1,8 @@
 """Networks for photographs and drawings, guided by frozen features (preset `guided`).
 
-Beside the discriminator of the pixels there are small ones of the maps of a network that was
-trained on ImageNet, heads, as in Projected GANs (Sauer et al. 2021). They know from the first step
-on what images look like; the pixels add what the maps do not show.
+Beside the discriminator of the pixels, small networks (heads) judge feature maps of a network that
+was trained on ImageNet, as in Projected GANs (Sauer et al. 2021). Such features tell images apart
+from the first step on; the pixels add what the maps do not show.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from ganctl import efficientnet
 from ganctl.config.schema import NetworkConfig
-from ganctl.networks import fast, thin
+from ganctl.networks import fast
 from ganctl.networks.layers import (
     Discriminator,
     Generator,
@@ -26,7 +26,7 @@ from ganctl.networks.layers import (
 )
 
 _STYLE_DIM = 128
-SLOPE = 0.2
+_SLOPE = 0.2
 _HEAD_CHANNELS = 32
 # Initial weights, as multiples of He's.
 _SCALE_GAIN = 0.35
@@ -58,7 +58,7 @@ class GuidedGenerator(Generator):
 
     def __init__(self, input_dim: int, *layers: nn.Module) -> None:
         super().__init__(*layers)
-        self.style = nn.Sequential(nn.Linear(input_dim, _STYLE_DIM), nn.LeakyReLU(SLOPE))
+        self.style = nn.Sequential(nn.Linear(input_dim, _STYLE_DIM), nn.LeakyReLU(_SLOPE))
 
     def forward(self, latents: Tensor) -> Tensor:
         style = self.style(latents)
@@ -80,18 +80,18 @@ def generator(config: NetworkConfig) -> GuidedGenerator:
     layers: list[nn.Module] = [
         nn.Linear(config.input_dim, channels * height * width),
         ToImage(channels, height, width),
-        nn.LeakyReLU(SLOPE),
+        nn.LeakyReLU(_SLOPE),
     ]
     for stage in reversed(range(stages)):
         outputs = num_channels(base, max(0, stage - 1))
         layers += [
             nn.Conv2d(channels, outputs, 3, padding=1),
             nn.Upsample(scale_factor=2),
-            nn.LeakyReLU(SLOPE),
+            nn.LeakyReLU(_SLOPE),
             Scale(outputs),
         ]
         if stage:
-            layers += [nn.Conv2d(outputs, outputs, 3, padding=1), nn.LeakyReLU(SLOPE)]
+            layers += [nn.Conv2d(outputs, outputs, 3, padding=1), nn.LeakyReLU(_SLOPE)]
         channels = outputs
     layers += [nn.Conv2d(base, config.channels, 3, padding=1), nn.Tanh()]
     return GuidedGenerator(config.input_dim, *layers)
@@ -123,36 +123,31 @@ def discriminator(config: NetworkConfig) -> GuidedDiscriminator:
 
     A head reduces its map to the size of the smallest one, and judges all places there.
     """
-    layers: list[nn.Module] = []
-    channels = config.channels
-    for stage in range(config.stages):
-        outputs = num_channels(config.base_channels, stage)
-        convolution = thin.Conv2d if stage == 0 else nn.Conv2d
-        layers += [convolution(channels, outputs, 4, stride=2, padding=1), nn.LeakyReLU(SLOPE)]
-        channels = outputs
-    layers += [nn.Conv2d(channels, channels, 3, padding=1), nn.LeakyReLU(SLOPE), ToVector()]
+    channels = num_channels(config.base_channels, config.stages - 1)
+    layers = fast.reductions(config)
+    layers += [nn.Conv2d(channels, channels, 3, padding=1), nn.LeakyReLU(_SLOPE), ToVector()]
     pixels = (config.height >> config.stages) * (config.width >> config.stages)
     shapes = efficientnet.map_shapes(config.height, config.width)
     heads = [_head(channels, halvings) for halvings, (channels, *_) in enumerate(shapes[::-1])]
-    logit = Logit(outputs * pixels, config.num_classes)
+    logit = Logit(channels * pixels, config.num_classes)
     return GuidedDiscriminator(heads[::-1], *layers, logit)
 
 
 def _head(channels: int, halvings: int) -> nn.Sequential:
-    layers: list[nn.Module] = [nn.LeakyReLU(SLOPE)]
+    layers: list[nn.Module] = [nn.LeakyReLU(_SLOPE)]
     for _ in range(halvings):
         layers += [UnitConv2d(channels, _HEAD_CHANNELS, 4, stride=2, padding=1)]
-        layers += [nn.LeakyReLU(SLOPE)]
+        layers += [nn.LeakyReLU(_SLOPE)]
         channels = _HEAD_CHANNELS
-    layers += [UnitConv2d(channels, _HEAD_CHANNELS, 3, padding=1), nn.LeakyReLU(SLOPE)]
+    layers += [UnitConv2d(channels, _HEAD_CHANNELS, 3, padding=1), nn.LeakyReLU(_SLOPE)]
     return nn.Sequential(*layers, UnitConv2d(_HEAD_CHANNELS, 1, 3, padding=1))
 
 
 class UnitConv2d(nn.Conv2d):
     """A convolution whose filters count by their direction alone: their norm is 1.
 
-    It keeps heads smooth, which know too soon what is real, and needs no state, as spectral
-    normalization (Miyato et al. 2018) does.
+    This keeps the heads' logits from growing steep, as spectral normalization (Miyato et al. 2018)
+    does, and needs no state.
     """
 
     def forward(self, x: Tensor) -> Tensor:

@@ -42,7 +42,9 @@ def transfer(
     others that they continue, and the rest keep the weights that they have.
     """
     tensors = network.state_dict()
-    is_like = config.architecture == origin.architecture
+    is_like = (config.architecture, config.base_channels) == (
+        origin.architecture, origin.base_channels
+    )  # fmt: skip
     others = tensors_by_place(origin)[part] if is_like else {}
     taken: list[str] = []
     partly: list[str] = []

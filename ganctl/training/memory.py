@@ -7,11 +7,11 @@ import math
 
 import torch
 
-from ganctl import devices
+from ganctl import devices, efficientnet
 from ganctl.config.schema import NetworkConfig, TrainConfig
 from ganctl.errors import DeviceError, Setting, Text, UsageError
 from ganctl.limits import CHECKPOINT_BYTES
-from ganctl.networks import meta_networks
+from ganctl.networks import map_shapes, meta_networks
 from ganctl.networks.summary import summarize
 from ganctl.text import in_bytes
 from ganctl.training.state import TrainState
@@ -45,11 +45,12 @@ def require_room(config: TrainConfig, device: torch.device, *, has_begun: bool =
         return
     per_image = _output_bytes(config.network)
     at_once = math.ceil(config.batch_size / config.accumulate)
-    needed = _AT_LEAST[config.precision] * per_image * at_once
+    of_maps = _map_bytes(config)
+    needed = (_AT_LEAST[config.precision] * per_image + of_maps) * at_once
     if needed <= free:
         return
     hint: str | Text = "Free some memory, or use a GPU."
-    fitting = fitting_power(int(free / (_ENOUGH * per_image)), config.batch_size)
+    fitting = fitting_power(int(free / (_ENOUGH * per_image + of_maps)), config.batch_size)
     if fitting and not has_begun:
         accumulate = math.ceil(config.batch_size / fitting)
         hint = Text("{} should fit, or {}.", Setting("batch_size", fitting),
@@ -130,3 +131,12 @@ def _output_bytes(config: NetworkConfig) -> int:
         for part, table in summarize(config).items()
         for layer in table
     )
+
+
+def _map_bytes(config: TrainConfig) -> float:
+    """Return the bytes that feature maps of a generated image keep for its gradient, if any do."""
+    network = config.network
+    if not map_shapes(network):
+        return 0.0
+    of_fp32 = efficientnet.map_bytes(network.height, network.width)
+    return of_fp32 if config.precision == "fp32" else of_fp32 / 2

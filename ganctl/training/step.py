@@ -109,15 +109,18 @@ def _simultaneous(
             outputs.append(penalty)
             slopes.append(torch.ones_like(penalty))
         slopes = [slope.to(output.dtype) for slope, output in zip(slopes, outputs, strict=True)]
-        is_shared = fake_pred.shape[1] == 1  # a pass, by both losses
-        *d_gradients, d_by_images = torch.autograd.grad(
-            outputs, [*trained(state.discriminator), fake], slopes, retain_graph=not is_shared
-        )
+        parameters = trained(state.discriminator)
+        is_shared = fake_pred.shape[1] == 1  # one backward pass serves both losses
+        found = torch.autograd.grad(
+            outputs, [*parameters, fake] if is_shared else parameters, slopes,
+            retain_graph=not is_shared,
+        )  # fmt: skip
+        d_gradients = list(found[: len(parameters)])
         d_mean.add(batch.rows.weight, d_gradients)
         if batch is inputs[-1]:  # summed while the generator's gradient is computed
             d_sum = d_mean.begin_sum()
         if is_shared:
-            g_by_images = d_by_images * (g_by_fake / d_by_fake).view(-1, 1, 1, 1)
+            g_by_images = found[-1] * (g_by_fake / d_by_fake).view(-1, 1, 1, 1)
         else:
             (g_by_images,) = torch.autograd.grad(fake_pred, fake, g_by_fake.to(fake_pred.dtype))
         g_gradients = torch.autograd.grad(

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from ganctl import devices
+from ganctl import devices, efficientnet
 from ganctl.config import presets, schema
 from ganctl.errors import DeviceError, TrainingError
 from ganctl.store import read_checkpoint
@@ -112,3 +112,13 @@ def test_running_out_of_memory_names_the_batch_size(tmp_path, tiny_config, train
         train(ready)
     assert "batch_size=4," in str(caught.value.hint)
     assert read_checkpoint(tmp_path / "run").step == 3
+
+
+def test_feature_maps_take_memory_too(tiny_config, monkeypatch):
+    config = tiny_config("guided", batch_size=64)
+    network = config.network
+    of_maps = 64 * efficientnet.map_bytes(network.height, network.width)
+    monkeypatch.setattr(devices, "free_memory", lambda _: of_maps)
+    with pytest.raises(DeviceError, match="a batch of 64 takes at least"):
+        require_room(config, CPU)
+    require_room(schema.override(config, {"architecture": "fast"}), CPU)
