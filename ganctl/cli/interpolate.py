@@ -146,10 +146,12 @@ def interpolate(
         from ganctl.latents import random_seeds
         from ganctl.model import load
         from ganctl.samples import Samples
+        from ganctl.steering.directions import read
 
         if walk is not None:
             stops = random_seeds(walk, seed or 0)
         model = load(ckpt, ema=ema)
+        found = None if directions is None else read(directions, model.network)
         points = None if latents is None else latents_file.read(latents, model.network)
         if points and stops:
             points, stops = points.picked(stops), None
@@ -162,12 +164,13 @@ def interpolate(
             drawn.save(out, upscale=upscale, progress=progress)
         else:
             if way:
-                how |= {"along": way[0], "reach": way[1], "directions": directions}
+                how |= {"along": way[0], "reach": way[1], "directions": found}
             drawn = walked = with_command(model.interpolate(stops, loop=loop, **how), context)
             walked.save(out, upscale=upscale, fps=fps, progress=progress)
     if suffix == ".mp4" and drawn.shape[-1] == RGBA:
         terminal.note("An .mp4 has no transparency: its frames are shown over white.")
     terminal.warnings(points.notices(model.digest) if points else ())
+    terminal.warnings(found.notices(model.digest) if found else ())
     labels = None if drawn.labels is None else [*drawn.labels]
     names = None if labels is None else [model.classes[label] for label in labels]
     if json:

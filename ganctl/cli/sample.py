@@ -145,12 +145,14 @@ def sample(
         from ganctl.model import load
         from ganctl.sample_folder import class_folders
         from ganctl.seeds import as_ranges
+        from ganctl.steering.directions import read
 
         model = load(ckpt, ema=ema)
+        found = None if directions is None else read(directions, model.network)
         points = None if latents is None else latents_file.read(latents, model.network)
         samples = model.sample(
             None if points else wanted, latents=points, classes=of_class, truncation=truncation,
-            every_class=per_class is not None, move=moves, directions=directions,
+            every_class=per_class is not None, move=moves, directions=found,
         )  # fmt: skip
         samples = with_command(samples, context)
         if save_latents is not None:
@@ -160,6 +162,7 @@ def sample(
     names, drawn = model.classes, as_ranges(wanted)
     label = None if of_class is None or samples.labels is None else int(samples.labels[0])
     terminal.warnings(points.notices(model.digest) if points else ())
+    terminal.warnings(found.notices(model.digest) if found else ())
     if json:
         terminal.document({
             "out": str(Path(out)), "kind": kind.removeprefix("."), "num_samples": len(samples),

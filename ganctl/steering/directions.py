@@ -22,7 +22,7 @@ from ganctl.config.schema import NetworkConfig
 from ganctl.errors import UsageError
 from ganctl.images import Pixels
 from ganctl.latents_file import Latents
-from ganctl.text import listed, suggestion
+from ganctl.text import listed, printable, suggestion
 
 FILE, SHEET = "directions.npz", "directions.png"
 """The files that `Directions.save` writes."""
@@ -85,6 +85,14 @@ class Directions:
         for name, amount in moves.items():
             found += np.float32(amount) * self.vector(name)
         return found
+
+    def notices(self, digest: str) -> list[str]:
+        """Return a warning if they were found in another checkpoint than the one of `digest`."""
+        origin = self.provenance.get("checkpoint", digest)
+        if origin == digest:
+            return []
+        return [f"These directions were found in another checkpoint, {printable(origin)[:12]}: "
+                "here they may change something else."]  # fmt: skip
 
     def picture(self) -> Pixels:
         """Return a sheet (H, W, C): a row for each direction, a column for each of STRENGTHS."""

@@ -84,6 +84,13 @@ def test_files_are_read_back(named, tmp_path, tiny_config):
         read(tmp_path / "bad.npz", network)
 
 
+def test_directions_of_another_checkpoint_are_told(named):
+    assert named.notices("abc") == []
+    other = Directions(named.vectors, named.names, {"checkpoint": "0123456789abcdef"})
+    (notice,) = other.notices("abc")
+    assert "another checkpoint, 0123456789ab:" in notice
+
+
 def test_the_sheet_has_a_row_for_each_direction(named):
     height, width, _ = named.picture().shape
     assert width % 7 == height % 3 == 0
