@@ -17,6 +17,7 @@ import ganctl
 from ganctl.cli import main
 from ganctl.cli.app import app
 from ganctl.datasets import mnist
+from ganctl.evaluation import comparison, evaluator
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text("utf-8")
@@ -150,6 +151,8 @@ def reader(tmp_path, photos, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name, value in CHEAP.items():
         monkeypatch.setenv(f"GANCTL_{name}", str(value))
+    for module in (evaluator, comparison):
+        monkeypatch.setattr(module, "DEFAULT_SAMPLES", 200)
     for load in (mnist.load_train, mnist.load_test):
         few = [array[:1000] for array in load()]
         monkeypatch.setattr(mnist, load.__name__, functools.partial(tuple, few))
