@@ -53,7 +53,7 @@ def train(
 
     ganctl train --config run.toml --seed 3
 
-    ganctl train --data photos --init-from runs/heads-fast
+    ganctl train --data photos --init-from runs/heads
     """
     if not save_every > 0:  # NaN too
         raise UsageError(f"--save-every must be more than 0 seconds, not {save_every:g}")
