@@ -130,7 +130,7 @@ def test_as_json(ok, run, tmp_path):
     assert result.err == ""
     assert json.loads(result.out) == {
         "out": str(out), "kind": "webp", "seeds": [3, 7], "classes": None, "class_names": None,
-        "latents": None,
+        "latents": None, "along": None, "reach": None,
         "mode": "slerp", "ease": "linear", "loop": True, "truncation": 1.0, "sheet": False,
         "frames": 4, "ema": True, "checkpoint": str(run / "ckpt.pt"),
         "digest": store.read_checkpoint(run).digest,

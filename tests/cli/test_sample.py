@@ -164,7 +164,7 @@ def test_as_json(ok, run, tmp_path, name):
     assert document == {
         "out": str(tmp_path / name), "seeds": "3,5-6", "num_samples": 3, "ema": True,
         "class": None, "class_name": None, "per_class": None, "classes": None, "step": 8,
-        "truncation": 1.0, "latents": None, "saved_latents": None,
+        "truncation": 1.0, "move": None, "latents": None, "saved_latents": None,
         "kind": {"x.png": "png", "x.npz": "npz", "x/": "folder"}[name],
         "checkpoint": str(run / "ckpt.pt"), "digest": store.read_checkpoint(run).digest,
     }  # fmt: skip
