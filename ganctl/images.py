@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw, ImageFont
 from PIL.PngImagePlugin import PngInfo
 
 from ganctl.config.image_settings import RGBA
-from ganctl.provenance import as_json, from_json
+from ganctl.provenance import as_json, encodable, from_json
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -145,7 +145,7 @@ def png(picture: Pixels, text: Mapping[str, str] | None = None) -> bytes:
 def _text_chunks(text: Mapping[str, str]) -> PngInfo:
     info = PngInfo()
     for key, value in text.items():
-        info.add_text(key, value)
+        info.add_text(key, encodable(value))
     return info
 
 

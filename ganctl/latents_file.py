@@ -228,7 +228,7 @@ def _checked(
         value = latents[row][~np.isfinite(points[row])][0]
         raise DataError(
             f"latent {row} has the value {value:g}, which is not a finite number",
-            f"Of {counted(len(points), 'latent')}, {is_bad.sum():,} have such values.",
+            f"Such values are in {is_bad.sum():,} of {counted(len(points), 'latent')}.",
         )
     for name, values in (("classes", classes), ("seeds", seeds)):
         if values is not None and values.dtype.kind not in "iu":

@@ -30,5 +30,10 @@ def from_json(content: object) -> dict[str, str]:
     return {str(key): str(value) for key, value in found.items()}
 
 
+def encodable(value: str) -> str:
+    """Return `value` without what no file can hold: the parts of a name that are not UTF-8."""
+    return value.encode("utf-8", "backslashreplace").decode()
+
+
 def _cut(value: str) -> str:
     return value if len(value) <= _MAX_CHARS else f"{value[:_MAX_CHARS]}..."

@@ -154,7 +154,7 @@ def test_the_longest_history_is_within_bounds(num_unknown):
     archive.checked_archive(io.BytesIO(saved({"history": rows})))
 
 
-@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize("name", ["fast", "dcgan"])  # no guided ones are that large
 def test_no_run_begins_whose_checkpoints_could_not_be_read(name, tmp_path, monkeypatch):
     def too_late(*_):
         raise AssertionError("begun")

@@ -12,7 +12,7 @@ from ganctl.cli import completion
 from ganctl.cli.options import CheckpointArgument, EmaOption, JsonOption, QuietOption
 from ganctl.cli.provenance import command_of
 from ganctl.cli.terminal import Terminal
-from ganctl.errors import UsageError
+from ganctl.errors import RunError, UsageError
 from ganctl.text import counted
 
 _MAX_LISTED = 20
@@ -42,6 +42,9 @@ def project(
     skip_bad: Annotated[bool, typer.Option(
         "--skip-bad", help="Leave out pictures that cannot be used.",
     )] = False,
+    force: Annotated[bool, typer.Option(
+        "--force", help="Replace the result of an earlier call in the folder.",
+    )] = False,
     ema: EmaOption = None,
     quiet: QuietOption = False,
     json: JsonOption = False,
@@ -62,6 +65,10 @@ def project(
         raise UsageError(f"-n must be at least 1, not {limit}")
     if out.exists() and not out.is_dir():
         raise UsageError(f"'{out}' is not a folder", "Give another one with -o.")
+    if (out / "latents.npz").exists() and not force:
+        raise RunError(
+            f"'{out}' has latents of an earlier call", "Give another folder, or --force."
+        )
     with terminal.progress() as progress:
         import numpy as np
 
@@ -89,8 +96,8 @@ def project(
         })  # fmt: skip
         return
     terminal.result(
-        f"{out}: {counted(len(found), 'latent')}, PSNR {np.median(found.psnr):.1f} dB in the "
-        f"median, {found.psnr.min():.1f} dB at least"
+        f"{out}: {counted(len(found), 'latent')}, PSNR {np.median(found.psnr):.1f} dB"
+        + (f" in the median, {found.psnr.min():.1f} dB at least" if len(found) > 1 else "")
     )
     if len(found) <= _MAX_LISTED:
         columns = ("picture", "class", "PSNR") if model.classes else ("picture", "PSNR")

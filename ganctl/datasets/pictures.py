@@ -152,8 +152,9 @@ def _notes(
         height, width = settings.size
         others = counted(len(fitted), "picture")
         yield (
-            f"{others} {'was' if len(fitted) == 1 else 'were'} {_FITTED[settings.fit]} to "
-            f"{width}x{height} {CHANNELS[settings.channels]}, as the training images were: "
+            f"{others} {'was' if len(fitted) == 1 else 'were'} fitted to "
+            f"{width}x{height} {CHANNELS[settings.channels]} ({_FITTED[settings.fit]}), as the "
+            "training images were: "
             f"{listed(fitted, _NUM_NAMED)}."
         )
     if problems:

@@ -40,6 +40,8 @@ def encode(source: Source) -> bytes:
     assert program is not None
     model = program.model_proto
     model.producer_name, model.producer_version = "ganctl", source.origin["ganctl"]
+    for node in model.graph.node:  # the paths and lines of this program
+        del node.metadata_props[:]
     onnx.helper.set_model_props(model, source.metadata)
     onnx.checker.check_model(model)
     content: bytes = model.SerializeToString()

@@ -19,7 +19,10 @@ def program(source: Source) -> torch.export.ExportedProgram:
     example = source.example()
     shapes = tuple({0: batch} for _ in example)
     with torch.no_grad():
-        return torch.export.export(source.module(), example, dynamic_shapes=shapes)
+        found = torch.export.export(source.module(), example, dynamic_shapes=shapes)
+    for node in found.graph.nodes:  # the paths and lines of this program
+        node.meta.pop("stack_trace", None)
+    return found
 
 
 def encode(source: Source) -> bytes:

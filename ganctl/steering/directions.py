@@ -73,7 +73,9 @@ class Directions:
         is_number = text.lstrip("-").isdecimal() or all(map(str.isdecimal, self.names))
         raise UsageError(
             f"there is no direction '{text[:40]}'",
-            f"Their numbers are 1 to {len(self)}." if is_number else suggestion(text, self.names),
+            f"Their numbers are 1 to {len(self)}; names are those of a file of directions."
+            if is_number
+            else suggestion(text, self.names),
         )
 
     def shift(self, moves: Moves) -> NDArray[np.float32]:

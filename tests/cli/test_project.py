@@ -57,3 +57,15 @@ def test_wrong_input_is_explained(cli, run, tmp_path, monkeypatch, arguments, co
     assert (result.code, result.out) == (code, "")
     assert words in result.err.lower()
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_an_earlier_result_is_replaced_only_by_force(ok, cli, run, pictures, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "latents.npz").write_bytes(b"precious")
+    command = ("project", run, pictures / "seed-000001.png", "-o", tmp_path / "out", "--class", "1")
+    refused = cli(*command)
+    assert refused.code == 1
+    assert "latents of an earlier call" in refused.err
+    assert (tmp_path / "out" / "latents.npz").read_bytes() == b"precious"
+    ok(*command, "--force")
+    assert (tmp_path / "out" / "projection.png").exists()

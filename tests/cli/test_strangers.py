@@ -172,7 +172,13 @@ def evil(run, tmp_path):
     (folder / "config.json").write_text(json.dumps(content))
     figures = {field.name: 1 for field in dataclasses.fields(Metrics)} | {"class_shares": []}
     texts = dict.fromkeys(("checkpoint", "digest", "data", "test_images", "features"), EVIL)
-    found_last = {"step": 1, "ema": True, "num_test_images": 1, "num_patch_images": 1}
+    found_last = {
+        "step": 1,
+        "ema": True,
+        "num_test_images": 1,
+        "num_patch_images": 1,
+        "path_length": 1.5,
+    }
     kept = {**texts, **found_last, "figures": figures, "floor": figures}
     (folder / "evaluation.json").write_text(json.dumps({"evaluations": [kept]}))
     assert results.load(store.RunDirectory(folder))

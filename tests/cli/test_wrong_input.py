@@ -189,7 +189,7 @@ def test_a_disk_that_is_full_leaves_the_earlier_file(refused, run, tmp_path, mon
     ("options", "words"),
     [
         (["--preset", "fsat"], "Did you mean 'fast'?"),
-        (["--preset", "x"], "fast, dcgan"),
+        (["--preset", "x"], "fast, guided, dcgan"),
         (["--device", "cudaa"], "Did you mean 'cuda'?"),
         (["--device", "cpu:1"], "unknown device"),
         (["--device", "cuda:x"], "unknown device"),

@@ -18,7 +18,7 @@ def test_files_folders_and_arrays_are_read_in_order(tmp_path, photos):
     assert found.names[-1] == "images[1]"
     assert (found.pixels[-1] == 9).all()
     assert found.notes == (
-        "12 pictures were center-cropped to 28x28 grayscale, as the training images were: "
+        "12 pictures were fitted to 28x28 grayscale (center-cropped), as the training images were: "
         "cat/0.png (40x30 RGB), cat/1.png (40x30 RGB), cat/2.png (40x30 RGB) and 9 more.",
     )
 

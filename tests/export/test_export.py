@@ -6,6 +6,7 @@ import io
 import json
 import re
 import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -157,3 +158,15 @@ def test_nothing_is_written_where_it_cannot_be(model_of, tmp_path, monkeypatch):
     with pytest.raises(DeviceError):
         model.export(tmp_path / "g.pt2")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("suffix", [".onnx", ".pt2", ".html"])
+def test_no_file_says_where_its_maker_keeps_files(model_of, tmp_path, suffix):
+    path = tmp_path / f"g{suffix}"
+    model_of("guided", 3).export(path)
+    content = path.read_bytes()
+    if suffix == ".pt2":
+        with zipfile.ZipFile(path) as file:
+            content = b"".join(map(file.read, file.namelist()))
+    assert str(Path(ganctl.__file__).parent).encode() not in content
+    assert str(tmp_path).encode() not in content

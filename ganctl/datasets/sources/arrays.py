@@ -26,7 +26,7 @@ from ganctl.datasets.sources.npy import (
     read_headers,
 )
 from ganctl.datasets.sources.zips import open_zip
-from ganctl.errors import DataError
+from ganctl.errors import DataError, Setting, Text
 from ganctl.text import printable
 
 _IMAGES = ("images", "x_train", "train_images", "train_x", "x", "data", "arr_0")
@@ -175,6 +175,11 @@ def _choose(headers: dict[str, ArrayHeader]) -> str:
             raise DataError(
                 f"{printable(single)} is {headers[single]}: one image, but many are needed",
                 "Stack all of them: np.savez('images.npz', images=np.stack(list_of_images)).",
+            )
+        if "latents" in headers:
+            raise DataError(
+                "these are latents, not images",
+                Text("Draw the images of them with {}.", Setting("latents")),
             )
         largest = sorted(headers.items(), key=lambda item: -math.prod(item[1].shape))[:_NUM_SHOWN]
         found = "; ".join(f"{printable(key)} is {header}" for key, header in largest)

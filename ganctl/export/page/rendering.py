@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import gzip
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
@@ -95,7 +95,7 @@ def _values(source: Source, steps: list[Step], num_directions: int) -> dict[str,
         "noun": "seed" if given is None else "latent",
         "labels": None if given is None or given.classes is None else given.classes.tolist(),
         "latents": None if given is None else given.text,
-        "name": source.data["name"], "classes": source.classes,
+        "name": PurePath(source.data["name"]).name, "classes": source.classes,
         "latentDim": source.network.latent_dim,
         "numSeeds": NUM_SEEDS if given is None else len(given),
         "numDirections": num_directions, "height": height, "width": width, "channels": channels,
