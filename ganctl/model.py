@@ -105,9 +105,7 @@ class Model:
         >>> again = model.sample(latents=samples.latents)
         >>> moved = model.sample(range(10), move={1: 2.0, 3: -1.5})
         """
-        self._require_drawable(truncation)
-        if every_class or classes is not None:
-            self.require_classes()
+        self._require_drawable(truncation, with_classes=every_class or classes is not None)
         found = inputs.of_samples(
             self.network, self.classes, seeds=seeds, latents=latents, classes=classes,
             every_class=every_class, truncation=truncation,
@@ -384,9 +382,7 @@ class Model:
         truncation: float,
     ) -> Inputs:
         """Return the inputs of a single image, of seed 0 unless seeds or latents are given."""
-        self._require_drawable(truncation)
-        if classes is not None:
-            self.require_classes()
+        self._require_drawable(truncation, with_classes=classes is not None)
         return inputs.of_samples(
             self.network, self.classes, seeds=[0] if seeds is None and latents is None else seeds,
             latents=latents, classes=classes, every_class=False, truncation=truncation,
@@ -399,18 +395,18 @@ class Model:
         classes: Class | Sequence[Class] | None,
         truncation: float,
     ) -> Inputs:
-        self._require_drawable(truncation)
-        if classes is not None:
-            self.require_classes()
+        self._require_drawable(truncation, with_classes=classes is not None)
         return inputs.of_keyframes(
             self.network, self.classes, seeds=seeds, latents=latents, classes=classes,
             truncation=truncation,
         )  # fmt: skip
 
-    def _require_drawable(self, truncation: float) -> None:
+    def _require_drawable(self, truncation: float, *, with_classes: bool) -> None:
         is_allowed = 0 < truncation <= 1  # NaN is not
         require(is_allowed, "truncation", f"{truncation:g}", "more than 0 and at most 1")
         machine.require_memory(sampling.drawing_bytes(self.network), f"drawing from {self.path}")
+        if with_classes:
+            self.require_classes()
 
     def _shape(self, count: int) -> tuple[int, int, int, int]:
         channels, height, width = self.network.image_shape
