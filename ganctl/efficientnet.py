@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ganctl.config.image_settings import RGBA
 from ganctl.errors import DataError, PackageError, Setting
 
 SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
@@ -116,7 +117,8 @@ class FeatureMaps(_Blocks):
     """Images (N, C, H, W) in [-1, 1], C 1, 3 or 4, → maps of them, of the shapes of `map_shapes`.
 
     A pixel of the maps stands for 4, 8 and 16 pixels of the image in height and width, once these
-    are multiples of 16 and at least 64. RGBA images are seen over white. The maps' values have a
+    are multiples of 16 and at least 64. RGBA images, with colors multiplied by alpha as
+    `images.to_tensor` has them, are seen over white. The maps' values have a
     standard deviation of about 1.
     """
 
@@ -165,9 +167,8 @@ def map_bytes(height: int, width: int) -> int:
 
 def _as_seen(images: Tensor) -> Tensor:
     """Return RGB images of the right size, normalized."""
-    if images.shape[1] == 4:
-        opacity = (images[:, 3:] + 1) / 2
-        images = images[:, :3] * opacity + (1 - opacity)
+    if images.shape[1] == RGBA:  # over white; colors are multiplied by alpha already
+        images = images[:, :3] + (1 - images[:, 3:])
     images = images.expand(-1, 3, -1, -1)
     size = seen_size(*images.shape[2:])
     if images.shape[2:] != size:

@@ -5,11 +5,12 @@ import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from torch.nn import functional as F
 
-from ganctl import efficientnet, features
+from ganctl import efficientnet, features, images
 from ganctl.errors import DataError, PackageError
 
 
@@ -34,8 +35,8 @@ def test_features_are_those_of_the_original_program(weights):
 
 @pytest.mark.parametrize(("height", "width"), [(28, 28), (64, 64), (72, 128)])
 def test_maps_have_their_sizes_and_deviation(weights, height, width):
-    images = torch.rand(2, 1, height, width, generator=torch.Generator().manual_seed(0)) * 2 - 1
-    maps = efficientnet.FeatureMaps(weights)(images)
+    pixels = torch.rand(2, 1, height, width, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    maps = efficientnet.FeatureMaps(weights)(pixels)
     for found, shape in zip(maps, efficientnet.map_shapes(height, width), strict=True):
         assert found.shape == (2, *shape)
         assert 0.3 < found.std() < 3
@@ -58,6 +59,15 @@ def test_transparent_pixels_are_seen_white(weights):
     clear = torch.full((1, 4, 64, 64), -1.0)
     white = torch.ones(1, 3, 64, 64)
     assert all(map(torch.equal, maps(clear), maps(white)))
+
+
+def test_half_transparent_pixels_are_seen_as_in_a_picture_over_white(weights):
+    maps = efficientnet.FeatureMaps(weights)
+    pixels = np.random.default_rng(0).integers(0, 256, (1, 64, 64, 4), np.uint8)
+    flat = images.to_tensor(torch.from_numpy(images.over_white(pixels)))
+    found = maps(images.to_tensor(torch.from_numpy(pixels)))
+    for one, other in zip(found, maps(flat), strict=True):  # over_white rounds to whole levels
+        assert (one - other).abs().mean() < 0.02 * other.std()
 
 
 def test_the_fast_gradient_is_that_of_torch(weights, monkeypatch):
