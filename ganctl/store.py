@@ -179,6 +179,15 @@ class RunDirectory:
         """Return whether a run was started here."""
         return self.latest.exists() or self.best.exists() or bool(self.snapshots())
 
+    def num_bytes(self) -> int:
+        """Return the size of all files in the folder, in bytes; links are not followed."""
+        found = 0
+        for folder, _, names in os.walk(self.path):
+            for name in names:
+                with contextlib.suppress(OSError):  # gone, or not ours to see
+                    found += (Path(folder) / name).lstat().st_size
+        return found
+
     def require_new(self) -> None:
         """Raise RunError unless a new run may begin here: the folder is missing or empty."""
         path, sibling = self.path, Setting("out", self.free_sibling())

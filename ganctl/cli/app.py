@@ -25,6 +25,7 @@ from ganctl.cli import (
     pack,
     project,
     report,
+    runs,
     sample,
     train,
 )
@@ -57,9 +58,9 @@ checkpoints, compare samples with real images, report on runs.
     epilog=_EXIT_CODES,
 )
 _COMMANDS: Sequence[Callable[..., None]] = (
-    train.train, sample.sample, interpolate.interpolate, inspect.inspect, evaluate.evaluate,
-    project.project, directions.directions, export.export, explore.explore, data.data,
-    pack.data_pack, pack.data_index, config.config, report.report,
+    train.train, sample.sample, interpolate.interpolate, runs.runs, inspect.inspect,
+    evaluate.evaluate, project.project, directions.directions, export.export, explore.explore,
+    data.data, pack.data_pack, pack.data_index, config.config, report.report,
 )  # fmt: skip
 for _command in _COMMANDS:
     # A docstring's lines are joined to paragraphs, which the terminal breaks at its own width.

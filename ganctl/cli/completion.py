@@ -66,6 +66,11 @@ def checkpoints(incomplete: str) -> list[str]:
     return _paths(incomplete, (".pt", ".safetensors"))
 
 
+def folders(incomplete: str) -> list[str]:
+    """Offer folders."""
+    return _paths(incomplete, ())
+
+
 def configs(incomplete: str) -> list[str]:
     """Offer folders, and files that end in .toml."""
     return _paths(incomplete, ".toml")

@@ -7,13 +7,12 @@ from typing import Annotated
 
 import typer
 
-from ganctl.cli.completion import among, checkpoints
+from ganctl.cli.completion import checkpoints
 from ganctl.cli.option_names import pasteable
-from ganctl.cli.options import JsonOption, QuietOption
+from ganctl.cli.options import JsonOption, QuietOption, SortOption
 from ganctl.cli.terminal import Terminal
 from ganctl.errors import UsageError
 
-_SORTS = ("quality", "date", "name")
 _MAX_HEIGHT = 120
 """Pixels that samples take from top to bottom, two per line."""
 
@@ -32,11 +31,7 @@ def inspect(
     samples: Annotated[bool, typer.Option(
         "--samples", help="Also draw four samples (on a color terminal).",
     )] = False,
-    sort: Annotated[str | None, typer.Option(
-        "--sort", metavar="|".join(_SORTS), show_default="quality",
-        autocompletion=among(_SORTS),
-        help="Order of the runs: lowest Frechet distance first, newest first, or by name.",
-    )] = None,
+    sort: SortOption = None,
     quiet: QuietOption = False,
     json: JsonOption = False,
 ) -> None:  # fmt: skip
@@ -50,8 +45,6 @@ def inspect(
     ganctl inspect runs/mnist-fast --weights
 
     ganctl inspect runs/mnist-fast/best.pt runs/mnist-fast
-
-    ganctl inspect runs --sort date
 
     ganctl inspect walk.gif
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ganctl.cli.listed_runs import show_runs
 from ganctl.cli.terminal import Terminal
 from ganctl.config.schema import format_setting
 from ganctl.history import COLUMNS, STEP_METRICS, best, quality_metric
@@ -29,7 +30,7 @@ def show(document: Document, terminal: Terminal) -> None:
         terminal.heading(document["path"])
         terminal.lines(document["made_with"].items())
     elif "runs" in document:
-        _show_runs(document, terminal)
+        show_runs(document, terminal)
     elif "a" in document:
         _show_comparison(document, terminal)
     elif "discriminator" not in document:
@@ -298,28 +299,6 @@ def _verdict(document: Document) -> str:
     }
     parts = [text for text, differs in differences.items() if differs]
     return f"They differ in {', '.join(parts)}." if parts else "The same settings and weights."
-
-
-def _show_runs(document: Document, terminal: Terminal) -> None:
-    """Show one row per run, and below the table the problems of each."""
-    rows = document["runs"]
-    headings = {"frechet_distance": "best FD", "patch_distance": "best patches"}
-    if all(row["best_patch_distance"] is None for row in rows):
-        del headings["patch_distance"]
-    terminal.heading(f"{document['path']}: {counted(len(rows), 'run')}")
-    terminal.table(
-        ("", "run", "preset", "data", "epochs", *headings.values(), "date"),
-        [
-            (row["state"], row["name"], row["preset"], row["data"],
-             "" if row["epoch"] is None else f"{row['epoch']:.4g} of {row['epochs']:g}",
-             *(COLUMNS[name].text(row[f"best_{name}"]) for name in headings), row["date"][:10])
-            for row in rows
-        ],
-        left=4,
-    )  # fmt: skip
-    if problems := [(row["name"], problem) for row in rows for problem in row["problems"]]:
-        terminal.heading("problems")
-        terminal.lines(problems)
 
 
 def _shape(lengths: list[int]) -> str:

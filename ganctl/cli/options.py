@@ -31,6 +31,8 @@ _METAVARS = {
     "data": "PATH|NAME", "image_size": "N|HxW", "image_channels": "1|3|4|auto",
     "background": "COLOR", "augment": "LIST", "image_key": "FIELD", "holdout": "SHARE",
 }  # fmt: skip
+RUN_SORTS = ("quality", "date", "name")
+"""Orders of runs. ganctl.inspection.runs has them too, but loads torch; a test compares them."""
 _METAVARS_BY_KIND = {int: "N", float: "F", str: "NAME"}
 
 
@@ -86,6 +88,10 @@ CheckpointArgument = Annotated[Path, typer.Argument(
 EmaOption = Annotated[bool | None, typer.Option(
     "--ema/--no-ema", show_default="the average, if there is one",
     help="Use the moving average of the generator's weights, or the weights themselves.")]
+SortOption = Annotated[str | None, typer.Option(
+    "--sort", metavar="|".join(RUN_SORTS), show_default="quality",
+    autocompletion=completion.among(RUN_SORTS),
+    help="Order of the runs: lowest Frechet distance first, newest first, or by name.")]
 UpscaleOption = Annotated[int | None, typer.Option(
     "--upscale", metavar="N", min=1, max=64, help="Enlarge each pixel to N x N.",
     show_default="automatic in a picture, 1 in an .npz or a folder")]

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from ganctl.errors import Text
 
 _UNBROKEN = re.compile(
-    r"\s*(?:ganctl (?:train|sample|interpolate|inspect|evaluate|export|explore|data|config|report)"
-    r"\b.*"
+    r"\s*(?:ganctl (?:train|sample|interpolate|runs|inspect|evaluate|project|directions|export"
+    r"|explore|data|config|report)\b.*"
     r"|pip install .*|'[^']*'\S*|\S+)"
 )
 """The parts of a line that stay whole: a command to its end, quoted text, a word."""

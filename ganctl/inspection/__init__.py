@@ -13,11 +13,11 @@ from ganctl.inspection.comparison import compare
 from ganctl.inspection.drawn import describe_drawn, is_drawn
 from ganctl.inspection.exported import describe_exported
 from ganctl.inspection.problems import parts_of
-from ganctl.inspection.runs import SORTS, describe_runs, find_runs
+from ganctl.inspection.runs import SORTS, find_runs, list_runs
 from ganctl.inspection.weights import describe_weights
 from ganctl.text import suggestion
 
-__all__ = ["find_runs", "inspect"]
+__all__ = ["find_runs", "inspect", "list_runs"]
 
 
 def inspect(
@@ -64,8 +64,7 @@ def inspect(
             "Inspect a single checkpoint.",
         )
     if runs:
-        rows = describe_runs(runs, sort or SORTS[0], on_progress)
-        return {"path": str(path), "sort": sort or SORTS[0], "runs": rows}
+        return list_runs(path, sort, on_progress)
     if sort is not None:
         raise UsageError(Text("{} is for a folder of runs, and this is not one", Setting("sort")))
     if other is not None:

@@ -8,13 +8,42 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ganctl.errors import CheckpointError
+from ganctl.errors import CheckpointError, UsageError
 from ganctl.inspection.checkpoint import read
 from ganctl.inspection.problems import problems
 from ganctl.store import RunDirectory
+from ganctl.text import suggestion
 
 SORTS = ("quality", "date", "name")
 _MAX_RUNS = 1000
+
+
+def list_runs(
+    folder: Path,
+    sort: str | None = None,
+    on_progress: Callable[[str, int, int], None] = lambda doing, done, total: None,
+) -> dict[str, Any]:
+    """Return the document of `ganctl runs`: the folder, the order, and a row per run, if any.
+
+    `sort` is one of SORTS, the first of them if None. Raises UsageError for another one and for a
+    folder that is itself a run, CheckpointError if there is no such folder.
+    """
+    sort = SORTS[0] if sort is None else sort
+    if sort not in SORTS:
+        raise UsageError(f"unknown order '{sort[:40]}'", suggestion(sort, SORTS))
+    if not folder.is_dir():
+        what = "is not a folder" if folder.exists() else "does not exist"
+        raise CheckpointError(
+            f"{folder} {what}",
+            "Give the folder that your runs are in; ganctl train starts a first one.",
+        )
+    if RunDirectory(folder).is_run():
+        raise UsageError(
+            f"{folder} is itself a run, not a folder of runs",
+            "Inspect it, or give the folder that it is in.",
+        )
+    rows = describe_runs(find_runs(folder), sort, on_progress)
+    return {"path": str(folder), "sort": sort, "runs": rows}
 
 
 def find_runs(folder: Path) -> list[Path]:
@@ -36,7 +65,8 @@ def describe_runs(
     rows = []
     for number, path in enumerate(runs):
         on_progress("reading checkpoints", number, len(runs))
-        rows.append({"name": path.name, "path": str(path), **_described(path)})
+        size = RunDirectory(path).num_bytes()
+        rows.append({"name": path.name, "path": str(path), "bytes": size, **_described(path)})
     rows.sort(key=lambda row: row["name"])
     if sort == "quality":
         rows.sort(key=_quality)

@@ -30,7 +30,7 @@ DOCS = Path(__file__).parents[2] / "docs"
         ("inspect", ["inspect", "RUN"]),
         ("inspect", ["inspect", "RUN", "--weights"]),
         ("inspect-two", ["inspect", "RUN", "DCGAN"]),
-        ("inspect-folder", ["inspect", "RUN/.."]),
+        ("runs", ["runs", "RUN/.."]),
         ("data", ["data", "PHOTOS", "-o", "OUT.png", "--skip-bad"]),
         ("data", ["data", "PHOTOS", "-o", "OUT.png", "--skip-bad", "--augment", "auto"]),
         ("data-clear-cache", ["data", "--clear-cache"]),

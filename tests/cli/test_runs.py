@@ -1,4 +1,4 @@
-"""ganctl inspect DIR: a table of runs."""
+"""ganctl runs, and ganctl inspect DIR: a table of runs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import json
 import pytest
 
 from ganctl import checkpoint, store
-from ganctl.cli.inspect import _SORTS
+from ganctl.cli.options import RUN_SORTS
 from ganctl.inspection.runs import SORTS
 
 
@@ -45,19 +45,47 @@ def runs(run, tmp_path):
     ],
 )
 def test_sorted(ok, runs, sort, names):
-    report = json.loads(ok("inspect", runs, "--sort", sort, "--json").out)
+    report = json.loads(ok("runs", runs, "--sort", sort, "--json").out)
     assert [row["name"] for row in report["runs"]] == names
+    assert json.loads(ok("inspect", runs, "--sort", sort, "--json").out) == report
 
 
 def test_for_people(ok, runs):
-    rows = [line.split() for line in ok("inspect", runs).out.splitlines()]
+    rows = [line.split() for line in ok("runs", runs).out.splitlines()]
     (head,) = (row for row in rows if row[:1] == ["run"])
-    assert head[-5:] == ["best", "FD", "best", "patches", "date"]
+    assert head[-6:] == ["best", "FD", "best", "patches", "size", "date"]
     states = {row[1]: row[0] for row in rows if len(row) > 1}
     assert states["better"] == "finished"
     assert states["unmeasured"] == "unfinished"
     assert states["damaged"] == "unreadable"
-    assert "is not a ganctl checkpoint" in ok("inspect", runs).out
+    assert "is not a ganctl checkpoint" in ok("runs", runs).out
+
+
+def test_the_size_is_that_of_all_files(ok, runs):
+    (runs / "damaged" / "samples").mkdir()
+    (runs / "damaged" / "samples" / "epoch-0001.png").write_bytes(bytes(1500))
+    rows = json.loads(ok("runs", runs, "--json").out)["runs"]
+    sizes = {row["name"]: row["bytes"] for row in rows}
+    assert sizes["damaged"] == 1502
+    assert sizes["better"] == (runs / "better" / "ckpt.pt").stat().st_size
+
+
+def test_an_empty_folder_has_no_runs(ok, tmp_path):
+    result = ok("runs", tmp_path)
+    assert result.out == f"{tmp_path}: no runs\n"
+    assert "'ganctl train' writes" in result.err
+    assert json.loads(ok("runs", tmp_path, "--json").out)["runs"] == []
+
+
+def test_what_is_no_folder_of_runs(cli, run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = cli("runs")
+    assert (result.code, result.out) == (1, "")
+    assert "runs does not exist" in result.err
+    assert cli("runs", run / "ckpt.pt").err.startswith(f"ganctl: {run / 'ckpt.pt'} is not a folder")
+    result = cli("runs", run)
+    assert result.code == 2
+    assert "is itself a run" in result.err
 
 
 def test_a_folder_without_runs(cli, tmp_path):
@@ -69,10 +97,11 @@ def test_a_folder_without_runs(cli, tmp_path):
 def test_options_that_do_not_fit(cli, run, runs):
     assert cli("inspect", runs, "--weights").code == 2
     assert cli("inspect", run, "--sort", "date").code == 2
-    result = cli("inspect", runs, "--sort", "qualty")
-    assert result.code == 2
-    assert "quality" in result.err
+    for command in ("inspect", "runs"):
+        result = cli(command, runs, "--sort", "qualty")
+        assert result.code == 2
+        assert "quality" in result.err
 
 
-def test_the_command_offers_the_orders_that_there_are():
-    assert _SORTS == SORTS  # repeated there because its module loads torch
+def test_the_commands_offer_the_orders_that_there_are():
+    assert RUN_SORTS == SORTS  # repeated there because its module loads torch
