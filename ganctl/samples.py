@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -126,6 +126,26 @@ class Samples:
             yield chunk
             done += len(chunk)
             progress(task, done, len(self))
+
+    def with_channels(self, channels: int) -> Self:
+        """Return the same samples with `channels` channels: gray ones as RGB if it is 3.
+
+        Samples that have as many are returned as they are. Raises UsageError for anything else.
+        """
+        own = self.shape[-1]
+        if channels == own:
+            return self
+        if (own, channels) != (1, 3):
+            kind = {1: "gray", 3: "RGB", 4: "RGBA"}[own]
+            raise UsageError(
+                Text("{} is not possible for {} images", Setting("channels", channels), kind),
+                "Only gray images are written otherwise: as RGB, with 3.",
+            )
+        return dataclasses.replace(
+            self,
+            draw=lambda: (chunk.repeat(channels, -1) for chunk in self.chunks()),
+            shape=(*self.shape[:3], channels),
+        )
 
     def pil(self) -> list[Image.Image]:
         """Return each image as a Pillow image of mode L, RGB or RGBA, in its original size."""

@@ -53,6 +53,17 @@ def test_pil_returns_one_image_each(channels, mode):
     assert np.unique(np.asarray(third)).tolist() == [20]
 
 
+def test_only_gray_samples_get_other_channels(samples, walk):
+    rgb = samples.with_channels(3)
+    assert (rgb.shape, rgb.seeds, rgb.text) == ((5, 4, 6, 3), samples.seeds, samples.text)
+    assert (rgb.pixels == samples.pixels).all()
+    assert samples.with_channels(1) is samples
+    assert walk.with_channels(3) is walk
+    for given, channels in ((walk, 1), (made(shades(2, 4), (0, 1)), 3)):
+        with pytest.raises(UsageError, match=f"channels={channels} is not possible for RGB"):
+            given.with_channels(channels)
+
+
 def test_grid_fills_rows_in_order(samples):
     picture = samples.picture(columns=3, upscale=2)
     assert picture.shape == (2 * 8, 3 * 12, 1)

@@ -79,6 +79,10 @@ def sample(
         "3=+2. Can be repeated.",
     )] = None,
     directions: DirectionsOption = None,
+    channels: Annotated[int | None, typer.Option(
+        "--channels", metavar="3", show_default="those of the run",
+        help="Write gray images as RGB, for programs that read nothing else.",
+    )] = None,
     force: Annotated[bool, typer.Option(
         "--force", help="Replace the samples of an earlier call in the folder.",
     )] = False,
@@ -99,6 +103,8 @@ def sample(
     ganctl sample runs/mnist-fast --per-class 8 -o classes.png
 
     ganctl sample ckpt.pt --seeds 3,7,20-29 -o picked/
+
+    ganctl sample runs/mnist-fast -n 10000 --channels 3 -o digits/
 
     ganctl sample runs/mnist-fast -n 4 --save-latents four.npz
 
@@ -154,6 +160,8 @@ def sample(
             None if points else wanted, latents=points, classes=of_class, truncation=truncation,
             every_class=per_class is not None, move=moves, directions=found,
         )  # fmt: skip
+        if channels is not None:
+            samples = samples.with_channels(channels)
         samples = with_command(samples, context)
         if save_latents is not None:
             samples.save_latents(save_latents)
@@ -166,6 +174,7 @@ def sample(
     if json:
         terminal.document({
             "out": str(Path(out)), "kind": kind.removeprefix("."), "num_samples": len(samples),
+            "channels": samples.shape[-1],
             "seeds": None if points else drawn, "latents": str(latents) if latents else None,
             "saved_latents": str(save_latents) if save_latents else None,
             "class": label, "class_name": None if label is None else names[label],

@@ -93,6 +93,33 @@ def test_an_array(ok, run, tmp_path, upscale, side):
     assert np.array_equal(array[..., 0], tiles(tmp_path / "x.png", side)[:70])
 
 
+@pytest.mark.parametrize("out", ["x.png", "x.npz", "x/"])
+def test_gray_samples_are_written_as_rgb(ok, run, tmp_path, documented, out):
+    ok("sample", run, "-n", 3, "-o", f"{tmp_path}/gray-{out}")
+    words = ("sample", run, "-n", 3, "--channels", 3, "--json", "-o", f"{tmp_path}/rgb-{out}")
+    document = json.loads(ok(*words).out)
+    documented("sample", document)
+    assert document["channels"] == 3
+    if out == "x.npz":
+        gray, rgb = (np.load(tmp_path / f"{name}-x.npz")["arr_0"] for name in ("gray", "rgb"))
+    else:
+        name = out if out == "x.png" else "x/seed-000002.png"
+        with Image.open(tmp_path / f"rgb-{name}") as picture:
+            assert picture.mode == "RGB"
+        gray, rgb = (pixels(tmp_path / f"{kind}-{name}") for kind in ("gray", "rgb"))
+        gray = gray[..., None]
+    assert rgb.shape == (*gray.shape[:-1], 3)
+    assert (rgb == gray).all()
+
+
+@pytest.mark.parametrize("channels", [0, 2, 4])
+def test_other_channels_are_refused(cli, run, tmp_path, channels):
+    result = cli("sample", run, "--channels", channels, "-o", tmp_path / "x.png")
+    assert result.code == 2
+    assert f"--channels {channels} is not possible for gray images" in result.err
+    assert not (tmp_path / "x.png").exists()
+
+
 def test_an_image_does_not_depend_on_its_neighbors(ok, run, tmp_path):
     ok("sample", run, "--seeds", "3,7,20-22", "-o", tmp_path / "all.png")
     together = tiles(tmp_path / "all.png")
@@ -163,6 +190,7 @@ def test_as_json(ok, run, tmp_path, name):
     assert result.err == ""
     assert document == {
         "out": str(tmp_path / name), "seeds": "3,5-6", "num_samples": 3, "ema": True,
+        "channels": 1,
         "class": None, "class_name": None, "per_class": None, "classes": None, "step": 8,
         "truncation": 1.0, "move": None, "latents": None, "saved_latents": None,
         "kind": {"x.png": "png", "x.npz": "npz", "x/": "folder"}[name],
