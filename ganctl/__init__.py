@@ -15,9 +15,11 @@ if TYPE_CHECKING:
     from ganctl.samples import Samples, Walk
     from ganctl.steering.directions import Directions
     from ganctl.steering.projection import Projection
+    from ganctl.training.callback import Callback
 
 __version__ = "0.1.0"
 __all__ = [
+    "Callback",
     "Comparison",
     "Directions",
     "GanctlError",
@@ -35,6 +37,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Callback": "ganctl.training.callback",
     "Comparison": "ganctl.evaluation.comparison",
     "Directions": "ganctl.steering.directions",
     "GanctlError": "ganctl.errors",

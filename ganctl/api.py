@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +13,11 @@ import torch
 
 from ganctl.config.sources import merge, parse, require_one_beginning
 from ganctl.datasets import loading
-from ganctl.errors import GanctlWarning
-from ganctl.history import Row, Sign
+from ganctl.errors import GanctlWarning, Text
 from ganctl.model import Model, load
 from ganctl.training import origin as origins
 from ganctl.training import session as sessions
-from ganctl.training.observer import Observer
+from ganctl.training.callback import Callback
 
 _LOGGER = logging.getLogger("ganctl")
 
@@ -31,7 +30,7 @@ def train(
     device: str = "auto",
     resume: bool = False,
     init_from: str | Path | None = None,
-    on_epoch: Callable[[Row], None] | None = None,
+    callbacks: Sequence[Callback] = (),
     **settings: Any,
 ) -> Model:
     """Train a generator as `ganctl train` does, into a run directory, and return it.
@@ -40,17 +39,16 @@ def train(
     (if left out, runs/DATA-PRESET, or runs/DATA where the images decide on the preset). `init_from`
     is a checkpoint whose weights a new run begins with; its preset, size and networks are taken
     over, too, but for what you choose. `settings` are those
-    that `ganctl config` lists, by their names. `on_epoch` is called with each epoch's row, as it
-    stands in losses.csv. Notices about the images go to the logger `ganctl` at level INFO; problems
+    that `ganctl config` lists, by their names. `callbacks` receive what happens in the run. Notices
+    about the images go to the logger `ganctl` at level INFO; problems
     are `GanctlWarning`s. Prints nothing, restores torch's number of threads and random state, and
     handles no signals: after a KeyboardInterrupt, `resume` continues from the last checkpoint. With
     `resume`, `settings` can change only the run's length. Raises a GanctlError.
 
-    >>> losses = []
     >>> model = train(out="runs/short", limit=32, batch_size=16, epochs=1, eval_samples=0,
-    ...               base_channels=4, device="cpu", on_epoch=losses.append)
-    >>> model.step, len(losses)
-    (2, 1)
+    ...               base_channels=4, device="cpu")
+    >>> model.step
+    2
     """
     changes = {name: parse(name, value) for name, value in settings.items()}
     if data is not None:
@@ -72,11 +70,10 @@ def train(
             _LOGGER.info("%s", notice)
         for warning in session.warnings:
             warnings.warn(warning, GanctlWarning, stacklevel=2)
-        observer = _Observer(on_epoch)
         if session.is_complete:
-            session.conclude(observer)
+            session.conclude(_Warner())
         else:
-            session.train(observer, command="ganctl.train()")
+            session.train([*callbacks, _Warner()], command="ganctl.train()")
     return load(folder)
 
 
@@ -91,19 +88,8 @@ def _host_restored() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-class _Observer(Observer):
-    """An observer that passes epochs on and warns of problems."""
+class _Warner(Callback):
+    """A callback that turns problems into Python's warnings."""
 
-    def __init__(self, on_epoch: Callable[[Row], None] | None) -> None:
-        self._on_epoch = on_epoch
-
-    def on_epoch(self, row: Row) -> None:
-        if self._on_epoch is not None:
-            self._on_epoch(row)
-
-    def on_sign(self, row: Row, sign: Sign) -> None:
-        message = f"in epoch {row['epoch']} {sign.meaning}. {sign.advice}"
-        warnings.warn(message, GanctlWarning, stacklevel=2)
-
-    def on_problem(self, problem: str) -> None:
-        warnings.warn(f"{problem}; training continues without it", GanctlWarning, stacklevel=2)
+    def on_warning(self, message: str | Text, hint: str | Text) -> None:
+        warnings.warn(f"{message}. {hint}", GanctlWarning, stacklevel=2)

@@ -35,7 +35,7 @@ class Setting:
 class Text:
     """A message or hint that names settings as data, so that each front end can spell them.
 
-    `template` is a constant with a {} for each of `parts`, as in `str.format`.
+    `template` is a constant with a {} for each of `parts`, as in `str.format`; parts may be Texts.
 
     >>> print(Text("Use a smaller {}, such as {}.", Setting("batch_size"), Setting("epochs", 8)))
     Use a smaller batch_size, such as epochs=8.
@@ -47,8 +47,13 @@ class Text:
 
     def spelled(self, spell: Callable[[Setting], str]) -> str:
         """Return the text with every setting as `spell` writes it."""
-        spelled = (spell(part) if isinstance(part, Setting) else part for part in self._parts)
-        return self._template.format(*spelled)
+
+        def text(part: object) -> object:
+            if isinstance(part, Text):
+                return part.spelled(spell)
+            return spell(part) if isinstance(part, Setting) else part
+
+        return self._template.format(*map(text, self._parts))
 
     def __str__(self) -> str:
         return self.spelled(str)

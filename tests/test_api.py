@@ -21,9 +21,13 @@ TINY = {"base_channels": 4, "batch_size": 16, "eval_samples": 0, "num_samples": 
 
 @pytest.mark.usefixtures("tiny_mnist")
 def test_train_returns_the_generator_and_writes_a_run_directory(tmp_path):
+    class Steps(ganctl.Callback):
+        def on_epoch(self, row, samples):
+            rows.append((row["step"], samples.shape))
+
     rows = []
-    model = ganctl.train(out=tmp_path / "run", on_epoch=rows.append, threads=1, **TINY)
-    assert [row["step"] for row in rows] == [model.step] == [3]
+    model = ganctl.train(out=tmp_path / "run", callbacks=[Steps()], threads=1, **TINY)
+    assert rows == [(model.step, (1, 28, 28, 1))] == [(3, (1, 28, 28, 1))]
     assert (tmp_path / "run" / "losses.csv").exists()
     longer = ganctl.train(out=tmp_path / "run", resume=True, epochs=2, device="cpu")
     assert longer.step == 6
@@ -63,16 +67,17 @@ def test_notices_are_logged_and_problems_are_warnings(tmp_path, monkeypatch, cap
 @pytest.mark.usefixtures("tiny_mnist")
 @pytest.mark.parametrize("fails", [False, True])
 def test_the_host_keeps_its_threads_and_random_state(tmp_path, fails):
-    def on_epoch(_):
-        if fails:
-            raise KeyboardInterrupt
+    class Interrupting(ganctl.Callback):
+        def on_epoch(self, row, samples):
+            if fails:
+                raise KeyboardInterrupt
 
     before = torch.get_num_threads()
     torch.set_num_threads(2)
     try:
         state = torch.get_rng_state()
         with pytest.raises(KeyboardInterrupt) if fails else contextlib.nullcontext():
-            ganctl.train(out=tmp_path / "run", threads=1, on_epoch=on_epoch, **TINY)
+            ganctl.train(out=tmp_path / "run", threads=1, callbacks=[Interrupting()], **TINY)
         assert torch.get_num_threads() == 2
         assert torch.get_rng_state().equal(state)
     finally:

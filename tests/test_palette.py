@@ -44,9 +44,9 @@ def in_the_report(_):
 
 
 def on_the_screen(_):
-    from ganctl.cli.live.observer import LiveObserver
+    from ganctl.cli.live.display import LiveScreen
 
-    live = LiveObserver(SimpleNamespace(err=None), 10)
+    live = LiveScreen(SimpleNamespace(err=None), preview=False)
     styles = [*live._losses._styles.values(), *live._probabilities._styles.values()]
     return {label: color for color, label in styles}
 

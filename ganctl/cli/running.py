@@ -7,10 +7,11 @@ import time
 from typing import Any
 
 from ganctl import devices
+from ganctl.cli.displays import Warnings
 from ganctl.cli.option_names import pasteable
 from ganctl.cli.signals import StopSignals
 from ganctl.cli.terminal import Terminal
-from ganctl.cli.watch import observer, show_summary
+from ganctl.cli.watch import display, show_summary
 from ganctl.errors import StoppedError
 from ganctl.history import Row, with_state
 from ganctl.text import counted, counted_images
@@ -35,16 +36,10 @@ def run(session: Session, terminal: Terminal, *, preview: bool, **how: Any) -> S
         f"{f', from step {first_step:,} on' if first_step else ''}; "
         f"{devices.describe(session.state.device)}, {config.precision}; into {folder}"
     )
-    title = f"{config.preset} on {config.data} → {folder}"
-    show: Any = {"title": title, "history": session.history, "preview": preview}
+    shown = display(terminal, preview=preview)
     try:
-        with (
-            StopSignals(interrupts=session.group.size == 1) as stop,
-            observer(
-                terminal, session.steps_per_epoch, quality=session.quality, **show
-            ) as watching,
-        ):
-            outcome = session.train(watching, should_stop=stop, **how)
+        with StopSignals(interrupts=session.group.size == 1) as stop:
+            outcome = session.train([shown], should_stop=stop, **how)
     except KeyboardInterrupt:
         hint = f"The last checkpoint is intact. {again}"
         raise StoppedError("stopped immediately", hint, exit_code=130) from None
@@ -73,8 +68,7 @@ def _conclude(session: Session, terminal: Terminal) -> None:
         f"train further, give for example --epochs {2 * math.ceil(step / session.steps_per_epoch)}."
     )
     if session.group.is_first:
-        with observer(terminal, session.steps_per_epoch) as watching:
-            outcome = session.conclude(watching)
+        outcome = session.conclude(Warnings(terminal))
         if terminal.json_wanted:
             _print_end(session, outcome.history, terminal)
 

@@ -1,10 +1,10 @@
-"""The display of a training run: the observer that fits the output, and the final summary."""
+"""The display of a training run that fits the output, and the final summary."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from ganctl.cli.observers import JsonObserver, PlainObserver, QuietObserver
+from ganctl.cli.displays import JsonLines, PlainLines, Warnings
 from ganctl.cli.terminal import Terminal
 from ganctl.history import COLUMNS, STEP_METRICS, best, epoch_label, is_complete, quality_metric
 from ganctl.text import counted, duration
@@ -20,17 +20,17 @@ _JUDGES = {
 """The event whose probability D(G(z)) is, by loss."""
 
 
-def observer(terminal: Terminal, steps_per_epoch: int, **screen: Any) -> QuietObserver:
-    """Return the observer that fits the output; `screen` are LiveObserver's other arguments."""
+def display(terminal: Terminal, *, preview: bool) -> Warnings:
+    """Return the display that fits the output; `preview` is for the live screen."""
     if terminal.json_wanted:
-        return JsonObserver(terminal, steps_per_epoch)
+        return JsonLines(terminal)
     if terminal.quiet:
-        return QuietObserver(terminal, steps_per_epoch)
+        return Warnings(terminal)
     if not terminal.is_live:
-        return PlainObserver(terminal, steps_per_epoch)
-    from ganctl.cli.live.observer import LiveObserver
+        return PlainLines(terminal)
+    from ganctl.cli.live.display import LiveScreen
 
-    return LiveObserver(terminal, steps_per_epoch, **screen)
+    return LiveScreen(terminal, preview=preview)
 
 
 def summary_epochs(count: int) -> list[int]:

@@ -14,8 +14,8 @@ from ganctl.batch import MicroBatch
 from ganctl.datasets.dataset import Batch, ImageDataset
 from ganctl.history import Meter, Row
 from ganctl.training import failures, memory
+from ganctl.training.callback import Progress
 from ganctl.training.noise import NoiseSource
-from ganctl.training.observer import Progress
 from ganctl.training.readback import MetricsReader
 from ganctl.training.recorder import Recorder
 from ganctl.training.state import TrainState
@@ -152,7 +152,7 @@ class Training:
         if not (self.metrics.read_if_due() or is_last):
             return
         epoch, done_before = divmod(self.state.step - 1, self.steps_per_epoch)
-        self.recorder.observer.on_step(
+        self.recorder.callbacks.on_step(
             Progress(
                 step=self.state.step,
                 total_steps=self.total_steps,
@@ -164,7 +164,7 @@ class Training:
                 recent=self.metrics.recent,
             )
         )
-        if self.recorder.observer.wants_samples and not is_last and self.recorder.preview():
+        if self.recorder.callbacks.wants_samples and not is_last and self.recorder.preview():
             self.metrics.restart_clock()
 
     def _end_epoch(self) -> None:

@@ -12,10 +12,11 @@ from ganctl.datasets.dataset import ImageDataset
 from ganctl.errors import DataError, PackageError, RunError
 from ganctl.evaluation.evaluator import EpochEvaluator
 from ganctl.history import Meter, Row, best, new_signs, signs
+from ganctl.images import Pixels
 from ganctl.sampling import sample_seeds
 from ganctl.store import RunDirectory
 from ganctl.training import memory
-from ganctl.training.observer import Observer
+from ganctl.training.callback import CONTINUES, Callback
 from ganctl.training.pictures import Pictures, variety
 from ganctl.training.state import TrainState
 
@@ -34,7 +35,7 @@ class Recorder:
         state: TrainState,
         dataset: ImageDataset,
         run: RunDirectory,
-        observer: Observer,
+        callbacks: Callback,
         *,
         data: dict[str, Any],
         made_by: dict[str, Any],
@@ -50,11 +51,13 @@ class Recorder:
         self._run = run
         self.latest = run.latest
         """The checkpoint that was saved last."""
-        self.observer = observer
+        self.callbacks = callbacks
         self._data = data
         self._made_by = made_by
         self._make_evaluator = make_evaluator
-        self._pictures = Pictures(run, state.config, observer.on_problem)
+        self._samples: Pixels | None = None
+        """The fixed samples of the epoch that is not reported yet."""
+        self._pictures = Pictures(run, state.config, self._report_problem)
         self._real_variety = variety(dataset.evenly_spaced(_NUM_COMPARED))
 
     def checkpoint(self, meter: Meter) -> Checkpoint:
@@ -105,7 +108,7 @@ class Recorder:
             if is_finished:
                 raise
             # The state is saved, which is what matters most to a user who stopped the run.
-            self.observer.on_problem(str(error))
+            self._report_problem(str(error))
         return history
 
     def write_losses(self, history: Sequence[Row]) -> None:
@@ -123,7 +126,7 @@ class Recorder:
                 raise
             return False  # at the end of the epoch there may be room
         if pixels is not None:
-            self.observer.on_samples(pixels, self._state.step)
+            self.callbacks.on_samples(pixels, self._state.step)
         return pixels is not None
 
     @property
@@ -139,11 +142,16 @@ class Recorder:
     def _write_latest(self, content: bytes) -> None:
         self._run.write(self._run.latest, content)
         self.last_saved = time.monotonic()
+        self.callbacks.on_save(self._run.latest, self._state.step)
 
     def _report(self, history: Sequence[Row]) -> None:
-        self.observer.on_epoch(history[-1])
+        row, samples, self._samples = history[-1], self._samples, None
+        self.callbacks.on_epoch(row, samples)
         for sign in new_signs(history):
-            self.observer.on_sign(history[-1], sign)
+            self.callbacks.on_warning(f"in epoch {row['epoch']} {sign.meaning}", sign.advice)
+
+    def _report_problem(self, problem: str) -> None:
+        self.callbacks.on_warning(problem, CONTINUES)
 
     def _measure(self) -> dict[str, float | None]:
         """Draw the fixed samples and measure others; nothing if there is no memory for it."""
@@ -152,13 +160,14 @@ class Recorder:
         except Exception as error:
             if not memory.is_out_of_memory(error):
                 raise
-            self.observer.on_problem(f"out of memory for the samples of epoch {self._epoch}")
+            self._report_problem(f"out of memory for the samples of epoch {self._epoch}")
             return {}
 
     def _draw_samples(self) -> float | None:
         """Draw the fixed samples; return their variety relative to that of real images."""
         samples = self._pictures.draw_samples(self._state.sampler, self._epoch)
-        self.observer.on_samples(samples, self._state.step)
+        self._samples = samples
+        self.callbacks.on_samples(samples, self._state.step)
         if len(samples) > 1 and self._real_variety:
             return variety(samples) / self._real_variety
         return None
@@ -179,5 +188,5 @@ class Recorder:
         try:
             return self._make_evaluator()
         except (DataError, PackageError) as error:  # hours of training are not to end here
-            self.observer.on_problem(f"samples are not measured: {error}")
+            self._report_problem(f"samples are not measured: {error}")
             return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import functools
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,14 @@ import torch
 
 from ganctl import devices, features, private_folders
 from ganctl.config.resolve import followed, resolve
-from ganctl.config.schema import MIN_MEASURED, TrainConfig, from_dict, override, to_dict
+from ganctl.config.schema import (
+    MIN_MEASURED,
+    TrainConfig,
+    from_dict,
+    override,
+    settings,
+    to_dict,
+)
 from ganctl.datasets import loading
 from ganctl.datasets.dataset import ImageDataset, Progress, Rows
 from ganctl.datasets.local import trained
@@ -28,8 +35,8 @@ from ganctl.networks import first_layers
 from ganctl.store import IntactCheckpoint, RunDirectory, errors_about, newest_intact
 from ganctl.text import counted
 from ganctl.training import cadence, data, memory, resuming, threads
+from ganctl.training.callback import Callback, Callbacks, End, Start
 from ganctl.training.loop import Outcome, Training
-from ganctl.training.observer import Observer
 from ganctl.training.origin import Beginning, Origin
 from ganctl.training.provenance import computed_by, differences
 from ganctl.training.recorder import Recorder
@@ -86,7 +93,7 @@ class Session:
 
     def train(
         self,
-        observer: Observer,
+        callbacks: Sequence[Callback] = (),
         *,
         command: str,
         save_every: float = 120.0,
@@ -96,7 +103,7 @@ class Session:
         """Train to the end, or until `should_stop`; no other process can use the folder meanwhile.
 
         A checkpoint is saved at least every `save_every` seconds. In a group all processes call it;
-        each waits at most `timeout` seconds for the others.
+        each waits at most `timeout` seconds for the others, and only the first one has callbacks.
         """
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         start = {
@@ -108,20 +115,24 @@ class Session:
             **(self.beginning.record() if self.beginning else {}),
         }
         made_by = {**(self.made_by or start), "last_command": command, "last_date": now}
+        called = Callbacks(callbacks if self.group.is_first else ())
         devices.prepare(self.state.device)
         self.group.start(timeout)
         with contextlib.ExitStack() as stack:
-            self.group.run_on_first(lambda: self._begin(stack, start))
+            self.group.run_on_first(lambda: self._begin(stack, start, called))
             training = Training(
-                self.state, self.dataset, self._recorder(observer, made_by),
+                self.state, self.dataset, self._recorder(called, made_by),
                 Meter.from_dict(self.partial), save_every=save_every, should_stop=should_stop,
             )  # fmt: skip
             return training.execute()
 
-    def conclude(self, observer: Observer) -> Outcome:
-        """Write the table and pictures that may be missing from a complete run."""
+    def conclude(self, callback: Callback) -> Outcome:
+        """Write the table and pictures that may be missing from a complete run.
+
+        `callback` receives warnings, and nothing else.
+        """
         with self._folder():
-            recorder = self._recorder(observer, self.made_by)
+            recorder = self._recorder(callback, self.made_by)
             history = recorder.conclude(Meter.from_dict(self.partial), is_finished=True)
             return Outcome(history, finished=True)
 
@@ -153,19 +164,47 @@ class Session:
         choice = features.automatic(self.config.data, self.config.network.image_shape)
         return "patch_distance" if choice == "none" else "frechet_distance"
 
-    def _recorder(self, observer: Observer, made_by: dict[str, Any]) -> Recorder:
+    def _recorder(self, callback: Callback, made_by: dict[str, Any]) -> Recorder:
         return Recorder(
-            self.state, self.dataset, self.run, observer,
+            self.state, self.dataset, self.run, callback,
             data=data.describe(self.dataset), made_by=made_by,
             history=self.history, make_evaluator=self.evaluator,
         )  # fmt: skip
 
-    def _begin(self, stack: contextlib.ExitStack, start: Mapping[str, Any]) -> None:
+    def _begin(
+        self, stack: contextlib.ExitStack, start: Mapping[str, Any], callback: Callback
+    ) -> None:
         stack.enter_context(self._folder())
         trained.remember(self.config.data, self.dataset.digest)
         starts = [*self.run.read_starts(), start]
         images = data.describe(self.dataset)
         self.run.write_config({"config": to_dict(self.config), "data": images, "starts": starts})
+        stack.enter_context(self._reported(callback, str(start["command"])))
+
+    @contextlib.contextmanager
+    def _reported(self, callback: Callback, command: str) -> Iterator[None]:
+        """Report the start of the run to `callback` and, after this context, its end."""
+        failure = None
+        try:
+            callback.on_start(
+                Start(
+                    folder=self.run.path,
+                    settings=settings(self.config),
+                    data=data.describe(self.dataset),
+                    command=command,
+                    step=self.state.step,
+                    total_steps=self.total_steps,
+                    steps_per_epoch=self.steps_per_epoch,
+                    history=[*self.history],
+                    quality=self.quality,
+                )
+            )
+            yield
+        except BaseException as error:
+            failure = error
+            raise
+        finally:
+            callback.on_end(End(self.state.step, self.is_complete and not failure, failure))
 
     @contextlib.contextmanager
     def _folder(self) -> Iterator[None]:

@@ -33,7 +33,6 @@ from ganctl.images import Pixels
 from ganctl.sampling import sample_seeds
 from ganctl.training import origin as origins
 from ganctl.training import session as sessions
-from ganctl.training.observer import Observer
 from ganctl.training.origin import Origin
 
 _SHOWN = ("frechet_distance", "precision", "recall", "patch_distance")
@@ -145,7 +144,7 @@ def run(
                 measuring += time.process_time() - now
             return len(found) == len(marks)
 
-        session.train(Observer(), command="init_from", save_every=1e9, should_stop=should_stop)
+        session.train(command="init_from", save_every=1e9, should_stop=should_stop)
     return found
 
 

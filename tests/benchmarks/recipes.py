@@ -26,7 +26,6 @@ from ganctl.datasets import loading
 from ganctl.evaluation.evaluator import Evaluator
 from ganctl.sampling import sample_seeds
 from ganctl.training import session as sessions
-from ganctl.training.observer import Observer
 
 _NUM_SAMPLES = 10_000
 
@@ -64,7 +63,7 @@ def measure(recipe: str, seed: int, marks: list[float], evaluator: Evaluator) ->
                 spent_measuring += time.perf_counter() - now
             return len(rows) == len(marks)
 
-        session.train(Observer(), command="recipes", save_every=1e9, should_stop=should_stop)
+        session.train(command="recipes", save_every=1e9, should_stop=should_stop)
     return rows
 
 

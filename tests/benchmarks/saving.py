@@ -13,7 +13,6 @@ import statistics
 import tempfile
 import time
 from pathlib import Path
-from types import SimpleNamespace
 
 SAVE_EVERY = 120.0
 """Seconds, the default of --save-every."""
@@ -24,17 +23,17 @@ def main() -> None:
     from ganctl.config import presets
     from ganctl.history import Meter
     from ganctl.training import failures, session
+    from ganctl.training.callback import Callback
 
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--saves", type=int, default=20)
     parser.add_argument("--out", type=Path, default=None)
     chosen = parser.parse_args()
-    observer = SimpleNamespace(on_problem=print)
     for preset in presets.PRESETS:
         with tempfile.TemporaryDirectory(dir=chosen.out) as folder:
             ready = session.new(presets.preset(preset), Path(folder) / "run", "cpu")
             ready.run.prepare()
-            recorder = ready._recorder(observer, {})
+            recorder = ready._recorder(Callback(), {})
             seconds = []
             for _ in range(chosen.saves):
                 start = time.perf_counter()

@@ -3,7 +3,7 @@
     python tests/benchmarks/watched.py [OPTIONS OF ganctl train ...]
 
 The program trains in a terminal of 140x40 cells with 24-bit colors. Three times are counted: the
-wall-clock seconds inside the observer's calls and inside the drawing of preview samples, both of
+wall-clock seconds inside the display's calls and inside the drawing of preview samples, both of
 which hold up training, and the CPU seconds of the painting thread, which may run beside it. Unlike
 a comparison of two training runs (watching.py), this is not lost in the noise of other programs.
 """
@@ -42,11 +42,11 @@ def counted(owner: type, name: str, kind: str, clock=time.perf_counter) -> None:
 def train(out: str, options: list[str]) -> None:
     """Train inside the terminal, and write the seconds of each kind to a file."""
     from ganctl.cli import main
-    from ganctl.cli.live import observer, screen
+    from ganctl.cli.live import display, screen
     from ganctl.training import pictures, session
 
-    for name in ("on_step", "on_samples", "on_epoch", "__enter__", "__exit__"):
-        counted(observer.LiveObserver, name, "observer's calls")
+    for name in ("on_step", "on_samples", "on_epoch", "on_start", "on_end"):
+        counted(display.LiveScreen, name, "display's calls")
     counted(pictures.Pictures, "preview_if_due", "samples for the preview")
     counted(screen.Screen, "_paint", "painting", time.thread_time)
     counted(session.Session, "train", "training")

@@ -12,7 +12,7 @@ import time
 import pytest
 
 from ganctl import files, store
-from ganctl.cli import observers
+from ganctl.cli import displays
 
 pytestmark = pytest.mark.usefixtures("_no_plot")
 
@@ -134,7 +134,7 @@ def test_a_read_only_disk(cli, ok, run, fast_options, small_disk):
 def test_a_folder_that_is_removed_during_training(cli, fast_options, tmp_path, monkeypatch):
     out = tmp_path / "run"
     monkeypatch.setattr(
-        observers.PlainObserver, "on_step", lambda _, p: p.step == 5 and shutil.rmtree(out)
+        displays.PlainLines, "on_step", lambda _, p: p.step == 5 and shutil.rmtree(out)
     )
     result = cli("train", *fast_options, "--epochs", "2", "--out", out)
     assert_refused(result, "was removed or replaced during training")
@@ -156,7 +156,7 @@ def test_a_run_leaves_alone_another_run_that_started_in_its_folder(
             if running:
                 stack.enter_context(store.RunDirectory(out).lock())
 
-    monkeypatch.setattr(observers.PlainObserver, "on_step", begin_anew)
+    monkeypatch.setattr(displays.PlainLines, "on_step", begin_anew)
     with contextlib.ExitStack() as stack:
         result = cli(
             "train", *fast_options, "--epochs", "2", "--save-every", save_every, "--out", out

@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from ganctl import store
-from ganctl.cli import observers
+from ganctl.cli import displays
 from ganctl.cli.signals import Stopped, StopSignals, exit_on_signals
 from ganctl.files import atomic_writer
 
@@ -46,8 +46,8 @@ def send_after(monkeypatch):
                 for number in numbers:
                     os.kill(os.getpid(), number)
 
-        monkeypatch.setattr(observers.PlainObserver, "on_step", on_step)
-        monkeypatch.setattr(observers.JsonObserver, "on_step", on_step)
+        monkeypatch.setattr(displays.PlainLines, "on_step", on_step)
+        monkeypatch.setattr(displays.JsonLines, "on_step", on_step)
 
     return prepare
 
@@ -219,7 +219,7 @@ def test_a_second_ctrl_c_while_saving_keeps_the_last_checkpoint_intact(
 
     out, interrupt = tmp_path / "run", []
     monkeypatch.setattr(store, "write_atomic", interrupted)
-    monkeypatch.setattr(observers.PlainObserver, "on_step", on_step)
+    monkeypatch.setattr(displays.PlainLines, "on_step", on_step)
     result = cli("train", *fast_options, "--epochs", "2", "--out", out)
     assert result.code == 130
     assert store.read_checkpoint(out).step == 4

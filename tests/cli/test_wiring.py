@@ -9,6 +9,7 @@ import dataclasses
 import io
 import json
 import re
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from PIL import Image
 
 from ganctl import checkpoint, latents, model, sampling, store
 from ganctl.cli import evaluate as command
-from ganctl.cli.observers import PlainObserver
+from ganctl.cli.displays import PlainLines
 from ganctl.cli.terminal import Terminal
 from ganctl.cli.watch import show_summary
 from ganctl.evaluation.evaluator import Metrics
@@ -289,7 +290,9 @@ def test_a_list_of_runs_has_each_metric_in_its_column(ok, told_apart):
 
 
 def test_a_line_of_a_log_has_each_metric_beside_its_name(capsys):
-    PlainObserver(Terminal(), 4).on_epoch(ROW)
+    lines = PlainLines(Terminal())
+    lines.on_start(SimpleNamespace(steps_per_epoch=4))
+    lines.on_epoch(ROW, None)
     said = capsys.readouterr().err
     for text in ("epoch 2:", "generator loss 1.111", "discriminator loss 0.222", "D(x) 0.733",
                  "D(G(z)) 0.444", f"Frechet distance {ROW['frechet_distance']:.2f}", "3.5 s",

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from ganctl import plots
 from ganctl.checkpoint import Checkpoint
-from ganctl.history import Row, Sign
+from ganctl.errors import Text
+from ganctl.history import Row
 from ganctl.images import Pixels
 from ganctl.store import read_checkpoint
 from ganctl.training import session
+from ganctl.training.callback import Callback, End, Progress, Start
 from ganctl.training.loop import Outcome
-from ganctl.training.observer import Progress
 from ganctl.training.session import Session
 
 TIMES = {"seconds", "elapsed_seconds", "images_per_sec"}
 
 
-class Recorder:
-    """An observer that remembers everything, and asks to stop after step `stop_after`."""
+class Recorder(Callback):
+    """A callback that remembers everything, and asks to stop after step `stop_after`."""
 
     def __init__(self, stop_after: int | None = None, *, wants_samples: bool = False) -> None:
         self.stop_after = stop_after
@@ -26,8 +29,14 @@ class Recorder:
         self.steps: list[Progress] = []
         self.samples: list[tuple[int, Pixels]] = []
         self.rows: list[Row] = []
-        self.signs: list[tuple[int, str]] = []
-        self.problems: list[str] = []
+        self.epoch_samples: list[Pixels | None] = []
+        self.warnings: list[str] = []
+        self.saves: list[tuple[Path, int]] = []
+        self.starts: list[Start] = []
+        self.ends: list[End] = []
+
+    def on_start(self, start: Start) -> None:
+        self.starts.append(start)
 
     def on_step(self, progress: Progress) -> None:
         self.steps.append(progress)
@@ -35,14 +44,18 @@ class Recorder:
     def on_samples(self, pixels: Pixels, step: int) -> None:
         self.samples.append((step, pixels))
 
-    def on_epoch(self, row: Row) -> None:
+    def on_epoch(self, row: Row, samples: Pixels | None) -> None:
         self.rows.append(row)
+        self.epoch_samples.append(samples)
 
-    def on_sign(self, row: Row, sign: Sign) -> None:
-        self.signs.append((row["epoch"], sign.name))
+    def on_save(self, path: Path, step: int) -> None:
+        self.saves.append((path, step))
 
-    def on_problem(self, problem: str) -> None:
-        self.problems.append(problem)
+    def on_warning(self, message: str | Text, hint: str | Text) -> None:
+        self.warnings.append(str(message))
+
+    def on_end(self, end: End) -> None:
+        self.ends.append(end)
 
     def should_stop(self) -> bool:
         return bool(self.steps) and self.steps[-1].step == self.stop_after
@@ -63,7 +76,7 @@ def train():
     ) -> tuple[Outcome, Recorder]:
         recorder = recorder or Recorder()
         outcome = ready.train(
-            recorder, command="test", save_every=save_every, should_stop=recorder.should_stop
+            [recorder], command="test", save_every=save_every, should_stop=recorder.should_stop
         )
         return outcome, recorder
 

@@ -9,31 +9,19 @@ import torch
 from ganctl.errors import TrainingError
 from ganctl.store import read_checkpoint
 from ganctl.training import session
+from ganctl.training.callback import Callback
 
 
-class Poisoner:
-    """An observer that sets one weight of a network after a step."""
+class Poisoner(Callback):
+    """A callback that sets one weight of a network after a step."""
 
     def __init__(self, ready, at, network, value):
         self.ready, self.at, self.network, self.value = ready, at, network, value
-        self.wants_samples = False
 
     def on_step(self, progress):
         if progress.step == self.at:
             with torch.no_grad():
                 next(getattr(self.ready.state, self.network).parameters()).view(-1)[0] = self.value
-
-    def on_samples(self, pixels, step):
-        pass
-
-    def on_epoch(self, row):
-        pass
-
-    def on_sign(self, row, sign):
-        pass
-
-    def on_problem(self, problem):
-        pass
 
     def should_stop(self):
         return False

@@ -123,7 +123,7 @@ def test_a_finished_run_resumed_changes_nothing(tmp_path, tiny_config, train):
 # What a run reports and writes.
 
 
-def test_an_observer_is_called_for_every_step_and_epoch(finished):
+def test_a_callback_is_called_for_every_step_and_epoch(finished):
     _, outcome, recorder = finished
     places = [(p.step, p.epoch, p.step_in_epoch) for p in recorder.steps]
     assert places == [(1, 1, 1), (2, 1, 2), (3, 1, 3), (4, 2, 1)]
@@ -137,7 +137,7 @@ def test_an_observer_is_called_for_every_step_and_epoch(finished):
 def test_the_seconds_of_an_epoch_include_only_its_steps(
     tmp_path, tiny_config, train, recorder, monkeypatch, save_every
 ):
-    """Saving, sampling and observers are left out, before, inside and after the epoch."""
+    """Saving, sampling and callbacks are left out, before, inside and after the epoch."""
     now, watching = [0.0], recorder()
     one_step, write = loop.train_step, RunDirectory.write
 
@@ -162,13 +162,13 @@ def test_the_seconds_of_an_epoch_include_only_its_steps(
 def test_previews_change_nothing_and_are_left_out_of_the_seconds(
     tmp_path, tiny_config, train, recorder, monkeypatch, assert_same_run
 ):
-    """An observer that wants samples gets them at every step, however long they take."""
+    """A callback that wants samples gets them at every step, however long they take."""
     monkeypatch.setattr(pictures, "_PREVIEW_SECONDS", 0.0)
     monkeypatch.setattr(pictures, "_PREVIEW_SHARE", math.inf)
     monkeypatch.setattr(readback, "_READ_SECONDS", 0.0)
     shown, plain = recorder(wants_samples=True), recorder()
-    for observer, name in ((shown, "shown"), (plain, "plain")):
-        train(session.new(tiny_config(epochs=2), tmp_path / name, "cpu"), observer)
+    for watching, name in ((shown, "shown"), (plain, "plain")):
+        train(session.new(tiny_config(epochs=2), tmp_path / name, "cpu"), watching)
     assert [step for step, _ in shown.samples] == [1, 2, 3, 4, 5, 6]
     assert [step for step, _ in plain.samples] == [3, 6]
     for (_, mine), (_, others) in zip(shown.samples[2::3], plain.samples, strict=True):
@@ -194,10 +194,10 @@ def test_progress_has_the_metrics_of_the_last_steps(
     tmp_path, tiny_config, train, recorder, monkeypatch
 ):
     monkeypatch.setattr(readback, "_READ_SECONDS", 0.0)
-    observer = recorder()
-    (row,) = train(session.new(tiny_config(), tmp_path / "run", "cpu"), observer)[0].history[:1]
+    watching = recorder()
+    (row,) = train(session.new(tiny_config(), tmp_path / "run", "cpu"), watching)[0].history[:1]
     for name in STEP_METRICS:
-        each = [progress.recent[name] for progress in observer.steps[:3]]
+        each = [progress.recent[name] for progress in watching.steps[:3]]
         assert sum(each) / 3 == pytest.approx(row[name])
         assert len(set(each)) == 3
 

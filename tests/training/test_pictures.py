@@ -26,7 +26,7 @@ def test_foreign_files_are_not_frames_of_the_animation(tmp_path, tiny_config, tr
         os.mkfifo(run.sample(21))  # opening it would wait for a writer
     outcome, recorder = train(session.resume(run.path, {"epochs": 3}, "cpu"))
     assert outcome.finished
-    assert recorder.problems == []
+    assert recorder.warnings == []
     with Image.open(run.animation) as animation:
         assert animation.n_frames == 2  # of epochs 2 and 3
 
@@ -39,7 +39,7 @@ def test_training_continues_if_a_picture_cannot_be_drawn(tmp_path, tiny_config, 
     outcome, recorder = train(session.new(tiny_config(epochs=2), tmp_path / "run", "cpu"))
     assert outcome.finished
     assert read_checkpoint(tmp_path / "run").step == outcome.history[-1]["step"]
-    assert "could not be drawn: ValueError: no font" in recorder.problems[-1]
+    assert "could not be drawn: ValueError: no font" in recorder.warnings[-1]
 
 
 def test_the_memory_of_the_animation_is_limited(tmp_path, tiny_config, train, monkeypatch):

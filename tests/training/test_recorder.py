@@ -112,9 +112,10 @@ def test_the_best_is_the_first_with_the_lowest_distance(
     monkeypatch.setattr(session, "EpochEvaluator", Told)
     run = RunDirectory(tmp_path / "run")
     monkeypatch.setattr(
-        recorder, "on_epoch",
-        lambda self, row: kept.append(run.best.exists() and read_checkpoint(run.best).step),
-    )  # fmt: skip
+        recorder,
+        "on_epoch",
+        lambda *_: kept.append(run.best.exists() and read_checkpoint(run.best).step),
+    )
     train(session.new(tiny_config(epochs=6, eval_samples=10), run.path, "cpu"))
     assert kept == [False, 6, 9, 9, 9, 9]
 
@@ -149,7 +150,7 @@ def test_training_continues_without_weights_of_the_feature_network(
     ready = session.new(tiny_config(epochs=2, eval_samples=10), tmp_path / "run", "cpu")
     outcome, watched = train(ready)
     assert outcome.finished
-    assert watched.problems == ["samples are not measured: the weights are damaged"]
+    assert watched.warnings == ["samples are not measured: the weights are damaged"]
     assert all(row["frechet_distance"] is None for row in outcome.history)
 
 
@@ -160,10 +161,10 @@ def test_training_continues_without_memory_for_samples(
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
 
     monkeypatch.setattr("ganctl.training.pictures.Pictures.draw_samples", too_much)
-    observer = recorder()
-    outcome, _ = train(session.new(tiny_config(epochs=2), tmp_path / "run", "cpu"), observer)
+    watching = recorder()
+    outcome, _ = train(session.new(tiny_config(epochs=2), tmp_path / "run", "cpu"), watching)
     assert outcome.finished
-    assert observer.problems == [f"out of memory for the samples of epoch {n}" for n in (1, 2)]
+    assert watching.warnings == [f"out of memory for the samples of epoch {n}" for n in (1, 2)]
     assert [row["diversity"] for row in outcome.history] == [None, None]
 
 
@@ -175,18 +176,18 @@ def test_training_continues_without_memory_for_previews(
 
     monkeypatch.setattr(readback, "_READ_SECONDS", 0.0)
     monkeypatch.setattr(pictures.Pictures, "preview_if_due", too_much)
-    observer = recorder(wants_samples=True)
-    outcome, _ = train(session.new(tiny_config(), tmp_path / "run", "cpu"), observer)
-    assert (outcome.finished, observer.problems) == (True, [])
+    watching = recorder(wants_samples=True)
+    outcome, _ = train(session.new(tiny_config(), tmp_path / "run", "cpu"), watching)
+    assert (outcome.finished, watching.warnings) == (True, [])
 
 
 def test_signs_of_an_unfinished_epoch_are_reported(tmp_path, tiny_config, train, recorder,
                                                         monkeypatch):  # fmt: skip
     sign = history.Sign("wrong", "all is", "nothing helps")
     monkeypatch.setattr(history, "signs", lambda row: [sign])
-    observer = recorder()
-    train(session.new(tiny_config(steps=2), tmp_path / "run", "cpu"), observer)
-    assert observer.signs == [(1, "wrong")]
+    watching = recorder()
+    train(session.new(tiny_config(steps=2), tmp_path / "run", "cpu"), watching)
+    assert watching.warnings == ["in epoch 1 all is"]
 
 
 def test_a_stopped_run_reports_a_table_that_cannot_be_written(
@@ -196,8 +197,8 @@ def test_a_stopped_run_reports_a_table_that_cannot_be_written(
         raise RunError("losses.csv cannot be written: no space left on device")
 
     monkeypatch.setattr(RunDirectory, "write_losses", full)
-    observer = recorder(2)
-    outcome, _ = train(session.new(tiny_config(), tmp_path / "run", "cpu"), observer)
+    watching = recorder(2)
+    outcome, _ = train(session.new(tiny_config(), tmp_path / "run", "cpu"), watching)
     assert not outcome.finished
     assert read_checkpoint(tmp_path / "run").step == 2
-    assert observer.problems == ["losses.csv cannot be written: no space left on device"]
+    assert watching.warnings == ["losses.csv cannot be written: no space left on device"]

@@ -13,7 +13,7 @@ from ganctl import palette
 from ganctl.history import COLUMNS
 
 if TYPE_CHECKING:
-    from ganctl.training.observer import Progress
+    from ganctl.training.callback import Progress
 
 WIDTHS = {
     "epoch": 7, "g_loss": 7, "d_loss": 7, "d_real": 6, "d_fake": 7, "frechet_distance": 7,

@@ -8,7 +8,7 @@ import pytest
 
 from ganctl.cli.live import panels
 from ganctl.cli.live.panels import Bars, clock, fitting, table_head
-from ganctl.training.observer import Progress
+from ganctl.training.callback import Progress
 
 
 def shown(bars, width=100):

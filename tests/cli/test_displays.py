@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from ganctl.cli.observers import QuietObserver
+from ganctl.cli.displays import Warnings
 from ganctl.cli.terminal import Terminal
 
 LINE = re.compile(
@@ -73,9 +73,9 @@ def test_a_quiet_run_on_a_terminal_prints_only_its_results(on_terminal, fast_opt
 
 
 def test_a_quiet_run_warns_of_problems(capsys):
-    quiet = QuietObserver(Terminal(quiet=True), 100)
-    quiet.on_epoch({"epoch": 1})
-    quiet.on_problem("the plot could not be drawn")
+    quiet = Warnings(Terminal(quiet=True))
+    quiet.on_epoch({"epoch": 1}, None)
+    quiet.on_warning("the plot could not be drawn", "Training continues without it.")
     assert capsys.readouterr().err == (
         "ganctl: warning: the plot could not be drawn\n  Training continues without it.\n"
     )

@@ -1,19 +1,19 @@
-"""The observer that shows a training run on the whole screen of a terminal."""
+"""The display of a training run on the whole screen of a terminal."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Self
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 from rich.text import Text
 
 from ganctl import palette
+from ganctl.cli.displays import Warnings
 from ganctl.cli.live.curves import Curves, Trace
 from ganctl.cli.live.panels import WIDTHS, Bars, Lines, table_head, table_line
 from ganctl.cli.live.preview import Preview
 from ganctl.cli.live.screen import Panel, Region, Screen
-from ganctl.cli.observers import QuietObserver
 from ganctl.cli.option_names import spelled
 from ganctl.history import COLUMNS, epoch_label
 from ganctl.text import printable
@@ -23,58 +23,55 @@ if TYPE_CHECKING:
     from ganctl.cli.terminal import Terminal
     from ganctl.history import Row
     from ganctl.images import Pixels
-    from ganctl.training.observer import Progress
+    from ganctl.training.callback import End, Progress, Start
 
 _SIDE_BY_SIDE = 76
 """Width of a terminal from which on the samples are beside everything else."""
 _TABLE_WIDTH = 61
 
 
-class LiveObserver(QuietObserver):
-    """An observer with progress bars, curves, the last epochs and, where there is room, samples.
+class LiveScreen(Warnings):
+    """A display with progress bars, curves, the last epochs and, where there is room, samples.
 
-    The screen is shown within its context; afterwards all epochs and warnings are printed.
+    The screen is shown during the run; afterwards all epochs and warnings are printed.
     """
 
-    def __init__(
-        self,
-        terminal: Terminal,
-        steps_per_epoch: int,
-        *,
-        title: str = "",
-        history: Sequence[Row] = (),
-        preview: bool = False,
-        quality: str = "frechet_distance",
-    ) -> None:
-        super().__init__(terminal, steps_per_epoch)
+    def __init__(self, terminal: Terminal, *, preview: bool) -> None:
+        super().__init__(terminal)
         self.wants_samples = preview
-        self._title = Lines(lambda width: [_title(title, width)])
+        self._heading = ""
+        self._quality = "frechet_distance"
+        self._steps_per_epoch = 0
+        self._title = Lines(lambda width: [_title(self._heading, width)])
         self._trace = Trace()
         self._losses = Curves(self._trace, _styles("g_loss", "d_loss"))
         self._probabilities = Curves(self._trace, _styles("d_fake", "d_real"), (0.0, 1.0))
-        self._quality = quality
-        self._table = Lines(lambda width: [table_head(width, quality)])
+        self._table = Lines(lambda width: [self._head(width)])
         self._preview = Preview()
         self._warnings = Lines()
         self._bars = Bars()
         self._screen = Screen(terminal.err, self._layout)
-        self._afterwards: list[Callable[[], None]] = [
-            lambda: self._print(lambda width: table_head(width, quality))
-        ]
-        for row in history:
+        self._afterwards: list[Callable[[], None]] = [lambda: self._print(self._head)]
+
+    def on_start(self, start: Start) -> None:
+        self._describe(start)
+        self._screen.__enter__()
+
+    def _describe(self, start: Start) -> None:
+        """Show what is trained, and the epochs of earlier sessions."""
+        settings = start.settings
+        self._heading = f"{settings['preset']} on {settings['data']} → {start.folder}"
+        self._quality, self._steps_per_epoch = start.quality, start.steps_per_epoch
+        for row in start.history:
             self._trace.add(row["step"], row)
             self._table.add(self._line(row))
 
-    def __enter__(self) -> Self:
-        self._screen.__enter__()
-        return self
-
-    def __exit__(self, *error: object) -> None:
+    def on_end(self, end: End) -> None:
         self._screen.__exit__()
         for print_one in self._afterwards:
             print_one()
         if self._screen.failure is not None:
-            super().warn(
+            super().on_warning(
                 f"the live screen failed: {self._screen.failure}",
                 "Training continued without it; --quiet shows nothing.",
             )
@@ -88,18 +85,21 @@ class LiveObserver(QuietObserver):
         with self._screen.lock:
             self._preview.show(pixels, step)
 
-    def on_epoch(self, row: Row) -> None:
+    def on_epoch(self, row: Row, samples: Pixels | None) -> None:
         line = self._line(row)
         self._afterwards.append(lambda: self._print(line))
         with self._screen.lock:
             self._table.add(line)
 
-    def warn(self, message: str, hint: str | errors.Text) -> None:
+    def on_warning(self, message: str | errors.Text, hint: str | errors.Text) -> None:
         """Show a warning at once, and print it again after the run."""
-        self._afterwards.append(lambda: super(LiveObserver, self).warn(message, hint))
+        self._afterwards.append(lambda: super(LiveScreen, self).on_warning(message, hint))
         with self._screen.lock:
-            for line in (f"warning: {message}", f"  {spelled(hint)}"):
+            for line in (f"warning: {spelled(message)}", f"  {spelled(hint)}"):
                 self._warnings.add(functools.partial(_warning, line))
+
+    def _head(self, width: int) -> Text:
+        return table_head(width, self._quality)
 
     def _line(self, row: Row) -> Callable[[int], Text]:
         cells = {name: COLUMNS[name].text(row[name]) for name in WIDTHS}

@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from ganctl.cli.live import screen as screens
-from ganctl.cli.live.observer import LiveObserver
-from ganctl.training.observer import Progress
+from ganctl.cli.live.display import LiveScreen
+from ganctl.training.callback import CONTINUES, Progress, Start
 
 emulator = pytest.importorskip("emulator", reason="no pseudo-terminals here")
 STOP = "Ctrl-C saves and stops"
@@ -45,39 +45,47 @@ def row_of(epoch, **changes):
             "d_fake": 0.3, "seconds": 61.0, "frechet_distance": 2.5, **changes}  # fmt: skip
 
 
-def seen(observer):
+def seen(live):
     """Return the terminal's screen after painting."""
-    observer._screen._paint()
-    console = observer._terminal.err
+    live._screen._paint()
+    console = live._terminal.err
     shown = emulator.EmulatedScreen(console.width, console.height)
     emulator.pyte.Stream(shown).feed(console.file.getvalue())
     return shown
 
 
-def observer_of(width=140, height=40, preview=True, **options):
-    return LiveObserver(
-        FakeTerminal(width, height), 100, title="fast on mnist → runs/x", preview=preview, **options
-    )
+def start_of(history=()):
+    return Start(
+        folder="runs/x", settings={"preset": "fast", "data": "mnist"}, data={}, command="",
+        step=0, total_steps=1000, steps_per_epoch=100, history=history, quality="frechet_distance",
+    )  # fmt: skip
 
 
-def filled(width, height, **options):
-    """Return an observer that has seen some epochs, a warning, and samples."""
-    live = observer_of(width, height, **options)
+def screen_of(width=140, height=40, preview=True):
+    """Return a display that knows what it is about to show."""
+    live = LiveScreen(FakeTerminal(width, height), preview=preview)
+    live._describe(start_of())
+    return live
+
+
+def filled(width, height, preview=True):
+    """Return a display that has seen some epochs, a warning, and samples."""
+    live = screen_of(width, height, preview)
     means = {"g_loss": 0.5, "d_loss": 1.25, "d_real": 0.75, "d_fake": 0.3}
     for epoch in range(1, 4):
         for step in range(1, 101):
             done = 100 * (epoch - 1) + step
             live.on_step(Progress(done, 1000, epoch, 10, step, 100, 1234.0, means))
-        live.on_epoch(row_of(epoch))
+        live.on_epoch(row_of(epoch), None)
     live.on_samples(np.full((16, 28, 28, 1), 200, np.uint8), 300)
     return live
 
 
 @given(st.integers(1, 300), st.integers(1, 120), st.booleans(), st.booleans())
 def test_nothing_overlaps_or_leaves_the_screen(width, height, preview, warned):
-    live = observer_of(width, height, preview=preview)
+    live = screen_of(width, height, preview)
     if warned:
-        live.on_problem("something failed")
+        live.on_warning("something failed", CONTINUES)
     cells = np.zeros((height, width), int)
     regions = live._layout(width, height)
     for region in regions.values():
@@ -129,13 +137,14 @@ def test_without_a_preview_the_table_has_the_whole_width():
 def test_after_the_run_all_epochs_and_warnings_are_printed(monkeypatch):
     """The screen has room for few rows only. Epochs of earlier sessions are not printed again."""
     monkeypatch.setattr(screens, "_REFRESH_SECONDS", 0.01)
-    live = observer_of(60, 16, history=[row_of(epoch) for epoch in range(1, 6)])
-    with live:
-        for epoch in range(6, 40):
-            live.on_epoch(row_of(epoch))
-        live.on_problem("the plot could not be drawn")
-        live.on_epoch(row_of(40, step=3950))
-        inside = seen(live)
+    live = LiveScreen(FakeTerminal(60, 16), preview=True)
+    live.on_start(start_of([row_of(epoch) for epoch in range(1, 6)]))
+    for epoch in range(6, 40):
+        live.on_epoch(row_of(epoch), None)
+    live.on_warning("the plot could not be drawn", CONTINUES)
+    live.on_epoch(row_of(40, step=3950), None)
+    inside = seen(live)
+    live.on_end(None)
     assert "warning: the plot could not be drawn" in "\n".join(inside.display)
     assert len(ROW.findall("\n".join(inside.display))) < 20
     assert inside.cursor.hidden
@@ -153,10 +162,12 @@ def test_a_failing_display_does_not_end_training(monkeypatch):
     def broken(*_):
         raise ValueError("no such layout")
 
-    monkeypatch.setattr(LiveObserver, "_layout", broken)
-    with observer_of() as live:
-        live._screen._thread.join(10)
-        live.on_epoch(row_of(1))
+    monkeypatch.setattr(LiveScreen, "_layout", broken)
+    live = LiveScreen(FakeTerminal(), preview=True)
+    live.on_start(start_of())
+    live._screen._thread.join(10)
+    live.on_epoch(row_of(1), None)
+    live.on_end(None)
     said = live._terminal.err.file.getvalue()
     assert "warning: the live screen failed: no such layout" in said
     assert ROW.search(said)
@@ -216,7 +227,7 @@ _SHOW = """
 import sys, threading, time
 from types import SimpleNamespace
 import numpy as np
-from ganctl.cli.live.observer import LiveObserver
+from ganctl.cli.live.display import LiveScreen
 from ganctl.cli.terminal import Terminal
 
 means = {"g_loss": 0.5, "d_loss": 1.25, "d_real": 0.75, "d_fake": 0.3}
@@ -224,17 +235,21 @@ row = {"frechet_distance": 2.5, "seconds": 61.0, **means}
 print("BEFORE THE RUN")
 over = threading.Event()
 threading.Thread(target=lambda: (sys.stdin.readline(), over.set()), daemon=True).start()
-with LiveObserver(Terminal(), 4, title="fast on mnist", preview=True) as live:
-    step = 0
-    while not over.wait(0.02):
-        step += 1
-        epoch = 1 + (step - 1) // 4
-        live.on_step(SimpleNamespace(
-            step=step, total_steps=8000, epoch=epoch, epochs=2000, step_in_epoch=(step - 1) % 4 + 1,
-            steps_per_epoch=4, images_per_sec=9.0, recent=means))
-        if step % 4 == 0:
-            live.on_epoch({"epoch": epoch, "step": step, **row})
-            live.on_samples(np.full((16, 28, 28, 1), step % 256, np.uint8), step)
+live = LiveScreen(Terminal(), preview=True)
+live.on_start(SimpleNamespace(
+    settings={"preset": "fast", "data": "mnist"}, folder="x", history=[], steps_per_epoch=4,
+    quality="frechet_distance"))
+step = 0
+while not over.wait(0.02):
+    step += 1
+    epoch = 1 + (step - 1) // 4
+    live.on_step(SimpleNamespace(
+        step=step, total_steps=8000, epoch=epoch, epochs=2000, step_in_epoch=(step - 1) % 4 + 1,
+        steps_per_epoch=4, images_per_sec=9.0, recent=means))
+    if step % 4 == 0:
+        live.on_epoch({"epoch": epoch, "step": step, **row}, None)
+        live.on_samples(np.full((16, 28, 28, 1), step % 256, np.uint8), step)
+live.on_end(None)
 print("THE END")
 """
 
