@@ -185,6 +185,10 @@ def _require_archive(path: Path, shown: str) -> None:
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise DataError(f"{shown} cannot be read: {reason}", _EXPECTED) from None
+    if stat.S_ISDIR(mode):
+        inside = min(path.glob(f"*{SUFFIX}"), default=None)
+        hint = f"Give the file in it: {printable(str(inside))}" if inside else _EXPECTED
+        raise DataError(f"{shown} is a folder", hint)
     if not is_archive:
         raise DataError(f"{shown} is not an .npz file", _EXPECTED)
 

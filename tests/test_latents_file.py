@@ -94,8 +94,9 @@ def test_other_files_are_no_npz(network, tmp_path, content):
     (tmp_path / "a.npz").write_bytes(content)
     with pytest.raises(DataError, match=r"a\.npz' is not an \.npz file"):
         latents_file.read(tmp_path / "a.npz", network)
-    with pytest.raises(DataError, match="is not an"):
+    with pytest.raises(DataError, match="is a folder") as error:
         latents_file.read(tmp_path, network)
+    assert f"Give the file in it: {tmp_path / 'a.npz'}" in error.value.hint
     with pytest.raises(DataError, match=r"nothing\.npz' cannot be read: No such file"):
         latents_file.read(tmp_path / "nothing.npz", network)
 

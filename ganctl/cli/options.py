@@ -101,7 +101,7 @@ LatentsOption = Annotated[Path | None, typer.Option(
 DirectionsOption = Annotated[Path | None, typer.Option(
     "--directions", metavar="FILE", show_default="the checkpoint's principal ones",
     autocompletion=completion.arrays,
-    help="An .npz file of directions, as 'ganctl directions' writes it.")]
+    help="An .npz file of directions, as 'ganctl directions' writes it, or its folder.")]
 TruncationOption = Annotated[float, typer.Option(
     "--truncation", metavar="PSI",
     help="Truncation psi in (0, 1]: lower values give more typical but less varied samples.")]

@@ -35,6 +35,9 @@ _MAX_DIGITS = 6
 _SHORTEST = 1e-3
 """Distance of two means below which there is no direction from one to the other."""
 
+_TOLERANCE = 1e-3
+"""Maximum difference of a direction's length from 1, for files of other programs."""
+
 Moves = Mapping[int | str, float] | Mapping[int, float] | Mapping[str, float]
 """How far to move along directions, by their numbers from 1 or their names."""
 
@@ -123,11 +126,22 @@ GivenDirections = Directions | str | Path
 
 
 def read(path: str | Path, network: NetworkConfig) -> Directions:
-    """Return the directions in a file that `Directions.save` wrote, or in any file of latents.
+    """Return the directions in a file of them, or in the folder that `Directions.save` wrote.
 
-    Raises what `latents_file.read` raises.
+    Each must have length 1. Raises what `latents_file.read` raises, and UsageError for other
+    latents.
     """
-    found = latents_file.read(path, network)
+    path = Path(path)
+    found = latents_file.read(path / FILE if path.is_dir() else path, network)
+    lengths = np.linalg.norm(found.points.astype(np.float64), axis=1)
+    wrong = np.abs(lengths - 1) > _TOLERANCE
+    if wrong.any():
+        raise UsageError(
+            f"'{printable(str(path))}' holds latents, not directions: a direction has length 1, "
+            f"and number {wrong.argmax() + 1} has {lengths[wrong.argmax()]:.3g}",
+            "'ganctl directions' writes files of directions. In a file of your own, divide each "
+            "by its length.",
+        )
     names = found.names or [str(number + 1) for number in range(len(found))]
     return Directions(found.points, tuple(names), found.provenance)
 

@@ -84,6 +84,18 @@ def test_files_are_read_back(named, tmp_path, tiny_config):
         read(tmp_path / "bad.npz", network)
 
 
+def test_other_latents_are_no_directions(named, tmp_path, tiny_config):
+    network = tiny_config(latent_dim=4).network
+    named.save(tmp_path / "out")
+    assert read(tmp_path / "out", network).names == named.names, "the folder will do"
+    points = named.vectors.copy()
+    points[1] *= 3
+    np.savez(tmp_path / "found.npz", latents=points)
+    with pytest.raises(UsageError, match=r"latents, not directions: .+ 2 has 3") as error:
+        read(tmp_path / "found.npz", network)
+    assert "divide each by its length" in error.value.hint
+
+
 def test_directions_of_another_checkpoint_are_told(named):
     assert named.notices("abc") == []
     other = Directions(named.vectors, named.names, {"checkpoint": "0123456789abcdef"})
