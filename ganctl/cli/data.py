@@ -14,8 +14,10 @@ from ganctl.cli.options import (
     ChannelsOption,
     FitOption,
     HoldoutOption,
+    ImageColumnOption,
     ImageKeyOption,
     JsonOption,
+    LabelColumnOption,
     QuietOption,
     SizeOption,
     check_suffix,
@@ -37,6 +39,8 @@ def data(
     fit: FitOption = None,
     background: BackgroundOption = None,
     image_key: ImageKeyOption = None,
+    image_column: ImageColumnOption = None,
+    label_column: LabelColumnOption = None,
     holdout: HoldoutOption = None,
     augment: AugmentOption = None,
     skip_bad: Annotated[bool, typer.Option(
@@ -92,7 +96,8 @@ def data(
     check_suffix(out, (".png",))
     config = data_config(
         image_size=size_, image_channels=channels, fit=fit, background=background,
-        image_key=image_key, holdout=holdout, augment=augment,
+        image_key=image_key, image_column=image_column, label_column=label_column,
+        holdout=holdout, augment=augment,
     )  # fmt: skip
 
     with terminal.progress() as progress:

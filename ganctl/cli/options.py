@@ -30,6 +30,7 @@ from ganctl.text import suggestion
 _METAVARS = {
     "data": "PATH|NAME", "image_size": "N|HxW", "image_channels": "1|3|4|auto",
     "background": "COLOR", "augment": "LIST", "image_key": "FIELD", "holdout": "SHARE",
+    "image_column": "COLUMN", "label_column": "COLUMN",
 }  # fmt: skip
 RUN_SORTS = ("quality", "date", "name")
 """Orders of runs. ganctl.inspection.runs has them too, but loads torch; a test compares them."""
@@ -69,6 +70,8 @@ ChannelsOption = Annotated[str | None, setting_option("image_channels")]
 FitOption = Annotated[str | None, setting_option("fit")]
 BackgroundOption = Annotated[str | None, setting_option("background")]
 ImageKeyOption = Annotated[str | None, setting_option("image_key")]
+ImageColumnOption = Annotated[str | None, setting_option("image_column")]
+LabelColumnOption = Annotated[str | None, setting_option("label_column")]
 AugmentOption = Annotated[str | None, typer.Option(
     "--augment", metavar="LIST", show_default=False,
     help="Draw a sheet of augmented images instead. LIST is as for train: auto, for example.")]

@@ -13,8 +13,10 @@ from ganctl.cli.options import (
     BackgroundOption,
     ChannelsOption,
     FitOption,
+    ImageColumnOption,
     ImageKeyOption,
     JsonOption,
+    LabelColumnOption,
     QuietOption,
     image_settings,
     parse_bytes,
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
 def data_pack(
     path: Annotated[str, typer.Argument(
         metavar="PATH", show_default=False, autocompletion=completion.data,
-        help="A folder, .zip, .tar, .npz or .npy of images.",
+        help="A folder, .zip, .tar, .npz, .npy or .parquet of images.",
     )],
     out: Annotated[str, typer.Option(
         "-o", "--out", metavar="PATTERN", show_default=False,
@@ -56,6 +58,8 @@ def data_pack(
     fit: FitOption = None,
     background: BackgroundOption = None,
     image_key: ImageKeyOption = None,
+    image_column: ImageColumnOption = None,
+    label_column: LabelColumnOption = None,
     skip_bad: Annotated[bool, typer.Option(
         "--skip-bad", help="Leave out files that cannot be used.",
     )] = False,
@@ -80,7 +84,7 @@ def data_pack(
         raise UsageError(f"--shard-size must be more than 0 bytes, not {shard_size}")
     settings = image_settings(
         image_size=size_, image_channels=channels, fit=fit, background=background,
-        image_key=image_key,
+        image_key=image_key, image_column=image_column, label_column=label_column,
     )  # fmt: skip
     if settings.size is None and (channels, fit, background) != (None, None, None):
         raise UsageError(

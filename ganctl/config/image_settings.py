@@ -115,3 +115,7 @@ class ImageSettings:
     """Color behind transparent and beside padded images, as Pillow names it: 'white', '#ff8800'."""
     image_key: str | None = None
     """Field of the image in WebDataset's samples, such as 'seg.png'; None: the first plain one."""
+    image_column: str | None = None
+    """Column of the images in tables that have several; None: the only one."""
+    label_column: str | None = None
+    """Column of the classes in tables; None: the one whose type or name says so."""

@@ -101,10 +101,10 @@ class TrainConfig(Checked):
 
     # fmt: off
     data: Annotated[str, Spec(
-        IMAGES, "Your own images: a folder, a .zip, .tar, .npz or .npy, MNIST's idx files, or tar "
-        "shards as 'shards/*.tar'. To stream shards, give their index, which may also be at "
-        "s3://bucket/index.json. Or the name of a dataset: mnist and stacked-mnist ship with "
-        "ganctl; fashion-mnist, kmnist, emnist and cifar10 are downloaded.")] = "mnist"
+        IMAGES, "Your own images: a folder, a .zip, .tar, .npz, .npy or .parquet, MNIST's idx "
+        "files, or tar shards as 'shards/*.tar'. To stream shards, give their index, which may "
+        "also be at s3://bucket/index.json. Or the name of a dataset: mnist and stacked-mnist ship "
+        "with ganctl; fashion-mnist, kmnist, emnist and cifar10 are downloaded.")] = "mnist"
     image_size: Annotated[str | None, Spec(
         IMAGES, f"Training resolution in pixels (N, or HEIGHTxWIDTH); multiples of 4 from "
         f"{MIN_SIZE} to {MAX_SIZE}.",
@@ -121,6 +121,12 @@ class TrainConfig(Checked):
     image_key: Annotated[str | None, Spec(
         IMAGES, "The image to use where the samples in tar shards have several, such as seg.png.",
         unset="the first with a plain suffix")] = None
+    image_column: Annotated[str | None, Spec(
+        IMAGES, "The column of the images where a Parquet file has several.",
+        unset="the only one")] = None
+    label_column: Annotated[str | None, Spec(
+        IMAGES, "The column of the classes in a Parquet file, of whole numbers or names.",
+        unset="the one whose type or name says so")] = None
     mirror: Annotated[bool, Spec(
         IMAGES, "Flip images horizontally at random (doubles the dataset).")] = False
     augment: Annotated[str, Spec(  # Zhao et al. 2020
@@ -227,7 +233,10 @@ class TrainConfig(Checked):
     def image_settings(self) -> ImageSettings:
         """The preprocessing of images."""
         size = parse_size(self.image_size) if self.image_size else None
-        return ImageSettings(size, self.image_channels, self.fit, self.background, self.image_key)
+        return ImageSettings(
+            size, self.image_channels, self.fit, self.background, self.image_key,
+            self.image_column, self.label_column,
+        )  # fmt: skip
 
     def num_held_out(self, num_images: int) -> int:
         """Return how many of all images are held out; none while that is still open."""

@@ -18,6 +18,7 @@ from ganctl.datasets.local import paths, trained
 from ganctl.datasets.local.loading import Prepared
 from ganctl.datasets.local.survey import Survey
 from ganctl.datasets.local.whole import WholeImages
+from ganctl.datasets.sources import columns
 from ganctl.datasets.streaming import index, storage, stream
 from ganctl.errors import DataError, Setting, Text, UsageError
 from ganctl.text import printable, suggestion
@@ -238,6 +239,7 @@ def _fitted(images: np.ndarray, settings: ImageSettings) -> np.ndarray:
             "image keys are for samples in tars, and a built-in dataset has none",
             Text("Leave out {}.", Setting("image_key")),
         )
+    columns.require_none(settings, "the images of a built-in dataset")
     size, channels = images.shape[1:3], images.shape[3] if images.ndim == 4 else 1
     wanted = ImageSettings(
         settings.size or size, settings.channels or channels, settings.fit, settings.background

@@ -20,6 +20,8 @@ SETTINGS = {
     "augment": ("--augment cutout,color", "augment", "color,cutout"),
     "limit": ("--limit 33", "limit", 33),
     "image_key": ("--image-key png", "image_key", "png"),
+    "image_column": ("--image-column left", "image_column", "left"),
+    "label_column": ("--label-column fine", "label_column", "fine"),
     "skip_bad": ("--skip-bad", "skip_bad", True),
     "epochs": ("--epochs 7", "epochs", 7),
     "steps": ("--steps 17", "steps", 17),

@@ -74,6 +74,8 @@ def test_streamed_images_are_never_loaded_as_a_whole(load, tmp_path):
 
 
 @pytest.mark.usefixtures("tiny_mnist")
-def test_an_image_key_is_refused_for_a_named_data_set():
+def test_an_image_key_and_columns_are_refused_for_a_named_data_set():
     with pytest.raises(UsageError, match="image keys are for samples in tars"):
         loading.load("mnist", settings=ImageSettings(image_key="jpg"))
+    with pytest.raises(UsageError, match="a built-in dataset are not in a table with columns"):
+        loading.load("mnist", settings=ImageSettings(image_column="image"))

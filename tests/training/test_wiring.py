@@ -343,6 +343,8 @@ EFFECTS = {
 ELSEWHERE = {
     "data": "tests/datasets",
     "image_key": "tests/datasets",
+    "image_column": "tests/datasets",
+    "label_column": "tests/datasets",
     "holdout": "test_session.py, on images without test images",
     "freeze_d": "test_origin.py, since a checkpoint is needed to begin from",
     "compile": "test_loop.py, since it takes long",

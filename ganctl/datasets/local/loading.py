@@ -182,7 +182,7 @@ def prepare(
         with cache.reserve(key, lambda: report(waiting, 0, 0)) as slot:
             stored = cache.find(key)  # decoded by another process meanwhile
             if stored is None:
-                source = open_folder(folder) if folder else open_source(path, settings.image_key)
+                source = open_folder(folder, settings) if folder else open_source(path, settings)
                 stored = _decode(source, files, settings, limit, slot, report, held_out)
     survey = Survey.from_dict(stored.meta["survey"])
     return Prepared(

@@ -14,7 +14,7 @@ from ganctl.datasets.sources.opening import KINDS, expand_pattern, files_of
 from ganctl.errors import DataError, Setting, Text, UsageError
 from ganctl.text import printable
 
-_ARCHIVES = (".json", ".npy", ".npz", ".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz")
+_ARCHIVES = (".json", ".npy", ".npz", ".parquet", ".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz")
 
 
 def is_path(name: str) -> bool:

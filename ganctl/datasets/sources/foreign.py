@@ -73,13 +73,6 @@ _KINDS = (
         "np.savez('images.npz', images=images.numpy(), labels=labels.numpy())",
     ),
     _kind(
-        "a Parquet file", r".*\.parquet", b"PAR1",
-        "import io, numpy as np, PIL.Image, pyarrow.parquet as pq; "
-        "rows = pq.read_table({path}).to_pylist()",
-        "np.savez('images.npz', images=np.stack([PIL.Image.open(io.BytesIO(row['image']['bytes']))"
-        " for row in rows]), labels=[row['label'] for row in rows])",
-    ),
-    _kind(
         "a pickle", r".*\.(pkl|pickle)", rb"\x80[\x02-\x05]",
         "import numpy as np, pickle; images, labels = pickle.load(open({path}, 'rb'))",
         "np.savez('images.npz', images=images, labels=labels)",

@@ -133,7 +133,7 @@ def infer(folders: Mapping[Parts, Folder]) -> tuple[Layout, list[str], list[str]
     The topmost folders in which training images differ are classes, unless all of them are named
     like splits or only number chunks, or an image lies beside them.
     """
-    layout, notes = _splits(folders, len(common(folders)))
+    layout, notes = find_splits(folders, len(common(folders)))
     train = {path: folder for path, folder in folders.items() if layout.is_train(path)}
     class_at = len(common(map(layout.merged, train)))
     tops: dict[str, list[Folder]] = defaultdict(list)
@@ -161,7 +161,7 @@ def infer(folders: Mapping[Parts, Folder]) -> tuple[Layout, list[str], list[str]
     return replace(layout, class_at=class_at), notes, doubts
 
 
-def _splits(folders: Mapping[Parts, Folder], depth: int) -> tuple[Layout, list[str]]:
+def find_splits(folders: Mapping[Parts, Folder], depth: int) -> tuple[Layout, list[str]]:
     """Return which folders at `depth` are splits, if all of them are, with notes."""
     counts: Counter[str] = Counter()
     for path, folder in folders.items():
@@ -169,7 +169,7 @@ def _splits(folders: Mapping[Parts, Folder], depth: int) -> tuple[Layout, list[s
     tops = sorted(counts.keys() - {""})
     if not _are_splits(tops):
         return ALL, []
-    ranks = {name: _rank(name) or 0 for name in tops}
+    ranks = {name: rank(name) or 0 for name in tops}
     train = [name for name in tops if ranks[name] == 0]
     rest = [name for name in tops if ranks[name] != 0]
     if not train and counts[""] > sum(counts[name] for name in rest):
@@ -200,7 +200,7 @@ def _suspicion_note(
     train: Iterable[Parts], layout: Layout, class_at: int, names: Collection[str]
 ) -> list[str]:
     """Return a note if some of the classes `names`, or folders in them, look like splits."""
-    like_splits = [name for name in names if _rank(name) and len(_without_split(name)) <= 1]
+    like_splits = [name for name in names if rank(name) and len(_without_split(name)) <= 1]
     if like_splits:
         are, they = ("is a class", "it is a split") if len(like_splits) == 1 else (
             "are classes", "they are splits")  # fmt: skip
@@ -210,7 +210,7 @@ def _suspicion_note(
             "images alone."
         ]
     inner = {layout.merged(path)[class_at + 1] for path in train if len(path) > class_at + 1}
-    if len({_rank(name) for name in inner}) > 1 and _are_splits(inner):
+    if len({rank(name) for name in inner}) > 1 and _are_splits(inner):
         return [
             f"In the folders of the classes, {listed(sorted(inner))} look like splits, but all of "
             "their images are trained on. Splits are recognized only above the classes."
@@ -244,11 +244,11 @@ def _are_splits(names: Collection[str]) -> bool:
     """Return whether folders are named like splits of one set, such as seg_train and seg_test."""
     rests = {_without_split(name) for name in names}
     is_one_set = len({rest for rest in rests if len(rest) > 1}) <= 1
-    return bool(names) and is_one_set and all(_rank(name) is not None for name in names)
+    return bool(names) and is_one_set and all(rank(name) is not None for name in names)
 
 
-def _rank(name: str) -> int | None:
-    """Return the rank of the split that a folder is named after; None if it is none."""
+def rank(name: str) -> int | None:
+    """Return the rank of the split that a name is of, 0 for the training split; None if of none."""
     words = (word.lower() for word in _WORDS.findall(name))
     return min((_SPLITS[word] for word in words if word in _SPLITS), default=None)
 

@@ -7,8 +7,11 @@ import itertools
 import os
 import re
 import stat
+from collections.abc import Sequence
 
 from ganctl import limits
+from ganctl.config.image_settings import ImageSettings
+from ganctl.datasets.sources import columns, parquet
 from ganctl.datasets.sources.arrays import Arrays
 from ganctl.datasets.sources.base import NOT_AN_IMAGE, Problem, Source, why_unused
 from ganctl.datasets.sources.folder import File, Folder
@@ -20,62 +23,76 @@ from ganctl.errors import DataError, PackageError, Setting, Text, UsageError
 from ganctl.text import printable
 
 KINDS = (
-    "a folder, .zip, .tar, .tar.gz, .tar.bz2, .tar.xz, .npz, .npy, MNIST's idx files, "
+    "a folder, .zip, .tar, .tar.gz, .tar.bz2, .tar.xz, .npz, .npy, .parquet, MNIST's idx files, "
     "'shards/*.tar' or 'shards/{000..127}.tar'"
 )
 _TARS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 _MAX_NAMED = 1000
 """Number of files of a folder without images whose kinds are looked for."""
+_DEFAULTS = ImageSettings()
 _RANGE = re.compile(r"(-?\d{1,20})\.\.(-?\d{1,20})")
 
 
-def open_source(path: str, image_key: str | None = None) -> Source:
+def open_source(path: str, settings: ImageSettings = _DEFAULTS) -> Source:
     """Return the images at `path`, listed but not read.
 
-    `image_key` is the field of the image in each sample of a tar. Raises DataError, UsageError.
+    `settings` choose among the images of a tar's samples and the columns of a table. Raises
+    DataError, UsageError.
     """
-    if (paths := expand_pattern(path)) != [path]:
-        for shard in paths:
-            _require_file(shard)
-        return Tars(paths, image_key)
+    paths = expand_pattern(path)
     is_folder = os.path.isdir(path)  # noqa: PTH112 - it accepts any string
-    if image_key is not None and (is_folder or not path.lower().endswith(_TARS)):
+    if settings.image_key is not None and (is_folder or not paths[0].lower().endswith(_TARS)):
         raise UsageError(
             f"'{printable(path)}' is not a tar, and an image key is for samples in tars",
             Text("Leave out {}.", Setting("image_key")),
         )
     if is_folder:
-        return open_folder(Folder(path))
-    _require_file(path)
+        return open_folder(Folder(path), settings)
+    for each in paths:
+        _require_file(each)
+    if parquet.is_parquet(paths[0]) or (paths == [path] and parquet.begins_like_parquet(path)):
+        folder = os.path.commonpath([os.path.dirname(each) for each in paths])  # noqa: PTH120
+        names = (os.path.relpath(each, folder or ".") for each in paths)
+        return parquet.open_tables(folder, names, settings)
+    columns.require_none(settings, f"the images of '{printable(path)}'")
+    if paths != [path]:
+        return Tars(paths, settings.image_key)
     name = path.lower()
     if name.endswith(".zip"):
         return Zip(path)
     if name.endswith((".npz", ".npy")):
         return Arrays(path)
     if name.endswith(_TARS):
-        return Tars([path], image_key)
+        return Tars([path], settings.image_key)
     if is_idx(path):
         return Idx.of_file(path)
     require_known([path])
     raise DataError(f"'{printable(path)}' is not a supported kind of file", f"Give {KINDS}.")
 
 
-def open_folder(folder: Folder) -> Source:
-    """Return the images in `folder`, or in the idx files there if there are no others.
+def open_folder(folder: Folder, settings: ImageSettings = _DEFAULTS) -> Source:
+    """Return the images in `folder`, or in the tables or idx files there if there are no others.
 
-    Raises DataError, also if there are only images in files that are not read.
+    Raises DataError, also if there are only images in files that are not read, and UsageError.
     """
     files = [found.name for found in folder.found if isinstance(found, File)]
-    arrays = sorted(name for name in files if is_idx(name) and why_unused(name, 0) is not None)
     if any(not reason or not reason[1] for reason in (why_unused(name, 0) for name in files)):
+        columns.require_none(settings, f"the images of '{printable(folder.path)}'")
         return folder
-    if not arrays:
-        names = sorted(name for name in files if why_unused(name, 0) == NOT_AN_IMAGE)
-        require_known(f"{folder.path}/{name}" for name in names[:_MAX_NAMED])
+    visible = sorted(name for name in files if why_unused(name, 0) == NOT_AN_IMAGE)
+    tables = [name for name in visible if parquet.is_parquet(name)]
+    if not tables:
+        columns.require_none(settings, f"the images of '{printable(folder.path)}'")
+    arrays = sorted(name for name in files if is_idx(name) and why_unused(name, 0) is not None)
+    used = tables or arrays
+    if not used:
+        require_known(f"{folder.path}/{name}" for name in visible[:_MAX_NAMED])
         return folder
-    source = Idx(folder.path, arrays)
+    source: Source = (
+        parquet.open_tables(folder.path, tables, settings) if tables else Idx(folder.path, arrays)
+    )
     source.contents.problems += [
-        *(Problem(printable(name), *NOT_AN_IMAGE) for name in sorted({*files} - {*arrays})),
+        *(Problem(printable(name), *NOT_AN_IMAGE) for name in sorted({*files} - {*used})),
         *(found for found in folder.found if isinstance(found, Problem)),
     ]
     return source
@@ -116,8 +133,10 @@ def expand_pattern(path: str) -> list[str]:
         ) from None
     if len(paths) > limits.SHARDS:
         raise too_many
-    if not all(name.lower().endswith(_TARS) for name in paths):
-        raise UsageError(f"'{printable(path)}' does not name tar archives", f"Give {KINDS}.")
+    if not _are_alike(paths):
+        raise UsageError(
+            f"'{printable(path)}' does not name tar archives or Parquet files", f"Give {KINDS}."
+        )
     return paths
 
 
@@ -129,12 +148,20 @@ def _matches(path: str) -> list[str]:
         raise _too_many(path)
     if not paths:
         raise DataError(f"there is nothing at '{printable(path)}'", f"Give {KINDS}.")
-    if other := next((name for name in paths if not name.lower().endswith(_TARS)), None):
+    if not _are_alike(paths):
+        other = next(name for name in paths if not name.lower().endswith(_TARS))
         raise UsageError(
             f"'{printable(path)}' matches '{printable(other)}', which is not a tar",
-            "Write it as 'shards/*.tar'. For images in a folder, give the folder.",
+            "Write it as 'shards/*.tar' or 'data/*.parquet'. For images in a folder, give the "
+            "folder.",
         )
     return paths
+
+
+def _are_alike(paths: Sequence[str]) -> bool:
+    """Return whether all paths are those of tars, or all those of Parquet files."""
+    are_tables = {parquet.is_parquet(name) for name in paths}
+    return are_tables == {True} or all(name.lower().endswith(_TARS) for name in paths)
 
 
 def _too_many(path: str) -> UsageError:

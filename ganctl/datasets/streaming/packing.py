@@ -138,7 +138,7 @@ def pack(
         require_apart(path, Path(out.index))
     out.require_free()
     report = progress or (lambda *_: None)
-    source = open_source(path, settings.image_key)
+    source = open_source(path, settings)
     with open_pool(source, len(source.entries)) as pool:
         measured = measure_all(source, source.entries, settings, pool, report)
         bad = [

@@ -21,6 +21,7 @@ from ganctl.datasets.decoding.decode import BadImage, Pixels, measure
 from ganctl.datasets.decoding.formats import READABLE
 from ganctl.datasets.local.survey import describe_classes
 from ganctl.datasets.prefetch import Request, prefetch
+from ganctl.datasets.sources import columns
 from ganctl.datasets.streaming import reader
 from ganctl.datasets.streaming.index import Index, read
 from ganctl.datasets.streaming.order import EpochOrder
@@ -169,6 +170,7 @@ def load(
                 Setting("image_key"),
             ),
         )
+    columns.require_none(settings, "images in shards")
     if index.num_images < 2:
         raise DataError(
             f"only {counted(index.num_images, 'image')} in the shards of {name}; at least 2 are "

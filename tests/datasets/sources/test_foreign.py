@@ -57,7 +57,6 @@ def test_two_lines_turn_a_file_into_an_npz(tmp_path, monkeypatch, kind):
         ("data.mdb", b"", "an LMDB database"),
         ("a", bytes(16) + b"\xde\xc0\xef\xbe", "an LMDB database"),
         ("a.tfrecord-00000-of-00001", b"", "a TFRecord file"),
-        ("train.parquet", b"PAR1", "a Parquet file"),
         ("train", b"\x80\x04", "a pickle"),
     ],
 )
