@@ -60,6 +60,8 @@ class ExportedGenerator:
     step: int
     ganctl: str
     """The version of ganctl that exported it."""
+    command: str | None = None
+    """The command that exported it; None if Python code did."""
     digest: str = ""
     """SHA-256 over the header and the weights, set by `read`."""
 
@@ -102,6 +104,7 @@ def read(path: Path) -> ExportedGenerator:
 def _header(generator: ExportedGenerator) -> dict[str, Any]:
     """Return the header's JSON object without the digest."""
     network = generator.config.network
+    command = {} if generator.command is None else {"command": generator.command}
     return {
         "ganctl": generator.ganctl,
         "schema": _SCHEMA,
@@ -113,6 +116,7 @@ def _header(generator: ExportedGenerator) -> dict[str, Any]:
         "classes": generator.classes,
         "data": {name: generator.data[name] for name in _DATA},
         "config": to_dict(generator.config),
+        **command,
     }
 
 
@@ -178,11 +182,14 @@ def _from_header(known: Mapping[str, Any]) -> ExportedGenerator:
     _require(type(checkpoint) is str and bool(_DIGEST.fullmatch(checkpoint)), "checkpoint")
     _require(_is_count(known.get("step")), "step")
     _require(type(version) is str, "ganctl")
+    command: Any = known.get("command")
+    _require(command is None or type(command) is str, "command")
     return ExportedGenerator(
         config=config, weights={}, is_average=weights == "ema",
         data={name: data[name] for name in _DATA},
         classes=names_of(config.network.num_classes, classes), checkpoint=checkpoint,
         step=known["step"], ganctl=version, digest=str(known.get("digest")),
+        command=command,
     )  # fmt: skip
 
 

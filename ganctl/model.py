@@ -277,7 +277,12 @@ class Model:
         return replace(found, images=drawn.pixels, provenance=provenance)
 
     def export(
-        self, path: str | Path, *, uint8: bool = False, latents: GivenLatents | None = None
+        self,
+        path: str | Path,
+        *,
+        uint8: bool = False,
+        latents: GivenLatents | None = None,
+        command: str | None = None,
     ) -> int:
         """Write the generator as a file for other programs, and return its size in bytes.
 
@@ -286,9 +291,10 @@ class Model:
         `load` rebuilds the generator. The inputs of programs are `latents`, float32
         (N, latent_dim), and, if there are classes, `classes`, int64 (N,). Their output `images` is
         float32 (N, C, H, W) in [-1, 1] or, with `uint8`, uint8 (N, H, W, C). A page shows the first
-        seeds, or `latents` as `sample` takes them. Raises UsageError for another suffix and for too
-        large a generator, CheckpointError for weights that are not finite, PackageError without the
-        extra, RunError if writing fails.
+        seeds, or `latents` as `sample` takes them. The file says which checkpoint it is of, and the
+        `command` that wrote it. Raises UsageError for another suffix and for too large a generator,
+        CheckpointError for weights that are not finite, PackageError without the extra, RunError if
+        writing fails.
 
         >>> import torch
         >>> model = load("runs/mnist-fast")
@@ -297,7 +303,8 @@ class Model:
         >>> program(torch.randn(5, model.network.latent_dim), torch.tensor([0, 1, 2, 3, 4])).shape
         torch.Size([5, 28, 28, 1])
         """
-        origin = {"ganctl": ganctl.__version__, **self._origin}
+        made_by = {} if command is None else {"command": command}
+        origin = {"ganctl": ganctl.__version__, **self._origin, **made_by}
         data = {
             "name": self.data,
             "digest": self.data_digest,

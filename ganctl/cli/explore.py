@@ -15,11 +15,13 @@ from ganctl.cli.options import (
     QuietOption,
     check_suffix,
 )
+from ganctl.cli.provenance import command_of
 from ganctl.cli.terminal import Terminal
 from ganctl.text import in_bytes
 
 
 def explore(
+    context: typer.Context,
     ckpt: CheckpointArgument,
     out: Annotated[Path | None, typer.Option(
         "-o", "--out", metavar="OUT", help="The .html file to write.",
@@ -58,7 +60,7 @@ def explore(
         progress("exporting", 0, 0)
         path = out or Path(tempfile.mkdtemp(prefix="ganctl-")) / "generator.html"
         points = None if latents is None else latents_file.read(latents, model.network)
-        num_bytes = model.export(path, latents=points)
+        num_bytes = model.export(path, latents=points, command=command_of(context))
     terminal.warnings(points.notices(model.digest) if points else ())
     if open_:
         terminal.open_in_browser(path)

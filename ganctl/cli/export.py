@@ -15,11 +15,13 @@ from ganctl.cli.options import (
     QuietOption,
     check_suffix,
 )
+from ganctl.cli.provenance import command_of
 from ganctl.cli.terminal import Terminal
 from ganctl.text import counted, in_bytes
 
 
 def export(
+    context: typer.Context,
     ckpt: CheckpointArgument,
     out: Annotated[Path, typer.Option(
         "-o", "--out", metavar="OUT", show_default=False,
@@ -53,9 +55,10 @@ def export(
     ganctl export runs/mnist-fast --latents found.npz -o found.html
     """
     terminal = Terminal(json_wanted=json, quiet=quiet)
-    from ganctl.export import SUFFIXES
+    from ganctl.export import SUFFIXES, require_possible
 
     suffix = check_suffix(out, SUFFIXES)
+    require_possible(out, uint8=uint8, with_latents=latents is not None)
     with terminal.progress() as progress:
         from ganctl import latents_file
         from ganctl.model import load
@@ -63,7 +66,7 @@ def export(
         model = load(ckpt, ema=ema)
         progress("exporting", 0, 0)
         points = None if latents is None else latents_file.read(latents, model.network)
-        num_bytes = model.export(out, uint8=uint8, latents=points)
+        num_bytes = model.export(out, uint8=uint8, latents=points, command=command_of(context))
     terminal.warnings(points.notices(model.digest) if points else ())
     network = model.network
     if json:

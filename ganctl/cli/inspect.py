@@ -21,8 +21,8 @@ def inspect(
     paths: Annotated[list[Path], typer.Argument(
         metavar="CKPT [OTHER]", show_default=False, autocompletion=checkpoints,
         help="A .pt file or a run directory (its latest checkpoint); two are compared. Or a folder "
-        "of runs, which are listed. Or an exported .safetensors, or a picture, animation or .npz "
-        "that ganctl drew.",
+        "of runs, which are listed. Or an exported .safetensors, or any other file that "
+        "ganctl drew or exported.",
     )],
     weights: Annotated[bool, typer.Option(
         "--weights", help="Also show each tensor's mean, standard deviation, range, norms, dead "
@@ -38,7 +38,7 @@ def inspect(
     """Show what made a checkpoint, its networks layer by layer, its losses, and what is wrong.
 
     Given two checkpoints, compare them; given a folder of runs, list them; given a picture, an
-    animation or an .npz that ganctl drew, show how it was made.
+    animation, an .npz or an exported file, show how it was made.
 
     Examples:
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     _S = TypeVar("_S", bound=Samples)
 
-_LEFT_OUT = ("out", "save_latents", "force", "quiet", "json")
+_LEFT_OUT = ("out", "open_", "save_latents", "force", "quiet", "json")
 """Parameters of commands that do not change the images."""
 
 

@@ -28,17 +28,13 @@ def _pt2(source: Source) -> bytes:
 
 
 def _safetensors(source: Source) -> bytes:
-    if source.uint8:
-        raise UsageError(
-            Text("a {} has no {}", generator_file.SUFFIX, Setting("uint8", True)),
-            "It holds weights, not a program; leave this out.",
-        )
     return generator_file.encode(
         generator_file.ExportedGenerator(
             config=source.config, weights=source.generator.state_dict(),
             is_average=source.origin["weights"] == "ema", data=source.data,
             classes=tuple(source.classes), checkpoint=source.origin["checkpoint"],
             step=int(source.origin["step"]), ganctl=source.origin["ganctl"],
+            command=source.origin.get("command"),
         )
     )  # fmt: skip
 
@@ -55,8 +51,24 @@ _ENCODERS: dict[str, Callable[[Source], bytes]] = {
 """The function that returns the content of a file, by the file's suffix."""
 SUFFIXES = tuple(_ENCODERS)
 """The suffixes of files that a generator can be exported to."""
+_NO_PROGRAMS = (generator_file.SUFFIX, ".html")
+"""The suffixes of files whose images have no type to choose."""
 _COPIES = 4
 """Copies of the weights in memory while they are exported."""
+
+
+def require_possible(path: Path, *, uint8: bool, with_latents: bool) -> None:
+    """Raise UsageError unless there is a file of that suffix with bytes, and with latents."""
+    suffix = path.suffix.lower()
+    if suffix not in SUFFIXES:
+        raise UsageError(f"cannot export '{path.suffix}' files", suggestion(suffix, SUFFIXES))
+    if with_latents and suffix != ".html":
+        raise UsageError(Text("{} are for a page", Setting("latents")), "Write one: an .html file.")
+    if uint8 and suffix in _NO_PROGRAMS:
+        raise UsageError(
+            Text("{} is for programs, which a {} is not", Setting("uint8", True), suffix),
+            "Leave it out, or export an .onnx or a .pt2.",
+        )
 
 
 def write(path: Path, source: Source) -> int:
@@ -66,20 +78,14 @@ def write(path: Path, source: Source) -> int:
     generator that is too large, CheckpointError for one whose weights are not finite, PackageError
     without the extra `onnx`, RunError if writing fails.
     """
-    encode = _ENCODERS.get(path.suffix.lower())
-    if encode is None:
-        raise UsageError(
-            f"cannot export '{path.suffix}' files", suggestion(path.suffix.lower(), SUFFIXES)
-        )
-    if source.latents is not None and encode is not _html:
-        raise UsageError(Text("{} are for a page", Setting("latents")), "Write one: an .html file.")
+    require_possible(path, uint8=source.uint8, with_latents=source.latents is not None)
     for name, tensor in source.generator.state_dict().items():
         if not bool(tensor.isfinite().all()):
             raise CheckpointError(
                 f"the generator cannot be exported: {name} holds NaN or infinity", DAMAGE_HINT
             )
     machine.require_memory(_COPIES * source.num_bytes, "exporting the generator")
-    content = encode(source)
+    content = _ENCODERS[path.suffix.lower()](source)
     files.clear_abandoned(path.parent)
     files.write_atomic(path, content)
     return len(content)

@@ -8,9 +8,8 @@ import warnings
 
 import torch
 
+from ganctl.export.reading import PT2_MEMBER
 from ganctl.export.source import Source
-
-_METADATA = "ganctl.json"
 
 
 def program(source: Source) -> torch.export.ExportedProgram:
@@ -31,5 +30,5 @@ def encode(source: Source) -> bytes:
     text = json.dumps(source.metadata)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about weights that share storage on a GPU
-        torch.export.save(program(source), buffer, extra_files={_METADATA: text})
+        torch.export.save(program(source), buffer, extra_files={PT2_MEMBER: text})
     return buffer.getvalue()

@@ -25,7 +25,8 @@ class Source:
     classes: Sequence[str]
     """The names of its classes; none if it is unconditional."""
     origin: Mapping[str, str]
-    """Where it comes from: ganctl's version, the checkpoint's digest, the step, which weights."""
+    """Where it comes from: ganctl's version, the checkpoint's digest, the step, which weights, and
+    the command if there was one."""
     data: Mapping[str, str]
     """The dataset it was trained on: name, digest, held_out_digest."""
     uint8: bool = False
@@ -49,13 +50,20 @@ class Source:
         return ("latents", "classes") if self.classes else ("latents",)
 
     @property
-    def metadata(self) -> dict[str, str]:
-        """Text for the file. Lists are JSON."""
+    def provenance(self) -> dict[str, str]:
+        """Text for the file: where the generator comes from, and its shapes. Lists are JSON."""
         return {
             **self.origin,
             "image_shape": json.dumps(self.network.image_shape),
             "latent_dim": str(self.network.latent_dim),
             "classes": json.dumps(list(self.classes)),
+        }
+
+    @property
+    def metadata(self) -> dict[str, str]:
+        """Text for a program: its provenance, and what it returns."""
+        return {
+            **self.provenance,
             "output": "uint8 (N, H, W, C)" if self.uint8 else "float32 (N, C, H, W) in [-1, 1]",
         }
 

@@ -37,8 +37,9 @@ def inspect(
     is called with (what is being done, how much is done, of how much). The keys are those of
     docs/json.md.
 
-    A file that ganctl drew (.png, .gif, .webp, .apng, .mp4, .npz) is described by what it says
-    about its origin. Raises CheckpointError, UsageError or, for such a file, DataError.
+    A file that ganctl drew (.png, .gif, .webp, .apng, .mp4, .npz) or exported (.onnx, .pt2, .html)
+    is described by what it says about its origin. Raises CheckpointError, UsageError or, for such a
+    file, DataError.
 
     >>> document = inspect("runs/mnist-fast")
     >>> document["step"], document["problems"], document["generator"]["layers"][-1]["output_shape"]
@@ -54,7 +55,7 @@ def inspect(
     if is_drawn(path) and other is None:
         if weights or sort:
             which = Setting("weights") if weights else Setting("sort")
-            raise UsageError(Text("{} is not available for a picture", which))
+            raise UsageError(Text("{} is for checkpoints", which))
         return describe_drawn(path)
     runs = find_runs(path) if other is None else []
     if weights and (runs or other is not None):

@@ -1,4 +1,4 @@
-"""Files that ganctl drew, and what they say about their origin."""
+"""Files that ganctl drew or exported, and what they say about their origin."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from ganctl import images, limits
 from ganctl.datasets.sources.npy import read_array, read_headers
 from ganctl.datasets.sources.zips import open_zip
 from ganctl.errors import DataError, GanctlError, PackageError
+from ganctl.export import reading
 from ganctl.provenance import from_json
 from ganctl.text import printable
 
@@ -46,12 +47,13 @@ def _of_arrays(path: Path) -> dict[str, str]:
 _READERS: Mapping[str, Callable[[Path], dict[str, str]]] = {
     ".png": _of_image, ".gif": _of_image, ".webp": _of_image, ".apng": _of_image,
     ".mp4": _of_video, ".npz": _of_arrays,
+    ".onnx": reading.of_onnx, ".pt2": reading.of_pt2, ".html": reading.of_page,
 }  # fmt: skip
 """Functions that read the text of a file, by its suffix."""
 
 
 def is_drawn(path: Path) -> bool:
-    """Return whether the name of `path` is one of a picture, an animation or arrays."""
+    """Return whether `path` is named like a picture, an animation, arrays, a program or a page."""
     return path.suffix.lower() in _READERS and not path.is_dir()
 
 
@@ -76,7 +78,7 @@ def describe_drawn(path: Path) -> dict[str, Any]:
     if not text:
         raise DataError(
             f"{shown} does not say how it was made",
-            "Pictures, animations and arrays that ganctl draws say so, unless another program "
-            "has saved them since.",
+            "Files that ganctl draws and exports say so, unless another program has saved them "
+            "since.",
         )
     return {"path": str(path), "kind": suffix[1:], "made_with": text}

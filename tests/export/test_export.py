@@ -46,7 +46,7 @@ def furthest(a, b):
 @pytest.mark.parametrize("channels", [1, 3])
 def test_onnxruntime_draws_what_sample_draws(model_of, tmp_path, preset, channels):
     model = model_of(preset, channels)
-    model.export(tmp_path / "g.onnx")
+    model.export(tmp_path / "g.onnx", command="ganctl export run")
     kinds = [node.op_type for node in onnx.load(tmp_path / "g.onnx").graph.node]
     assert not {"MatMul", "Col2Im"} & set(kinds), "layers for CPUs are exported as plain ones"
     for seeds in (range(5), [7]):
@@ -54,12 +54,15 @@ def test_onnxruntime_draws_what_sample_draws(model_of, tmp_path, preset, channel
         assert (images.dtype, images.shape) == (np.float32, (len(seeds), channels, 28, 28))
         pixels = to_pixels(torch.from_numpy(images))
         assert furthest(pixels, model.sample(seeds).pixels) <= 1
-    assert session.get_modelmeta().custom_metadata_map == {
+    expected = {
         "ganctl": ganctl.__version__, "checkpoint": model.digest, "step": "4",
         "weights": "ema" if model.ema else "generator", "image_shape": f"[{channels}, 28, 28]",
         "latent_dim": "8", "classes": '["0", "1", "7"]',
         "output": "float32 (N, C, H, W) in [-1, 1]",
+        "command": "ganctl export run",
     }  # fmt: skip
+    assert session.get_modelmeta().custom_metadata_map == expected
+    assert ganctl.inspect(tmp_path / "g.onnx")["made_with"] == expected
     wrong = {"latents": np.zeros((1, 8), np.float32), "classes": np.array([3])}
     with pytest.raises(Exception, match="idx=3 must be within"):
         session.run(["images"], wrong)
@@ -80,11 +83,12 @@ def test_torch_runs_a_pt2_without_ganctl(model_of, tmp_path, monkeypatch, preset
     size = model.export(tmp_path / "g.pt2")
     content = (tmp_path / "g.pt2").read_bytes()
     extra = {"ganctl.json": ""}
-    expected = model.sample(range(5)).pixels
+    expected, inspect = model.sample(range(5)).pixels, ganctl.inspect
     for name in filter(re.compile(r"ganctl\b").match, [*sys.modules]):
         monkeypatch.setitem(sys.modules, name, None)  # importing it again fails
     program = torch.export.load(io.BytesIO(content), extra_files=extra).module()
     assert (size, json.loads(extra["ganctl.json"])["checkpoint"]) == (len(content), model.digest)
+    assert inspect(tmp_path / "g.pt2")["made_with"] == json.loads(extra["ganctl.json"])
     for seeds in (range(5), [3]):
         images = program(*inputs(model, seeds).values())
         assert furthest(to_pixels(images), expected[list(seeds)]) <= 1

@@ -67,7 +67,7 @@ def test_a_pipe_is_not_waited_for(tmp_path):
 def test_options_of_checkpoints_are_refused(walk, tmp_path):
     walk.save(tmp_path / "a.gif")
     for options in ({"weights": True}, {"sort": "date"}):
-        with pytest.raises(UsageError, match="is not available for a picture"):
+        with pytest.raises(UsageError, match="is for checkpoints"):
             ganctl.inspect(tmp_path / "a.gif", **options)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ganctl import latents, web_page
-from ganctl.errors import Setting, Text, UsageError
+from ganctl.errors import UsageError
 from ganctl.export.page.network import Step, steps_of
 from ganctl.export.source import Source
 from ganctl.steering.directions import principal
@@ -29,12 +29,8 @@ def encode(source: Source) -> bytes:
     """Return the content of an `.html` file that draws what the generator draws.
 
     Its weights are float16, its pictures at most two gray levels from those of `ganctl sample`.
-    Raises UsageError for a generator too large for a page and for uint8, which is for programs.
+    Raises UsageError for a generator too large for a page.
     """
-    if source.uint8:
-        raise UsageError(
-            Text("a page has no {}", Setting("uint8", True)), "It shows images; leave this out."
-        )
     num_bytes = source.num_bytes // 2  # float16
     if num_bytes > MAX_BYTES:
         raise _too_large(num_bytes)
@@ -55,6 +51,7 @@ def encode(source: Source) -> bytes:
         {"png": png, "script": script, "library": library},
         images="data: blob:",
         has_wasm=True,
+        provenance=source.provenance,
         values=_values(source, network.steps, len(directions)),
         wasm=base64.b64encode((_HERE / "vendor/tfjs-simd.wasm.gz").read_bytes()).decode(),
         data=base64.b64encode(gzip.compress(data, 9, mtime=0)).decode(),

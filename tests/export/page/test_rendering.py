@@ -2,6 +2,7 @@
 
 import pytest
 
+import ganctl
 from ganctl.errors import UsageError
 from ganctl.export.page import rendering
 from ganctl.export.source import Source
@@ -14,6 +15,8 @@ def test_it_forbids_requests_and_escapes_names(model_of, tmp_path):
     page = (tmp_path / "g.html").read_text("utf-8")
     assert "default-src &#39;none&#39;" in page
     assert "<script>alert" not in page
+    made_with = ganctl.inspect(tmp_path / "g.html")["made_with"]
+    assert (made_with["checkpoint"], made_with["image_shape"]) == (model.digest, "[1, 28, 28]")
 
 
 def test_a_generator_too_large_is_refused_and_nothing_is_written(model_of, tmp_path, monkeypatch):
@@ -26,7 +29,7 @@ def test_a_generator_too_large_is_refused_and_nothing_is_written(model_of, tmp_p
 
 
 def test_uint8_is_for_programs(model_of, tmp_path):
-    with pytest.raises(UsageError, match="a page has no uint8"):
+    with pytest.raises(UsageError, match=r"uint8.+ is for programs"):
         model_of("fast").export(tmp_path / "g.html", uint8=True)
 
 
