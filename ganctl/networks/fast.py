@@ -28,7 +28,9 @@ _SLOPE = 0.2
 def generator(config: NetworkConfig) -> Generator:
     """Return a generator whose stages double the sides and halve the channels.
 
-    All stages but the last have a second convolution.
+    All stages but the last have a second convolution. The last computes the four pixels that each
+    place becomes as channels (Shi et al. 2016), which is a transposed convolution with a kernel of
+    6x6, in about half the time.
     """
     base, stages = config.base_channels, config.stages
     height, width = config.height >> stages, config.width >> stages
@@ -43,7 +45,7 @@ def generator(config: NetworkConfig) -> Generator:
         layers += [nn.ConvTranspose2d(channels, outputs, 4, stride=2, padding=1), nn.ReLU()]
         layers += [nn.Conv2d(outputs, outputs, 3, padding=1), nn.ReLU()]
         channels = outputs
-    layers += [thin.ConvTranspose2d(base, config.channels, 6, stride=2, padding=2), nn.Tanh()]
+    layers += [nn.Conv2d(base, 4 * config.channels, 3, padding=1), nn.PixelShuffle(2), nn.Tanh()]
     return Generator(*layers)
 
 

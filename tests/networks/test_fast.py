@@ -67,6 +67,6 @@ def test_classes_make_a_difference_to_both_networks():
 def test_all_stages_of_the_generator_but_the_last_have_a_second_convolution():
     config = preset("fast").network
     generator = build_generator(config, torch.Generator().manual_seed(0))
-    assert len(generator.layers) == 9
-    assert generator.layers[-2].weight.numel() == 16 * 36
+    assert len(generator.layers) == 10
+    assert generator.layers[-3].weight.numel() == 16 * 36
     assert generator(torch.zeros(2, config.latent_dim)).shape == (2, 1, 28, 28)

@@ -59,13 +59,12 @@ def _append(layers: list[nn.Module], result: Steps) -> None:
             scale = shift = None
             if layers and isinstance(layers[0], nn.BatchNorm1d | nn.BatchNorm2d):
                 scale, shift = _scale_and_shift(layers.pop(0))
-            enlarges = bool(layers) and isinstance(layers[0], nn.Upsample)
-            if enlarges:
-                layers.pop(0)
-            result.steps.append(_weighted(layer, scale, shift, result, enlarges=enlarges))
+            enlarges = bool(layers) and isinstance(layers[0], nn.Upsample | nn.PixelShuffle)
+            by = layers.pop(0) if enlarges else None
+            result.steps.append(_weighted(layer, scale, shift, result, enlarged=by))
         elif isinstance(layer, Scale):
             ones = torch.ones(layer.factors.out_features)
-            step = _weighted(layer.factors, ones, ones, result, enlarges=False)  # 1 + factors
+            step = _weighted(layer.factors, ones, ones, result)  # 1 + factors
             result.steps.append({**step, "op": "scale"})
         elif isinstance(layer, ToImage):
             result.steps.append({"op": "reshape", "shape": list(layer.shape)})
@@ -91,8 +90,7 @@ def _weighted(
     scale: Tensor | None,
     shift: Tensor | None,
     result: Steps,
-    *,
-    enlarges: bool,
+    enlarged: nn.Module | None = None,
 ) -> Step:
     num_outputs = layer.out_features if isinstance(layer, nn.Linear) else layer.out_channels
     weight = layer.weight.detach()
@@ -107,8 +105,12 @@ def _weighted(
     assert isinstance(padding, int)
     if isinstance(layer, nn.Conv2d):
         kernel = weight.permute(2, 3, 1, 0)
-        if enlarges:  # each pixel becomes four equal ones
-            kernel, bias = kernel.repeat(1, 1, 1, 4), bias.repeat(4)
+        if enlarged is not None:
+            if isinstance(enlarged, nn.PixelShuffle):  # its channels are (outputs, a, b)
+                kernel = kernel.reshape(*kernel.shape[:3], -1, 4).transpose(3, 4).flatten(3)
+                bias = bias.view(-1, 4).T.flatten()
+            else:  # each pixel becomes four equal ones
+                kernel, bias = kernel.repeat(1, 1, 1, 4), bias.repeat(4)
             return {
                 "op": "double", "pad": padding, "crop": 0, "edge": 0,
                 "w": result.store(kernel), "b": result.store(bias),
