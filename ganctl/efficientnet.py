@@ -93,7 +93,7 @@ class _Blocks(nn.Module):
 
     def outputs(self, x: Tensor) -> Iterator[Tensor]:
         """Yield the output of each block."""
-        x = F.relu6(_halve(x, self._stem))
+        x = F.relu6(_halve(x, self._stem), inplace=True)
         for block in self._blocks:
             x = block(x)
             yield x
@@ -189,11 +189,11 @@ class _Block(nn.Module):
         self._project = _folded(weights, f"{name}_project_conv", f"{name}_bn2")
 
     def forward(self, x: Tensor) -> Tensor:
-        hidden = x if self._expand is None else F.relu6(self._expand(x))
+        hidden = x if self._expand is None else F.relu6(self._expand(x), inplace=True)
         depthwise = self._depthwise
         halves = depthwise.stride == (2, 2)
         hidden = _halve(hidden, depthwise) if halves else depthwise(hidden)
-        hidden = self._project(F.relu6(hidden))
+        hidden = self._project(F.relu6(hidden, inplace=True))
         result: Tensor = x + hidden if hidden.shape == x.shape else hidden
         return result
 
@@ -246,12 +246,14 @@ class _HalvingOnCPU(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
         (weight,) = ctx.saved_tensors
         num, channels, height, width = gradient.shape
-        spread = torch.zeros(
-            (num, channels, 2 * height, 2 * width), dtype=gradient.dtype
-        ).contiguous(memory_format=torch.channels_last)
-        spread[:, :, ::2, ::2] = gradient
         after, _ = _padding(weight.shape[-1])
         before = weight.shape[-1] - 1 - after
-        spread = F.pad(spread, 2 * (before, after))
+        edges = before + after
+        spread = torch.empty(
+            (num, channels, 2 * height + edges, 2 * width + edges),
+            dtype=gradient.dtype, memory_format=torch.channels_last,
+        ).zero_()  # fmt: skip
+        end = -after or None
+        spread[:, :, before:end:2, before:end:2] = gradient
         kernel = weight.flip(2, 3).to(gradient.dtype)
         return F.conv2d(spread, kernel, groups=len(weight)), None, None

@@ -78,7 +78,8 @@ class Use(enum.IntEnum):
     DROPOUT = 0
     DROPOUT_AGAIN = 1 << 30
     """Dropout when the updated discriminator judges the fakes again."""
-    AUGMENTATION = 1 << 31
+    AUGMENTATION_OF_REAL = 1 << 31
+    AUGMENTATION_OF_FAKES = 1 << 31 | 1 << 30
 
 
 class Fixed(enum.IntEnum):

@@ -14,6 +14,7 @@ from ganctl.networks import dcgan, fast, guided
 from ganctl.networks.layers import Generator, Place
 
 _ARCHITECTURES = {"dcgan": dcgan, "fast": fast, "guided": guided}
+_BY_IMAGE = ("fast", "guided")
 _MEMORY_FORMAT = torch.channels_last
 """Layout of all networks: fast on CPUs and tensor cores; one everywhere, for equal bits."""
 
@@ -45,6 +46,14 @@ def build_feature_maps(config: NetworkConfig, device: torch.device) -> nn.Module
         return None
     weights = efficientnet.read_weights(f"the architecture '{config.architecture}'")
     return efficientnet.FeatureMaps(weights).to(device)
+
+
+def computes_by_image(config: NetworkConfig) -> bool:
+    """Return whether each image of a batch is computed by itself.
+
+    It is not with batch normalization, nor with dropout masks that are drawn for a whole batch.
+    """
+    return config.architecture in _BY_IMAGE
 
 
 def map_shapes(config: NetworkConfig) -> list[tuple[int, int, int]]:

@@ -34,7 +34,7 @@ from ganctl.images import Pixels
 from ganctl.networks import first_layers
 from ganctl.store import IntactCheckpoint, RunDirectory, errors_about, newest_intact
 from ganctl.text import counted
-from ganctl.training import cadence, data, memory, resuming, threads
+from ganctl.training import cadence, data, memory, resuming, threads, workers
 from ganctl.training.callback import Callback, Callbacks, End, Start
 from ganctl.training.loop import Outcome, Training
 from ganctl.training.origin import Beginning, Origin
@@ -344,7 +344,7 @@ def resume(
     resuming.require_length(config, checkpoint.step, len(dataset))
     if config.total_steps(len(dataset)) > checkpoint.step:
         memory.require_room(config, on, has_begun=True)
-    devices.use_threads(threads.threads_per_process(config.threads, group.local_size))
+    devices.use_threads(workers.threads_per_process(config.threads, group.local_size))
     with errors_about(found.path):
         if config.network != checkpoint.config.network:
             raise CheckpointError("does not fit the images that it names")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.optim import Adam
 
 from ganctl.checkpoint import Checkpoint, Weights
 from ganctl.config.schema import TrainConfig
@@ -26,7 +25,9 @@ from ganctl.networks import (
     meta_networks,
 )
 from ganctl.rng import Stream
+from ganctl.training.adam import Adam
 from ganctl.training.schedules import learning_rate_factor
+from ganctl.training.workers import Workers, num_workers
 
 
 @dataclass
@@ -45,6 +46,8 @@ class TrainState:
     """Number of steps done."""
     group: Group = SINGLE
     """The processes that train it, each with a copy of the state."""
+    workers: Workers = field(default_factory=lambda: Workers(1))
+    """The threads of this process that each compute a part of its share of a batch."""
     feature_maps: nn.Module | None = None
     """A frozen network whose maps of an image the discriminator also judges; in no checkpoint."""
 
@@ -69,12 +72,12 @@ class TrainState:
     def update_generator(self, gradients: Sequence[Tensor]) -> None:
         """Take one step of the generator's optimizer."""
         rate = self.config.lr_g * learning_rate_factor(self.config, self.step)
-        _take_step(self.generator, self.optimizer_g, rate, gradients)
+        self.optimizer_g.step(gradients, rate)
 
     def update_discriminator(self, gradients: Sequence[Tensor]) -> None:
         """Take one step of the discriminator's optimizer."""
         rate = self.config.lr_d * learning_rate_factor(self.config, self.step)
-        _take_step(self.discriminator, self.optimizer_d, rate, gradients)
+        self.optimizer_d.step(gradients, rate)
 
     def weights(self) -> dict[str, Weights | None]:
         """Return the networks' weights by their names in a checkpoint, without a copy."""
@@ -87,8 +90,8 @@ class TrainState:
     def moments(self) -> dict[str, dict[str, Weights]]:
         """Return Adam's moving averages by their names in a checkpoint, without a copy."""
         return {
-            "optimizer_g": _moments(self.optimizer_g, self.generator),
-            "optimizer_d": _moments(self.optimizer_d, self.discriminator),
+            "optimizer_g": self.optimizer_g.moments,
+            "optimizer_d": self.optimizer_d.moments,
         }
 
     def checkpoint(
@@ -135,7 +138,6 @@ def create(config: TrainConfig, device: torch.device, group: Group = SINGLE) -> 
         ema = build_generator(config.network, torch.Generator()).to(device)
         ema.load_state_dict(generator.state_dict())
         ema.eval().requires_grad_(False)
-    fused = device.type in ("cpu", "cuda")  # one kernel for all parameters
     betas = (config.beta1, config.beta2)
     return TrainState(
         config=config,
@@ -143,9 +145,10 @@ def create(config: TrainConfig, device: torch.device, group: Group = SINGLE) -> 
         generator=generator,
         ema=ema,
         discriminator=discriminator,
-        optimizer_g=Adam(generator.parameters(), config.lr_g, betas, fused=fused),
-        optimizer_d=Adam(discriminator.parameters(), config.lr_d, betas, fused=fused),
+        optimizer_g=Adam(generator, betas),
+        optimizer_d=Adam(discriminator, betas),
         group=group,
+        workers=Workers(num_workers(config, group.local_size)),
         feature_maps=build_feature_maps(config.network, device),
     )
 
@@ -167,8 +170,8 @@ def restore(
     ):
         if network is not None:
             network.load_state_dict(weights or {})
-    _set_moments(state.optimizer_g, state.generator, checkpoint.optimizer_g, checkpoint.step)
-    _set_moments(state.optimizer_d, state.discriminator, checkpoint.optimizer_d, checkpoint.step)
+    state.optimizer_g.restore(checkpoint.optimizer_g, checkpoint.step)
+    state.optimizer_d.restore(checkpoint.optimizer_d, checkpoint.step)
     state.step = checkpoint.step
     return state
 
@@ -197,39 +200,3 @@ def require_fit(checkpoint: Checkpoint) -> None:
 def trained(network: nn.Module) -> list[nn.Parameter]:
     """Return the parameters of `network` that steps change: all but the frozen ones."""
     return [parameter for parameter in network.parameters() if parameter.requires_grad]
-
-
-def _take_step(
-    network: nn.Module, optimizer: Adam, learning_rate: float, gradients: Sequence[Tensor]
-) -> None:
-    for parameter, gradient in zip(trained(network), gradients, strict=True):
-        # Fused Adam reads both in the order of memory; R1's gradients come in another layout.
-        same = gradient.stride() == parameter.stride()
-        parameter.grad = gradient if same else torch.empty_like(parameter).copy_(gradient)
-    for group in optimizer.param_groups:
-        group["lr"] = learning_rate
-    optimizer.step()
-
-
-def _moments(optimizer: Adam, network: nn.Module) -> dict[str, Weights]:
-    return {
-        moment: {
-            name: optimizer.state[parameter].get(moment, torch.zeros_like(parameter))
-            for name, parameter in network.named_parameters()
-        }
-        for moment in ("exp_avg", "exp_avg_sq")
-    }
-
-
-def _set_moments(
-    optimizer: Adam, network: nn.Module, moments: Mapping[str, Weights], step: int
-) -> None:
-    if step == 0:
-        return
-    for name, parameter in network.named_parameters():
-        on_device = parameter.device.type == "cuda"
-        optimizer.state[parameter] = {
-            "step": torch.tensor(float(step), device=parameter.device if on_device else "cpu"),
-            # empty_like keeps the parameter's memory layout, which the fused kernel relies on
-            **{m: torch.empty_like(parameter).copy_(moments[m][name]) for m in moments},
-        }

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -57,12 +58,14 @@ def train_step(
             part,
             part.real_rows.select(real, rows.real_rows),
             part.fake_rows.select(latents, rows.fake_rows),
-            Augmentation(config.augment, noise_seed ^ Use.AUGMENTATION),
+            noise_seed,
         )
-        for part in rows.split(config.accumulate)
+        for part in rows.split(config.accumulate * state.workers.count)
     ]
+    at_once = state.workers.count
+    rounds = [inputs[start : start + at_once] for start in range(0, len(inputs), at_once)]
     update = _simultaneous if config.updates == "simultaneous" else _alternating
-    gradients, metrics = update(state, inputs, noise_seed)
+    gradients, metrics = update(state, rounds, noise_seed)
     if state.ema is not None:
         _update_average(state.ema, state.generator, ema_decay(config, state.step))
     state.step += 1
@@ -81,52 +84,23 @@ def trial_step(state: TrainState, batch_size: int, *, number: int = 1) -> None:
     train_step(state, real, latents, noise_seed=0)
 
 
-def _simultaneous(
-    state: TrainState, inputs: list[_Inputs], seed: int
-) -> tuple[list[Tensor], Tensor]:
-    """Update both networks by gradients from one backward pass through the discriminator D.
+_Passes = tuple[list[Tensor], Callable[[], list[Tensor]]]
+"""The discriminator's gradients of a micro-batch, and what computes those of the generator from the
+same graph. Metrics come after the latter."""
 
-    At a fake x the gradients of the two losses differ by a factor alone, since both losses depend
-    on x only by its logit: dL_G/dx = dL_D/dx * (dL_G/dD(x)) / (dL_D/dD(x)). Where there are more
-    logits, of feature maps, the generator's gradient takes a pass of its own.
-    """
-    loss = LOSSES[state.config.loss]
+
+def _simultaneous(
+    state: TrainState, rounds: list[list[_Inputs]], seed: int
+) -> tuple[list[Tensor], Tensor]:
+    """Update both networks by gradients with respect to the same weights."""
     d_mean, g_mean = _Mean(state.group, state.discriminator), _Mean(state.group, state.generator)
     d_sum: PendingSum | None = None
-    for batch in inputs:
-        seed_dropout(state.discriminator, seed ^ Use.DROPOUT)
-        with state.autocast():
-            fake = state.generate(batch.latents)
-            real_pred, fake_pred = batch.judge_real(), batch.judge_fake(fake)
-        logits = [pred.detach().float().requires_grad_() for pred in (real_pred, fake_pred)]
-        d_loss, g_loss = loss.discriminator(*logits), loss.generator(*logits)
-        d_by_real, d_by_fake = torch.autograd.grad(d_loss, logits)
-        (g_by_fake,) = torch.autograd.grad(g_loss, logits[1:])
-        # A fake that fools D not at all has next to no weight in L_D, but its full weight in L_G.
-        d_by_fake = torch.where(d_by_fake.abs() < _TINY, _TINY, d_by_fake)
-        outputs, slopes = [real_pred, fake_pred], [d_by_real, d_by_fake]
-        if (penalty := _penalty(state, batch)) is not None:
-            outputs.append(penalty)
-            slopes.append(torch.ones_like(penalty))
-        slopes = [slope.to(output.dtype) for slope, output in zip(slopes, outputs, strict=True)]
-        parameters = trained(state.discriminator)
-        is_shared = fake_pred.shape[1] == 1  # one backward pass serves both losses
-        found = torch.autograd.grad(
-            outputs, [*parameters, fake] if is_shared else parameters, slopes,
-            retain_graph=not is_shared,
-        )  # fmt: skip
-        d_gradients = list(found[: len(parameters)])
-        d_mean.add(batch.rows.weight, d_gradients)
-        if batch is inputs[-1]:  # summed while the generator's gradient is computed
+    for parts in rounds:
+        found = state.workers.map(functools.partial(_one_pass, state, seed), parts)
+        d_mean.add(parts, [gradients for gradients, _ in found])
+        if parts is rounds[-1]:  # summed while the generator's gradient is computed
             d_sum = d_mean.begin_sum()
-        if is_shared:
-            g_by_images = found[-1] * (g_by_fake / d_by_fake).view(-1, 1, 1, 1)
-        else:
-            (g_by_images,) = torch.autograd.grad(fake_pred, fake, g_by_fake.to(fake_pred.dtype))
-        g_gradients = torch.autograd.grad(
-            fake, list(state.generator.parameters()), g_by_images.to(fake.dtype)
-        )
-        g_mean.add(batch.rows.weight, [*g_gradients, _metrics(loss, g_loss, d_loss, *logits)])
+        g_mean.add(parts, state.workers.map(_call, [generator for _, generator in found]))
     g_sum = g_mean.begin_sum()
     assert d_sum is not None
     d_total = d_sum.wait()
@@ -136,42 +110,99 @@ def _simultaneous(
     return [*d_total, *g_total], metrics
 
 
+def _one_pass(state: TrainState, seed: int, batch: _Inputs) -> _Passes:
+    """Return the gradients of both networks from one backward pass through the discriminator D.
+
+    At a fake x the gradients of the two losses differ by a factor alone, since both losses depend
+    on x only by its logit: dL_G/dx = dL_D/dx * (dL_G/dD(x)) / (dL_D/dD(x)). Where there are more
+    logits, of feature maps, the generator's gradient takes a pass of its own.
+    """
+    loss = LOSSES[state.config.loss]
+    seed_dropout(state.discriminator, seed ^ Use.DROPOUT)
+    with state.autocast():
+        fake = state.generate(batch.latents)
+        real_pred, fake_pred = batch.judge(batch.see_real()), batch.judge(batch.see_fake(fake))
+    logits = [pred.detach().float().requires_grad_() for pred in (real_pred, fake_pred)]
+    d_loss, g_loss = loss.discriminator(*logits), loss.generator(*logits)
+    d_by_real, d_by_fake = torch.autograd.grad(d_loss, logits)
+    (g_by_fake,) = torch.autograd.grad(g_loss, logits[1:])
+    # A fake that fools D not at all has next to no weight in L_D, but its full weight in L_G.
+    d_by_fake = torch.where(d_by_fake.abs() < _TINY, _TINY, d_by_fake)
+    outputs, slopes = [real_pred, fake_pred], [d_by_real, d_by_fake]
+    if (penalty := _penalty(state, batch)) is not None:
+        outputs.append(penalty)
+        slopes.append(torch.ones_like(penalty))
+    slopes = [slope.to(output.dtype) for slope, output in zip(slopes, outputs, strict=True)]
+    parameters = trained(state.discriminator)
+    is_shared = fake_pred.shape[1] == 1  # one backward pass serves both losses
+    found = torch.autograd.grad(
+        outputs, [*parameters, fake] if is_shared else parameters, slopes,
+        retain_graph=not is_shared,
+    )  # fmt: skip
+
+    def of_generator() -> list[Tensor]:
+        if is_shared:
+            by_images = found[-1] * (g_by_fake / d_by_fake).view(-1, 1, 1, 1)
+        else:
+            (by_images,) = torch.autograd.grad(fake_pred, fake, g_by_fake.to(fake_pred.dtype))
+        gradients = torch.autograd.grad(
+            fake, list(state.generator.parameters()), by_images.to(fake.dtype)
+        )
+        return [*gradients, _metrics(loss, g_loss, d_loss, *logits)]
+
+    return list(found[: len(parameters)]), of_generator
+
+
 def _alternating(
-    state: TrainState, inputs: list[_Inputs], seed: int
+    state: TrainState, rounds: list[list[_Inputs]], seed: int
 ) -> tuple[list[Tensor], Tensor]:
     """Update the discriminator, and then the generator by its loss with the new discriminator."""
-    loss = LOSSES[state.config.loss]
     d_mean, g_mean = _Mean(state.group, state.discriminator), _Mean(state.group, state.generator)
-    first_passes = []
-    for batch in inputs:
-        seed_dropout(state.discriminator, seed ^ Use.DROPOUT)
-        with state.autocast():
-            fake = state.generate(batch.latents)
-            preds = batch.judge_both(fake.detach()).float()
-        real_pred, fake_pred = preds[: len(batch.real)], preds[len(batch.real) :]
-        d_loss = loss.discriminator(real_pred, fake_pred)
-        penalty = _penalty(state, batch)
-        objective = d_loss if penalty is None else d_loss + penalty
-        d_gradients = torch.autograd.grad(objective, trained(state.discriminator))
-        d_mean.add(batch.rows.weight, d_gradients)
-        # Micro-batches are there to save memory, so the fakes of several are generated again.
-        kept = fake if len(inputs) == 1 else None
-        first_passes.append((batch, kept, real_pred.detach(), fake_pred.detach(), d_loss.detach()))
-        del fake
+    # Micro-batches in turn are there to save memory: their fakes are generated again.
+    first_pass = functools.partial(_first_pass, state, seed, len(rounds) == 1)
+    later: list[list[Callable[[], list[Tensor]]]] = []
+    for parts in rounds:
+        found = state.workers.map(first_pass, parts)
+        d_mean.add(parts, [gradients for gradients, _ in found])
+        later.append([generator for _, generator in found])
     d_total = d_mean.begin_sum().wait()
     state.update_discriminator(d_total)
-    for batch, kept, real_pred, fake_pred, d_loss in first_passes:
-        seed_dropout(state.discriminator, seed ^ Use.DROPOUT_AGAIN)
-        with state.autocast():
-            fake = state.generate(batch.latents) if kept is None else kept
-            new_fake_pred = batch.judge_fake(fake).float()
-        g_loss = loss.generator(real_pred, new_fake_pred)
-        g_gradients = torch.autograd.grad(g_loss, list(state.generator.parameters()))
-        metrics = _metrics(loss, g_loss, d_loss, real_pred, fake_pred)
-        g_mean.add(batch.rows.weight, [*g_gradients, metrics])
+    for parts, generators in zip(rounds, later, strict=True):
+        g_mean.add(parts, state.workers.map(_call, generators))
     *g_total, metrics = g_mean.begin_sum().wait()
     state.update_generator(g_total)
     return [*d_total, *g_total], metrics
+
+
+def _first_pass(state: TrainState, seed: int, keeps_fakes: bool, batch: _Inputs) -> _Passes:
+    """Return the discriminator's gradients, and what computes those of the generator later on."""
+    loss = LOSSES[state.config.loss]
+    seed_dropout(state.discriminator, seed ^ Use.DROPOUT)
+    with state.autocast():
+        seen = batch.see_fake(state.generate(batch.latents))
+        preds = batch.judge(batch.see_real() + seen.detach()).float()
+    real_pred, fake_pred = preds[: len(batch.real)], preds[len(batch.real) :]
+    d_loss = loss.discriminator(real_pred, fake_pred)
+    penalty = _penalty(state, batch)
+    objective = d_loss if penalty is None else d_loss + penalty
+    gradients = torch.autograd.grad(objective, trained(state.discriminator))
+    real_pred, fake_pred, d_loss = real_pred.detach(), fake_pred.detach(), d_loss.detach()
+    kept = seen if keeps_fakes else None
+
+    def of_generator() -> list[Tensor]:
+        seed_dropout(state.discriminator, seed ^ Use.DROPOUT_AGAIN)
+        with state.autocast():
+            again = kept or batch.see_fake(state.generate(batch.latents))
+            new_pred = batch.judge(again).float()
+        g_loss = loss.generator(real_pred, new_pred)
+        gradients = torch.autograd.grad(g_loss, list(state.generator.parameters()))
+        return [*gradients, _metrics(loss, g_loss, d_loss, real_pred, fake_pred)]
+
+    return list(gradients), of_generator
+
+
+def _call(compute: Callable[[], list[Tensor]]) -> list[Tensor]:
+    return compute()
 
 
 def _penalty(state: TrainState, batch: _Inputs) -> Tensor | None:
@@ -183,7 +214,7 @@ def _penalty(state: TrainState, batch: _Inputs) -> Tensor | None:
     config = state.config
     if config.r1_weight == 0 or state.step % config.r1_interval:
         return None
-    real = batch.augment(batch.real, batch.rows.real_rows).detach().requires_grad_()
+    real = batch.augmented_real().detach().requires_grad_()
     set_dropout_rows(state.discriminator, batch.rows.real_rows)
     with state.autocast():
         pred = state.discriminator(real, batch.real_classes).float()
@@ -206,6 +237,32 @@ def _update_average(average: nn.Module, network: nn.Module, decay: float) -> Non
         kept.copy_(buffer)
 
 
+class _Seen(NamedTuple):
+    """Images as the discriminator sees them: augmented, with their feature maps if it has any."""
+
+    images: Tensor
+    classes: Tensor | None
+    """One-hot, (N, K)."""
+    maps: tuple[Tensor, ...]
+    rows: Rows
+
+    def __add__(self, other: _Seen) -> _Seen:  # type: ignore[override]  # tuples concatenate
+        """Return both, to be judged in one pass, which is faster than two: calls cost time, too."""
+        return _Seen(
+            torch.cat([self.images, other.images]),
+            None
+            if self.classes is None or other.classes is None
+            else torch.cat([self.classes, other.classes]),
+            tuple(torch.cat(pair) for pair in zip(self.maps, other.maps, strict=True)),
+            self.rows + other.rows,
+        )
+
+    def detach(self) -> _Seen:
+        """Return the same without the graph that leads to the generator."""
+        maps = tuple(each.detach() for each in self.maps)
+        return self._replace(images=self.images.detach(), maps=maps)
+
+
 @dataclass(frozen=True)
 class _Inputs:
     """The images and latents of a micro-batch, and the discriminator's logits for them."""
@@ -214,7 +271,7 @@ class _Inputs:
     rows: MicroBatch
     real: Tensor
     latents: Tensor
-    augment: Augmentation
+    noise_seed: int
 
     @property
     def fake_classes(self) -> Tensor | None:
@@ -227,25 +284,31 @@ class _Inputs:
         classes = self.fake_classes
         return None if classes is None else classes[: len(self.real)]
 
-    def judge_real(self) -> Tensor:
-        return self._judge(self.real, self.real_classes, self.rows.real_rows)
+    def augmented_real(self) -> Tensor:
+        rows = self.rows.real_rows
+        return self._augmentation(Use.AUGMENTATION_OF_REAL)(self.real, rows)
 
-    def judge_fake(self, fake: Tensor) -> Tensor:
-        return self._judge(fake, self.fake_classes, self.rows.fake_rows)
+    def see_real(self) -> _Seen:
+        return self._see(self.augmented_real(), self.real_classes, self.rows.real_rows)
 
-    def judge_both(self, fake: Tensor) -> Tensor:
-        # One pass is faster than two: the cost of small networks is per call as well as per image.
-        images = torch.cat([self.real, fake.to(self.real.dtype)])
-        classes = self.fake_classes
-        if classes is not None:
-            classes = torch.cat([classes[: len(self.real)], classes])
-        return self._judge(images, classes, self.rows.real_rows + self.rows.fake_rows)
+    def see_fake(self, fake: Tensor) -> _Seen:
+        rows = self.rows.fake_rows
+        images = self._augmentation(Use.AUGMENTATION_OF_FAKES)(fake.to(self.real.dtype), rows)
+        return self._see(images, self.fake_classes, rows)
 
-    def _judge(self, images: Tensor, classes: Tensor | None, rows: Rows) -> Tensor:
-        set_dropout_rows(self.state.discriminator, rows)
-        images = self.augment(images, rows)
-        maps = () if self.state.feature_maps is None else (self.state.feature_maps(images),)
-        logits: Tensor = self.state.judge(images, classes, *maps)
+    def _augmentation(self, use: Use) -> Augmentation:
+        return Augmentation(self.state.config.augment, self.noise_seed ^ use)
+
+    def _see(self, images: Tensor, classes: Tensor | None, rows: Rows) -> _Seen:
+        feature_maps = self.state.feature_maps
+        maps = () if feature_maps is None else tuple(feature_maps(images))
+        return _Seen(images, classes, maps, rows)
+
+    def judge(self, seen: _Seen) -> Tensor:
+        """Return the discriminator's logits, (N, 1) or (N, 1+P)."""
+        set_dropout_rows(self.state.discriminator, seen.rows)
+        maps = (seen.maps,) if seen.maps else ()
+        logits: Tensor = self.state.judge(seen.images, seen.classes, *maps)
         return logits
 
 
@@ -257,9 +320,14 @@ class _Mean:
         self._network = network
         self._tensors: list[Tensor] = []
 
-    def add(self, weight: float, tensors: Sequence[Tensor]) -> None:
-        terms = list(tensors) if weight == 1 else list(torch._foreach_mul(list(tensors), weight))
-        self._tensors = list(torch._foreach_add(self._tensors, terms)) if self._tensors else terms
+    def add(self, parts: Sequence[_Inputs], found: Sequence[list[Tensor]]) -> None:
+        """Add what was found for each part, in their order."""
+        for part, tensors in zip(parts, found, strict=True):
+            weight = part.rows.weight
+            terms = tensors if weight == 1 else torch._foreach_mul(tensors, weight)
+            if self._tensors:
+                terms = torch._foreach_add(self._tensors, terms)
+            self._tensors = list(terms)
 
     def begin_sum(self) -> PendingSum:
         parameters = trained(self._network)

@@ -9,8 +9,10 @@ import torch
 
 from ganctl import devices, machine
 from ganctl.config.schema import TrainConfig
+from ganctl.networks import computes_by_image
 from ganctl.training.state import TrainState, create
 from ganctl.training.step import trial_step
+from ganctl.training.workers import Workers, threads_per_process
 
 GAIN = 1.3
 """How much faster steps must be on twice as many threads to be worth them. Threads wait for one
@@ -23,13 +25,6 @@ _MAX_STEP_SECONDS = 1.0
 """Longest step on one thread that is timed; of longer ones, fewer images are timed."""
 _NUM_ROUNDS = 3
 _FEW_IMAGES = 8
-
-
-def threads_per_process(count: int | None, num_processes: int) -> int | None:
-    """Return how many of `count` threads each of several processes on this machine may use."""
-    if count is None or num_processes == 1:
-        return count
-    return max(1, min(count, machine.num_cores() // num_processes))
 
 
 def choose(config: TrainConfig, device: torch.device, num_processes: int = 1) -> int | None:
@@ -66,7 +61,7 @@ def _worthwhile(state: TrainState, most: int) -> int:
 
 def _time_steps(state: TrainState, counts: list[int]) -> dict[int, float]:
     """Return the seconds that a step takes on each number of threads, the best of a few rounds."""
-    devices.use_threads(1)
+    _use(state, 1)
     whole = state.config.batch_size
     few = min(whole, _FEW_IMAGES * state.config.accumulate)
     _seconds_per_step(state, few, steps=1)  # warms up
@@ -76,9 +71,15 @@ def _time_steps(state: TrainState, counts: list[int]) -> dict[int, float]:
     best = dict.fromkeys(counts, math.inf)
     # In turn, so that a machine that slows down for a while slows all of them down.
     for count in counts * _NUM_ROUNDS:
-        devices.use_threads(count)
+        _use(state, count)
         best[count] = min(best[count], _seconds_per_step(state, batch, steps))
     return best
+
+
+def _use(state: TrainState, count: int) -> None:
+    devices.use_threads(count)
+    if computes_by_image(state.config.network):
+        state.workers = Workers(count)
 
 
 def _seconds_per_step(state: TrainState, batch: int, steps: int) -> float:

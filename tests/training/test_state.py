@@ -65,18 +65,6 @@ def test_the_average_starts_as_the_generator_and_has_no_gradients(tiny_config):
     assert without.sampler is without.generator
 
 
-def test_each_optimizer_has_the_weights_and_learning_rate_of_its_network(tiny_config):
-    state = create(tiny_config("dcgan", lr_g=0.25, lr_d=0.5), CPU)
-    for adam, network, rate in (
-        (state.optimizer_g, state.generator, 0.25),
-        (state.optimizer_d, state.discriminator, 0.5),
-    ):
-        (group,) = adam.param_groups
-        assert list(map(id, group["params"])) == list(map(id, network.parameters()))
-        assert (group["lr"], group["betas"], group["eps"]) == (rate, (0.9, 0.999), 1e-8)
-        assert group["weight_decay"] == 0
-
-
 def test_all_tensors_have_names_of_their_own(tiny_config):
     names = [name for name, _ in updated(create(tiny_config(), CPU)).tensors()]
     assert len(set(names)) == len(names)
