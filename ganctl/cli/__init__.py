@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Sequence
 
 from ganctl.cli import signals
@@ -13,4 +14,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         signals.exit_at_once_on_signals()
     from ganctl.cli.app import run
 
-    return run(arguments)
+    try:
+        return run(arguments)
+    finally:
+        if arguments is None:
+            gc.freeze()  # the interpreter's last collections of torch's objects take a second

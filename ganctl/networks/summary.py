@@ -103,6 +103,23 @@ def multiplications(config: NetworkConfig) -> dict[str, int]:
     return counts
 
 
+def output_bytes(config: NetworkConfig) -> int:
+    """Return the bytes of all layers' outputs in fp32, for one real and one generated image."""
+    passes = {"generator": 1, "discriminator": 2}
+    return sum(
+        4 * passes[part] * math.prod(layer.output_shape)
+        for part, table in summarize(config).items()
+        for layer in table
+    )
+
+
+def most_output_bytes(config: NetworkConfig) -> int:
+    """Return an upper bound of `output_bytes`: the discriminator's layers of pixels are no larger
+    than the generator's, and those of feature maps not much larger than the maps."""
+    of_maps = sum(4 * math.prod(shape) for shape in map_shapes(config))
+    return 3 * generator_output_bytes(config) + 6 * of_maps
+
+
 def generator_output_bytes(config: NetworkConfig) -> int:
     """Return an upper bound of the bytes of all layers' outputs for one generated image in fp32.
 

@@ -8,11 +8,11 @@ import math
 import torch
 
 from ganctl import devices, efficientnet
-from ganctl.config.schema import NetworkConfig, TrainConfig
+from ganctl.config.schema import TrainConfig
 from ganctl.errors import DeviceError, Setting, Text, UsageError
 from ganctl.limits import CHECKPOINT_BYTES
 from ganctl.networks import map_shapes, meta_networks
-from ganctl.networks.summary import summarize
+from ganctl.networks.summary import most_output_bytes, output_bytes
 from ganctl.text import in_bytes
 from ganctl.training.state import TrainState
 from ganctl.training.step import trial_step
@@ -43,9 +43,13 @@ def require_room(config: TrainConfig, device: torch.device, *, has_begun: bool =
     free = devices.free_memory(device)
     if free is None:
         return
-    per_image = _output_bytes(config.network)
     at_once = math.ceil(config.batch_size / config.accumulate)
     of_maps = _map_bytes(config)
+    # The exact sum makes torch import its compiler, which takes a second.
+    most = _AT_LEAST[config.precision] * most_output_bytes(config.network) + of_maps
+    if most * at_once <= free:
+        return
+    per_image = output_bytes(config.network)
     needed = (_AT_LEAST[config.precision] * per_image + of_maps) * at_once
     if needed <= free:
         return
@@ -121,16 +125,6 @@ def _fits(state: TrainState, batch_size: int) -> bool:
             raise
         return False
     return True
-
-
-def _output_bytes(config: NetworkConfig) -> int:
-    """Return the bytes of all layers' outputs in fp32, for one real and one generated image."""
-    passes = {"generator": 1, "discriminator": 2}
-    return sum(
-        4 * passes[part] * math.prod(layer.output_shape)
-        for part, table in summarize(config).items()
-        for layer in table
-    )
 
 
 def _map_bytes(config: TrainConfig) -> float:

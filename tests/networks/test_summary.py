@@ -12,7 +12,9 @@ from ganctl.networks.summary import (
     Layer,
     generator_output_bytes,
     list_layers,
+    most_output_bytes,
     multiplications,
+    output_bytes,
     summarize,
 )
 
@@ -64,6 +66,7 @@ def test_the_outputs_of_a_generator_are_within_the_bound(config, side, channels)
     rows = summarize(config)["generator"]
     real = sum(4 * math.prod(row.output_shape) for row in rows)
     assert real <= generator_output_bytes(config) <= 1.7 * real
+    assert output_bytes(config) <= most_output_bytes(config)
 
 
 def test_multiplications_are_those_of_the_weights(tiny_config):
