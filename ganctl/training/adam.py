@@ -36,18 +36,18 @@ class Adam:
         device = next(iter(network.parameters())).device
         self._fused = device.type in ("cpu", "cuda")  # one kernel for all parameters
         where = device if device.type == "cuda" else "cpu"
-        self._steps = [torch.zeros((), device=where) for _ in named]
+        self.steps = [torch.zeros((), device=where) for _ in named]
 
     def restore(self, moments: Mapping[str, Weights], step: int) -> None:
         """Continue after `step` steps that left these `moments`."""
         for moment, weights in moments.items():
             for name, kept in self.moments[moment].items():
                 kept.copy_(weights[name])
-        for each in self._steps:
+        for each in self.steps:
             each.fill_(step)
 
     @torch.no_grad()
-    def step(self, gradients: Sequence[Tensor], rate: float) -> None:
+    def step(self, gradients: Sequence[Tensor], rate: float | Tensor) -> None:
         """Move the trained parameters by their `gradients`, in the order of the network."""
         # The fused kernel reads all in the order of memory; R1's gradients come in another layout.
         laid_out = [
@@ -57,7 +57,7 @@ class Adam:
             for parameter, gradient in zip(self._parameters, gradients, strict=True)
         ]
         adam.adam(
-            self._parameters, laid_out, self._averages, self._squares, [], self._steps,
+            self._parameters, laid_out, self._averages, self._squares, [], self.steps,
             fused=self._fused, foreach=not self._fused, amsgrad=False,
             beta1=self.betas[0], beta2=self.betas[1], lr=rate,
             weight_decay=0.0, eps=1e-8, maximize=False,

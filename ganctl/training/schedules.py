@@ -7,8 +7,27 @@ planned that long.
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
+
+from torch import Tensor
 
 from ganctl.config.schema import TrainConfig
+
+
+class Scheduled(NamedTuple):
+    """The values of one step: numbers, or tensors () on the device."""
+
+    lr_g: float | Tensor
+    lr_d: float | Tensor
+    ema_weight: float | Tensor
+    """Weight of the new weights in the moving average; 0 without one."""
+
+
+def scheduled(config: TrainConfig, step: int) -> Scheduled:
+    """Return the values of `step`, counted from 0."""
+    factor = learning_rate_factor(config, step)
+    ema_weight = 1 - ema_decay(config, step) if config.ema_images else 0.0
+    return Scheduled(config.lr_g * factor, config.lr_d * factor, ema_weight)
 
 
 def learning_rate_factor(config: TrainConfig, step: int) -> float:

@@ -26,7 +26,7 @@ from ganctl.networks import (
 )
 from ganctl.rng import Stream
 from ganctl.training.adam import Adam
-from ganctl.training.schedules import learning_rate_factor
+from ganctl.training.schedules import Scheduled, scheduled
 from ganctl.training.workers import Workers, num_workers
 
 
@@ -51,6 +51,9 @@ class TrainState:
     feature_maps: nn.Module | None = None
     """A frozen network whose maps of an image the discriminator also judges; in no checkpoint."""
 
+    prescribed: Scheduled | None = None
+    """Rates and decay as tensors, where steps are replayed; None if they follow from the step."""
+
     def __post_init__(self) -> None:
         prepare: Callable[..., Any] = torch.compile if self.config.compile else lambda n: n
         self.generate: nn.Module = prepare(self.generator)
@@ -69,15 +72,17 @@ class TrainState:
         bf16 = self.config.precision == "bf16"
         return torch.autocast(self.device.type, torch.bfloat16, enabled=bf16)
 
+    def scheduled(self) -> Scheduled:
+        """Return the learning rates and the moving average's weight of the present step."""
+        return self.prescribed or scheduled(self.config, self.step)
+
     def update_generator(self, gradients: Sequence[Tensor]) -> None:
         """Take one step of the generator's optimizer."""
-        rate = self.config.lr_g * learning_rate_factor(self.config, self.step)
-        self.optimizer_g.step(gradients, rate)
+        self.optimizer_g.step(gradients, self.scheduled().lr_g)
 
     def update_discriminator(self, gradients: Sequence[Tensor]) -> None:
         """Take one step of the discriminator's optimizer."""
-        rate = self.config.lr_d * learning_rate_factor(self.config, self.step)
-        self.optimizer_d.step(gradients, rate)
+        self.optimizer_d.step(gradients, self.scheduled().lr_d)
 
     def weights(self) -> dict[str, Weights | None]:
         """Return the networks' weights by their names in a checkpoint, without a copy."""
@@ -108,6 +113,10 @@ class TrainState:
             history=history, partial=partial, data=data, made_by=made_by,
             **self.weights(), **self.moments(),  # type: ignore[arg-type]
         )  # fmt: skip
+
+    def counters(self) -> list[Tensor]:
+        """Return the optimizers' own counts of steps, which follow from `step`."""
+        return [*self.optimizer_g.steps, *self.optimizer_d.steps]
 
     def tensors(self) -> Iterator[tuple[str, Tensor]]:
         """Yield every tensor of the state with its name."""

@@ -16,7 +16,6 @@ from ganctl.losses import LOSSES, AdversarialLoss, r1_penalty
 from ganctl.networks.dropout import seed_dropout, set_dropout_rows
 from ganctl.rng import Use
 from ganctl.training.augment import Augmentation
-from ganctl.training.schedules import ema_decay
 from ganctl.training.state import TrainState, trained
 
 _TINY = 1e-12
@@ -67,7 +66,7 @@ def train_step(
     update = _simultaneous if config.updates == "simultaneous" else _alternating
     gradients, metrics = update(state, rounds, noise_seed)
     if state.ema is not None:
-        _update_average(state.ema, state.generator, ema_decay(config, state.step))
+        _update_average(state.ema, state.generator, state.scheduled().ema_weight)
     state.step += 1
     return StepResult(metrics, _fingerprint(gradients))
 
@@ -230,11 +229,16 @@ def _metrics(
 
 
 @torch.no_grad()
-def _update_average(average: nn.Module, network: nn.Module, decay: float) -> None:
+def _update_average(average: nn.Module, network: nn.Module, weight: float | Tensor) -> None:
     """Update the exponential moving average of the weights (Yazici et al. 2019); copy buffers."""
-    torch._foreach_lerp_(list(average.parameters()), list(network.parameters()), 1 - decay)
-    for kept, buffer in zip(average.buffers(), network.buffers(), strict=True):
-        kept.copy_(buffer)
+    kept: list[Tensor] = [*average.parameters()]
+    new: list[Tensor] = [*network.parameters()]
+    if isinstance(weight, Tensor):
+        torch._foreach_lerp_(kept, new, [weight] * len(kept))
+    else:
+        torch._foreach_lerp_(kept, new, weight)
+    for copied, buffer in zip(average.buffers(), network.buffers(), strict=True):
+        copied.copy_(buffer)
 
 
 class _Seen(NamedTuple):
