@@ -132,16 +132,20 @@ def test_the_code_of_the_page_runs(model_of, tmp_path, monkeypatch):
     model.export("digits.onnx", uint8=True)
     model.export("digits.pt2")
     model.export("digits.safetensors")
+    heads = model_of("guided", channels=3, num_classes=0, latent_dim=32)
+    heads.export("heads.safetensors")
     blocks = re.findall(r"```python\n(.+?)```", PAGE.read_text("utf-8"), flags=re.DOTALL)
-    assert len(blocks) == 3
+    assert len(blocks) == 4
+    names = {}
     for block in blocks:
         block = block.replace("torch.arange(10)", "torch.arange(10) % 3")  # as many as here
         assert "ganctl" not in re.findall(r"import (\w+)", block)
-        names = {}
         exec(block, names)
-        assert names["images"].shape in ((16, 28, 28, 1), (10, 1, 28, 28))
-    images = names["generator"](*inputs(model, range(5)).values())
-    assert furthest(to_pixels(images), model.sample(range(5)).pixels) <= 1
+        assert names["images"].shape in ((16, 28, 28, 1), (10, 1, 28, 28), (10, 3, 28, 28))
+        if "safe_open" in block:
+            drawn = heads if "heads" in block else model
+            images = names["generator"](*inputs(drawn, range(5)).values())
+            assert furthest(to_pixels(images), drawn.sample(range(5)).pixels) <= 1
     assert (tmp_path / "sevens.png").read_bytes()[:4] == b"\x89PNG"
 
 
