@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 import ganctl
-from ganctl import export, inputs, latents_file, machine, sampling, store
+from ganctl import export, features, inputs, latents_file, machine, sampling, store
 from ganctl import latents as paths
 from ganctl.classes import names_of
 from ganctl.config.image_settings import ImageSettings
@@ -24,6 +24,7 @@ from ganctl.config.spec import require
 from ganctl.datasets import pictures
 from ganctl.datasets.pictures import Origin
 from ganctl.errors import Setting, Text, UsageError
+from ganctl.evaluation.path_length import path_lengths_along
 from ganctl.export.source import Source
 from ganctl.images import Pixels
 from ganctl.inputs import GivenLatents, Inputs
@@ -244,7 +245,8 @@ class Model:
         of its `activations` (Harkonen et al. 2020), or those of its `weights` (Shen & Zhou 2021).
         With `start` and `end` it is the one from the mean latent of some pictures to that of
         others; each is an `Origin` of pictures, as `project` takes it, or latents. `classes` is the
-        class of the image and of the pictures. Raises what `sample` and `project` raise.
+        class of the image and of the pictures. Path lengths are measured where there is a feature
+        network. Raises what `sample` and `project` raise.
 
         >>> model = load("runs/mnist-fast")
         >>> found = model.directions(count=3)
@@ -273,8 +275,12 @@ class Model:
             latents=steering.moved(origin.points[0], found.vectors),
             classes=None if origin.classes is None else int(origin.classes[0]),
         )
+        seen_by = features.load("auto", self.data, image_shape=self.network.image_shape)
+        lengths = () if seen_by is None else path_lengths_along(
+            self.generator, self.network, seen_by, found.vectors, steering.STRENGTHS[-1], progress
+        )  # fmt: skip
         provenance = {**self._made_by, **found.provenance, **single.text}
-        return replace(found, images=drawn.pixels, provenance=provenance)
+        return replace(found, images=drawn.pixels, path_lengths=lengths, provenance=provenance)
 
     def export(
         self,

@@ -86,8 +86,20 @@ def directions(
     if json:
         terminal.document({
             "out": str(out), "method": method if start is None else None, "from": start, "to": end,
-            "names": list(found.names), "seed": seed, "ema": model.ema,
+            "names": list(found.names), "path_lengths": list(found.path_lengths) or None,
+            "seed": seed, "ema": model.ema,
             "checkpoint": str(model.path), "digest": model.digest, "step": model.step,
         })  # fmt: skip
         return
     terminal.result(f"{out}: {counted(len(found), 'direction')}: {listed(found.names)}")
+    if found.path_lengths:
+        terminal.table(
+            ("direction", "path length"),
+            [
+                (name, "all alike" if length is None else f"{length:.2f}")
+                for name, length in zip(found.names, found.path_lengths, strict=True)
+            ],
+        )
+        terminal.result(
+            "path length: 1 if images change evenly along a direction, more if in places suddenly"
+        )

@@ -141,6 +141,11 @@ class Run:
                 label: f"{samples} (real images: {real})"
                 for label, samples, real, _ in found.rows()
             },
+            **(
+                {}
+                if found.path_length is None
+                else {"Perceptual path length": f"{found.path_length:.2f}"}
+            ),
             **({"Warning": found.warning} if found.warning else {}),
         }
 

@@ -55,6 +55,9 @@ class Directions:
     images: Pixels | None = None
     """A latent's image moved along each direction by each of STRENGTHS, uint8 (K * 7, H, W, C);
     None for directions that were read from a file."""
+    path_lengths: tuple[float | None, ...] = ()
+    """How evenly images change along each, as `evaluation.path_length` measures it; none without a
+    feature network, and for directions that were read from a file."""
 
     def __len__(self) -> int:
         return len(self.names)
@@ -100,11 +103,19 @@ class Directions:
                 "here they may change something else."]  # fmt: skip
 
     def picture(self) -> Pixels:
-        """Return a sheet (H, W, C): a row for each direction, a column for each of STRENGTHS."""
+        """Return a sheet (H, W, C): a row for each direction, a column for each of STRENGTHS.
+
+        The path length of each is in the middle.
+        """
         assert self.images is not None
         pixels = images.over_white(self.images)
         enlarged = images.enlarge(pixels, images.preview_factor(pixels.shape[1]))
-        captions = [f"{name} = {s:+}" if s else name for name in self.names for s in STRENGTHS]
+        lengths = self.path_lengths or [None] * len(self)
+        captions = [
+            f"{name} = {strength:+}" if strength else _title(name, length)
+            for name, length in zip(self.names, lengths, strict=True)
+            for strength in STRENGTHS
+        ]
         return images.grid(images.add_captions(enlarged, captions), len(STRENGTHS))
 
     def save(self, folder: str | Path, *, command: str | None = None) -> None:
@@ -223,6 +234,10 @@ def name_between(start: object, end: object) -> str:
 def described(moves: Moves) -> str:
     """Return moves as the command line takes them: '3=+2, thin=-1.5'."""
     return ", ".join(f"{name}={amount:+g}" for name, amount in moves.items())
+
+
+def _title(name: str, length: float | None) -> str:
+    return name if length is None else f"{name} (path {length:.1f})"
 
 
 def _stem(path: object) -> str:

@@ -20,6 +20,8 @@ def test_json_describes_the_directions(found, documented):
     document = json.loads(result.out)
     documented("directions", document)
     assert (document["names"], document["method"]) == (["1", "2", "3"], "activations")
+    assert len(document["path_lengths"]) == 3
+    assert min(document["path_lengths"]) > 0.5
     with np.load(folder / "directions.npz") as arrays:
         assert arrays["latents"].shape == (3, 100)
         assert arrays["names"].tolist() == ["1", "2", "3"]
@@ -71,7 +73,9 @@ def test_a_direction_leads_from_some_latents_to_others(ok, run, tmp_path):
            tmp_path / f"{name}.npz")  # fmt: skip
     result = ok("directions", run, "--from", tmp_path / "thin.npz", "--to", tmp_path / "thick.npz",
                 "-o", tmp_path / "out")  # fmt: skip
-    assert result.out == f"{tmp_path / 'out'}: 1 direction: thin-to-thick\n"
+    first, _, row, _ = result.out.splitlines()
+    assert first == f"{tmp_path / 'out'}: 1 direction: thin-to-thick"
+    assert row.startswith("thin-to-thick ")
     ok("sample", run, "-n", "1", "--move", "thin-to-thick=2", "--directions",
        tmp_path / "out" / "directions.npz", "-o", tmp_path / "moved.png")  # fmt: skip
 

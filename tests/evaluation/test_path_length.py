@@ -1,8 +1,9 @@
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from ganctl.evaluation.path_length import path_length
+from ganctl.evaluation.path_length import path_length, path_lengths_along
 from ganctl.features import FeatureNetwork
 
 
@@ -51,3 +52,21 @@ def test_an_even_walk_is_shorter_than_a_sudden_one(measured):
 
 def test_images_that_are_all_alike_have_no_length(measured):
     assert measured(lambda z: 0 * z) is None
+
+
+def test_each_direction_has_a_length(tiny_config):
+    network = tiny_config(num_classes=3).network
+    first, second = np.eye(2, network.latent_dim, dtype=np.float32)
+    done = []
+
+    def measure(curve):
+        return path_lengths_along(
+            _Drawn(network.image_shape, curve), network, _Pixels(), np.stack([first, second]), 3.0,
+            lambda *state: done.append(state),
+        )  # fmt: skip
+
+    (even, other), (sudden, _) = measure(lambda z: z / 6), measure(lambda z: z.sign())
+    assert even == pytest.approx(1, abs=0.1)
+    assert sudden > 3 * even
+    assert other is None
+    assert done[-1] == ("walking along directions", 256, 256)
