@@ -32,6 +32,7 @@ def train(
     num_processes: options.NumProcessesOption = 1,
     timeout: options.TimeoutOption = 300.0,
     cache_memory: options.CacheMemoryOption = "4GiB",
+    no_graphs: options.NoGraphsOption = False,
     save_every: options.SaveEveryOption = 120.0,
     no_preview: options.NoPreviewOption = False,
     quiet: QuietOption = False,
@@ -109,7 +110,7 @@ def train(
             return
         stopped = running.run(
             session, terminal, preview=not no_preview, save_every=save_every, timeout=timeout,
-            command=shlex.join(["ganctl", *context.obj]),
+            use_graphs=not no_graphs, command=shlex.join(["ganctl", *context.obj]),
         )  # fmt: skip
     # Out here a failure no longer reaches the other processes.
     if stopped:

@@ -22,7 +22,7 @@ _MAX_SECONDS = 86_400
 _NOT_SETTINGS = {
     RUN: ("preset", "out", "resume", "init_from", "dry_run"),
     RECIPE: ("file", "assignments"),
-    MACHINE: ("device", "num_processes", "timeout", "cache_memory"),
+    MACHINE: ("device", "num_processes", "timeout", "cache_memory", "no_graphs"),
     SAVING: ("save_every",),
     OUTPUT: ("no_preview", "quiet", "json"),
 }
@@ -55,6 +55,9 @@ TimeoutOption = Annotated[float, typer.Option(
 CacheMemoryOption = Annotated[str, typer.Option(
     metavar="SIZE", help="Decoded images that take more than this stay on disk (memory-mapped) "
     "instead of in memory.")]
+NoGraphsOption = Annotated[bool, typer.Option(
+    "--no-graphs", help="On an NVIDIA GPU, launch every kernel of a step by itself instead of "
+    "replaying steps as CUDA graphs.")]
 SaveEveryOption = Annotated[float, typer.Option(
     metavar="SECONDS",
     help="Save a checkpoint at least every SECONDS; a crash loses at most that much work.")]

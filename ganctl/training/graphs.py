@@ -13,7 +13,9 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
+from ganctl.errors import Setting, Text
 from ganctl.networks import computes_by_image
+from ganctl.training.callback import Callback
 from ganctl.training.schedules import Scheduled, scheduled
 from ganctl.training.state import TrainState
 from ganctl.training.step import StepResult, train_step
@@ -126,7 +128,21 @@ def cuda_graph(compute: Callable[[], None]) -> Callable[[], None]:
     return graph.replay
 
 
-def graphed(state: TrainState) -> GraphedSteps:
+def attempt(state: TrainState, callback: Callback) -> GraphedSteps | None:
+    """Return the steps of `state` as graphs; None if they cannot be."""
+    if state.device.type != "cuda":
+        return None
+    try:
+        return _graphed(state)
+    except UnsuitableError as error:
+        callback.on_warning(
+            f"steps are not replayed as CUDA graphs: {error}",
+            Text("They are slower; {} does not try it.", Setting("no_graphs", True)),
+        )
+    return None
+
+
+def _graphed(state: TrainState) -> GraphedSteps:
     """Return the steps of `state`, on a CUDA device, as graphs.
 
     Raises UnsuitableError, also for whatever goes wrong inside CUDA: plain steps can do the same.

@@ -15,6 +15,7 @@ from ganctl.datasets.dataset import Batch, ImageDataset
 from ganctl.history import Meter, Row
 from ganctl.training import failures, memory
 from ganctl.training.callback import Progress
+from ganctl.training.graphs import GraphedSteps
 from ganctl.training.noise import NoiseSource
 from ganctl.training.readback import MetricsReader
 from ganctl.training.recorder import Recorder
@@ -54,6 +55,7 @@ class Training:
         *,
         save_every: float,
         should_stop: Callable[[], bool],
+        graphed: GraphedSteps | None = None,
     ) -> None:
         self.state, self.group, self.config = state, state.group, state.config
         self.dataset = dataset
@@ -63,6 +65,7 @@ class Training:
         self.total_steps = self.config.total_steps(len(dataset))
         self._save_every = save_every
         self._should_stop = should_stop
+        self._graphed = graphed
         self._noise = NoiseSource(self.config, state.device)
 
     @property
@@ -115,13 +118,12 @@ class Training:
         noise = self._noise.draw(self.state.step, own.fake_rows)
         measured = None
         try:
-            measured = train_step(
-                self.state,
-                batch.images(noise.mirrored),
-                self._generator_inputs(noise.latents, batch.labels, own),
-                noise.seed,
-                own,
-            )
+            images = batch.images(noise.mirrored)
+            inputs = self._generator_inputs(noise.latents, batch.labels, own)
+            if self._graphed is not None:
+                measured = self._graphed.step(images, inputs, noise.seed)
+            else:
+                measured = train_step(self.state, images, inputs, noise.seed, own)
         except Exception as error:
             if failed := failures.compiler_error(error):
                 raise failed from None

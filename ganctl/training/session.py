@@ -34,7 +34,7 @@ from ganctl.images import Pixels
 from ganctl.networks import first_layers
 from ganctl.store import IntactCheckpoint, RunDirectory, errors_about, newest_intact
 from ganctl.text import counted
-from ganctl.training import cadence, data, memory, resuming, threads, workers
+from ganctl.training import cadence, data, graphs, memory, resuming, threads, workers
 from ganctl.training.callback import Callback, Callbacks, End, Start
 from ganctl.training.loop import Outcome, Training
 from ganctl.training.origin import Beginning, Origin
@@ -99,11 +99,13 @@ class Session:
         save_every: float = 120.0,
         should_stop: Callable[[], bool] = lambda: False,
         timeout: float = TIMEOUT,
+        use_graphs: bool = True,
     ) -> Outcome:
         """Train to the end, or until `should_stop`; no other process can use the folder meanwhile.
 
         A checkpoint is saved at least every `save_every` seconds. In a group all processes call it;
         each waits at most `timeout` seconds for the others, and only the first one has callbacks.
+        On a CUDA device steps are replayed as graphs, if they can be.
         """
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         start = {
@@ -123,6 +125,7 @@ class Session:
             training = Training(
                 self.state, self.dataset, self._recorder(called, made_by),
                 Meter.from_dict(self.partial), save_every=save_every, should_stop=should_stop,
+                graphed=graphs.attempt(self.state, called) if use_graphs else None,
             )  # fmt: skip
             return training.execute()
 

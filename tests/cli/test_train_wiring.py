@@ -51,7 +51,7 @@ OTHERS = {
 }
 ELSEWHERE = {
     "context", "preset", "file", "resume", "init_from", "num_processes", "no_preview", "quiet",
-    "json", "save_every", "timeout",
+    "json", "save_every", "timeout", "no_graphs",
 }  # fmt: skip
 
 
@@ -132,9 +132,13 @@ def test_a_setting_can_be_given_by_the_environment_and_by_a_file(
         (("--save-every", "7"), "save_every", 7.0),
         ((), "timeout", 300.0),
         (("--timeout", "9"), "timeout", 9.0),
+        ((), "use_graphs", True),
+        (("--no-graphs",), "use_graphs", False),
     ],
 )
-def test_seconds_reach_the_session(cli, fast_options, tmp_path, monkeypatch, words, name, value):
+def test_what_is_no_setting_reaches_the_session(
+    cli, fast_options, tmp_path, monkeypatch, words, name, value
+):
     found = {}
 
     def remember(*_arguments, **how):

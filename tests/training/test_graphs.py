@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from ganctl.config.schema import override
+from ganctl.training import graphs, session
 from ganctl.training.graphs import GraphedSteps, UnsuitableError
 from ganctl.training.state import create
 from ganctl.training.step import train_step
@@ -86,3 +87,45 @@ def test_steps_that_cannot_be_recorded_are_refused(tiny_config, changes, reason)
     config = tiny_config("fast" if changes else "dcgan")
     with pytest.raises(UnsuitableError, match=reason):
         GraphedSteps(create(override(config, changes), CPU), lambda compute: compute)
+
+
+def test_a_run_of_replayed_steps_equals_a_plain_one(tiny_config, tmp_path, train, monkeypatch):
+    """Its last batch of an epoch is smaller."""
+    outcomes = []
+    for name in ("plain", "replayed"):
+        ready = session.new(tiny_config(steps=4), tmp_path / name, "cpu")
+        outcome, _ = train(ready)
+        outcomes.append((outcome.history, dict(ready.state.tensors())))
+        monkeypatch.setattr(
+            graphs, "attempt", lambda state, _: GraphedSteps(state, recorded(state))
+        )
+    (plain_rows, plain), (rows, replayed) = outcomes
+    assert [row["d_loss"] for row in rows] == pytest.approx([row["d_loss"] for row in plain_rows])
+    torch.testing.assert_close(replayed, plain)
+
+
+def test_a_run_goes_on_without_graphs_and_says_why(config, monkeypatch, recorder):
+    def refuse(*_):
+        raise UnsuitableError("CUDA refused: invalid argument")
+
+    state = create(config, CPU)
+    heard = recorder()
+    assert graphs.attempt(state, heard) is None
+    assert heard.warnings == []
+    monkeypatch.setattr(graphs, "_graphed", refuse)
+    state.device = torch.device("cuda")
+    assert graphs.attempt(state, heard) is None
+    assert "not replayed as CUDA graphs: CUDA refused: invalid argument" in heard.warnings[0]
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+def test_steps_are_graphs_on_a_gpu(config, recorder):
+    state, heard = create(config, torch.device("cuda")), recorder()
+    steps = graphs.attempt(state, heard)
+    assert heard.warnings == []
+    assert steps is not None
+    real, latents = (each.cuda() for each in batch_of(state))
+    plain = create(config, torch.device("cuda"))
+    for _ in range(4):
+        found, expected = steps.step(real, latents, 0), train_step(plain, real, latents, 0)
+        torch.testing.assert_close(found.metrics, expected.metrics, rtol=0.01, atol=1e-3)

@@ -1,5 +1,6 @@
 """Training steps, compared with a plain implementation of the recipe."""
 
+import contextlib
 import copy
 import functools
 import math
@@ -443,6 +444,25 @@ def test_threads_compute_parts_with_the_bits_of_micro_batches(
             metrics = train_step(state, real[:num_real], noise, noise_seed=num_real).metrics
         outcomes.append((metrics, *(tensor for _, tensor in state.tensors())))
     assert all(map(torch.equal, *outcomes))
+
+
+@pytest.mark.parametrize("preset", ["fast", "guided", "dcgan"])
+@pytest.mark.parametrize("updates", UPDATES)
+@pytest.mark.parametrize("augment", ["none", "color,translation,cutout"])
+def test_every_tensor_of_a_step_is_on_one_device(
+    tiny_config, monkeypatch, preset, updates, augment
+):
+    """On the meta device, which refuses tensors of the CPU as a GPU does and needs no hardware."""
+    changes = {"updates": updates, "augment": augment, "r1_weight": 0.5, "r1_interval": 2}
+    meta = torch.device("meta")
+    state = create(tiny_config(preset, **changes), meta)
+    monkeypatch.setattr(type(state), "autocast", lambda _: contextlib.nullcontext())
+    (real,), (noise,) = batches_and_noise(1, 16, state.config.network.input_dim)
+    for _ in range(2):
+        found = train_step(state, real.to(meta), noise.to(meta), noise_seed=0)
+    assert found.metrics.device == found.gradients.device == meta
+    with pytest.raises(RuntimeError, match="device"):
+        train_step(state, real, noise.to(meta), noise_seed=0)
 
 
 @pytest.mark.parametrize("updates", UPDATES)
