@@ -11,10 +11,12 @@ from typing import Any
 
 import torch
 
+from ganctl import tracking
 from ganctl.config.sources import merge, parse, require_one_beginning
 from ganctl.datasets import loading
 from ganctl.errors import GanctlWarning, Text
 from ganctl.model import Model, load
+from ganctl.tracking.trackers import trackers_of
 from ganctl.training import origin as origins
 from ganctl.training import session as sessions
 from ganctl.training.callback import Callback
@@ -30,6 +32,7 @@ def train(
     device: str = "auto",
     resume: bool = False,
     init_from: str | Path | None = None,
+    track: Sequence[str] | None = None,
     callbacks: Sequence[Callback] = (),
     **settings: Any,
 ) -> Model:
@@ -39,8 +42,9 @@ def train(
     (if left out, runs/DATA-PRESET, or runs/DATA where the images decide on the preset). `init_from`
     is a checkpoint whose weights a new run begins with; its preset, size and networks are taken
     over, too, but for what you choose. `settings` are those
-    that `ganctl config` lists, by their names. `callbacks` receive what happens in the run. Notices
-    about the images go to the logger `ganctl` at level INFO; problems
+    that `ganctl config` lists, by their names. `track` names trackers ("tensorboard", "wandb",
+    "mlflow"; if left out, a resumed run keeps its own), and `callbacks` receive what happens in the
+    run. Notices about the images go to the logger `ganctl` at level INFO; problems
     are `GanctlWarning`s. Prints nothing, restores torch's number of threads and random state, and
     handles no signals: after a KeyboardInterrupt, `resume` continues from the last checkpoint. With
     `resume`, `settings` can change only the run's length. Raises a GanctlError.
@@ -50,6 +54,7 @@ def train(
     >>> model.step
     2
     """
+    tracking.require_known(track or ())
     changes = {name: parse(name, value) for name, value in settings.items()}
     if data is not None:
         changes["data"] = loading.resolve(str(data))
@@ -73,7 +78,8 @@ def train(
         if session.is_complete:
             session.conclude(_Warner())
         else:
-            session.train([*callbacks, _Warner()], command="ganctl.train()")
+            trackers = trackers_of(folder, track, resumed=resume, announce=_LOGGER.info)
+            session.train([*trackers, *callbacks, _Warner()], command="ganctl.train()")
     return load(folder)
 
 

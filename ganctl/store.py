@@ -24,6 +24,8 @@ Version = tuple[tuple[int, int] | None, ...]
 LATEST = "ckpt.pt"
 DAMAGED = "ckpt.pt.damaged"
 CONFIG = "config.json"
+TRACKERS = "trackers.json"
+TENSORBOARD = "tensorboard"
 _LOCK = ".lock"
 _SAMPLES = "samples"
 
@@ -146,6 +148,7 @@ class RunDirectory:
         """Both losses over the epochs."""
         self.evaluations = path / "evaluation.json"
         """The results of `evaluate`, the newest first."""
+        self._trackers = path / TRACKERS
         self._samples = path / _SAMPLES
         self._lock_is_in_place: Callable[[], bool] = lambda: True
         """Whether the lock, once this process holds it, is still in place."""
@@ -196,7 +199,7 @@ class RunDirectory:
             hint = Text("Resume it with {}, or start a new run with {}.", resume, sibling)
             raise RunError(f"{path} already holds a run; nothing was changed", hint)
         # What a run killed before its first checkpoint leaves behind is no obstacle.
-        remains = {_LOCK} | ({CONFIG} if self.read_starts() else set())
+        remains = {_LOCK} | ({CONFIG, TRACKERS, TENSORBOARD} if self.read_starts() else set())
         if not self.samples():
             remains.add(_SAMPLES)
         try:
@@ -299,6 +302,15 @@ class RunDirectory:
     def read_evaluations(self) -> list[dict[str, Any]]:
         """Return the content of evaluation.json without what does not look like an evaluation."""
         return _objects(_read_object(self.evaluations), "evaluations")
+
+    def write_trackers(self, ids: Mapping[str, str]) -> None:
+        """Write trackers.json: the id of this run in each tracker, by the tracker's name."""
+        self.write(self._trackers, json.dumps(ids, indent=2).encode() + b"\n")
+
+    def read_trackers(self) -> dict[str, str]:
+        """Return the content of trackers.json without what does not look like an id."""
+        found = _read_object(self._trackers).items()
+        return {name: value for name, value in found if isinstance(value, str)}
 
     def write_losses(self, history: Sequence[Mapping[str, Any]]) -> None:
         """Write losses.csv from the whole history, so that it never disagrees with a checkpoint."""

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import typer
 
+from ganctl import tracking
 from ganctl.classes import MAX_CLASSES, names_of
 from ganctl.config.presets import DEFAULT_PRESET, PRESETS, preset
 from ganctl.config.schema import SETTINGS, format_setting
@@ -41,6 +42,7 @@ def among(names: Sequence[str]) -> Callable[[str], list[str]]:
 presets = among(tuple(PRESETS))
 methods = among(("activations", "weights"))
 devices = among(("auto", "cpu", "cuda", "mps"))
+trackers = among((*tracking.NAMES, tracking.NONE))
 seeds = among(("0-15", "0-99", "0,1,2,3"))
 
 

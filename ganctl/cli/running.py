@@ -15,13 +15,21 @@ from ganctl.cli.watch import display, show_summary
 from ganctl.errors import StoppedError
 from ganctl.history import Row, with_state
 from ganctl.text import counted, counted_images
+from ganctl.tracking.trackers import trackers_of
 from ganctl.training.session import Session
 
 _STOPPED_BY_ANOTHER = 143
 """The exit code of a process that stops because another one got a signal."""
 
 
-def run(session: Session, terminal: Terminal, *, preview: bool, **how: Any) -> StoppedError | None:
+def run(
+    session: Session,
+    terminal: Terminal,
+    *,
+    trackers: list[str] | None,
+    preview: bool,
+    **how: Any,
+) -> StoppedError | None:
     """Train as `Session.train` does and show the progress; return what stopped it, if anything."""
     if session.is_complete:
         _conclude(session, terminal)
@@ -36,10 +44,12 @@ def run(session: Session, terminal: Terminal, *, preview: bool, **how: Any) -> S
         f"{f', from step {first_step:,} on' if first_step else ''}; "
         f"{devices.describe(session.state.device)}, {config.precision}; into {folder}"
     )
+    is_resumed = session.resumed_from is not None
+    tracked = trackers_of(folder, trackers, resumed=is_resumed, announce=terminal.note)
     shown = display(terminal, preview=preview)
     try:
         with StopSignals(interrupts=session.group.size == 1) as stop:
-            outcome = session.train([shown], should_stop=stop, **how)
+            outcome = session.train([*tracked, shown], should_stop=stop, **how)
     except KeyboardInterrupt:
         hint = f"The last checkpoint is intact. {again}"
         raise StoppedError("stopped immediately", hint, exit_code=130) from None

@@ -9,6 +9,7 @@ from typing import Any
 
 import typer
 
+from ganctl import tracking
 from ganctl.cli import processes
 from ganctl.cli import training_options as options
 from ganctl.cli.options import ConfigOption, QuietOption, parse_bytes
@@ -34,6 +35,7 @@ def train(
     cache_memory: options.CacheMemoryOption = "4GiB",
     no_graphs: options.NoGraphsOption = False,
     save_every: options.SaveEveryOption = 120.0,
+    track: options.TrackOption = None,
     no_preview: options.NoPreviewOption = False,
     quiet: QuietOption = False,
     json: options.JsonLinesOption = False,
@@ -55,11 +57,14 @@ def train(
     ganctl train --config run.toml --seed 3
 
     ganctl train --data photos --init-from runs/heads
+
+    ganctl train --track tensorboard
     """
     if not save_every > 0:  # NaN too
         raise UsageError(f"--save-every must be more than 0 seconds, not {save_every:g}")
     if dry_run and max(num_processes, processes.world_size()) > 1:
         raise UsageError("--dry-run is done by one process", "Leave out --num-processes.")
+    tracking.require_known(track or ())
     cache_bytes = parse_bytes(cache_memory)
     require_one_beginning(resume, init_from)
     # A resumed run keeps its settings, whatever the environment says.
@@ -109,8 +114,8 @@ def train(
             show_dry_run(session, terminal, merged)
             return
         stopped = running.run(
-            session, terminal, preview=not no_preview, save_every=save_every, timeout=timeout,
-            use_graphs=not no_graphs, command=shlex.join(["ganctl", *context.obj]),
+            session, terminal, trackers=track, preview=not no_preview, save_every=save_every,
+            timeout=timeout, use_graphs=not no_graphs, command=shlex.join(["ganctl", *context.obj]),
         )  # fmt: skip
     # Out here a failure no longer reaches the other processes.
     if stopped:

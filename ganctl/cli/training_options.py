@@ -24,7 +24,7 @@ _NOT_SETTINGS = {
     RECIPE: ("file", "assignments"),
     MACHINE: ("device", "num_processes", "timeout", "cache_memory", "no_graphs"),
     SAVING: ("save_every",),
-    OUTPUT: ("no_preview", "quiet", "json"),
+    OUTPUT: ("track", "no_preview", "quiet", "json"),
 }
 """The command's own parameters, in the groups in which --help shows them."""
 
@@ -63,6 +63,10 @@ SaveEveryOption = Annotated[float, typer.Option(
     help="Save a checkpoint at least every SECONDS; a crash loses at most that much work.")]
 NoPreviewOption = Annotated[bool, typer.Option(
     "--no-preview", help="Show no samples on the screen during training.")]
+TrackOption = Annotated[list[str] | None, typer.Option(
+    "--track", metavar="NAME", show_default="the trackers of the resumed run",
+    autocompletion=completion.trackers,
+    help="Log metrics and samples to tensorboard, wandb or mlflow; repeatable. none: to nothing.")]
 JsonLinesOption = Annotated[bool, typer.Option(
     "--json", help="Print JSON to stdout (one object per line and epoch).")]
 # fmt: on

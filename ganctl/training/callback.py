@@ -29,8 +29,9 @@ class Start:
     data: Mapping[str, Any]
     """The images, as a checkpoint describes them: name, num_images, image_shape, classes, ..."""
     command: str
+    resumed: bool
     step: int
-    """Number of steps that were done before: 0 for a new run."""
+    """Number of steps that were done before."""
     total_steps: int
     steps_per_epoch: int
     history: Sequence[Row]

@@ -195,6 +195,7 @@ class Session:
                     settings=settings(self.config),
                     data=data.describe(self.dataset),
                     command=command,
+                    resumed=self.resumed_from is not None,
                     step=self.state.step,
                     total_steps=self.total_steps,
                     steps_per_epoch=self.steps_per_epoch,

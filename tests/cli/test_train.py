@@ -497,3 +497,23 @@ def test_transparent_images(ok, tmp_path):
     with Image.open(tmp_path / "grid.png") as grid:
         assert grid.mode == "RGBA"
     ok("report", run, "-o", tmp_path / "report.html")
+
+
+@pytest.mark.usefixtures("_no_plot")
+def test_a_run_is_tracked_until_the_command_says_otherwise(cli, ok, fast_options, tmp_path):
+    pytest.importorskip("tensorboard")
+    out, resume = tmp_path / "run", ["train", "--resume", "--out", tmp_path / "run", "--steps"]
+
+    def logs():
+        return len(list(out.glob("tensorboard/events.*")))
+
+    first = ok("train", *fast_options, "--steps", "1", "--out", out, "--track", "tensorboard")
+    assert f"Tracked by tensorboard: tensorboard --logdir {out}\n" in first.err
+    assert (ok(*resume, "2").err.count("Tracked"), logs()) == (1, 2)
+    assert (ok(*resume, "3", "--track", "none").err.count("Tracked"), logs()) == (0, 2)
+    wrong = cli(*resume, "4", "--track", "tensorbord")
+    assert wrong.code == 2
+    assert wrong.err == (
+        "ganctl: there is no tracker 'tensorbord'\n"
+        "  --track takes tensorboard, wandb, mlflow, none.\n"
+    )

@@ -51,7 +51,7 @@ OTHERS = {
 }
 ELSEWHERE = {
     "context", "preset", "file", "resume", "init_from", "num_processes", "no_preview", "quiet",
-    "json", "save_every", "timeout", "no_graphs",
+    "json", "save_every", "timeout", "no_graphs", "track",
 }  # fmt: skip
 
 

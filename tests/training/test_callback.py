@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 
 import pytest
 
 from ganctl.errors import PackageError, Setting, TrainingError
-from ganctl.training import callback, loop, session
-from ganctl.training.callback import Callback, Callbacks, End
+from ganctl.training import loop, session
+from ganctl.training.callback import Callback, Callbacks, End, Progress, Start
 
+START = Start(
+    folder=Path("run"), settings={}, data={}, command="", resumed=False, step=7, total_steps=9,
+    steps_per_epoch=3, history=[], quality="",
+)  # fmt: skip
+PROGRESS = Progress(8, 9, 3, 3, 2, 3, 1.0, {})
+VALUES = {
+    "on_start": [START], "on_step": [PROGRESS], "on_samples": [1, 1], "on_epoch": [1, 1],
+    "on_save": [1, 1], "on_warning": [1, 1], "on_end": [1],
+}  # fmt: skip
 EVENTS = [name for name in vars(Callback) if name.startswith("on_")]
 
 
@@ -68,11 +78,7 @@ def test_a_callback_that_fails_is_turned_off(event, caplog):
     broken.events = []
     both = Callbacks([broken, other])
     for _ in range(2):
-        getattr(both, event)(*[callback.Start("", {}, {}, "", 7, 9, 3, [], "")]
-                             if event == "on_start" else
-                             [callback.Progress(7, 9, 3, 3, 1, 3, 1.0, {})]
-                             if event == "on_step" else
-                             [1] * {"on_warning": 2, "on_end": 1}.get(event, 2))  # fmt: skip
+        getattr(both, event)(*VALUES[event])
     names = [name for name, *_ in broken.events]
     assert names == [event, "on_warning", *(["on_end"] if event != "on_end" else [])]
     warned = [values for name, *values in other.events if name == "on_warning"]
@@ -89,7 +95,7 @@ def test_a_callback_that_lacks_a_package_says_how_to_install_it():
             raise PackageError.missing(Setting("track", "x"), "y", extra="z")
 
     other = events_of()
-    Callbacks([Lacking(), other]).on_start(callback.Start("", {}, {}, "", 0, 9, 3, [], ""))
+    Callbacks([Lacking(), other]).on_start(START)
     (message, hint) = next(values for name, *values in other.events if name == "on_warning")
     assert str(message) == "Lacking is turned off: track='x' needs y, which is not installed"
     assert message.spelled(lambda setting: f"--{setting.name}").startswith(
@@ -106,4 +112,10 @@ def test_an_interrupt_and_warnings_as_errors_reach_the_caller():
                 raise error
 
         with pytest.raises(error):
-            Callbacks([Raising()]).on_step(callback.Progress(1, 9, 1, 3, 1, 3, 1.0, {}))
+            Callbacks([Raising()]).on_step(PROGRESS)
+
+
+def test_only_the_first_process_has_callbacks(tmp_path, tiny_config, train, monkeypatch):
+    ready = session.new(tiny_config(steps=1), tmp_path / "run", "cpu")
+    monkeypatch.setattr(type(ready.group), "is_first", property(lambda _: False))
+    assert train(ready)[1].starts == []
