@@ -430,7 +430,9 @@ class Model:
         """How the training images were fitted to the networks."""
         network, config = self.network, self.config
         size = (network.height, network.width)
-        return ImageSettings(size, network.channels, config.fit, config.background)
+        return ImageSettings(
+            size, network.channels, config.fit, config.background, value_range=config.value_range
+        )
 
     @property
     def _origin(self) -> dict[str, str]:

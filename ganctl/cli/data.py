@@ -19,6 +19,7 @@ from ganctl.cli.options import (
     JsonOption,
     LabelColumnOption,
     QuietOption,
+    RangeOption,
     SizeOption,
     check_suffix,
     data_config,
@@ -38,6 +39,7 @@ def data(
     channels: ChannelsOption = None,
     fit: FitOption = None,
     background: BackgroundOption = None,
+    range_: RangeOption = None,
     image_key: ImageKeyOption = None,
     image_column: ImageColumnOption = None,
     label_column: LabelColumnOption = None,
@@ -77,8 +79,6 @@ def data(
 
     ganctl data pack photos -o 'shards/{000..}.tar'
 
-    ganctl data index 'shards/{000..127}.tar'
-
     ganctl data --clear-cache
     """
     terminal = Terminal(json_wanted=json, quiet=quiet)
@@ -96,13 +96,14 @@ def data(
     check_suffix(out, (".png",))
     config = data_config(
         image_size=size_, image_channels=channels, fit=fit, background=background,
-        image_key=image_key, image_column=image_column, label_column=label_column,
-        holdout=holdout, augment=augment,
+        value_range=range_, image_key=image_key, image_column=image_column,
+        label_column=label_column, holdout=holdout, augment=augment,
     )  # fmt: skip
 
     with terminal.progress() as progress:
         from ganctl import files, images, private_folders
         from ganctl.datasets import loading
+        from ganctl.datasets.detection import require_range_used
         from ganctl.datasets.local.loading import require_usable
         from ganctl.datasets.local.paths import require_apart
 
@@ -111,6 +112,7 @@ def data(
         terminal.notes(private_folders.notices())
         prepared = loading.prepare(path, config.image_settings, progress=progress).hold_out(config)
         survey, augmented = prepared.survey, None
+        require_range_used(config.value_range, is_used=survey.found_range is not None)
         if survey.num_images:
             if augment:
                 from ganctl.training import augmented_sheet

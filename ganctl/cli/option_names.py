@@ -9,7 +9,10 @@ from pathlib import Path
 
 from ganctl.errors import Setting, Text
 
-_RENAMED = {"classes": "--class", "image_size": "--size", "image_channels": "--channels"}
+_RENAMED = {
+    "classes": "--class", "image_size": "--size", "image_channels": "--channels",
+    "value_range": "--range",
+}  # fmt: skip
 _NEGATED = {"conditional": "--unconditional"}
 SET_ONLY = frozenset({
     "architecture", "base_channels", "beta1", "beta2", "ema_images", "ema_ramp", "eval_every",

@@ -30,7 +30,7 @@ from ganctl.text import suggestion
 _METAVARS = {
     "data": "PATH|NAME", "image_size": "N|HxW", "image_channels": "1|3|4|auto",
     "background": "COLOR", "augment": "LIST", "image_key": "FIELD", "holdout": "SHARE",
-    "image_column": "COLUMN", "label_column": "COLUMN",
+    "value_range": "auto|full|MIN,MAX", "image_column": "COLUMN", "label_column": "COLUMN",
 }  # fmt: skip
 RUN_SORTS = ("quality", "date", "name")
 """Orders of runs. ganctl.inspection.runs has them too, but loads torch; a test compares them."""
@@ -70,6 +70,7 @@ ChannelsOption = Annotated[str | None, setting_option("image_channels")]
 FitOption = Annotated[str | None, setting_option("fit")]
 BackgroundOption = Annotated[str | None, setting_option("background")]
 ImageKeyOption = Annotated[str | None, setting_option("image_key")]
+RangeOption = Annotated[str | None, setting_option("value_range")]
 ImageColumnOption = Annotated[str | None, setting_option("image_column")]
 LabelColumnOption = Annotated[str | None, setting_option("label_column")]
 AugmentOption = Annotated[str | None, typer.Option(

@@ -18,6 +18,7 @@ from ganctl.cli.options import (
     JsonOption,
     LabelColumnOption,
     QuietOption,
+    RangeOption,
     image_settings,
     parse_bytes,
 )
@@ -57,6 +58,7 @@ def data_pack(
     channels: ChannelsOption = None,
     fit: FitOption = None,
     background: BackgroundOption = None,
+    range_: RangeOption = None,
     image_key: ImageKeyOption = None,
     image_column: ImageColumnOption = None,
     label_column: LabelColumnOption = None,
@@ -84,11 +86,12 @@ def data_pack(
         raise UsageError(f"--shard-size must be more than 0 bytes, not {shard_size}")
     settings = image_settings(
         image_size=size_, image_channels=channels, fit=fit, background=background,
-        image_key=image_key, image_column=image_column, label_column=label_column,
+        value_range=range_, image_key=image_key, image_column=image_column,
+        label_column=label_column,
     )  # fmt: skip
-    if settings.size is None and (channels, fit, background) != (None, None, None):
+    if settings.size is None and (channels, fit, background, range_) != (None,) * 4:
         raise UsageError(
-            "--channels, --fit and --background need --size: files are stored as they are",
+            "--channels, --fit, --background and --range need --size: files are stored as they are",
             "Add a size, such as --size 64, or leave them out.",
         )
 

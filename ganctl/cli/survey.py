@@ -33,6 +33,7 @@ def show_survey(
             ("modes", _most_common(survey.modes)),
             ("sizes, width x height", _most_common(survey.sizes, survey.num_sizes)),
             ("training size", f"{prepared.training_size}, {survey.settings.fit}"),
+            ("values", survey.describe_range()),
             ("classes from", survey.labels_from or ""),
             ("trained on", _trained_on(prepared)),
             ("enlarged", f"{survey.num_enlarged:,}" * bool(survey.num_enlarged)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from ganctl.errors import Setting, Text, UsageError
@@ -85,6 +86,39 @@ def smoother_size(height: int, width: int) -> tuple[int, int] | None:
     return step * round(height / step), step * round(width / step)
 
 
+def parse_range(text: str) -> tuple[float, float]:
+    """Return the values that are black and white in '0,4095'. Raises UsageError.
+
+    >>> parse_range("-1, 1")
+    (-1.0, 1.0)
+    """
+    try:
+        low, high = map(float, text.split(","))
+    except ValueError:
+        low = high = math.nan
+    if not (math.isfinite(low) and math.isfinite(high) and low < high):
+        raise UsageError(
+            f"'{text[:40]}' is not a range of values",
+            "Write auto, full, or the values that are black and white: 0,4095.",
+        )
+    return low, high
+
+
+def format_range(low: float, high: float) -> str:
+    """Return '0,4095': the inverse of `parse_range`, but for the 13th digit on."""
+    return f"{low:.12g},{high:.12g}"
+
+
+def normalize_range(text: str) -> str:
+    """Return a range of values as a config has it. Raises UsageError.
+
+    >>> normalize_range("0, 4095.0"), normalize_range("Full")
+    ('0,4095', 'full')
+    """
+    name = text.strip().lower()
+    return name if name in ("auto", "full") else format_range(*parse_range(text))
+
+
 def normalize_augment(text: str) -> str:
     """Return 'color,cutout' for 'cutout, color': the order of application. Raises UsageError."""
     names = {name.strip() for name in text.split(",")}
@@ -119,3 +153,6 @@ class ImageSettings:
     """Column of the images in tables that have several; None: the only one."""
     label_column: str | None = None
     """Column of the classes in tables; None: the one whose type or name says so."""
+    value_range: str = "auto"
+    """Values that are black and white where they have more than 8 bits, as 'LOW,HIGH'; 'full': all
+    that the type of the values has; 'auto': the lowest and highest in the images."""

@@ -51,6 +51,10 @@ class ImageFacts(Protocol):
     def has_test_images(self) -> bool:
         """Whether there are test images beside these."""
 
+    @property
+    def value_range(self) -> str | None:
+        """Range of values with which images of more than 8 bits were read; None without them."""
+
 
 @dataclass(frozen=True)
 class Resolved:
@@ -95,6 +99,8 @@ def resolve(
     _require_fit(found, count, images.num_classes)
     size = format_size(height, width)
     change("chosen from the images", image_size=size, image_channels=channels)
+    if images.value_range is not None:
+        change("found in the images", value_range=images.value_range)
     if config.augment == "auto":
         augment, reason = auto_augment(count)
         change(reason, augment=augment)
@@ -178,6 +184,7 @@ def explain(
     if has_origin:
         reasons |= dict.fromkeys(FOLLOWED, "as in the checkpoint that it began from, or set")
     reasons |= dict.fromkeys(("precision", "threads"), "chosen for the device, or set")
+    reasons["value_range"] = "found in the images, or set"
     reasons["eval_every"] = "so that measuring takes little time, or set"
     return {name: reasons.get(name, "set") for name in found if found[name] != base[name]}
 

@@ -24,6 +24,7 @@ from ganctl.config.image_settings import (
     ImageSettings,
     is_side,
     normalize_augment,
+    normalize_range,
     normalize_size,
     parse_size,
 )
@@ -118,6 +119,10 @@ class TrainConfig(Checked):
     background: Annotated[str, Spec(
         IMAGES, "Color behind transparent images and beside padded ones: a name or '#ff8800'.",
         )] = "white"
+    value_range: Annotated[str, Spec(
+        IMAGES, "How values of 16 bits or of floating point become gray levels. auto: the lowest "
+        "and the highest in the images are black and white; full: 0 and 65535, or 0 and 1; or "
+        "MIN,MAX.", normalize=normalize_range)] = "auto"
     image_key: Annotated[str | None, Spec(
         IMAGES, "The image to use where the samples in tar shards have several, such as seg.png.",
         unset="the first with a plain suffix")] = None
@@ -235,7 +240,7 @@ class TrainConfig(Checked):
         size = parse_size(self.image_size) if self.image_size else None
         return ImageSettings(
             size, self.image_channels, self.fit, self.background, self.image_key,
-            self.image_column, self.label_column,
+            self.image_column, self.label_column, self.value_range,
         )  # fmt: skip
 
     def num_held_out(self, num_images: int) -> int:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from statistics import median_low
 
 from PIL import ImageColor
 
-from ganctl.config.image_settings import CHANNELS, SIZES, ImageSettings
+from ganctl.config.image_settings import CHANNELS, SIZES, ImageSettings, format_range
 from ganctl.datasets.decoding.decode import Content, decode
-from ganctl.errors import UsageError
+from ganctl.datasets.decoding.levels import Extent
+from ganctl.errors import Setting, Text, UsageError
 
 LARGEST_DETECTED = 64
 """Largest size that is detected: photographs are larger, but 128x128 takes hours on a CPU."""
@@ -27,6 +28,28 @@ def detect(
     )
 
 
+def detect_range(settings: ImageSettings, extents: Iterable[Extent | None]) -> ImageSettings:
+    """Return `settings` with the range of all `extents` if it is to be detected and there are any.
+
+    A range of one value begins with it: all is black.
+    """
+    found = [extent for extent in extents if extent is not None]
+    if settings.value_range != "auto" or not found:
+        return settings
+    low, high = min(low for low, _ in found), max(high for _, high in found)
+    text = format_range(low, high if high > low else low + max(1.0, abs(low)))
+    return dataclasses.replace(settings, value_range=text)
+
+
+def require_range_used(value_range: str, *, is_used: bool) -> None:
+    """Raise UsageError if a range of values was given for images that all have 8 bits."""
+    if value_range not in ("auto", "full") and not is_used:
+        raise UsageError(
+            "all images have values of 8 bits, which are gray levels already",
+            Text("Leave out {}.", Setting("value_range")),
+        )
+
+
 def detect_size(short_sides: Sequence[int]) -> tuple[int, int]:
     """Return the largest square that at least half of the images fill without being enlarged."""
     bound = min(median_low(short_sides), LARGEST_DETECTED)
@@ -34,9 +57,10 @@ def detect_size(short_sides: Sequence[int]) -> tuple[int, int]:
     return side, side
 
 
-def is_colorful(content: Content, background: str) -> bool:
+def is_colorful(content: Content, settings: ImageSettings) -> bool:
     """Return whether an image has more than shades of gray. Raises BadImage."""
-    pixels = decode(content, ImageSettings((32, 32), 3, "stretch", background))
+    small = dataclasses.replace(settings, size=(32, 32), channels=3, fit="stretch")
+    pixels = decode(content, small)
     return bool((pixels != pixels[..., :1]).any())
 
 

@@ -15,6 +15,7 @@ from ganctl.config.image_settings import format_size, smoother_size
 from ganctl.config.schema import TrainConfig, override, settings
 from ganctl.datasets import loading
 from ganctl.datasets.dataset import ImageDataset, Progress
+from ganctl.datasets.detection import require_range_used
 from ganctl.datasets.local.paths import require_apart
 from ganctl.errors import DataError, RunError, Setting, Text, UsageError
 from ganctl.text import counted
@@ -42,7 +43,10 @@ def with_default_preset(
 def load(config: TrainConfig, out: Path, progress: Progress | None) -> ImageDataset:
     """Return the images that `config` names, for a run in the folder `out`; none are held out."""
     require_apart(config.data, out)
-    return loading.load_all(config, progress)
+    found = loading.load_all(config, progress)
+    is_used = found.value_range is not None or loading.is_streamed(config.data)
+    require_range_used(config.value_range, is_used=is_used)
+    return found
 
 
 def require_labels(config: TrainConfig, dataset: ImageDataset, is_chosen: bool) -> None:

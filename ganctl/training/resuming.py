@@ -14,6 +14,7 @@ _MAY_CHANGE = (*LENGTH_FIELDS, "data")
 """Settings that may change on resume: the run's length, and where the images are."""
 _MAY_BE_OPEN = (
     "image_size", "image_channels", "augment", "holdout", "precision", "threads", "eval_every",
+    "value_range",
 )  # fmt: skip
 """Settings that a run resolves; given as open on resume, they keep the resolved values."""
 

@@ -20,6 +20,7 @@ SETTINGS = {
     "augment": ("--augment cutout,color", "augment", "color,cutout"),
     "limit": ("--limit 33", "limit", 33),
     "image_key": ("--image-key png", "image_key", "png"),
+    "value_range": ("--range 0,4095", "value_range", "0,4095"),
     "image_column": ("--image-column left", "image_column", "left"),
     "label_column": ("--label-column fine", "label_column", "fine"),
     "skip_bad": ("--skip-bad", "skip_bad", True),

@@ -21,6 +21,7 @@ class Facts:
     image_shape: tuple[int, int, int] = (1, 28, 28)
     num_classes: int = 0
     has_test_images: bool = True
+    value_range: str | None = None
 
     def __len__(self):
         return self.count

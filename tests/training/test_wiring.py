@@ -344,6 +344,7 @@ ELSEWHERE = {
     "data": "tests/datasets",
     "image_key": "tests/datasets",
     "image_column": "tests/datasets",
+    "value_range": "tests/datasets/local/test_loading.py",
     "label_column": "tests/datasets",
     "holdout": "test_session.py, on images without test images",
     "freeze_d": "test_origin.py, since a checkpoint is needed to begin from",

@@ -7,25 +7,16 @@ import io
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
 from ganctl import limits
-
-_WHITE_IS_ZERO = 0
-_BITS, _PHOTOMETRIC = 258, 262
-"""Tags of a TIFF."""
+from ganctl.datasets.decoding import levels
 
 
 def is_converted(image: Image.Image) -> bool:
     """Return whether the embedded profile of an image in mode RGB changes its colors."""
     profile = _profile(image)
     return profile is not None and _transform(profile, "RGB") is not None
-
-
-def brightest(image: Image.Image) -> int:
-    """Return the largest value of a 16-bit image."""
-    return int(_sixteen_bits(image).max())
 
 
 def flattened(image: Image.Image, background: str) -> Image.Image:
@@ -37,14 +28,17 @@ def flattened(image: Image.Image, background: str) -> Image.Image:
     return canvas.convert("RGB")
 
 
-def converted(image: Image.Image, bits: int | None = None) -> Image.Image:
+def converted(
+    image: Image.Image, bits: int | None = None, value_range: str = "auto"
+) -> Image.Image:
     """Return the image in sRGB: in mode L or RGB, or in LA or RGBA if it can be transparent.
 
-    `bits` is the number of bits per sample in the file, if known: Pillow does not scale the color
-    that stands for transparency to 8 bits.
+    The `value_range` is as in `levels.to_levels`, whose NoLevels it raises. `bits` is the number of
+    bits per sample in the file, if known: Pillow does not scale the color that stands for
+    transparency to 8 bits.
     """
     profile = _profile(image)
-    image = _expanded(image, bits)
+    image = _expanded(image, bits, value_range)
     if image.mode not in ("LA", "RGBA"):
         return _in_srgb(image, profile)
     if profile:  # a profile says nothing about transparency
@@ -59,12 +53,12 @@ def _profile(image: Image.Image) -> bytes | None:
     return profile if 0 < len(profile) <= limits.PROFILE_BYTES else None
 
 
-def _expanded(image: Image.Image, bits: int | None) -> Image.Image:
+def _expanded(image: Image.Image, bits: int | None, value_range: str) -> Image.Image:
     """Return the image with 8 bits per sample, in mode L, LA, RGB, RGBA or CMYK."""
     clear = image.info.get("transparency")
-    if image.mode.startswith("I;16"):
-        wide = _sixteen_bits(image)
-        gray = ((wide.astype(np.uint32) + 128) // 257).astype(np.uint8)  # 65535 = 255 * 257
+    if levels.is_wide(image.mode):
+        wide = levels.values_of(image)
+        gray = levels.to_levels(wide, value_range)
         if clear is None:
             return Image.fromarray(gray)
         alpha = np.where(wide == clear, 0, 255).astype(np.uint8)
@@ -76,16 +70,6 @@ def _expanded(image: Image.Image, bits: int | None) -> Image.Image:
     if image.mode in ("L", "RGB", "CMYK"):
         return image
     return image.convert("L" if image.mode == "1" else "RGB")
-
-
-def _sixteen_bits(image: Image.Image) -> NDArray[np.uint16]:
-    """Return 16-bit samples, (H, W), with 0 for black, which Pillow ensures only for 8 bits."""
-    wide = np.asarray(image).astype(np.uint16)
-    tags = getattr(image, "tag_v2", {})
-    (bits, *_) = tags.get(_BITS, (16,))
-    if bits < 16:  # a TIFF's 12
-        wide = (wide.astype(np.uint32) * (2**16 - 1) // (2**bits - 1)).astype(np.uint16)
-    return ~wide if tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO else wide
 
 
 def _scaled(clear: Any, bits: int) -> Any:

@@ -10,21 +10,21 @@ import io
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import AvifImagePlugin, Image, ImageOps, UnidentifiedImageError
 
 from ganctl.config.image_settings import ImageSettings
-from ganctl.datasets.decoding import color, excess, formats, jpeg
+from ganctl.datasets.decoding import color, excess, formats, jpeg, levels
+from ganctl.datasets.decoding.fitting import OVERSAMPLING, fitted
+from ganctl.datasets.decoding.levels import Extent
 
 Pixels = NDArray[np.uint8]
-Content = bytes | Pixels
-"""A file's bytes, or the pixels of an image from an array: uint8 (H, W) or (H, W, C of 1 to 4)."""
+Content = bytes | NDArray[Any]
+"""A file's bytes, or the pixels of an image from an array: (H, W) or (H, W, C of 1 to 4)."""
 
-_OVERSAMPLING = 2.0
-"""Multiple of the wanted size to which much larger images are first reduced, quickly."""
 _OPAQUE = (255, 255)
 """Smallest and largest alpha of an opaque image."""
 _PNG_BITS = 24
@@ -55,13 +55,15 @@ class Facts:
     """PNG, JPEG, ..., or array."""
     frames: int = 1
     """Number of pages or frames; the first is used."""
+    extent: Extent | None = None
+    """Smallest and largest value if they have more than 8 bits."""
 
 
 class Found(NamedTuple):
     """Facts about an image that are known once it is decoded."""
 
     brightest: int
-    """The largest value of any sample; white is `white_of` its mode."""
+    """The largest value of any sample; white is 255."""
     is_transparent: bool = False
     """Whether the file's image is not opaque everywhere."""
     lacks_end: bool = False
@@ -72,22 +74,27 @@ Outcome = Found | str
 """Result of decoding a file: facts about the image, or the reason why it cannot be used."""
 
 
-def white_of(mode: str) -> int:
-    """Return the value of white, 65,535 or 255, for a `mode` of `Facts`."""
-    return 2**16 - 1 if mode.startswith("I;16") else 255
-
-
 def measure(content: Content) -> Facts:
     """Return the size and kind of an image, from its header where possible. Raises BadImage."""
     if not isinstance(content, bytes):
-        image = _from_array(content)
-        return Facts(image.width, image.height, image.mode, "array")
+        if content.dtype == np.uint8:
+            image = _from_array(content, "auto")
+            return Facts(image.width, image.height, image.mode, "array")
+        values = _wide(content)
+        height, width = values.shape[:2]
+        mode = levels.mode_of(values)
+        return Facts(width, height, mode, "array", extent=_extent(values))
     with _bad_images(content), _opened(content) as image:
         width, height = image.size
         if _orientation(image, content) >= 5:
             width, height = height, width
         num_frames = formats.num_frames(image, content)
-        return Facts(width, height, image.mode, image.format or "", num_frames)
+        mode, kind = image.mode, image.format or ""
+    if not levels.is_wide(mode):
+        return Facts(width, height, mode, kind, num_frames)
+    with _bad_images(content):
+        values = levels.values_of(_complete(content, None)[0])
+        return Facts(width, height, mode, kind, num_frames, _extent(values))
 
 
 def decode(content: Content, settings: ImageSettings) -> Pixels:
@@ -103,36 +110,70 @@ def decode(content: Content, settings: ImageSettings) -> Pixels:
 def examine(content: Content, settings: ImageSettings) -> tuple[Pixels, Found]:
     """Return what `decode` returns, and the facts found while decoding. Raises BadImage."""
     if not isinstance(content, bytes):
-        return _fit(_from_array(content), settings)
+        return _fit(_from_array(content, settings.value_range), settings)
     with _bad_images(content):
         image, lacks_end = _complete(content, settings)
         pixels, found = _fit(image, settings, _bits(content))
         return pixels, found._replace(lacks_end=lacks_end)
 
 
-def decode_whole(content: Content, background: str) -> Pixels:
+def decode_whole(content: Content, background: str, value_range: str = "auto") -> Pixels:
     """Return the image at its own size, uint8 (H, W, 3), or (H, W, 1) if it is gray only.
 
-    It is upright, in sRGB and over `background` as in `decode`, but neither cropped nor resized.
-    Raises BadImage.
+    The `value_range` is as in `ImageSettings`. The image is upright, in sRGB and over `background`
+    as in `decode`, but neither cropped nor resized. Raises BadImage.
     """
     if not isinstance(content, bytes):
-        image = _converted(_from_array(content))
+        image = color.converted(_from_array(content, value_range))
     else:
         with _bad_images(content):
-            image = _converted(_complete(content, None)[0], _bits(content))
+            image = color.converted(_complete(content, None)[0], _bits(content), value_range)
     image = color.flattened(image, background)
     pixels = np.asarray(image).reshape(image.height, image.width, -1)
     is_gray = pixels.shape[2] == 1 or bool((pixels == pixels[..., :1]).all())
     return pixels[..., :1] if is_gray else pixels
 
 
-def _from_array(pixels: Pixels) -> Image.Image:
+def to_pixels(values: NDArray[Any], value_range: str) -> Pixels:
+    """Return the uint8 pixels of an array, with its values turned into levels if they are wide.
+
+    Raises BadImage.
+    """
+    if values.dtype == np.uint8:
+        return values
+    try:
+        return levels.to_levels(_wide(values), value_range)
+    except levels.NoLevels as error:
+        raise BadImage(str(error)) from None
+
+
+def _from_array(values: NDArray[Any], value_range: str) -> Image.Image:
+    pixels = to_pixels(values, value_range)
     if pixels.ndim == 3 and pixels.shape[2] == 1:
         pixels = pixels[..., 0]
-    if pixels.dtype != np.uint8 or not (pixels.ndim == 2 or pixels.shape[2:] in ((2,), (3,), (4,))):
-        raise BadImage(f"not an image: an array of {pixels.dtype} {pixels.shape}")
+    if not (pixels.ndim == 2 or pixels.shape[2:] in ((2,), (3,), (4,))):
+        raise _no_image(pixels)
     return Image.fromarray(np.ascontiguousarray(pixels))
+
+
+def _wide(values: NDArray[Any]) -> NDArray[Any]:
+    """Return wide values as (H, W) or (H, W, C). Raises BadImage."""
+    if values.ndim == 3 and values.shape[2] == 1:
+        values = values[..., 0]
+    if values.dtype.kind not in "iuf" or values.ndim not in (2, 3) or not values.size:
+        raise _no_image(values)
+    return values
+
+
+def _no_image(values: NDArray[Any]) -> BadImage:
+    return BadImage(f"not an image: an array of {values.dtype} {values.shape}")
+
+
+def _extent(values: NDArray[Any]) -> Extent:
+    try:
+        return levels.extent_of(values)
+    except levels.NoLevels as error:
+        raise BadImage(str(error)) from None
 
 
 @contextlib.contextmanager
@@ -150,6 +191,8 @@ def _bad_images(content: bytes) -> Iterator[None]:
             yield
         except BadImage:
             raise
+        except levels.NoLevels as error:
+            raise BadImage(str(error)) from None
         except UnidentifiedImageError:
             raise BadImage(formats.why_not_identified(content)) from None
         except MemoryError:
@@ -199,7 +242,7 @@ def _loaded(content: bytes, settings: ImageSettings | None) -> Image.Image:
     with _opened(content) as image:
         if settings is not None:
             assert settings.size is not None
-            longest = int(_OVERSAMPLING * max(settings.size))  # for any rotation
+            longest = int(OVERSAMPLING * max(settings.size))  # for any rotation
             is_gray = (
                 settings.channels == 1 and image.mode == "RGB" and not color.is_converted(image)
             )
@@ -220,69 +263,22 @@ def _orientation(image: Image.Image, content: bytes) -> int:
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
 
-def _converted(image: Image.Image, bits: int | None = None) -> Image.Image:
-    """Return the image in mode L, LA, RGB or RGBA, in sRGB. Raises BadImage."""
-    if image.mode in ("I", "F"):
-        raise BadImage(
-            "32-bit or signed samples, which do not say what is white: save it with 8 or 16 bits"
-        )
-    return color.converted(image, bits)
-
-
 def _fit(
     image: Image.Image, settings: ImageSettings, bits: int | None = None
 ) -> tuple[Pixels, Found]:
     """Return the image as a network sees it, and the facts found."""
     assert settings.size is not None
     assert settings.channels is not None
-    brightest = color.brightest(image) if white_of(image.mode) > 255 else None
     height, width = settings.size
     mode = {1: "L", 3: "RGB", 4: "RGBA"}[settings.channels]
-    image = _converted(image, bits)
+    image = color.converted(image, bits, settings.value_range)
     is_transparent = image.mode in ("LA", "RGBA") and image.getchannel("A").getextrema() != _OPAQUE
     if mode != "RGBA":
         image = color.flattened(image, settings.background)
     if mode != "RGB":
         image = image.convert(mode)
-    if settings.fit == "pad":
-        scale = min(width / image.width, height / image.height)
-        inner = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
-        resized = _resized(image, inner, mode)
-        background = settings.background if mode != "RGBA" else (0, 0, 0, 0)
-        canvas = Image.new(mode, (width, height), background)
-        corner = ((width - inner[0]) // 2, (height - inner[1]) // 2)
-        canvas.paste(Image.fromarray(resized), corner)
-        pixels = np.asarray(canvas)
-    else:
-        box = _center_crop(image, width / height) if settings.fit == "crop" else None
-        resized = pixels = _resized(image, (width, height), mode, box)
-    if brightest is None:
-        is_opaque = mode == "RGBA" and not is_transparent
-        brightest = int((resized[..., :3] if is_opaque else resized).max())
+    pixels, resized = fitted(image, settings, mode)
+    is_opaque = mode == "RGBA" and not is_transparent
+    brightest = int((resized[..., :3] if is_opaque else resized).max())
     found = Found(brightest, is_transparent)
     return pixels.reshape(height, width, settings.channels), found
-
-
-def _center_crop(image: Image.Image, aspect: float) -> tuple[float, float, float, float]:
-    """Return the largest box of `aspect`, width / height, around the center."""
-    width = min(image.width, image.height * aspect)
-    height = min(image.height, image.width / aspect)
-    left, top = (image.width - width) / 2, (image.height - height) / 2
-    return (left, top, left + width, top + height)
-
-
-def _resized(
-    image: Image.Image,
-    size: tuple[int, int],
-    mode: str,
-    box: tuple[float, float, float, float] | None = None,
-) -> Pixels:
-    is_resized = image.size != size or box not in (None, (0, 0, *size))
-    if is_resized and mode == "RGBA":
-        image = image.convert("RGBa")  # Pillow would do so, too, but slowly for large images
-    # Bicubic with antialiasing: a third faster than Lanczos, and with less ringing.
-    image = image.resize(size, Image.Resampling.BICUBIC, box, reducing_gap=_OVERSAMPLING)
-    pixels = np.asarray(image if image.mode == mode else image.convert(mode))
-    if mode == "RGBA":
-        pixels = np.where(pixels[..., 3:] > 0, pixels, 0).astype(np.uint8)
-    return pixels

@@ -73,6 +73,8 @@ class Prepared:
                     Setting("image_size", str(2 * LARGEST_DETECTED)),
                 )
             )
+        if dark := self.survey.range_advice():
+            lines.append(dark)
         remarks, settings = self.survey.remarks, self.survey.settings
         if lost := remarks.lost_transparency(settings):
             lines.append(lost)
@@ -157,6 +159,7 @@ def load(
         has_test_images=prepared.has_test_images,
         num_held_out=survey.num_held_out,
         labels_problem=survey.labels_problem,
+        value_range=None if survey.found_range is None else survey.settings.value_range,
     )
     return found.select(holdout.shuffled(len(found))) if held_out else found
 
@@ -243,6 +246,8 @@ def notices(prepared: Prepared) -> list[str | Text]:
     ]
     if survey.num_held_out:
         lines.append("Held-out images are only compared with samples, by 'ganctl evaluate'.")
+    if survey.found_range is not None:
+        lines.append(f"Values of more than 8 bits: {survey.describe_range()}.")
     lines += prepared.advice()
     if count := survey.num_enlarged:
         lines.append(f"{counted(count, 'image')} smaller than that will be enlarged.")

@@ -21,7 +21,8 @@ from ganctl.config.image_settings import ImageSettings
 from ganctl.datasets import workers
 from ganctl.datasets.dataset import Progress, start_digest
 from ganctl.datasets.decoding.decode import BadImage, Facts, Outcome, Pixels, examine, measure
-from ganctl.datasets.detection import array_shape, detect, is_colorful
+from ganctl.datasets.decoding.levels import is_wide
+from ganctl.datasets.detection import array_shape, detect, detect_range, is_colorful
 from ganctl.datasets.local.survey import Measured, Remarks
 from ganctl.datasets.sources.base import Entry, Problem, Source
 
@@ -77,7 +78,8 @@ def measure_all(
                 duplicates.append((entry.name, first[digest]))
     if facts:
         sides = [min(fact.width, fact.height) for fact in facts.values()]
-        has_color = not settings.channels and _has_color(source, facts, settings.background)
+        settings = detect_range(settings, (fact.extent for fact in facts.values()))
+        has_color = not settings.channels and _has_color(source, facts, settings)
         settings = detect(settings, sides, has_color=has_color)
     return Measured(facts, problems, duplicates, settings)
 
@@ -184,18 +186,18 @@ def _write_header(file: IO[bytes], shape: tuple[int, ...]) -> int:
     return file.tell()
 
 
-def _has_color(source: Source, facts: Mapping[Entry, Facts], background: str) -> bool:
+def _has_color(source: Source, facts: Mapping[Entry, Facts], settings: ImageSettings) -> bool:
     """Return whether some image needs three channels; if many may, only a sample is checked."""
     unclear = [entry for entry, fact in facts.items() if not _is_gray(fact.mode)]
     for entry in unclear[:: -(-len(unclear) // _MAX_COLOR_CHECKS) or 1]:
         with contextlib.suppress(BadImage):
-            if is_colorful(source.read(entry), background):
+            if is_colorful(source.read(entry), settings):
                 return True
     return False
 
 
 def _is_gray(mode: str) -> bool:
-    return mode in ("1", "L", "LA", "La", "I", "F") or mode.startswith("I;16")
+    return mode in ("1", "L", "LA", "La") or (is_wide(mode) and " " not in mode)
 
 
 def _work(source: Source, task: _Task) -> Any:
@@ -220,7 +222,7 @@ def _measure(source: Source, entry: Entry) -> tuple[Facts, bytes] | str:
         facts = measure(content)
     except BadImage as bad:
         return bad.reason
-    data = content if isinstance(content, bytes) else np.ascontiguousarray(content).data
+    data = content if isinstance(content, bytes) else content.tobytes()
     return facts, hashlib.blake2b(data, digest_size=16).digest()
 
 

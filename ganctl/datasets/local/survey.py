@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from statistics import median_low
@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from ganctl.config.image_settings import RGBA, SIZES, ImageSettings
-from ganctl.datasets.decoding.decode import Facts, Found, white_of
+from ganctl.config.image_settings import RGBA, SIZES, ImageSettings, parse_range
+from ganctl.datasets.decoding.decode import Facts, Found
+from ganctl.datasets.decoding.levels import is_wide
 from ganctl.datasets.detection import array_shape
 from ganctl.datasets.sources.base import Entry, Problem, Source
 from ganctl.errors import Setting, Text
@@ -23,8 +24,8 @@ _SIDES = (1, *SIZES, 256, 512, 1024, 2048)
 """Lower bounds of the bars of the histogram of short sides, in pixels."""
 _COMMON_SIZES = 20
 """Number of sizes that are counted by name."""
-_DARK = 4
-"""The largest value in a nearly black image, times this, is below white."""
+_WHITE, _DARK = 255, 4
+"""White, and the largest value in a nearly black image times this is below it."""
 _NAMED = 20
 """Number of problems that are listed."""
 
@@ -40,7 +41,7 @@ class Remarks:
     num_transparent: int = 0
     """Number of images that are not opaque everywhere."""
     brightest: dict[str, int] = field(default_factory=dict)
-    """Largest value in the images of each mode, whose white is `decoding.white_of` it."""
+    """Largest value, of which 255 is white, in the images of each mode with 8 bits."""
 
     def add(self, name: str, facts: Facts, found: Found) -> None:
         """Record what is peculiar about one image."""
@@ -49,7 +50,8 @@ class Remarks:
         if found.lacks_end:
             self.lacking_end.append(name)
         self.num_transparent += found.is_transparent
-        self.brightest[facts.mode] = max(found.brightest, self.brightest.get(facts.mode, 0))
+        if not is_wide(facts.mode):
+            self.brightest[facts.mode] = max(found.brightest, self.brightest.get(facts.mode, 0))
 
     def lost_transparency(self, settings: ImageSettings) -> Text | None:
         """Return how many images `settings` make opaque, and what keeps them as they are."""
@@ -77,13 +79,11 @@ class Remarks:
                 "complete."
             )
         for mode, value in self.brightest.items():
-            white = white_of(mode)
-            if value * _DARK < white:
-                which = "16-bit images" if white > 255 else f"images (mode {mode})"
+            if value * _DARK < _WHITE:
                 lines.append(
-                    f"The {which} are nearly black: their largest value is {value:,} of {white:,}. "
-                    f"Multiply all values by {white // max(value, 1):,} and save the images again "
-                    "before training: docs/your-own-images.md shows how."
+                    f"The images (mode {mode}) are nearly black: their largest value is {value:,} "
+                    f"of {_WHITE}. Multiply all values by {_WHITE // max(value, 1):,} and save the "
+                    "images again before training."
                 )
         return lines
 
@@ -116,6 +116,8 @@ class Survey:
     """Median of the short sides, in pixels."""
     num_enlarged: int
     """Number of images that are smaller than the training size."""
+    found_range: tuple[float, float] | None
+    """Smallest and largest value of the images with more than 8 bits; None without such images."""
     modes: dict[str, int]
     formats: dict[str, int]
     classes: dict[str, int]
@@ -186,6 +188,32 @@ class Survey:
             **_statistics([*usable.values()], measured.settings),
         )
 
+    def describe_range(self) -> str:
+        """Return the values found in the images with more than 8 bits, and their gray levels."""
+        if self.found_range is None:
+            return ""
+        low, high = (f"{value:,.6g}" for value in self.found_range)
+        chosen = self.settings.value_range
+        if chosen == "full":
+            return f"{low} to {high} found; black and white are the lowest and highest possible"
+        black, white = (f"{value:,.6g}" for value in parse_range(chosen))
+        return f"{low} to {high} found; {black} is black, {white} is white"
+
+    def range_advice(self) -> Text | None:
+        """Return what to do if images of 16 bits are nearly black."""
+        if self.found_range is None:
+            return None
+        high, chosen = self.found_range[1], self.settings.value_range
+        white = 2**16 - 1 if chosen == "full" else parse_range(chosen)[1]
+        is_known = chosen != "full" or all(not is_wide(m) or m == "I;16" for m in self.modes)
+        if high * _DARK >= white or not is_known:
+            return None
+        return Text(
+            f"The images of more than 8 bits are nearly black: their largest value is {high:,.6g}, "
+            f"and white is {white:,.6g}. {{}} makes the largest value white.",
+            Setting("value_range", "auto"),
+        )
+
     def histogram(self) -> list[tuple[str, int]]:
         """Return (range of short sides in pixels, number of images), the shortest sides first."""
         ranges = [f"{low} to {high - 1}" for low, high in pairwise(_SIDES)]
@@ -215,6 +243,7 @@ class Survey:
                 "duplicates": tuple(map(tuple, data["duplicates"])),
                 "remarks": Remarks(**remarks | frames),
                 "settings": ImageSettings(**settings | size),
+                "found_range": data["found_range"] and tuple(data["found_range"]),
             }
         )
 
@@ -246,9 +275,17 @@ def _statistics(facts: Sequence[Facts], settings: ImageSettings) -> dict[str, An
         },
         "median_side": median_low(sides) if sides else 0,
         "num_enlarged": sum(_is_enlarged(fact, settings) for fact in facts),
+        "found_range": _found_range(facts),
         "modes": dict(Counter(fact.mode for fact in facts).most_common()),
         "formats": dict(Counter(fact.format for fact in facts).most_common()),
     }
+
+
+def _found_range(facts: Iterable[Facts]) -> tuple[float, float] | None:
+    extents = [fact.extent for fact in facts if fact.extent is not None]
+    if not extents:
+        return None
+    return min(low for low, _ in extents), max(high for _, high in extents)
 
 
 def _is_enlarged(fact: Facts, settings: ImageSettings) -> bool:

@@ -48,6 +48,7 @@ class WholeImages:
         self._source, self._limit, self._background = source, limit, background
         self._is_in_memory = isinstance(source, Memory)
         self._facts: dict[Entry, Facts] = {}
+        self._value_range = "auto"
         self.key = cache.key_of("whole", identity, limit, background, optional_formats())
         """Cache key of results that are computed from these images."""
 
@@ -76,7 +77,7 @@ class WholeImages:
         settings = ImageSettings(channels=3)
         with preparing.open_pool(self._source, 0 if self._is_in_memory else len(entries)) as pool:
             measured = preparing.measure_all(self._source, entries, settings, pool, progress)
-        self._facts = measured.facts
+        self._facts, self._value_range = measured.facts, measured.settings.value_range
         return Survey.of_source(self._source, measured, [], Remarks())
 
     def read(self) -> Iterator[Pixels | Problem]:
@@ -86,7 +87,7 @@ class WholeImages:
         """
         chunks = list(_chunks(self._facts))
         num_processes = preparing.num_workers_for(len(self._facts)) - 1
-        job = partial(_decode, self._source, self._background)
+        job = partial(_decode, self._source, self._background, self._value_range)
         with workers.stateful_workers(job, 0 if self._is_in_memory else num_processes) as submits:
             waiting: deque[Future[list[Pixels | Problem]]] = deque()
             for number, chunk in enumerate(chunks):
@@ -111,12 +112,14 @@ def _chunks(facts: dict[Entry, Facts]) -> Iterator[Sequence[Entry]]:
         yield chunk
 
 
-def _decode(source: Source, background: str, entries: Sequence[Entry]) -> list[Pixels | Problem]:
+def _decode(
+    source: Source, background: str, value_range: str, entries: Sequence[Entry]
+) -> list[Pixels | Problem]:
     """Decode some images, in any process."""
     found: list[Pixels | Problem] = []
     for entry in entries:
         try:
-            found.append(decode_whole(source.read(entry), background))
+            found.append(decode_whole(source.read(entry), background, value_range))
         except BadImage as bad:
             found.append(Problem(entry.name, bad.reason))
     return found

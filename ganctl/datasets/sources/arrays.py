@@ -10,16 +10,18 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ganctl import limits
 from ganctl.config.image_settings import MIN_SIZE
 from ganctl.datasets.dataset import NO_CLASSES
-from ganctl.datasets.decoding.decode import UNREADABLE, BadImage, Pixels
+from ganctl.datasets.decoding.decode import UNREADABLE, BadImage
 from ganctl.datasets.sources.base import Contents, Entry, Problem, Source, class_order
 from ganctl.datasets.sources.bounded import Unpacked
 from ganctl.datasets.sources.npy import (
     NUMBERS,
     TEXTS,
+    VALUES,
     Header,
     read_array,
     read_header,
@@ -32,9 +34,8 @@ from ganctl.text import printable
 _IMAGES = ("images", "x_train", "train_images", "train_x", "x", "data", "arr_0")
 _CHANNELS = (1, 3, 4)
 _LAYOUT = (
-    "Store uint8, 0 to 255, of shape (N, H, W) or (N, H, W, C) with C of 1, 3 or 4: "
-    "np.savez('images.npz', images=(x * (255 / x.max())).astype('uint8')). Store images of "
-    "different sizes as files in a folder."
+    "Store numbers of shape (N, H, W) or (N, H, W, C) with C of 1, 3 or 4: "
+    "np.savez('images.npz', images=x). Store images of different sizes as files in a folder."
 )
 _LABELS = ("labels", "y_train", "train_labels", "train_y", "label", "y", "targets", "arr_1")
 _CLASSES = ("classes", "class_names", "label_names", "names")
@@ -55,7 +56,7 @@ class ArrayHeader(Header):
     def is_one_image(self) -> bool:
         """Whether the array is a single image, (H, W, C)."""
         is_layout = len(self.shape) == 3 and self.shape[2] in _CHANNELS
-        return self.dtype == np.uint8 and is_layout and min(self.shape[:2]) >= MIN_SIZE
+        return self._are_values and is_layout and min(self.shape[:2]) >= MIN_SIZE
 
     @property
     def are_images(self) -> bool:
@@ -64,7 +65,11 @@ class ArrayHeader(Header):
         is_layout = (len(shape) == 3 and shape[2] not in _CHANNELS) or (
             len(shape) == 4 and (shape[3] in _CHANNELS or self.is_channels_first)
         )
-        return self.dtype == np.uint8 and is_layout and min(shape) > 0
+        return self._are_values and is_layout and min(shape) > 0
+
+    @property
+    def _are_values(self) -> bool:
+        return self.dtype.kind in VALUES
 
 
 class _Labels(NamedTuple):
@@ -87,7 +92,7 @@ class Arrays(Source):
     """
 
     def __init__(self, path: str) -> None:
-        self._images: Pixels | None = None
+        self._images: NDArray[Any] | None = None
         is_alone = path.lower().endswith(".npy")
         archive = None if is_alone else open_zip(path, limits.ARRAY_DIRECTORY_BYTES)
         try:
@@ -128,7 +133,7 @@ class Arrays(Source):
         if labels.problem is not None:
             notes.append(f"{NO_CLASSES}{labels.problem}.")
         names: Sequence[str | None] = labels.names or [None] * shape[0]
-        size = math.prod(shape[1:])
+        size = math.prod(shape[1:]) * headers[key].dtype.itemsize
         self.contents = Contents(
             [Entry(f"{printable(key)}[{i}]", name, size) for i, name in enumerate(names)],
             classes=list(labels.classes),
@@ -142,8 +147,8 @@ class Arrays(Source):
             ],
         )
 
-    def read(self, entry: Entry) -> Pixels:
-        """Return uint8 (H, W) or (H, W, C). Raises BadImage."""
+    def read(self, entry: Entry) -> NDArray[Any]:
+        """Return (H, W) or (H, W, C). Raises BadImage."""
         index = int(entry.name[entry.name.rindex("[") + 1 : -1])
         try:
             image = np.array(self._mapped()[index])
@@ -151,7 +156,7 @@ class Arrays(Source):
             raise BadImage(f"{UNREADABLE}: {error}") from None
         return np.moveaxis(image, 0, -1) if self._is_channels_first else image
 
-    def _mapped(self) -> Pixels:
+    def _mapped(self) -> NDArray[Any]:
         if self._images is None:
             self._images = np.load(os.fspath(self._file), mmap_mode="r", allow_pickle=False)
         return self._images
@@ -163,6 +168,7 @@ class Arrays(Source):
 def _choose(headers: dict[str, ArrayHeader]) -> str:
     """Return the key of the images, or raise DataError."""
     suitable = [key for key, header in headers.items() if header.are_images]
+    suitable = [key for key in suitable if headers[key].dtype == np.uint8] or suitable
     preferred = [key for key in _IMAGES if key in suitable]
     if not preferred and len(suitable) != 1:
         if suitable:
@@ -192,7 +198,7 @@ def _choose(headers: dict[str, ArrayHeader]) -> str:
 def require_plausible(name: str, header: ArrayHeader) -> None:
     """Raise DataError if an array claims to have too many images, or too large ones."""
     count, *shape = header.shape
-    if count > limits.MEMBERS or math.prod(shape) > limits.IMAGE_BYTES:
+    if count > limits.MEMBERS or math.prod(shape) * header.dtype.itemsize > limits.IMAGE_BYTES:
         raise DataError(f"{name} is too large: {header.shape}", _LAYOUT)
     if count > limits.FREE_IMAGES + header.packed:
         raise DataError(f"{name} claims more images than it has bytes")

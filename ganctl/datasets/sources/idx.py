@@ -17,9 +17,10 @@ from pathlib import PurePosixPath
 from typing import IO, Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ganctl.datasets.dataset import NO_CLASSES
-from ganctl.datasets.decoding.decode import UNREADABLE, BadImage, Pixels
+from ganctl.datasets.decoding.decode import UNREADABLE, BadImage
 from ganctl.datasets.sources.arrays import ArrayHeader, channels_note, require_plausible
 from ganctl.datasets.sources.base import Contents, Entry, Problem, Source, class_order
 from ganctl.datasets.sources.bounded import Unpacked
@@ -95,8 +96,8 @@ class Idx(Source):
         beside = (os.path.basename(labels) for labels in labels_beside(path))  # noqa: PTH119
         return cls(folder, [name, *(other for other in beside if other != name)])
 
-    def read(self, entry: Entry) -> Pixels:
-        """Return uint8 (H, W) or (H, W, C). Raises BadImage."""
+    def read(self, entry: Entry) -> NDArray[Any]:
+        """Return (H, W) or (H, W, C). Raises BadImage."""
         name, _, index = entry.name[:-1].rpartition("[")
         try:
             return self._arrays[name][int(index)]
@@ -150,7 +151,7 @@ class _Images:
     def __init__(self, path: str, name: str) -> None:
         self.name = name
         self._file: str | Unpacked = path
-        self._pixels: Pixels | None = None
+        self._pixels: NDArray[Any] | None = None
         with _opened(path, name) as (content, is_packed):
             found = _read_header(content, name)
             size = os.stat(path).st_size  # noqa: PTH116
@@ -158,7 +159,7 @@ class _Images:
             if not self.header.are_images:
                 raise DataError(
                     f"{name} has no images: it is {found}",
-                    "Give the file of the images, uint8 (N, H, W) or (N, H, W, C), or its folder.",
+                    "Give the file of the images, (N, H, W) or (N, H, W, C), or its folder.",
                 )
             require_plausible(name, self.header)
             if is_packed:
@@ -171,16 +172,16 @@ class _Images:
     def __len__(self) -> int:
         return self.header.shape[0]
 
-    def __getitem__(self, index: int) -> Pixels:
+    def __getitem__(self, index: int) -> NDArray[Any]:
         if self._pixels is None:
             path = os.fspath(self._file)
-            self._pixels = np.memmap(path, np.uint8, "r", self._offset, self.header.shape)
+            self._pixels = np.memmap(path, self.header.dtype, "r", self._offset, self.header.shape)
         image = np.array(self._pixels[index])
         return np.moveaxis(image, 0, -1) if self.header.is_channels_first else image
 
     def entries(self, classes: Sequence[str] = ()) -> list[Entry]:
         """Return the entry of each image, with its class if there are `classes`."""
-        size = math.prod(self.header.shape[1:])
+        size = math.prod(self.header.shape[1:]) * self.header.dtype.itemsize
         return [
             Entry(f"{self.name}[{i}]", classes[i] if classes else None, size)
             for i in range(len(self))

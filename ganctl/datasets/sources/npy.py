@@ -14,8 +14,8 @@ from ganctl import limits
 from ganctl.datasets.sources.bounded import is_bomb
 from ganctl.errors import DataError
 
-NUMBERS, TEXTS = "iufb", "US"
-"""Kinds of NumPy's types."""
+NUMBERS, VALUES, TEXTS = "iufb", "iuf", "US"
+"""Kinds of NumPy's types: labels, pixels and names."""
 
 
 class Header(NamedTuple):

@@ -16,8 +16,8 @@ from PIL import Image
 from ganctl import machine
 from ganctl.config.image_settings import RGBA, ImageSettings
 from ganctl.datasets.dataset import Progress
-from ganctl.datasets.decoding.decode import BadImage, Outcome, Pixels
-from ganctl.datasets.detection import require_color
+from ganctl.datasets.decoding.decode import BadImage, Outcome, Pixels, to_pixels
+from ganctl.datasets.detection import require_color, require_range_used
 from ganctl.datasets.local.paths import require_apart
 from ganctl.datasets.local.preparing import map_chunks, measure_all, open_pool
 from ganctl.datasets.local.survey import Measured, Remarks, describe_problems
@@ -98,6 +98,8 @@ class Packed:
     """The settings with which the images were decoded."""
     as_png: bool
     """Whether the decoded images were stored, not the files as they are."""
+    has_wide: bool = False
+    """Whether files with more than 8 bits were stored as they are."""
 
     def notices(self) -> list[str | Text]:
         """Return what a user should know about the images that were packed."""
@@ -109,6 +111,14 @@ class Packed:
                 Text(
                     "The transparent parts of images are stored, too: train with {} to keep them.",
                     Setting("image_channels", RGBA),
+                )
+            )
+        if self.has_wide:
+            lines.append(
+                Text(
+                    "Some images have more than 8 bits and are stored as they are: train with {}, "
+                    "or black and white are the lowest and highest possible values.",
+                    Setting("value_range", self.settings.value_range),
                 )
             )
         return lines
@@ -145,6 +155,8 @@ def pack(
             problem for problem in (*source.problems, *measured.problems) if not problem.harmless
         ]
         entries = list(measured.facts)
+        is_used = any(fact.extent is not None for fact in measured.facts.values())
+        require_range_used(settings.value_range, is_used=is_used)
         _require_usable(path, entries, bad, skip_bad)
         as_png = settings.size is not None
         if is_local and not as_png:
@@ -173,9 +185,12 @@ def pack(
             for shard in written:
                 storage.remove(shard)
             raise
+    has_wide = not as_png and any(
+        fact.extent is not None and fact.format != "array" for fact in measured.facts.values()
+    )
     return Packed(
         packed, tuple(sorted(bad, key=lambda problem: problem.name)), remarks,
-        measured.settings, as_png,
+        measured.settings, as_png, has_wide,
     )  # fmt: skip
 
 
@@ -210,7 +225,7 @@ def _samples(
             if isinstance(content, bytes):
                 sample = {_SUFFIXES[facts.format]: content}
             else:
-                sample = {"png": _png(content)}
+                sample = {"png": _png(to_pixels(content, measured.settings.value_range))}
             if entry.label is not None:
                 sample["cls"] = str(numbers[entry.label]).encode()
             counts[entry.label] += 1

@@ -61,6 +61,7 @@ class StreamedDataset(NamedClasses):
     num_held_out: int = 0
     """Number of the images that `hold_out` took: the last ones of some shards."""
     labels_problem: None = None
+    value_range: None = None
     has_test_images: bool = False
 
     def __len__(self) -> int:
@@ -228,7 +229,7 @@ def _detect(index: Index, counts: NDArray[np.int64], settings: ImageSettings) ->
         with contextlib.suppress(BadImage):
             facts = measure(sample.content)
             sides.append(min(facts.width, facts.height))
-            has_color = has_color or detection.is_colorful(sample.content, settings.background)
+            has_color = has_color or detection.is_colorful(sample.content, settings)
     if not sides:
         raise DataError(
             f"none of the first images in the shards of {printable(index.address)} can be used",

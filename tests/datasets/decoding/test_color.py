@@ -9,7 +9,7 @@ import pytest
 from PIL import Image, ImageCms
 
 from ganctl.config.image_settings import ImageSettings
-from ganctl.datasets.decoding.decode import decode, examine
+from ganctl.datasets.decoding.decode import decode, measure
 
 GREEN = (0, 255, 0)
 ORANGE, BLUE = (200, 40, 10), (10, 40, 200)
@@ -173,9 +173,9 @@ def test_16_bit_grays_whose_zero_is_white_are_inverted():
     content = bytearray(encoded(Image.fromarray(pixels), "TIFF"))
     place = content.index(struct.pack("<HHI", 262, 3, 1)) + 8
     content[place] = 0
-    pixels, found = examine(bytes(content), settings(1))
+    pixels = decode(bytes(content), settings(1))
     assert pixels.min() == pixels.max() == 255 - 0x20
-    assert found.brightest == 0xFFFF - 0x2000
+    assert measure(bytes(content)).extent == (0xFFFF - 0x2000, 0xFFFF - 0x2000)
 
 
 def test_white_is_4095_in_a_tiff_of_12_bits():
@@ -185,4 +185,4 @@ def test_white_is_4095_in_a_tiff_of_12_bits():
     content += b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items())
     content += bytes(4) + row * 8
     assert corners(content, 1) == ((255,), (128,))
-    assert examine(content, settings(1))[1].brightest == 0xFFFF
+    assert measure(content).extent == (0x8007, 0xFFFF)

@@ -115,7 +115,9 @@ def test_files_of_other_programs_have_the_expected_colors(name):
     content = (FILES / name).read_bytes()
     suffix = name.rsplit(".")[-1]
     frames = 2 if name.startswith("two-") else 1
-    assert measure(content) == Facts(24, 16, mode, FORMATS.get(suffix, suffix.upper()), frames)
+    extent = (0, 65535) if mode.startswith("I;16") else None
+    kind = FORMATS.get(suffix, suffix.upper())
+    assert measure(content) == Facts(24, 16, mode, kind, frames, extent)
     pixels = decode(content, settings_of())
     assert pixels.dtype == np.uint8
     np.testing.assert_allclose(quarters(pixels), expected, atol=tolerance)
@@ -267,7 +269,7 @@ def test_pixels_of_the_right_shape_are_unchanged(channels):
 
 
 @pytest.mark.parametrize(
-    "array", [np.zeros((2, 2), np.float32), np.zeros((2, 2, 5), np.uint8), np.zeros(4, np.uint8)]
+    "array", [np.zeros((2, 2), bool), np.zeros((2, 2, 5), np.uint8), np.zeros(4, np.uint8)]
 )
 def test_an_array_that_is_not_an_image_is_refused(array):
     with pytest.raises(BadImage, match="not an image"):

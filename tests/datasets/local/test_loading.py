@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shutil
 import sys
-import textwrap
 import warnings
 import zipfile
 from pathlib import Path
@@ -330,17 +330,15 @@ def test_peculiar_images_are_reported_before_training(photos):
         dark.save(photos / "dog" / f"dark-{value}.png")
     data = loading.load(str(photos))
     assert data.notices[1:4] == (
+        "Values of more than 8 bits: 17 to 4,095 found; 17 is black, 4,095 is white.",
         "2 files with several pages or frames, of which only the first is used (3 left out). To "
         "use the others, save each as its own file.",
         "1 JPEG without the last bytes: used, because the picture is complete.",
-        "The 16-bit images are nearly black: their largest value is 4,095 of 65,535. Multiply all "
-        "values by 16 and save the images again before training: docs/your-own-images.md shows "
-        "how.",
     )
     survey = local.prepare(str(photos), ASKED).survey
     assert survey.remarks.frames == [("cat/a.gif", 3), ("cat/b.tif", 2)]
     assert survey.remarks.lacking_end == ["dog/c.jpg"]
-    assert survey.remarks.brightest["I;16"] == 4095
+    assert survey.found_range == (17, 4095)
     assert not survey.problems
 
 
@@ -355,16 +353,55 @@ def test_nearly_black_images_are_reported(tmp_path, brightest, is_said, fit):
     assert any("images (mode L) are nearly black" in str(line) for line in notices) == is_said
 
 
-def test_the_documented_recipe_brightens_nearly_black_images(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    Path("dark").mkdir()
-    for number in range(2):
-        values = np.arange(12 * 12, dtype=np.uint16).reshape(12, 12) * 28 + number
-        Image.fromarray(values).save(f"dark/{number}.png")
-    text = (Path(__file__).parents[3] / "docs" / "your-own-images.md").read_text("utf-8")
-    recipe = next(part for part in text.split("```python")[1:] if "* 16" in part)
-    exec(textwrap.dedent(recipe.split("```")[0]))
-    assert not local.prepare("bright", ASKED).survey.remarks.messages()
+def save_wide(folder, values):
+    folder.mkdir(exist_ok=True)
+    for number, value in enumerate(values):
+        Image.fromarray(np.full((8, 8), value, np.uint16)).save(folder / f"{number}.png")
+
+
+@pytest.mark.parametrize(
+    ("value_range", "resolved", "levels", "description", "advice"),
+    [
+        ("auto", "1000,2000", [0, 128, 255], "1,000 is black, 2,000 is white", False),
+        ("full", "full", [4, 6, 8], "black and white are the lowest and highest possible", True),
+        ("1500,9500", "1500,9500", [0, 0, 16], "1,500 is black, 9,500 is white", True),
+        ("0,1500", "0,1500", [170, 255, 255], "0 is black, 1,500 is white", False),
+    ],
+)
+def test_a_range_makes_gray_levels(tmp_path, value_range, resolved, levels, description, advice):
+    save_wide(tmp_path / "wide", (1000, 1500, 2000))
+    prepared = local.prepare(
+        str(tmp_path / "wide"), dataclasses.replace(ASKED, value_range=value_range)
+    )
+    assert prepared.images[:, 0, 0, 0].tolist() == levels
+    assert prepared.survey.settings.value_range == resolved
+    assert prepared.survey.describe_range() == f"1,000 to 2,000 found; {description}"
+    assert any("nearly black" in str(line) for line in prepared.advice()) == advice
+
+
+def test_a_range_that_was_found_finds_the_cache_and_holds_for_test_images(tmp_path, monkeypatch):
+    save_wide(tmp_path / "train", (1000, 2000))
+    save_wide(tmp_path / "test", (1500, 1600))
+    found = local.load(str(tmp_path), ASKED)
+    assert found.value_range == "1000,2000"
+    settings = local.prepare(str(tmp_path), ASKED).survey.settings
+    held_out = local.load(str(tmp_path), settings, held_out=True)
+    assert sorted(held_out.images[:, 0, 0, 0].tolist()) == [128, 153]
+    monkeypatch.setattr(local, "_decode", None)
+    assert local.load(str(tmp_path), settings).digest == found.digest
+
+
+def test_floating_point_arrays_are_read_with_their_range(tmp_path):
+    values = np.broadcast_to(np.linspace(-1, 1, 3)[:, None, None], (3, 8, 8)).astype(">f4")
+    np.save(tmp_path / "x.npy", values)
+    images = local.prepare(str(tmp_path / "x.npy"), ASKED).images
+    assert images[:, 0, 0, 0].tolist() == [0, 128, 255]
+    values[1, 3, 3] = np.nan
+    np.save(tmp_path / "x.npy", values)
+    survey = local.prepare(str(tmp_path / "x.npy"), ASKED).survey
+    assert [problem.reason for problem in survey.problems] == [
+        "has values that are infinite or not numbers (NaN)"
+    ]
 
 
 def test_many_images_are_not_called_few(tmp_path):

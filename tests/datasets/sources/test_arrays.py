@@ -87,14 +87,22 @@ def test_test_images_are_left_out_and_reported(save, harmless):
     assert harmless(source) == {"x_test": "not the training images"}
 
 
+@pytest.mark.parametrize("kind", ["u2", ">i4", "f2", ">f8"])
+def test_values_of_more_than_8_bits_are_read_as_they_are(save, kind):
+    values = IMAGES.astype(kind)
+    source = Arrays(save(x=values))
+    assert source.entries[0].size == 80 * values.itemsize
+    np.testing.assert_array_equal(source.read(source.entries[5]), values[5])
+    assert Arrays(save(x=values, bytes=COLOR)).entries[0].name == "bytes[0]"
+
+
 @pytest.mark.parametrize(
     ("arrays", "words"),
     [
         ({}, "no array of images; it is empty"),
-        ({"x": IMAGES / 255}, "no array of images; x is float64 (12, 8, 10)"),
+        ({"x": IMAGES / 255j}, "no array of images; x is complex128 (12, 8, 10)"),
         ({"x": IMAGES.reshape(12, -1)}, "x is uint8 (12, 80)"),
         ({"x": np.moveaxis(COLOR, 3, 1)[:, [0, 1, 2, 0]]}, "x is uint8 (12, 4, 8, 10)"),
-        ({"x": IMAGES.astype(np.uint16)}, "x is uint16 (12, 8, 10)"),
         ({"x": IMAGES > 9}, "x is bool (12, 8, 10)"),
         ({"x": COLOR[0]}, "x is uint8 (8, 10, 3): one image, but many are needed"),
         ({"arr_0": COLOR[0, ..., :1]}, "arr_0 is uint8 (8, 10, 1): one image"),
