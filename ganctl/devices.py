@@ -77,12 +77,15 @@ def use_idle_threads() -> None:
     torch.set_num_threads(min(torch.get_num_threads(), machine.num_idle_cores()))
 
 
-def describe(device: torch.device) -> str:
-    """Return the device in words: 'cpu, 2 threads', 'cuda:0, NVIDIA H100'."""
+def describe(device: torch.device, num_threads: int | None = None) -> str:
+    """Return the device in words: 'cpu, 2 threads', 'cuda:0, NVIDIA H100'.
+
+    Without `num_threads`, those of torch's operators are counted.
+    """
     if device.type == "cuda":
         return f"{device}, {torch.cuda.get_device_name(device)}"
     if device.type == "cpu":
-        return f"cpu, {counted(torch.get_num_threads(), 'thread')}"
+        return f"cpu, {counted(num_threads or torch.get_num_threads(), 'thread')}"
     return str(device)
 
 

@@ -24,7 +24,7 @@ def show_dry_run(session: Session, terminal: Terminal, merged: Merged) -> None:
     report = {
         "config": settings(session.config),
         "reasons": reasons,
-        "device": devices.describe(session.state.device),
+        "device": devices.describe(session.state.device, session.num_threads),
         "out": str(session.run.path),
         "data": {
             "name": session.dataset.name,

@@ -38,11 +38,12 @@ def run(
     again = f"To resume: ganctl train --resume --out {pasteable(folder)}"
     first_step, started = session.state.step, time.monotonic()
     images = counted_images(len(session.dataset), session.dataset.num_held_out)
+    device = devices.describe(session.state.device, session.num_threads)
     terminal.note(
         f"Training '{config.preset}' on {config.data} ({images}), "
         f"{counted(session.total_steps, 'step')} of {config.batch_size}"
         f"{f', from step {first_step:,} on' if first_step else ''}; "
-        f"{devices.describe(session.state.device)}, {config.precision}; into {folder}"
+        f"{device}, {config.precision}; into {folder}"
     )
     is_resumed = session.resumed_from is not None
     tracked = trackers_of(folder, trackers, resumed=is_resumed, announce=terminal.note)

@@ -16,11 +16,13 @@ _DECIDE_BITS = ("device", "machine", "ganctl", "torch", "numpy", "processes")
 """Parts of `computed_by`: while all of them stay the same, results are bit for bit the same."""
 
 
-def computed_by(device: torch.device, num_processes: int = 1) -> dict[str, str | int]:
+def computed_by(
+    device: torch.device, num_processes: int = 1, num_threads: int | None = None
+) -> dict[str, str | int]:
     """Return the device, the machine and the versions that a run computes with."""
     return {
         "processes": num_processes,
-        "device": devices.describe(device),
+        "device": devices.describe(device, num_threads),
         "machine": devices.describe_machine(),
         "ganctl": ganctl.__version__,
         "torch": str(torch.__version__),

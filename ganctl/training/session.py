@@ -77,6 +77,11 @@ class Session:
         return self.state.group
 
     @property
+    def num_threads(self) -> int | None:
+        """Number of CPU threads of this process that compute; None if torch's number."""
+        return workers.threads_per_process(self.config.threads, self.group.local_size)
+
+    @property
     def steps_per_epoch(self) -> int:
         """Number of steps in an epoch."""
         return self.config.steps_per_epoch(len(self.dataset))
@@ -113,7 +118,7 @@ class Session:
             "date": now,
             "from_step": self.state.step,
             "save_every": save_every,
-            **computed_by(self.state.device, self.group.size),
+            **computed_by(self.state.device, self.group.size, self.num_threads),
             **(self.beginning.record() if self.beginning else {}),
         }
         made_by = {**(self.made_by or start), "last_command": command, "last_date": now}
@@ -292,7 +297,7 @@ def new(
     resolved = from_dict(group.broadcast(to_dict(found.config)))
     dataset = images.hold_out(resolved.num_held_out(len(images)))
     group.require_same(dataset.held_out_digest, "classes")
-    devices.use_threads(resolved.threads)
+    devices.use_threads(workers.threads_in_operators(resolved, group.local_size))
     notices = [*data.notices(config, resolved, dataset)]
     if config.compile and on.type == "cpu":
         compiled = Setting("compile", True)
@@ -348,7 +353,7 @@ def resume(
     resuming.require_length(config, checkpoint.step, len(dataset))
     if config.total_steps(len(dataset)) > checkpoint.step:
         memory.require_room(config, on, has_begun=True)
-    devices.use_threads(workers.threads_per_process(config.threads, group.local_size))
+    devices.use_threads(workers.threads_in_operators(config, group.local_size))
     with errors_about(found.path):
         if config.network != checkpoint.config.network:
             raise CheckpointError("does not fit the images that it names")
@@ -357,7 +362,8 @@ def resume(
     if warnings:
         newest = f"Resuming from the newest undamaged checkpoint, step {state.step}: {found.path}"
         warnings.append(newest)
-    warnings += differences(checkpoint.made_by, computed_by(on, group.size))
+    num_threads = workers.threads_per_process(config.threads, group.local_size)
+    warnings += differences(checkpoint.made_by, computed_by(on, group.size, num_threads))
     return Session(
         run, state, dataset.to(on, cache_memory), history=checkpoint.history,
         partial=checkpoint.partial, made_by=checkpoint.made_by, warnings=warnings,

@@ -61,7 +61,8 @@ def _worthwhile(state: TrainState, most: int) -> int:
 
 def _time_steps(state: TrainState, counts: list[int]) -> dict[int, float]:
     """Return the seconds that a step takes on each number of threads, the best of a few rounds."""
-    _use(state, 1)
+    workers = {count: Workers(count) for count in {1, *counts}}
+    _use(state, workers[1])
     whole = state.config.batch_size
     few = min(whole, _FEW_IMAGES * state.config.accumulate)
     _seconds_per_step(state, few, steps=1)  # warms up
@@ -71,15 +72,18 @@ def _time_steps(state: TrainState, counts: list[int]) -> dict[int, float]:
     best = dict.fromkeys(counts, math.inf)
     # In turn, so that a machine that slows down for a while slows all of them down.
     for count in counts * _NUM_ROUNDS:
-        _use(state, count)
+        _use(state, workers[count])
+        _seconds_per_step(state, batch, steps=1)  # threads are slow at first, and after a pause
         best[count] = min(best[count], _seconds_per_step(state, batch, steps))
     return best
 
 
-def _use(state: TrainState, count: int) -> None:
-    devices.use_threads(count)
+def _use(state: TrainState, workers: Workers) -> None:
     if computes_by_image(state.config.network):
-        state.workers = Workers(count)
+        devices.use_threads(1)
+        state.workers = workers
+    else:
+        devices.use_threads(workers.count)
 
 
 def _seconds_per_step(state: TrainState, batch: int, steps: int) -> float:

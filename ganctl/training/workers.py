@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import TypeVar
 
 import torch
@@ -33,8 +33,18 @@ def num_workers(config: TrainConfig, num_processes: int) -> int:
     return threads_per_process(config.threads, num_processes) or 1
 
 
+def threads_in_operators(config: TrainConfig, num_processes: int) -> int | None:
+    """Return on how many threads operators of a run compute; None leaves torch's number.
+
+    One beside workers: torch's own threads, once awake, spin for a while, and take a core each.
+    """
+    if num_workers(config, num_processes) > 1:
+        return 1
+    return threads_per_process(config.threads, num_processes)
+
+
 class Workers:
-    """`count` threads. Each does all operators of its part by itself, and waits only at the end.
+    """`count` threads, one of them the caller's. Each does all operators of its part by itself.
 
     Threads inside the operators wait for one another at the end of each, over a thousand times per
     step, which small images do not repay and a busy machine turns into a crawl.
@@ -45,7 +55,7 @@ class Workers:
         self._threads: ThreadPoolExecutor | None = None
         if count > 1:
             self._threads = ThreadPoolExecutor(
-                count, "ganctl-worker", initializer=torch.set_num_threads, initargs=(1,)
+                count - 1, "ganctl-worker", initializer=torch.set_num_threads, initargs=(1,)
             )
 
     def map(self, work: Callable[[Part], Result], parts: Sequence[Part]) -> list[Result]:
@@ -55,8 +65,10 @@ class Workers:
         """
         if self._threads is None or len(parts) == 1:
             return [work(part) for part in parts]
-        futures = [self._threads.submit(work, part) for part in parts]
-        errors = [future.exception() for future in futures]  # waits for all
-        for error in filter(None, errors):
-            raise error
-        return [future.result() for future in futures]
+        first, *others = parts
+        futures = [self._threads.submit(work, part) for part in others]
+        try:
+            result = work(first)
+        finally:
+            wait(futures)
+        return [result, *(future.result() for future in futures)]

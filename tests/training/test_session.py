@@ -380,7 +380,7 @@ def test_a_run_resumes_with_its_own_number_of_threads(stopped, train):
 
 
 def test_a_warning_names_another_device(stopped, monkeypatch):
-    monkeypatch.setattr("ganctl.devices.describe", lambda _: "another machine")
+    monkeypatch.setattr("ganctl.devices.describe", lambda *_: "another machine")
     (notice,) = session.resume(stopped, {}, "cpu").warnings
     assert "may differ in rounding" in notice
     assert "another machine" in notice
@@ -405,7 +405,7 @@ def test_a_warning_names_what_computes_differently(stopped, monkeypatch, target,
 
 
 def test_one_warning_names_all_changes(stopped, monkeypatch):
-    monkeypatch.setattr("ganctl.devices.describe", lambda _: "cuda:0")
+    monkeypatch.setattr("ganctl.devices.describe", lambda *_: "cuda:0")
     monkeypatch.setattr("torch.__version__", "99.0")
     (notice,) = session.resume(stopped, {}, "cpu").warnings
     assert "now cuda:0; torch was" in notice

@@ -28,7 +28,7 @@ def choose(config, monkeypatch):
 
     def call(seconds, **changes):
         monkeypatch.setattr(
-            threads, "_seconds_per_step", lambda *_, **__: seconds[torch.get_num_threads()]
+            threads, "_seconds_per_step", lambda state, *_, **__: seconds[state.workers.count]
         )
         return threads.choose(override(config, changes), CPU)
 

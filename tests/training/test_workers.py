@@ -7,7 +7,7 @@ import torch
 
 from ganctl.config.presets import preset
 from ganctl.config.schema import override
-from ganctl.training.workers import Workers, num_workers
+from ganctl.training.workers import Workers, num_workers, threads_in_operators
 
 
 def test_parts_are_computed_at_the_same_time_each_by_one_thread() -> None:
@@ -17,7 +17,8 @@ def test_parts_are_computed_at_the_same_time_each_by_one_thread() -> None:
         barrier.wait()  # ends only if all three are there
         return part, torch.get_num_threads()
 
-    assert Workers(3).map(work, [5, 6, 7]) == [(5, 1), (6, 1), (7, 1)]
+    own = torch.get_num_threads()
+    assert Workers(3).map(work, [5, 6, 7]) == [(5, own), (6, 1), (7, 1)]
 
 
 def test_one_part_is_computed_where_it_is_asked_for() -> None:
@@ -35,9 +36,11 @@ def test_an_error_is_that_of_the_first_part_that_fails_after_all_have_ended() ->
         if part:
             raise ValueError(part)
 
-    with pytest.raises(ValueError, match="1"):
-        Workers(3).map(work, [0, 1, 2])
-    assert sorted(ended) == [0, 1, 2]
+    for parts in ([0, 1, 2], [1, 0, 2]):
+        ended.clear()
+        with pytest.raises(ValueError, match="1"):
+            Workers(3).map(work, parts)
+        assert sorted(ended) == [0, 1, 2]
 
 
 @pytest.mark.parametrize(
@@ -49,3 +52,4 @@ def test_only_images_that_do_not_depend_on_one_another_are_computed_in_parts(
 ) -> None:
     config = override(preset(name), {"threads": threads})
     assert num_workers(config, num_processes) == expected
+    assert threads_in_operators(config, num_processes) == (1 if expected > 1 else threads)
