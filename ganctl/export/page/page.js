@@ -359,6 +359,7 @@
   function move(index, amount) {
     state.shift[index] = amount;
     moves[index].nextElementSibling.textContent = amount.toFixed(1);
+    moves[index].style.setProperty("--amount", amount);
     schedule();
   }
   moves.forEach((slider, index) =>
@@ -405,8 +406,7 @@
     const next = themes[(themes.indexOf(document.documentElement.dataset.theme || "auto") + 1) % 3];
     if (next === "auto") delete document.documentElement.dataset.theme;
     else document.documentElement.dataset.theme = next;
-    event.target.textContent = next[0].toUpperCase() + next.slice(1);
-    event.target.setAttribute("aria-label", `Theme: ${next === "auto" ? "automatic" : next}`);
+    event.target.textContent = `Theme: ${next === "auto" ? "automatic" : next}`;
   });
 
   setSpeed(state.speed);
