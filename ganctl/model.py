@@ -26,6 +26,7 @@ from ganctl.datasets.pictures import Origin
 from ganctl.errors import Setting, Text, UsageError
 from ganctl.evaluation.path_length import path_lengths_along
 from ganctl.export.source import Source
+from ganctl.features import FeatureNetwork
 from ganctl.images import Pixels
 from ganctl.inputs import GivenLatents, Inputs
 from ganctl.latents_file import Latents
@@ -224,8 +225,8 @@ class Model:
                 raise pairing_error(len(labels), len(found), "image")
         return projection.project(
             self.generator, self.network, found, labels, classes=self.classes,
+            features=self._feature_network(), progress=progress,
             provenance={**self._made_by, "projected": counted(len(found), "image")},
-            progress=progress,
         )  # fmt: skip
 
     def directions(
@@ -275,7 +276,7 @@ class Model:
             latents=steering.moved(origin.points[0], found.vectors),
             classes=None if origin.classes is None else int(origin.classes[0]),
         )
-        seen_by = features.load("auto", self.data, image_shape=self.network.image_shape)
+        seen_by = self._feature_network()
         lengths = () if seen_by is None else path_lengths_along(
             self.generator, self.network, seen_by, found.vectors, steering.STRENGTHS[-1], progress
         )  # fmt: skip
@@ -376,6 +377,10 @@ class Model:
                 self.generator, self.network, steering.METHODS[0], self.network.latent_dim
             )
         return given if isinstance(given, Directions) else steering.read(given, self.network)
+
+    def _feature_network(self) -> FeatureNetwork | None:
+        """Return the network that judges its images, if one is installed."""
+        return features.load("auto", self.data, image_shape=self.network.image_shape)
 
     def _points_of(
         self, given: Origin | Latents, classes: Class | None, progress: Progress

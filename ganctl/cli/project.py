@@ -80,15 +80,17 @@ def project(
         )
         found.save(out, command=command_of(context))
     terminal.notes(found.notes)
-    names = found.class_names
+    names, errors = found.class_names, found.feature_error
     if json:
         numbers = found.latents.classes
         terminal.document({
             "out": str(out), "num_images": len(found),
             "psnr_db": _finite(float(np.median(found.psnr))),
+            "feature_error": None if errors is None else float(np.median(errors)),
             "images": [
                 {"name": name, "class": None if numbers is None else int(numbers[place]),
-                 "class_name": names[place], "psnr_db": _finite(float(found.psnr[place]))}
+                 "class_name": names[place], "psnr_db": _finite(float(found.psnr[place])),
+                 "feature_error": found.feature_errors[place]}
                 for place, name in enumerate(found.names)
             ],
             "ema": model.ema, "checkpoint": str(model.path), "digest": model.digest,
@@ -100,12 +102,14 @@ def project(
         + (f" in the median, {found.psnr.min():.1f} dB at least" if len(found) > 1 else "")
     )
     if len(found) <= _MAX_LISTED:
-        columns = ("picture", "class", "PSNR") if model.classes else ("picture", "PSNR")
+        labels = ["picture", "class"] if model.classes else ["picture"]
+        columns = [*labels, "PSNR", *(["feature error"] if errors is not None else [])]
         rows = [
-            (name, *([names[place]] if model.classes else []), f"{found.psnr[place]:.1f} dB")
+            (name, *([names[place]] if model.classes else []), f"{found.psnr[place]:.1f} dB",
+             *([f"{errors[place]:.2f}"] if errors is not None else []))
             for place, name in enumerate(found.names)
-        ]
-        terminal.table(columns, rows, left=len(columns) - 1)
+        ]  # fmt: skip
+        terminal.table(columns, rows, left=len(labels))
 
 
 def _finite(psnr: float) -> float | None:

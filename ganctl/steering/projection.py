@@ -19,6 +19,7 @@ from ganctl.config.schema import NetworkConfig
 from ganctl.datasets.dataset import Progress
 from ganctl.datasets.pictures import Pictures
 from ganctl.errors import Text
+from ganctl.features import FeatureNetwork, extract
 from ganctl.images import Pixels
 from ganctl.latents_file import Latents
 from ganctl.steering.search import Search
@@ -54,6 +55,8 @@ class Projection:
     """Names of the generator's classes; none if it is unconditional."""
     notes: tuple[str | Text, ...] = ()
     """What a user should know: which images were fitted, left out, or not found."""
+    feature_error: NDArray[np.float64] | None = None
+    """Relative error of each image in the features of a network; None without one."""
 
     def __len__(self) -> int:
         return len(self.names)
@@ -70,15 +73,24 @@ class Projection:
             return [None] * len(self)
         return [self.classes[number] for number in self.latents.classes]
 
+    @property
+    def feature_errors(self) -> list[float | None]:
+        """The error of each image in features; None without a feature network."""
+        if self.feature_error is None:
+            return [None] * len(self)
+        return [float(error) for error in self.feature_error]
+
     def picture(self) -> Pixels:
         """Return the first 256 pairs, the given image on the left, in one picture (H, W, C)."""
         shown = slice(_MAX_SHOWN)
         pairs = np.concatenate([self.given[shown], self.found[shown]], 2)
         pairs = images.over_white(images.enlarge(pairs, images.preview_factor(pairs.shape[1])))
         framed = np.pad(pairs, ((0, 0), (_GAP, _GAP), (_GAP, _GAP), (0, 0)), constant_values=255)
+        errors = self.feature_errors
         captions = [
             f"{name[-_CAPTION_CHARS:]}  {_in_db(psnr)}"
-            for name, psnr in zip(self.names[shown], self.psnr, strict=False)
+            + ("" if error is None else f"  {error:.2f}")
+            for name, psnr, error in zip(self.names[shown], self.psnr, errors, strict=False)
         ]
         return images.grid(images.add_captions(framed, captions))
 
@@ -95,9 +107,11 @@ class Projection:
         files.write_atomic(folder / SHEET, images.png(self.picture(), text))
         table = io.StringIO()
         rows = csv.writer(table, lineterminator="\n")
-        rows.writerow(["name", "class", "psnr_db"])
-        for name, class_name, psnr in zip(self.names, self.class_names, self.psnr, strict=True):
-            rows.writerow([name, class_name or "", f"{psnr:.2f}"])
+        rows.writerow(["name", "class", "psnr_db", "feature_error"])
+        columns = (self.names, self.class_names, self.psnr, self.feature_errors)
+        for name, class_name, psnr, error in zip(*columns, strict=True):
+            shown = "" if error is None else f"{error:.4f}"
+            rows.writerow([name, class_name or "", f"{psnr:.2f}", shown])
         files.write_atomic(folder / TABLE, table.getvalue().encode())
 
 
@@ -108,13 +122,15 @@ def project(
     labels: Sequence[int] | None,
     *,
     classes: tuple[str, ...],
+    features: FeatureNetwork | None,
     provenance: Mapping[str, str],
     progress: Progress,
 ) -> Projection:
     """Return the projection of `pictures`, which have the size and channels of the generator.
 
     With `labels`, (N,), the image that is found is of that class; otherwise the class is searched
-    for, too. Raises DeviceError if there is too little memory.
+    for, too. With `features` the error is also measured in these. Raises DeviceError if there is
+    too little memory.
     """
     targets = images.to_tensor(torch.from_numpy(pictures.pixels))
     task, count = "projecting", len(pictures)
@@ -130,6 +146,7 @@ def project(
         Latents(points.numpy(), numbers, names=pictures.names, provenance=provenance),
         pictures.names, pictures.pixels, found, ratios, classes,
         (*pictures.notes, *_notes(pictures.names, ratios)),
+        None if features is None else relative_error(features, pictures.pixels, found),
     )  # fmt: skip
 
 
@@ -144,6 +161,17 @@ def psnr(given: Pixels, found: Pixels) -> NDArray[np.float64]:
     with np.errstate(divide="ignore"):
         ratios: NDArray[np.float64] = 10 * np.log10(4 / errors)  # the values are in [-1, 1]
     return ratios
+
+
+def relative_error(network: FeatureNetwork, given: Pixels, found: Pixels) -> NDArray[np.float64]:
+    """Return the error of each image found, (N, H, W, C), in the features of a network, (N,).
+
+    The distance of its features from those of the given image, as a share of the length of these:
+    0 for equal images, around 1 for others.
+    """
+    first, second = (extract(network, [each]).features.double() for each in (given, found))
+    error: NDArray[np.float64] = ((second - first).norm(dim=1) / first.norm(dim=1)).numpy()
+    return error
 
 
 def _notes(names: Sequence[str], ratios: NDArray[np.float64]) -> list[str]:

@@ -19,7 +19,7 @@ def test_the_result_names_each_picture(ok, run, pictures, tmp_path, monkeypatch)
     result = ok("project", run, pictures, "-o", tmp_path / "out", "--class", "0")
     first, head, *rows = result.out.splitlines()
     assert first.startswith(f"{tmp_path / 'out'}: 2 latents, PSNR ")
-    assert head.split() == ["picture", "class", "PSNR"]
+    assert head.split() == ["picture", "class", "PSNR", "feature", "error"]
     assert [row.split()[:2] for row in rows] == [["seed-000000.png", "0"], ["seed-000001.png", "0"]]
     with np.load(tmp_path / "out" / "latents.npz") as arrays:
         assert arrays["latents"].shape == (2, 100)

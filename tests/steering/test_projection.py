@@ -1,12 +1,15 @@
 import csv
+import dataclasses
 
 import numpy as np
 import pytest
+import torch
 
 from ganctl import images, latents_file
 from ganctl.errors import RunError
+from ganctl.features.classifier import DigitFeatures
 from ganctl.latents_file import Latents
-from ganctl.steering.projection import Projection, _notes, psnr
+from ganctl.steering.projection import Projection, _notes, psnr, relative_error
 
 
 @pytest.fixture
@@ -22,6 +25,16 @@ def projection():
 def test_psnr_is_in_decibels(projection):
     assert projection.psnr[1] == pytest.approx(20 * np.log10(255 / 51), abs=1e-4)
     assert np.isinf(projection.psnr[[0, 2]]).all()
+
+
+def test_the_error_in_features_is_relative():
+    given = np.zeros((2, 28, 28, 1), np.uint8)
+    given[:, 5:20, 12:15] = 255
+    found = given.copy()
+    found[1, 5:8, 12:24] = 255
+    equal, other = relative_error(DigitFeatures(torch.device("cpu")), given, found)
+    assert equal == 0
+    assert 0.05 < other < 2
 
 
 def test_pictures_of_another_kind_are_named(projection):
@@ -48,7 +61,12 @@ def test_three_files_are_saved(projection, tmp_path):
         assert arrays["latents"].tolist() == np.ones((3, 4)).tolist()
         assert arrays["classes"].tolist() == [1, 0, 1]
     rows = list(csv.DictReader((folder / "projection.csv").open(encoding="utf-8")))
-    assert rows[1] == {"name": "b.png", "class": "cat", "psnr_db": "13.98"}
+    expected = {"name": "b.png", "class": "cat", "psnr_db": "13.98", "feature_error": ""}
+    assert rows[1] == expected
+    with_error = dataclasses.replace(projection, feature_error=np.array([0, 0.25, 1]))
+    with_error.save(folder)
+    rows = list(csv.DictReader((folder / "projection.csv").open(encoding="utf-8")))
+    assert rows[1] == {**expected, "feature_error": "0.2500"}
     assert (rows[2]["name"], rows[2]["psnr_db"]) == ("c,d", "inf")
     projection.save(folder)  # once more, in their place
 
