@@ -11,12 +11,14 @@ from pathlib import Path
 import numpy as np
 from torch import nn
 
+import ganctl
 from ganctl import images, plots
 from ganctl.config.schema import TrainConfig
 from ganctl.errors import RunError
 from ganctl.history import Row
 from ganctl.images import Pixels
 from ganctl.sampling import sample_seeds
+from ganctl.seeds import as_ranges
 from ganctl.store import RunDirectory
 
 _DRAW_SHARE = 0.003
@@ -48,7 +50,8 @@ class Pictures:
     def draw_samples(self, generator: nn.Module, epoch: int) -> Pixels:
         """Draw the samples of seeds 0, 1, 2, ... into a file; return them, uint8 (N, H, W, C)."""
         samples = self._sample(generator)
-        self._run.write(self._run.sample(epoch), images.png(_grid(samples)))
+        text = {**self._provenance, "epoch": str(epoch)}
+        self._run.write(self._run.sample(epoch), images.png(_grid(samples), text))
         return samples
 
     def preview_if_due(self, generator: nn.Module) -> Pixels | None:
@@ -79,7 +82,9 @@ class Pictures:
                 self._run.write(self._run.losses_plot, plots.losses_png(history, title))
             if frames := self._frames():
                 milliseconds = max(60, min(500, 8000 // len(frames)))
-                content = images.animation(frames, "gif", milliseconds=milliseconds, hold=4)
+                content = images.animation(
+                    frames, "gif", milliseconds=milliseconds, hold=4, text=self._provenance
+                )
                 self._run.write(self._run.animation, content)
         except RunError:
             raise
@@ -90,6 +95,19 @@ class Pictures:
             )
         self._last_drawn = time.monotonic()
         self._drawing_seconds = self._last_drawn - started
+
+    @property
+    def _provenance(self) -> dict[str, str]:
+        """Text for the files: how the run was made, and which samples they show."""
+        config = self._config
+        return {
+            "Software": f"ganctl {ganctl.__version__}",
+            "preset": config.preset,
+            "data": Path(config.data).name,  # not where its maker keeps files
+            "run_seed": str(config.seed),
+            "weights": "ema" if config.ema_images else "generator",
+            "seeds": as_ranges(range(config.num_samples)),
+        }
 
     def _sample(self, generator: nn.Module) -> Pixels:
         seeds = range(self._config.num_samples)

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 from PIL import Image
 
+import ganctl
 from ganctl import images, plots
 from ganctl.store import RunDirectory, read_checkpoint
 from ganctl.training import pictures, session
@@ -17,6 +18,9 @@ from ganctl.training.pictures import variety
 def test_foreign_files_are_not_frames_of_the_animation(tmp_path, tiny_config, train):
     run = RunDirectory(tmp_path / "run")
     train(session.new(tiny_config(epochs=2), run.path, "cpu"))
+    made_with = ganctl.inspect(run.sample(1))["made_with"]
+    assert (made_with["data"], made_with["epoch"]) == ("mnist", "1")
+    assert ganctl.inspect(run.animation)["made_with"]["seeds"] == made_with["seeds"]
     whole = run.sample(1).read_bytes()
     run.sample(1).write_bytes(whole[: len(whole) // 2])
     for epoch, content in enumerate((b"", b"GIF89a", images.png(np.zeros((9, 9, 1), "u1"))), 10):
