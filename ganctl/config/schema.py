@@ -104,8 +104,9 @@ class TrainConfig(Checked):
     data: Annotated[str, Spec(
         IMAGES, "Your own images: a folder, a .zip, .tar, .npz, .npy or .parquet, MNIST's idx "
         "files, or tar shards as 'shards/*.tar'. To stream shards, give their index, which may "
-        "also be at s3://bucket/index.json. Or the name of a dataset: mnist and stacked-mnist ship "
-        "with ganctl; fashion-mnist, kmnist, emnist and cifar10 are downloaded.")] = "mnist"
+        "also be at s3://bucket/index.json. Or hf://USER/NAME, a dataset of Hugging Face's hub. Or "
+        "the name of a dataset: mnist and stacked-mnist ship with ganctl; fashion-mnist, kmnist, "
+        "emnist and cifar10 are downloaded.")] = "mnist"
     image_size: Annotated[str | None, Spec(
         IMAGES, f"Training resolution in pixels (N, or HEIGHTxWIDTH); multiples of 4 from "
         f"{MIN_SIZE} to {MAX_SIZE}.",
@@ -127,10 +128,10 @@ class TrainConfig(Checked):
         IMAGES, "The image to use where the samples in tar shards have several, such as seg.png.",
         unset="the first with a plain suffix")] = None
     image_column: Annotated[str | None, Spec(
-        IMAGES, "The column of the images where a Parquet file has several.",
+        IMAGES, "The column of the images where a Parquet file or an hf:// dataset has several.",
         unset="the only one")] = None
     label_column: Annotated[str | None, Spec(
-        IMAGES, "The column of the classes in a Parquet file, of whole numbers or names.",
+        IMAGES, "The column of the classes in a Parquet file or an hf:// dataset.",
         unset="the one whose type or name says so")] = None
     mirror: Annotated[bool, Spec(
         IMAGES, "Flip images horizontally at random (doubles the dataset).")] = False

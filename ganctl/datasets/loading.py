@@ -18,7 +18,7 @@ from ganctl.datasets.local import paths, trained
 from ganctl.datasets.local.loading import Prepared
 from ganctl.datasets.local.survey import Survey
 from ganctl.datasets.local.whole import WholeImages
-from ganctl.datasets.sources import columns
+from ganctl.datasets.sources import columns, hub
 from ganctl.datasets.streaming import index, storage, stream
 from ganctl.errors import DataError, Setting, Text, UsageError
 from ganctl.text import printable, suggestion
@@ -36,6 +36,9 @@ def resolve(name: str) -> str:
     Nothing is opened. Raises DataError for anything else, and for a path at which nothing is.
     """
     if name in NAMES:
+        return name
+    if hub.is_hub(name):
+        hub.require_hub(name)
         return name
     if storage.is_address(name):
         storage.require_address(name)
@@ -86,7 +89,7 @@ def untrusted_error(name: str) -> UsageError:
 
 def is_streamed(name: str) -> bool:
     """Return whether `name` is an index of shards, whose images are streamed."""
-    return index.is_index(name) or storage.is_address(name)
+    return not hub.is_hub(name) and (index.is_index(name) or storage.is_address(name))
 
 
 def load_training(config: TrainConfig, progress: Progress | None = None) -> ImageDataset:

@@ -23,6 +23,7 @@ from ganctl.datasets.detection import LARGEST_DETECTED
 from ganctl.datasets.local import cache, preparing
 from ganctl.datasets.local.paths import fingerprint
 from ganctl.datasets.local.survey import Remarks, Survey, describe_classes, describe_problems
+from ganctl.datasets.sources import hub
 from ganctl.datasets.sources.base import Problem, Source
 from ganctl.datasets.sources.folder import Folder
 from ganctl.datasets.sources.opening import open_folder, open_source
@@ -177,6 +178,8 @@ def prepare(
     report = progress or (lambda *_: None)
     is_folder = os.path.isdir(path) and settings.image_key is None  # noqa: PTH112
     folder = Folder(path) if is_folder else None
+    if hub.is_hub(path):
+        report(f"opening {path}, which may have to be downloaded", 0, 0)
     files = [fingerprint(path, folder), held_out]
     key = _key(files, settings, limit)
     stored = cache.find(key)

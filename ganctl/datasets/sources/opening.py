@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from ganctl import limits
 from ganctl.config.image_settings import ImageSettings
-from ganctl.datasets.sources import columns, parquet
+from ganctl.datasets.sources import columns, hub, parquet
 from ganctl.datasets.sources.arrays import Arrays
 from ganctl.datasets.sources.base import NOT_AN_IMAGE, Problem, Source, why_unused
 from ganctl.datasets.sources.folder import File, Folder
@@ -39,13 +39,15 @@ def open_source(path: str, settings: ImageSettings = _DEFAULTS) -> Source:
     `settings` choose among the images of a tar's samples and the columns of a table. Raises
     DataError, UsageError.
     """
-    paths = expand_pattern(path)
+    paths = [path] if hub.is_hub(path) else expand_pattern(path)
     is_folder = os.path.isdir(path)  # noqa: PTH112 - it accepts any string
     if settings.image_key is not None and (is_folder or not paths[0].lower().endswith(_TARS)):
         raise UsageError(
             f"'{printable(path)}' is not a tar, and an image key is for samples in tars",
             Text("Leave out {}.", Setting("image_key")),
         )
+    if hub.is_hub(path):
+        return hub.open_tables(path, settings)
     if is_folder:
         return open_folder(Folder(path), settings)
     for each in paths:
@@ -101,8 +103,10 @@ def open_folder(folder: Folder, settings: ImageSettings = _DEFAULTS) -> Source:
 def files_of(path: str) -> list[str]:
     """Return the paths of the files that the images at `path` come from, if it is no folder.
 
-    Raises UsageError.
+    Raises UsageError, and DataError if a data set cannot be downloaded.
     """
+    if hub.is_hub(path):
+        return hub.files_of(path)
     return [*expand_pattern(path), *(labels_beside(path) if is_idx(path) else ())]
 
 
