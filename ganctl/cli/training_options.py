@@ -64,7 +64,7 @@ SaveEveryOption = Annotated[float, typer.Option(
 NoPreviewOption = Annotated[bool, typer.Option(
     "--no-preview", help="Show no samples on the screen during training.")]
 TrackOption = Annotated[list[str] | None, typer.Option(
-    "--track", metavar="NAME", show_default="the trackers of the resumed run",
+    "--track", metavar="NAME", show_default="none; with --resume those of the run",
     autocompletion=completion.trackers,
     help="Log metrics and samples to tensorboard, wandb or mlflow; repeatable. none: to nothing.")]
 JsonLinesOption = Annotated[bool, typer.Option(

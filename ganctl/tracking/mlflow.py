@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -26,6 +27,8 @@ class MLflow(Tracker):
             raise PackageError.missing(
                 Setting("track", self.name), "mlflow", extra=self.name
             ) from None
+        # With MLflow's own seven, a server that is down holds up a run for eight minutes.
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
         self._mlflow, self._client = mlflow, mlflow.MlflowClient()
         run = mlflow.start_run(run_id=run_id, run_name=start.folder.absolute().name)
         self._run_id = run.info.run_id
