@@ -86,6 +86,17 @@ def classifier_score(logits: Tensor) -> float:
         return float(metric.compute()[0])
 
 
+def inception_score(logits: Tensor) -> float:
+    """Return the Inception score of Inception's logits as torch-fidelity computes it by default.
+
+    It is the mean of the scores of ten parts of the images, which are shuffled first (Salimans et
+    al. 2016, section 4).
+    """
+    from torch_fidelity.metric_isc import KEY_METRIC_ISC_MEAN, isc_features_to_metric
+
+    return float(isc_features_to_metric(logits)[KEY_METRIC_ISC_MEAN])
+
+
 @dataclass(frozen=True)
 class Manifold:
     """The overlap of two sets of features. A feature's ball reaches to its k-th neighbor."""

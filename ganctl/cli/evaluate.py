@@ -45,8 +45,9 @@ def evaluate(
     features: Annotated[str, typer.Option(
         "--features", metavar="KIND|PATH",
         help="The feature network: auto, digits (the classifier included in ganctl), imagenet "
-        "(EfficientNet-Lite0), inception (extra 'inception'), torchvision:NAME, dinov2:NAME, a "
-        "file of Inception's weights, or none (patches only).",
+        "(EfficientNet-Lite0), inception or inception-clean (as torch-fidelity or clean-fid; extra "
+        "'inception'), torchvision:NAME, dinov2:NAME, a file of Inception's weights, or none "
+        "(patches only).",
     )] = "auto",
     skip_bad: Annotated[bool, typer.Option(
         "--skip-bad", help="Leave out files that cannot be used, instead of refusing all images.",

@@ -23,7 +23,8 @@ from ganctl.datasets.local.survey import Survey
 from ganctl.datasets.local.whole import WholeImages
 from ganctl.errors import DataError, Setting, Text, UsageError
 from ganctl.evaluation import image_sets
-from ganctl.evaluation.evaluator import DEFAULT_SAMPLES, NUM_STEPS, Metrics, as_metrics, compare
+from ganctl.evaluation.evaluator import DEFAULT_SAMPLES, Metrics, as_metrics
+from ganctl.evaluation.feature_comparison import NUM_STEPS, Which, compare
 from ganctl.evaluation.image_sets import ImageSet
 from ganctl.evaluation.results import metric_rows
 from ganctl.features import Activations, FeatureNetwork
@@ -228,19 +229,20 @@ def _require_enough(name: str, number: int, wanted: int | None) -> None:
 
 
 def _compared(network: FeatureNetwork, a: ImageSet, b: ImageSet, progress: Progress) -> Comparison:
-    fake, real = (one.activations[_shuffled(len(one))] for one in (a, b))
-    near = real.features[:MAX_NEIGHBORS]
+    fake, real = a.activations, b.activations
+    orders = [_shuffled(len(one)) for one in (a, b)]
+    searched = orders[0][:MAX_NEIGHBORS], orders[1][:MAX_NEIGHBORS]
+    near = real.features[searched[1]]
     floor = None
     if len(b) >= 2 * MIN_MEASURED:
-        progress("comparing two halves of B", 0, NUM_STEPS)
-        half = len(b) // 2
+        task, first = "comparing two halves of B", slice(MAX_NEIGHBORS)
+        progress(task, 0, NUM_STEPS)
+        half, other = (real[order] for order in orders[1].tensor_split([len(b) // 2]))
         nearest = metrics.nearest_others(near)
-        floor = _measure(
-            network, real[:half], real[half:], nearest, "comparing two halves of B", progress
-        )
+        floor = _measure(network, half, other, nearest, (first, first), task, progress)
     progress("comparing A with B", 0, NUM_STEPS)
-    nearest = metrics.nearest_distances(fake.features[:MAX_NEIGHBORS], near)
-    found = _measure(network, fake, real, nearest, "comparing A with B", progress)
+    nearest = metrics.nearest_distances(fake.features[searched[0]], near)
+    found = _measure(network, fake, real, nearest, searched, "comparing A with B", progress)
     known = set(b.digests)
     num_common = sum(digest in known for digest in a.digests)
     return Comparison(a, b, network.name, found, floor, num_common)
@@ -255,10 +257,11 @@ def _measure(
     found: Activations,
     real: Activations,
     nearest: Tensor,
+    searched: tuple[Which, Which],
     task: str,
     progress: Progress,
 ) -> Metrics:
     frechet = metrics.Frechet(real.features)
     report = functools.partial(progress, task)
-    values = compare(network, found, real, frechet, nearest, report, MAX_NEIGHBORS)
+    values = compare(network, found, real, frechet, nearest, report, searched)
     return as_metrics(len(found), None, values)

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import json
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from ganctl import metrics, patches
 from ganctl.datasets.dataset import Progress, Rows
 from ganctl.datasets.local import cache
-from ganctl.evaluation.real_features import RealImages, activations, chunks
-from ganctl.features import Activations, FeatureNetwork, extract
+from ganctl.evaluation.feature_comparison import FeatureComparison, distances
+from ganctl.evaluation.real_features import chunks
+from ganctl.features import FeatureNetwork, extract
 from ganctl.history import QUALITY_METRICS
 from ganctl.images import Pixels
 from ganctl.rng import Stream
@@ -28,8 +26,6 @@ DEFAULT_SAMPLES = 10_000
 """Number of samples of a checkpoint that are evaluated unless another number is given."""
 _NUM_EPOCH_TEST = 2000
 """Number of test images that an epoch's samples are compared with."""
-NUM_STEPS = 4
-"""Number of steps of a comparison."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +45,8 @@ class Metrics:
     classifier_score: float | None
     """None if the feature network's classes say nothing about these images, like `sure_share`."""
     sure_share: float | None
+    inception_score: float | None
+    """None unless the features are Inception's."""
     class_shares: list[float]
     """Fraction of images in each class; empty if the feature network does not know the classes."""
     classes_found: int | None
@@ -79,9 +77,10 @@ class Evaluator:
         self._progress = progress
         chosen = Stream.FLOOR.generator().permutation(len(train))[:count]
         self._patches = _PatchComparison(test, train, np.sort(chosen))
-        self._features = None
+        self.features: FeatureComparison | None = None
+        """The comparison in feature space; None without a network."""
         if network is not None:
-            self._features = _FeatureComparison(network, test, train, chosen, count, progress)
+            self.features = FeatureComparison(network, test, train, chosen, count, progress)
 
     @property
     def num_patch_images(self) -> int:
@@ -91,7 +90,7 @@ class Evaluator:
     @property
     def num_test_images(self) -> int:
         """Number of test images used: all, or as many as samples if all would take hours."""
-        return self._patches.count if self._features is None else self._features.num_test_images
+        return self._patches.count if self.features is None else self.features.num_test_images
 
     def measure(self, samples: Iterable[Pixels]) -> Metrics:
         """Return the metrics of generated images, uint8 chunks (n, H, W, C).
@@ -102,8 +101,8 @@ class Evaluator:
         first: list[Pixels] = []
         watched = _keep_first(samples, self._patches.count, first)
         found: dict[str, Any] = {}
-        if self._features is not None:
-            found = self._features.measure(watched)
+        if self.features is not None:
+            found = self.features.measure(watched)
         else:
             self._watch(watched)
         pixels = np.concatenate(first)
@@ -115,12 +114,12 @@ class Evaluator:
 
         `nearest_training` is that of the test images instead. The result is cached.
         """
-        if self._features is None:
+        if self.features is None:
             return as_metrics(self._patches.count, self._patches.floor(), {})
-        key = self._features.floor_key()
+        key = self.features.floor_key()
         if (kept := cache.find_bytes(key, "floor")) is not None:
             return Metrics(**json.loads(kept))
-        floor = as_metrics(0, self._patches.floor(), self._features.floor())
+        floor = as_metrics(0, self._patches.floor(), self.features.floor())
         cache.keep_bytes(key, "floor", json.dumps(asdict(floor)).encode())
         return floor
 
@@ -151,68 +150,6 @@ class _PatchComparison:
     def floor(self) -> float:
         """Return the patch distance of the training images."""
         return self.distance(self._train[self._chosen])
-
-
-class _FeatureComparison:
-    """The features of test images, and of the training images that give the floor."""
-
-    def __init__(
-        self,
-        network: FeatureNetwork,
-        test: Pixels | Rows,
-        train: Pixels | Rows,
-        chosen: NDArray[np.intp],
-        count: int,
-        progress: Progress,
-    ) -> None:
-        self._network, self._count, self._progress = network, count, progress
-        self._chosen = chosen
-        has_all_training = network.is_fast or len(train) <= count
-        if not network.is_fast:
-            test, train = test[:count], train[chosen]
-            self._chosen = np.arange(len(train))
-        self._test_images, self._floor_images = (RealImages(network, one) for one in (test, train))
-        sets = [self._test_images, self._floor_images][: 2 if has_all_training else 1]
-        found = activations(sets, "extracting features of real images", progress)
-        self._test, self._train = found[0], found[1] if has_all_training else None
-        self._frechet = metrics.Frechet(self._test.features)
-
-    @property
-    def num_test_images(self) -> int:
-        """Number of test images used: all, or as many as samples if all would take hours."""
-        return len(self._test)
-
-    def measure(self, samples: Iterable[Pixels]) -> dict[str, Any]:
-        """Return the metrics of generated images by name."""
-        task = "drawing samples"
-        self._progress(task, 0, self._count)
-        found = extract(
-            self._network, samples, lambda done: self._progress(task, done, self._count)
-        )
-        return self._compare(found, "comparing samples with test images", nearest_of=found)
-
-    def floor_key(self) -> str:
-        """Return the key of the cached floor."""
-        return self._floor_images.key("floor", self._test_images.digest, self._count)
-
-    def floor(self) -> dict[str, Any]:
-        """Return the metrics of the training images by name."""
-        if self._train is None:
-            task = "extracting features of training images"
-            (found,) = activations([self._floor_images], task, self._progress)
-        else:
-            found = self._train[torch.from_numpy(self._chosen)]
-        return self._compare(
-            found, "comparing training images with test images", nearest_of=self._test
-        )
-
-    def _compare(self, found: Activations, task: str, *, nearest_of: Activations) -> dict[str, Any]:
-        progress = functools.partial(self._progress, task)
-        progress(0, NUM_STEPS)
-        nearest = None
-        if self._train is not None:
-            nearest = metrics.nearest_distances(nearest_of.features, self._train.features)
-        return compare(self._network, found, self._test, self._frechet, nearest, progress)
 
 
 def as_metrics(num_samples: int, patch_distance: float | None, found: Mapping[str, Any]) -> Metrics:
@@ -262,71 +199,12 @@ class EpochEvaluator:
         else:
             found = extract(self._network, samples)
             shares = metrics.class_shares(found.logits) if self._network.num_classes else []
-            values |= _distances(found, self._frechet, self._test.features[: len(found)])
+            test = self._test.features[: len(found)]
+            values |= distances(self._network, found, self._frechet, test)
             values["smallest_class"] = min(shares, default=None)
             values["largest_class"] = max(shares, default=None)
         return {name: _finite(values[name]) for name in QUALITY_METRICS}
 
 
-def compare(
-    network: FeatureNetwork,
-    found: Activations,
-    real: Activations,
-    frechet: metrics.Frechet,
-    nearest: Tensor | None,
-    progress: Callable[[int, int], None],
-    num_neighbors: int | None = None,
-) -> dict[str, Any]:
-    """Return the metrics by name of images against `real` ones, which `frechet` was made of.
-
-    `nearest` has distances to the nearest image that may have been copied, (N,), if known. Only the
-    first `num_neighbors` of both sets, or all, are searched for neighbors: that takes a time
-    proportional to the product of their numbers.
-    """
-    shares = metrics.class_shares(found.logits) if network.num_classes else []
-    return {
-        **_distances(found, frechet, real.features, progress, num_neighbors),
-        "num_samples": len(found),
-        "class_shares": shares,
-        "classes_found": metrics.classes_found(shares) if shares else None,
-        "class_divergence": metrics.uniform_divergence(shares) if shares else None,
-        "nearest_training": None if nearest is None else float(nearest.median()),
-    }
-
-
-def _distances(
-    found: Activations,
-    frechet: metrics.Frechet,
-    real: Tensor,
-    progress: Callable[[int, int], None] = lambda *_: None,
-    num_neighbors: int | None = None,
-) -> dict[str, float | None]:
-    """Return the metrics that compare images with `real` features, or need their logits alone.
-
-    Those of the logits are None if there are none.
-    """
-    fake, logits = found.features, found.logits
-    steps: tuple[Callable[[], Mapping[str, float | None]], ...] = (
-        lambda: {"frechet_distance": frechet.distance(fake)},
-        lambda: {"kernel_distance": metrics.kernel_distance(fake, real)},
-        lambda: asdict(metrics.manifold(fake[:num_neighbors], real[:num_neighbors])),
-        lambda: _class_metrics(logits),
-    )
-    values: dict[str, float | None] = {}
-    for done, step in enumerate(steps, 1):
-        values |= step()
-        progress(done, NUM_STEPS)
-    return values
-
-
 def _finite(value: float | None) -> float | None:
     return value if value is not None and math.isfinite(value) else None
-
-
-def _class_metrics(logits: Tensor) -> dict[str, float | None]:
-    if not logits.shape[1]:
-        return {"classifier_score": None, "sure_share": None}
-    return {
-        "classifier_score": metrics.classifier_score(logits),
-        "sure_share": metrics.sure_share(logits),
-    }

@@ -21,6 +21,7 @@ probably copies."""
 _JSON_NAMES = {"metrics": "figures"}
 _SHOWN = (
     *(COLUMNS[name] for name in QUALITY_METRICS if not name.endswith("_class")),
+    Column("inception_score", "Inception score", format=".3f", better="higher"),
     Column("classes_found", "classes found", format=",d", better="higher"),
     Column("class_divergence", "classes, KL from uniform", format=".4f", better="lower"),
     Column("nearest_training", "nearest training image", format=".2f", better=">= real"),
@@ -127,8 +128,7 @@ def metric_rows(
         value, real = (
             metric.text(getattr(each, metric.name)) if each else "" for each in (metrics, floor)
         )
-        is_shown = value and (real or floor is None)
-        if is_shown and (metrics.class_shares or metric.name != "sure_share"):
+        if value and (real or floor is None):
             label = nearest if metric.name == "nearest_training" else metric.label
             table.append((label, value, real, metric.better))
     return table

@@ -12,7 +12,7 @@ from ganctl.features import named
 from ganctl.features.base import Activations, FeatureNetwork, extract
 from ganctl.features.classifier import DigitFeatures, StackedFeatures
 from ganctl.features.imagenet import ImageNetFeatures
-from ganctl.features.inception import InceptionFeatures
+from ganctl.features.inception import CleanInceptionFeatures, InceptionFeatures
 from ganctl.text import suggestion
 
 __all__ = [
@@ -25,7 +25,7 @@ __all__ = [
     "load",
 ]
 
-CHOICES = ("auto", "digits", "imagenet", "inception", "none")
+CHOICES = ("auto", "digits", "imagenet", "inception", "inception-clean", "none")
 _CPU = torch.device("cpu")
 _DIGITS = {"mnist": (DigitFeatures, (1, 28, 28)), "stacked-mnist": (StackedFeatures, (3, 28, 28))}
 
@@ -58,10 +58,10 @@ def load(
 ) -> FeatureNetwork | None:
     """Return the feature network for images of the dataset `data`.
 
-    `choice` is one of CHOICES, a network that `named.load` knows, or a file of Inception's weights.
-    "none" is no network, and "auto" what `automatic` returns. `image_shape` is that of `is_known`;
-    `precision` is that of "imagenet", "fp32" or "bf16". Raises UsageError, DataError if weights are
-    not available, and PackageError.
+    `choice` is one of CHOICES, a network that `named.load` knows, or a file of Inception's weights,
+    for the clean one "inception-clean:PATH". "none" is no network, and "auto" what `automatic`
+    returns. `image_shape` is that of `is_known`; `precision` is that of "imagenet", "fp32" or
+    "bf16". Raises UsageError, DataError if weights are not available, and PackageError.
     """
     known = is_known(data, image_shape)
     if choice == "auto":
@@ -78,6 +78,9 @@ def load(
                 Text("Give {}.", Setting("features", "imagenet")),
             )
         return _DIGITS[data][0](device)
+    clean, _, path = choice.partition(":")
+    if clean == "inception-clean":
+        return CleanInceptionFeatures(device, Path(path) if path else None)
     if named.is_named(choice):
         return named.load(choice, device)
     if choice not in CHOICES and not Path(choice).suffix:

@@ -23,6 +23,8 @@ class FeatureNetwork(ABC):
     """Whether it takes less than a minute for a whole dataset."""
     num_classes: int = 0
     """Number of classes of such images that its logits distinguish; 0 if it knows none of them."""
+    is_inception: bool = False
+    """Whether its logits are those that the Inception score is made of."""
     image_shape: tuple[int, int, int] | None = None
     """Shape of the only images that it knows, (H, W, C); None if it takes any."""
     batch_size: int | None = None

@@ -205,6 +205,7 @@ LABELS = {
     "coverage": "coverage",
     "classifier_score": "classifier score",
     "sure_share": "classifier is sure",
+    "inception_score": "Inception score",
     "classes_found": "classes found",
     "class_divergence": "classes, KL from uniform",
     "nearest_training": "nearest training image",

@@ -8,7 +8,8 @@ from ganctl import features, metrics, patches
 from ganctl.config.schema import MIN_MEASURED
 from ganctl.datasets import loading
 from ganctl.datasets.local import cache
-from ganctl.evaluation.evaluator import NUM_STEPS, EpochEvaluator, Evaluator
+from ganctl.evaluation.evaluator import EpochEvaluator, Evaluator
+from ganctl.evaluation.feature_comparison import NUM_STEPS
 from ganctl.history import QUALITY_METRICS
 
 

@@ -12,7 +12,7 @@ from ganctl.store import RunDirectory
 
 NUMBERS = {
     "kernel_distance": -0.0002, "precision": 0.5, "recall": 0.25, "density": 0.75, "coverage": 0.4,
-    "classifier_score": 9.5, "sure_share": 0.96,
+    "classifier_score": 9.5, "sure_share": 0.96, "inception_score": None,
 }  # fmt: skip
 
 
