@@ -8,6 +8,7 @@ import functools
 import re
 import shlex
 import tarfile
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -120,6 +121,15 @@ def named(words: list[str]) -> list[str]:
 def test_the_readme_shows_every_command() -> None:
     shown = {name for name, *_ in ganctl_commands(README)}
     assert shown == {command.name for command in app.registered_commands}
+
+
+def test_the_readme_names_every_extra() -> None:
+    """In one table, without those that only developers need."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    table = README.split("## Extras")[1].split("\n## ")[0]
+    named = re.findall(r"^\| `([\w-]+)` \|", table, re.MULTILINE)
+    extras = {*project["optional-dependencies"]} - {"test", "dev", "docs", "fuzz"}
+    assert sorted(named) == sorted(extras)
 
 
 @pytest.mark.parametrize(
