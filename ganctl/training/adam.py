@@ -58,7 +58,7 @@ class Adam:
         ]
         adam.adam(
             self._parameters, laid_out, self._averages, self._squares, [], self.steps,
-            fused=self._fused, foreach=not self._fused, amsgrad=False,
+            fused=self._fused, foreach=False, amsgrad=False,
             beta1=self.betas[0], beta2=self.betas[1], lr=rate,
             weight_decay=0.0, eps=1e-8, maximize=False,
         )  # fmt: skip
