@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,17 +24,6 @@ NUM_STEPS = 4
 """Number of steps of a comparison."""
 
 
-class RealFeatures(NamedTuple):
-    """The features of some images of a set."""
-
-    images: Pixels | Rows
-    """All images of the set, uint8 (M, H, W, C)."""
-    features: Tensor
-    """float32 (N, D)."""
-    rows: NDArray[np.intp]
-    """Which images the features are of, (N,)."""
-
-
 class FeatureComparison:
     """The features of test images, and of the training images that give the floor."""
 
@@ -48,20 +37,16 @@ class FeatureComparison:
         progress: Progress,
     ) -> None:
         self._network, self._count, self._progress = network, count, progress
-        self._chosen, self._rows = chosen, np.arange(len(train))
-        self._all_test, self._all_training = test, train
+        self._chosen = chosen
         has_all_training = network.is_fast or len(train) <= count
         if not network.is_fast:
             test, train = test[:count], train[chosen]
-            self._chosen, self._rows = np.arange(len(train)), chosen
+            self._chosen = np.arange(len(train))
         self._test_images, self._floor_images = (RealImages(network, one) for one in (test, train))
         sets = [self._test_images, self._floor_images][: 2 if has_all_training else 1]
         found = activations(sets, "extracting features of real images", progress)
         self._test, self._train = found[0], found[1] if has_all_training else None
         self._frechet = metrics.Frechet(self._test.features)
-
-    samples: Activations
-    """The features of the samples, in their order, once they are measured."""
 
     @property
     def num_test_images(self) -> int:
@@ -75,7 +60,6 @@ class FeatureComparison:
         found = extract(
             self._network, samples, lambda done: self._progress(task, done, self._count)
         )
-        self.samples = found
         return self._compare(found, "comparing samples with test images", nearest_of=found)
 
     def floor_key(self) -> str:
@@ -84,34 +68,14 @@ class FeatureComparison:
 
     def floor(self) -> dict[str, Any]:
         """Return the metrics of the training images by name."""
-        found = self._known_training()
-        if self._train is not None:
-            found = found[torch.from_numpy(self._chosen)]
+        if self._train is None:
+            task = "extracting features of training images"
+            (found,) = activations([self._floor_images], task, self._progress)
+        else:
+            found = self._train[torch.from_numpy(self._chosen)]
         return self._compare(
             found, "comparing training images with test images", nearest_of=self._test
         )
-
-    def test_features(self) -> RealFeatures:
-        """Return the features of the test images that samples are compared with."""
-        return RealFeatures(self._all_test, self._test.features, np.arange(len(self._test)))
-
-    def training_features(self) -> RealFeatures:
-        """Return the features of the training images: of all, or of those that give the floor."""
-        return RealFeatures(self._all_training, self._known_training().features, self._rows)
-
-    def whole(self, known: RealFeatures) -> RealFeatures:
-        """Return the features of all images of a set of which some are `known`."""
-        if len(known.rows) == len(known.images):
-            return known
-        images = RealImages(self._network, known.images)
-        (found,) = activations([images], "extracting features of all images", self._progress)
-        return RealFeatures(known.images, found.features, np.arange(len(images)))
-
-    def _known_training(self) -> Activations:
-        if self._train is None:
-            task = "extracting features of training images"
-            return activations([self._floor_images], task, self._progress)[0]
-        return self._train
 
     def _compare(self, found: Activations, task: str, *, nearest_of: Activations) -> dict[str, Any]:
         progress = functools.partial(self._progress, task)
