@@ -14,11 +14,13 @@ from ganctl.training.state import TrainState, create
 from ganctl.training.step import trial_step
 from ganctl.training.workers import Workers, threads_per_process
 
-GAIN = 1.3
-"""How much faster steps must be on twice as many threads to be worth them. Threads wait for one
-another after every operator, some 1,700 times a step: as soon as other programs take a core, two
-are many times slower than one (40 steps of batch 64: 45 s on two, 2.7 s on one). A gain of a few
-percent on a quiet machine is not worth that, and the number is kept to the end of the run."""
+GAIN = 1.1
+"""How much faster steps must be on twice as many threads to be worth them, if each thread computes
+its own part of the batch. The number is kept to the end of the run."""
+_GAIN_IN_OPERATORS = 1.3
+"""The same for threads inside the operators. These wait for one another after every operator, some
+1,700 times a step: as soon as other programs take a core, two are many times slower than one (40
+steps of batch 64: 45 s on two, 2.7 s on one). A gain of a few percent is not worth that."""
 _ROUND_SECONDS = 0.05
 """Least duration of one timing."""
 _MAX_STEP_SECONDS = 1.0
@@ -52,9 +54,10 @@ def _worthwhile(state: TrainState, most: int) -> int:
     while counts[0] > 1:
         counts.insert(0, counts[0] // 2)
     seconds = _time_steps(state, counts)
+    gain = GAIN if computes_by_image(state.config.network) else _GAIN_IN_OPERATORS
     chosen = 1
     for count in counts:
-        if seconds[chosen] > GAIN ** math.log2(count / chosen) * seconds[count]:
+        if seconds[chosen] > gain ** math.log2(count / chosen) * seconds[count]:
             chosen = count
     return chosen
 
