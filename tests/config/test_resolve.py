@@ -74,7 +74,7 @@ def test_without_chosen_nothing_is_fitted():
     config = override(preset("fast"), {"batch_size": 8})
     found = resolved(config, Facts(20, (3, 64, 64)), None).config
     assert {name: getattr(found, name) for name in ("lr_g", "epochs", "r1_weight", "batch_size")} \
-        == {"lr_g": config.lr_g, "epochs": 20, "r1_weight": 0.5, "batch_size": 8}  # fmt: skip
+        == {"lr_g": config.lr_g, "epochs": 12, "r1_weight": 0.5, "batch_size": 8}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", ["fast", "dcgan"])
