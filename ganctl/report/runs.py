@@ -144,7 +144,9 @@ class Run:
             **(
                 {}
                 if found.path_length is None
-                else {"Perceptual path length": f"{found.path_length:.2f}"}
+                else {
+                    "Perceptual path length": f"{found.path_length:.2f} (1: images change evenly)"
+                }
             ),
             **({"Warning": found.warning} if found.warning else {}),
         }

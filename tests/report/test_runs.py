@@ -6,6 +6,9 @@ import pytest
 
 from ganctl.config import schema
 from ganctl.errors import CheckpointError
+from ganctl.evaluation import results
+from ganctl.evaluation.evaluator import Metrics
+from ganctl.evaluation.results import Evaluation
 from ganctl.history import is_complete
 from ganctl.report import read
 from ganctl.report.runs import thinned
@@ -94,6 +97,23 @@ def test_the_newest_intact_checkpoint_is_read_if_the_latest_is_damaged(make_run)
     assert found.file == snapshot
     assert len(found.problems) == 1
     assert "ckpt.pt" in found.problems[0]
+
+
+def test_the_newest_evaluation_is_shown_with_its_path_length(make_run):
+    run = make_run()
+    numbers = dict.fromkeys([field.name for field in dataclasses.fields(Metrics)])
+    metrics = Metrics(**{**numbers, "num_samples": 50, "patch_distance": 0.5, "class_shares": []})
+    found = Evaluation(
+        checkpoint="ckpt.pt", digest=run.checkpoint.digest, step=9, ema=True, data="mnist",
+        num_test_images=200, test_images="test images", features="digits", num_patch_images=50,
+        metrics=metrics, floor=metrics, path_length=8.364,
+    )  # fmt: skip
+    results.save(found, run.folder)
+    shown = run.evaluation()
+    assert shown["Samples"] == "50"
+    assert shown["Perceptual path length"] == "8.36 (1: images change evenly)"
+    results.save(dataclasses.replace(found, path_length=None), run.folder)
+    assert "Perceptual path length" not in run.evaluation()
 
 
 def test_a_folder_without_a_run_is_refused(tmp_path):
