@@ -25,6 +25,12 @@ from ganctl.text import counted, listed, printable
 
 _NO_CLASS = -1
 """The number that stands for an unknown class in tables of `datasets`."""
+_FIRST_ROWS = 64
+"""Number of first rows of which one must have an image."""
+_EMBED_FILES = (
+    "from datasets.table import embed_table_storage",
+    "dataset.with_format('arrow').map(embed_table_storage, batched=True).to_parquet('new.parquet')",
+)
 
 
 class Table(Protocol):
@@ -82,6 +88,7 @@ class Tables(Source):
                 self.contents.entries += _entries(table, None)
         else:
             self._label(train, chosen.label)
+        _require_images(first, chosen)
 
     def read(self, entry: Entry) -> bytes:
         """Return the content of an image's file. Raises BadImage."""
@@ -165,6 +172,24 @@ def _entries(table: Table, labels: Sequence[str | None] | None) -> Iterable[Entr
     for row in range(table.num_rows):
         label = labels[row] if labels is not None else None
         yield Entry(f"{table.name}[{row}]", label, table.row_bytes)
+
+
+def _require_images(table: Table, columns: Columns) -> None:
+    """Raise DataError if the first rows have no image, as where only paths were saved."""
+    try:
+        for row in range(min(table.num_rows, _FIRST_ROWS)):
+            if table.image(row, columns):
+                return
+    except BadImage:  # there is something, which the survey of all images reports
+        return
+    finally:
+        table.close()
+    raise DataError(
+        f"{table.name} has no images in the column '{printable(columns.image)}', or only their "
+        "paths",
+        "These two lines of Python put the files into a table of Hugging Face's datasets.",
+        details=_EMBED_FILES,
+    )
 
 
 def _same(table: Table, chosen: Columns, label: str | None, first: str) -> Columns:

@@ -81,6 +81,20 @@ def test_classes_without_names_are_sorted(save, labels, classes):
     assert open_source(save(label=labels)).classes == classes
 
 
+def test_a_table_of_paths_says_how_to_put_the_files_in(tmp_path, monkeypatch):
+    datasets = pytest.importorskip("datasets")
+    (tmp_path / "a.png").write_bytes(PNGS[0])
+    features = datasets.Features({"image": datasets.Image()})
+    images = datasets.Dataset.from_dict({"image": [str(tmp_path / "a.png")] * 2}, features)
+    images.to_parquet(tmp_path / "paths.parquet")
+    with pytest.raises(DataError, match="no images in the column 'image', or only") as caught:
+        open_source(str(tmp_path / "paths.parquet"))
+    monkeypatch.chdir(tmp_path)
+    exec("\n".join(caught.value.details), {"dataset": images})
+    source = open_source(str(tmp_path / "new.parquet"))
+    assert [source.read(entry) for entry in source.entries] == PNGS[:1] * 2
+
+
 def test_rows_without_a_class_or_an_image_are_left_out(save, harm):
     source = open_source(save(images=[None, b"", *PNGS[2:]], label=["a", "b", None, "a", *"abb"]))
     assert harm(source) == {"a.parquet[2]": "no class in the column 'label'"}
