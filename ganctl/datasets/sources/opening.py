@@ -153,9 +153,11 @@ def _matches(path: str) -> list[str]:
     if not paths:
         raise DataError(f"there is nothing at '{printable(path)}'", f"Give {KINDS}.")
     if not _are_alike(paths):
-        other = next(name for name in paths if not name.lower().endswith(_TARS))
+        are_tables = parquet.is_parquet(paths[0])
+        suffixes, kind = (".parquet", "Parquet file") if are_tables else (_TARS, "tar")
+        other = next(name for name in paths if not name.lower().endswith(suffixes))
         raise UsageError(
-            f"'{printable(path)}' matches '{printable(other)}', which is not a tar",
+            f"'{printable(path)}' matches '{printable(other)}', which is not a {kind}",
             "Write it as 'shards/*.tar' or 'data/*.parquet'. For images in a folder, give the "
             "folder.",
         )

@@ -11,7 +11,7 @@ import pytest
 from ganctl import limits
 from ganctl.datasets.local.paths import fingerprint
 from ganctl.datasets.sources.opening import KINDS, expand_pattern, open_source
-from ganctl.errors import DataError, GanctlError, PackageError
+from ganctl.errors import DataError, GanctlError, PackageError, UsageError
 
 
 @pytest.fixture
@@ -120,6 +120,13 @@ def test_a_glob_names_the_shards_that_it_matches(fixtures, tmp_path, monkeypatch
 def test_a_missing_shard_is_reported(fixtures):
     with pytest.raises(DataError, match=r"shard-2\.tar' cannot be read: No such file"):
         open_source(str(fixtures / "shard-{0..2}.tar"))
+
+
+def test_a_pattern_matches_files_of_one_kind(tmp_path):
+    for name in ("a.parquet", "b.tar"):
+        (tmp_path / name).touch()
+    with pytest.raises(UsageError, match=r"b\.tar', which is not a Parquet file"):
+        open_source(str(tmp_path / "*"))
 
 
 def test_a_folder_with_braces_in_its_name_is_a_folder(folder):
