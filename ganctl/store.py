@@ -7,6 +7,7 @@ import csv
 import io
 import json
 import os
+import re
 import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ DAMAGED = "ckpt.pt.damaged"
 CONFIG = "config.json"
 TRACKERS = "trackers.json"
 TENSORBOARD = "tensorboard"
+_TRACKER_ID = re.compile(r"\w[\w.-]{0,127}", re.ASCII)
 _LOCK = ".lock"
 _SAMPLES = "samples"
 
@@ -308,9 +310,16 @@ class RunDirectory:
         self.write(self._trackers, json.dumps(ids, indent=2).encode() + b"\n")
 
     def read_trackers(self) -> dict[str, str]:
-        """Return the content of trackers.json without what does not look like an id."""
+        """Return the content of trackers.json without what does not look like an id.
+
+        Libraries make paths and addresses of ids, and the folder may come from someone else.
+        """
         found = _read_object(self._trackers).items()
-        return {name: value for name, value in found if isinstance(value, str)}
+        return {
+            name: value
+            for name, value in found
+            if isinstance(value, str) and _TRACKER_ID.fullmatch(value)
+        }
 
     def write_losses(self, history: Sequence[Mapping[str, Any]]) -> None:
         """Write losses.csv from the whole history, so that it never disagrees with a checkpoint."""

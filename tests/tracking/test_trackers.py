@@ -223,7 +223,8 @@ def test_slow_logs_are_rare(monkeypatch):
 
 
 def test_trackers_of_a_run(tmp_path):
-    (tmp_path / "trackers.json").write_text('{"mlflow": "1", "wandb": 2, "no such": "x"}')
+    ids = {"mlflow": "1-a_B.c", "wandb": 2, "tensorboard": "../x", "no such": "x"}
+    (tmp_path / "trackers.json").write_text(json.dumps(ids))
 
     def names(given, resumed):
         return [each.name for each in trackers_of(tmp_path, given, resumed=resumed, announce=print)]
