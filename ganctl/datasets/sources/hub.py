@@ -58,7 +58,9 @@ class HubTable:
         self.path: tuple[str, ...] = (split,)
         self.num_rows = len(rows)
         self.schema: Any = rows.features.arrow_schema
-        self.row_bytes = rows.with_format("arrow")[:_SAMPLE_ROWS].nbytes // _SAMPLE_ROWS
+        self.row_bytes = rows.with_format("arrow")[:_SAMPLE_ROWS].nbytes // min(
+            max(len(rows), 1), _SAMPLE_ROWS
+        )
         self._rows = rows
         self._images: Any = None
 
