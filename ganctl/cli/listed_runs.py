@@ -24,7 +24,7 @@ def show_runs(document: dict[str, Any], terminal: Terminal) -> None:
         ("", "run", "preset", "data", "epochs", *headings.values(), *size, "date"),
         [
             (row["state"], row["name"], row["preset"], row["data"],
-             "" if row["epoch"] is None else f"{row['epoch']:.4g} of {row['epochs']:g}",
+             "" if row["epoch"] is None else f"{row['epoch']:.5g} of {row['epochs']:.5g}",
              *(COLUMNS[name].text(row[f"best_{name}"]) for name in headings),
              *(in_bytes(row["bytes"]) for _ in size), row["date"][:10])
             for row in rows
