@@ -14,6 +14,7 @@ import typer
 import ganctl
 from ganctl import machine
 from ganctl.cli import (
+    bench,
     config,
     data,
     directions,
@@ -61,6 +62,7 @@ _COMMANDS: Sequence[Callable[..., None]] = (
     train.train, sample.sample, interpolate.interpolate, runs.runs, inspect.inspect,
     evaluate.evaluate, project.project, directions.directions, export.export, explore.explore,
     data.data, pack.data_pack, pack.data_index, config.config, report.report,
+    bench.bench,
 )  # fmt: skip
 for _command in _COMMANDS:
     # A docstring's lines are joined to paragraphs, which the terminal breaks at its own width.

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _UNBROKEN = re.compile(
     r"\s*(?:ganctl (?:train|sample|interpolate|runs|inspect|evaluate|project|directions|export"
-    r"|explore|data|config|report)\b.*"
+    r"|explore|data|config|report|bench)\b.*"
     r"|pip install .*|'[^']*'\S*|\S+)"
 )
 """The parts of a line that stay whole: a command to its end, quoted text, a word."""

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
+from ganctl.config.schema import TrainConfig
 from ganctl.errors import Setting, Text
 from ganctl.networks import computes_by_image
 from ganctl.training.callback import Callback
@@ -133,7 +134,7 @@ def attempt(state: TrainState, callback: Callback) -> GraphedSteps | None:
     if state.device.type != "cuda":
         return None
     try:
-        return _graphed(state)
+        return graphed(state)
     except UnsuitableError as error:
         callback.on_warning(
             f"steps are not replayed as CUDA graphs: {error}",
@@ -142,7 +143,7 @@ def attempt(state: TrainState, callback: Callback) -> GraphedSteps | None:
     return None
 
 
-def _graphed(state: TrainState) -> GraphedSteps:
+def graphed(state: TrainState) -> GraphedSteps:
     """Return the steps of `state`, on a CUDA device, as graphs.
 
     Raises UnsuitableError, also for whatever goes wrong inside CUDA: plain steps can do the same.
@@ -158,14 +159,20 @@ def _graphed(state: TrainState) -> GraphedSteps:
     return steps
 
 
-def _require_suitable(state: TrainState) -> None:
-    config = state.config
+def obstacle(config: TrainConfig) -> str | None:
+    """Return why steps of a run by one process cannot be graphs; None if they can."""
     if config.compile:
-        raise UnsuitableError("the networks are compiled")
+        return "the networks are compiled"
     if config.augment != "none":
-        raise UnsuitableError("augmentation draws its random numbers on the CPU")
+        return "augmentation draws its random numbers on the CPU"
     if not computes_by_image(config.network):
-        raise UnsuitableError("dropout is seeded anew at every step")
+        return "dropout is seeded anew at every step"
+    return None
+
+
+def _require_suitable(state: TrainState) -> None:
+    if (found := obstacle(state.config)) is not None:
+        raise UnsuitableError(found)
     if state.group.size > 1:
         raise UnsuitableError("several processes train together")
 

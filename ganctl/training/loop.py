@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ganctl import latents
 from ganctl.batch import MicroBatch
+from ganctl.config.schema import NetworkConfig
 from ganctl.datasets.dataset import Batch, ImageDataset
 from ganctl.history import Meter, Row
 from ganctl.training import failures, memory
@@ -119,7 +120,8 @@ class Training:
         measured = None
         try:
             images = batch.images(noise.mirrored)
-            inputs = self._generator_inputs(noise.latents, batch.labels, own)
+            drawn = noise.latents.to(self.state.device, non_blocking=True)
+            inputs = generator_inputs(self.config.network, drawn, batch.labels, own)
             if self._graphed is not None:
                 measured = self._graphed.step(images, inputs, noise.seed)
             else:
@@ -132,20 +134,6 @@ class Training:
         if measured is None:  # not in the except clause, where the step's tensors are still held
             raise failures.out_of_memory_error(self.state)
         self.metrics.add(measured, batch.size)
-
-    def _generator_inputs(self, noise: Tensor, labels: Tensor, own: MicroBatch) -> Tensor:
-        """Return latents for the fakes of a micro-batch: `noise`, and classes if it has any.
-
-        Fakes have the `labels` of the real images beside them; extra ones take classes in turn.
-        """
-        noise = noise.to(self.state.device, non_blocking=True)
-        count = self.config.network.num_classes
-        if not count:
-            return noise
-        if len(own.extra):
-            extra = torch.arange(own.extra.start, own.extra.stop, device=labels.device)
-            labels = torch.cat([labels, extra % count])
-        return latents.with_classes(noise, labels, count)
 
     def _read_metrics(self, *, is_last: bool) -> None:
         """Read metrics and report progress if it is time to, and always after the last step."""
@@ -191,3 +179,20 @@ class Training:
         failures.require_finite(self.state, self.recorder.latest)
         self.group.run_on_first(lambda: self.recorder.save(self.metrics.meter))
         self.metrics.restart_clock()
+
+
+def generator_inputs(
+    network: NetworkConfig, noise: Tensor, labels: Tensor, own: MicroBatch
+) -> Tensor:
+    """Return latents for the fakes of a micro-batch: `noise`, and classes if it has any.
+
+    Fakes have the `labels` of the real images beside them; extra ones take classes in turn. All are
+    on one device.
+    """
+    count = network.num_classes
+    if not count:
+        return noise
+    if len(own.extra):
+        extra = torch.arange(own.extra.start, own.extra.stop, device=labels.device)
+        labels = torch.cat([labels, extra % count])
+    return latents.with_classes(noise, labels, count)

@@ -18,7 +18,7 @@ from ganctl.errors import CheckpointError
 
 DOCS = Path(__file__).parents[2] / "docs"
 COMMANDS = ("train", "sample", "interpolate", "export", "explore", "inspect", "evaluate", "data",
-            "config", "report")  # fmt: skip
+            "config", "report", "bench")  # fmt: skip
 
 _CALL_ALL = """
 import contextlib, io, json, sys

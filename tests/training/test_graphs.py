@@ -112,7 +112,7 @@ def test_a_run_goes_on_without_graphs_and_says_why(config, monkeypatch, recorder
     heard = recorder()
     assert graphs.attempt(state, heard) is None
     assert heard.warnings == []
-    monkeypatch.setattr(graphs, "_graphed", refuse)
+    monkeypatch.setattr(graphs, "graphed", refuse)
     state.device = torch.device("cuda")
     assert graphs.attempt(state, heard) is None
     assert "not replayed as CUDA graphs: CUDA refused: invalid argument" in heard.warnings[0]

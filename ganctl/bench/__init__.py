@@ -1,0 +1,1 @@
+"""The yardstick: how fast this machine trains, samples and decodes, and reaches a given quality."""
