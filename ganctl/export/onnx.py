@@ -22,9 +22,10 @@ def encode(source: Source) -> bytes:
     try:
         import onnx
         import onnxscript  # noqa: F401
-    except ImportError:
+    except ImportError as error:
         instead = "Or export a .pt2, which needs no extra."
-        raise PackageError.missing("an .onnx", "onnx and onnxscript", "onnx", instead) from None
+        missing = error.name or "onnx"
+        raise PackageError.missing("an .onnx", missing, "onnx", instead) from None
     if source.num_bytes > _MAX_BYTES:
         raise UsageError(
             f"the weights take {in_bytes(source.num_bytes)}, more than an .onnx can hold (2 GiB)",
