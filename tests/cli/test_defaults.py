@@ -18,7 +18,7 @@ from PIL import Image
 from ganctl import store
 from ganctl.history import QUALITY_METRICS
 
-LITTLE = ("--limit", "320")  # ten steps an epoch
+LITTLE = ("--limit", "640")  # ten steps an epoch
 
 
 @pytest.fixture(autouse=True)
