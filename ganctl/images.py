@@ -98,11 +98,19 @@ def grid(pixels: Pixels, columns: int | None = None, rows: int | None = None) ->
 def sheet(pixels: Iterable[Pixels], columns: int | None = None) -> Pixels:
     """Return images (H, W, C) of one size as a picture to look at.
 
-    It is a grid of the images, enlarged to about PREVIEW_SIZE or reduced to at most 256 pixels;
-    transparent ones are shown over a checkerboard.
+    It is a grid of their `previews`; transparent ones are shown over a checkerboard.
     """
-    shown = [enlarge(shrink(image, _SHEET_SIDE), preview_factor(len(image))) for image in pixels]
-    return over_checkerboard(grid(np.stack(shown), columns))
+    return over_checkerboard(grid(previews(pixels), columns))
+
+
+def previews(pixels: Iterable[Pixels]) -> Pixels:
+    """Return images (H, W, C) of one size as they are shown on sheets, (N, H', W', C).
+
+    They are enlarged to about PREVIEW_SIZE or reduced to at most 256 pixels.
+    """
+    return np.stack([
+        enlarge(shrink(image, _SHEET_SIDE), preview_factor(len(image))) for image in pixels
+    ])  # fmt: skip
 
 
 def add_captions(pixels: Pixels, captions: Sequence[str]) -> Pixels:

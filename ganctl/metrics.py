@@ -151,6 +151,16 @@ def nearest_distances(points: Tensor, others: Tensor) -> Tensor:
     return distances
 
 
+def nearest_neighbors(points: Tensor, others: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """Return the distances of a few `points`, (N, D), to the nearest `count` of `others`, (M, D).
+
+    The result is the distances, float64 (N, count), the nearest first, and the places of these
+    neighbors among `others`, int64 (N, count).
+    """
+    found = torch.cdist(points.double(), others.double()).topk(count, dim=1, largest=False)
+    return found.values, found.indices
+
+
 def nearest_others(points: Tensor) -> Tensor:
     """Return the distance of each of `points`, (N, D), to the nearest other one: float64 (N,)."""
     return _radii(points.double(), 1)

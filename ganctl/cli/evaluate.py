@@ -10,12 +10,14 @@ import typer
 from ganctl.cli import completion
 from ganctl.cli.evaluations import show_comparison, show_evaluation
 from ganctl.cli.option_names import pasteable
-from ganctl.cli.options import EmaOption, JsonOption, QuietOption
+from ganctl.cli.options import EmaOption, JsonOption, QuietOption, check_suffix
+from ganctl.cli.provenance import command_of
 from ganctl.cli.terminal import Terminal
 from ganctl.errors import RunError, UsageError
 
 if TYPE_CHECKING:
     from ganctl.datasets.dataset import Progress
+    from ganctl.evaluation.evaluate import Evaluated
     from ganctl.evaluation.results import Evaluation
 
 _MAX_CLASSES = 20
@@ -23,6 +25,7 @@ _MAX_CLASSES = 20
 
 
 def evaluate(
+    context: typer.Context,
     source: Annotated[str, typer.Argument(
         metavar="CKPT|IMAGES", show_default=False, autocompletion=completion.data,
         help="A .pt file or a run directory (its latest). Or images: a folder, archive or name.",
@@ -49,6 +52,11 @@ def evaluate(
         "'inception'), torchvision:NAME, dinov2:NAME, a file of Inception's weights, or none "
         "(patches only).",
     )] = "auto",
+    out: Annotated[Path | None, typer.Option(
+        "-o", "--out", metavar="OUT", show_default=False,
+        help="Also write a sheet, a .png: samples beside their 3 nearest training images. For "
+        "checkpoints.",
+    )] = None,
     skip_bad: Annotated[bool, typer.Option(
         "--skip-bad", help="Leave out files that cannot be used, instead of refusing all images.",
     )] = False,
@@ -70,6 +78,8 @@ def evaluate(
 
     ganctl evaluate ckpt.pt --num-samples 2000 --json
 
+    ganctl evaluate runs/mnist-fast -o nearest.png
+
     ganctl evaluate samples/ photos/
 
     ganctl evaluate runs/photos other-photos/
@@ -82,6 +92,14 @@ def evaluate(
             "--skip-bad is for two sets of images",
             "Leave it out: with a checkpoint, files that cannot be used are always left out.",
         )
+    if real is not None and out is not None:
+        raise UsageError(
+            "-o writes samples beside their training images, which IMAGES are not", "Leave out -o."
+        )
+    if out is not None:
+        check_suffix(out, (".png",))
+        if not out.parent.is_dir():
+            raise UsageError(f"there is no folder '{out.parent}' for the sheet", "Make it first.")
     with terminal.progress() as progress:
         from ganctl import devices, private_folders
         from ganctl.evaluation import comparison
@@ -95,7 +113,11 @@ def evaluate(
         devices.use_idle_threads()
         terminal.notes(private_folders.notices())
         if real is None:
-            result = _evaluated(source, ema, num_samples, data, features, progress, terminal)
+            result, nearest = _evaluated(
+                source, ema, num_samples, data, features, progress, terminal, out is not None
+            )
+            if out is not None and nearest is not None:
+                nearest.save(out, command=command_of(context))
         else:
             compared = comparison.compare_images(
                 source, real, features=features, num_samples=num_samples, ema=ema,
@@ -104,9 +126,16 @@ def evaluate(
     if real is not None:
         terminal.notes(compared.file_notes())
     if json:
-        terminal.document((result if real is None else compared).to_dict())
+        sheet = {"sheet": None if out is None else str(out)}
+        terminal.document({**result.to_dict(), **sheet} if real is None else compared.to_dict())
     elif real is None:
         _show(result, terminal)
+        if nearest is not None:
+            terminal.heading("nearest training images")
+            terminal.result(
+                f"{out}: the first seeds, and the samples closest to training images, each beside "
+                f"its {len(nearest.distances[0])} nearest of {nearest.searched}"
+            )
     else:
         show_comparison(compared, terminal)
 
@@ -119,7 +148,8 @@ def _evaluated(
     features: str,
     progress: Progress,
     terminal: Terminal,
-) -> Evaluation:
+    with_nearest: bool,
+) -> Evaluated:
     """Evaluate a checkpoint, and keep the result with its run."""
     from ganctl.evaluation import evaluate as evaluation
     from ganctl.evaluation import results
@@ -130,12 +160,13 @@ def _evaluated(
     model = load(path, ema=ema)
     count = DEFAULT_SAMPLES if num_samples is None else num_samples
     result = evaluation.evaluate(
-        model, num_samples=count, data=data, choice=features, progress=progress
-    )
+        model, num_samples=count, data=data, choice=features, progress=progress,
+        with_nearest=with_nearest,
+    )  # fmt: skip
     run = RunDirectory(model.path.parent)
     if run.read_starts():
         try:
-            results.save(result, run)
+            results.save(result.evaluation, run)
         except RunError as error:
             terminal.error(f"warning: not kept with the run: {error.message}", error.hint)
     return result

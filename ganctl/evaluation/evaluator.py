@@ -77,9 +77,10 @@ class Evaluator:
         self._progress = progress
         chosen = Stream.FLOOR.generator().permutation(len(train))[:count]
         self._patches = _PatchComparison(test, train, np.sort(chosen))
-        self._features: FeatureComparison | None = None
+        self.features: FeatureComparison | None = None
+        """What is compared in the features of the network; None without one."""
         if network is not None:
-            self._features = FeatureComparison(network, test, train, chosen, count, progress)
+            self.features = FeatureComparison(network, test, train, chosen, count, progress)
 
     @property
     def num_patch_images(self) -> int:
@@ -89,7 +90,7 @@ class Evaluator:
     @property
     def num_test_images(self) -> int:
         """Number of test images used: all, or as many as samples if all would take hours."""
-        return self._patches.count if self._features is None else self._features.num_test_images
+        return self._patches.count if self.features is None else self.features.num_test_images
 
     def measure(self, samples: Iterable[Pixels]) -> Metrics:
         """Return the metrics of generated images, uint8 chunks (n, H, W, C).
@@ -100,8 +101,8 @@ class Evaluator:
         first: list[Pixels] = []
         watched = _keep_first(samples, self._patches.count, first)
         found: dict[str, Any] = {}
-        if self._features is not None:
-            found = self._features.measure(watched)
+        if self.features is not None:
+            found = self.features.measure(watched)
         else:
             self._watch(watched)
         pixels = np.concatenate(first)
@@ -113,12 +114,12 @@ class Evaluator:
 
         `nearest_training` is that of the test images instead. The result is cached.
         """
-        if self._features is None:
+        if self.features is None:
             return as_metrics(self._patches.count, self._patches.floor(), {})
-        key = self._features.floor_key()
+        key = self.features.floor_key()
         if (kept := cache.find_bytes(key, "floor")) is not None:
             return Metrics(**json.loads(kept))
-        floor = as_metrics(0, self._patches.floor(), self._features.floor())
+        floor = as_metrics(0, self._patches.floor(), self.features.floor())
         cache.keep_bytes(key, "floor", json.dumps(asdict(floor)).encode())
         return floor
 

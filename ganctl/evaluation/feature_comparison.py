@@ -47,6 +47,8 @@ class FeatureComparison:
         found = activations(sets, "extracting features of real images", progress)
         self._test, self._train = found[0], found[1] if has_all_training else None
         self._frechet = metrics.Frechet(self._test.features)
+        self.sample_features: Tensor | None = None
+        """Features of the samples that were measured last, (N, D)."""
 
     @property
     def num_test_images(self) -> int:
@@ -60,6 +62,7 @@ class FeatureComparison:
         found = extract(
             self._network, samples, lambda done: self._progress(task, done, self._count)
         )
+        self.sample_features = found.features
         return self._compare(found, "comparing samples with test images", nearest_of=found)
 
     def floor_key(self) -> str:
@@ -68,14 +71,28 @@ class FeatureComparison:
 
     def floor(self) -> dict[str, Any]:
         """Return the metrics of the training images by name."""
-        if self._train is None:
-            task = "extracting features of training images"
-            (found,) = activations([self._floor_images], task, self._progress)
-        else:
-            found = self._train[torch.from_numpy(self._chosen)]
+        found = self._training()[torch.from_numpy(self._chosen)]
         return self._compare(
             found, "comparing training images with test images", nearest_of=self._test
         )
+
+    def test_images(self) -> tuple[Pixels | Rows, Tensor]:
+        """Return the test images used, (N, H, W, C), and their features, (N, D)."""
+        return self._test_images.pixels, self._test.features
+
+    def training_images(self) -> tuple[Pixels | Rows, Tensor]:
+        """Return training images, (N, H, W, C), and their features, (N, D).
+
+        They are all of them, or random ones if all would take hours: as many as there are samples.
+        """
+        return self._floor_images.pixels, self._training().features
+
+    def _training(self) -> Activations:
+        if self._train is not None:
+            return self._train
+        task = "extracting features of training images"
+        (found,) = activations([self._floor_images], task, self._progress)
+        return found
 
     def _compare(self, found: Activations, task: str, *, nearest_of: Activations) -> dict[str, Any]:
         progress = functools.partial(self._progress, task)

@@ -51,15 +51,15 @@ class RealImages:
 
     def __init__(self, network: FeatureNetwork, pixels: Pixels | Rows) -> None:
         self._network = network
-        self._pixels = pixels
+        self.pixels = pixels
 
     def __len__(self) -> int:
-        return len(self._pixels)
+        return len(self.pixels)
 
     @functools.cached_property
     def digest(self) -> str:
         """SHA-256 of the images' shape and bytes, as hex."""
-        return digest_of(self._pixels)
+        return digest_of(self.pixels)
 
     def key(self, *parts: str | int) -> str:
         """Return the cache key of a value that depends on images, network and `parts` alone."""
@@ -71,7 +71,7 @@ class RealImages:
 
     def extract(self, progress: Callable[[int], None]) -> Activations:
         """Extract and cache the images' activations. `progress` gets the number of images done."""
-        found = extract(self._network, chunks(self._pixels), progress)
+        found = extract(self._network, chunks(self.pixels), progress)
         keep(self.key(), found)
         return found
 

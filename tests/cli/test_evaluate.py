@@ -79,6 +79,7 @@ def test_at_a_terminal(on_terminal, run):
 @pytest.mark.usefixtures("few_real_images")
 def test_the_result_is_kept_with_the_run(ok, run, documented):
     found = json.loads(ok("evaluate", run, "-n", "20", "--json").out)
+    assert found.pop("sheet") is None
     told = json.loads(ok("inspect", run, "--json").out)
     documented("inspect", told)
     assert told["evaluations"] == [{**found, "current": True}]
@@ -223,6 +224,46 @@ def test_own_images_are_compared_with_those_that_were_held_out(
     else:
         assert numbers == [[*range(1, 20, 2)], [*range(0, 20, 2)]]
         assert report["test_images"] == "training images"
+
+
+@pytest.mark.usefixtures("few_real_images")
+def test_a_sheet_has_samples_beside_their_nearest_training_images(ok, run, documented, tmp_path):
+    out = tmp_path / "nearest.png"
+    shown = ok("evaluate", run, "-n", "20", "-o", out).out
+    assert f"{out}: the first seeds, and the samples closest to training images" in shown
+    assert "its 3 nearest of 300 training images" in shown
+    with Image.open(out) as sheet:
+        assert sheet.text["command"] == f"ganctl evaluate {run.name} -n 20"
+        assert sheet.text["seeds"].startswith("0-7,")
+    report = json.loads(ok("evaluate", run, "-n", "20", "-o", out, "--json").out)
+    documented("evaluate", report)
+    assert report["sheet"] == str(out)
+
+
+def test_nearest_images_are_searched_in_both_halves(ok, run_on_own_images, tmp_path, monkeypatch):
+    monkeypatch.setattr("ganctl.features.load", lambda *_, **__: Means())
+    out = tmp_path / "nearest.png"
+    shown = ok("evaluate", run_on_own_images, "-n", "10", "-o", out).out
+    assert "its 3 nearest of 24 training images" in shown
+    assert out.exists()
+
+
+def test_sheets_that_cannot_be_are_refused_before_anything_is_measured(
+    cli, run_on_own_images, sets, tmp_path, monkeypatch
+):
+    run = run_on_own_images
+    monkeypatch.setattr("ganctl.evaluation.evaluate.Evaluator", None)
+    for words, said in (
+        ((run, "-o", "nearest.jpg"), "cannot write '.jpg' files"),
+        ((run, "-o", tmp_path / "nowhere" / "a.png"), "no folder"),
+        ((*sets, "-o", "nearest.png"), "Leave out -o"),
+    ):
+        result = cli("evaluate", *words)
+        assert (result.code, result.out) == (2, ""), words
+        assert said in result.err, words
+    monkeypatch.setattr("ganctl.features.load", lambda *_, **__: None)
+    result = cli("evaluate", run, "-o", tmp_path / "nearest.png")
+    assert (result.code, "there is no feature network" in result.err) == (2, True)
 
 
 class Copies:

@@ -62,7 +62,7 @@ def test_a_streaming_run_is_evaluated_against_some_of_its_images(ok, photos, tmp
     )
     digest = index.read(config.data).digest
     model = SimpleNamespace(config=config, data_digest=digest, held_out_digest="")
-    one, other, _ = evaluate._real_images(model, config.data, lambda *_: None)
+    one, other, *_ = evaluate._real_images(model, config.data, lambda *_: None)
     assert one.shape == other.shape == (6, 8, 8, 3)
     model.data_digest = "other"
     with pytest.raises(DataError, match="are not those this run was trained on"):
