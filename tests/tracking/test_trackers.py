@@ -124,7 +124,7 @@ class Listing(Tracker):
     def open(self, start, run_id):
         print("not for stdout")
         self._log("open", run_id)
-        return "an id", "here"
+        return "an-id", "here"
 
     def log_scalars(self, values, step):
         self._log("log_scalars", values, step)
@@ -203,7 +203,7 @@ def test_what_is_logged_and_when(tmp_path, monkeypatch, capsys):
     # A resumed run goes on, or logs the epochs before it if it was not tracked.
     again, new = Listing(), Listing()
     again.on_start(start_of(tmp_path, resumed=True, step=3, history=[row_of(1)]))
-    assert again.logged == [("open", "an id"), "Tracked by listing: here"]
+    assert again.logged == [("open", "an-id"), "Tracked by listing: here"]
     (tmp_path / "trackers.json").write_text("[]")
     new.on_start(start_of(tmp_path, resumed=True, step=3, history=[row_of(1)]))
     assert new.logged[:2] == [("open", None), ("log_scalars", {"epoch/g_loss": 0.5}, 3)]
