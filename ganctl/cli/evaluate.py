@@ -178,4 +178,12 @@ def _show(evaluation: Evaluation, terminal: Terminal) -> None:
     if 0 < len(shares) <= _MAX_CLASSES:
         terminal.heading("classes")
         rows = [(f"{share:.1%}", f"{real:.1%}") for share, real in zip(shares, floor, strict=True)]
-        terminal.table(("", "samples", "real images"), [(n, *row) for n, row in enumerate(rows)])
+        within = evaluation.intra_class
+        if within is None or len(within.distances) != len(rows):
+            header = ("", "samples", "real images")
+            terminal.table(header, [(n, *row) for n, row in enumerate(rows)])
+            return
+        terminal.table(
+            ("", "samples", "real images", "Frechet distance"),
+            [(n, *row, f"{within.distances[n]:.2f}") for n, row in enumerate(rows)],
+        )

@@ -38,6 +38,19 @@ def show_evaluation(evaluation: Evaluation, terminal: Terminal, *, heading: str)
             f"perceptual path length: {evaluation.path_length:.2f} (1: images change evenly on a "
             "walk between two; more: in places suddenly)"
         )
+    if (within := evaluation.intra_class) is not None:
+        if within.mean is None:
+            from ganctl.evaluation.intra_class import MIN_PER_CLASS
+
+            terminal.result(
+                f"intra-class Frechet distance: not measured with {within.counts}; at least "
+                f"{MIN_PER_CLASS} of each are needed"
+            )
+        else:
+            terminal.result(
+                f"intra-class Frechet distance: {within.mean:.2f} (lower is better; "
+                f"{within.counts}: the fewer, the larger it is)"
+            )
     if any(better == ">= real" for *_, better in rows):
         terminal.result(
             ">= real: samples closer to training images than real images are may be copies."

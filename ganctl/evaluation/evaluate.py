@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from ganctl import efficientnet, features, machine
 from ganctl.config.schema import MIN_MEASURED, override
 from ganctl.datasets import loading
 from ganctl.datasets.dataset import Dataset, ImageDataset, Progress, Rows
 from ganctl.errors import DataError, Setting, Text, UsageError
-from ganctl.evaluation import nearest
+from ganctl.evaluation import intra_class, nearest
 from ganctl.evaluation.evaluator import DEFAULT_SAMPLES, Evaluator
 from ganctl.evaluation.feature_comparison import FeatureComparison
+from ganctl.evaluation.intra_class import IntraClass
 from ganctl.evaluation.nearest import Nearest
 from ganctl.evaluation.path_length import MAX_WALKS, path_length
 from ganctl.evaluation.results import Evaluation
 from ganctl.images import Pixels
 from ganctl.model import Model
+from ganctl.sampling import classes_of
 
 _MAX_SAMPLES = 60_000
 _MAX_STREAMED = 20_000
@@ -47,6 +53,8 @@ class _RealImages(NamedTuple):
     num_training: int
     """Number of all training images, which are more than `train` if these are one half of them, or
     the first ones of some shards."""
+    test_labels: NDArray[np.int64] | None = None
+    """Classes of `test`, (N,), in the order of the model's; None if they are not known."""
 
 
 def evaluate(
@@ -100,10 +108,26 @@ def evaluate(
             model.generator, model.network, network, min(num_samples, MAX_WALKS), progress
         ),
     )  # fmt: skip
+    evaluation = replace(evaluation, intra_class=_intra_class(model, evaluator, real, progress))
     if not with_nearest or evaluator.features is None:
         return Evaluated(evaluation, None)
     progress("finding nearest training images", 0, 1)
     return Evaluated(evaluation, _nearest(model, evaluator.features, real))
+
+
+def _intra_class(
+    model: Model, evaluator: Evaluator, real: _RealImages, progress: Progress
+) -> IntraClass | None:
+    """Return the distances within classes, once samples were measured; None without classes."""
+    compared, labels = evaluator.features, real.test_labels
+    if len(model.classes) < 2 or compared is None or labels is None:
+        return None
+    samples, (_, features) = compared.sample_features, compared.test_images()
+    assert samples is not None
+    classes = np.asarray(classes_of(range(len(samples)), len(model.classes)))
+    return intra_class.measure(
+        (samples, classes), (features, labels[: len(features)]), len(model.classes), progress
+    )
 
 
 def _nearest(model: Model, compared: FeatureComparison, real: _RealImages) -> Nearest:
@@ -126,7 +150,8 @@ def _real_images(model: Model, name: str, progress: Progress) -> _RealImages:
     if name == config.data in loading.NAMES:
         train = loading.load(name, settings=config.image_settings)
         test = loading.load_held_out(train, config.image_settings)
-        return _RealImages(train.pixels, test.pixels, "test images", len(train))
+        return _RealImages(train.pixels, test.pixels, "test images", len(train),
+                           _labels(test, model))  # fmt: skip
     own = loading.load_training(override(config, {"data": name, "skip_bad": True}), progress)
     if (own.digest, own.held_out_digest) != (model.data_digest, model.held_out_digest):
         raise DataError(f"the images of '{name}' are not those this run was trained on")
@@ -138,14 +163,22 @@ def _real_images(model: Model, name: str, progress: Progress) -> _RealImages:
                 f"{len(own):,} training images and {len(held_out):,} held-out ones are too few to "
                 f"evaluate with; at least {MIN_MEASURED} of each are needed"
             )
-        return _RealImages(_pixels(own), held_out, "held-out images", len(own))
+        return _RealImages(_pixels(own), held_out, "held-out images", len(own),
+                           _labels(test, model))  # fmt: skip
     images = _pixels(own)
     if len(images) < 2 * MIN_MEASURED:
         raise DataError(
             f"{len(images)} images are too few to evaluate with; at least {2 * MIN_MEASURED} are "
             "needed"
         )
-    return _RealImages(images[1::2], images[::2], _HALF, len(own))
+    labels = _labels(own, model) if isinstance(own, Dataset) else None
+    return _RealImages(images[1::2], images[::2], _HALF, len(own),
+                       None if labels is None else labels[::2])  # fmt: skip
+
+
+def _labels(dataset: Dataset, model: Model) -> NDArray[np.int64] | None:
+    """Return the labels, (N,), if they count the model's classes."""
+    return dataset.labels.cpu().numpy() if dataset.classes == model.classes else None
 
 
 def _pixels(dataset: ImageDataset) -> Pixels | Rows:

@@ -9,6 +9,7 @@ from typing import Any
 
 from ganctl import limits
 from ganctl.evaluation.evaluator import Metrics
+from ganctl.evaluation.intra_class import IntraClass
 from ganctl.history import COLUMNS, QUALITY_METRICS, Column
 from ganctl.store import RunDirectory
 
@@ -50,6 +51,8 @@ class Evaluation:
     """The metrics of real images, which hardly any generator can beat."""
     path_length: float | None = None
     """The perceptual path length; None without a feature network."""
+    intra_class: IntraClass | None = None
+    """The Frechet distance within classes; None without classes or without a feature network."""
 
     @property
     def warning(self) -> str | None:
@@ -147,9 +150,13 @@ def _checked(value: Any, annotation: str) -> Any:
         return _rebuild(Metrics, value)
     if annotation == "list[float]":
         return [float(_checked(one, "float")) for one in value[: limits.CLASSES]]
+    if annotation == "list[int]":
+        return [_checked(one, "int") for one in value[: limits.CLASSES]]
     name, _, optional = annotation.partition(" | ")
     if value is None and optional:
         return None
+    if name == "IntraClass":
+        return _rebuild(IntraClass, value)
     kinds = {"str": str, "bool": bool, "int": int, "float": int | float}
     is_bool = isinstance(value, bool)
     if not isinstance(value, kinds[name]) or (is_bool and name != "bool"):

@@ -40,6 +40,7 @@ def test_table(ok, run, monkeypatch):
         "Extracting features of real images: 500 ...", "Walking between samples: 200 ...",
     ]  # fmt: skip
     assert ok("evaluate", run, "--num-samples", "50").out == result.out
+    assert "intra-class Frechet distance: not measured with 5 samples and " in result.out
     assert "50 samples (moving average, step 8) against 200 test images of mnist" in result.out
     for name in ("Frechet distance", "kernel distance", "precision", "recall", "density",
                  "coverage", "classifier score", "classifier is sure", "nearest training image",
@@ -59,11 +60,28 @@ def test_json(ok, run, documented):
     assert report["figures"].keys() == report["floor"].keys()
     assert report["figures"]["num_samples"] == report["floor"]["num_samples"] == 50
     assert report["figures"]["frechet_distance"] > report["floor"]["frechet_distance"] > 0
+    within = report["intra_class"]
+    assert (within["mean"], within["num_samples"]) == (None, [5] * 10)
+    assert sum(within["num_images"]) == 200
     assert ok("evaluate", run, "-n", "50", "--json").out == result.out
     assert report["test_images"] == "test images"
     weights = json.loads(ok("evaluate", run, "-n", "50", "--no-ema", "--json").out)
     assert weights["ema"] is False
     assert weights["figures"] != report["figures"]
+
+
+@pytest.mark.usefixtures("few_real_images")
+def test_classes_have_distances_of_their_own(ok, run, documented, monkeypatch):
+    monkeypatch.setattr("ganctl.evaluation.intra_class.MIN_PER_CLASS", 5)
+    report = json.loads(ok("evaluate", run, "-n", "50", "--json").out)
+    documented("evaluate", report)
+    within = report["intra_class"]
+    assert within["mean"] == pytest.approx(np.mean(within["distances"]))
+    shown = ok("evaluate", run, "-n", "50").out
+    assert (
+        f"intra-class Frechet distance: {within['mean']:.2f} (lower is better; 5 samples" in shown
+    )
+    assert re.search(rf"^9 +[\d.]+% +[\d.]+% +{within['distances'][9]:.2f}$", shown, re.M)
 
 
 @pytest.mark.usefixtures("few_real_images")

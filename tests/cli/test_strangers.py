@@ -178,6 +178,7 @@ def evil(run, tmp_path):
         "num_test_images": 1,
         "num_patch_images": 1,
         "path_length": 1.5,
+        "intra_class": None,
     }
     kept = {**texts, **found_last, "figures": figures, "floor": figures}
     (folder / "evaluation.json").write_text(json.dumps({"evaluations": [kept]}))
