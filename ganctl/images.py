@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 Pixels = NDArray[np.uint8]
 """uint8 (N, H, W, C) for images, (H, W, C) for a picture; C is 1, 3 or 4, RGBA as in a PNG."""
+_CHANNELS = {"L": 1, "RGB": 3, "RGBA": 4}
+"""Number of channels by Pillow's name of a mode."""
 _SQUARE = 8
 """Side in pixels of a checkerboard's squares."""
 PREVIEW_SIZE = 84
@@ -253,18 +255,29 @@ def read_png(file: IO[bytes], shape: tuple[int, ...]) -> Pixels | None:
 
     No more of a file is read or unpacked than such a PNG could take.
     """
-    mode = {1: "L", 3: "RGB", 4: "RGBA"}[shape[-1]]
+    picture, _ = read_picture(file, max_bytes=2 * math.prod(shape) + 2**16, shapes=shape.__eq__)
+    return picture
+
+
+def read_picture(
+    file: IO[bytes], *, max_bytes: int, shapes: Callable[[tuple[int, ...]], bool]
+) -> tuple[Pixels | None, dict[str, str]]:
+    """Return the pixels (H, W, C) and the text of a PNG that ganctl wrote; None for other files.
+
+    `max_bytes` are read, and only a picture of one of the `shapes` is unpacked.
+    """
     try:
-        content = io.BytesIO(file.read(2 * math.prod(shape) + 2**16))
+        content = io.BytesIO(file.read(max_bytes))
         with (
             warnings.catch_warnings(action="ignore"),  # about sizes that are refused below
             Image.open(content, formats=["PNG"]) as image,
         ):
-            if (image.size, image.mode) != ((shape[1], shape[0]), mode):
-                return None
-            return np.asarray(image).reshape(shape)
+            shape = (image.height, image.width, _CHANNELS.get(image.mode, 0))
+            if not shapes(shape):
+                return None, {}
+            return np.asarray(image).reshape(shape), text_of(image)
     except Exception:  # Pillow raises a dozen types for damaged files, even SyntaxError
-        return None
+        return None, {}
 
 
 def to_pil(picture: Pixels) -> Image.Image:

@@ -150,6 +150,8 @@ class RunDirectory:
         """Both losses over the epochs."""
         self.evaluations = path / "evaluation.json"
         """The results of `evaluate`, the newest first."""
+        self.nearest = path / "nearest.png"
+        """Samples beside their nearest training images, if `evaluate` was told to write them."""
         self._trackers = path / TRACKERS
         self._samples = path / _SAMPLES
         self._lock_is_in_place: Callable[[], bool] = lambda: True

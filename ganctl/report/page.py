@@ -11,6 +11,7 @@ from typing import Any
 import ganctl
 from ganctl import images, palette, web_page
 from ganctl.history import Column, Row, epoch_label
+from ganctl.images import Pixels
 from ganctl.report.charts import MAX_POINTS, QUALITY, SHOWN, TRAINING, Chart, charts
 from ganctl.report.pictures import Frame, data_uri, frames
 from ganctl.report.runs import Run, thinned
@@ -23,6 +24,7 @@ MAX_BYTES = 5_000_000
 _PICTURE_BYTES = 2_700_000
 """Bytes of all pictures together; in the page they take a third more."""
 _SHEET_SIDE = 640
+_NEAREST_SIDE = 1200
 _MAX_PROBLEMS = 20
 
 Table = list[tuple[str, list[str]]]
@@ -39,7 +41,9 @@ class Section:
     rows: list[Row]
     """At most MAX_POINTS rows."""
     sheet: str
-    """Data URI of a picture, or nothing."""
+    """Data URI of a picture of training images, or nothing."""
+    nearest: str
+    """Data URI of a picture of samples beside training images, or nothing."""
     problems: list[str]
 
     @property
@@ -101,17 +105,23 @@ def _colors() -> str:
 
 
 def _section(run: Run, name: str, budget: int) -> Section:
-    sheet = b""
-    if run.sheet is not None:
-        sheet = images.webp(images.shrink(run.sheet, _SHEET_SIDE), 85)
+    sheet = _encoded(run.sheet, _SHEET_SIDE)
+    nearest = _encoded(run.nearest, _NEAREST_SIDE)
+    if len(nearest) > budget // 2:  # no sheet that `evaluate` writes
+        nearest = b""
     return Section(
         run=run,
         name=name,
-        frames=frames(run, budget - len(sheet)),
+        frames=frames(run, budget - len(sheet) - len(nearest)),
         rows=thinned(run.rows, MAX_POINTS),
         sheet=data_uri(sheet) if sheet else "",
+        nearest=data_uri(nearest) if nearest else "",
         problems=[printable(problem, 500) for problem in run.problems[:_MAX_PROBLEMS]],
     )
+
+
+def _encoded(picture: Pixels | None, side: int) -> bytes:
+    return b"" if picture is None else images.webp(images.shrink(picture, side), 85)
 
 
 def _names(runs: Sequence[Run]) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,8 @@ _NUM_IMAGES = 64
 _MAX_CLASSES = 40
 _MAX_STARTS = 12
 _MAX_MADE_BY = 40
+_SHEET_BYTES = 3 * 4096**2
+"""Upper bound of the bytes of a sheet of nearest training images."""
 _NUMBER_LIMIT = 10**15
 """Numbers of a history that are shown are smaller than this."""
 _short = functools.partial(printable, max_chars=300)
@@ -47,6 +50,8 @@ class Run:
     """Commands that continue with the run, each after its description."""
     sheet: Pixels | None = None
     """Some of the training images as one picture (H, W, C)."""
+    nearest: Pixels | None = None
+    """Samples beside their nearest training images (H, W, C)."""
     notices: Sequence[str] = ()
     """Notes on what could not be shown, and why."""
 
@@ -213,8 +218,23 @@ def read(path: Path, *, with_images: bool = False, progress: Progress = lambda *
         require_fit(checkpoint)
     wrong = [problem.text for problem in problems(checkpoint)]
     sheet, notice = _training_images(checkpoint, with_images, progress)
+    nearest = _nearest(RunDirectory(file.parent), checkpoint)
     notices = [notice] if notice else []
-    return Run(path, file, checkpoint, [*damaged, *wrong], sheet=sheet, notices=notices)
+    return Run(
+        path, file, checkpoint, [*damaged, *wrong],
+        sheet=sheet, nearest=nearest, notices=notices,
+    )  # fmt: skip
+
+
+def _nearest(run: RunDirectory, checkpoint: Checkpoint) -> Pixels | None:
+    """Return the sheet of nearest training images in the folder, if it shows this checkpoint."""
+    if run.nearest.is_symlink() or not run.nearest.is_file():
+        return None
+    with run.nearest.open("rb") as file:
+        picture, text = images.read_picture(
+            file, max_bytes=_SHEET_BYTES, shapes=lambda shape: 0 < math.prod(shape) <= _SHEET_BYTES
+        )
+    return picture if text.get("checkpoint") == checkpoint.digest else None
 
 
 def _training_images(

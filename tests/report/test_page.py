@@ -80,6 +80,14 @@ def test_the_same_training_images_are_shown_once(make_run):
     assert sum("trained on" in image["alt"] for image in images) == 2
 
 
+def test_samples_are_shown_beside_their_nearest_training_images(make_run):
+    made = make_run()
+    noise = np.random.default_rng(0).integers(0, 256, (1200, 1200, 3), dtype=np.uint8)
+    for picture, is_shown in ((noise[:40, :40], True), (None, False), (noise, False)):
+        content, _ = render([dataclasses.replace(made, nearest=picture)] * 4)
+        assert ("Nearest training images" in Page(content).text) == is_shown
+
+
 def test_nothing_is_loaded_from_outside(make_run):
     content, _ = render([make_run("a"), make_run("b")])
     found = Page(content)

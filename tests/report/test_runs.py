@@ -2,8 +2,10 @@
 
 import dataclasses
 
+import numpy as np
 import pytest
 
+from ganctl import images
 from ganctl.config import schema
 from ganctl.errors import CheckpointError
 from ganctl.evaluation import results
@@ -130,3 +132,19 @@ def test_thinning_keeps_the_ends(count, most):
     assert kept == sorted(set(kept))
     assert kept[-1:] == items[-1:]
     assert most == 1 or kept[:1] == items[:1]
+
+
+def test_a_sheet_of_nearest_images_is_shown_with_its_own_checkpoint(make_run):
+    run = make_run()
+    digest = read(run.path).checkpoint.digest
+    sheet, path = np.full((30, 20, 3), 7, np.uint8), run.folder.nearest
+    assert read(run.path).nearest is None
+    path.write_bytes(images.png(sheet, {"checkpoint": digest}))
+    assert np.array_equal(read(run.path).nearest, sheet)
+    for content in (
+        images.png(sheet, {"checkpoint": "another"}),
+        images.png(np.zeros((9000, 9000, 1), np.uint8), {"checkpoint": digest}),
+        b"no picture",
+    ):
+        path.write_bytes(content)
+        assert read(run.path).nearest is None
