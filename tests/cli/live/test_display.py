@@ -57,7 +57,8 @@ def seen(live):
 def start_of(history=()):
     return Start(
         folder="runs/x", settings={"preset": "fast", "data": "mnist"}, data={}, command="",
-        step=0, total_steps=1000, steps_per_epoch=100, history=history, quality="frechet_distance",
+        resumed=False, step=0, total_steps=1000, steps_per_epoch=100, history=history,
+        quality="frechet_distance",
     )  # fmt: skip
 
 
