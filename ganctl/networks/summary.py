@@ -127,7 +127,9 @@ def generator_output_bytes(config: NetworkConfig) -> int:
     a second.
     """
     max_layers = 4  # in a stage: two convolutions, each with an activation or a normalization
-    elements = 3 * math.prod(config.image_shape)
+    elements = 2 * math.prod(config.image_shape)
+    if config.architecture == "fast":  # the pixels before they are in place
+        elements += math.prod(config.image_shape)
     pixels = (config.height >> config.stages) * (config.width >> config.stages)
     elements += max_layers * pixels * num_channels(config.base_channels, config.stages)
     if config.architecture == "guided":  # enlarged after a stage's convolution, and scaled

@@ -364,7 +364,7 @@ def test_a_batch_larger_than_the_data_is_refused(here, cli):
 def test_few_images_reduce_the_default_batch_size(here, ok):
     quick = [*QUICK[: QUICK.index("--batch-size")], "--steps", "2", "--threads", "1"]
     result = ok("train", "--data", "photos", *quick, "--limit", "3", "--out", "run")
-    assert "The batch size is 3, not 32" in result.err
+    assert "The batch size is 3, not 64" in result.err
     assert json.loads(Path("run/config.json").read_text())["config"]["batch_size"] == 3
 
 
