@@ -36,6 +36,8 @@ _MAX_COUNT = 2**53
 _BEFORE_RELEASE = "Checkpoints from before ganctl's first release cannot be read."
 
 Weights = dict[str, Tensor]
+MOMENTS = ("exp_avg", "exp_avg_sq")
+"""Names of Adam's moving averages of gradients and of their squares, as torch has them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -216,9 +218,7 @@ def _from_content(content: dict[str, Any], digest: str, schema: int) -> Checkpoi
     _require(0 <= values["step"] < _MAX_COUNT, "its step is out of range")
     tables = [values[name] or {} for name in ("generator", "generator_ema", "discriminator")]
     for name in ("optimizer_g", "optimizer_d"):
-        _require(
-            set(values[name]) == {"exp_avg", "exp_avg_sq"}, f"its '{name}' is not Adam's state"
-        )
+        _require(set(values[name]) == set(MOMENTS), f"its '{name}' is not Adam's state")
         tables += values[name].values()
     for table in tables:
         is_table = isinstance(table, dict) and all(

@@ -8,10 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import adam
 
-from ganctl.checkpoint import Weights
-
-MOMENTS = ("exp_avg", "exp_avg_sq")
-"""Names of the moving averages of gradients and of their squares, as torch's class has them."""
+from ganctl.checkpoint import MOMENTS, Weights
 
 
 class Adam:

@@ -17,7 +17,7 @@ from ganctl.config.schema import TrainConfig
 from ganctl.errors import Setting, Text
 from ganctl.networks import computes_by_image
 from ganctl.training.callback import Callback
-from ganctl.training.schedules import Scheduled, scheduled
+from ganctl.training.schedules import Scheduled, has_penalty, scheduled
 from ganctl.training.state import TrainState
 from ganctl.training.step import StepResult, train_step
 
@@ -55,12 +55,12 @@ class GraphedSteps:
         self._replays: dict[bool, Callable[[], None]] = {}
         self._results: dict[bool, StepResult] = {}
         with _unchanged(state), self._prescribed():
-            for has_penalty in {self._has_penalty(step) for step in (0, 1)}:
-                state.step = 0 if has_penalty else 1
+            for is_due in {has_penalty(config, step) for step in (0, 1)}:
+                state.step = 0 if is_due else 1
                 self._set_scheduled()
                 for _ in range(_WARM_UP_STEPS):
-                    self._compute(has_penalty)
-                self._replays[has_penalty] = record(functools.partial(self._compute, has_penalty))
+                    self._compute(is_due)
+                self._replays[is_due] = record(functools.partial(self._compute, is_due))
         self._check()
 
     def step(self, real: Tensor, latents: Tensor, noise_seed: int) -> StepResult:
@@ -68,28 +68,24 @@ class GraphedSteps:
         state = self._state
         if real.shape != self._real.shape or latents.shape != self._latents.shape:
             return train_step(state, real, latents, noise_seed)
-        has_penalty = self._has_penalty(state.step)
+        is_due = has_penalty(state.config, state.step)
         self._real.copy_(real, non_blocking=True)
         self._latents.copy_(latents, non_blocking=True)
         self._set_scheduled()
         number = state.step
-        self._replays[has_penalty]()
+        self._replays[is_due]()
         state.step = number + 1
-        return self._results[has_penalty]
-
-    def _has_penalty(self, step: int) -> bool:
-        config = self._state.config
-        return config.r1_weight > 0 and step % config.r1_interval == 0
+        return self._results[is_due]
 
     def _set_scheduled(self) -> None:
         values = scheduled(self._state.config, self._state.step)
         for kept, value in zip(self._tensors, values, strict=True):
             kept.fill_(float(value))
 
-    def _compute(self, has_penalty: bool) -> None:
+    def _compute(self, is_due: bool) -> None:
         """Take a step whose penalty is due or not, whatever the state's step is."""
-        self._state.step = 0 if has_penalty else 1
-        self._results[has_penalty] = train_step(self._state, self._real, self._latents, 0)
+        self._state.step = 0 if is_due else 1
+        self._results[is_due] = train_step(self._state, self._real, self._latents, 0)
 
     @contextmanager
     def _prescribed(self) -> Iterator[None]:

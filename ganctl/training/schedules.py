@@ -30,6 +30,11 @@ def scheduled(config: TrainConfig, step: int) -> Scheduled:
     return Scheduled(config.lr_g * factor, config.lr_d * factor, ema_weight)
 
 
+def has_penalty(config: TrainConfig, step: int) -> bool:
+    """Return whether the R1 penalty is due at `step`, counted from 0."""
+    return config.r1_weight > 0 and step % config.r1_interval == 0
+
+
 def learning_rate_factor(config: TrainConfig, step: int) -> float:
     """Return the factor of both learning rates at `step`, counted from 0.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -16,6 +17,7 @@ from ganctl.losses import LOSSES, AdversarialLoss, r1_penalty
 from ganctl.networks.dropout import seed_dropout, set_dropout_rows
 from ganctl.rng import Use
 from ganctl.training.augment import Augmentation
+from ganctl.training.schedules import has_penalty
 from ganctl.training.state import TrainState, trained
 
 _TINY = 1e-12
@@ -99,7 +101,7 @@ def _simultaneous(
         d_mean.add(parts, [gradients for gradients, _ in found])
         if parts is rounds[-1]:  # summed while the generator's gradient is computed
             d_sum = d_mean.begin_sum()
-        g_mean.add(parts, state.workers.map(_call, [generator for _, generator in found]))
+        g_mean.add(parts, state.workers.map(operator.call, [generator for _, generator in found]))
     g_sum = g_mean.begin_sum()
     assert d_sum is not None
     d_total = d_sum.wait()
@@ -167,7 +169,7 @@ def _alternating(
     d_total = d_mean.begin_sum().wait()
     state.update_discriminator(d_total)
     for parts, generators in zip(rounds, later, strict=True):
-        g_mean.add(parts, state.workers.map(_call, generators))
+        g_mean.add(parts, state.workers.map(operator.call, generators))
     *g_total, metrics = g_mean.begin_sum().wait()
     state.update_generator(g_total)
     return [*d_total, *g_total], metrics
@@ -200,10 +202,6 @@ def _first_pass(state: TrainState, seed: int, keeps_fakes: bool, batch: _Inputs)
     return list(gradients), of_generator
 
 
-def _call(compute: Callable[[], list[Tensor]]) -> list[Tensor]:
-    return compute()
-
-
 def _penalty(state: TrainState, batch: _Inputs) -> Tensor | None:
     """Return R1 at the augmented real images if it is due, from a forward pass of its own.
 
@@ -211,7 +209,7 @@ def _penalty(state: TrainState, batch: _Inputs) -> Tensor | None:
     (StyleGAN2), section 3.1. Only the logit of the pixels is penalized.
     """
     config = state.config
-    if config.r1_weight == 0 or state.step % config.r1_interval:
+    if not has_penalty(config, state.step):
         return None
     real = batch.augmented_real().detach().requires_grad_()
     set_dropout_rows(state.discriminator, batch.rows.real_rows)
