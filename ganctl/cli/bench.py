@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ganctl.cli.options import JsonOption, QuietOption, check_suffix
+from ganctl.cli.options import JsonOption, QuietOption, check_folder, check_suffix
 from ganctl.cli.terminal import Terminal
 from ganctl.cli.training_options import DeviceOption
 from ganctl.errors import GanctlError
@@ -46,6 +46,7 @@ def bench(
     terminal = Terminal(json_wanted=json, quiet=quiet)
     if out is not None:
         check_suffix(out, (".json",))
+        check_folder(out, "figures")
     with terminal.progress() as progress:
         from ganctl.bench import measure
 
@@ -53,12 +54,12 @@ def bench(
             terminal.note("Other programs are running here: the figures will be too low.")
         found = measure.measure(device, quick=quick, progress=progress)
     document = found.to_dict()
-    if out is not None:
-        _write(out, document)
     if json:
         terminal.document(document)
     else:
         _show(found, terminal)
+    if out is not None:  # what cannot be written was shown
+        _write(out, document)
     if problems := document["problems"]:
         raise GanctlError(
             f"{counted(len(problems), 'measurement')} failed",

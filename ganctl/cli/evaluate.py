@@ -10,7 +10,7 @@ import typer
 from ganctl.cli import completion
 from ganctl.cli.evaluations import show_comparison, show_evaluation
 from ganctl.cli.option_names import pasteable
-from ganctl.cli.options import EmaOption, JsonOption, QuietOption, check_suffix
+from ganctl.cli.options import EmaOption, JsonOption, QuietOption, check_folder, check_suffix
 from ganctl.cli.provenance import command_of
 from ganctl.cli.terminal import Terminal
 from ganctl.errors import RunError, UsageError
@@ -98,8 +98,7 @@ def evaluate(
         )
     if out is not None:
         check_suffix(out, (".png",))
-        if not out.parent.is_dir():
-            raise UsageError(f"there is no folder '{out.parent}' for the sheet", "Make it first.")
+        check_folder(out, "sheet")
     with terminal.progress() as progress:
         from ganctl import devices, private_folders
         from ganctl.evaluation import comparison

@@ -262,3 +262,9 @@ def check_suffix(out: Path, known: tuple[str, ...], folder_too: bool = False) ->
         hint = f"{suggestion(suffix, known)}{or_folder}"
         raise UsageError(f"cannot write '{suffix}' files: '{out}'", hint)
     return suffix
+
+
+def check_folder(out: Path, what: str) -> None:
+    """Raise UsageError unless the folder exists in which `what` is written after long work."""
+    if not out.parent.is_dir():
+        raise UsageError(f"there is no folder '{out.parent}' for the {what}", "Make it first.")

@@ -104,3 +104,10 @@ def test_a_missing_gpu_is_refused(cli):
     result = cli("bench", "--device", "cuda", "--quick")
     assert (result.code, result.out) == (1, "")
     assert "there is no CUDA device here" in result.err
+
+
+def test_a_missing_folder_is_refused_before_anything_is_measured(cli, tmp_path, monkeypatch):
+    monkeypatch.setattr(measure, "measure", None)
+    result = cli("bench", "-o", tmp_path / "nowhere" / "figures.json")
+    assert result.code == 2
+    assert "there is no folder" in result.err
