@@ -6,6 +6,7 @@ import contextlib
 import os
 import shutil
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
@@ -20,6 +21,9 @@ _MEMORY = (
 )
 """Files of a control group, version 2 and 1: its limit, its use, and the entry of memory.stat for
 cached pages, which the kernel gives up as soon as memory is needed."""
+_LOOK_SECONDS = 0.1
+_IDLE = slice(3, 5)
+"""Which times of /proc/stat are those in which a core did nothing: idle, and waiting for a disk."""
 
 
 def free_memory(root: Path = _ROOT) -> int | None:
@@ -65,14 +69,24 @@ def num_cores(root: Path = _ROOT) -> int:
     return max(1, min(allowed))
 
 
-def num_idle_cores() -> int:
-    """Return how many of `num_cores` other programs left idle in the last minute, at least 1.
+def num_idle_cores(root: Path = _ROOT) -> int:
+    """Return how many of `num_cores` other programs leave idle just now, at least 1.
 
-    Several threads that must wait for a core at every step are far slower than a single one.
+    Several threads that must wait for a core at every step are far slower than a single one. Linux
+    tells within a tenth of a second; elsewhere it is the mean of the last minute. `root` is the
+    file system's, for tests.
     """
-    with contextlib.suppress(OSError, AttributeError):  # not known here
-        return max(1, min(num_cores(), round((os.cpu_count() or 1) - os.getloadavg()[0])))
-    return num_cores()
+    before = _processor_times(root)
+    time.sleep(_LOOK_SECONDS)
+    spent = [later - earlier for earlier, later in zip(before, _processor_times(root), strict=True)]
+    cores = os.cpu_count() or 1
+    if sum(spent) > 0:
+        idle = cores * sum(spent[_IDLE]) / sum(spent)
+    elif hasattr(os, "getloadavg"):
+        idle = cores - os.getloadavg()[0]
+    else:
+        idle = cores
+    return max(1, min(num_cores(), round(idle)))
 
 
 def limit_threads() -> None:
@@ -101,6 +115,12 @@ def require_disk(path: Path, num_bytes: int, hint: str = _ANOTHER_DISK) -> None:
                 f"{path} would take {in_bytes(num_bytes)}, and {in_bytes(free)} are free there",
                 hint,
             )
+
+
+def _processor_times(root: Path) -> list[int]:
+    """Return the times that all cores together spent on each kind of work; empty if not known."""
+    first = "".join(_lines(root / "proc/stat")[:1])  # "cpu  4705 356 584 ..."
+    return [int(word) for word in first.split()[1:9]]  # the two after them are in the first two
 
 
 def _control_groups(controller: str, root: Path) -> Iterator[Path]:

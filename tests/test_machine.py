@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 
 import pytest
 
@@ -121,11 +122,26 @@ def test_cores_are_as_many_as_affinity_and_quota_allow(root, files, expected):
     assert machine.num_cores(root) == expected
 
 
-@pytest.mark.parametrize(("load", "idle"), [(0.2, 8), (5.6, 2), (7.9, 1), (30, 1)])
-def test_cores_that_other_programs_use_are_not_idle(root, monkeypatch, load, idle):
+@pytest.fixture
+def eight_cores(monkeypatch):
     monkeypatch.setattr(machine, "num_cores", lambda: 8)
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+
+
+@pytest.mark.parametrize(("busy", "idle"), [(1, 8), (56, 2), (78, 1), (80, 1)])
+def test_cores_that_other_programs_use_are_not_idle(root, eight_cores, monkeypatch, busy, idle):
+    def look(seconds):
+        write(root, {"proc/stat": f"cpu  {900 + busy} 0 100 {5000 + 70 - busy} 210 0 0 0 800 0\n"})
+
+    write(root, {"proc/stat": "cpu  900 0 100 5000 200 0 0 0 700 0\ncpu0 1 2 3\n"})
+    monkeypatch.setattr(time, "sleep", look)
+    assert machine.num_idle_cores(root) == idle
+
+
+@pytest.mark.parametrize(("load", "idle"), [(0.2, 8), (5.6, 2), (7.9, 1), (30, 1)])
+def test_idle_cores_are_counted_by_the_load_elsewhere(root, eight_cores, monkeypatch, load, idle):
     monkeypatch.setattr(os, "getloadavg", lambda: (load, 0, 0), raising=False)
-    assert machine.num_idle_cores() == idle
+    assert machine.num_idle_cores(root) == idle
 
 
 def test_a_file_larger_than_the_disk_is_refused(tmp_path):

@@ -151,7 +151,7 @@ def test_an_isolated_process_refuses_whatever_needs_the_others(single, name):
 
 
 def test_a_library_finds_no_group_in_an_isolated_process(single):
-    """A library that finds a group, such as torchmetrics, would wait for the other processes."""
+    """A library that finds a group would wait for the other processes."""
 
     def work():
         assert not dist.is_initialized()

@@ -322,8 +322,7 @@ def main() -> None:
     # A child starts from this process as it is: with torch loaded, and one thread, since threads
     # do not live on in it. Plots are not what is tested here, and take longer than all the rest.
     torch.set_num_threads(1)
-    for slow in ("torch._dynamo", "torchmetrics"):  # two seconds each at each start
-        importlib.import_module(slow)
+    importlib.import_module("torch._dynamo")  # two seconds at each start
     mnist.load_train = functools.cache(mnist.load_train)
     mnist.load_train()
     # A few images to measure by, and the classifier read once: the start of each child is short.
