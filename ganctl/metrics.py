@@ -135,8 +135,12 @@ def nearest_distances(points: Tensor, others: Tensor) -> Tensor:
     The result is float64 (N,). Where two are equally near up to float32's rounding, either may be
     taken.
     """
-    tables = _distances(*_near_zero(points, others))
-    nearest = torch.cat([table.argmin(1) for table in tables])
+    rows, columns = _near_zero(points, others)
+    half = columns.square().sum(1) / 2  # |p - o|^2 / 2 is this less p·o, and what p alone decides
+    nearest = torch.cat([
+        torch.addmm(half, some, columns.T, alpha=-1).argmin(1)
+        for some in torch.split(rows, _CHUNK)
+    ])  # fmt: skip
     points, others = points.double(), others.double()
     distances: Tensor = torch.linalg.vector_norm(points - others[nearest], dim=1)
     return distances
