@@ -37,6 +37,14 @@ def test_features_of_an_image_do_not_depend_on_others(extracted, digits):
     assert len(extracted) == 10_000
 
 
+def test_features_are_those_of_the_trained_network(extracted, digits):
+    """The network that extracts them has no batch normalization and sees 128 images at once."""
+    scaled = digits.images[:300].permute(0, 3, 1, 2) / 127.5 - 1
+    features_of_it, logits = classifier.load()(scaled)
+    torch.testing.assert_close(extracted.features[:300], features_of_it, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(extracted.logits[:300], logits, rtol=1e-4, atol=1e-4)
+
+
 def test_a_stacked_image_has_the_classes_of_its_channels():
     data = loading.load_test("stacked-mnist")
     network = features.load("auto", "stacked-mnist")
