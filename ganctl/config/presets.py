@@ -24,7 +24,7 @@ PRESETS: dict[str, TrainConfig] = {
     "guided": TrainConfig(
         preset="guided",
         network=NetworkConfig(architecture="guided", base_channels=16, latent_dim=32),
-        conditional=True, batch_size=32, epochs=8,
+        conditional=True, batch_size=16, epochs=8,
         loss="bce", updates="alternating", r1_weight=0.064, r1_interval=8,
         lr_g=4e-3, lr_d=4e-3, beta1=0.0, beta2=0.99, lr_warmup_steps=100, lr_decay_steps=3000,
         ema_images=20_000, num_samples=100,
@@ -48,7 +48,7 @@ def preset(name: str) -> TrainConfig:
 
 
 _PIXELS = 28 * 28
-_IMAGES_SEEN = {"fast": 600_000, "guided": 240_000}
+_IMAGES_SEEN = {"fast": 600_000, "guided": 200_000}
 """Least number of images seen in a run. On MNIST `fast` sees 720,000."""
 _MAX_EPOCHS = 1000
 _LOWEST_RATE_AT = 5
