@@ -22,8 +22,10 @@ _MEMORY = (
 """Files of a control group, version 2 and 1: its limit, its use, and the entry of memory.stat for
 cached pages, which the kernel gives up as soon as memory is needed."""
 _LOOK_SECONDS = 0.1
+_NUM_TIMES = 8
+"""Number of times of a core in /proc/stat that add up; those of guests are in the first two."""
 _IDLE = slice(3, 5)
-"""Which times of /proc/stat are those in which a core did nothing: idle, and waiting for a disk."""
+"""Which of them are those in which the core did nothing: idle, and waiting for a disk."""
 
 
 def free_memory(root: Path = _ROOT) -> int | None:
@@ -72,21 +74,20 @@ def num_cores(root: Path = _ROOT) -> int:
 def num_idle_cores(root: Path = _ROOT) -> int:
     """Return how many of `num_cores` other programs leave idle just now, at least 1.
 
-    Several threads that must wait for a core at every step are far slower than a single one. Linux
-    tells within a tenth of a second; elsewhere it is the mean of the last minute. `root` is the
-    file system's, for tests.
+    Several threads that must wait for a core at every step are far slower than a single one. Under
+    Linux the cores that this process may use are watched for a tenth of a second; elsewhere the
+    mean load of the last minute is taken, or all are idle if that is not known. `root` is the file
+    system's, for tests.
     """
-    before = _processor_times(root)
-    time.sleep(_LOOK_SECONDS)
-    spent = [later - earlier for earlier, later in zip(before, _processor_times(root), strict=True)]
-    cores = os.cpu_count() or 1
-    if sum(spent) > 0:
-        idle = cores * sum(spent[_IDLE]) / sum(spent)
-    elif hasattr(os, "getloadavg"):
-        idle = cores - os.getloadavg()[0]
-    else:
-        idle = cores
-    return max(1, min(num_cores(), round(idle)))
+    before = _core_times(root)
+    if before:
+        time.sleep(_LOOK_SECONDS)
+    idle = [_idle_share(before[core], now) for core, now in _core_times(root).items()
+            if core in before]  # fmt: skip
+    if idle:
+        return max(1, min(num_cores(), round(sum(idle))))
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
+    return max(1, min(num_cores(), round((os.cpu_count() or 1) - load)))
 
 
 def limit_threads() -> None:
@@ -117,10 +118,22 @@ def require_disk(path: Path, num_bytes: int, hint: str = _ANOTHER_DISK) -> None:
             )
 
 
-def _processor_times(root: Path) -> list[int]:
-    """Return the times that all cores together spent on each kind of work; empty if not known."""
-    first = "".join(_lines(root / "proc/stat")[:1])  # "cpu  4705 356 584 ..."
-    return [int(word) for word in first.split()[1:9]]  # the two after them are in the first two
+def _core_times(root: Path) -> dict[str, list[int]]:
+    """Return the times that each core this process may use spent on each kind of work, by name.
+
+    It is empty if they are not known.
+    """
+    affinity = getattr(os, "sched_getaffinity", None)
+    allowed = {f"cpu{number}" for number in affinity(0)} if affinity else set()
+    lines = (line.split() for line in _lines(root / "proc/stat"))  # "cpu0 4705 356 584 ..."
+    return {name: [int(word) for word in times[:_NUM_TIMES]]
+            for name, *times in lines if name in allowed}  # fmt: skip
+
+
+def _idle_share(before: list[int], now: list[int]) -> float:
+    """Return the share of the time between both that a core did nothing."""
+    spent = [later - earlier for earlier, later in zip(before, now, strict=True)]
+    return sum(spent[_IDLE]) / sum(spent) if sum(spent) > 0 else 1.0
 
 
 def _control_groups(controller: str, root: Path) -> Iterator[Path]:

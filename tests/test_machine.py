@@ -125,20 +125,27 @@ def test_cores_are_as_many_as_affinity_and_quota_allow(root, files, expected):
 @pytest.fixture
 def eight_cores(monkeypatch):
     monkeypatch.setattr(machine, "num_cores", lambda: 8)
-    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    monkeypatch.setattr(os, "cpu_count", lambda: 64)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(8), raising=False)
 
 
-@pytest.mark.parametrize(("busy", "idle"), [(1, 8), (56, 2), (78, 1), (80, 1)])
+@pytest.mark.parametrize(("busy", "idle"), [(0.1, 8), (5.6, 2), (7, 1), (8, 1)])
 def test_cores_that_other_programs_use_are_not_idle(root, eight_cores, monkeypatch, busy, idle):
-    def look(seconds):
-        write(root, {"proc/stat": f"cpu  {900 + busy} 0 100 {5000 + 70 - busy} 210 0 0 0 800 0\n"})
+    """Eight of the machine's 64 cores are ours; `busy` of them work, and all of the others."""
 
-    write(root, {"proc/stat": "cpu  900 0 100 5000 200 0 0 0 700 0\ncpu0 1 2 3\n"})
-    monkeypatch.setattr(time, "sleep", look)
+    def times(ticks):
+        lines = ["cpu  900 0 100 5000 200 0 0 0 700 0", "intr 1 2 3"]
+        for core in range(64):
+            used = round(ticks * (min(1, max(0, busy - core)) if core < 8 else 1))
+            lines.append(f"cpu{core} {900 + used} 0 100 {5000 + ticks - used} 200 0 0 0 700 0")
+        write(root, {"proc/stat": "\n".join(lines)})
+
+    times(0)
+    monkeypatch.setattr(time, "sleep", lambda _: times(10))
     assert machine.num_idle_cores(root) == idle
 
 
-@pytest.mark.parametrize(("load", "idle"), [(0.2, 8), (5.6, 2), (7.9, 1), (30, 1)])
+@pytest.mark.parametrize(("load", "idle"), [(56.2, 8), (61.6, 2), (63.9, 1), (90, 1)])
 def test_idle_cores_are_counted_by_the_load_elsewhere(root, eight_cores, monkeypatch, load, idle):
     monkeypatch.setattr(os, "getloadavg", lambda: (load, 0, 0), raising=False)
     assert machine.num_idle_cores(root) == idle

@@ -65,9 +65,10 @@ def evaluate(
 ) -> None:  # fmt: skip
     """Measure how close samples are to real test images, next to the scores that real images reach.
 
-    Metrics are comparable only at the same --num-samples and --features. An evaluation takes one to
-    three minutes on a CPU and up to 3 GB of memory; most of it goes into the features of all real
-    images, which are extracted once. The result is kept with the run; inspect and report show it.
+    Metrics are comparable only at the same --num-samples and --features. The first evaluation takes
+    up to three minutes on a CPU, and up to 3 GB of memory; most of it goes into the features of all
+    real images, which are extracted once. The result is kept with the run; inspect and report show
+    it.
 
     Two sets of images, of any program and any sizes, are compared without a checkpoint. Next to
     each metric stands that of one random half of the real images against the other.

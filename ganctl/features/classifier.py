@@ -21,7 +21,7 @@ SHA256 = "ad1deca08831b312da787590fb4637c3344db7c135a1fda894ae46a689df3c3e"
 NUM_FEATURES = 128
 NUM_CLASSES = 10
 _CHUNK = 128
-"""Number of images that are in a processor's cache at once."""
+"""Number of images per pass: what layers make of them fits in a processor's cache."""
 
 
 class Classifier(nn.Module):
@@ -90,9 +90,9 @@ def _block(inputs: int, outputs: int) -> tuple[nn.Module, ...]:
 
 
 def _folded(classifier: Classifier) -> Classifier:
-    """Return the same function without batch normalizations, in two thirds of the time.
+    """Make each batch normalization part of the convolution before it, and return the classifier.
 
-    Each becomes part of the convolution before it.
+    It computes the same, in two thirds of the time.
     """
     layers: list[nn.Module] = []
     for layer in classifier.features:
