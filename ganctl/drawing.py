@@ -135,10 +135,12 @@ class DrawingModel:
         """
         _require_walk(frames, mode, ease)
         if along is None:
-            stops = self._keyframes(seeds, latents, classes, truncation)
+            stops = self._inputs(inputs.of_keyframes, seeds, latents, classes, truncation)
         else:
             vector, mode = self._directions(directions).vector(along), "lerp"
-            stops = self._single(seeds, latents, classes, truncation).along(vector, reach, along)
+            start = [0] if seeds is None and latents is None else seeds
+            single = self._inputs(inputs.of_samples, start, latents, classes, truncation)
+            stops = single.along(vector, reach, along)
         count = paths.num_frames(len(stops), frames, loop=loop)
         path = functools.partial(paths.path, frames=frames, mode=mode, ease=ease, loop=loop)
         return self._between(Walk, path, count, stops, mode, columns=count)
@@ -163,7 +165,7 @@ class DrawingModel:
         (140, 140)
         """
         _require_walk(frames, mode, ease)
-        stops = self._keyframes(seeds, latents, classes, truncation)
+        stops = self._inputs(inputs.of_keyframes, seeds, latents, classes, truncation)
         if len(stops) != 4:
             raise UsageError(f"a sheet has four corners, not {len(stops)}")
         path = functools.partial(paths.sheet, frames=frames, mode=mode, ease=ease)
@@ -211,29 +213,17 @@ class DrawingModel:
             )
         return given if isinstance(given, Directions) else steering.read(given, self.network)
 
-    def _single(
+    def _inputs(
         self,
+        find: Callable[..., Inputs],
         seeds: Iterable[int] | None,
         latents: GivenLatents | None,
         classes: Class | Sequence[Class] | None,
         truncation: float,
     ) -> Inputs:
-        """Return the inputs of a single image, of seed 0 unless seeds or latents are given."""
+        """Return the inputs that `find`, of `ganctl.inputs`, makes of what a caller gives."""
         self._require_drawable(truncation, with_classes=classes is not None)
-        return inputs.of_samples(
-            self.network, self.classes, seeds=[0] if seeds is None and latents is None else seeds,
-            latents=latents, classes=classes, every_class=False, truncation=truncation,
-        )  # fmt: skip
-
-    def _keyframes(
-        self,
-        seeds: Iterable[int] | None,
-        latents: GivenLatents | None,
-        classes: Class | Sequence[Class] | None,
-        truncation: float,
-    ) -> Inputs:
-        self._require_drawable(truncation, with_classes=classes is not None)
-        return inputs.of_keyframes(
+        return find(
             self.network, self.classes, seeds=seeds, latents=latents, classes=classes,
             truncation=truncation,
         )  # fmt: skip

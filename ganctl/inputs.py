@@ -119,8 +119,8 @@ def of_samples(
     seeds: Iterable[int] | None,
     latents: GivenLatents | None,
     classes: Class | Sequence[Class] | None,
-    every_class: bool,
     truncation: float,
+    every_class: bool = False,
 ) -> Inputs:
     """Return the inputs of samples; `names` are those of the classes. Raises UsageError."""
     given = _given(latents, seeds, network)

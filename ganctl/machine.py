@@ -84,10 +84,10 @@ def num_idle_cores(root: Path = _ROOT) -> int:
         time.sleep(_LOOK_SECONDS)
     idle = [_idle_share(before[core], now) for core, now in _core_times(root).items()
             if core in before]  # fmt: skip
-    if idle:
-        return max(1, min(num_cores(), round(sum(idle))))
-    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
-    return max(1, min(num_cores(), round((os.cpu_count() or 1) - load)))
+    if not idle:
+        load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
+        idle = [(os.cpu_count() or 1) - load]
+    return max(1, min(num_cores(), round(sum(idle))))
 
 
 def limit_threads() -> None:

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 import ganctl
-from ganctl import export, features, latents_file, store
+from ganctl import export, features, inputs, latents_file, store
 from ganctl.classes import names_of
 from ganctl.config.image_settings import ImageSettings
 from ganctl.config.spec import require
@@ -118,7 +118,7 @@ class Model(DrawingModel):
                 Text("{} and {} belong together", Setting("start"), Setting("end")),
                 "A direction leads from some pictures to others.",
             )
-        single = self._single([seed], None, classes, 1.0)
+        single = self._inputs(inputs.of_samples, [seed], None, classes, 1.0)
         if start is None or end is None:
             found = steering.principal(self.generator, self.network, method, count)
         else:
