@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 import torch
 from torch import Tensor
@@ -107,26 +107,16 @@ class Manifold:
 def manifold(fake: Tensor, real: Tensor, neighbors: int = NEIGHBORS) -> Manifold:
     """Return precision and recall, density and coverage, with k = `neighbors`.
 
-    Kynkaanniemi et al. 2019, eq. 1 and 2; Naeem et al. 2020, section 3. Both sets must have more
-    rows than k.
+    Kynkaanniemi et al. 2019, eq. 1 and 2; Naeem et al. 2020, section 3. Both are defined for as
+    many fakes as reals: more fakes lie closer together, so their balls shrink and recall drops. So
+    the larger set is split at random into sets as large as the smaller one, less what remains, and
+    the result is the mean over these. Both sets must have more rows than k.
     """
     fake, real = _near_zero(fake, real)
-    real_radius, fake_radius = _radii(real, neighbors), _radii(fake, neighbors)
-    in_real, recalled, covered = [], [], []
-    for distances, radius in zip(
-        _distances(real, fake), torch.split(real_radius, _CHUNK), strict=True
-    ):
-        inside = distances < radius[:, None]
-        in_real.append(inside.sum(0))
-        covered.append(distances.amin(1) < radius)
-        recalled.append((distances < fake_radius).any(1))
-    balls = torch.stack(in_real).sum(0).double()
-    return Manifold(
-        precision=_fraction(balls > 0),
-        recall=_fraction(torch.cat(recalled)),
-        density=float(balls.mean() / neighbors),
-        coverage=_fraction(torch.cat(covered)),
-    )
+    size = min(len(fake), len(real))
+    pairs = [(fakes, reals) for fakes in _parts(fake, size) for reals in _parts(real, size)]
+    found = [astuple(_overlap(*pair, neighbors)) for pair in pairs]
+    return Manifold(*(sum(column) / len(found) for column in zip(*found, strict=True)))
 
 
 def nearest_distances(points: Tensor, others: Tensor) -> Tensor:
@@ -217,6 +207,33 @@ def _near_zero(points: Tensor, others: Tensor) -> tuple[Tensor, Tensor]:
     points, others = points.double(), others.double()
     center = others.mean(0)
     return (points - center).float(), (others - center).float()
+
+
+def _parts(points: Tensor, size: int) -> tuple[Tensor, ...]:
+    """Return as many random, disjoint parts of `size` rows as there are, (size, D) each."""
+    rng = torch.Generator().manual_seed(Fixed.MANIFOLD_PARTS)
+    order = torch.randperm(len(points), generator=rng)[: len(points) // size * size]
+    return torch.split(points[order], size)
+
+
+def _overlap(fake: Tensor, real: Tensor, neighbors: int) -> Manifold:
+    """Return the overlap of as many fakes as reals, float32 (N, D)."""
+    real_radius, fake_radius = _radii(real, neighbors), _radii(fake, neighbors)
+    in_real, recalled, covered = [], [], []
+    for distances, radius in zip(
+        _distances(real, fake), torch.split(real_radius, _CHUNK), strict=True
+    ):
+        inside = distances < radius[:, None]
+        in_real.append(inside.sum(0))
+        covered.append(distances.amin(1) < radius)
+        recalled.append((distances < fake_radius).any(1))
+    balls = torch.stack(in_real).sum(0).double()
+    return Manifold(
+        precision=_fraction(balls > 0),
+        recall=_fraction(torch.cat(recalled)),
+        density=float(balls.mean() / neighbors),
+        coverage=_fraction(torch.cat(covered)),
+    )
 
 
 def _radii(points: Tensor, neighbors: int) -> Tensor:

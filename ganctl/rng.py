@@ -91,6 +91,8 @@ class Fixed(enum.IntEnum):
     """The patches of the patch distance, and the directions in which they are compared."""
     AUGMENTED_SHEET = 2
     """The augmentations on the sheet that shows them."""
+    MANIFOLD_PARTS = 3
+    """The parts of the larger set that precision, recall, density and coverage are means over."""
 
 
 def sample_generators(seeds: Iterable[int]) -> Iterator[np.random.RandomState]:

@@ -64,9 +64,25 @@ def test_kernel_distance_depends_on_nothing_but_the_features(clouds):
 
 
 def test_manifold_agrees_with_prdc(clouds):
-    fake, real = clouds
+    fake, real = clouds[0], clouds[1][: len(clouds[0])]
     expected = prdc.compute_prdc(real.double().numpy(), fake.double().numpy(), nearest_k=5)
     assert vars(metrics.manifold(fake, real)) == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("swap", [False, True], ids=["more fakes", "more reals"])
+def test_manifold_does_not_depend_on_how_many_there_are_of_the_larger_set(swap):
+    """Of all at once, as by prdc, recall would drop with more fakes, and coverage with reals."""
+    rng = np.random.default_rng(1)
+    mix = rng.standard_normal((4, 12))
+    noise = torch.from_numpy(rng.standard_normal((3000, 12))) / 2
+    fake, real = (torch.from_numpy(rng.standard_normal((3000, 4)) @ mix) for _ in range(2))
+    real += noise
+    unequal = (fake[:500], real) if swap else (fake, real[:500])
+    found, equal = (vars(metrics.manifold(*pair)) for pair in (unequal, (fake[:500], real[:500])))
+    assert found == pytest.approx(equal, abs=0.06)
+    at_once = prdc.compute_prdc(unequal[1].numpy(), unequal[0].numpy(), nearest_k=5)
+    name = "coverage" if swap else "recall"
+    assert at_once[name] < equal[name] - 0.1
 
 
 def test_manifold_detects_collapse():

@@ -18,7 +18,7 @@ from ganctl.datasets.local import cache
 from ganctl.features import Activations, FeatureNetwork, extract
 from ganctl.images import Pixels
 
-_FORMAT = 4
+_FORMAT = 5
 """Part of every key; increased when features of the same images change, or what is kept."""
 _CHUNK = 256
 """Number of real images per batch: as many as a generator draws."""

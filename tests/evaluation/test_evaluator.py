@@ -37,10 +37,12 @@ def test_floor_measures_real_images(evaluator, pictures):
     floor = evaluator.floor()
     same = evaluator.measure([train])
     assert floor.num_samples == 600
-    for name in ("frechet_distance", "precision", "recall", "density", "coverage", "sure_share"):
+    for name in ("frechet_distance", "sure_share"):
         assert getattr(same, name) == pytest.approx(getattr(floor, name), rel=1e-4)
-    # its subsets are drawn by place
+    # The subsets of these are drawn by place, and the floor's images are in another order.
     assert same.kernel_distance == pytest.approx(floor.kernel_distance, abs=1e-3)
+    for name in ("precision", "recall", "density", "coverage"):
+        assert getattr(same, name) == pytest.approx(getattr(floor, name), abs=0.05)
     assert same.nearest_training == pytest.approx(0, abs=1e-3), "copies are known as such"
     assert floor.nearest_training > 0.5
     assert floor.sure_share > 0.95
