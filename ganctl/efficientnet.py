@@ -27,7 +27,9 @@ MEAN, SCALE = 127.0, 128.0
 _MAP_CHANNELS = (24, 40, 112)
 _DEVIATION = 10.0
 """Standard deviation of the outputs that are maps, roughly: 9.0 to 10.8 for cartoon heads."""
-_LEAST_SIDE = 64
+_LEAST_SIDE = 96
+"""Images of 64x64 are seen at 96x96, where features of what ImageNet has in 224x224 tell more: see
+docs/benchmarks/recipes.md."""
 _MODULE = PACKAGE.replace("-", "_")
 _FILE = "models/efficientnet-lite0-57934424.pth"
 _STRIDE = 16
@@ -117,7 +119,7 @@ class FeatureMaps(_Blocks):
     """Images (N, C, H, W) in [-1, 1], C 1, 3 or 4, → maps of them, of the shapes of `map_shapes`.
 
     A pixel of the maps stands for 4, 8 and 16 pixels of the image in height and width, once these
-    are multiples of 16 and at least 64. RGBA images, with colors multiplied by alpha as
+    are multiples of 16 and at least 96. RGBA images, with colors multiplied by alpha as
     `images.to_tensor` has them, are seen over white. The maps' values have a
     standard deviation of about 1.
     """
@@ -137,7 +139,7 @@ def seen_size(height: int, width: int) -> tuple[int, int]:
     """Return the height and width at which the maps see an image.
 
     >>> seen_size(28, 28), seen_size(64, 64), seen_size(100, 128)
-    ((64, 64), (64, 64), (112, 128))
+    ((96, 96), (96, 96), (112, 128))
     """
     height, width = (max(_LEAST_SIDE, -(-side // _STRIDE) * _STRIDE) for side in (height, width))
     return height, width
@@ -147,7 +149,7 @@ def map_shapes(height: int, width: int) -> list[tuple[int, int, int]]:
     """Return the shapes (C, H, W) of the maps of an image.
 
     >>> map_shapes(64, 100)
-    [(24, 16, 28), (40, 8, 14), (112, 4, 7)]
+    [(24, 24, 28), (40, 12, 14), (112, 6, 7)]
     """
     height, width = seen_size(height, width)
     strides = (_STRIDE // 4, _STRIDE // 2, _STRIDE)

@@ -48,7 +48,7 @@ def preset(name: str) -> TrainConfig:
 
 
 _PIXELS = 28 * 28
-_IMAGES_SEEN = {"fast": 600_000, "guided": 200_000}
+_IMAGES_SEEN = {"fast": 600_000, "guided": 150_000}
 """Least number of images seen in a run. On MNIST `fast` sees 720,000."""
 _MAX_EPOCHS = 1000
 _FULL_RATE_UP_TO = {"fast": MIN_STAGES, "guided": 4}
