@@ -28,8 +28,8 @@ _MAP_CHANNELS = (24, 40, 112)
 _DEVIATION = 10.0
 """Standard deviation of the outputs that are maps, roughly: 9.0 to 10.8 for cartoon heads."""
 _LEAST_SIDE = 96
-"""Images of 64x64 are seen at 96x96, where features of what ImageNet has in 224x224 tell more: see
-docs/benchmarks/recipes.md."""
+"""Least height and width at which an image is seen. Heads of 64x64 are learned better when seen at
+96x96 (docs/benchmarks/recipes.md)."""
 _MODULE = PACKAGE.replace("-", "_")
 _FILE = "models/efficientnet-lite0-57934424.pth"
 _STRIDE = 16
@@ -136,12 +136,13 @@ class FeatureMaps(_Blocks):
 
 
 def seen_size(height: int, width: int) -> tuple[int, int]:
-    """Return the height and width at which the maps see an image.
+    """Return the height and width at which the maps see an image, of nearly the same shape.
 
-    >>> seen_size(28, 28), seen_size(64, 64), seen_size(100, 128)
-    ((96, 96), (96, 96), (112, 128))
+    >>> seen_size(28, 28), seen_size(64, 128), seen_size(100, 128)
+    ((96, 96), (96, 192), (112, 128))
     """
-    height, width = (max(_LEAST_SIDE, -(-side // _STRIDE) * _STRIDE) for side in (height, width))
+    scale = max(1.0, _LEAST_SIDE / min(height, width))
+    height, width = (math.ceil(side * scale / _STRIDE) * _STRIDE for side in (height, width))
     return height, width
 
 
@@ -149,7 +150,7 @@ def map_shapes(height: int, width: int) -> list[tuple[int, int, int]]:
     """Return the shapes (C, H, W) of the maps of an image.
 
     >>> map_shapes(64, 100)
-    [(24, 24, 28), (40, 12, 14), (112, 6, 7)]
+    [(24, 24, 40), (40, 12, 20), (112, 6, 10)]
     """
     height, width = seen_size(height, width)
     strides = (_STRIDE // 4, _STRIDE // 2, _STRIDE)

@@ -7,6 +7,7 @@ of `nearest_distances`: float32 takes half the time. docs/evaluation.md says wha
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import astuple, dataclass
@@ -107,15 +108,14 @@ class Manifold:
 def manifold(fake: Tensor, real: Tensor, neighbors: int = NEIGHBORS) -> Manifold:
     """Return precision and recall, density and coverage, with k = `neighbors`.
 
-    Kynkaanniemi et al. 2019, eq. 1 and 2; Naeem et al. 2020, section 3. Both are defined for as
-    many fakes as reals: more fakes lie closer together, so their balls shrink and recall drops. So
-    the larger set is split at random into sets as large as the smaller one, less what remains, and
-    the result is the mean over these. Both sets must have more rows than k.
+    Kynkaanniemi et al. 2019, eq. 1 and 2; Naeem et al. 2020, section 3. They are defined for as
+    many fakes as reals: more fakes lie closer together, their balls shrink, and recall drops.
+    Therefore the larger set is split at random into parts as large as the smaller one, of which the
+    result is the mean; what remains is left out. Both sets must have more rows than k.
     """
-    fake, real = _near_zero(fake, real)
     size = min(len(fake), len(real))
-    pairs = [(fakes, reals) for fakes in _parts(fake, size) for reals in _parts(real, size)]
-    found = [astuple(_overlap(*pair, neighbors)) for pair in pairs]
+    parts = (_parts(points, size) for points in _near_zero(fake, real))
+    found = [astuple(_overlap(*pair, neighbors)) for pair in itertools.product(*parts)]
     return Manifold(*(sum(column) / len(found) for column in zip(*found, strict=True)))
 
 

@@ -33,7 +33,7 @@ def test_features_are_those_of_the_original_program(weights):
     assert found.sum().item() == pytest.approx(161.9956, abs=1e-3)
 
 
-@pytest.mark.parametrize(("height", "width"), [(28, 28), (64, 64), (72, 128)])
+@pytest.mark.parametrize(("height", "width"), [(28, 28), (64, 64), (48, 96), (72, 128)])
 def test_maps_have_their_sizes_and_deviation(weights, height, width):
     pixels = torch.rand(2, 1, height, width, generator=torch.Generator().manual_seed(0)) * 2 - 1
     maps = efficientnet.FeatureMaps(weights)(pixels)

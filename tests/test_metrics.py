@@ -1,5 +1,7 @@
 """Metrics agree with prdc, scipy and the formulas of the papers."""
 
+import itertools
+
 import numpy as np
 import prdc
 import pytest
@@ -71,7 +73,7 @@ def test_manifold_agrees_with_prdc(clouds):
 
 @pytest.mark.parametrize("swap", [False, True], ids=["more fakes", "more reals"])
 def test_manifold_does_not_depend_on_how_many_there_are_of_the_larger_set(swap):
-    """Of all at once, as by prdc, recall would drop with more fakes, and coverage with reals."""
+    """With all images at once, as prdc does, recall drops with more fakes, coverage with reals."""
     rng = np.random.default_rng(1)
     mix = rng.standard_normal((4, 12))
     noise = torch.from_numpy(rng.standard_normal((3000, 12))) / 2
@@ -83,6 +85,15 @@ def test_manifold_does_not_depend_on_how_many_there_are_of_the_larger_set(swap):
     at_once = prdc.compute_prdc(unequal[1].numpy(), unequal[0].numpy(), nearest_k=5)
     name = "coverage" if swap else "recall"
     assert at_once[name] < equal[name] - 0.1
+
+
+def test_manifold_leaves_out_what_remains_and_is_always_the_same(clouds):
+    fake, real = clouds[0][:11], clouds[1][:6]
+    found = metrics.manifold(fake, real)
+    assert found == metrics.manifold(fake, real)
+    one_part = [vars(metrics.manifold(fake[list(rows)], real)).values()
+                for rows in itertools.combinations(range(11), 6)]  # fmt: skip
+    assert tuple(vars(found).values()) in {tuple(each) for each in one_part}
 
 
 def test_manifold_detects_collapse():
