@@ -114,8 +114,10 @@ def manifold(fake: Tensor, real: Tensor, neighbors: int = NEIGHBORS) -> Manifold
     result is the mean; what remains is left out. Both sets must have more rows than k.
     """
     size = min(len(fake), len(real))
-    parts = (_parts(points, size) for points in _near_zero(fake, real))
-    found = [astuple(_overlap(*pair, neighbors)) for pair in itertools.product(*parts)]
+    fakes, reals = (_parts(points, size) for points in _near_zero(fake, real))
+    found = [
+        astuple(_overlap(*pair, neighbors=neighbors)) for pair in itertools.product(fakes, reals)
+    ]
     return Manifold(*(sum(column) / len(found) for column in zip(*found, strict=True)))
 
 
