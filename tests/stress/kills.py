@@ -1,9 +1,9 @@
 """Kill training runs with kill -9, resume them, and compare them bit for bit with whole ones.
 
-    python tests/stress/kills.py [--kills 200] [--seed 0] [--points]
+    python tests/stress/kills.py [--kills 200] [--seed 0] [--points [--every N]]
 
 Each run is a process of its own that goes through the whole command line. It is killed at a
-random moment (with --points, at every call that it makes to the disk, in turn).
+random moment (with --points, at every call that it makes to the disk, in turn, or at every N-th).
 Then every checkpoint in its folder must load; once a checkpoint was saved, ckpt.pt must exist and
 have the step that was saved last; and no more steps may be lost than --save-every allows. The run
 is started again with --resume (or from the beginning if nothing was saved), must continue at that
@@ -283,8 +283,11 @@ def random_kills(work: Path, wanted: int, seed: int) -> Tally:
     raise AssertionError
 
 
-def kills_at_every_point(work: Path, epochs: int) -> Tally:
-    """Kill a run in place of each call to the disk, right after the previous one."""
+def kills_at_points(work: Path, epochs: int, every: int) -> Tally:
+    """Kill a run in place of its calls to the disk, right after the previous one.
+
+    These are the first call and every `every`-th one after it.
+    """
     tally, log = Tally(), work / "log"
     arguments = options(*KINDS[0], epochs=epochs, save_every=1e9)
     run_to_end([*arguments, "--out", str(work / "whole")], log)
@@ -301,7 +304,7 @@ def kills_at_every_point(work: Path, epochs: int) -> Tally:
         disk = files.Disk()
         return code != 0
 
-    for number in itertools.count(1):
+    for number in itertools.count(1, every):
         kills = tally.kills
         disk: files.Disk = FaultyDisk(die, number)
         folder = work / f"killed-{number}"
@@ -318,6 +321,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--points", action="store_true")
     parser.add_argument("--epochs", type=int, default=3, help="of each training, with --points")
+    parser.add_argument("--every", type=int, default=1, metavar="N", help="N-th of the --points")
     chosen = parser.parse_args()
     # A child starts from this process as it is: with torch loaded, and one thread, since threads
     # do not live on in it. Plots are not what is tested here, and take longer than all the rest.
@@ -335,7 +339,7 @@ def main() -> None:
     begun = time.monotonic()
     with tempfile.TemporaryDirectory() as work:
         if chosen.points:
-            tally = kills_at_every_point(Path(work), chosen.epochs)
+            tally = kills_at_points(Path(work), chosen.epochs, chosen.every)
         else:
             tally = random_kills(Path(work), chosen.kills, chosen.seed)
     print(f"{tally.kills} kills, {tally.trainings} trainings, {tally.runs} runs, all ended equal")
