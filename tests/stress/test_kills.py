@@ -13,10 +13,12 @@ import pytest
 from ganctl.checkpoint import encode
 from ganctl.store import RunDirectory
 
+_RANDOM = ["--kills", "12"]
+_POINTS = ["--points", "--every", "3", "--epochs", "1"]
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 
 
-@pytest.mark.parametrize("options", [["--kills", "12"], "--points --every 3 --epochs 1".split()])
+@pytest.mark.parametrize("options", [_RANDOM, _POINTS])
 def test_killed_runs_end_with_the_same_bits(options: list[str]) -> None:
     """A dozen kills at random moments, and one in place of every third call to the disk."""
     script = Path(__file__).with_name("kills.py")
