@@ -138,11 +138,12 @@ class FeatureMaps(_Blocks):
 def seen_size(height: int, width: int) -> tuple[int, int]:
     """Return the height and width at which the maps see an image, of nearly the same shape.
 
-    >>> seen_size(28, 28), seen_size(64, 128), seen_size(100, 128)
-    ((96, 96), (96, 192), (112, 128))
+    >>> seen_size(28, 28), seen_size(68, 170), seen_size(100, 128)
+    ((96, 96), (96, 240), (112, 128))
     """
-    scale = max(1.0, _LEAST_SIDE / min(height, width))
-    height, width = (math.ceil(side * scale / _STRIDE) * _STRIDE for side in (height, width))
+    shorter = min(height, width)
+    seen = max(_LEAST_SIDE, shorter)  # in whole numbers: rounding would add a stride
+    height, width = (-(-side * seen // (shorter * _STRIDE)) * _STRIDE for side in (height, width))
     return height, width
 
 
