@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+
 import numpy as np
 import pytest
 import torch
@@ -25,6 +27,17 @@ def _tiny_arrays() -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (NUM_IMAGES, 28, 28), dtype=np.uint8)
     return images, np.arange(NUM_IMAGES, dtype=np.uint8) % 10
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _signals_are_heard():
+    """Let tests, and what they start, hear Ctrl-C as in a terminal, even if run by nohup."""
+    default = {"SIGINT": signal.default_int_handler, "SIGHUP": signal.SIG_DFL,
+               "SIGQUIT": signal.SIG_DFL}  # fmt: skip
+    for name, handler in default.items():
+        number = getattr(signal, name, None)  # Windows has SIGINT alone
+        if number is not None and signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, handler)
 
 
 @pytest.fixture(scope="session")

@@ -120,9 +120,6 @@ def test_a_worker_that_fails_ends_the_others_and_gives_the_exit_code(programs, c
     ids=["passed on", "a second Ctrl-C does not wait", "came too late to stop it"],
 )  # fmt: skip
 def test_signals_are_passed_on_to_workers(tmp_path, program, signals, code):
-    for number in signals:
-        if signal.getsignal(number) is signal.SIG_IGN:  # by nohup, under which tests may run
-            signal.signal(number, signal.SIG_DFL)
     ready = tmp_path / "ready"
     first, _, last = program.rpartition(";")
 

@@ -26,16 +26,6 @@ pytestmark = [
 SIGNALS = {"SIGINT": 130, "SIGTERM": 143, "SIGHUP": 129}
 
 
-@pytest.fixture(autouse=True)
-def _signals_are_heard():
-    """Handle signals as in a terminal, although a shell or nohup may have had them ignored."""
-    heard = {signal.SIGINT: signal.default_int_handler, signal.SIGHUP: signal.SIG_DFL}
-    previous = {number: signal.signal(number, handler) for number, handler in heard.items()}
-    yield
-    for number, handler in previous.items():
-        signal.signal(number, handler)
-
-
 @pytest.fixture
 def send_after(monkeypatch):
     """Send this process signals right after a step."""

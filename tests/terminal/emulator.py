@@ -18,8 +18,6 @@ from collections.abc import Callable, Mapping, Sequence
 
 import pyte
 
-_PATIENCE = 150.0
-"""Seconds to wait for a program, which only one that hangs takes."""
 _ON_THIS_TERMINAL = """
 import fcntl, os, sys, termios
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)
@@ -117,7 +115,7 @@ class Emulator:
         """Text of the screen."""
         return "\n".join(self.lines)
 
-    def run(self, until: Callable[[str], object] | None = None, seconds: float = _PATIENCE) -> str:
+    def run(self, until: Callable[[str], object] | None = None, seconds: float = 60.0) -> str:
         """Read until `until(text)` is true, or else until the program ends; return the text."""
         deadline = time.monotonic() + seconds
         while not (until and until(self.text)):
@@ -137,7 +135,7 @@ class Emulator:
             self._stream.feed(chunk)
         return bool(chunk)
 
-    def end(self, seconds: float = _PATIENCE) -> int:
+    def end(self, seconds: float = 60.0) -> int:
         """Read until the program ends; return its exit code."""
         self.run(seconds=seconds)
         return self.process.wait(seconds)
