@@ -7,6 +7,7 @@ import signal
 import numpy as np
 import pytest
 import torch
+from hypothesis import settings
 from PIL import Image
 
 from ganctl import private_folders
@@ -19,6 +20,8 @@ from ganctl.history import QUALITY_METRICS
 from ganctl.training.state import create
 
 pytest_plugins = ["browsing"]
+settings.register_profile("untimed", deadline=None)  # timing decides no test
+settings.load_profile("untimed")
 CPU = torch.device("cpu")
 NUM_IMAGES = 40
 

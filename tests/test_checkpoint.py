@@ -117,7 +117,7 @@ tables = st.dictionaries(st.text(max_size=5), arrays.map(torch.from_numpy), max_
 finite = st.integers(-(2**52), 2**52) | st.floats(allow_nan=False, allow_infinity=False)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     generator=tables,
     ema=st.none() | tables,

@@ -144,7 +144,7 @@ def test_classes_found_and_their_divergence_from_uniform():
     assert metrics.uniform_divergence(shares.tolist()) == pytest.approx(by_scipy)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.lists(st.integers(0, 9), min_size=1, max_size=40))
 def test_shares_of_classes(classes):
     logits = torch.nn.functional.one_hot(torch.tensor(classes), 10).double()

@@ -116,7 +116,7 @@ def test_missing_folders_and_large_files_are_refused(tmp_path):
         read_file(large)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.binary(max_size=60))
 def test_any_bytes_are_read_or_refused(tmp_path, content):
     path = tmp_path / "run.toml"

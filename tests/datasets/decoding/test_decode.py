@@ -372,7 +372,7 @@ def test_pillows_limit_and_warnings_are_restored(recwarn, monkeypatch):
     assert not recwarn.list
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     name=st.sampled_from(sorted(EXPECTED)),
     changes=st.lists(st.tuples(st.floats(0, 1), st.integers(0, 255)), min_size=1, max_size=8),

@@ -487,9 +487,7 @@ def _bomb() -> bytes:
 
 
 @given(st.binary(max_size=300), st.sampled_from([".png", ".jpg", ".gif", ".tif", ".webp", ".bmp"]))
-@hypothesis_settings(
-    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@hypothesis_settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_file_is_an_image_or_a_named_problem(photos, content, suffix):
     folder = photos / "cat"
     for path in folder.glob("odd.*"):

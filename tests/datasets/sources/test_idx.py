@@ -215,7 +215,7 @@ def test_a_file_that_disappears_is_reported(save, tmp_path):
         source.read(source.entries[0])
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     content=st.sampled_from([PACKED, idx(IMAGES)]),
     changes=st.lists(st.tuples(st.integers(0, 200), st.integers(0, 255)), min_size=1, max_size=6),

@@ -202,7 +202,7 @@ def whole(tmp_path_factory):
     return path
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(places=st.lists(st.tuples(st.integers(0, 10_000), st.integers(0, 255)), max_size=4),
        end=st.integers(0, 10_000))  # fmt: skip
 def test_damage_has_a_reason(whole, places, end):

@@ -201,7 +201,7 @@ def original() -> bytes:
 ORIGINAL = original()
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     changes=st.lists(st.tuples(st.integers(0, 6000), st.integers(0, 255)), min_size=1, max_size=6),
     keep=st.floats(0.1, 1),

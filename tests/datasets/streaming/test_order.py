@@ -36,7 +36,7 @@ def epoch_of(order, share=None):
         yield [(row, image_at(order, step, row)) for row in rows]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(some_orders, st.integers(1, 5))
 def test_an_epoch_has_every_image_once_however_many_processes_share_it(order, processes):
     whole = list(epoch_of(order))

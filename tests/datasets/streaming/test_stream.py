@@ -73,9 +73,7 @@ def shown(data, size, numbers=None, *, seed=0, epoch=0, share=WHOLE):
     return found
 
 
-@settings(
-    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     counts=st.lists(st.integers(0, 100), min_size=1, max_size=5).filter(
         lambda counts: 2 <= sum(counts) <= 256
