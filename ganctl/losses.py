@@ -7,7 +7,7 @@ also judges feature maps: the loss of the maps' P logits is added, times `FEATUR
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -16,6 +16,8 @@ from torch.nn import functional as F
 
 FEATURE_WEIGHT = 0.3
 """Weight of the losses of logits of feature maps, beside that of the pixels' logits."""
+FEATURE_R1_WEIGHT = 0.001
+"""Gamma of the R1 penalty of logits of feature maps. Larger ones make them too weak to guide."""
 
 
 def discriminator_loss(real_pred: Tensor, fake_pred: Tensor) -> Tensor:
@@ -60,6 +62,16 @@ def r1_penalty(real_pred: Tensor, real: Tensor) -> Tensor:
     """
     (gradient,) = torch.autograd.grad(real_pred.sum(), real, create_graph=True)
     return gradient.square().sum(dim=(1, 2, 3)).mean() / 2
+
+
+def feature_r1_penalty(real_pred: Tensor, maps: Sequence[Tensor]) -> Tensor:
+    """Return half the squared norm of the gradient of all maps' logits, (N, P), for each of them.
+
+    As `r1_penalty`, but at the `maps` of real images, each (N, C, H, W), which must require a
+    gradient. Each logit depends on its part of one map, so this does not grow with their size.
+    """
+    gradients = torch.autograd.grad(real_pred.sum(), maps, create_graph=True)
+    return torch.stack([each.square().sum() for each in gradients]).sum() / (2 * real_pred.numel())
 
 
 def _paired_difference(real_pred: Tensor, fake_pred: Tensor) -> Tensor:

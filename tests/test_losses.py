@@ -110,6 +110,14 @@ def test_r1_of_a_linear_discriminator_is_half_its_squared_weight():
     assert penalty.item() == pytest.approx(14.25 / 2)
 
 
+def test_the_penalty_of_linear_heads_is_half_their_squared_weights_by_logit():
+    # two maps of 4 and 9 places, a logit for each place: 2 x and -3 x
+    maps = [torch.randn(5, 1, side, side, requires_grad=True) for side in (2, 3)]
+    logits = torch.cat([(2 * maps[0]).flatten(1), (-3 * maps[1]).flatten(1)], 1)
+    penalty = losses.feature_r1_penalty(logits, maps)
+    assert penalty.item() == pytest.approx((4 * 4 + 9 * 9) / 13 / 2)
+
+
 def test_r1_can_be_differentiated_again():
     # D(x) = a |x|^2 / 2 has gradient a x, so R1 is a^2 mean|x|^2 / 2, and a mean|x|^2 by a
     scale = torch.tensor(3.0, requires_grad=True)

@@ -13,7 +13,13 @@ from torch import Tensor, nn
 
 from ganctl.batch import MicroBatch, Rows
 from ganctl.distributed.group import Group, PendingSum
-from ganctl.losses import LOSSES, AdversarialLoss, r1_penalty
+from ganctl.losses import (
+    FEATURE_R1_WEIGHT,
+    LOSSES,
+    AdversarialLoss,
+    feature_r1_penalty,
+    r1_penalty,
+)
 from ganctl.networks.dropout import seed_dropout, set_dropout_rows
 from ganctl.rng import Use
 from ganctl.training.augment import Augmentation
@@ -121,8 +127,8 @@ def _one_pass(state: TrainState, seed: int, batch: _Inputs) -> _Passes:
     loss = LOSSES[state.config.loss]
     seed_dropout(state.discriminator, seed ^ Use.DROPOUT)
     with state.autocast():
-        fake = state.generate(batch.latents)
-        real_pred, fake_pred = batch.judge(batch.see_real()), batch.judge(batch.see_fake(fake))
+        fake, seen = state.generate(batch.latents), batch.see_real()
+        real_pred, fake_pred = batch.judge(seen), batch.judge(batch.see_fake(fake))
     logits = [pred.detach().float().requires_grad_() for pred in (real_pred, fake_pred)]
     d_loss, g_loss = loss.discriminator(*logits), loss.generator(*logits)
     d_by_real, d_by_fake = torch.autograd.grad(d_loss, logits)
@@ -130,7 +136,7 @@ def _one_pass(state: TrainState, seed: int, batch: _Inputs) -> _Passes:
     # A fake that fools D not at all has next to no weight in L_D, but its full weight in L_G.
     d_by_fake = torch.where(d_by_fake.abs() < _TINY, _TINY, d_by_fake)
     outputs, slopes = [real_pred, fake_pred], [d_by_real, d_by_fake]
-    if (penalty := _penalty(state, batch)) is not None:
+    if (penalty := _penalty(state, seen)) is not None:
         outputs.append(penalty)
         slopes.append(torch.ones_like(penalty))
     slopes = [slope.to(output.dtype) for slope, output in zip(slopes, outputs, strict=True)]
@@ -180,11 +186,11 @@ def _first_pass(state: TrainState, seed: int, keeps_fakes: bool, batch: _Inputs)
     loss = LOSSES[state.config.loss]
     seed_dropout(state.discriminator, seed ^ Use.DROPOUT)
     with state.autocast():
-        seen = batch.see_fake(state.generate(batch.latents))
-        preds = batch.judge(batch.see_real() + seen.detach()).float()
+        seen, real = batch.see_fake(state.generate(batch.latents)), batch.see_real()
+        preds = batch.judge(real + seen.detach()).float()
     real_pred, fake_pred = preds[: len(batch.real)], preds[len(batch.real) :]
     d_loss = loss.discriminator(real_pred, fake_pred)
-    penalty = _penalty(state, batch)
+    penalty = _penalty(state, real)
     objective = d_loss if penalty is None else d_loss + penalty
     gradients = torch.autograd.grad(objective, trained(state.discriminator))
     real_pred, fake_pred, d_loss = real_pred.detach(), fake_pred.detach(), d_loss.detach()
@@ -202,20 +208,23 @@ def _first_pass(state: TrainState, seed: int, keeps_fakes: bool, batch: _Inputs)
     return list(gradients), of_generator
 
 
-def _penalty(state: TrainState, batch: _Inputs) -> Tensor | None:
+def _penalty(state: TrainState, real: _Seen) -> Tensor | None:
     """Return R1 at the augmented real images if it is due, from a forward pass of its own.
 
     It counts for all steps until it is due again: lazy regularization, Karras et al. 2020
-    (StyleGAN2), section 3.1. Only the logit of the pixels is penalized.
+    (StyleGAN2), section 3.1. Logits of feature maps are penalized at the maps, which are frozen.
     """
     config = state.config
     if not has_penalty(config, state.step):
         return None
-    real = batch.augmented_real().detach().requires_grad_()
-    set_dropout_rows(state.discriminator, batch.rows.real_rows)
+    images, *maps = (each.detach().requires_grad_() for each in (real.images, *real.maps))
+    set_dropout_rows(state.discriminator, real.rows)
     with state.autocast():
-        pred = state.discriminator(real, batch.real_classes).float()
-    return config.r1_weight * config.r1_interval * r1_penalty(pred, real)
+        pred = state.discriminator(images, real.classes, *([maps] if maps else [])).float()
+    penalty = config.r1_weight * r1_penalty(pred[:, :1], images)
+    if maps:
+        penalty = penalty + FEATURE_R1_WEIGHT * feature_r1_penalty(pred[:, 1:], maps)
+    return config.r1_interval * penalty
 
 
 def _metrics(
@@ -286,12 +295,10 @@ class _Inputs:
         classes = self.fake_classes
         return None if classes is None else classes[: len(self.real)]
 
-    def augmented_real(self) -> Tensor:
-        rows = self.rows.real_rows
-        return self._augmentation(Use.AUGMENTATION_OF_REAL)(self.real, rows)
-
     def see_real(self) -> _Seen:
-        return self._see(self.augmented_real(), self.real_classes, self.rows.real_rows)
+        rows = self.rows.real_rows
+        images = self._augmentation(Use.AUGMENTATION_OF_REAL)(self.real, rows)
+        return self._see(images, self.real_classes, rows)
 
     def see_fake(self, fake: Tensor) -> _Seen:
         rows = self.rows.fake_rows

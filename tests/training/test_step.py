@@ -15,6 +15,7 @@ from ganctl import latents
 from ganctl.config.schema import UPDATES, override
 from ganctl.history import STEP_METRICS
 from ganctl.networks.dropout import Dropout
+from ganctl.training import step as step_module
 from ganctl.training.adam import Adam
 from ganctl.training.schedules import ema_decay
 from ganctl.training.state import create
@@ -565,15 +566,30 @@ def test_a_guided_step_equals_the_plain_implementation(tiny_config, updates):
         assert_close(network.state_dict(), expected.state_dict(), rtol=1e-3, atol=2e-5)
 
 
-def test_r1_is_that_of_the_pixels_alone(tiny_config):
-    real = torch.rand(8, 1, 28, 28, generator=torch.Generator().manual_seed(3)) * 2 - 1
+@pytest.mark.parametrize("updates", UPDATES)
+def test_r1_of_a_guided_step_is_that_of_the_pixels_and_of_the_heads_at_their_maps(
+    tiny_config, monkeypatch, updates
+):
+    monkeypatch.setattr(step_module, "FEATURE_R1_WEIGHT", 1000.0)  # since logits are not steep yet
+    real = batches_and_noise(1, 16)[0][0]
     found = []
-    for weight in (0.0, 5.0):
-        state = create(tiny_config("guided", r1_weight=weight), CPU)
-        noise = torch.ones(8, state.config.network.input_dim)
-        gradients = train_step(state, real, noise, noise_seed=0).gradients.tolist()
-        found.append(dict(zip(gradient_names(state), gradients, strict=True)))
+    for weight in (0.0, 5.0):  # with beta1 = 0, Adam's first moment is the gradient
+        changes = {"updates": updates, "r1_weight": weight, "r1_interval": 4, "beta1": 0.0}
+        state = create(tiny_config("guided", **changes), CPU)
+        before = copy.deepcopy(state)
+        train_step(state, real, torch.ones(16, state.config.network.input_dim), noise_seed=0)
+        found.append(state.moments()["optimizer_d"]["exp_avg"])
+    images, *maps = (each.requires_grad_() for each in (real.clone(), *before.feature_maps(real)))
+    logits = before.discriminator(images, None, maps)
+    slopes = torch.autograd.grad(logits.sum(), [images, *maps], create_graph=True)
+    of_pixels, *of_maps = (slope.square().sum() for slope in slopes)
+    # half the mean squared norm for each image and for each logit of a map, times the interval
+    objective = 4 * (5 * of_pixels / 16 + 1000 * sum(of_maps) / logits[:, 1:].numel()) / 2
+    parameters = dict(before.discriminator.named_parameters())
+    expected = torch.autograd.grad(objective, list(parameters.values()), allow_unused=True)
     without, penalized = found
-    changed = {name for name in without if without[name] != penalized[name]}
-    assert "discriminator layers.0.weight" in changed
-    assert not [name for name in changed if "heads" in name]
+    for name, extra in zip(parameters, expected, strict=True):
+        extra = torch.zeros_like(without[name]) if extra is None else extra
+        assert_close(penalized[name], without[name] + extra, rtol=1e-4, atol=1e-6, msg=name)
+        if name.endswith("weight"):
+            assert extra.abs().max() > 1e-4, name
