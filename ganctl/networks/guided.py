@@ -146,8 +146,8 @@ def _head(channels: int, halvings: int) -> nn.Sequential:
 class UnitConv2d(nn.Conv2d):
     """A convolution whose filters count by their direction alone: their norm is 1.
 
-    This keeps the heads' logits from growing steep, as spectral normalization (Miyato et al. 2018)
-    does, and needs no state.
+    So logits do not grow with the weights: a substitute for spectral normalization (Miyato et al.
+    2018) that needs no state.
     """
 
     def forward(self, x: Tensor) -> Tensor:

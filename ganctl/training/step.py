@@ -209,10 +209,10 @@ def _first_pass(state: TrainState, seed: int, keeps_fakes: bool, batch: _Inputs)
 
 
 def _penalty(state: TrainState, real: _Seen) -> Tensor | None:
-    """Return R1 at the augmented real images if it is due, from a forward pass of its own.
+    """Return R1 at the augmented real images, and at their feature maps, if it is due.
 
-    It counts for all steps until it is due again: lazy regularization, Karras et al. 2020
-    (StyleGAN2), section 3.1. Logits of feature maps are penalized at the maps, which are frozen.
+    It takes a forward pass of its own, and counts for all steps until it is due again: lazy
+    regularization, Karras et al. 2020 (StyleGAN2), section 3.1.
     """
     config = state.config
     if not has_penalty(config, state.step):
