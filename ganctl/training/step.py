@@ -218,9 +218,10 @@ def _penalty(state: TrainState, real: _Seen) -> Tensor | None:
     if not has_penalty(config, state.step):
         return None
     images, *maps = (each.detach().requires_grad_() for each in (real.images, *real.maps))
+    real = real._replace(images=images, maps=tuple(maps))
     set_dropout_rows(state.discriminator, real.rows)
     with state.autocast():
-        pred = state.discriminator(images, real.classes, *([maps] if maps else [])).float()
+        pred = state.discriminator(*real.arguments).float()
     penalty = config.r1_weight * r1_penalty(pred[:, :1], images)
     if maps:
         penalty = penalty + FEATURE_R1_WEIGHT * feature_r1_penalty(pred[:, 1:], maps)
@@ -256,6 +257,11 @@ class _Seen(NamedTuple):
     """One-hot, (N, K)."""
     maps: tuple[Tensor, ...]
     rows: Rows
+
+    @property
+    def arguments(self) -> tuple[object, ...]:
+        """Those of the discriminator, which takes maps only if it has heads for them."""
+        return (self.images, self.classes, *((self.maps,) if self.maps else ()))
 
     def __add__(self, other: _Seen) -> _Seen:  # type: ignore[override]  # tuples concatenate
         """Return both, to be judged in one pass, which is faster than two: calls cost time, too."""
@@ -316,8 +322,7 @@ class _Inputs:
     def judge(self, seen: _Seen) -> Tensor:
         """Return the discriminator's logits, (N, 1) or (N, 1+P)."""
         set_dropout_rows(self.state.discriminator, seen.rows)
-        maps = (seen.maps,) if seen.maps else ()
-        logits: Tensor = self.state.judge(seen.images, seen.classes, *maps)
+        logits: Tensor = self.state.judge(*seen.arguments)
         return logits
 
 
