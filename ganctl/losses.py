@@ -69,10 +69,11 @@ def feature_r1_penalty(real_pred: Tensor, maps: Sequence[Tensor]) -> Tensor:
 
     The logits of feature maps are (N, P). `maps` are those of real images, each (N, C, H, W), and
     must require a gradient. Each logit depends on its part of one map, so the result does not grow
-    with the maps' size.
+    with the maps' size. Maps in bf16 have gradients in bf16, which are squared in float32.
     """
     gradients = torch.autograd.grad(real_pred.sum(), maps, create_graph=True)
-    return torch.stack([each.square().sum() for each in gradients]).sum() / (2 * real_pred.numel())
+    squared = [each.float().square().sum() for each in gradients]
+    return torch.stack(squared).sum() / (2 * real_pred.numel())
 
 
 def _paired_difference(real_pred: Tensor, fake_pred: Tensor) -> Tensor:

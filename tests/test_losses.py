@@ -118,6 +118,14 @@ def test_the_penalty_of_linear_heads_is_half_their_squared_weights_by_logit():
     assert penalty.item() == pytest.approx((4 * 4 + 9 * 9) / 13 / 2)
 
 
+def test_the_penalty_of_heads_is_squared_in_float32():
+    slope = 1.0703125  # its square has more digits than bf16
+    maps = [torch.randn(5, 1, 3, 3).bfloat16().requires_grad_()]
+    penalty = losses.feature_r1_penalty((slope * maps[0]).flatten(1), maps)
+    assert penalty.dtype == torch.float32
+    assert penalty.item() == pytest.approx(slope**2 / 2, rel=1e-6)
+
+
 def test_r1_can_be_differentiated_again():
     # D(x) = a |x|^2 / 2 has gradient a x, so R1 is a^2 mean|x|^2 / 2, and a mean|x|^2 by a
     scale = torch.tensor(3.0, requires_grad=True)

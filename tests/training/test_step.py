@@ -567,20 +567,24 @@ def test_a_guided_step_equals_the_plain_implementation(tiny_config, updates):
 
 
 @pytest.mark.parametrize("updates", UPDATES)
+@pytest.mark.parametrize("num_classes", [0, 3])
 def test_r1_of_a_guided_step_is_that_of_the_pixels_and_of_the_heads_at_their_maps(
-    tiny_config, monkeypatch, updates
+    tiny_config, monkeypatch, updates, num_classes
 ):
     monkeypatch.setattr(step_module, "FEATURE_R1_WEIGHT", 1000.0)  # since logits are not steep yet
     real = batches_and_noise(1, 16)[0][0]
+    classes = torch.eye(3)[torch.arange(16) % 3] if num_classes else None
     found = []
     for weight in (0.0, 5.0):  # with beta1 = 0, Adam's first moment is the gradient
         changes = {"updates": updates, "r1_weight": weight, "r1_interval": 4, "beta1": 0.0}
-        state = create(tiny_config("guided", **changes), CPU)
+        state = create(tiny_config("guided", **changes, num_classes=num_classes), CPU)
         before = copy.deepcopy(state)
-        train_step(state, real, torch.ones(16, state.config.network.input_dim), noise_seed=0)
+        noise = torch.ones(16, state.config.network.latent_dim)
+        inputs = noise if classes is None else torch.cat([noise, classes], 1)
+        train_step(state, real, inputs, noise_seed=0)
         found.append(state.moments()["optimizer_d"]["exp_avg"])
     images, *maps = (each.requires_grad_() for each in (real.clone(), *before.feature_maps(real)))
-    logits = before.discriminator(images, None, maps)
+    logits = before.discriminator(images, classes, maps)
     slopes = torch.autograd.grad(logits.sum(), [images, *maps], create_graph=True)
     of_pixels, *of_maps = (slope.square().sum() for slope in slopes)
     # half the mean squared norm for each image and for each logit of a map, times the interval
