@@ -23,10 +23,10 @@ PRESETS: dict[str, TrainConfig] = {
     ),
     "guided": TrainConfig(
         preset="guided",
-        network=NetworkConfig(architecture="guided", base_channels=16, latent_dim=32),
+        network=NetworkConfig(architecture="guided", base_channels=32, latent_dim=32),
         conditional=True, batch_size=16, epochs=8,
         loss="bce", updates="alternating", r1_weight=0.064, r1_interval=8,
-        lr_g=1e-3, lr_d=1e-3, beta1=0.0, beta2=0.99, lr_warmup_steps=100, lr_decay_steps=3000,
+        lr_g=7e-4, lr_d=1e-3, beta1=0.0, beta2=0.99, lr_warmup_steps=100, lr_decay_steps=3000,
         ema_images=20_000, num_samples=100,
     ),
     "dcgan": TrainConfig(

@@ -7,6 +7,7 @@ from the first step on; the pixels add what the maps do not show.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 
 import torch
@@ -121,10 +122,12 @@ class GuidedDiscriminator(Discriminator):
 def discriminator(config: NetworkConfig) -> GuidedDiscriminator:
     """Return a discriminator with a strided convolution for each stage, and a head for each map.
 
-    A head reduces its map to the size of the smallest one, and judges all places there.
+    The pixels are judged by half as many channels as the generator has. A head reduces its map to
+    the size of the smallest one, and judges all places there.
     """
-    channels = num_channels(config.base_channels, config.stages - 1)
-    layers = fast.reductions(config)
+    base = max(1, config.base_channels // 2)
+    channels = num_channels(base, config.stages - 1)
+    layers = fast.reductions(dataclasses.replace(config, base_channels=base))
     layers += [nn.Conv2d(channels, channels, 3, padding=1), nn.LeakyReLU(_SLOPE), ToVector()]
     pixels = (config.height >> config.stages) * (config.width >> config.stages)
     shapes = efficientnet.map_shapes(config.height, config.width)

@@ -44,6 +44,16 @@ def test_there_is_a_logit_for_the_pixels_and_one_for_each_place_of_the_maps(shap
     assert_close(discriminator(images, classes), logits[:, :1])
 
 
+@pytest.mark.parametrize(("base", "of_pixels"), [(1, 1), (4, 2), (32, 16)])
+def test_the_generator_has_twice_as_many_channels_as_the_pixels_discriminator(base, of_pixels):
+    config = override(preset("guided"), {"base_channels": base}).network
+    generator, discriminator = (
+        build(config, torch.Generator()) for build in (build_generator, build_discriminator)
+    )
+    assert generator.layers[-2].in_channels == base
+    assert discriminator.layers[0].out_channels == of_pixels
+
+
 def test_every_weight_learns_and_the_frozen_ones_do_not():
     config, generator, discriminator = networks((1, 28, 28))
     frozen = build_feature_maps(config, CPU)
