@@ -23,8 +23,9 @@ from ganctl.errors import Setting, Text, UsageError
 from ganctl.limits import IMAGE_PIXELS
 from ganctl.text import counted
 
-_FEW_IMAGES = 5000
-"""Number of images below which a discriminator memorizes them unless they are augmented."""
+_VERY_FEW_IMAGES, _FEW_IMAGES = 1000, 5000
+"""Numbers of images below which all augmentations are on, so that a discriminator does not memorize
+them, and below which the lightest one is, shifts by a few pixels."""
 _FROM_IMAGES = "from the images"
 _NETWORKS = tuple(name for name in specs(NetworkConfig) if name in SETTINGS)
 """Settings of the networks that users may change."""
@@ -157,9 +158,11 @@ def auto_holdout(num_images: int, *, has_test_images: bool) -> tuple[float, str]
 
 def auto_augment(num_images: int) -> tuple[str, str]:
     """Return what `augment = auto` means for this number of training images, and why."""
-    few = num_images < _FEW_IMAGES
-    reason = f"{'fewer than' if few else 'at least'} {_FEW_IMAGES:,} images"
-    return ALL_AUGMENTATIONS if few else "none", reason
+    if num_images < _VERY_FEW_IMAGES:
+        return ALL_AUGMENTATIONS, f"fewer than {_VERY_FEW_IMAGES:,} images"
+    if num_images < _FEW_IMAGES:
+        return "translation", f"fewer than {_FEW_IMAGES:,} images"
+    return "none", f"at least {_FEW_IMAGES:,} images"
 
 
 def explain(

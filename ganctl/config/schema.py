@@ -138,7 +138,7 @@ class TrainConfig(Checked):
     augment: Annotated[str, Spec(  # Zhao et al. 2020
         IMAGES, "Differentiable augmentation of real and generated images alike, for small "
         f"datasets: auto, none, or any of {ALL_AUGMENTATIONS}; auto: all of them below "
-        "5,000 images.", normalize=normalize_augment)] = "auto"
+        "1,000 images, translation below 5,000.", normalize=normalize_augment)] = "auto"
     limit: Annotated[int | None, Spec(
         IMAGES, "Use only N images: the first N of a built-in dataset, a random N of your own.",
         2, _BILLION, unset="all")] = None

@@ -136,7 +136,7 @@ def test_augmented_images_are_drawn_instead_of_the_contact_sheet(here, ok):
     result = ok("data", "photos", "--augment", "auto")
     assert result.err == (
         "Each row is one of 8 images: unchanged, then augmented 6 times by color, translation, "
-        "cutout (auto: fewer than 5,000 images, 12 to train on).\n"
+        "cutout (auto: fewer than 1,000 images, 12 to train on).\n"
     )
     assert "augmented images       augmented.png" in result.out
     assert "contact sheet" not in result.out

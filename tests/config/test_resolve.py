@@ -94,11 +94,19 @@ def test_threads_are_chosen_last():
     assert override(seen[0], {"threads": 1}) == found.config
 
 
-def test_auto_augments_datasets_below_the_bound():
-    for count, augment in ((resolving._FEW_IMAGES - 1, "color,translation,cutout"),
-                           (resolving._FEW_IMAGES, "none")):  # fmt: skip
-        assert resolved(preset("fast"), Facts(count)).config.augment == augment
-        assert resolved(preset("dcgan"), Facts(count)).config.augment == "none"
+@pytest.mark.parametrize(
+    ("count", "augment", "reason"),
+    [
+        (999, "color,translation,cutout", "fewer than 1,000 images"),
+        (1000, "translation", "fewer than 5,000 images"),
+        (4999, "translation", "fewer than 5,000 images"),
+        (5000, "none", "at least 5,000 images"),
+    ],
+)
+def test_the_fewer_images_the_more_they_are_augmented(count, augment, reason):
+    found = resolved(preset("fast"), Facts(count))
+    assert (found.config.augment, found.reasons["augment"]) == (augment, reason)
+    assert resolved(preset("dcgan"), Facts(count)).config.augment == "none"
 
 
 def test_too_many_steps_are_refused():
@@ -173,7 +181,7 @@ def test_a_share_that_was_chosen_is_kept():
 def test_held_out_images_do_not_count_as_training_images():
     """5,200 images are many, 4,680 are few; a batch has at most as many as are trained on."""
     facts = Facts(5200, has_test_images=False)
-    assert resolved(preset("fast"), facts).config.augment == "color,translation,cutout"
+    assert resolved(preset("fast"), facts).config.augment == "translation"
     none = override(preset("fast"), {"holdout": 0.0})
     assert resolved(none, facts).config.augment == "none"
     half = override(preset("fast"), {"holdout": 0.5, "batch_size": 64})

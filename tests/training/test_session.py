@@ -117,12 +117,14 @@ def test_the_config_of_a_new_run_is_resolved(tmp_path, tiny_config):
     ("limit", "wanted", "expected"),
     [
         (20, "auto", "color,translation,cutout"),
+        (30, "auto", "translation"),
         (None, "auto", "none"),
         (20, "none", "none"),
         (None, "cutout", "cutout"),
     ],
 )
 def test_few_images_are_augmented(tmp_path, tiny_config, monkeypatch, limit, wanted, expected):
+    monkeypatch.setattr(resolve, "_VERY_FEW_IMAGES", 25)
     monkeypatch.setattr(resolve, "_FEW_IMAGES", 40)
     config = tiny_config(augment=wanted, limit=limit)
     assert session.new(config, tmp_path / "run", "cpu").config.augment == expected
