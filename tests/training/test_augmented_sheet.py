@@ -55,9 +55,10 @@ def test_each_row_is_an_image_and_what_training_makes_of_it(channels):
 @pytest.mark.parametrize(
     ("count", "held_out", "names", "reason"),
     [
-        (4999, 0, ALL_AUGMENTATIONS, "fewer than 5,000 images"),
+        (999, 0, ALL_AUGMENTATIONS, "fewer than 1,000 images"),
+        (1000, 100, ALL_AUGMENTATIONS, "fewer than 1,000 images"),
+        (5000, 500, "translation", "fewer than 5,000 images"),
         (5000, 0, "none", "at least 5,000 images"),
-        (5000, 500, ALL_AUGMENTATIONS, "fewer than 5,000 images"),
     ],
 )
 def test_auto_goes_by_the_number_of_training_images(count, held_out, names, reason):
