@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import pytest
 
-from ganctl.config import resolve as resolving
 from ganctl.config.presets import preset
 from ganctl.config.resolve import explain, resolve
 from ganctl.config.schema import override, settings
