@@ -48,7 +48,7 @@ def test_as_json(ok, fast_options, tmp_path):
     assert (reasons["batch_size"], reasons["beta2"]) == ("option", "preset fast")
     assert (reasons["num_classes"], reasons["augment"]) == (
         "from the images",
-        "fewer than 5,000 images",
+        "fewer than 1,000 images",
     )
     for network in ("generator", "discriminator"):
         layers = report[network]["layers"]
