@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -35,6 +36,8 @@ _LAST_GAIN = 0.3
 """So that tanh is not saturated."""
 _HEAD_GAIN = 2.5
 """Only the direction of a filter counts, so larger ones learn more slowly."""
+_LEAST_SLOPE = 1e-3
+"""Of tanh, towards 0. It is that of tanh at 0.9995, whose pixel is already 255."""
 
 
 class Scale(nn.Module):
@@ -48,6 +51,35 @@ class Scale(nn.Module):
         factors = 1 + self.factors(style)
         scaled: Tensor = images * factors[:, :, None, None]
         return scaled
+
+
+class LeakyTanh(nn.Module):
+    """A tanh that always learns to be less extreme, however close to -1 or 1 it is.
+
+    Where its value rounds to -1 or 1, tanh has a slope of 0. A generator whose first steps make all
+    pixels white or black would never leave them.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        values: Tensor = _LeakyTanh.apply(x) if self.training else torch.tanh(x)
+        return values
+
+
+class _LeakyTanh(torch.autograd.Function):
+    """A tanh whose slope is at least _LEAST_SLOPE for gradients that lead towards 0."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        values = torch.tanh(x)
+        ctx.save_for_backward(values)
+        return values
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        (values,) = ctx.saved_tensors
+        slopes = 1 - values.square()
+        leads_to_0 = gradient * values > 0
+        return gradient * torch.where(leads_to_0, slopes.clamp(min=_LEAST_SLOPE), slopes)
 
 
 class GuidedGenerator(Generator):
@@ -94,7 +126,7 @@ def generator(config: NetworkConfig) -> GuidedGenerator:
         if stage:
             layers += [nn.Conv2d(outputs, outputs, 3, padding=1), nn.LeakyReLU(_SLOPE)]
         channels = outputs
-    layers += [nn.Conv2d(base, config.channels, 3, padding=1), nn.Tanh()]
+    layers += [nn.Conv2d(base, config.channels, 3, padding=1), LeakyTanh()]
     return GuidedGenerator(config.input_dim, *layers)
 
 

@@ -14,6 +14,7 @@ from ganctl.networks import (
     first_layers,
     map_shapes,
 )
+from ganctl.networks.guided import LeakyTanh
 
 CPU = torch.device("cpu")
 SHAPES = [(1, 28, 28), (3, 32, 64), (4, 36, 36)]
@@ -66,6 +67,35 @@ def test_every_weight_learns_and_the_frozen_ones_do_not():
             assert parameter.grad is not None, name
             assert parameter.grad.abs().max() > 0, name
     assert not any(parameter.requires_grad for parameter in frozen.parameters())
+
+
+def slopes(x, gradients):
+    """Return the slope of the generator's last layer at `x` for gradients that arrive there."""
+    x = x.clone().requires_grad_()
+    values = LeakyTanh()(x)
+    assert values.equal(torch.tanh(x))
+    values.backward(gradients)
+    return x.grad / gradients
+
+
+def test_tanh_has_a_slope_towards_0_even_where_it_is_saturated():
+    x = torch.tensor([-50.0, -2.0, 2.0, 50.0])
+    exact = 1 - torch.tanh(x).square()
+    assert_close(slopes(x, x.sign()), exact.clamp(min=1e-3))
+    assert_close(slopes(x, -x.sign()), exact)
+
+
+@pytest.mark.parametrize("color", [-50.0, 50.0])
+def test_a_generator_whose_images_are_all_black_or_white_still_learns(color):
+    _, generator, _ = networks((1, 28, 28))
+    with torch.no_grad():
+        generator.layers[-2].bias.fill_(color)
+    latents = torch.randn(4, 32, generator=torch.Generator().manual_seed(0))
+    images = generator(latents)
+    assert (images.abs() == 1).all()
+    images.square().sum().backward()
+    for name, parameter in generator.named_parameters():
+        assert parameter.grad.abs().max() > 0, name
 
 
 def test_filters_of_heads_count_by_their_direction():

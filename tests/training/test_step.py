@@ -496,7 +496,7 @@ def test_augmentation_is_a_function_of_the_noise_seed(tiny_config, updates):
     assert not first.equal(plain)
 
 
-@pytest.mark.parametrize("preset", ["fast", "dcgan"])
+@pytest.mark.parametrize("preset", ["fast", "guided", "dcgan"])
 def test_a_compiled_step_is_close_to_an_eager_one(tiny_config, preset, monkeypatch):
     """Uses all of torch.compile except its code generator, which needs a C++ compiler."""
     compiled = functools.partial(torch.compile, backend="aot_eager")
