@@ -23,9 +23,10 @@ from ganctl.errors import Setting, Text, UsageError
 from ganctl.limits import IMAGE_PIXELS
 from ganctl.text import counted
 
-_VERY_FEW_IMAGES, _FEW_IMAGES = 1000, 5000
-"""Numbers of images below which all augmentations are on, so that a discriminator does not memorize
-them, and below which the lightest one is, shifts by a few pixels."""
+_VERY_FEW_IMAGES = 1000
+"""Number of training images below which `auto` takes all augmentations."""
+_FEW_IMAGES = 5000
+"""Number of training images below which `auto` takes `translation`, the lightest one."""
 _FROM_IMAGES = "from the images"
 _NETWORKS = tuple(name for name in specs(NetworkConfig) if name in SETTINGS)
 """Settings of the networks that users may change."""

@@ -60,7 +60,8 @@ class NetworkConfig(Checked):
     architecture: Annotated[str, Spec(
         RECIPE, "Network architecture: fast, guided or dcgan.", choices=ARCHITECTURES)]
     base_channels: Annotated[int, Spec(
-        RECIPE, "Width of the networks: channels of their widest images.", 1, 512)]
+        RECIPE, "Width of the networks: number of channels at full resolution (guided: of the "
+        "generator; the discriminator has half).", 1, 512)]
     latent_dim: Annotated[int, Spec(
         RECIPE, "Length of the latent vector, the generator's input.", 1, 4096)] = 100
     # fmt: on
@@ -138,7 +139,7 @@ class TrainConfig(Checked):
     augment: Annotated[str, Spec(  # Zhao et al. 2020
         IMAGES, "Differentiable augmentation of real and generated images alike, for small "
         f"datasets: auto, none, or any of {ALL_AUGMENTATIONS}; auto: all of them below "
-        "1,000 images, translation below 5,000.", normalize=normalize_augment)] = "auto"
+        "1,000 training images, translation below 5,000.", normalize=normalize_augment)] = "auto"
     limit: Annotated[int | None, Spec(
         IMAGES, "Use only N images: the first N of a built-in dataset, a random N of your own.",
         2, _BILLION, unset="all")] = None

@@ -29,6 +29,11 @@ from ganctl.training.adam import Adam
 from ganctl.training.schedules import Scheduled, scheduled
 from ganctl.training.workers import Workers, num_workers
 
+_OTHER_VERSION = (
+    "Another version of ganctl wrote it, or it was changed. "
+    "ganctl sample and evaluate need its generator alone."
+)
+
 
 @dataclass
 class TrainState:
@@ -200,10 +205,13 @@ def require_fit(checkpoint: Checkpoint) -> None:
         weights["generator"].append(checkpoint.generator_ema or {})
     moments = {"generator": checkpoint.optimizer_g, "discriminator": checkpoint.optimizer_d}
     for name, network in networks.items():
-        for table in weights[name]:
-            check_weights(network.state_dict(), table)
-        for table in moments[name].values():
-            check_weights(dict(network.named_parameters()), table)
+        try:
+            for table in weights[name]:
+                check_weights(network.state_dict(), table)
+            for table in moments[name].values():
+                check_weights(dict(network.named_parameters()), table)
+        except CheckpointError as error:
+            raise CheckpointError(f"{error.message} ({name})", _OTHER_VERSION) from None
 
 
 def trained(network: nn.Module) -> list[nn.Parameter]:

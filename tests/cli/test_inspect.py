@@ -250,6 +250,7 @@ def test_weights_that_do_not_fit_the_configuration(cli, run, altered):
     result = cli("inspect", altered(config=dataclasses.replace(config, network=network)))
     assert (result.code, result.out) == (1, "")
     assert "does not fit its own configuration" in result.err
+    assert "Another version of ganctl wrote it, or it was changed." in result.err
 
 
 def test_classes_by_name(ok, named_run):

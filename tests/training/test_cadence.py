@@ -6,6 +6,8 @@ import pytest
 import torch
 
 from ganctl import efficientnet
+from ganctl.config.image_settings import stages_for
+from ganctl.config.presets import preset, tuned
 from ganctl.config.schema import override
 from ganctl.features import imagenet
 from ganctl.training import cadence
@@ -34,6 +36,24 @@ def test_samples_are_measured_as_often_as_three_percent_of_the_training_allow(co
         cheaper = override(config, changes)
         share = cadence.choose(cheaper, 6000) / cheaper.epochs
         assert share < every / 100, changes
+
+
+@pytest.mark.parametrize(
+    ("name", "num_images", "side", "channels", "expected"),
+    [
+        ("guided", 5400, 64, 3, (28, 6)),
+        ("guided", 5400, 128, 3, (28, 5)),
+        ("fast", 5400, 64, 3, (112, 19)),
+        ("fast", 45_000, 32, 3, (14, 14)),
+        ("fast", 3600, 32, 3, (167, 167)),
+    ],
+)
+def test_the_table_in_the_docs_is_true(name, num_images, side, channels, expected):
+    shape = {"height": side, "width": side, "channels": channels}
+    config = override(preset(name), {**shape, "stages": stages_for(side, side), "data": "own"})
+    changes = {key: value for key, (value, _) in tuned(config, num_images).items()}
+    config = override(config, changes)
+    assert (config.epochs, cadence.choose(config, num_images)) == expected
 
 
 def test_a_short_run_is_measured_at_its_end(config):
