@@ -53,7 +53,7 @@ class Scale(nn.Module):
         return scaled
 
 
-class LeakyTanh(nn.Module):
+class LeakyTanh(nn.Tanh):
     """A tanh that always learns to be less extreme, however close to -1 or 1 it is.
 
     Where its value rounds to -1 or 1, tanh has a slope of 0. A generator whose first steps make all
