@@ -78,8 +78,8 @@ def test_a_run_stopped_and_resumed_ends_with_the_same_bits(
     train_with_stops(config, tmp_path / "whole")
     # at the first step, inside an epoch, at an epoch's end, twice
     all_stops = [(1,), (2,), (3,), (2, 4)]
-    # Many processors emulate bf16, a hundred times slower.
-    for stops in all_stops if precision == "fp32" else all_stops[-1:]:
+    # Many processors emulate bf16, in which the feature maps of `guided` take minutes.
+    for stops in all_stops[-1:] if (preset, precision) == ("guided", "bf16") else all_stops:
         out = tmp_path / "-".join(map(str, stops))
         train_with_stops(config, out, stops)
         assert_same_run(out, tmp_path / "whole")
